@@ -65,7 +65,7 @@ def main() -> int:
                 new_database_urls(kind, Path(folder)) as address,
                 site(address("ours"), Path(folder)) as (server, cookie),
             ):
-                figures = measure(server, make_requests(cookie)["mine"], options.rounds, client)
+                figures = measure(server, make_requests(cookie)["signed_in_page"], options.rounds, client)
             failures += report(kind, figures)
     if options.rounds < ENOUGH_ROUNDS:
         return 0
@@ -80,7 +80,7 @@ def site(url: str, folder: Path) -> Iterator[tuple[Server, str]]:
     peer = PEERS["ours"]
     environ = environment(**peer.environ_for(url))
     cookie = run(["-m", peer.prepare], environ)
-    run(["-m", "bench.peers.ours.people"], environ)
+    run(["-m", "bench.peers.ours.users"], environ)
     with serve(peer.serve, environ, folder / "log") as server:
         yield server, cookie
 
@@ -91,7 +91,7 @@ def measure(server: Server, cookie_request: Request, rounds: int, client: Execut
     for number in range(rounds + 1):
         round_figures = figures if number else Figures()
         for path, microseconds in round_figures.cpu_microseconds.items():
-            request = Request(cookie_request.sent.replace(b" /items/mine ", f" {path} ".encode()), 200, b"Item 20</a>")
+            request = Request(cookie_request.raw.replace(b" /items/mine ", f" {path} ".encode()), 200, b"Item 20</a>")
             if path == "/items":
                 request = make_requests("")["page"]
             before = server.cpu_seconds()

@@ -96,7 +96,7 @@ def main() -> int:
                 migrate(url := address("answers"))
                 times = uvloop.run(measure(url, options.rounds, 4 if is_judged else 0.6))
             report(kind, times)
-            faults += excesses(kind, times)
+            faults += exceeded_limits(kind, times)
     print("\n".join(faults if is_judged else ()))
     return int(is_judged and bool(faults))
 
@@ -145,7 +145,7 @@ def report(kind: str, times: Times) -> None:
         print(f"{count:<18}" + "".join(f"{cell:>18}" for cell in (*cells, f"{ratio:.2f}", f"{saving:.0%}")))
 
 
-def excesses(kind: str, times: Times) -> Iterator[str]:
+def exceeded_limits(kind: str, times: Times) -> Iterator[str]:
     for count, by_factory in times.items():
         ratio = median(by_factory["saved_together"]) / median(by_factory["saved_separately"])
         if ratio > MAX_RATIOS[count]:

@@ -30,7 +30,7 @@ REQUESTS_BY_NAME = make_requests(cookie="")
 PAGE = REQUESTS_BY_NAME["page"]
 MEASURED = {
     JSON: REQUESTS_BY_NAME["ping"],
-    CACHED: Request(PAGE.sent.replace(b" /items ", b" /items/kept "), PAGE.status, PAGE.marker),
+    CACHED: Request(PAGE.raw.replace(b" /items ", b" /items/kept "), PAGE.status, PAGE.marker),
     "page built each time": PAGE,
 }
 

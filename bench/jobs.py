@@ -122,10 +122,10 @@ def lost_jobs(peer: str, folder: Path, kills: int) -> int:
             time.sleep(0.3 + 0.013 * number)
             process.kill()
     jobs = (file, "jobs_job") if peer == "ours" else (Path(f"{file}.jobs"), "workflow_status")
-    return _rows(file, "change") - _rows(*jobs)
+    return _count_rows(file, "change") - _count_rows(*jobs)
 
 
-def _rows(file: Path, table: str) -> int:
+def _count_rows(file: Path, table: str) -> int:
     with closing(sqlite3.connect(file)) as connection:
         (number,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - constants
         return int(number)

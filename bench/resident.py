@@ -63,7 +63,7 @@ def measure(name: str, client: Executor | None, group: Path | None) -> tuple[flo
         run(in_group(group, ("-m", peer.prepare)), environ)
         if client:
             # The memory limit decides the cost of the password hashes.
-            run(in_group(group, ("-m", "bench.peers.ours.people")), environ)
+            run(in_group(group, ("-m", "bench.peers.ours.users")), environ)
         with serve(in_group(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
             load_page(server.port, "/" if name in COMMANDS else "/items")
             time.sleep(SETTLE_SECONDS)

@@ -124,8 +124,8 @@ async def seconds_to_first_word() -> float:
     try:
         await provider.setup()
         started = time.perf_counter()
-        async with aclosing(provider.stream([Message("user", "What is the capital of France?")])) as pieces:
-            await anext(pieces)
+        async with aclosing(provider.stream([Message("user", "What is the capital of France?")])) as chunks:
+            await anext(chunks)
         return time.perf_counter() - started
     finally:
         await provider.close()

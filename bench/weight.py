@@ -42,7 +42,7 @@ def main() -> int:
             print(f"{size:12,} {url}")
     static = [url for byte_counts in visits for url in byte_counts if url.startswith("/static")]
     if repeated := {url for url in static if static.count(url) > 1}:
-        print("BytesByURL repeated:", *sorted(repeated))
+        print("Static files fetched twice:", *sorted(repeated))
     return int(sum(visits[0].values()) > MAX_FIRST_VISIT_BYTES or bool(repeated))
 
 

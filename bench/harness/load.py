@@ -20,9 +20,11 @@ CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 class Request:
     """Request with the expected response."""
 
-    sent: bytes
+    raw: bytes
+    """The whole request, as sent."""
     status: int
     marker: bytes
+    """Text that the body of the response contains."""
 
 
 class WrongResponseError(Exception):
@@ -79,7 +81,7 @@ class _Client:
         self.socket = self.socket or self._connect()
         self.request, self.received = request, b""
         self.sent_at = perf_counter()
-        self.socket.sendall(request.sent)
+        self.socket.sendall(request.raw)
         return True
 
     def _connect(self) -> socket.socket:
@@ -106,7 +108,7 @@ class _Client:
         if not length or not end or len(body) < int(length[1]):
             return False
         if int(head[9:12]) != self.request.status or self.request.marker not in body:
-            raise WrongResponseError(f"{self.request.sent[:60]!r} returned {self.received[:500]!r}")
+            raise WrongResponseError(f"{self.request.raw[:60]!r} returned {self.received[:500]!r}")
         if CLOSES.search(head):
             self.close()
         return True

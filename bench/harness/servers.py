@@ -22,7 +22,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return user and system time of the process and its children, including ended threads."""
-        return sum(time.clock_gettime(_cpu_clock(pid)) for pid in _family(self.pid))
+        return sum(time.clock_gettime(_cpu_clock(pid)) for pid in _process_tree(self.pid))
 
     def memory_kb(self) -> int:
         """Return the resident memory of the process in KiB."""
@@ -31,7 +31,7 @@ class Server:
 
     def resident_mb(self) -> float:
         """Return the resident memory of the process and its children in MiB."""
-        return sum(_resident_kb(pid) for pid in _family(self.pid)) / 1024
+        return sum(_resident_kb(pid) for pid in _process_tree(self.pid)) / 1024
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> It
         ) as process,
     ):
         try:
-            _wait_until_it_listens(process, port, log)
+            _wait_until_listening(process, port, log)
             yield Server(process.pid, port)
         finally:
             process.terminate()
@@ -57,13 +57,13 @@ def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> It
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     """Run `python <arguments>` and return its output."""
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(arguments)} ended with {done.returncode}")
-    return done.stdout.strip()
+    result = subprocess.run(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"{' '.join(arguments)} ended with {result.returncode}")
+    return result.stdout.strip()
 
 
-def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+def _wait_until_listening(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as client:
@@ -86,7 +86,7 @@ def _resident_kb(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
 
 
-def _family(pid: int) -> list[int]:
+def _process_tree(pid: int) -> list[int]:
     parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdecimal()}
     family = [pid]
     for member in family:  # grows during the loop

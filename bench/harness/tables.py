@@ -65,8 +65,10 @@ def _format_ratio(ratio: float, limit: float | None) -> str:
 
 def _max_ratio(task: str, peer: str) -> float | None:
     """Return the maximum ratio to a peer's processor time; None without a limit."""
-    if task in ("rows", "add"):
-        return {"plain": 0.35 if task == "rows" else 0.45, "django": 0.6 if task == "rows" else None}.get(peer)
+    if task == "crud_list":
+        return {"plain": 0.35, "django": 0.6}.get(peer)
+    if task == "crud_insert":
+        return {"plain": 0.45}.get(peer)
     return {"plain": 0.5, "django": 1.0 if TASKS[task].is_page else 1.3}.get(peer)
 
 

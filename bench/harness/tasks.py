@@ -59,11 +59,11 @@ TASKS = {
     "page": Task("HTML list of 20 rows", ("page",), is_page=True),
     "list": Task("JSON list of 20 rows", ("list",)),
     "insert": Task("committed insert", ("insert",)),
-    "rows": Task("JSON list, CRUD layer", ("rows",)),
-    "table": Task("HTML list, CRUD layer", ("table",), is_page=True),
-    "add": Task("committed insert, CRUD layer", ("add",)),
+    "crud_list": Task("JSON list, CRUD layer", ("crud_list",)),
+    "crud_page": Task("HTML list, CRUD layer", ("crud_page",), is_page=True),
+    "crud_insert": Task("committed insert, CRUD layer", ("crud_insert",)),
     "mixed": Task("insert and read, 32 connections", ("insert", "list"), connections=32),
-    "mine": Task("signed-in page", ("mine",), is_page=True),
+    "signed_in_page": Task("signed-in page", ("signed_in_page",), is_page=True),
 }
 
 
@@ -81,10 +81,14 @@ def make_requests(cookie: str) -> dict[str, Request]:
         "list": Request(_encode_request("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
         "insert": Request(_encode_request("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
         # The shortest code in each framework. Opportune's uses its CRUD layer. All of them also count the rows.
-        "rows": Request(_encode_request("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
-        "table": Request(_encode_request("GET", "/rows", "text/html"), 200, b"Item 20</"),
-        "add": Request(_encode_request("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'),
-        "mine": Request(_encode_request("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()),
+        "crud_list": Request(_encode_request("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
+        "crud_page": Request(_encode_request("GET", "/rows", "text/html"), 200, b"Item 20</"),
+        "crud_insert": Request(
+            _encode_request("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'
+        ),
+        "signed_in_page": Request(
+            _encode_request("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()
+        ),
     }
 
 

@@ -47,5 +47,5 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/")
 async def items(request: Request, session: Annotated[AsyncSession, Depends(get_session)]) -> HTMLResponse:
-    found = await session.scalars(select(Item).order_by(Item.id))
-    return templates.TemplateResponse(request, "items.html", {"items": found.all()})
+    rows = await session.scalars(select(Item).order_by(Item.id))
+    return templates.TemplateResponse(request, "items.html", {"items": rows.all()})

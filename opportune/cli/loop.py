@@ -3,6 +3,6 @@
 import asyncio
 
 
-def runner() -> asyncio.Runner:
+def open_event_loop() -> asyncio.Runner:
     """Return a runner with a selector event loop, because psycopg does not support Windows' default loop."""
     return asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)

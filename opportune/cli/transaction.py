@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.config.project import installed_features, installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
@@ -45,7 +45,7 @@ def with_jobs(work: Callable[[DatabaseJobQueue, AsyncSession], Awaitable[R]]) ->
         OperatorError: the database is not available or not migrated, or the function raised it.
     """
     settings = migrated_settings()
-    with runner() as loop:
+    with open_event_loop() as loop:
         return loop.run(_run_in_transaction(settings, work))
 
 

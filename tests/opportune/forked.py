@@ -8,7 +8,7 @@ from multiprocessing import forkserver, get_context, resource_tracker
 from typing import Any
 
 from opportune.config.project import PACKAGE
-from tests.opportune.cli.command_server import KEY, server_of_processes
+from tests.opportune.cli.command_server import AUTHENTICATION_KEY, start_fork_server
 
 PROCESSES = get_context("forkserver")
 MODULES = (
@@ -24,8 +24,8 @@ def _ensure_running() -> None:
     """Replace the function of `multiprocessing`, which would start a fork server in each test process."""
     resource_tracker.ensure_running()
     if _FORK_SERVER._forkserver_address is None:
-        _FORK_SERVER._forkserver_address = server_of_processes(*MODULES)
-        _FORK_SERVER._forkserver_authkey = KEY
+        _FORK_SERVER._forkserver_address = start_fork_server(*MODULES)
+        _FORK_SERVER._forkserver_authkey = AUTHENTICATION_KEY
         _FORK_SERVER._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # unused
 
 

@@ -8,33 +8,33 @@ from pathlib import Path
 from opportune.config.project import PROJECT
 from tests.opportune.cli.command_server import RunCommand
 
-TITLE = "## A unique column for existing rows\n"
-NAME = "    name: Line = Field(max_length=50, unique=True)\n"
-"""Line of `Tag` above the new column."""
-LOOP = re.compile(r"    for row in .*?# FILL\n", re.DOTALL)
+SECTION_TITLE = "## A unique column for existing rows\n"
+NAME_COLUMN = "    name: Line = Field(max_length=50, unique=True)\n"
+"""Line of the model `Tag` above the new column."""
+GENERATED_LOOP = re.compile(r"    for row in .*?# FILL\n", re.DOTALL)
 
 
 def read_recipe() -> list[str]:
     """Return the code for the model, the import and the migration."""
     guide = (PROJECT / "docs/cookbook.md").read_text(encoding="utf-8")
     return re.findall(
-        r"^```python\n(.*?)^```$", guide.partition(TITLE)[2].partition("\n## ")[0], re.DOTALL | re.MULTILINE
+        r"^```python\n(.*?)^```$", guide.partition(SECTION_TITLE)[2].partition("\n## ")[0], re.DOTALL | re.MULTILINE
     )
 
 
 def follow_recipe(project: Path, run: RunCommand, *command: str) -> str:
     """Add a slug to existing tags, two of which have similar names. Run `command` and return its output."""
-    column, imported, fill = read_recipe()
+    column, import_line, fill_code = read_recipe()
     with closing(sqlite3.connect(project / "data/app.db")) as database, database:
         database.executemany("INSERT INTO books_tag (name) VALUES (?)", [("Sea & sky",), ("Sea, sky",), ("Ärzte",)])
     models = project / "app/books/models.py"
-    _replace(models, NAME, NAME + column)
+    _replace(models, NAME_COLUMN, NAME_COLUMN + column)
     models.write_text(f"from typing import ClassVar\n{models.read_text()}")
     assert run("makemigrations", "books")[0] == 0
     *_, migration = sorted((project / "migrations/versions/books").glob("*.py"))
-    _replace(migration, "from alembic import op\n", f"from alembic import op\n\n{imported}")
-    (loop,) = LOOP.findall(migration.read_text())
-    _replace(migration, loop, fill)
+    _replace(migration, "from alembic import op\n", f"from alembic import op\n\n{import_line}")
+    (loop,) = GENERATED_LOOP.findall(migration.read_text())
+    _replace(migration, loop, fill_code)
     code, output = run("migrate", "&&", "makemigrations", "--check", "&&", *command)
     assert code == 0, output[-5000:]
     with closing(sqlite3.connect(project / "data/app.db")) as database:

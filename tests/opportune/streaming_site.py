@@ -24,8 +24,8 @@ def create_app() -> FastAPI:
 
 def add_routes(app: FastAPI) -> FastAPI:
     app.add_api_route("/endless", endless)
-    app.add_api_route("/scheme", scheme)
-    app.add_api_route("/health/live", loop_turn)  # requests to this path are never queued
+    app.add_api_route("/scheme", show_scheme)
+    app.add_api_route("/health/live", show_loop_turns)  # requests to this path are never queued
     return app
 
 
@@ -33,11 +33,11 @@ async def endless(request: Request) -> StreamingResponse:
     return StreamingResponse(_stream_until_shutdown(request.app))
 
 
-async def scheme(request: Request) -> str:
+async def show_scheme(request: Request) -> str:
     return request.url.scheme
 
 
-async def loop_turn(request: Request) -> int:
+async def show_loop_turns(request: Request) -> int:
     """Return the number of turns of the event loop since the first request."""
     state = request.app.state
     if not hasattr(state, "counter_task"):

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.environment.entry import BASE, DEV
-from opportune.cli.environment.installation import normalized
+from opportune.cli.environment.installation import normalize_name
 from opportune.config.project import PROJECT
-from tests.opportune.cli.project.git_program import need_git
+from tests.opportune.cli.project.git_program import require_git
 
 SOURCES = ("opportune", "app", "migrations")
 SHARED = "opentelemetry"
@@ -80,7 +80,7 @@ def test_line_ends_are_the_same_on_every_system() -> None:
 
 
 def test_file_names_are_valid_on_every_system() -> None:
-    need_git()
+    require_git()
     names = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, encoding="utf-8", check=False
     ).stdout.splitlines()
@@ -106,10 +106,10 @@ def test_mypy_knows_modules_that_a_project_lacks() -> None:
     config = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
     optional = {name.removesuffix(".*") for override in config["overrides"] for name in override["module"]}
     locks = [(PROJECT / lock).read_text(encoding="utf-8") for lock in (BASE, DEV)]
-    locked = {normalized(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    locked = {normalize_name(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
     known_modules = {*sys.stdlib_module_names, *SOURCES, "tests", *optional}
     for name, packages in packages_distributions().items():
-        for package in {package for package in packages if normalized(package) in locked}:
+        for package in {package for package in packages if normalize_name(package) in locked}:
             shared = [".".join(path.parts[:2]) for path in files(package) or () if path.parts[0] == name]
             known_modules |= {part.removesuffix(".py") for part in shared} if name == SHARED else {name}
     codes = [path.read_text(encoding="utf-8") for path in python_files()]

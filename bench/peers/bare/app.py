@@ -1,4 +1,4 @@
-"""The same responses by hand: one ASGI function under uvicorn, SQL strings, and pages made of strings.
+"""The same responses without a framework: one ASGI function under uvicorn, SQL strings, and pages created of strings.
 
 It has no limits, security headers or log. SQLite runs inside the event loop, where a waiting writer would block all
 requests. PostgreSQL uses five psycopg connections that are never checked.
@@ -21,7 +21,7 @@ import psycopg
 URL = os.environ["BENCH_DATABASE_URL"]
 CLIENT_CONNECTIONS = 5
 HEAD, TAIL = (Path(__file__).parent / "page.html").read_text().split("{content}")
-VISITOR = (
+ANONYMOUS_LINKS = (
     '<a class="nav-link px-2" href="/login">Sign in</a>'
     '<a class="btn btn-primary d-none d-sm-inline-flex" href="/register">Register</a>'
 )
@@ -32,7 +32,7 @@ INSERT = (
     "INSERT INTO items (title, note, done, created_at) VALUES (%s, %s, %s, %s)"
     " RETURNING id, title, note, done, created_at"
 )
-OWNER = (
+FIND_SESSION_OWNER = (
     "SELECT users.email, users.created_at FROM sessions JOIN users ON users.id = sessions.user_id"
     " WHERE sessions.token_hash = %s AND sessions.expires_at > %s"
 )
@@ -73,8 +73,8 @@ async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         await start(receive, send)
         return
     respond = ROUTES.get((scope["method"], scope["path"]), not_found)
-    status, kind, body = await respond(scope, receive)
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+    status, content_type, body = await respond(scope, receive)
+    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -87,46 +87,46 @@ async def start(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-Answer = tuple[int, bytes, bytes]
+Response = tuple[int, bytes, bytes]
 
 
-def as_json(value: object, status: int = 200) -> Answer:
+def as_json(value: object, status: int = 200) -> Response:
     return status, b"application/json", json.dumps(value, separators=(",", ":")).encode()
 
 
-def as_page(content: str, account: str) -> Answer:
+def as_page(content: str, account: str) -> Response:
     return 200, b"text/html; charset=utf-8", f"{HEAD.replace('{account}', account)}{content}{TAIL}".encode()
 
 
-def shown(row: tuple[Any, ...]) -> dict[str, object]:
+def item_as_dict(row: tuple[Any, ...]) -> dict[str, object]:
     number, title, note, done, created_at = row
     return {
         "id": number,
         "title": title,
         "note": note,
         "done": bool(done),
-        "created_at": moment(created_at).isoformat(),
+        "created_at": parse_time(created_at).isoformat(),
     }
 
 
-def moment(value: str | datetime) -> datetime:
+def parse_time(value: str | datetime) -> datetime:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-async def not_found(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
+async def not_found(_scope: Mapping[str, Any], _receive: Receive) -> Response:
     return as_json({"detail": "Not Found"}, 404)
 
 
-async def ping(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
+async def ping(_scope: Mapping[str, Any], _receive: Receive) -> Response:
     return as_json({"ping": "pong"})
 
 
-async def items(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
-    return as_json([shown(row) for row in await database.fetch(LIST)])
+async def items(_scope: Mapping[str, Any], _receive: Receive) -> Response:
+    return as_json([item_as_dict(row) for row in await database.fetch(LIST)])
 
 
-async def rows(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
-    return as_json({"items": [shown(row) for row in await database.fetch(LIST)], "total": await count()})
+async def rows(_scope: Mapping[str, Any], _receive: Receive) -> Response:
+    return as_json({"items": [item_as_dict(row) for row in await database.fetch(LIST)], "total": await count()})
 
 
 async def count() -> int:
@@ -134,13 +134,13 @@ async def count() -> int:
     return total
 
 
-async def add(_scope: Mapping[str, Any], receive: Receive) -> Answer:
-    sent = json.loads(await read(receive))
-    rows = await database.fetch(INSERT, (sent["title"], sent["note"], False, datetime.now(UTC)))
-    return as_json(shown(rows[0]), 201)
+async def add(_scope: Mapping[str, Any], receive: Receive) -> Response:
+    data = json.loads(await read_body(receive))
+    rows = await database.fetch(INSERT, (data["title"], data["note"], False, datetime.now(UTC)))
+    return as_json(item_as_dict(rows[0]), 201)
 
 
-async def read(receive: Receive) -> bytes:
+async def read_body(receive: Receive) -> bytes:
     body, more = b"", True
     while more:
         message = await receive()
@@ -149,45 +149,45 @@ async def read(receive: Receive) -> bytes:
     return body
 
 
-async def items_page(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
-    return as_page(table(await database.fetch(LIST)), VISITOR)
+async def items_page(_scope: Mapping[str, Any], _receive: Receive) -> Response:
+    return as_page(table(await database.fetch(LIST)), ANONYMOUS_LINKS)
 
 
-async def rows_page(_scope: Mapping[str, Any], _receive: Receive) -> Answer:
-    return as_page(f"{table(await database.fetch(LIST))}<p>{await count()}</p>", VISITOR)
+async def rows_page(_scope: Mapping[str, Any], _receive: Receive) -> Response:
+    return as_page(f"{table(await database.fetch(LIST))}<p>{await count()}</p>", ANONYMOUS_LINKS)
 
 
 def table(rows: Iterable[tuple[Any, ...]]) -> str:
     head = "<tr><th>Number</th><th>Title</th><th>Note</th><th>State</th><th>Made</th></tr>"
-    body = "".join(map(line, rows))
+    body = "".join(map(table_row, rows))
     return (
         f'<h1>Items</h1><div class="card"><table class="table table-vcenter card-table"><thead>{head}</thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
 
-def line(row: tuple[Any, ...]) -> str:
+def table_row(row: tuple[Any, ...]) -> str:
     number, title, note, done, created_at = row
-    made = moment(created_at)
+    created = parse_time(created_at)
     state = '<span class="badge bg-green">done</span>' if done else '<span class="badge">open</span>'
     return (
         f'<tr id="item-{number}"><td>{number}</td><td><a href="/items/{number}">{escape(title)}</a></td>'
         f'<td class="text-secondary">{escape(note)}</td><td>{state}</td>'
-        f'<td><time datetime="{made.isoformat()}">{made:%d %b %Y}</time></td></tr>'
+        f'<td><time datetime="{created.isoformat()}">{created:%d %b %Y}</time></td></tr>'
     )
 
 
-async def mine(scope: Mapping[str, Any], _receive: Receive) -> Answer:
+async def signed_in_page(scope: Mapping[str, Any], _receive: Receive) -> Response:
     cookies = SimpleCookie(next((value.decode() for name, value in scope["headers"] if name == b"cookie"), ""))
     token = cookies["session"].value if "session" in cookies else ""
-    owners = await database.fetch(OWNER, (sha256(token.encode()).hexdigest(), datetime.now(UTC)))
+    owners = await database.fetch(FIND_SESSION_OWNER, (sha256(token.encode()).hexdigest(), datetime.now(UTC)))
     if not owners:
         return as_json({"detail": "Not signed in"}, 401)
-    email, created_at = escape(owners[0][0]), moment(owners[0][1])
+    email, created_at = escape(owners[0][0]), parse_time(owners[0][1])
     return as_page(f"<h1>Yours</h1><p>You are signed in as {email} since {created_at:%d %b %Y}.</p>", email)
 
 
-ROUTES: dict[tuple[str, str], Callable[[Mapping[str, Any], Receive], Awaitable[Answer]]] = {
+ROUTES: dict[tuple[str, str], Callable[[Mapping[str, Any], Receive], Awaitable[Response]]] = {
     ("GET", "/api/v1/ping"): ping,
     ("GET", "/api/v1/items"): items,
     ("POST", "/api/v1/items"): add,
@@ -195,5 +195,5 @@ ROUTES: dict[tuple[str, str], Callable[[Mapping[str, Any], Receive], Awaitable[A
     ("POST", "/api/v1/rows"): add,
     ("GET", "/items"): items_page,
     ("GET", "/rows"): rows_page,
-    ("GET", "/items/mine"): mine,
+    ("GET", "/items/mine"): signed_in_page,
 }

@@ -30,7 +30,7 @@ def make_tables() -> None:
         server.execute(schema.encode())
 
 
-async def fill() -> None:
+async def add_rows() -> None:
     now = datetime.now(UTC)
     await database.open()
     for item in ITEMS:
@@ -42,5 +42,5 @@ async def fill() -> None:
 
 if __name__ == "__main__":
     make_tables()
-    asyncio.run(fill())
+    asyncio.run(add_rows())
     print(f'session="{TOKEN}"')

@@ -12,7 +12,7 @@ from django.utils import timezone
 from bench.harness.tasks import EMAIL, ITEMS, additional_items, additional_row_count
 
 
-def fill() -> str:
+def add_rows() -> str:
     """Return the key of a session."""
     from django.contrib.auth import (  # noqa: PLC0415 - Django's models exist after its setup
         BACKEND_SESSION_KEY,
@@ -27,8 +27,8 @@ def fill() -> str:
     create = User.objects.create_superuser if additional_row_count() else User.objects.create_user
     user = create("visitor", EMAIL)
     Item.objects.bulk_create(Item(**item) for item in ITEMS)
-    for piece in additional_items(timezone.now()):
-        Item.objects.bulk_create(Item(**item) for item in piece)
+    for batch in additional_items(timezone.now()):
+        Item.objects.bulk_create(Item(**item) for item in batch)
     session = SessionStore()
     session[SESSION_KEY] = user.pk
     session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
@@ -42,4 +42,4 @@ if __name__ == "__main__":
     if connection.vendor == "sqlite":
         connection.cursor().execute("PRAGMA journal_mode = WAL")
     call_command("migrate", run_syncdb=True, verbosity=0)
-    print(f"{settings.SESSION_COOKIE_NAME}={fill()}")
+    print(f"{settings.SESSION_COOKIE_NAME}={add_rows()}")

@@ -21,10 +21,10 @@ def ping(_request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 def items(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
-        sent = json.loads(request.body)
-        item = Item.objects.create(title=sent["title"], note=sent["note"])
-        return JsonResponse(_shown(item), status=201)
-    return JsonResponse([_shown(item) for item in Item.objects.order_by("id")[:20]], safe=False)
+        data = json.loads(request.body)
+        item = Item.objects.create(title=data["title"], note=data["note"])
+        return JsonResponse(_item_as_dict(item), status=201)
+    return JsonResponse([_item_as_dict(item) for item in Item.objects.order_by("id")[:20]], safe=False)
 
 
 @csrf_exempt
@@ -33,11 +33,11 @@ def rows(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return items(request)
     names = ("id", "title", "note", "done", "created_at")
-    found = Item.objects.order_by("id")
-    return JsonResponse({"items": list(found.values(*names)[:20]), "total": found.count()})
+    queryset = Item.objects.order_by("id")
+    return JsonResponse({"items": list(queryset.values(*names)[:20]), "total": queryset.count()})
 
 
-def _shown(item: Any) -> dict[str, object]:
+def _item_as_dict(item: Any) -> dict[str, object]:
     return {
         "id": item.id,
         "title": item.title,
@@ -52,8 +52,8 @@ def items_page(request: HttpRequest) -> HttpResponse:
 
 
 def rows_page(request: HttpRequest) -> HttpResponse:
-    found = Item.objects.order_by("id")
-    return render(request, "items.html", {"items": found[:20], "total": found.count(), "navigation": NAVIGATION})
+    queryset = Item.objects.order_by("id")
+    return render(request, "items.html", {"items": queryset[:20], "total": queryset.count(), "navigation": NAVIGATION})
 
 
 @login_required

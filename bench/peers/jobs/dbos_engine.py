@@ -38,13 +38,13 @@ async def main(url: str, number: int) -> None:
         QUEUE, worker_concurrency=PARALLEL_JOBS, polling_interval_sec=POLL_SECONDS if number else 3600
     )
     if number:
-        await report(await seconds_for(number))
+        await report(await measure_seconds(number))
     else:
-        await change(url)
+        await commit_changes(url)
     await asyncio.to_thread(DBOS.destroy)
 
 
-async def seconds_for(number: int) -> float:
+async def measure_seconds(number: int) -> float:
     await (await DBOS.enqueue_workflow_async(QUEUE, nothing)).get_result()
     started = time.perf_counter()
     queued = [await DBOS.enqueue_workflow_async(QUEUE, nothing) for _ in range(number)]
@@ -53,7 +53,7 @@ async def seconds_for(number: int) -> float:
     return time.perf_counter() - started
 
 
-async def change(url: str) -> None:
+async def commit_changes(url: str) -> None:
     """Commit changes that each queue a job, until killed."""
     with create_engine(url).connect() as connection:
         connection.execute(text(CHANGES))

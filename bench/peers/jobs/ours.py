@@ -1,4 +1,6 @@
-"""Empty jobs on the site's job engine: `python -m bench.peers.jobs.ours URL NUMBER`; without a number, `change`."""
+"""Empty jobs on the site's job engine: `python -m bench.peers.jobs.ours URL [NUMBER]`.
+
+Without a number, it commits changes until it is killed."""
 
 import asyncio
 import sys
@@ -32,22 +34,22 @@ async def main(url: str, number: int) -> None:
     jobs = DatabaseJobQueue(settings, database, open_storage(settings), [nothing])
     if number:
         async with jobs.running():
-            await report(await seconds_for(jobs, number))
+            await report(await measure_seconds(jobs, number))
     else:
-        await change(jobs)
+        await commit_changes(jobs)
     await database.dispose()
 
 
-async def seconds_for(jobs: DatabaseJobQueue, number: int) -> float:
+async def measure_seconds(jobs: DatabaseJobQueue, number: int) -> float:
     await jobs.wait_until_ended(await jobs.enqueue(nothing()))
     started = time.perf_counter()
     queued = [await jobs.enqueue(nothing()) for _ in range(number)]
-    for each in queued[-PARALLEL_JOBS:]:  # ordered by due time
-        await jobs.wait_until_ended(each)
+    for job_id in queued[-PARALLEL_JOBS:]:  # ordered by due time
+        await jobs.wait_until_ended(job_id)
     return time.perf_counter() - started
 
 
-async def change(jobs: DatabaseJobQueue) -> None:
+async def commit_changes(jobs: DatabaseJobQueue) -> None:
     """Commit changes that each queue a job, until killed."""
     async with jobs.database.writer() as session:
         await session.execute(text(CHANGES))

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI, Request, Response
 from jinja2 import ChoiceLoader, FileSystemLoader
 from pydantic import BaseModel
-from pydantic import Field as Checked
+from pydantic import Field as FormField
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
@@ -39,8 +39,8 @@ class Item(Model, table=True):
 
 
 class ItemCreate(BaseModel):
-    title: Line = Checked(min_length=1, max_length=200)
-    note: Text = Checked("", max_length=2000)
+    title: Line = FormField(min_length=1, max_length=200)
+    note: Text = FormField("", max_length=2000)
 
 
 class ItemRead(BaseModel):
@@ -61,19 +61,19 @@ async def index(request: Request, session: ReadSession) -> Response:
 
 
 @pages.get("/guarded")
-async def guarded(request: Request, session: ReadSession, _user: CurrentUser) -> Response:
+async def index_for_users(request: Request, session: ReadSession, _user: CurrentUser) -> Response:
     """Show the same page to signed-in users."""
     return templates.render(request, "items/list.html", {"items": await first_items(session)})
 
 
 @pages.get("/kept")
 @cached(60, stale=300, tags=["items"])
-async def kept(request: Request, session: ReadSession) -> Response:
+async def cached_index(request: Request, session: ReadSession) -> Response:
     return templates.render(request, "items/list.html", {"items": await first_items(session)})
 
 
 @pages.get("/mine")
-async def mine(request: Request, user: CurrentUser) -> Response:
+async def signed_in_page(request: Request, user: CurrentUser) -> Response:
     return templates.render(request, "items/mine.html", {"owner": user})
 
 

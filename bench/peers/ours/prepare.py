@@ -25,7 +25,7 @@ def make_tables(settings: Settings) -> None:
         connection.commit()
 
 
-async def fill(settings: Settings) -> str:
+async def add_rows(settings: Settings) -> str:
     """Return the token of a session."""
     database = open_database(settings)
     await database.setup()
@@ -33,8 +33,8 @@ async def fill(settings: Settings) -> str:
         user = User(email=EMAIL, hashed_password="unused", is_superuser=additional_row_count() > 0)  # noqa: S106 - not a password
         session.add_all([user, *(Item(**item) for item in ITEMS)])
         await session.flush()
-        for piece in additional_items(utc_now()):
-            await session.execute(insert(Item), piece)
+        for batch in additional_items(utc_now()):
+            await session.execute(insert(Item), batch)
         token = await create_session(session, settings, user)
     await database.dispose()
     return token
@@ -43,4 +43,4 @@ async def fill(settings: Settings) -> str:
 if __name__ == "__main__":
     settings = get_settings()
     make_tables(settings)
-    print(f"{cookie_name(settings)}={asyncio.run(fill(settings))}")
+    print(f"{cookie_name(settings)}={asyncio.run(add_rows(settings))}")

@@ -11,7 +11,7 @@ from bench.harness.tasks import EMAIL, ITEMS
 from bench.peers.plain.app import SECRET_KEY, Base, Item, User, engine, sessions
 
 
-async def fill() -> int:
+async def add_rows() -> int:
     """Return the id of the user."""
     if engine.dialect.name == "sqlite":
         async with engine.connect() as connection:
@@ -27,5 +27,5 @@ async def fill() -> int:
 
 
 if __name__ == "__main__":
-    content = b64encode(json.dumps({"user_id": asyncio.run(fill())}).encode())
+    content = b64encode(json.dumps({"user_id": asyncio.run(add_rows())}).encode())
     print(f"session={TimestampSigner(SECRET_KEY).sign(content).decode()}")

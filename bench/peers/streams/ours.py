@@ -23,8 +23,8 @@ from opportune.web import EventStream, templates
 api = APIRouter(prefix="/bench")
 
 
-class Talker(llm.Provider):
-    name = "Talker"
+class WordProvider(llm.Provider):
+    name = "WordProvider"
     context_budget = 1_000
 
     async def stream(
@@ -37,9 +37,9 @@ class Talker(llm.Provider):
 
 
 @api.post("/answers")
-async def begin(request: Request, session: WriteSession, answers: Answers, count: int, words: int) -> list[int]:
+async def start_answers(request: Request, session: WriteSession, answers: Answers, count: int, words: int) -> list[int]:
     """Create answers with this many words and return their ids."""
-    request.app.state.llm.provider = Talker()
+    request.app.state.llm.provider = WordProvider()
     return [(await answers.ask(session, str(words))).id for _ in range(count)]
 
 
@@ -52,12 +52,12 @@ Stream = Annotated[AnswerStream, Depends(find_stream)]
 
 
 @api.get("/answers/{answer_id}/json", response_class=EventStream)
-async def as_json(stream: Stream) -> EventStream:
+async def stream_json(stream: Stream) -> EventStream:
     return EventStream(stream.json())
 
 
 @api.get("/answers/{answer_id}/html", response_class=EventStream)
-async def as_html(request: Request, stream: Stream) -> EventStream:
+async def stream_html(request: Request, stream: Stream) -> EventStream:
     async def article(answer: Answer) -> str:
         context = {"answer": await ShownAnswer.of(answer)}
         return templates.render_block_to_string(request, "answers/answer.html", "article", context)
@@ -65,7 +65,7 @@ async def as_html(request: Request, stream: Stream) -> EventStream:
     return EventStream(stream.html(article))
 
 
-streams = Feature(name="streams", summary="Answers that anybody may look at.", api=api)
+streams = Feature(name="streams", summary="Answers that everyone may read.", api=api)
 
 
 def create() -> FastAPI:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from bench.peers.streams.words import WORD_INTERVAL_SECONDS, word
 
 
-async def relayed(words: int) -> AsyncIterator[str]:
+async def forward_words(words: int) -> AsyncIterator[str]:
     for number in range(words):
         await asyncio.sleep(WORD_INTERVAL_SECONDS)
         yield f"event: delta\nid: {number}\ndata: {json.dumps({'text': word(number)})}\n\n"
@@ -20,7 +20,7 @@ async def relayed(words: int) -> AsyncIterator[str]:
 
 
 async def stream(request: Request) -> Response:
-    return StreamingResponse(relayed(int(request.query_params["words"])), media_type="text/event-stream")
+    return StreamingResponse(forward_words(int(request.query_params["words"])), media_type="text/event-stream")
 
 
 async def live(_request: Request) -> Response:

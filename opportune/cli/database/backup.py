@@ -39,7 +39,7 @@ def command(
     settings = get_settings()
     is_remote = destination is None and bool(settings.backup_url.get_secret_value().strip())
     if show_list or as_json:
-        backups = stored_backups(settings) if is_remote else backups_in(destination or create.BACKUP_FOLDER)
+        backups = read_stored_backups(settings) if is_remote else find_backups(destination or create.BACKUP_FOLDER)
         print_backups(sorted(backups, key=lambda backup: backup["created"], reverse=True), as_json)
         return
     if is_remote:
@@ -68,13 +68,13 @@ def send_backup(settings: Settings) -> None:
         in_transaction(lambda session: record_run(session, jobs.BACKUP, str(backup)))
 
 
-def stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
+def read_stored_backups(settings: Settings) -> Iterator[Mapping[str, Any]]:
     """Yield name, time and size of the backups at BACKUP_URL, which are not downloaded."""
     for backup in BackupStore(settings).all():
         yield {"file": backup.name, "created": backup.created, "bytes": backup.bytes, "encrypted": backup.is_encrypted}
 
 
-def backups_in(folder: Path) -> Iterator[Mapping[str, Any]]:
+def find_backups(folder: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the backups in a folder. Other files are ignored.
 
     Raises:
@@ -94,11 +94,11 @@ def print_backups(backups: list[Mapping[str, Any]], as_json: bool) -> None:
         print_json(backups)
     elif backups:
         count = len(COLUMNS) if "uploads" in backups[0] else COLUMNS.index("UPLOADS")
-        print_table(COLUMNS[:count], (_row(backup)[:count] for backup in backups), right=("KB", "UPLOADS"))
+        print_table(COLUMNS[:count], (_table_cells(backup)[:count] for backup in backups), right=("KB", "UPLOADS"))
     else:
         say("There are no backups.")
 
 
-def _row(backup: Mapping[str, Any]) -> tuple[object, ...]:
+def _table_cells(backup: Mapping[str, Any]) -> tuple[object, ...]:
     created, kilobytes = f"{backup['created']:%Y-%m-%d %H:%M}", f"{backup['bytes'] / 1000:,.0f}"
     return backup["file"], created, kilobytes, backup.get("uploads", ""), backup.get("database", "")

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.development import startup
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.cli.process import exec_process
 from opportune.config.settings import Settings, get_settings
 from opportune.db.factory import open_database
@@ -25,7 +25,7 @@ def command(
     settings = get_settings()
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
     client = psql_command(url) if url.kind == "postgresql" else sqlite_command(url)
-    with runner() as loop:
+    with open_event_loop() as loop:
         loop.run(check_connection(settings))
     exec_process([*client, *(arguments or [])], {**os.environ, **url.environ})
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_json
 from opportune.cli.terminal import columns, styled
 from opportune.config.project import installed_names
@@ -38,7 +38,7 @@ def command(
     ] = False,
 ) -> None:
     settings = get_settings()
-    with runner() as loop:
+    with open_event_loop() as loop:
         diagnoses = loop.run(diagnose(doctor_context(settings, url, workers)))
     if as_json:
         print_json(as_data(diagnoses))

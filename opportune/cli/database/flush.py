@@ -73,10 +73,10 @@ def refuse_foreign_references(connection: Connection) -> None:
     Raises:
         OperatorError: there is such a table. The message names it.
     """
-    ours = Model.metadata.tables
+    site_tables = Model.metadata.tables
     for (_, table), keys in inspect(connection).get_multi_foreign_keys().items():
-        for key in keys if table not in ours else ():
-            if key["referred_table"] in ours:
+        for key in keys if table not in site_tables else ():
+            if key["referred_table"] in site_tables:
                 raise OperatorError(
                     f"Nothing was deleted, because the table {table} of no installed feature refers to "
                     f"{key['referred_table']}. Drop it, or install its feature."

@@ -44,24 +44,24 @@ def command(
     settings = get_settings()
     graph = MigrationGraph(installed_names())
     make_plan = plan_for(graph, feature, target)
-    rows = recorded_revisions_of(settings)
-    warn_about_removed(graph, rows)
-    refuse_newer(graph, rows)
+    recorded = recorded_revisions_of(settings)
+    warn_about_removed(graph, recorded)
+    refuse_newer(graph, recorded)
     if plan or check:
-        steps = make_plan(graph.applied(rows))
-        print_plan(steps, migration_url(settings).kind, is_first=not rows)
+        steps = make_plan(graph.applied(recorded))
+        print_plan(steps, migration_url(settings).kind, is_first=not recorded)
         raise typer.Exit(1 if check and steps else 0)
     if prune:
         forget_removed(settings, graph)
         return
     if fake or fake_initial:
-        make_plan = faking(make_plan, None if fake else find_adoptable(settings, make_plan(graph.applied(rows))))
-    say(f"Operations to perform:\n  {operations(graph, feature, target)}\nRunning migrations:")
+        make_plan = faking(make_plan, None if fake else find_adoptable(settings, make_plan(graph.applied(recorded))))
+    say(f"Operations to perform:\n  {describe_operations(graph, feature, target)}\nRunning migrations:")
     if not apply_plan(settings, graph, make_plan):
         say("  No migrations to apply.")
 
 
-def operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
+def describe_operations(graph: MigrationGraph, feature: str | None, target: str | None) -> str:
     if feature is None:
         return f"Apply all migrations: {', '.join(name for name in graph.features if graph.migrations_of(name))}"
     if target is None:
@@ -141,8 +141,8 @@ def print_step(step: "Step") -> Iterator[None]:
     say(f"{line} FAKED" if step.is_faked else f"{line} OK")
 
 
-def warn_about_removed(graph: MigrationGraph, rows: Sequence[str]) -> None:
-    if removed := graph.unknown(rows).removed:
+def warn_about_removed(graph: MigrationGraph, recorded: Sequence[str]) -> None:
+    if removed := graph.unknown(recorded).removed:
         warn(
             f"Notice: the database has migrations of features that are not installed: {', '.join(removed)}. "
             "To forget these migrations and keep the tables: python3 oppman.py migrate --prune"

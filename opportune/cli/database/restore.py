@@ -120,7 +120,7 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
             raise typer.BadParameter("Replacing all data needs a confirmation. Add --no-input.")
     target = Target(get_settings(), MigrationGraph(installed_names()), Model.metadata.tables.keys())
     with show_work_progress():
-        restored = restore_backup(
+        result = restore_backup(
             file,
             target,
             lambda manifest: None if no_input else confirm(manifest, target),
@@ -128,13 +128,13 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
             from_another_site=from_another_site,
         )
     say(f"Restored {name or 'the newest backup'}.")
-    if restored.previous_database:
-        say(f"The previous database was kept as {restored.previous_database}.")
-    if restored.previous_uploads:
-        say(f"The previous uploads were kept as {restored.previous_uploads}.")
-    if notice := uploads_notice(restored.manifest, target):
+    if result.previous_database:
+        say(f"The previous database was kept as {result.previous_database}.")
+    if result.previous_uploads:
+        say(f"The previous uploads were kept as {result.previous_uploads}.")
+    if notice := uploads_notice(result.manifest, target):
         print(notice)
-    if pending := target.graph.pending(restored.manifest.revisions):
+    if pending := target.graph.pending(result.manifest.revisions):
         print(f"The backup lacks {', '.join(map(str, pending))}. Run: python3 oppman.py migrate")
 
 

@@ -21,8 +21,8 @@ def command(
 ) -> None:
     graph = MigrationGraph(installed_names())
     migrations_by_feature = {name: graph.migrations_of(name) for name in features or graph.features}
-    rows = recorded_revisions_of(get_settings())
-    applied = set(graph.applied(rows))
+    recorded = recorded_revisions_of(get_settings())
+    applied = set(graph.applied(recorded))
     ordered = [migration for migration in graph.ordered if migration.feature in migrations_by_feature]
     if as_json:
         print_json([as_row(migration, applied) for migration in ordered])
@@ -31,7 +31,7 @@ def command(
             print(f"[{'X' if migration in applied else ' '}]  {migration}")
     else:
         print_list(migrations_by_feature, applied)
-    warn_about_removed(graph, rows)
+    warn_about_removed(graph, recorded)
 
 
 def as_row(migration: Migration, applied: Collection[Migration]) -> dict[str, str | bool]:

@@ -32,7 +32,7 @@ def certificate_for(host: str, path: Path = CERTIFICATE) -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open_replacement(path) as file:
-                file.write(_create(names))
+                file.write(_create_pem(names))
         except OSError as error:
             raise OperatorError(
                 f"{path} cannot be written ({error.strerror}). --https stores its certificate there."
@@ -50,7 +50,7 @@ def _is_valid(path: Path, names: list[str]) -> bool:
     return remaining > timedelta(days=MIN_DAYS_LEFT) and {_general_name(name) for name in names} <= set(existing)
 
 
-def _create(names: list[str]) -> bytes:
+def _create_pem(names: list[str]) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Opportune development certificate")])
     now = datetime.now(UTC)

@@ -27,7 +27,7 @@ from opportune.cli.development import startup
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.check_vectors import check_vectors
 from opportune.cli.feature_commands import repeated_commands
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
@@ -197,7 +197,7 @@ def check_env_example(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    with suppress(OperatorError), runner() as loop:  # reported by check_addresses
+    with suppress(OperatorError), open_event_loop() as loop:  # reported by check_addresses
         if problem := loop.run(_storage_problem(settings)):
             yield Finding(problem)
 
@@ -214,7 +214,7 @@ def check_mail_server(settings: Settings) -> Iterator[Finding]:
     """Connect to the mail server of MAIL_URL without sending an e-mail."""
     with suppress(OperatorError):  # reported by check_addresses
         transport = transport_for(settings)
-        with runner() as loop:
+        with open_event_loop() as loop:
             try:
                 loop.run(transport.check())
             except DeliveryError as error:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_table
 from opportune.config.settings import Settings
 from opportune.contrib.documentation.content import page_names, sections_of
@@ -51,15 +51,15 @@ def search(query: str) -> None:
     Raises:
         OperatorError: no section matches.
     """
-    with runner() as loop:
-        hits = loop.run(find(query))
+    with open_event_loop() as loop:
+        hits = loop.run(find_sections(query))
     if not hits:
         raise OperatorError(f"Nothing in the documentation matches {query!r}. List the pages: python3 oppman.py docs")
     print_table(("Page", "Section"), [(hit.page, hit.name) for hit in hits])
     print(f"Show a page: python3 oppman.py docs {hits[0].page}")
 
 
-async def find(query: str) -> list[SectionHit]:
+async def find_sections(query: str) -> list[SectionHit]:
     documentation = Documentation(Settings())
     try:
         index = await documentation.search()

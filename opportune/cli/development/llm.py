@@ -62,7 +62,7 @@ class Trial:
         speed = f", {self.tokens_per_second:.0f} tokens per second" if self.tokens_per_second else ""
         return (
             f"{self.model}: first chunk after {self.first_seconds or 0:.2f} s, complete after {self.seconds:.2f} s"
-            f"{speed}, {self.prompt_tokens} + {self.answer_tokens} tokens{_cost(self.cost)}"
+            f"{speed}, {self.prompt_tokens} + {self.answer_tokens} tokens{_cost_note(self.cost)}"
             f"{self.error and f'. {self.error}'}"
         )
 
@@ -71,7 +71,7 @@ class Trial:
 def list_models(as_json: AsJson = False) -> None:
     """List the models, the default first."""
 
-    async def read(llm: LanguageModel) -> None:
+    async def print_models(llm: LanguageModel) -> None:
         if not llm.models:
             if as_json:
                 print_json([{"name": llm.name}] if llm.provider else [])
@@ -81,9 +81,9 @@ def list_models(as_json: AsJson = False) -> None:
             print_json([_without_secrets(model) for model in llm.models])
         else:
             headings = ("NAME", "MODEL", "AT", "CONTEXT", "PROMPT", "ANSWER", "CAN", "FALLBACK")
-            print_table(headings, map(_row, llm.models), right=("CONTEXT", "PROMPT", "ANSWER"))
+            print_table(headings, map(_table_cells, llm.models), right=("CONTEXT", "PROMPT", "ANSWER"))
 
-    _with_llm(read)
+    _with_llm(print_models)
 
 
 def _without_secrets(model: LlmModel) -> dict[str, object]:
@@ -92,7 +92,7 @@ def _without_secrets(model: LlmModel) -> dict[str, object]:
     return model.model_dump(exclude={"api_key", "headers"}) | {"base_url": address}
 
 
-def _row(model: LlmModel) -> tuple[object, ...]:
+def _table_cells(model: LlmModel) -> tuple[object, ...]:
     capabilities = (("images", model.sees_images), ("tools", model.calls_tools))
     return (
         model.name,
@@ -119,7 +119,7 @@ def ask(
     if not text.strip():
         raise OperatorError("The question is empty. Enter a question.")
 
-    async def run(llm: LanguageModel) -> int:
+    async def ask_models(llm: LanguageModel) -> int:
         selected = _selected_models(llm, models, use_all)
         is_single = not as_json and len(selected) == 1
         trials = [await _ask_model(model, messages_of(text, system), show=is_single) for model in selected]
@@ -134,7 +134,7 @@ def ask(
             _print_trials(trials)
         return int(any(trial.error for trial in trials))
 
-    if code := _with_llm(run):
+    if code := _with_llm(ask_models):
         raise typer.Exit(code)
 
 
@@ -151,7 +151,7 @@ def evaluate(
     paths = files or sorted(EVALS.glob("*.toml")) or [EXAMPLES]
     questions = [question for path in paths for question in read_questions(path)]
 
-    async def run(llm: LanguageModel) -> list[tuple[Question, Trial, list[str]]]:
+    async def evaluate_models(llm: LanguageModel) -> list[tuple[Question, Trial, list[str]]]:
         selected = _selected_models(llm, models, use_all)
         results = []
         with progress("Asking", len(selected) * len(questions), "questions") as bar:
@@ -162,7 +162,7 @@ def evaluate(
                     bar.advance()
         return results
 
-    results = _with_llm(run)
+    results = _with_llm(evaluate_models)
     if as_json:
         print_json([{"ask": question.ask, "faults": faults, **vars(trial)} for question, trial, faults in results])
     else:
@@ -209,10 +209,10 @@ def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None
         trials = [(trial, faults) for _, trial, faults in results if trial.model == name]
         passed, seconds = sum(not faults for _, faults in trials), sum(trial.seconds for trial, _ in trials)
         cost = sum((trial.cost for trial, _ in trials), Decimal(0))
-        say(f"{name}: {passed} of {len(trials)} as expected, {seconds:.1f} s{_cost(cost)}")
+        say(f"{name}: {passed} of {len(trials)} as expected, {seconds:.1f} s{_cost_note(cost)}")
 
 
-def _cost(cost: Decimal) -> str:
+def _cost_note(cost: Decimal) -> str:
     return f", {cost:f}" if cost else ""
 
 

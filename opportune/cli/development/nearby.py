@@ -24,14 +24,14 @@ def find_nearby() -> list[NearbyServer]:
     """Return the servers that respond and have a model. Ollama is searched at OLLAMA_HOST if that is set."""
     addresses = {label: f"http://127.0.0.1:{port}" for label, port in SERVERS.items()}
     if host := os.environ.get("OLLAMA_HOST", ""):
-        addresses["Ollama"] = _address_of(host)
+        addresses["Ollama"] = _ollama_url(host)
     with ThreadPoolExecutor(len(addresses)) as pool:
-        models = pool.map(_models_at, addresses.values())
+        models = pool.map(_fetch_model_names, addresses.values())
         servers = zip(addresses.items(), models, strict=True)
         return [NearbyServer(label, f"{address}/v1", names) for (label, address), names in servers if names]
 
 
-def _address_of(host: str) -> str:
+def _ollama_url(host: str) -> str:
     """Convert OLLAMA_HOST to a URL. It may have no scheme or port, or the address 0.0.0.0."""
     with suppress(ValueError):
         parts = urlsplit(host if "://" in host else f"http://{host}")
@@ -41,21 +41,21 @@ def _address_of(host: str) -> str:
     return f"http://127.0.0.1:{SERVERS['Ollama']}"
 
 
-def _models_at(address: str) -> list[str]:
+def _fetch_model_names(address: str) -> list[str]:
     """Return the names of a server's models; empty if the address is not that of a model server."""
     parts = urlsplit(address)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/v1/models")
         response = connection.getresponse()
-        return [*_names_in(json.loads(response.read(MAX_BYTES)))] if response.status == 200 else []
+        return [*_safe_names(json.loads(response.read(MAX_BYTES)))] if response.status == 200 else []
     except (OSError, HTTPException, ValueError):
         return []
     finally:
         connection.close()
 
 
-def _names_in(response: object) -> Iterator[str]:
+def _safe_names(response: object) -> Iterator[str]:
     """Yield the model names that are safe in a settings file, because the server is not trusted."""
     match response:
         case {"data": list(models)}:

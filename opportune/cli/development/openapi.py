@@ -78,11 +78,11 @@ def require_distinct_names(document: dict[str, Any]) -> None:
     if name := next((name for name, count in ids.items() if count > 1), ""):
         raise OperatorError(f"Two operations are called {name}. Rename one function, or give it an operation_id.")
     # FastAPI adds the module to the names of schemas that are not unique, such as app__books__schemas__Event.
-    if match := next(filter(None, (re.fullmatch(r"[a-z_]\w*__(\w+)", name) for name in schemas_of(document))), None):
+    if match := next(filter(None, (re.fullmatch(r"[a-z_]\w*__(\w+)", name) for name in schema_names(document))), None):
         raise OperatorError(f"Several schemas are called {match[1]}. Rename all but one: {match[0]}.")
 
 
-def schemas_of(document: dict[str, Any]) -> Sequence[str]:
+def schema_names(document: dict[str, Any]) -> Sequence[str]:
     return list(document["components"]["schemas"])
 
 

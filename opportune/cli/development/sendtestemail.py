@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.cli.output import say
 from opportune.config.settings import Settings, get_settings
 from opportune.mail import InvalidEmailError, render_email
@@ -21,7 +21,7 @@ def command(
 ) -> None:
     settings = get_settings()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # console: logs the e-mail
-    with runner() as loop:
+    with open_event_loop() as loop:
         for address in addresses:
             loop.run(send_to(settings, address))
 

@@ -109,7 +109,7 @@ def serve(
     Raises:
         OperatorError: the port is in use, or the workers cannot start.
     """
-    signal.signal(signal.SIGTERM, _exit)  # PID 1 in a container ignores signals by default
+    signal.signal(signal.SIGTERM, _exit_on_signal)  # PID 1 in a container ignores signals by default
     _listen(listener)
     print(f"Listening on {describe_listener(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
@@ -210,5 +210,5 @@ def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
         raise OperatorError("The workers cannot start. See the errors above.")
 
 
-def _exit(*_: object) -> None:
+def _exit_on_signal(*_: object) -> None:
     sys.exit(0)

@@ -19,7 +19,7 @@ import typer
 from sqlalchemy import func, select
 
 from opportune.cli.development import startup
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.cli.transaction import open_job_queue
 from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
@@ -37,7 +37,7 @@ def command(
 ) -> None:
     if code is None and not sys.stdin.isatty():
         code = sys.stdin.read()
-    with runner() as loop:
+    with open_event_loop() as loop:
         stack = AsyncExitStack()
         try:
             console = AsyncConsole(loop, loop.run(open_names(stack)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.cli.output import warn
 from opportune.config.hosts import is_ephemeral
 from opportune.config.project import PROJECT, installed_features, installed_names
@@ -165,7 +165,7 @@ def inspect_schema(settings: Settings) -> SchemaState:
     Raises:
         OperatorError: the database is not available.
     """
-    with runner() as loop:
+    with open_event_loop() as loop:
         return loop.run(_inspect_schema(settings))
 
 

@@ -16,7 +16,7 @@ from typing import Never
 
 from opportune.cli.environment import wheels
 from opportune.cli.environment.framework_wheel import require_framework_wheel
-from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run
+from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
 from opportune.cli.environment.preflight import check_machine
 from opportune.cli.process import exec_process
 from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, command_files
@@ -198,7 +198,7 @@ def make_environment() -> None:
     VENV.mkdir(exist_ok=True)
     python = getattr(sys, "_base_executable", sys.executable)  # sys.executable may be in the removed .venv
     command = [uv, "venv", "--allow-existing", "--python", python] if uv else [python, "-m", "venv"]
-    run(VENV, "Preparing", ".venv", [*command, str(VENV)])
+    run_installer(VENV, "Preparing", ".venv", [*command, str(VENV)])
 
 
 def is_usable() -> bool:
@@ -218,7 +218,7 @@ def install(lock: str) -> None:
     uv = shutil.which("uv")
     command = uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
     (VENV / lock).unlink(missing_ok=True)
-    run(VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
+    run_installer(VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
     (VENV / lock).parent.mkdir(exist_ok=True)
     shutil.copyfile(PROJECT / lock, VENV / lock)
 
@@ -235,12 +235,12 @@ def uv_install(uv: str) -> list[str]:
 def report_missing_wheels(locks: list[str]) -> None:
     """Warn about packages that have to be compiled, or cannot be installed, on this platform."""
     platform = wheels.current_platform()
-    if names := [name for lock in locks for name in wheels.missing(PROJECT, lock, platform)]:
-        echo(wheels.explain(names, platform))
+    if names := [name for lock in locks for name in wheels.packages_without_wheel(PROJECT, lock, platform)]:
+        echo(wheels.missing_wheels_message(names, platform))
 
 
 def install_if_possible(lock: str) -> None:
-    if names := wheels.missing(PROJECT, lock, platform := wheels.current_platform()):
+    if names := wheels.packages_without_wheel(PROJECT, lock, platform := wheels.current_platform()):
         skip_model(f"There are no wheels of {', '.join(names)} for {platform}.")
         return
     try:

@@ -27,7 +27,7 @@ class InstallError(Exception):
     """An installation failed. The message is one line for the user."""
 
 
-def run(venv: Path, verb: str, target: str, command: list[str]) -> None:
+def run_installer(venv: Path, verb: str, target: str, command: list[str]) -> None:
     """Run an installer and write its output to the log.
 
     Raises:
@@ -38,7 +38,7 @@ def run(venv: Path, verb: str, target: str, command: list[str]) -> None:
         with delayed_interrupts():  # Ctrl-C before the callback is registered would leave the installer running
             installer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False)
             stack.callback(installer.kill)
-        watch(Progress(venv, verb, target), installer)
+        show_progress(Progress(venv, verb, target), installer)
     if installer.wait() >= 0:  # a negative code means a signal, after which the installation may be incomplete
         (venv / UNFINISHED).unlink()
     if installer.returncode:
@@ -68,7 +68,7 @@ class Progress:
         lock = venv.parent / target
         text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
         pins = re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)
-        self.pins = {(normalized(name), version) for name, version in pins}
+        self.pins = {(normalize_name(name), version) for name, version in pins}
         self.phase = ("", 0, self.started)
         """Name of the current step, the number of packages when it began, and the time when it began."""
 
@@ -99,39 +99,39 @@ class Progress:
         """Return the current step, its number of finished packages, and the total on this machine."""
         log = (self.venv / LOG).read_text(encoding="utf-8", errors="replace")
         if re.search("^(?:Audited|Checked) ", log, re.MULTILINE):  # uv found all packages installed
-            complete = len(self.pins & installed(self.venv))
+            complete = len(self.pins & installed_packages(self.venv))
             return self.verb, complete, complete
         resolved = re.search(r"^Resolved (\d+) package", log, re.MULTILINE)  # of uv
         total = int(resolved[1]) if resolved else len(self.pins) - len(re.findall("^Ignoring ", log, re.MULTILINE))
         fetched = len(re.findall("^(?:Collecting|Requirement already satisfied)", log, re.MULTILINE))
         if 0 < fetched < total and "\nInstalling collected packages" not in log:
             return "Downloading", fetched, total  # pip downloads all packages before it installs the first
-        return self.verb, min(len(self.pins & installed(self.venv)), total), total
+        return self.verb, min(len(self.pins & installed_packages(self.venv)), total), total
 
 
-def installed(venv: Path) -> set[tuple[str, str]]:
+def installed_packages(venv: Path) -> set[tuple[str, str]]:
     """Return the names and versions of the packages in .venv."""
     site_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(venv)}))
     folders = (path.name.removesuffix(".dist-info") for path in site_packages.glob("*.dist-info"))
-    return {(normalized(name), version) for name, _, version in (folder.partition("-") for folder in folders)}
+    return {(normalize_name(name), version) for name, _, version in (folder.partition("-") for folder in folders)}
 
 
-def normalized(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return the normalized name of a package."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def watch(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
+def show_progress(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
     """Show the progress: an updated line on a terminal, otherwise new lines."""
     if {"-q", "--quiet"} & set(sys.argv[1:]):
         installer.wait()
     elif sys.stderr.isatty():
-        watch_on_terminal(progress, installer)
+        show_progress_on_terminal(progress, installer)
     else:
-        watch_without_terminal(progress, installer)
+        print_progress(progress, installer)
 
 
-def watch_on_terminal(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
+def show_progress_on_terminal(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
     while installer.poll() is None:
         overwrite_line(f"{progress.line(BAR_COLUMNS)}  {last_line(progress.venv)}")
         time.sleep(POLL_SECONDS)
@@ -139,7 +139,7 @@ def watch_on_terminal(progress: Progress, installer: subprocess.Popen[bytes]) ->
     echo("")
 
 
-def watch_without_terminal(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
+def print_progress(progress: Progress, installer: subprocess.Popen[bytes]) -> None:
     """Print a line every few seconds if the count has changed, and one at the end."""
     echo(f"{progress.verb} {progress.target} ...")
     printed, count = time.monotonic(), progress.count()

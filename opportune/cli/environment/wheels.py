@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-MISSING: dict[str, dict[str, tuple[str, ...]]] = {
+MISSING_WHEELS: dict[str, dict[str, tuple[str, ...]]] = {
     "Intel Macs": {
         "requirements.lock": ("argon2-cffi-bindings", "cryptography"),
     },
@@ -60,14 +60,14 @@ def current_platform() -> str:
     return "Alpine" if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or "") else ""
 
 
-def missing(project: Path, lock: str, platform_name: str) -> list[str]:
+def packages_without_wheel(project: Path, lock: str, platform_name: str) -> list[str]:
     """Return the packages of a lock that have no wheel for a platform."""
-    names = MISSING.get(platform_name, {}).get(lock, ())
+    names = MISSING_WHEELS.get(platform_name, {}).get(lock, ())
     pinned = re.findall(r"^([\w.-]+)==", (project / lock).read_text(encoding="utf-8"), re.MULTILINE) if names else []
     return sorted(set(names) & set(pinned))
 
 
-def explain(names: list[str], platform_name: str) -> str:
+def missing_wheels_message(names: list[str], platform_name: str) -> str:
     """Return a message about missing wheels and the consequence."""
     if unavailable := [name for name in names if name in WITHOUT_SOURCE]:
         advice = ALTERNATIVES.get(platform_name, "Use another platform or a container (docker build .).")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.loop import runner
+from opportune.cli.loop import open_event_loop
 from opportune.cli.transaction import migrated_settings, open_job_queue
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
@@ -31,7 +31,7 @@ def command(
 ) -> None:
     settings = migrated_settings()
     dictConfig(logging_config(settings))
-    with runner() as loop, suppress(KeyboardInterrupt, asyncio.CancelledError):
+    with open_event_loop() as loop, suppress(KeyboardInterrupt, asyncio.CancelledError):
         loop.run(_work(settings, concurrency))
 
 

@@ -64,8 +64,8 @@ def command(
     startup.validate_configuration(settings)
     interactive = sys.stdin.isatty() and not no_input
     candidate = new_superuser(email or DEFAULT_EMAIL, password, settings)
-    address, first_port = host or server.default_host(settings), settings.port if port is None else port
-    with reserve(address, first_port, use_free_port=port is None) as listener:
+    bind_host, first_port = host or server.default_host(settings), settings.port if port is None else port
+    with reserve(bind_host, first_port, use_free_port=port is None) as listener:
         if write_env(PROJECT / ".env"):
             print("Wrote a new SECRET_KEY into .env.")
         settings = get_settings()
@@ -145,11 +145,11 @@ def save_superuser(superuser: Superuser) -> Superuser:
 
 def offer_models(settings: Settings) -> Settings:
     """Offer the models of servers on this machine if the site has none. Return the settings with the selected model."""
-    servers = servers_for(settings)
+    servers = find_servers(settings)
     if not servers:
         return settings
     addresses = {model: server.base_url for server in reversed(servers) for model in server.models}
-    print(f"\n{' and '.join(map(_as_line, servers))}.")
+    print(f"\n{' and '.join(map(_describe_server, servers))}.")
     while model := typer.prompt("Use which model? (Enter for the starter's small one)", "", show_default=False).strip():
         if model in addresses:
             add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
@@ -159,12 +159,12 @@ def offer_models(settings: Settings) -> Settings:
     return settings
 
 
-def servers_for(settings: Settings) -> list[NearbyServer]:
+def find_servers(settings: Settings) -> list[NearbyServer]:
     """Return the model servers of this machine, for a site that has no endpoint yet."""
     return [] if settings.llm_base_url or settings.llm_models else find_nearby()
 
 
-def _as_line(server: NearbyServer) -> str:
+def _describe_server(server: NearbyServer) -> str:
     return f"{server.label} runs here with {', '.join(server.models)}"
 
 
@@ -183,8 +183,9 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     elif line := missing_library(settings):
         lines.append(line)
     lines += [
-        f"{_as_line(server)}. To use it, set LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env."
-        for server in servers_for(settings)
+        f"{_describe_server(server)}. "
+        f"To use it, set LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env."
+        for server in find_servers(settings)
     ]
     return lines
 

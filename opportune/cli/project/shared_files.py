@@ -41,8 +41,11 @@ FIRST_VERSION = "0.1.0"
 """Version of a new project."""
 FILES_WITH_BLOCKS = ("pyproject.toml", "Dockerfile", ".ci/run", ".github/workflows/ci.yml")
 """Files with lines that only the starter or only projects need."""
-BLOCK = re.compile(r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL)
-ONLY_PROJECT = re.compile(r"^([ \t]*)# startproject: write ", re.MULTILINE)
+STARTER_BLOCK = re.compile(
+    r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL
+)
+PROJECT_LINE = re.compile(r"^([ \t]*)# startproject: write ", re.MULTILINE)
+"""Lines that are comments in the starter and code in a project."""
 
 
 class ProjectNames(NamedTuple):
@@ -74,8 +77,8 @@ def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash
         shutil.copyfile(root / path, folder / path)
         (folder / path).chmod(0o755 if path in EXECUTABLE else 0o644)
     for name in FILES_WITH_BLOCKS:
-        text = BLOCK.sub("", (folder / name).read_text(encoding="utf-8"))
-        write_text(folder / name, ONLY_PROJECT.sub(r"\1", text))
+        text = STARTER_BLOCK.sub("", (folder / name).read_text(encoding="utf-8"))
+        write_text(folder / name, PROJECT_LINE.sub(r"\1", text))
     pyproject = folder / "pyproject.toml"
     substitute(pyproject, r'^name = ".*"$', f'name = "{names.slug}"')
     # The version of the project, which upgrades of the framework do not change.

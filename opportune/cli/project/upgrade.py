@@ -59,16 +59,16 @@ def command(
         if not is_newer(release):
             return
         merge = Merge(project, record, pinned_hash, release, folder)
-        project.refuse_branch(merge.branch)
+        project.require_new_branch(merge.branch)
         print_notes(release, source)
-        merge.carry_out()
+        merge.run()
         review_shared_files(merge, yes=yes, keep=keep, dry_run=dry_run)
         print_conflicts(merge)
         if dry_run:
             say("Nothing was changed (--dry-run).")
             return
         merge.commit()
-        project.take(merge.branch, merge.work)
+        project.switch_to(merge.branch, merge.clone)
         new_migrations = sorted(release.migrations - migrations_in(FRAMEWORK))
     finish(merge, new_migrations, no_test=no_test)
 
@@ -127,7 +127,7 @@ def review_shared_files(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -
         diff = merge.diff(change.path).splitlines()
         say(f"{change.path}: {STATUS[change.status]}, {_line_counts(diff)}")
         if len(diff) <= MAX_SHOWN_LINES and not yes and not keep:
-            show(diff)
+            print_diff(diff)
         if keep or not (yes or dry_run or confirm_change(diff)):
             merge.keep(change.path)
     for path in merge.unchanged:
@@ -141,7 +141,7 @@ def _line_counts(diff: Sequence[str]) -> str:
     return f"+{added} -{removed} lines"
 
 
-def show(diff: Sequence[str]) -> None:
+def print_diff(diff: Sequence[str]) -> None:
     for line in diff:
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
         print(styled(printable(line), style) if style else printable(line))
@@ -152,7 +152,7 @@ def confirm_change(diff: Sequence[str]) -> bool:
         reply: str = typer.prompt("Accept the change? [y/n/show]")
         reply = reply.strip().lower()
         if reply in {"s", "show"}:
-            show(diff)
+            print_diff(diff)
         if reply in {"y", "yes", "n", "no"}:
             return reply.startswith("y")
 
@@ -166,8 +166,8 @@ def print_conflicts(merge: Merge) -> None:
 
 def finish(merge: Merge, new_migrations: Sequence[str], *, no_test: bool) -> None:
     """Install the release, write missing migrations, run check and tests, and print the next steps."""
-    branch, back = merge.branch, f"git switch {merge.project.branch}"
-    say(f"You are now on the branch {branch}. To go back: {back}")
+    branch, switch_back = merge.branch, f"git switch {merge.project.branch}"
+    say(f"You are now on the branch {branch}. To go back: {switch_back}")
     if merge.conflicts:
         say(f"Next: resolve these conflicts (git diff --check {merge.project.branch} lists the markers), then run")
         commands = (MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)
@@ -187,9 +187,9 @@ def finish(merge: Merge, new_migrations: Sequence[str], *, no_test: bool) -> Non
         if arguments in pending or (no_test and arguments == TEST):
             continue
         if run(arguments):
-            raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {back}")
+            raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {switch_back}")
     say("Next:")
-    print_steps(*map(_command, [*pending, *([TEST] if no_test else [])]), f"{back} && git merge {branch}")
+    print_steps(*map(_command, [*pending, *([TEST] if no_test else [])]), f"{switch_back} && git merge {branch}")
 
 
 def update_generated_files(version: str) -> bool:

@@ -13,51 +13,53 @@ from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.servers import Server
 from bench.harness.tables import Figure, exceeded_limits
 
-GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong"
-ASKED = Request(b"GET /ping HTTP/1.1\r\n\r\n", 200, b"pong")
+PONG_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong"
+PING = Request(b"GET /ping HTTP/1.1\r\n\r\n", 200, b"pong")
 
 
 @contextmanager
-def server_that_answers(*answers: bytes) -> Iterator[int]:
+def run_server(*responses: bytes) -> Iterator[int]:
     """Port of a server that closes each connection after its response."""
 
     def serve() -> None:
-        for answer in answers:
+        for response in responses:
             client, _ = listener.accept()
             with client:
                 client.recv(1000)
-                client.sendall(answer)
+                client.sendall(response)
 
     with create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
-        served = thread.submit(serve)
+        serving = thread.submit(serve)
         yield listener.getsockname()[1]
-        served.result()
+        serving.result()
 
 
 def test_connection_is_kept_alive() -> None:
-    with server_that_answers(GOOD) as port:
-        assert drive(port, [ASKED], count=1, connections=4) > 0
+    with run_server(PONG_RESPONSE) as port:
+        assert drive(port, [PING], count=1, connections=4) > 0
 
 
 def test_closed_connection_is_replaced() -> None:
-    closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    with server_that_answers(closing, closing, closing) as port:
-        assert drive(port, [ASKED], count=3, connections=1) > 0
+    closing = PONG_RESPONSE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with run_server(closing, closing, closing) as port:
+        assert drive(port, [PING], count=3, connections=1) > 0
 
 
 def test_time_of_each_response_is_measured() -> None:
-    closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    waits: list[float] = []
-    with server_that_answers(closing, closing) as port:
-        seconds = drive(port, [ASKED], count=2, connections=1, latencies=waits)
-    assert len(waits) == 2
-    assert 0 < sum(waits) <= seconds
+    closing = PONG_RESPONSE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    latencies: list[float] = []
+    with run_server(closing, closing) as port:
+        seconds = drive(port, [PING], count=2, connections=1, latencies=latencies)
+    assert len(latencies) == 2
+    assert 0 < sum(latencies) <= seconds
 
 
-@pytest.mark.parametrize("answer", [GOOD.replace(b"200 OK", b"500 No"), GOOD.replace(b"pong", b"oops"), b"HTTP/1.1"])
-def test_wrong_status_raises(answer: bytes) -> None:
-    with server_that_answers(answer) as port, pytest.raises(WrongResponseError):
-        drive(port, [ASKED], count=1, connections=1)
+@pytest.mark.parametrize(
+    "response", [PONG_RESPONSE.replace(b"200 OK", b"500 No"), PONG_RESPONSE.replace(b"pong", b"oops"), b"HTTP/1.1"]
+)
+def test_wrong_status_raises(response: bytes) -> None:
+    with run_server(response) as port, pytest.raises(WrongResponseError):
+        drive(port, [PING], count=1, connections=1)
 
 
 def test_processor_time_of_server_is_measured() -> None:
@@ -65,8 +67,8 @@ def test_processor_time_of_server_is_measured() -> None:
     before = server.cpu_seconds()
     started = time.process_time()
     sum(range(100_000))
-    spent = time.process_time() - started
-    assert server.cpu_seconds() - before >= spent > 0
+    busy_seconds = time.process_time() - started
+    assert server.cpu_seconds() - before >= busy_seconds > 0
 
 
 def figures(task: str, ours: float, **peers: float) -> dict[str, dict[str, list[Figure]]]:

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from opportune import __version__
 from opportune.cli.development.startup import validate_configuration
-from opportune.cli.project.shared_files import BLOCK
+from opportune.cli.project.shared_files import STARTER_BLOCK
 from opportune.config.project import PROJECT
 from opportune.testing.plugin import settings_for
 
@@ -85,13 +85,13 @@ def test_release_needs_a_changelog_section(tmp_path: Path) -> None:
 def test_starter_rehearses_deployments() -> None:
     text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert "deploy rehearse --all" in text
-    assert "rehears" not in BLOCK.sub("", text)
+    assert "rehears" not in STARTER_BLOCK.sub("", text)
 
 
 def test_setup_is_tested_with_uv_and_pip() -> None:
     text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert ".ci/run setups" in text
-    assert "setups" not in BLOCK.sub("", text)
+    assert "setups" not in STARTER_BLOCK.sub("", text)
     setups = SCRIPT.read_text(encoding="utf-8").partition("\nsetups() {\n")[2].partition("\n}\n")[0]
     paths = re.findall(r'^ +first_command "\$folder/\w+" "(\S+)"', setups, re.MULTILINE)
     assert set(paths) == {"$folder/uv", "$folder/pip", "$folder/uv:$PATH"}

@@ -68,7 +68,7 @@ RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
 """Environment variable of `opportune.testing` with the folder of this test run."""
 PROCESSES = "processes"
 """Socket of the fork server of `multiprocessing`, in the same folder."""
-KEY = bytes(32)
+AUTHENTICATION_KEY = bytes(32)
 """Authentication key of that server. The folder is private, so it need not be secret."""
 MAX_ADDRESS_LENGTH = 90
 """Maximum length of socket paths, with a margin. Systems allow about 100 characters."""
@@ -106,7 +106,7 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
     client_end, server_end = socket.socketpair()
     with server_end:
         # Errors go to this process, even if another process of this test run started the program.
-        socket.send_fds(_program(), [b"\n"], [server_end.fileno(), 1, 2])
+        socket.send_fds(_connect_to_program(), [b"\n"], [server_end.fileno(), 1, 2])
     client_end.settimeout(COMMAND_TIMEOUT_SECONDS)
     with client_end, client_end.makefile("rw", encoding="utf-8") as stream:
 
@@ -120,12 +120,12 @@ def command_server(folder: Path, *modules: str) -> Iterator[RunCommand]:
         yield run  # later changes of files affect each command
 
 
-def server_of_processes(*modules: str) -> str:
+def start_fork_server(*modules: str) -> str:
     """Return the address of the fork server of `multiprocessing` for this test run, with these modules preloaded."""
-    folder = Path(_program().getpeername()).parent
+    folder = Path(_connect_to_program().getpeername()).parent
     address = str(folder / PROCESSES)
     with (folder / "commands.lock").open("w") as lock:
-        _wait_for(lock)
+        _lock(lock)
         if not Path(address).exists():
             client_end, server_end = socket.socketpair()
             writer, alive = socket.socketpair()
@@ -133,7 +133,7 @@ def server_of_processes(*modules: str) -> str:
                 listener.bind(address)
                 listener.listen()
                 descriptors = [server_end.fileno(), 1, 2, listener.fileno(), alive.fileno(), writer.fileno()]
-                socket.send_fds(_program(), [b"\n"], descriptors)
+                socket.send_fds(_connect_to_program(), [b"\n"], descriptors)
                 client_end.sendall(f"{json.dumps([str(PROJECT), dict(os.environ), modules])}\n".encode())
     return address
 
@@ -157,13 +157,13 @@ def link(source: str, destination: str) -> None:
 
 
 @cache
-def _program() -> socket.socket:
+def _connect_to_program() -> socket.socket:
     """Return a connection to the program, started on first use. It ends when all connections are closed."""
     folder = os.environ.get(RUN_FOLDER, "")
     if not 0 < len(folder) < MAX_ADDRESS_LENGTH:
         folder = tempfile.mkdtemp()
     with Path(folder, "commands.lock").open("w") as lock:
-        _wait_for(lock)
+        _lock(lock)
         address = f"{folder}/commands"
         try:
             connection = _connect(address)
@@ -187,7 +187,7 @@ def _program() -> socket.socket:
     return client_end
 
 
-def _wait_for(lock: IO[str]) -> None:
+def _lock(lock: IO[str]) -> None:
     import fcntl  # noqa: PLC0415 - Windows has no such module
 
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -238,7 +238,7 @@ def fork_processes(connection: socket.socket, listener: int, alive: int) -> None
     options: dict[str, Any] = {}
     if hasattr(forkserver._forkserver, "_forkserver_authkey"):  # from Python 3.14 on
         options["authkey_r"], writer = os.pipe()
-        os.write(writer, KEY)
+        os.write(writer, AUTHENTICATION_KEY)
         os.close(writer)
     forkserver.main(listener, alive, [], **options)
 

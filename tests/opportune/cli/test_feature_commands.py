@@ -108,7 +108,9 @@ def test_subcommand_runs(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "3 gadgets\n"
 
 
-def test_command_defined_twice_is_one_line(feature_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_defined_twice_is_reported_in_one_line(
+    feature_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (feature_folder / "commands.py").write_text(
         TYPER_COMMANDS + '\n@command.command("clear-all")\ndef clear_again(): ...\n'
     )

@@ -148,7 +148,7 @@ def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], mon
         (["demo"], "oppman.py demo: Missing command."),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_2(
+def test_wrong_usage_is_reported_in_one_line_and_exit_2(
     arguments: list[str], message: str, replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replace_check(lambda: None)
@@ -165,7 +165,9 @@ def test_exit_code_of_commands(replace_check: ReplaceCheck, command: Callable[[]
     assert main(["check"]) == code
 
 
-def test_operator_error_is_one_line(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
+def test_operator_error_is_reported_in_one_line(
+    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]
+) -> None:
     replace_check(raising(OperatorError("The host is down.\nTry later.")))
     assert main(["check"]) == 1
     assert capsys.readouterr() == ("", "The host is down. Try later.\n")

@@ -1,3 +1,5 @@
+"""Fixtures: the site on SQLite, and its responses to requests for all pages."""
+
 from collections.abc import AsyncIterator
 from pathlib import Path
 

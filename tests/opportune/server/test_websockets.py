@@ -14,7 +14,7 @@ from opportune.server.connections import limits
 from opportune.server.connections.limits import ConnectionLimits
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 from opportune.testing.plugin import settings_for
-from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, serving
+from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, run_uvicorn
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +35,7 @@ def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     options = {
         name: value for name, value in _server_options(settings_for("sqlite://")).items() if name.startswith("ws")
     }
-    with serving(echo, request.param, loop="asyncio", **options) as (host, port):
+    with run_uvicorn(echo, request.param, loop="asyncio", **options) as (host, port):
         yield f"ws://{host}:{port}/"
 
 

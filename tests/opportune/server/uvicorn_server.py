@@ -25,7 +25,7 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: ASGIApp, parser: str, **options: Any) -> Iterator[tuple[str, int]]:
+def run_uvicorn(app: ASGIApp, parser: str, **options: Any) -> Iterator[tuple[str, int]]:
     """Serve the application on a free port, with the protocol `httptools` or `h11`."""
     protocol = import_module(f"opportune.server.connections.with_{parser}").Protocol
     server = Server(

@@ -7,7 +7,7 @@ from opportune.testing.services.accessibility import find_violations
 PAGE = """<!doctype html><html lang="en"><title>Rows</title><main><h1>Rows</h1>
 <style>body { background: #fff; color: #000 } [data-bs-theme=dark] body { background: #000; color: #fff }
 .dim { color: #999 } .pale { background: #ddd }</style><div>ROWS</div></main></html>"""
-FOLLOW = """() => {
+FOLLOW_COLOUR_SCHEME = """() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const follow = () => { document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light"; };
   dark.addEventListener("change", follow);
@@ -26,7 +26,7 @@ async def test_unreadable_row_is_reported(chromium: Browser) -> None:
             ('<p style="opacity: .4">A row</p>', {"light", "dark"}),
         ):
             await page.set_content(PAGE.replace("ROWS", ROW * 2 + row + ROW))
-            await page.evaluate(FOLLOW)
-            found = await find_violations(page)
-            assert {text.partition(":")[0] for text in found} == themes
-            assert len(found) == len(themes), "once in each colour scheme"
+            await page.evaluate(FOLLOW_COLOUR_SCHEME)
+            violations = await find_violations(page)
+            assert {text.partition(":")[0] for text in violations} == themes
+            assert len(violations) == len(themes), "once in each colour scheme"

@@ -1,3 +1,5 @@
+"""Fixtures of `opportune.testing`: clients, recorded e-mails, counted statements and uploads."""
+
 from io import BytesIO
 
 import pytest
@@ -10,40 +12,42 @@ from opportune.testing import RecordedJobs, counted_statements, grant, picture, 
 
 pytestmark = pytest.mark.database("sqlite")
 
-ADMIN = "/admin/user/list"
+ADMIN_LIST = "/admin/user/list"
 
 
 async def test_each_role_has_a_client(
     client: AsyncClient, user_client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
 ) -> None:
-    responses = [await each.get(ADMIN) for each in (client, user_client, staff_client, superuser_client)]
-    assert [answer.status_code for answer in responses] == [303, 403, 403, 200]
+    responses = [
+        await role_client.get(ADMIN_LIST) for role_client in (client, user_client, staff_client, superuser_client)
+    ]
+    assert [response.status_code for response in responses] == [303, 403, 403, 200]
 
 
 async def test_staff_have_their_grants(staff: User, staff_client: AsyncClient, database: Database) -> None:
     await grant(database, staff, "user", "list")
-    assert (await staff_client.get(ADMIN)).status_code == 200
+    assert (await staff_client.get(ADMIN_LIST)).status_code == 200
 
 
 async def test_outbox_contains_emails_of_jobs(client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
-    value = {"email": "ada@example.com", "password": "correct horse battery"}
-    assert (await client.post("/accounts/register", data=value)).status_code == 303
+    form = {"email": "ada@example.com", "password": "correct horse battery"}
+    assert (await client.post("/accounts/register", data=form)).status_code == 303
     assert [email.to for email in recorded_jobs.outbox] == ["ada@example.com"]
     await recorded_jobs.work()
     assert recorded_jobs.names == ["mail.send"], "the message stays in the outbox"
 
 
 async def test_statements_are_counted_by_table(user_client: AsyncClient) -> None:
-    with counted_statements("accounts_user") as users, counted_statements("no_such_table") as none:
+    with counted_statements("accounts_user") as users, counted_statements("no_such_table") as no_statements:
         await user_client.get("/accounts/profile")
     assert users
-    assert not none
+    assert not no_statements
 
 
-@pytest.mark.parametrize("model", ["PNG", "JPEG", "WEBP"])
-def test_picture_is_valid(model: str) -> None:
-    image = Image.open(BytesIO(picture((9, 7), model)))
-    assert (image.size, image.format) == ((9, 7), model)
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
+def test_picture_is_valid(image_format: str) -> None:
+    image = Image.open(BytesIO(picture((9, 7), image_format)))
+    assert (image.size, image.format) == ((9, 7), image_format)
 
 
 def test_file_field_gets_a_picture_or_the_value() -> None:

@@ -1,3 +1,5 @@
+"""`Make`: generated values, related rows and errors."""
+
 import re
 from datetime import date
 from decimal import Decimal

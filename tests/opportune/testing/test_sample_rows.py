@@ -70,8 +70,8 @@ def test_sample_row_takes_given_values() -> None:
 
 def features_with(values: dict[str, object]) -> list[Feature]:
     """The installed features, with values for the sample team."""
-    features = [each for each in installed_features() if each.models]
-    index = next(index for index, each in enumerate(features) if each.name == "teams")
+    features = [feature for feature in installed_features() if feature.models]
+    index = next(index for index, feature in enumerate(features) if feature.name == "teams")
     features[index] = replace(features[index], sample_rows={features[index].models[0]: values})
     return features
 
@@ -81,12 +81,12 @@ async def test_feature_supplies_sample_values(database: Database) -> None:
 
     await insert_sample_rows(database, features)
 
-    model: Any = next(each.models[0] for each in features if each.sample_rows)
+    model: Any = next(feature.models[0] for feature in features if feature.sample_rows)
     async with database.reader() as session:
         assert (await session.scalars(select(model))).one().name == "Sample"
 
 
-async def test_refused_sample_row_is_one_sentence(database: Database) -> None:
+async def test_refused_sample_row_is_explained_in_one_sentence(database: Database) -> None:
     with pytest.raises(OperatorError) as refusal:
         await insert_sample_rows(database, features_with({"name": None}))
 

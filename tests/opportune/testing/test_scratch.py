@@ -1,3 +1,5 @@
+"""The folder of test databases."""
+
 from pathlib import Path
 
 import pytest

@@ -1,4 +1,4 @@
-"""A model without a migration is one line instead of a traceback for each test."""
+"""Models without a migration, which fail the run with one line instead of a traceback for each test."""
 
 import pytest
 from sqlalchemy import text
@@ -11,16 +11,16 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ("DROP TABLE jobs_job", "No migration creates the table jobs_job. Run python3 oppman.py makemigrations jobs."),
         ("ALTER TABLE jobs_job RENAME COLUMN attempt TO tries", r"No migration creates the column jobs_job\.attempt\."),
     ],
 )
-def test_missing_migration_is_reported_with_the_next_step(database_url: str, change: str, words: str) -> None:
+def test_missing_migration_is_reported_with_the_next_step(database_url: str, change: str, message: str) -> None:
     with connect(settings_for(database_url)) as connection:
         require_migrations(connection, ["jobs"])
         connection.execute(text(change))
-        with pytest.raises(pytest.fail.Exception, match=words) as failed:
+        with pytest.raises(pytest.fail.Exception, match=message) as failed:
             require_migrations(connection, ["jobs"])
     assert not failed.value.pytrace

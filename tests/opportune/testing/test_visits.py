@@ -1,4 +1,4 @@
-"""Visits share a browser with its cached files, and no other state."""
+"""Pages of different tests share the browser's cached files and no other state."""
 
 import pytest
 from fastapi import FastAPI
@@ -13,11 +13,11 @@ def app() -> FastAPI:
     return app
 
 
-KEPT = """async () => [
+READ_STATE = """async () => [
     document.cookie, localStorage.length, sessionStorage.length, (await caches.keys()).length, innerWidth,
     (await navigator.permissions.query({ name: "notifications" })).state, Date.now() > Date.UTC(2001),
 ]"""
-LEAVE = """async () => {
+STORE_STATE = """async () => {
     document.cookie = "name=Ada";
     localStorage.theme = sessionStorage.theme = "dark";
     await caches.open("mine");
@@ -29,11 +29,11 @@ async def test_visits_share_no_state(page: Page, plain_page: Page, visit: str) -
     for visitor in (page, plain_page):
         await visitor.goto("/")
         assert await visitor.context.cookies() == []
-    assert await page.evaluate(KEPT) == ["", 0, 0, 0, 1280, "prompt", True]
+    assert await page.evaluate(READ_STATE) == ["", 0, 0, 0, 1280, "prompt", True]
     if visit == "second":
         return
     for visitor in (page, plain_page):
-        await visitor.evaluate(LEAVE)
+        await visitor.evaluate(STORE_STATE)
         await visitor.context.add_cookies([{"name": "elsewhere", "value": "Ada", "url": "http://localhost"}])
     await page.context.grant_permissions(["notifications"])
     await page.set_viewport_size({"width": 390, "height": 780})

@@ -31,14 +31,16 @@ def table_arguments(table: Table, plain_columns: Collection[Column[Any]]) -> tup
     """
     writer = _ArgumentWriter(plain_columns)
     constraints = sorted(table.constraints, key=lambda item: (type(item).__name__, _columns(item), str(item.name)))
-    indexes = sorted((index for index in table.indexes if not is_simple(index)), key=lambda index: str(index.name))
+    indexes = sorted(
+        (index for index in table.indexes if not is_field_option(index)), key=lambda index: str(index.name)
+    )
     arguments = [*filter(None, map(writer.constraint, constraints)), *map(writer.index, indexes)]
     if table.comment:
         arguments.append(f'{{"comment": {table.comment!r}}}')
     return arguments, writer.imports
 
 
-def single_key(column: Column[Any]) -> ForeignKeyConstraint | None:
+def plain_foreign_key(column: Column[Any]) -> ForeignKeyConstraint | None:
     """Return the foreign key of a column, if the options of a field can describe it."""
     keys = [key.constraint for key in column.foreign_keys if key.constraint is not None]
     if len(keys) != 1 or len(keys[0].columns) != 1:
@@ -47,11 +49,11 @@ def single_key(column: Column[Any]) -> ForeignKeyConstraint | None:
     return None if any(getattr(key, option) for option in FOREIGN_KEY_OPTIONS[1:]) else key
 
 
-def uniques(table: Table) -> list[UniqueConstraint]:
+def unique_constraints(table: Table) -> list[UniqueConstraint]:
     return [item for item in table.constraints if isinstance(item, UniqueConstraint)]
 
 
-def is_simple(item: UniqueConstraint | Index) -> bool:
+def is_field_option(item: UniqueConstraint | Index) -> bool:
     """Return True if `unique=True` or `index=True` of a field is equivalent."""
     if len(item.columns) != 1 or not uses_default_name(item) or any(map(_is_set, item.kwargs.values())):
         return False
@@ -69,10 +71,10 @@ class _ArgumentWriter:
             case PrimaryKeyConstraint():
                 return ""
             case UniqueConstraint():
-                return "" if is_simple(constraint) else self._unique(constraint)
+                return "" if is_field_option(constraint) else self._unique(constraint)
             case ForeignKeyConstraint():
                 columns = (column for column in constraint.columns if column in self.plain_columns)
-                is_option = any(single_key(column) is constraint for column in columns)
+                is_option = any(plain_foreign_key(column) is constraint for column in columns)
                 return "" if is_option else self._foreign_key(constraint)
             case CheckConstraint(name=str(name)):
                 self.imports |= {("sqlalchemy", "CheckConstraint"), ("sqlalchemy.sql.elements", "conv")}

@@ -23,12 +23,17 @@ from sqlalchemy import (
     Text,
 )
 
-from opportune.cli.database.inspection.constraints import is_simple, single_key, table_arguments, uniques
+from opportune.cli.database.inspection.constraints import (
+    is_field_option,
+    plain_foreign_key,
+    table_arguments,
+    unique_constraints,
+)
 from opportune.cli.database.inspection.names import RESERVED_NAMES, class_words, field_name
 from opportune.cli.database.inspection.type_writer import TypeWriter
 from opportune.cli.database.inspection.types import database_variant, value_type
 
-OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
+GENERATOR_OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
 IMPORTED_NAMES = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
 
 
@@ -36,7 +41,7 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
     """Writes classes such as `class Book(Model, table=True)`, with `sa_column` where plain fields are not enough."""
 
     def __init__(self, metadata: MetaData, connection: Connection) -> None:
-        super().__init__(metadata, connection, OPTIONS)
+        super().__init__(metadata, connection, GENERATOR_OPTIONS)
         self.is_sqlite = connection.dialect.name == "sqlite"
         columns = [column for table in metadata.tables.values() for column in table.columns]
         self.imports_sql_text = any(isinstance(column.type, ARRAY) or _has_collation(column) for column in columns)
@@ -97,7 +102,7 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
             kwargs["sa_column"] = self._sa_column(column)
         else:
             annotation, options = plain_field
-            kwargs |= options | self._options(column, column_attr.name)
+            kwargs |= options | self._field_options(column, column_attr.name)
         annotation += " | None" if is_optional and annotation != "Any" else ""
         if not kwargs:
             return f"{column_attr.name}: {annotation}"
@@ -169,15 +174,17 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
             return "int", {"sa_type": "BIGINT"}
         return None
 
-    def _options(self, column: Column[Any], name: str) -> dict[str, Any]:
+    def _field_options(self, column: Column[Any], name: str) -> dict[str, Any]:
         """Return the options of a plain field that do not depend on its type."""
         kwargs: dict[str, Any] = {"primary_key": True} if column.primary_key else {}
-        if key := single_key(column):
+        if key := plain_foreign_key(column):
             kwargs["foreign_key"] = repr(key.elements[0].target_fullname)
             kwargs |= {"ondelete": repr(key.ondelete)} if key.ondelete else {}
-        if any(is_simple(item) and item.columns.keys() == [column.name] for item in uniques(column.table)):
+        if any(
+            is_field_option(item) and item.columns.keys() == [column.name] for item in unique_constraints(column.table)
+        ):
             kwargs["unique"] = True
-        if any(is_simple(index) and index.columns.keys() == [column.name] for index in column.table.indexes):
+        if any(is_field_option(index) and index.columns.keys() == [column.name] for index in column.table.indexes):
             kwargs["index"] = True
         if options := self._column_options(column, name):
             kwargs["sa_column_kwargs"] = "{" + ", ".join(f'"{key}": {value}' for key, value in options.items()) + "}"

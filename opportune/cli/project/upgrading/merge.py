@@ -66,7 +66,7 @@ class Merge:
         return f"upgrade-{self.release.version}"
 
     @cached_property
-    def work(self) -> Git:
+    def clone(self) -> Git:
         """Clone that shares the objects of the project's repository, with the last commit checked out."""
         folder = self.folder / "project"
         identity = self.project.git("config", "--get-regexp", r"^user\.(name|email)$", codes=(0, 1)).splitlines()
@@ -77,7 +77,7 @@ class Merge:
         git("checkout", "--quiet", "--detach", self.project.head)
         return git
 
-    def carry_out(self) -> None:
+    def run(self) -> None:
         """Merge in the clone.
 
         Raises:
@@ -86,74 +86,74 @@ class Merge:
         names = ProjectNames(self.record.title, self.record.slug)
         write_shared_files(starter_root(), self.folder / "old", names, self.pinned_hash)
         self.release.write_shared_files(self.folder / "new", names)
-        old = self._commit(self._tree(self.folder / "old"), "The project's release")
-        new = self._commit(self._tree(self.folder / "new"), "The new release", old)
-        result = self.work.run("-c", "merge.directoryRenames=false", "cherry-pick", "--no-commit", new)
+        old = self._create_commit(self._write_tree(self.folder / "old"), "The project's release")
+        new = self._create_commit(self._write_tree(self.folder / "new"), "The new release", old)
+        result = self.clone.run("-c", "merge.directoryRenames=false", "cherry-pick", "--no-commit", new)
         unmerged = self._unmerged()
         if result.returncode and not unmerged:
             raise GitError(f"git cannot merge: {result.stderr.decode(errors='replace').strip()}")
         for path, stages in unmerged.items():
-            self._settle(path, stages)
+            self._resolve_conflict(path, stages)
         self._replace_wheel()
-        self.work("add", "--all")
+        self.clone("add", "--all")
 
     def _replace_wheel(self) -> None:
-        folder = self.work.folder / self.project.prefix / VENDOR
+        folder = self.clone.folder / self.project.prefix / VENDOR
         for wheel in folder.glob(wheel_name("*")):
             wheel.unlink()
         folder.mkdir(parents=True, exist_ok=True)
         copyfile(self.release.wheel, folder / wheel_name(self.release.version))
-        self.work("add", "--force", "--", f"{self.project.prefix}{VENDOR}")
+        self.clone("add", "--force", "--", f"{self.project.prefix}{VENDOR}")
 
     def changes(self) -> list[Change]:
         """Return the changed files of the project, except the wheel."""
-        listed = self.work("diff", "--cached", "--name-status", "--no-renames", "-z", "HEAD").split("\0")[:-1]
+        fields = self.clone("diff", "--cached", "--name-status", "--no-renames", "-z", "HEAD").split("\0")[:-1]
         changes = [
             Change(status, path.removeprefix(self.project.prefix))
-            for status, path in zip(listed[::2], listed[1::2], strict=True)
+            for status, path in zip(fields[::2], fields[1::2], strict=True)
         ]
         return [change for change in changes if not change.path.startswith(f"{VENDOR}/")]
 
     def diff(self, path: str) -> str:
         """Return the diff of a file, without its header."""
-        diff = self.work("diff", "--cached", "--no-color", "--no-ext-diff", "HEAD", "--", self.project.prefix + path)
+        diff = self.clone("diff", "--cached", "--no-color", "--no-ext-diff", "HEAD", "--", self.project.prefix + path)
         return diff[max(diff.find("\n@@ "), 0) :].lstrip("\n")
 
     def keep(self, path: str) -> None:
         """Restore the project's version of a file."""
         full_path = self.project.prefix + path
-        if self.work.succeeds("cat-file", "-e", f"HEAD:{full_path}"):
-            self.work("checkout", "--quiet", "HEAD", "--", full_path)
+        if self.clone.succeeds("cat-file", "-e", f"HEAD:{full_path}"):
+            self.clone("checkout", "--quiet", "HEAD", "--", full_path)
         else:
-            self.work("rm", "--quiet", "--force", "--", full_path)
+            self.clone("rm", "--quiet", "--force", "--", full_path)
         self.conflicts.pop(path, None)
         self.replaced_locks = [lock for lock in self.replaced_locks if lock != path]
         if path == BASE_LOCK:
-            self._pin(self.work.folder / full_path)
+            self._pin(self.clone.folder / full_path)
 
     def _pin(self, file: Path) -> None:
         """Pin the release in the project's version of the lock."""
         old, new = __version__, self.release.version
         text = file.read_text(encoding="utf-8").replace(f"{NAME}=={old}", f"{NAME}=={new}")
         write_text(file, text.replace(self.pinned_hash, hash_of(self.release.wheel)))
-        self.work("add", "--", str(file))
+        self.clone("add", "--", str(file))
 
     def commit(self) -> None:
         """Create the branch in the clone."""
         message = f"Upgrade to Opportune {self.release.version}"
         if self.conflicts:
             message += "\n\nConflicts to be resolved:\n" + "".join(f"\n{path}" for path in self.conflicts)
-        tree = self.work("write-tree").strip()
-        self.work("branch", self.branch, self._commit(tree, message, self.project.head))
+        tree = self.clone("write-tree").strip()
+        self.clone("branch", self.branch, self._create_commit(tree, message, self.project.head))
 
-    def _tree(self, root: Path) -> str:
+    def _write_tree(self, root: Path) -> str:
         """Write the files of a folder as a tree of the project's repository, and return its hash."""
         paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
         stdin = "".join(f"{(root / path).resolve()}\n" for path in paths)
-        hashes = self.work("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=stdin).split()
+        hashes = self.clone("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=stdin).split()
         index = self.folder / "index"
         index.unlink(missing_ok=True)
-        git = replace(self.work, environ={**self.work.environ, "GIT_INDEX_FILE": str(index)})
+        git = replace(self.clone, environ={**self.clone.environ, "GIT_INDEX_FILE": str(index)})
         lines = (
             f"{PROGRAM if path in EXECUTABLE else FILE} {hash_}\t{self.project.prefix}{path}\0"
             for path, hash_ in zip(paths, hashes, strict=True)
@@ -161,34 +161,36 @@ class Merge:
         git("update-index", "-z", "--index-info", stdin="".join(lines))
         return git("write-tree").strip()
 
-    def _commit(self, tree: str, message: str, *parents: str) -> str:
+    def _create_commit(self, tree: str, message: str, *parents: str) -> str:
         options = [word for parent in parents for word in ("-p", parent)]
-        return self.work("commit-tree", tree, *options, stdin=message).strip()
+        return self.clone("commit-tree", tree, *options, stdin=message).strip()
 
     def _unmerged(self) -> dict[str, set[str]]:
         """Return the unmerged files and their stages: 1 old release, 2 project, 3 new release."""
         stages: dict[str, set[str]] = {}
-        for entry in self.work("ls-files", "--unmerged", "-z").split("\0")[:-1]:
+        for entry in self.clone("ls-files", "--unmerged", "-z").split("\0")[:-1]:
             line, _, path = entry.partition("\t")
             stages.setdefault(path, set()).add(line[-1])
         return stages
 
-    def _settle(self, full_path: str, stages: set[str]) -> None:
+    def _resolve_conflict(self, full_path: str, stages: set[str]) -> None:
         """Resolve conflicts that are not about content, and record the others for the user."""
         path = full_path.removeprefix(self.project.prefix)
         if "2" not in stages:
-            self.work("rm", "--quiet", "--force", "--", full_path)  # stays deleted
+            self.clone("rm", "--quiet", "--force", "--", full_path)  # stays deleted
         elif "3" in stages and LOCK.fullmatch(path):
-            self.work("checkout", "--quiet", "--theirs", "--", full_path)
+            self.clone("checkout", "--quiet", "--theirs", "--", full_path)
             self.replaced_locks.append(path)
         elif stages != {"1", "2", "3"}:
-            self.work("checkout", "--quiet", "--ours", "--", full_path)
+            self.clone("checkout", "--quiet", "--ours", "--", full_path)
             self.unchanged.append(path)
         else:
-            text = (self.work.folder / full_path).read_bytes()
+            text = (self.clone.folder / full_path).read_bytes()
             lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(b"<<<<<<< ")]
-            self.conflicts[path] = _lines(lines) if lines else "you and the release changed it. Your version was kept"
+            self.conflicts[path] = (
+                _line_list(lines) if lines else "you and the release changed it. Your version was kept"
+            )
 
 
-def _lines(numbers: Sequence[int]) -> str:
+def _line_list(numbers: Sequence[int]) -> str:
     return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

@@ -40,7 +40,7 @@ class Release:
 
     @property
     def changelog(self) -> str:
-        return _text(self.root / NAME / "docs/changelog.md")
+        return _read_text(self.root / NAME / "docs/changelog.md")
 
     @property
     def migrations(self) -> set[str]:
@@ -92,9 +92,9 @@ def _fetch(location: str, record: Record, folder: Path) -> Path:
     if path.is_file():
         return path
     if (path / NAME).is_dir():
-        return _built_from(path, folder)
+        return _build_wheel(path, folder)
     if _is_version(location):
-        location = _address_of_version(location, record)
+        location = _wheel_url(location, record)
     scheme = urlsplit(location).scheme
     if scheme == "http":
         raise OperatorError(f"{redacted(location)}: releases cannot be downloaded over http. Use https.")
@@ -106,7 +106,7 @@ def _fetch(location: str, record: Record, folder: Path) -> Path:
     return download(location, folder / name)
 
 
-def _built_from(clone: Path, folder: Path) -> Path:
+def _build_wheel(clone: Path, folder: Path) -> Path:
     """Return the wheel of a clone of the starter, built by its own code."""
     command = [sys.executable, "-m", f"{NAME}.cli.project.wheel", str(folder)]
     result = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
@@ -123,7 +123,7 @@ def _is_version(text: str) -> bool:
     return True
 
 
-def _address_of_version(version: str, record: Record) -> str:
+def _wheel_url(version: str, record: Record) -> str:
     version = version.removeprefix("v")
     if urlsplit(record.source).hostname != "github.com":
         raise OperatorError(f"It is not known where to download Opportune {version}. Enter the address of its wheel.")
@@ -139,11 +139,11 @@ def read_release(wheel: Path, root: Path) -> Release:
     """
     unpack(wheel, root)
     info = next(root.glob("*.dist-info"), root)
-    metadata = HeaderParser().parsestr(_text(info / "METADATA"))
+    metadata = HeaderParser().parsestr(_read_text(info / "METADATA"))
     version = metadata["Version"] or ""
     if metadata["Name"] != NAME or not _is_version(version) or not (root / NAME / STARTER).is_dir():
         raise OperatorError(f"{wheel.name} is not a release of Opportune that a project can use.")
-    if damaged := next(_damaged_files(root, info / "RECORD"), None):
+    if damaged := next(_find_damaged_files(root, info / "RECORD"), None):
         raise OperatorError(f"{wheel.name} is damaged ({damaged}). Download it again.")
     python = PYTHON.match(metadata["Requires-Python"] or "")
     if python and sys.version_info < (int(python[1]), int(python[2])):
@@ -151,9 +151,9 @@ def read_release(wheel: Path, root: Path) -> Release:
     return Release(wheel, root, version)
 
 
-def _damaged_files(root: Path, record: Path) -> Iterator[str]:
+def _find_damaged_files(root: Path, record: Path) -> Iterator[str]:
     """Yield files that are missing, not listed, or have another hash than in the wheel's RECORD."""
-    rows = [row for row in csv.reader(_text(record).splitlines()) if len(row) == 3]
+    rows = [row for row in csv.reader(_read_text(record).splitlines()) if len(row) == 3]
     listed = {name: value for name, value, _size in rows}
     for file in sorted(path for path in root.rglob("*") if path.is_file() and path != record):
         algorithm, _, encoded = listed.pop(file.relative_to(root).as_posix(), "").partition("=")
@@ -210,5 +210,5 @@ def redacted(address: str) -> str:
     return re.sub(r"[?#].*", "?…", re.sub(r"(?<=://)[^/]*@", "", address), flags=re.DOTALL)
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

@@ -33,8 +33,8 @@ class Project:
             OperatorError: the repository is not ready.
         """
         git = Git(folder, is_uninterruptible=True)
-        top, prefix, *marks = _paths(git)
-        if unfinished := next((Path(mark).name for mark in marks if (folder / mark).exists()), None):
+        top, prefix, *marker_files = _paths(git)
+        if unfinished := next((Path(file).name for file in marker_files if (folder / file).exists()), None):
             raise OperatorError(f"A git operation is not finished ({unfinished}). Finish or abort it first.")
         branch = _clean_branch(git)
         if not git.succeeds("var", "GIT_COMMITTER_IDENT"):
@@ -44,18 +44,18 @@ class Project:
             raise OperatorError("This repository uses SHA-256, but upgrade supports only SHA-1.")
         return cls(git, top, prefix, branch, head)
 
-    def refuse_branch(self, name: str) -> None:
+    def require_new_branch(self, name: str) -> None:
         if self.git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"):
             raise OperatorError(f"The branch {name} already exists. Continue there, or delete it: git branch -D {name}")
 
-    def take(self, branch: str, merged: Git) -> None:
+    def switch_to(self, branch: str, merged: Git) -> None:
         """Fetch a branch from a clone and switch to it, or change nothing.
 
         Raises:
             GitError: the branch cannot be fetched or checked out.
         """
         name = f"refs/heads/{branch}"
-        with _uninterrupted():
+        with _ignore_interrupts():
             try:
                 self.git("fetch", "--quiet", "--no-tags", str(merged.folder), f"{name}:{name}")
                 self.git("checkout", "--quiet", "--no-overwrite-ignore", branch)
@@ -95,7 +95,7 @@ def _clean_branch(git: Git) -> str:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _ignore_interrupts() -> Iterator[None]:
     """Ignore SIGINT and SIGTERM while the project changes."""
     old = {}
     if threading.current_thread() is threading.main_thread():  # only the main thread handles signals

@@ -1,3 +1,5 @@
+"""`changepassword`: new passwords, and refused arguments."""
+
 import pytest
 from httpx import AsyncClient
 

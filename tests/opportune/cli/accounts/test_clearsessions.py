@@ -1,3 +1,5 @@
+"""`clearsessions`: expired rows of all kinds."""
+
 from datetime import timedelta
 
 import pytest

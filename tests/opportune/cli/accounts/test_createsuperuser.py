@@ -1,3 +1,5 @@
+"""`createsuperuser`: options, environment variables and prompts."""
+
 import getpass
 import sys
 

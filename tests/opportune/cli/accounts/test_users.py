@@ -1,3 +1,5 @@
+"""`users`: lists, changes and deletions of users and their groups."""
+
 import asyncio
 import json
 
@@ -140,7 +142,7 @@ INVALID_ADD_ARGUMENTS: tuple[tuple[list[str], int, str], ...] = (
 )
 
 
-async def test_refused_user_is_one_line(
+async def test_refused_user_is_reported_in_one_line(
     database: Database, ada: User, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, _, err = await run("users", "add", BOB, "--no-input")

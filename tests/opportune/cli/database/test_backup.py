@@ -1,3 +1,5 @@
+"""`backup`: content of archives, listing, pruning and failures."""
+
 import io
 import json
 import os

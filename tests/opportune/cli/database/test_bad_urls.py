@@ -68,7 +68,7 @@ def test_at_least_forty_urls_are_tested() -> None:
     assert len({address for address, _ in (*MALFORMED, *UNREACHABLE)}) >= 40
 
 
-def test_malformed_url_is_one_line(oppman: Oppman) -> None:
+def test_malformed_url_is_reported_in_one_line(oppman: Oppman) -> None:
     """The parser is tested with all URLs, and the command with every tenth one."""
     for address, message in MALFORMED:
         with pytest.raises(OperatorError) as refused:
@@ -86,7 +86,7 @@ def test_malformed_url_is_one_line(oppman: Oppman) -> None:
         assert (outcome.err.startswith("DATABASE_URL "), outcome.out) == (True, ""), address
 
 
-def test_unreachable_server_is_one_line(oppman: Oppman, url_parts: dict[str, object]) -> None:
+def test_unreachable_server_is_reported_in_one_line(oppman: Oppman, url_parts: dict[str, object]) -> None:
     for address, message in UNREACHABLE:
         assert_one_line(oppman("migrate", DATABASE_URL=address.format(**url_parts)), message.format(**url_parts))
 

@@ -1,3 +1,5 @@
+"""`copydb`: copies between databases, dry runs and invalid URLs."""
+
 import re
 from pathlib import Path
 
@@ -53,7 +55,9 @@ def test_dry_run_creates_no_file(oppman: Oppman, databases: Databases) -> None:
         ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
     ],
 )
-def test_invalid_urls_are_one_line(oppman: Oppman, databases: Databases, source: str, target: str, line: str) -> None:
+def test_invalid_urls_are_reported_in_one_line(
+    oppman: Oppman, databases: Databases, source: str, target: str, line: str
+) -> None:
     file, damaged = databases.create_migrated("sqlite"), databases.missing_url("sqlite")
     DatabaseURL.parse(damaged).path.write_text("not a database at all " * 50)
     code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))

@@ -1,3 +1,5 @@
+"""`dbshell`: the started program, its arguments and its environment."""
+
 import shutil
 import sys
 from collections.abc import Mapping
@@ -76,7 +78,7 @@ def test_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("url", ["sqlite:///{file}", "postgresql://ann@127.0.0.1/site"])
-def test_missing_client_is_one_line(
+def test_missing_client_is_reported_in_one_line(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "site.db").touch()
@@ -89,7 +91,9 @@ def test_missing_client_is_one_line(
     assert error.count("\n") == 1
 
 
-def test_unreachable_server_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreachable_server_is_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     use_database(monkeypatch, "postgresql://ann:sesame@127.0.0.1:1/site")
     assert main(["dbshell"]) == 1
     error = capsys.readouterr().err

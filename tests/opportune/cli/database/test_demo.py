@@ -1,3 +1,5 @@
+"""`demo`: loading and clearing of demonstration data."""
+
 import asyncio
 
 import pytest
@@ -88,7 +90,7 @@ async def test_production_gets_no_demo_data(oppman: Oppman, database_url: str, d
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_database_without_tables_is_one_line(oppman: Oppman, empty_database_url: str) -> None:
+async def test_database_without_tables_is_reported_in_one_line(oppman: Oppman, empty_database_url: str) -> None:
     assert "oppman.py migrate" in (await run(oppman, empty_database_url, "load")).line()
 
 

@@ -1,3 +1,5 @@
+"""`doctor`: reports as text and JSON, and exit codes."""
+
 import io
 import json
 import sys
@@ -86,7 +88,7 @@ def test_refused_password_is_not_shown(oppman: Oppman, database_url: str) -> Non
     assert PASSWORD not in out + err
 
 
-def test_invalid_url_is_one_line(oppman: Oppman) -> None:
+def test_invalid_url_is_reported_in_one_line(oppman: Oppman) -> None:
     code, out, err = oppman("doctor", f"mysql://ann:{PASSWORD}@db/site")
     assert (code, out) == (1, "")
     assert err.startswith("URL ")

@@ -83,7 +83,9 @@ def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databa
         )
 
 
-def test_unknown_name_is_one_line(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_name_is_reported_in_one_line(
+    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fields = {"group_id": ["Nobody"], "identity": "book", "action": "*"}
     write_to_stdin(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
     code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.create_migrated("sqlite"))
@@ -93,7 +95,7 @@ def test_unknown_name_is_one_line(oppman: Oppman, databases: Databases, monkeypa
     assert "does not have the form" in oppman("loaddata", "-", DATABASE_URL=databases.create_migrated("sqlite")).err
 
 
-def test_invalid_arguments_are_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
+def test_invalid_arguments_are_reported_in_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
     source = databases.create_migrated("sqlite")
     assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
         "No feature or table 'accounts.usr' is installed. Did you mean accounts.user?\n"

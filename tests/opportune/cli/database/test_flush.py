@@ -1,3 +1,5 @@
+"""`flush`: deleted rows, confirmation and failures."""
+
 import pytest
 from sqlalchemy import func, select, text
 

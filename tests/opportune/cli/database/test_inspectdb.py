@@ -194,7 +194,7 @@ def test_inspectdb_reports_names_too_long_for_postgresql(oppman: Oppman, empty_d
     assert f"Names longer than the 63 bytes that PostgreSQL allows: {name}.\n" in result.err
 
 
-def test_invalid_arguments_are_one_line(settings: Settings) -> None:
+def test_invalid_arguments_are_reported_in_one_line(settings: Settings) -> None:
     with pytest.raises(CommandError, match="All tables belong to installed features"):
         call_command("inspectdb", settings=settings)
     create_tables(settings)

@@ -81,7 +81,7 @@ def test_error_without_terminal_names_both_options(badges: Library, run: RunComm
         (["--rename", "name=label", "--rename", "name=title"], "each old name once"),
     ],
 )
-def test_invalid_rename_is_one_line(oppman: Oppman, options: list[str], message: str) -> None:
+def test_invalid_rename_is_reported_in_one_line(oppman: Oppman, options: list[str], message: str) -> None:
     code, _, output = oppman("makemigrations", *options)
     assert (code, output.count("\n"), message in output) == (2, 1, True)
 

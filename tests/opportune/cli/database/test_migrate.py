@@ -1,3 +1,5 @@
+"""`migrate`, `showmigrations` and `makemigrations` with a real database."""
+
 import shutil
 from pathlib import Path
 from typing import Any
@@ -79,12 +81,12 @@ def test_full_disk_leaves_no_new_file(oppman: Oppman, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("command", ["migrate", "showmigrations", "makemigrations"])
-def test_unknown_feature_is_one_line(oppman: Oppman, tmp_path: Path, command: str) -> None:
+def test_unknown_feature_is_reported_in_one_line(oppman: Oppman, tmp_path: Path, command: str) -> None:
     result = oppman(command, "acounts", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (result.code, result.err) == (1, "No feature 'acounts' is installed. Did you mean accounts?\n")
 
 
-def test_unknown_target_is_one_line(oppman: Oppman, tmp_path: Path) -> None:
+def test_unknown_target_is_reported_in_one_line(oppman: Oppman, tmp_path: Path) -> None:
     result = oppman("migrate", "accounts", "0009", DATABASE_URL=f"sqlite:///{tmp_path}/app.db")
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert result.err.startswith("accounts has no migration '0009'.")

@@ -1,3 +1,5 @@
+"""`restore`: restored data, kept data, confirmation, corrupted archives and interruptions."""
+
 import io
 import os
 import re

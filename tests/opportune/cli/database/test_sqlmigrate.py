@@ -1,3 +1,5 @@
+"""`sqlmigrate`: SQL of migrations, which has the same effect as `migrate`."""
+
 import re
 import shutil
 import sqlite3
@@ -164,7 +166,7 @@ def test_sqlmigrate_needs_no_database(oppman: Oppman, tmp_path: Path) -> None:
         (("accounts",), 2, "Missing argument 'migration'"),
     ],
 )
-def test_invalid_arguments_are_one_line(
+def test_invalid_arguments_are_reported_in_one_line(
     oppman: Oppman, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     assert message in oppman("sqlmigrate", *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db").line(code)

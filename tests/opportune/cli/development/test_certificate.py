@@ -1,3 +1,5 @@
+"""The self-signed certificate of `runserver --https`."""
+
 import stat
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address

@@ -1,3 +1,5 @@
+"""`check`: findings in settings, code and database."""
+
 import gc
 import json
 from collections.abc import Iterator, Sequence

@@ -23,6 +23,6 @@ def test_words_are_searched(oppman: Oppman) -> None:
     assert out.splitlines()[-1].startswith("Show a page: python3 oppman.py docs ")
 
 
-def test_unknown_word_is_one_line(oppman: Oppman) -> None:
+def test_unknown_word_is_reported_in_one_line(oppman: Oppman) -> None:
     message = "Nothing in the documentation matches 'xyzzyq'. List the pages: python3 oppman.py docs\n"
     assert oppman("docs", "xyzzyq").line() == message

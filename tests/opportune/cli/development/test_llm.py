@@ -1,3 +1,5 @@
+"""`llm`: lists of models, questions, evaluations, and the switch."""
+
 import asyncio
 import io
 import json

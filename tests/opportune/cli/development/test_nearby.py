@@ -1,3 +1,5 @@
+"""Detection of model servers on this machine."""
+
 import json
 import threading
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""`openapi`: the document, its names, and generated clients."""
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""Restart of `runserver` when files change."""
+
 import logging
 from collections.abc import Iterator
 from pathlib import Path

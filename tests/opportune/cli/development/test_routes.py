@@ -1,3 +1,5 @@
+"""`routes`: order, filter and format of the list."""
+
 import io
 import json
 import sys

@@ -1,3 +1,5 @@
+"""`runserver`: options, ports, and checks before the start."""
+
 import os
 import re
 import shutil

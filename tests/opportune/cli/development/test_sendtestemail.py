@@ -1,3 +1,5 @@
+"""`sendtestemail`: sent e-mails, and errors without secrets."""
+
 import logging
 from pathlib import Path
 

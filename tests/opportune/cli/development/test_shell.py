@@ -1,3 +1,5 @@
+"""`shell`: available names, awaited code and transactions."""
+
 import io
 import re
 import shlex
@@ -96,7 +98,9 @@ def test_code_sets_the_exit_code() -> None:
     assert caught.value.code == 3
 
 
-def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreachable_database_is_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     unreachable = settings_for("postgresql://user:sesame@127.0.0.1:1/site")
     monkeypatch.setattr(shell, "get_settings", lambda: unreachable)
     assert main(["shell", "-c", "1"]) == 1

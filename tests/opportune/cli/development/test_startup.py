@@ -1,3 +1,5 @@
+"""Checks before the start of a server: schema, folders and database URLs."""
+
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,7 @@ def test_newer_database_is_reported(settings: Settings) -> None:
     "environment",
     ["development", "production"],  # production retries for some time
 )
-def test_unreachable_database_is_one_line(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
+def test_unreachable_database_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
     monkeypatch.setattr(startup, "RETRY_TIMEOUT_SECONDS", 0.1)
     settings = settings_for("postgresql://user:opensesame@127.0.0.1:1/name")
     with pytest.raises(OperatorError, match=r"No server responds at 127\.0\.0\.1:1") as caught:

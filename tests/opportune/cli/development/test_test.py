@@ -1,3 +1,5 @@
+"""`test`: arguments of pytest, and the selection of databases."""
+
 import importlib.util
 import os
 import re
@@ -12,7 +14,7 @@ import pytest
 
 from opportune.cli.development import test as test_command
 from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK
-from opportune.cli.environment.installation import normalized
+from opportune.cli.environment.installation import normalize_name
 from opportune.cli.main import main
 from opportune.config.project import PROJECT
 from opportune.testing import plugin
@@ -119,7 +121,7 @@ def test_missing_packages_name_the_command(
 def test_feature_tests_need_only_the_dev_lock() -> None:
     framework_packages = packages_of(FRAMEWORK) - packages_of(DEV) - packages_of(BASE)
     packages = packages_distributions().items()
-    modules = [module for module, names in packages if {normalized(name) for name in names} <= framework_packages]
+    modules = [module for module, names in packages if {normalize_name(name) for name in names} <= framework_packages]
     assert {"moto", "boto3", "schemathesis"} < set(modules)
     options = [*PYTEST_OPTIONS, "--collect-only", "-q", "tests", "--ignore=tests/opportune"]
     program = "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[2:])); print(int(pytest.main(%s)))"

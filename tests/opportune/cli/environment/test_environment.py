@@ -220,7 +220,7 @@ def test_app_of_another_project_is_ignored(
     assert (code, output) == (0, f"{machine.project} {machine.project / 'app'} {int('-I' in options)}\n")
 
 
-def test_unwritable_folder_is_one_line(machine: Machine) -> None:
+def test_unwritable_folder_is_reported_in_one_line(machine: Machine) -> None:
     machine.venv.touch()
     code, _, errors = machine.run("migrate")
     assert (code, len(errors)) == (1, 1)

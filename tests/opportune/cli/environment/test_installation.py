@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from opportune.cli.environment import installation
-from opportune.cli.environment.installation import LOG, InstallError, Progress, run, watch
+from opportune.cli.environment.installation import LOG, InstallError, Progress, run_installer, show_progress
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
 LOCK = """\
@@ -107,7 +107,7 @@ class Terminal(io.StringIO):
 
 def test_terminal_shows_one_line(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    run(venv, "Installing", "requirements.lock", installer_command(venv, "Resolved 3 packages in 20ms"))
+    run_installer(venv, "Installing", "requirements.lock", installer_command(venv, "Resolved 3 packages in 20ms"))
     lines = [line.rstrip() for line in terminal.getvalue().split("\r")]
     assert lines[-1].startswith("Installing requirements.lock: 3 of 3 packages, ")
     assert terminal.getvalue().count("\n") == 1
@@ -115,7 +115,7 @@ def test_terminal_shows_one_line(venv: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_quiet_prints_nothing(venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["oppman.py", "-q", "migrate"])
-    run(venv, "Installing", "requirements.lock", installer_command(venv, "Resolved 3 packages in 20ms"))
+    run_installer(venv, "Installing", "requirements.lock", installer_command(venv, "Resolved 3 packages in 20ms"))
     assert capsys.readouterr() == ("", "")
 
 
@@ -141,7 +141,7 @@ def test_progress_repeats_no_line(
     monkeypatch.setattr(installation, "PLAIN_PROGRESS_SECONDS", 0)
     monkeypatch.setattr(installation, "POLL_SECONDS", 0)
     progress = ScriptedProgress(venv, [0, 0, 1, 1, 1, 2, 3, 3, 3])
-    watch(progress, cast("Any", progress))
+    show_progress(progress, cast("Any", progress))
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" packages")[0] for line in lines] == [
         "Installing requirements.lock ...",
@@ -161,7 +161,7 @@ def test_progress_repeats_no_line(
 )
 def test_full_disk_is_reported(venv: Path, line: str) -> None:
     with pytest.raises(InstallError, match="The disk is full") as caught:
-        run(venv, "Installing", "requirements.lock", installer_command(venv, line, "", code=2))
+        run_installer(venv, "Installing", "requirements.lock", installer_command(venv, line, "", code=2))
     assert "network" not in str(caught.value)
 
 
@@ -175,7 +175,7 @@ def test_full_disk_is_reported(venv: Path, line: str) -> None:
 )
 def test_untrusted_certificate_is_named(venv: Path, line: str) -> None:
     with pytest.raises(InstallError, match="set PIP_CERT") as caught:
-        run(
+        run_installer(
             venv,
             "Installing",
             "requirements.lock",
@@ -187,7 +187,7 @@ def test_untrusted_certificate_is_named(venv: Path, line: str) -> None:
 def test_free_space_is_checked_after_failure(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
     with pytest.raises(InstallError, match="The disk is full"):
-        run(venv, "Preparing", ".venv", installer_command(venv, code=1))
+        run_installer(venv, "Preparing", ".venv", installer_command(venv, code=1))
 
 
 def test_ctrl_c_during_start_ends_the_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,6 +200,6 @@ def test_ctrl_c_during_start_ends_the_installer(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(subprocess, "Popen", start)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, "Installing", "a lock", [sys.executable, "-c", "import time; time.sleep(60)"])
+        run_installer(tmp_path, "Installing", "a lock", [sys.executable, "-c", "import time; time.sleep(60)"])
     assert started[0].wait(TIMEOUT_SECONDS) != 0
     assert (tmp_path / "unfinished").exists()

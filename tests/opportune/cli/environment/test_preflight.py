@@ -1,3 +1,5 @@
+"""Checks of the machine before packages are installed."""
+
 import importlib.util
 import shutil
 import subprocess

@@ -41,7 +41,7 @@ def test_platform_of_this_python(
     monkeypatch.setattr(sysconfig, "get_platform", lambda: target)
     monkeypatch.setattr(sysconfig, "get_config_var", {"HOST_GNU_TYPE": libc}.get)
     assert wheels.current_platform() == expected
-    assert expected in {"", *wheels.MISSING}
+    assert expected in {"", *wheels.MISSING_WHEELS}
 
 
 def test_platform_with_all_wheels_gets_no_message(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,16 +72,18 @@ def test_missing_model_wheel_is_skipped(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_table_names_only_locked_packages(tmp_path: Path) -> None:
-    for locks in wheels.MISSING.values():
+    for locks in wheels.MISSING_WHEELS.values():
         for name, packages in locks.items():
-            missing = [wheels.missing(PROJECT, name, platform_name) for platform_name in wheels.MISSING]
+            missing = [
+                wheels.packages_without_wheel(PROJECT, name, platform_name) for platform_name in wheels.MISSING_WHEELS
+            ]
             assert {package for row in missing for package in row} >= set(packages)
     (tmp_path / BASE).write_text("uvloop-is-gone==1.0\n", encoding="utf-8")
-    assert wheels.missing(tmp_path, BASE, "32-bit ARM") == []
+    assert wheels.packages_without_wheel(tmp_path, BASE, "32-bit ARM") == []
 
 
 def test_docs_have_the_table() -> None:
     guide = (PROJECT / "docs/platforms.md").read_text(encoding="utf-8")
-    for platform_name, locks in wheels.MISSING.items():
+    for platform_name, locks in wheels.MISSING_WHEELS.items():
         row = next(line for line in guide.splitlines() if line.startswith(f"| {platform_name} |"))
         assert set(re.findall(r"`([\w-]+)`", row)) == {name for names in locks.values() for name in names}

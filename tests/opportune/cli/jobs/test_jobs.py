@@ -1,3 +1,5 @@
+"""`jobs`: lists, details, cancelled jobs and retries."""
+
 import json
 import re
 import sqlite3

@@ -1,3 +1,5 @@
+"""`worker`: queued jobs, the stop signal and refused arguments."""
+
 from pathlib import Path
 
 from tests.opportune.cli.conftest import Oppman, read_until

@@ -8,7 +8,7 @@ import pytest
 from opportune.testing.services.missing_programs import skip_for_missing
 
 
-def need_git() -> None:
+def require_git() -> None:
     """Skip the current test without git."""
     if not shutil.which("git"):
         skip_for_missing("Git", "apt install git")
@@ -17,7 +17,7 @@ def need_git() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def git() -> None:
     """Skip all tests of the importing module or folder without git."""
-    need_git()
+    require_git()
 
 
 def git_identity(folder: Path) -> dict[str, str]:

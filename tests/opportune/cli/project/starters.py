@@ -61,7 +61,7 @@ def copy_partly(folder: Path, *included_folders: str) -> Path:
     return folder
 
 
-def output_of(folder: Path, *command: str) -> str:
+def run_program(folder: Path, *command: str) -> str:
     """Run a program that must succeed, and return its output."""
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

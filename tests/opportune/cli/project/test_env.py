@@ -182,6 +182,6 @@ def test_refused_rotation_changes_nothing(
 
 
 @pytest.mark.parametrize("arguments", [["env", "int"], ["secrets"], ["secrets", "rotat"], ["env", "--jsn"]])
-def test_wrong_usage_is_one_line(oppman: Oppman, arguments: list[str]) -> None:
+def test_wrong_usage_is_reported_in_one_line(oppman: Oppman, arguments: list[str]) -> None:
     code, out, err = oppman(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)

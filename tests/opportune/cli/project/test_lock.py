@@ -1,3 +1,5 @@
+"""`lock`: contents of the lock files, upgrades and failures."""
+
 import shutil
 import subprocess
 from pathlib import Path

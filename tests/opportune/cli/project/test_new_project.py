@@ -24,7 +24,7 @@ from tests.opportune.cli.project.starters import (
     ONLY_STARTER,
     PRODUCT,
     git_environ,
-    output_of,
+    run_program,
     small_starter,
     small_starter_folder,
 )
@@ -91,7 +91,7 @@ def projects(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 def test_project_without_examples_passes_tests_and_linters(projects: dict[str, Path]) -> None:
     assert_ruff_passes(projects["none"], *PROJECT_FILES)
-    output_of(projects["none"], "bash", "-n", ".ci/run")
+    run_program(projects["none"], "bash", "-n", ".ci/run")
     with command_server(projects["none"], *PRELOADED_MODULES) as run:
         code, output = run("pytest", *PYTEST_OPTIONS)
     assert code == 0, output[-5000:]
@@ -103,12 +103,12 @@ def test_project_with_examples_passes_linters_and_check(shop: Path) -> None:
         code, output = run("migrate", "&&", "check")
     assert code == 0, output
     assert output.endswith("No errors found.\n")
-    assert not output_of(shop, "git", "status", "--porcelain")
+    assert not run_program(shop, "git", "status", "--porcelain")
 
 
 def assert_ruff_passes(project: Path, *paths: str) -> None:
-    output_of(project, path_of_tool("ruff"), "check", "-q", "--no-cache", *paths)
-    output_of(project, path_of_tool("ruff"), "format", "-q", "--no-cache", "--check", *paths)
+    run_program(project, path_of_tool("ruff"), "check", "-q", "--no-cache", *paths)
+    run_program(project, path_of_tool("ruff"), "format", "-q", "--no-cache", "--check", *paths)
 
 
 def test_project_with_all_examples_matches_the_starter(projects: dict[str, Path]) -> None:
@@ -181,10 +181,10 @@ def test_readme_names_existing_files(shop: Path) -> None:
 
 
 def test_first_commit_has_no_secret(shop: Path) -> None:
-    assert output_of(shop, "git", "log", "--format=%s") == f"Create My shop on {PRODUCT} {__version__}\n"
+    assert run_program(shop, "git", "log", "--format=%s") == f"Create My shop on {PRODUCT} {__version__}\n"
     assert re.search(r"^SECRET_KEY=\S{48,}$", (shop / ".env").read_text(), re.MULTILINE)
     assert (shop / ".env").stat().st_mode & 0o077 == 0
-    committed = output_of(shop, "git", "ls-files").splitlines()
+    committed = run_program(shop, "git", "ls-files").splitlines()
     assert ".env" not in committed
     assert {".opportune.json", ".github/workflows/ci.yml", f"vendor/{wheel_name(__version__)}"} <= set(committed)
 

@@ -1,3 +1,5 @@
+"""`quickstart`: the first superuser, first jobs, models and refused settings."""
+
 import re
 import socket
 import stat

@@ -13,7 +13,7 @@ from opportune.cli.project.new_project.examples import examples
 from opportune.cli.project.new_project.names import folder_name, site_name
 from opportune.config.project import PROJECT
 from tests.opportune.cli.project.git_program import git
-from tests.opportune.cli.project.starters import EXAMPLES, git_environ, output_of, small_starter, small_starter_folder
+from tests.opportune.cli.project.starters import EXAMPLES, git_environ, run_program, small_starter, small_starter_folder
 
 __all__ = ["git", "git_environ", "small_starter", "small_starter_folder"]  # fixtures
 
@@ -155,10 +155,10 @@ def test_project_is_staged_without_git_identity(
     assert steps[1:3] == [*history.COMMIT_STEPS]
     for name in ("COUNT", "KEY_0", "VALUE_0"):
         monkeypatch.delenv(f"GIT_CONFIG_{name}")
-    assert "A  oppman.py" in output_of(tmp_path / "shop", "git", "status", "--porcelain")
+    assert "A  oppman.py" in run_program(tmp_path / "shop", "git", "status", "--porcelain")
     for step in steps[1:3]:
         subprocess.run(step, shell=True, cwd=tmp_path / "shop", check=True, capture_output=True)  # noqa: S602 - our own command
-    assert output_of(tmp_path / "shop", "git", "status", "--porcelain") == ""
+    assert run_program(tmp_path / "shop", "git", "status", "--porcelain") == ""
 
 
 @pytest.fixture

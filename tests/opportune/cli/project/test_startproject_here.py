@@ -17,7 +17,7 @@ from tests.opportune.cli.project.starters import (
     PROGRAM_FOLDERS,
     copy_partly,
     git_environ,
-    output_of,
+    run_program,
 )
 
 __all__ = ["git", "git_environ"]  # fixtures
@@ -28,7 +28,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A clone of a starter with few files and one commit."""
     folder = copy_partly(tmp_path_factory.mktemp("clone") / "starter", *PROGRAM_FOLDERS)
     for command in ("init", "add --all", "-c user.name=Ada -c user.email=ada@example.com commit -qm Clone"):
-        output_of(folder, "git", *command.split())
+        run_program(folder, "git", *command.split())
     yield folder
     shutil.rmtree(folder)
 
@@ -64,15 +64,15 @@ def test_here_replaces_the_clone_or_changes_nothing(clone: Path) -> None:
     refused = startproject_here(clone, "--yes")
     assert refused.returncode == 1
     assert " has uncommitted changes (README.md). Commit them, or create the project else" in refused.stderr
-    output_of(clone, "git", "checkout", "-q", "README.md")
+    run_program(clone, "git", "checkout", "-q", "README.md")
     interrupted = startproject_here(clone, "--yes", code_before=f"{WITHOUT_YES}\n{INTERRUPT_MOVES}")
     assert interrupted.returncode == 130
     assert "Add --yes.\n" in interrupted.stderr
-    assert not output_of(clone, "git", "status", "--porcelain")
+    assert not run_program(clone, "git", "status", "--porcelain")
     created = startproject_here(clone, "--yes")
     assert (created.returncode, created.stderr) == (0, "")
     assert created.stdout.startswith("Created Shop in ")
-    assert output_of(clone, "git", "log", "--format=%s").startswith(f"Create Shop on {PRODUCT}")
+    assert run_program(clone, "git", "log", "--format=%s").startswith(f"Create Shop on {PRODUCT}")
     assert [name for name in ONLY_STARTER if (clone / name).exists()] == []
     assert (clone / ".env").read_text() == "SECRET_KEY=existing\n"
     assert not list(clone.glob(".startproject-*"))
@@ -86,13 +86,13 @@ def test_here_replaces_the_clone_or_changes_nothing(clone: Path) -> None:
 def test_unpushed_commits_prevent_here(tmp_path: Path) -> None:
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     origin.mkdir()
-    output_of(origin, "git", "init", "-q")
-    output_of(origin, "git", "commit", "-q", "--allow-empty", "-m", "First")
-    output_of(tmp_path, "git", "clone", "-q", str(origin), str(clone))
+    run_program(origin, "git", "init", "-q")
+    run_program(origin, "git", "commit", "-q", "--allow-empty", "-m", "First")
+    run_program(tmp_path, "git", "clone", "-q", str(origin), str(clone))
     assert history.unsaved_work(clone) == ""
-    output_of(clone, "git", "commit", "-q", "--allow-empty", "-m", "Unpushed")
+    run_program(clone, "git", "commit", "-q", "--allow-empty", "-m", "Unpushed")
     assert re.fullmatch(r"has unpushed commits \(\w+ Unpushed\). Push them", history.unsaved_work(clone))
-    output_of(clone, "git", "remote", "set-url", "origin", "https://ada:secret@example.com/starter.git")
+    run_program(clone, "git", "remote", "set-url", "origin", "https://ada:secret@example.com/starter.git")
     (clone / ".git/HEAD").write_text("nonsense", encoding="utf-8")
     assert history.unsaved_work(clone).startswith("may have uncommitted changes (git status failed: ")
     (clone / ".git/HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")

@@ -1,3 +1,5 @@
+"""`startapp`: generated files, the installed feature and refused names."""
+
 import ast
 import shutil
 import subprocess

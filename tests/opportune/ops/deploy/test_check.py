@@ -23,7 +23,7 @@ from opportune.ops.deploy.rules.deployment import Deployment, DeploymentOptions
 from opportune.ops.deploy.values import check_file, check_values, settings_from
 from opportune.testing.commands import Oppman
 from opportune.testing.plugin import settings_for
-from tests.opportune.cli.project.git_program import need_git
+from tests.opportune.cli.project.git_program import require_git
 
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 NEON = "postgresql://site:secret@ep-name-123456.eu-central-1.aws.neon.tech/site?sslmode=require"
@@ -365,7 +365,7 @@ def test_dollar_is_an_error_if_it_begins_a_variable(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no file modes on Windows")
 def test_exposed_secrets_are_errors(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
-    need_git()
+    require_git()
     write_env("linux")
     (project / ENV_PRODUCTION).chmod(0o644)
     for command in (["init", "-q"], ["add", ENV_PRODUCTION]):

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from opportune.config.project import settings_class
 from opportune.config.settings import clear_settings_cache
 from opportune.server.connections import limits, with_httptools
-from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, serving
+from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, run_uvicorn
 
 HEAD = b"GET / HTTP/1.1\r\nHost: site.example\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: site.example\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -37,7 +37,7 @@ def parser(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def address(parser: str) -> Iterator[tuple[str, int]]:
-    with serving(report_request, parser) as address:
+    with run_uvicorn(report_request, parser) as address:
         yield address
 
 

@@ -1,4 +1,4 @@
-"""Sources of releases: wheels, addresses, versions, and the refusal of unsafe files."""
+"""Sources of releases: wheels, addresses, versions, and the fetch_error of unsafe files."""
 
 import shutil
 import zipfile
@@ -19,15 +19,15 @@ RECORD = Record("My Shop", "my-shop", "https://github.com/me/opportune.git")
 OTHER_RECORD = Record("My Shop", "my-shop", "")
 
 
-def refusal(source: object, folder: Path, record: Record = RECORD) -> str:
+def fetch_error(source: object, folder: Path, record: Record = RECORD) -> str:
     folder.mkdir(exist_ok=True)
     with pytest.raises(OperatorError) as caught:
         fetch_release(str(source), record, folder)
     return str(caught.value)
 
 
-def changed(wheel: Path, folder: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
-    """Copy a wheel with changed files. None removes a file."""
+def copy_with_changes(wheel: Path, folder: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+    """Copy a wheel with copy_with_changes files. None removes a file."""
     copy = folder / wheel.name
     with zipfile.ZipFile(wheel) as original, zipfile.ZipFile(copy, "w") as archive_:
         for info in original.infolist():
@@ -49,20 +49,20 @@ def test_right_hash_is_accepted(wheel: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fragment", [f"sha256={'0' * 64}", "sha256=", "md5=0"])
 def test_wrong_hash_is_refused(wheel: Path, tmp_path: Path, fragment: str) -> None:
-    message = refusal(f"{wheel}#{fragment}", tmp_path)
+    message = fetch_error(f"{wheel}#{fragment}", tmp_path)
     assert message == f"{wheel} does not have the hash {fragment}. Download it again, or check it."
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"words" * 999])
 def test_damaged_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.whl").write_bytes(content)
-    assert refusal(tmp_path / "x.whl", tmp_path) == "x.whl is damaged, or not a wheel. Download it again."
+    assert fetch_error(tmp_path / "x.whl", tmp_path) == "x.whl is damaged, or not a wheel. Download it again."
 
 
 def test_truncated_wheel_is_refused(wheel: Path, tmp_path: Path) -> None:
     file = tmp_path / wheel.name
     file.write_bytes(wheel.read_bytes()[:-200])
-    assert "is damaged" in refusal(file, tmp_path)
+    assert "is damaged" in fetch_error(file, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_truncated_wheel_is_refused(wheel: Path, tmp_path: Path) -> None:
     ],
 )
 def test_changed_file_is_reported(wheel: Path, tmp_path: Path, change: Callable[[str, bytes], bytes | None]) -> None:
-    message = refusal(changed(wheel, tmp_path, change), tmp_path)
+    message = fetch_error(copy_with_changes(wheel, tmp_path, change), tmp_path)
     assert message == f"{wheel.name} is damaged (opportune/errors.py). Download it again."
 
 
@@ -81,13 +81,13 @@ def test_unlisted_file_is_reported(wheel: Path, tmp_path: Path) -> None:
     file = shutil.copy(wheel, tmp_path)
     with zipfile.ZipFile(file, "a") as opened:
         opened.writestr("sitecustomize.py", "")
-    assert refusal(file, tmp_path) == f"{wheel.name} is damaged (sitecustomize.py). Download it again."
+    assert fetch_error(file, tmp_path) == f"{wheel.name} is damaged (sitecustomize.py). Download it again."
 
 
 def test_other_package_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.whl", "w") as opened:
         opened.writestr("x-1.0.dist-info/METADATA", "Name: x\nVersion: 1.0\n")
-    assert refusal(tmp_path / "x.whl", tmp_path) == "x.whl is not a release of Opportune that a project can use."
+    assert fetch_error(tmp_path / "x.whl", tmp_path) == "x.whl is not a release of Opportune that a project can use."
 
 
 def test_newer_python_is_reported(wheel: Path, tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_newer_python_is_reported(wheel: Path, tmp_path: Path) -> None:
         return b"" if name.endswith("/RECORD") else content
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("opportune.cli.project.upgrading.release._damaged_files", lambda *_arguments: iter(()))
-        message = refusal(changed(wheel, tmp_path, require_newer), tmp_path)
+        patch.setattr("opportune.cli.project.upgrading.release._find_damaged_files", lambda *_arguments: iter(()))
+        message = fetch_error(copy_with_changes(wheel, tmp_path, require_newer), tmp_path)
     assert message.startswith("Opportune 99.0 needs Python 3.99; this is ")
 
 
@@ -108,7 +108,7 @@ def test_newer_python_is_reported(wheel: Path, tmp_path: Path) -> None:
 def test_wheel_cannot_write_outside(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "x.whl", "w") as opened:
         opened.writestr(name, "")
-    message = refusal(tmp_path / "x.whl", tmp_path)
+    message = fetch_error(tmp_path / "x.whl", tmp_path)
     assert message == f"x.whl has a file outside its folder ({name}). It is not a release of Opportune."
     assert list(tmp_path.rglob("outside*")) == []
 
@@ -118,14 +118,14 @@ def test_links_in_a_wheel_are_refused(tmp_path: Path) -> None:
         link = zipfile.ZipInfo("opportune/secrets")
         link.external_attr = 0o120777 << 16
         opened.writestr(link, "/etc/passwd")
-    assert refusal(tmp_path / "x.whl", tmp_path).startswith("x.whl has a symbolic link (opportune/secrets).")
+    assert fetch_error(tmp_path / "x.whl", tmp_path).startswith("x.whl has a symbolic link (opportune/secrets).")
 
 
 def test_archive_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 2_000_000)
     with zipfile.ZipFile(tmp_path / "x.whl", "w", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr("opportune/zeros", "0" * 3_000_000)
-    assert "unpacks to more than 2 MB. It is not a release of Opportune." in refusal(tmp_path / "x.whl", tmp_path)
+    assert "unpacks to more than 2 MB. It is not a release of Opportune." in fetch_error(tmp_path / "x.whl", tmp_path)
     assert sum(file.stat().st_size for file in (tmp_path / "release").rglob("*")) < 2_100_000
 
 
@@ -134,7 +134,7 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with zipfile.ZipFile(tmp_path / "x.whl", "w") as opened:
         for number in range(6):
             opened.writestr(f"{number}.py", "")
-    assert "has more than 5 files" in refusal(tmp_path / "x.whl", tmp_path)
+    assert "has more than 5 files" in fetch_error(tmp_path / "x.whl", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_unknown_source_is_refused(tmp_path: Path, source: str, message: str) -> None:
-    assert refusal(source, tmp_path, OTHER_RECORD) == message
+    assert fetch_error(source, tmp_path, OTHER_RECORD) == message
 
 
 def test_errors_hide_secrets_of_addresses() -> None:
@@ -200,4 +200,4 @@ def test_version_is_downloaded_from_its_repository(tmp_path: Path, website: list
     ],
 )
 def test_failed_download_is_reported(tmp_path: Path, address: str, message: str) -> None:
-    assert refusal(address, tmp_path) == message
+    assert fetch_error(address, tmp_path) == message

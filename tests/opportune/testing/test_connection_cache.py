@@ -12,11 +12,11 @@ from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.testing.services.postgres import PASSWORD, USER, Postgres
 from opportune.testing.services.spare_databases import SpareDatabases
 
-CHANGES = """
+CHANGE_STATE = """
     SET statement_timeout = 7000; SET ROLE pg_monitor; LISTEN news; CREATE TEMP TABLE notes (id int);
     SELECT pg_advisory_lock(1)
 """
-LOOK = """
+READ_STATE = """
     SELECT current_setting('statement_timeout'), current_user, to_regclass('notes'),
     (SELECT count(*) FROM pg_listening_channels()),
     (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
@@ -51,21 +51,21 @@ async def connect(spares: SpareDatabases, name: str, **options: Any) -> TimedCon
 async def test_reused_connection_is_clean(spares: SpareDatabases) -> None:
     name = spares.take()
     first = await connect(spares, name)
-    new = await (await first.execute(LOOK)).fetchone()
-    await first.execute(CHANGES)
+    initial_state = await (await first.execute(READ_STATE)).fetchone()
+    await first.execute(CHANGE_STATE)
     await first.commit()
     await first.set_isolation_level(IsolationLevel.SERIALIZABLE)
     await first.set_read_only(True)
     await first.close()
-    again = await connect(spares, name)
-    assert again is first
-    assert await (await again.execute(LOOK)).fetchone() == new
-    assert (again.autocommit, again.isolation_level, again.read_only) == (False, None, None)
-    await again.rollback()
-    await again.close()
+    reopened = await connect(spares, name)
+    assert reopened is first
+    assert await (await reopened.execute(READ_STATE)).fetchone() == initial_state
+    assert (reopened.autocommit, reopened.isolation_level, reopened.read_only) == (False, None, None)
+    await reopened.rollback()
+    await reopened.close()
 
 
-async def test_kept_connection_allows_dropping_its_database(spares: SpareDatabases) -> None:
+async def test_idle_connection_allows_dropping_its_database(spares: SpareDatabases) -> None:
     name = spares.take()
     first = await connect(spares, name)
     await first.close()
@@ -88,11 +88,11 @@ async def test_other_settings_get_a_new_connection(spares: SpareDatabases) -> No
     assert await asyncio.to_thread(asyncio.run, connect(spares, name)) is not first
 
 
-async def test_broken_connection_is_not_kept(spares: SpareDatabases) -> None:
+async def test_broken_connection_is_not_reused(spares: SpareDatabases) -> None:
     name = spares.take()
-    within, killed = await connect(spares, name), await connect(spares, name)
-    await within.execute("SELECT 1")
-    await within.close()
+    in_transaction, killed = await connect(spares, name), await connect(spares, name)
+    await in_transaction.execute("SELECT 1")
+    await in_transaction.close()
     await killed.close()
     spares.in_use[name].connection.execute("SELECT pg_terminate_backend(%s, 5000)", [killed.info.backend_pid])
-    assert await connect(spares, name) not in (within, killed)
+    assert await connect(spares, name) not in (in_transaction, killed)

@@ -1,4 +1,4 @@
-"""Objects that all sites of one process share."""
+"""Caches that all sites of a test run share."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ async def test_server_version_is_read_once(
             pass
         await database.dispose()
 
-    def refuse(*_: Any) -> None:
-        raise AssertionError("it is asked again")
+    def fail(*_: Any) -> None:
+        raise AssertionError("The version is read again.")
 
     await connect(postgres_server.url("postgres"))
-    monkeypatch.setattr(PGDialect, "_get_server_version_info", refuse)
+    monkeypatch.setattr(PGDialect, "_get_server_version_info", fail)
     await connect(empty_database_url)
 
 

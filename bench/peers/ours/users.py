@@ -9,7 +9,7 @@ from opportune.config import get_settings
 from opportune.db import open_database
 
 
-async def add_people() -> None:
+async def add_users() -> None:
     database = open_database(get_settings())
     await database.setup()
     hashed = await hashing.hash_password(PASSWORD)
@@ -19,4 +19,4 @@ async def add_people() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(add_people())
+    asyncio.run(add_users())
