@@ -147,7 +147,7 @@ def test_cut_backup_is_reported(oppman: Oppman, folder: Path, key_file: Path, si
 def test_invalid_recipient_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("BACKUP_RECIPIENT", value)
     message = error_line(oppman, "check")
-    assert message.startswith("BACKUP_RECIPIENT: must be a public key of age (age1…), or several with commas.")
+    assert message.startswith("BACKUP_RECIPIENT: must be one or more public keys of age (age1…), separated by commas.")
     assert str(KEY) not in message
 
 

@@ -40,8 +40,9 @@ EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A project folder for `.env`."""
+    """A project folder for `.env` and features."""
     monkeypatch.setattr(check, "PROJECT", tmp_path)
+    monkeypatch.setattr(check, "feature_folder", lambda name: tmp_path / "app" / name)
     return tmp_path
 
 

@@ -241,7 +241,7 @@ def test_pip_checks_the_hashes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     commands: list[list[str]] = []
     monkeypatch.setattr(environment, "VENV", tmp_path)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(environment, "run", lambda *arguments: commands.append(arguments[-1]))
+    monkeypatch.setattr(environment, "run_installer", lambda *arguments: commands.append(arguments[-1]))
     environment.install(BASE)
     assert commands[0][1:4] == ["-m", "pip", "install"]
     assert {"--no-deps", "--require-hashes"} < set(commands[0])
