@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PROGRAM = "oppman.py"
 COMMANDS = {
     "Project": ("startproject", "quickstart", "upgrade", "lock", "env", "diffsettings", "secrets"),
-    "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "docs", "sendtestemail", "llm"),
+    "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "docs", "mcp", "sendtestemail", "llm"),
     "Scaffold": ("startapp", "addmodel", "removemodel", "removeapp"),
     "Database": (
         *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "backup", "restore"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from opportune.config.settings import Settings
 from opportune.runtime.observers import job_id, trace_id
+from opportune.server.log_file import log_file_handler
 from opportune.web.middleware.request_log import request_id
 
 
@@ -64,14 +65,18 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             "timestamp": True,
         },
     }
-    handler = {"class": "logging.StreamHandler", "formatter": settings.log_format, "filters": ["request_number"]}
+    handlers: dict[str, Any] = {
+        "stderr": {"class": "logging.StreamHandler", "formatter": settings.log_format, "filters": ["request_number"]}
+    }
+    if log_file := log_file_handler(settings):
+        handlers["file"] = log_file
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"request_number": {"()": RequestIdFilter}},
-        "formatters": {settings.log_format: formatters[settings.log_format]},
-        "handlers": {"stderr": handler},
-        "root": {"handlers": ["stderr"], "level": level},
+        "formatters": {name: formatters[name] for name in {handler["formatter"] for handler in handlers.values()}},
+        "handlers": handlers,
+        "root": {"handlers": [*handlers], "level": level},
         # These libraries log too much, or log URLs with secrets.
         "loggers": {
             name: {"level": max(level, logging.WARNING)}

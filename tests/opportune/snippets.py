@@ -31,7 +31,7 @@ class Snippet:
 
     @property
     def module(self) -> str:
-        return f"{self.guide.stem.replace('-', '_')}_{self.line}"
+        return f"{guide_name(self.guide).replace('-', '_')}_{self.line}"
 
     @property
     def imports(self) -> dict[str, str]:
@@ -76,6 +76,11 @@ def _referenced_globals(table: symtable.SymbolTable) -> Iterator[str]:
         yield from _referenced_globals(child)
 
 
+def guide_name(guide: Path) -> str:
+    """Return the name of a page, or the folder of a guide for coding agents."""
+    return guide.parent.name if guide.stem == "SKILL" else guide.stem
+
+
 def find_snippets(guide: Path) -> list[Snippet]:
     text = guide.read_text(encoding="utf-8")
     blocks = [(match.start(2), match[2], match[1] == "py") for match in BLOCK.finditer(text)]
@@ -112,7 +117,9 @@ def write_modules(guides: Sequence[Path], surroundings: str, folder: Path) -> No
     (package / "__init__.py").touch()
     by_guide: dict[str, dict[str, str]] = {}
     for guide in sorted(guides):
-        statements = by_guide[guide.stem] = dict(by_guide.get(CONTINUED_GUIDES.get(guide.stem, ""), imports))
+        statements = by_guide[guide_name(guide)] = dict(
+            by_guide.get(CONTINUED_GUIDES.get(guide_name(guide), ""), imports)
+        )
         previous_imports: dict[str, str] = {}
         for snippet in find_snippets(guide):
             available = statements | previous_imports if QUERY.fullmatch(f"`{snippet.code.strip()}`") else statements

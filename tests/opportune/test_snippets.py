@@ -12,7 +12,7 @@ from opportune.config.project import PROJECT
 from opportune.web.errors.error_hints import hint_for
 from tests.opportune.snippets import PACKAGE, find_snippets, write_modules
 
-GUIDES = sorted((PROJECT / "docs").glob("*.md"))
+GUIDES = sorted([*(PROJECT / "docs").glob("*.md"), *(PROJECT / ".agents/skills").glob("*/SKILL.md")])
 SURROUNDINGS = "tests.opportune.snippet_surroundings"
 MYPY_SECONDS = 300
 """Without a cache mypy also checks the framework. With one it takes a few seconds."""

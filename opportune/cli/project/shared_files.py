@@ -20,7 +20,8 @@ from opportune.config.project import FRAMEWORK
 STARTER = "starter"
 """Folder of the package with the starter's files."""
 SHARED_PATHS = (
-    *(".ci", ".devcontainer", ".dockerignore", ".editorconfig", ".gitattributes", ".github", ".gitignore"),
+    *(".agents", ".ci", ".devcontainer", ".dockerignore", ".editorconfig", ".gitattributes", ".github", ".gitignore"),
+    *(".mcp.json", "CLAUDE.md"),
     ".pre-commit-config.yaml",
     *("Dockerfile", "alembic.ini", "compose.yaml", "migrations/env.py", "migrations/script.py.mako", "oppman.py"),
     *("pyproject.toml", "requirements.lock", "requirements", "tests/__init__.py", "tests/conftest.py"),

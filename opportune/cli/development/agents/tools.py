@@ -1,0 +1,149 @@
+"""Tools of the development server for coding agents. Their docstrings are the descriptions that an agent reads."""
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Annotated, ParamSpec
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
+from pydantic import Field
+
+from opportune import __version__
+from opportune.cli.development.agents.commands import run_command, shorten
+from opportune.cli.development.agents.query import MAX_ROWS, run_query
+from opportune.cli.development.agents.schema import read_schema
+from opportune.cli.development.docs import find
+from opportune.config.settings import Settings, load_settings
+from opportune.contrib.documentation.content import page_names, sections_of
+from opportune.errors import OperatorError
+from opportune.runtime.suggestions import did_you_mean
+from opportune.server.log_file import PATH, is_error, read_entries
+
+INSTRUCTIONS = (
+    "Tools for one project on the Opportune framework. AGENTS.md has its rules, and .agents/skills guides for common "
+    "tasks. Search the documentation before you write code, and run `check` and the tests afterwards."
+)
+TEST_TIMEOUT_SECONDS = 600
+MAX_LOG_ENTRIES = 200
+
+P = ParamSpec("P")
+Tool = Callable[P, Awaitable[str]]
+Count = Annotated[int, Field(ge=1, le=MAX_LOG_ENTRIES)]
+
+
+def development_settings() -> Settings:
+    """Read the current settings.
+
+    Raises:
+        OperatorError: The site is in production.
+    """
+    settings = load_settings()
+    if settings.is_production:
+        raise OperatorError("oppman.py mcp is for development, but ENVIRONMENT is production.")
+    return settings
+
+
+def create_server() -> MCPServer:
+    server: MCPServer = MCPServer("opportune", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
+    for tool in READING_TOOLS:
+        annotations = ToolAnnotations(read_only_hint=True)
+        server.tool(annotations=annotations, structured_output=False)(with_one_line_errors(tool))
+    server.tool(structured_output=False)(with_one_line_errors(run_tests))
+    return server
+
+
+def with_one_line_errors(tool: Tool[P]) -> Tool[P]:
+    """Report errors that the caller can correct, and hide the details of others."""
+
+    @wraps(tool)
+    async def run(*arguments: P.args, **options: P.kwargs) -> str:
+        try:
+            return await tool(*arguments, **options)
+        except OperatorError as error:
+            raise ToolError(error.with_advice) from None
+
+    return run
+
+
+async def show_schema(table: str = "") -> str:
+    """List the tables of the database with their columns, or show types, keys and indexes of one table."""
+    return json.dumps(await read_schema(development_settings(), table), indent=1)
+
+
+async def query_database(sql: str, max_rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 50) -> str:
+    """Run one SELECT statement in a read-only transaction of at most 15 seconds. Secret columns are hidden."""
+    return json.dumps(await run_query(development_settings(), sql, max_rows), ensure_ascii=False)
+
+
+async def list_routes(filter_text: str = "") -> str:
+    """List the routes of the site: path, methods, name and feature. A filter selects lines that contain it."""
+    return await run_command("routes", *([filter_text] if filter_text else []))
+
+
+async def list_settings() -> str:
+    """List all settings with their values and sources, without secrets."""
+    return await run_command("env", "--all")
+
+
+async def search_documentation(words: str) -> str:
+    """Search the documentation of the framework and list matching sections. Read their page with `read_page`."""
+    hits = await find(words)
+    if not hits:
+        raise OperatorError(f"Nothing in the documentation matches {words!r}. Try fewer or other words.")
+    return "\n".join(f"{hit.page}: {hit.name}" for hit in hits)
+
+
+async def read_page(page: str) -> str:
+    """Return a page of the documentation as Markdown, such as `crud` or `deploy/render`."""
+    if page not in page_names():
+        raise OperatorError(f"The documentation has no page {page}.{did_you_mean(page, page_names())}")
+    return "\n".join(section.markdown for section in sections_of(page))
+
+
+async def show_errors(count: Count = 3) -> str:
+    """Return the last errors of the development server with their tracebacks."""
+    errors = [entry for entry in read_log_file() if is_error(entry)]
+    return shorten("\n".join(errors[-count:])) or "The log has no errors."
+
+
+async def show_log(count: Count = 50) -> str:
+    """Return the last entries of the development server's log."""
+    return shorten("\n".join(read_log_file()[-count:]))
+
+
+def read_log_file() -> list[str]:
+    entries = read_entries()
+    if not entries:
+        raise OperatorError(f"There is no log at {PATH}. Start the site: python3 oppman.py runserver")
+    return list(entries)
+
+
+async def check() -> str:
+    """Check the settings, the code, the templates and the database, and list errors and warnings."""
+    return await run_command("check")
+
+
+async def doctor() -> str:
+    """Diagnose problems of the database: connection, versions, migrations, disk."""
+    return await run_command("doctor")
+
+
+async def preview_migrations() -> str:
+    """Show the migrations that `makemigrations` would write for changed models, without writing them."""
+    return await run_command("makemigrations", "--dry-run", "--no-input")
+
+
+async def run_tests(path: str = "tests") -> str:
+    """Run the tests of a file or folder, or one test such as `tests/books/test_api.py::test_list`."""
+    if path.startswith("-"):
+        raise OperatorError("Name a file or folder of tests, not an option.")
+    return await run_command("test", path, timeout_seconds=TEST_TIMEOUT_SECONDS)
+
+
+READING_TOOLS: tuple[Tool[...], ...] = (
+    *(show_schema, query_database, list_routes, list_settings, search_documentation, read_page),
+    *(show_errors, show_log, check, doctor, preview_migrations),
+)
+"""Tools that change nothing."""

@@ -1,0 +1,50 @@
+"""Guides for coding agents in `.agents/skills`. `test_snippets.py` checks the types of their code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from opportune.cli.call import find_command
+from opportune.config.project import PROJECT
+from opportune.contrib.documentation.content import page_names
+
+GUIDES = sorted((PROJECT / ".agents/skills").glob("*/SKILL.md"))
+FRONT_MATTER = re.compile(r"---\nname: ([a-z-]+)\ndescription: (.{20,200})\n---\n\n# .+\n")
+COMMAND = re.compile(r"oppman\.py ([a-z]+[^\n`#]*)")
+
+
+def commands_of(guide: Path) -> list[list[str]]:
+    return [line.split() for line in COMMAND.findall(guide.read_text(encoding="utf-8"))]
+
+
+def test_project_guide_names_all_task_guides() -> None:
+    names = ",".join(["add-model", "change-field", "llm-page", "job", "deploy"])
+    assert {guide.parent.name for guide in GUIDES} == set(names.split(","))
+    template = PROJECT / "opportune/cli/skeleton/project/AGENTS.md.tmpl"
+    assert f".agents/skills/{{{names}}}/SKILL.md" in template.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
+def test_guide_begins_with_name_and_description(guide: Path) -> None:
+    match = FRONT_MATTER.match(guide.read_text(encoding="utf-8"))
+    assert match
+    assert match[1] == guide.parent.name
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
+def test_guide_is_short(guide: Path) -> None:
+    assert guide.read_text(encoding="utf-8").count("\n") <= 60
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
+def test_commands_of_guide_exist(guide: Path) -> None:
+    for words in commands_of(guide):
+        options = {name for option in find_command(words).params for name in option.opts}
+        assert {word for word in words if word.startswith("--")} <= options | {"--help"}
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
+def test_pages_named_by_guide_exist(guide: Path) -> None:
+    pages = [words[1] for words in commands_of(guide) if words[0] == "docs"]
+    assert [page for page in pages if page not in page_names()] == []

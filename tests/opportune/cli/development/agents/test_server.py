@@ -1,0 +1,162 @@
+"""The server of `oppman.py mcp`, called by the official client."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.server import MCPServer
+
+from opportune.cli.development.agents import tools
+from opportune.cli.development.agents.commands import run_command
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
+from opportune.errors import OperatorError
+from opportune.server import log_file
+from tests.opportune.cli.conftest import Oppman
+
+pytestmark = pytest.mark.database("sqlite")
+
+TIMEOUT_SECONDS = 60
+SECRET_KEY = "a-secret-key-of-the-site-that-no-tool-shows"
+ENTRIES = """2026-11-24 10:00:00,001 INFO    GET / 200 3.0 ms  [opportune.request 1]
+2026-11-24 10:00:01,002 ERROR   GET /books 500  [opportune.errors 2]
+  Traceback (most recent call last):
+    File "app/books/pages.py", line 7, in index
+  ZeroDivisionError: division by zero
+2026-11-24 10:00:02,003 INFO    GET /about 200 2.0 ms  [opportune.request 3]
+"""
+
+
+@pytest.fixture
+def process(settings: Settings) -> StdioServerParameters:
+    """The command of the server, for the test's database."""
+    environment = os.environ | {"DATABASE_URL": settings.database_url.get_secret_value(), "SECRET_KEY": SECRET_KEY}
+    return StdioServerParameters(
+        command=sys.executable, args=[str(PROJECT / "oppman.py"), "mcp"], cwd=PROJECT, env=environment
+    )
+
+
+def connect(server: StdioServerParameters | MCPServer) -> Client:
+    """Return a client of a server in a process of its own or in this process."""
+    return Client(server, read_timeout_seconds=TIMEOUT_SECONDS)
+
+
+async def call(client: Client, name: str, **arguments: Any) -> str:
+    """Return the text of a tool that must succeed."""
+    result = await client.call_tool(name, arguments)
+    text = "".join(getattr(content, "text", "") for content in result.content)
+    assert not result.is_error, text
+    return text
+
+
+async def error_of(client: Client, name: str, **arguments: Any) -> str:
+    result = await client.call_tool(name, arguments)
+    assert result.is_error
+    return "".join(getattr(content, "text", "") for content in result.content)
+
+
+async def test_tools_are_described_and_marked(process: StdioServerParameters) -> None:
+    async with connect(process) as client:
+        listed = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert set(listed) == {tool.__name__ for tool in tools.READING_TOOLS} | {"run_tests"}
+        assert all(tool.description for tool in listed.values())
+        read_only = {name for name, tool in listed.items() if tool.annotations and tool.annotations.read_only_hint}
+        assert set(listed) - read_only == {"run_tests"}
+
+
+async def test_schema_routes_and_settings_are_read(process: StdioServerParameters) -> None:
+    async with connect(process) as client:
+        assert "accounts_user" in json.loads(await call(client, "show_schema"))
+        table = json.loads(await call(client, "show_schema", table="todos_todo"))
+        assert table["foreign_keys"]["owner_id"] == "accounts_user.id"
+        assert "/api/v1/todos" in await call(client, "list_routes", filter_text="todos")
+        settings = await call(client, "list_settings")
+        assert "SECRET_KEY" in settings
+        assert SECRET_KEY not in settings
+
+
+async def test_checks_and_tests_are_run(process: StdioServerParameters) -> None:
+    async with connect(process) as client:
+        assert "No errors found." in await call(client, "check")
+        assert "DATABASE_URL: sqlite" in await call(client, "doctor")
+        assert "No changes detected" in await call(client, "preview_migrations")
+        assert "no tests ran" in await call(
+            client, "run_tests", path="tests/opportune/cli/development/agents/__init__.py"
+        )
+
+
+async def test_documentation_is_searched_and_read() -> None:
+    async with connect(tools.create_server()) as client:
+        assert "cookbook: " in await call(client, "search_documentation", words="many-to-many")
+        assert (await call(client, "read_page", page="crud")).startswith("# CRUD")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "message"),
+    [
+        ("search_documentation", {"words": "xyzzyq"}, "Nothing in the documentation matches 'xyzzyq'."),
+        ("read_page", {"page": "crudd"}, "The documentation has no page crudd. Did you mean crud?"),
+        ("run_tests", {"path": "--help"}, "Name a file or folder of tests, not an option."),
+    ],
+)
+async def test_wrong_argument_is_explained(tool: str, arguments: dict[str, str], message: str) -> None:
+    async with connect(tools.create_server()) as client:
+        assert message in await error_of(client, tool, **arguments)
+
+
+async def test_unknown_table_is_explained(process: StdioServerParameters) -> None:
+    async with connect(process) as client:
+        assert "There is no table todos_tod. Did you mean todos_todo?" in await error_of(
+            client, "show_schema", table="todos_tod"
+        )
+
+
+async def test_writing_sql_is_refused(process: StdioServerParameters) -> None:
+    async with connect(process) as client:
+        assert "Only statements that begin with SELECT" in await error_of(
+            client, "query_database", sql="DELETE FROM todos_todo"
+        )
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of the log file, which does not exist yet."""
+    path = tmp_path / "development.log"
+    monkeypatch.setattr(log_file, "PATH", path)
+    return path
+
+
+@pytest.fixture
+def written_log(log: Path) -> None:
+    log.write_text(ENTRIES, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("written_log")
+async def test_last_errors_have_their_traceback() -> None:
+    assert await tools.show_errors() == "\n".join(ENTRIES.splitlines()[1:5])
+
+
+@pytest.mark.usefixtures("written_log")
+async def test_last_log_entries_are_returned() -> None:
+    assert await tools.show_log(count=1) == ENTRIES.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("log")
+async def test_missing_log_is_explained() -> None:
+    with pytest.raises(OperatorError, match="Start the site"):
+        await tools.show_log()
+
+
+async def test_slow_command_is_ended() -> None:
+    with pytest.raises(OperatorError, match="check took more than"):
+        await run_command("check", timeout_seconds=0.01)
+
+
+def test_production_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    assert oppman("mcp").line() == "oppman.py mcp is for development, but ENVIRONMENT is production.\n"
