@@ -14,7 +14,7 @@ from opportune import __version__
 from opportune.cli.development.agents.commands import run_command, shorten
 from opportune.cli.development.agents.query import MAX_ROWS, run_query
 from opportune.cli.development.agents.schema import read_schema
-from opportune.cli.development.docs import find
+from opportune.cli.development.docs import find_sections
 from opportune.config.settings import Settings, load_settings
 from opportune.contrib.documentation.content import page_names, sections_of
 from opportune.errors import OperatorError
@@ -89,7 +89,7 @@ async def list_settings() -> str:
 
 async def search_documentation(words: str) -> str:
     """Search the documentation of the framework and list matching sections. Read their page with `read_page`."""
-    hits = await find(words)
+    hits = await find_sections(words)
     if not hits:
         raise OperatorError(f"Nothing in the documentation matches {words!r}. Try fewer or other words.")
     return "\n".join(f"{hit.page}: {hit.name}" for hit in hits)
