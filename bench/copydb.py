@@ -22,7 +22,7 @@ from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.testing.services.postgres import postgres
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -107,7 +107,7 @@ def create_source(path: Path, rows: int) -> str:
     address = f"sqlite:///{path}"
     graph = MigrationGraph(installed_names())
     with connect(Settings(_env_file=None, environment="test", database_url=address)) as connection:
-        run_migrations(connection, graph, plan_for(graph))
+        run_migrations(connection, graph, plan_migrations(graph))
         with connection.begin():
             connection.execute(text(USER))
             connection.execute(text(SESSIONS), {"rows": rows})

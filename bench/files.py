@@ -20,7 +20,7 @@ from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.ops.telemetry.process import resident_memory_bytes
 from opportune.storage import Storage, open_storage
 from opportune.storage.routes import PART_BYTES
@@ -57,7 +57,7 @@ def main() -> int:
 def migrate(settings: Settings) -> None:
     graph = MigrationGraph(installed_names())
     with connect(settings) as connection:
-        run_migrations(connection, graph, plan_for(graph))
+        run_migrations(connection, graph, plan_migrations(graph))
 
 
 async def measure(settings: Settings, rounds: int) -> tuple[float, float, float, float]:

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from opportune.accounts.visitors import visitors
 from opportune.contrib.documentation.feature import documentation
 from opportune.contrib.request_panel.feature import request_panel
-from opportune.db.hooks.registry import hook_fault
+from opportune.db.hooks.registry import find_hook_error
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.llm.feature import llm
@@ -112,7 +112,7 @@ def registration_faults(features: Iterable[Feature]) -> Iterator[str]:
                     f"Feature({feature.name!r}) queues the job {call.job.name} of {call.job.function.__module__}, "
                     "which no installed feature lists: add it to jobs=[…], or install its feature."
                 )
-        if fault := hook_fault(feature.name, feature.hooks):
+        if fault := find_hook_error(feature.name, feature.hooks):
             yield fault
 
 

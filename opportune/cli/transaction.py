@@ -13,7 +13,7 @@ from opportune.config.project import installed_features, installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
 from opportune.db.factory import open_database
-from opportune.db.migrations.history import pending_migrations
+from opportune.db.migrations.history import find_pending_migrations
 from opportune.errors import FieldErrors, OperatorError
 from opportune.features import all_features
 from opportune.jobs.factory import open_jobs, open_services
@@ -56,7 +56,7 @@ def migrated_settings() -> Settings:
         OperatorError: the database is not available, or migrations are missing.
     """
     settings = get_settings()
-    if pending_migrations(settings, installed_names()):
+    if find_pending_migrations(settings, installed_names()):
         raise OperatorError("The database is not migrated. Run: python3 oppman.py migrate")
     return settings
 

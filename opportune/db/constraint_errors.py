@@ -49,11 +49,11 @@ def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, s
         if code == sqlstate or (code is None and text.startswith(constraint_type)):
             if deleting and constraint_type != "CHECK":
                 return {"": STILL_IN_USE}
-            return dict.fromkeys(_named_columns(error.orig, text, table) or [""], message)
+            return dict.fromkeys(_find_named_columns(error.orig, text, table) or [""], message)
     return {"": NOT_STORABLE}
 
 
-def _named_columns(error: Any, text: str, table: Table) -> list[str]:
+def _find_named_columns(error: Any, text: str, table: Table) -> list[str]:
     """Return the columns that an error names, directly or through a constraint."""
     diagnostics = getattr(error, "diag", None)
     if diagnostics is None:  # SQLite: "... failed: table.one, table.two" or "... failed: index 'name'"
@@ -63,11 +63,11 @@ def _named_columns(error: Any, text: str, table: Table) -> list[str]:
         names = {diagnostics.column_name, diagnostics.constraint_name}
     constraints: list[Any] = [*table.constraints, *table.indexes]
     named = [constraint for constraint in constraints if constraint.name in names]
-    columns = [column.name for constraint in named for column in _columns_of(constraint, table)]
+    columns = [column.name for constraint in named for column in _columns_of_constraint(constraint, table)]
     return columns or [column.name for column in table.columns if column.name in names]
 
 
-def _columns_of(constraint: Any, table: Table) -> Iterator[Column[Any]]:
+def _columns_of_constraint(constraint: Any, table: Table) -> Iterator[Column[Any]]:
     if isinstance(constraint, CheckConstraint) and not constraint.columns:  # a constraint of plain SQL text
         words = set(re.findall(r"\w+", str(constraint.sqltext)))
         yield from (column for column in table.columns if column.name in words)

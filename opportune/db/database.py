@@ -176,9 +176,9 @@ class Database(ABC):
         self.settings = settings
         self.reading_info: dict[str, Any] = {}
         """`info` of every reading session."""
-        self.engine = self._writing_engine()
-        self.reading_engine = self._reading_engine()
-        self.replica = self._replica()
+        self.engine = self._create_writing_engine()
+        self.reading_engine = self._create_reading_engine()
+        self.replica = self._create_replica()
         self.info: dict[str, Any] = {"settings": settings}
         """`info` of every writing session, for callbacks after the commit."""
         self._writer_sessions = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
@@ -189,12 +189,12 @@ class Database(ABC):
         self._reader_sessions.configure(autocommit_fetch=self._autocommit_fetch)
 
     @abstractmethod
-    def _writing_engine(self) -> AsyncEngine: ...
+    def _create_writing_engine(self) -> AsyncEngine: ...
 
     @abstractmethod
-    def _reading_engine(self) -> AsyncEngine: ...
+    def _create_reading_engine(self) -> AsyncEngine: ...
 
-    def _replica(self) -> Replica | None:
+    def _create_replica(self) -> Replica | None:
         return None
 
     async def setup(self) -> None:
@@ -287,10 +287,10 @@ class Database(ABC):
         urls: dict[Role, DatabaseURL] = {"writer": self.url}
         if self.replica:
             urls["reader"] = self.replica.url
-        lines = await asyncio.gather(*(self._failure(url, timeout_seconds) for url in urls.values()))
+        lines = await asyncio.gather(*(self._explain_failure(url, timeout_seconds) for url in urls.values()))
         return {role: line for role, line in zip(urls, lines, strict=True) if line}
 
-    async def _failure(self, url: DatabaseURL, timeout_seconds: float) -> str:
+    async def _explain_failure(self, url: DatabaseURL, timeout_seconds: float) -> str:
         try:
             await run_with_timeout(timeout_seconds, self._probe(url))
         except OperatorError as error:

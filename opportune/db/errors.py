@@ -9,7 +9,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from opportune.db.url.database_url import DatabaseURL
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
-"""The database is down, full, locked or unreachable. A retry may succeed; the request is not at fault."""
+"""Errors of a database that is down, full, locked or unreachable. The request is not at fault, and a retry may
+succeed."""
 
 # psycopg raises other classes for these: 25006 read-only, 25P03 idle transaction timeout.
 UNAVAILABLE_SQLSTATES = {"25006", "25P03"}
@@ -17,7 +18,7 @@ DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Disk full, quota exceeded, or file too large."""
 
-MIGRATE = "A table is missing in {place}. Run: python3 oppman.py migrate"
+TABLE_MISSING = "A table is missing in {place}. Run: python3 oppman.py migrate"
 DISK_FULL = "The disk of {place} is full. Free some space, then try again."
 CONNECTION_LOST = "{place} closed the connection. It may be restarting, or a proxy may drop connections."
 TOO_MANY_CONNECTIONS = (
@@ -35,8 +36,8 @@ POOLER_UNCONNECTED = (
 
 # Fragment of the driver's message, and our explanation. `{place}` is the file or host, `{setting}` holds the URL.
 EXPLANATIONS = (
-    ("no such table", MIGRATE),
-    ('relation "', MIGRATE),
+    ("no such table", TABLE_MISSING),
+    ('relation "', TABLE_MISSING),
     (
         "QueuePool limit",
         "All connections to {place} are in use: some are held for too long, or DATABASE_POOL_SIZE is too small.",

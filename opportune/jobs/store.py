@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime, col
 
 from opportune.db.database import Database
-from opportune.db.drivers.sync_engines import writing_engine
+from opportune.db.drivers.sync_engines import create_writing_engine
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches
 from opportune.db.queries.upsert import upsert
@@ -194,7 +194,7 @@ class JobStore:
 
     def renew_from_thread(self, jobs: Collection[Job]) -> None:
         """Renew the leases on a new connection, because a thread cannot use connections of the event loop."""
-        engine = writing_engine(self.database.url)
+        engine = create_writing_engine(self.database.url)
         with engine.begin() as connection:
             connection.execute(_renew_statement(self._dialect, jobs))
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from opportune.config.project import installed_names
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
-from opportune.db.migrations.runner import Step, plan_for, run_migrations
+from opportune.db.migrations.runner import Step, plan_migrations, run_migrations
 from opportune.testing.plugin import settings_for
 from opportune.testing.unmigrated import require_migrations
 
@@ -19,7 +19,7 @@ def migrate(database_url: str) -> None:
     """Apply the migrations of the installed features."""
     graph = MigrationGraph(installed_names())
     with connect(settings_for(database_url)) as connection:
-        run_migrations(connection, graph, plan_for(graph))
+        run_migrations(connection, graph, plan_migrations(graph))
         require_migrations(connection, graph.features)
 
 
@@ -43,7 +43,7 @@ def apply_migrations(path: Path, graph: MigrationGraph, states: dict[Migration, 
         yield
 
     with connect(settings_for(f"sqlite:///{path}")) as connection:
-        run_migrations(connection, graph, plan_for(graph), announce, derive=False)
+        run_migrations(connection, graph, plan_migrations(graph), announce, derive=False)
 
 
 def store_state(path: Path, state: Path) -> None:

@@ -30,7 +30,7 @@ from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.testing import make_user, sign_in
 
 FEW_ROWS, MANY_ROWS = 500, 50_000
@@ -87,7 +87,7 @@ def settings_for(url: str) -> Settings:
 def migrate(settings: Settings) -> None:
     graph = MigrationGraph(installed_names())
     with connect(settings) as connection:
-        run_migrations(connection, graph, plan_for(graph))
+        run_migrations(connection, graph, plan_migrations(graph))
 
 
 async def measure(urls: Mapping[int, str], rounds: int) -> Times:

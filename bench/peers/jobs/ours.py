@@ -14,7 +14,7 @@ from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.storage import open_storage
@@ -28,7 +28,7 @@ async def main(url: str, number: int) -> None:
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
     graph = MigrationGraph(["jobs"])
     with connect(settings) as connection:
-        run_migrations(connection, graph, plan_for(graph))
+        run_migrations(connection, graph, plan_migrations(graph))
     database = open_database(settings)
     await database.setup()
     jobs = DatabaseJobQueue(settings, database, open_storage(settings), [nothing])

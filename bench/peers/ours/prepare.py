@@ -14,13 +14,13 @@ from opportune.config.project import installed_names
 from opportune.db import Model, open_database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 
 
 def make_tables(settings: Settings) -> None:
     graph = MigrationGraph(installed_names())
     with connect(settings) as connection:
-        run_migrations(connection, graph, plan_for(graph))
+        run_migrations(connection, graph, plan_migrations(graph))
         Model.metadata.create_all(connection)
         connection.commit()
 

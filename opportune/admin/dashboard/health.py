@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from opportune.admin.dashboard.ttl_cache import TTLCache
 from opportune.db.errors import explain, is_outage
 from opportune.db.migrations.graph import Migration, MigrationGraph
-from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.history import read_revisions
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.jobs import management
@@ -67,7 +67,7 @@ class Health:
         """Return the lights for migrations, jobs and waiting e-mails, which are read from the database."""
         graph = await self._graph.get("graph", self._read_graph)
         async with self.app.state.database.reader(fresh=True) as session:
-            rows = await (await session.connection()).run_sync(recorded_revisions)
+            rows = await (await session.connection()).run_sync(read_revisions)
             job_counts = await management.count_by_state(session)
             outage = await read_outage(session)
         lights = [_migrations_light(graph.pending(rows)), _jobs_light(job_counts, self.app.state.settings.jobs)]

@@ -17,7 +17,7 @@ from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.protocols import View
 from opportune.db.constraint_errors import translate_database_errors
-from opportune.db.queries.paths import loading
+from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 
 MAX_INLINE_ROWS = 50
@@ -163,7 +163,7 @@ async def _build_table(
 async def _load_rows(request: Request, inline: Inline, view: Any, parent: Any) -> list[Any]:
     children = view.list_query(request).where(getattr(inline.model, view.name_of(inline.by)) == parent.id)
     linked = view.many_to_many.keys() & set(view.form_names)
-    children = children.options(*loading(view.mapper, list(linked)))
+    children = children.options(*loading_options(view.mapper, list(linked)))
     rows = await view.fetch_rows(children.order_by(*view.pk_columns).limit(MAX_INLINE_ROWS + 1))
     return [row for row in rows if await view.check_can_edit(request, row)]
 

@@ -19,7 +19,7 @@ from opportune.admin.import_export.names import NameResolver, with_names
 from opportune.admin.protocols import View
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import natural_key_of
-from opportune.db.queries.paths import loading
+from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 
 MAX_REPORTED_ERRORS = 20
@@ -109,7 +109,7 @@ class ImportPlan:
         rows_by_name: dict[str, list[Any]] = {}
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
         relations = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
-        statement = self.view.list_query(self.request).options(*loading(self.view.mapper, relations))
+        statement = self.view.list_query(self.request).options(*loading_options(self.view.mapper, relations))
         for batch in in_batches(names):
             for row in await self.view.fetch_rows(with_names(statement, self.view.model, self.key, batch)):
                 rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
@@ -217,7 +217,7 @@ class ImportPlan:
         if not ids:
             return {}
         statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
-        loaded = statement.options(*loading(self.view.mapper, [*self.view.many_to_many]))
+        loaded = statement.options(*loading_options(self.view.mapper, [*self.view.many_to_many]))
         rows = await self.view.lock_rows(session, self.request, loaded, self.view.check_can_edit)
         if len(rows) < len(ids):
             raise ValidationRefused(ROW_IS_GONE)

@@ -20,7 +20,7 @@ from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.crud.display import format_value
 from opportune.db.models.columns import choice_label, choices_of, label_of, title_of
-from opportune.db.queries.paths import values_at
+from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display
 from opportune.fields.files import FileColumn
 
@@ -63,7 +63,7 @@ class DisplayMixin(AdapterView):
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         """Return a value by its name, or all values at the end of a path such as `author.name`."""
         if "." in prop:
-            return values_at(obj, prop)
+            return read_path_values(obj, prop)
         # SQLAdmin would return the name of an Enum, which filters and forms do not use.
         return getattr(obj, prop) if choices_of(self.model, prop) else await super().get_prop_value(obj, prop)
 
@@ -83,7 +83,7 @@ class DisplayMixin(AdapterView):
 
     async def _format_cell(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
         if "." in prop:
-            texts = (truncate(self._link_or_value(value, request, formats)) for value in values_at(obj, prop))
+            texts = (truncate(self._link_or_value(value, request, formats)) for value in read_path_values(obj, prop))
             return None, Markup(", ").join(texts) or EMPTY_CELL
         if prop in self.many_to_many:
             rows = await self.linked_rows(obj, prop)

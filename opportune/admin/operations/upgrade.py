@@ -11,8 +11,8 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
-from opportune.db.migrations.history import recorded_revisions
-from opportune.db.migrations.runner import Step, plan_for, run_migrations
+from opportune.db.migrations.history import read_revisions
+from opportune.db.migrations.runner import Step, plan_migrations, run_migrations
 from opportune.errors import OperatorError
 
 PAGE_TIMEOUT_SECONDS = 5
@@ -46,7 +46,7 @@ async def migration_state(database: Database, features: Sequence[str]) -> Migrat
     except OperatorError as error:
         return MigrationState((), (), (), str(error))
     async with database.reader(fresh=True) as session:
-        rows = await (await session.connection()).run_sync(recorded_revisions)
+        rows = await (await session.connection()).run_sync(read_revisions)
     applied = set(graph.applied(rows))
     by_feature = [
         (name, [(migration, migration in applied) for migration in graph.migrations_of(name)])
@@ -113,4 +113,4 @@ class Upgrade:
 
         graph = MigrationGraph(self._features)
         with connect(self._settings) as connection:
-            run_migrations(connection, graph, plan_for(graph), track_progress)
+            run_migrations(connection, graph, plan_migrations(graph), track_progress)

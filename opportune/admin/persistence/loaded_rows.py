@@ -8,7 +8,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.db.models.columns import many_to_many_of
-from opportune.db.queries.paths import column_of_relation, loading, values_at
+from opportune.db.queries.paths import column_of_relation, loading_options, read_path_values
 
 
 class LoadedRowsMixin(AdapterView):
@@ -20,7 +20,7 @@ class LoadedRowsMixin(AdapterView):
 
     def loading(self, names: Sequence[str]) -> list[Any]:
         """Return the loader options for these names and for `load`."""
-        return loading(self.mapper, [*names, *self.load])
+        return loading_options(self.mapper, [*names, *self.load])
 
     def loading_for_hooks(self) -> list[Any]:
         return self.loading([*self._to_one(), *many_to_many_of(self.mapper)])
@@ -38,7 +38,7 @@ class LoadedRowsMixin(AdapterView):
             if tuple(relation.remote_side) == relation.mapper.primary_key:
                 related = None if row_id is None else await session.get(relation.mapper.class_, row_id)
                 set_committed_value(row, name, related)
-        await session.run_sync(lambda _: [values_at(row, path) for path in self.load])
+        await session.run_sync(lambda _: [read_path_values(row, path) for path in self.load])
 
     def advise_loading(self, model: str, name: str) -> str:
         """Return the code that loads a relationship of a model, as advice on the error page."""

@@ -12,7 +12,7 @@ from opportune.cli.transaction import in_transaction
 from opportune.config.project import display_path, installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import OperatorError
 from opportune.jobs.last_runs import record_run
 from opportune.ops.backup import create, jobs, scheduled
@@ -64,7 +64,7 @@ def send_backup(settings: Settings) -> None:
     say(f"Backed up to {BackupStore(settings).label}: {backup}.")
     for removed in backup.superseded:
         say(f"Removed {removed.name}.")
-    if not graph.pending(recorded_revisions_of(settings)):
+    if not graph.pending(read_revisions_of_site(settings)):
         in_transaction(lambda session: record_run(session, jobs.BACKUP, str(backup)))
 
 

@@ -28,7 +28,7 @@ from opportune.config.settings import get_settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
 from opportune.db.migrations.graph import feature_of_revision
-from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.history import read_revisions
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.runtime.counts import pluralize
@@ -149,7 +149,7 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
 
 def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:
     """Return the tables of features that are migrated in this database, or that adopt tables."""
-    migrated = {feature_of_revision(row) for row in recorded_revisions(connection)}
+    migrated = {feature_of_revision(row) for row in read_revisions(connection)}
     owners = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
     return [name for name in names if feature_of_table(name, installed_names()) in owners]
 

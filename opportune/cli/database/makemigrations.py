@@ -15,20 +15,20 @@ from opportune.config.project import display_path, installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.autogenerate import (
     NewMigration,
-    changed_features,
     comparison_database,
+    create_empty_migration,
     draft_migration,
-    empty_migration,
-    missing_migrations,
+    find_changed_features,
+    find_missing_migrations,
     refuse_unowned_tables,
     write_migration,
 )
-from opportune.db.migrations.compatibility import incompatibilities
+from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph, read_migration
-from opportune.db.migrations.locks import table_locks
-from opportune.db.migrations.merging import merge_name, refuse_conflicts, write_merge
+from opportune.db.migrations.locks import find_table_locks
+from opportune.db.migrations.merging import choose_merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.questions import Choices, parse_options
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -100,8 +100,8 @@ def write_draft(graph: MigrationGraph, draft: NewMigration, database: str, *, wr
     for change in draft.changes:
         print(f"    {change}")
     migrations = [read_migration(path)] if path.exists() else []
-    locks = table_locks(migrations) if database == "postgresql" else ()
-    for warning in (*locks, *incompatibilities(migrations, database)):
+    locks = find_table_locks(migrations) if database == "postgresql" else ()
+    for warning in (*locks, *find_incompatibilities(migrations, database)):
         warn(f"    ! {warning}")
 
 
@@ -113,7 +113,7 @@ def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bo
     for name in split:
         graph.require_editable(name)
         refuse_conflicts(graph, name)
-        path = write_merge(graph, name) if writes else graph.folder(name) / f"{merge_name(graph, name)}.py"
+        path = write_merge(graph, name) if writes else graph.folder(name) / f"{choose_merge_name(graph, name)}.py"
         heads = " and ".join(head.name for head in graph.heads(name))
         print(f"Migrations for '{name}':\n  {display_path(path)}\n    ~ Merge {heads}")
 
@@ -138,15 +138,15 @@ def draft_migrations(
     if make_empty:
         if feature is None:
             raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
-        return [empty_migration(graph, feature, message)]
+        return [create_empty_migration(graph, feature, message)]
     refuse_unowned_tables(graph.features, Model.metadata)
     features = [feature] if feature else graph.features
     for name in features:
         graph.newest(name)  # raises OperatorError before the database is used
     with comparison_database(settings, graph) as connection:
-        missing = missing_migrations(connection, graph, features)
+        missing = find_missing_migrations(connection, graph, features)
         compared = [name for name in features if not graph.migrations_of(name)] if missing else features
-        changed = changed_features(connection, graph, compared, Model.metadata)
+        changed = find_changed_features(connection, graph, compared, Model.metadata)
         drafts = [draft_migration(connection, graph, name, Model.metadata, message, choices) for name in changed]
     changes = [draft for draft in drafts if draft.changes]
     if missing and not changes:

@@ -10,14 +10,14 @@ from opportune.cli.output import say, show_work_progress, warn
 from opportune.cli.terminal import is_terminal
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
-from opportune.db.migrations.adoption import differences
-from opportune.db.migrations.compatibility import incompatibilities
+from opportune.db.migrations.adoption import compare_existing_tables
+from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import Migration, MigrationGraph
-from opportune.db.migrations.history import forget_revisions, recorded_revisions, recorded_revisions_of
-from opportune.db.migrations.locks import table_locks
-from opportune.db.migrations.recording import planned_changes
-from opportune.db.migrations.runner import faking, plan_for, refuse_newer, run_migrations
+from opportune.db.migrations.history import forget_revisions, read_revisions, read_revisions_of_site
+from opportune.db.migrations.locks import find_table_locks
+from opportune.db.migrations.recording import describe_planned_changes
+from opportune.db.migrations.runner import fake_steps, plan_migrations, refuse_newer, run_migrations
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def command(
 ) -> None:
     settings = get_settings()
     graph = MigrationGraph(installed_names())
-    make_plan = plan_for(graph, feature, target)
-    recorded = recorded_revisions_of(settings)
+    make_plan = plan_migrations(graph, feature, target)
+    recorded = read_revisions_of_site(settings)
     warn_about_removed(graph, recorded)
     refuse_newer(graph, recorded)
     if plan or check:
@@ -55,7 +55,9 @@ def command(
         forget_removed(settings, graph)
         return
     if fake or fake_initial:
-        make_plan = faking(make_plan, None if fake else find_adoptable(settings, make_plan(graph.applied(recorded))))
+        make_plan = fake_steps(
+            make_plan, None if fake else find_adoptable(settings, make_plan(graph.applied(recorded)))
+        )
     say(f"Operations to perform:\n  {describe_operations(graph, feature, target)}\nRunning migrations:")
     if not apply_plan(settings, graph, make_plan):
         say("  No migrations to apply.")
@@ -74,13 +76,13 @@ def describe_operations(graph: MigrationGraph, feature: str | None, target: str 
 def print_plan(steps: "Sequence[Step]", database: str, *, is_first: bool) -> None:
     """Print the planned steps, with warnings if this is not a new database."""
     upgrades = [step.migration for step in steps if step.direction == "upgrade"]
-    problems = [] if is_first else incompatibilities(upgrades, database)
-    warnings = [*(table_locks(upgrades) if database == "postgresql" else ()), *problems]
+    problems = [] if is_first else find_incompatibilities(upgrades, database)
+    warnings = [*(find_table_locks(upgrades) if database == "postgresql" else ()), *problems]
     incompatible = {problem.migration for problem in problems}
     print("Planned operations:")
     for step in steps:
         print(f"  {'Apply' if step.direction == 'upgrade' else 'Unapply'} {step.migration}")
-        for change in planned_changes(step.migration, step.direction, database):
+        for change in describe_planned_changes(step.migration, step.direction, database):
             print(f"    {change}")
         for warning in warnings:
             if warning.migration == step.migration:
@@ -101,7 +103,9 @@ def find_adoptable(settings: Settings, steps: "Sequence[Step]") -> list[Migratio
     """
     first_migrations = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
     with connect(settings) as connection:
-        result_by_migration = {migration: differences(connection, migration) for migration in first_migrations}
+        result_by_migration = {
+            migration: compare_existing_tables(connection, migration) for migration in first_migrations
+        }
     all_differences = [difference for result in result_by_migration.values() for difference in result or []]
     for difference in all_differences:
         warn(f"{'error' if difference.is_harmful else 'Notice'}: {difference.text}.")
@@ -115,7 +119,7 @@ def find_adoptable(settings: Settings, steps: "Sequence[Step]") -> list[Migratio
 
 def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
     with connect(settings) as connection, connection.begin():
-        removed = graph.unknown(recorded_revisions(connection)).removed
+        removed = graph.unknown(read_revisions(connection)).removed
         forget_revisions(connection, removed)
     say(f"Forgot {', '.join(removed)}." if removed else "There is nothing to forget.")
 

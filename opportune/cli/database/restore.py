@@ -15,7 +15,7 @@ from opportune.cli.transaction import in_transaction
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.jobs.last_runs import record_run
@@ -76,7 +76,7 @@ def rehearse(settings: Settings, name: str) -> None:
     with show_work_progress():
         result = str(rehearsal.rehearse(settings, graph, tables, name))
     say(f"Tested the restore. {result}.")
-    if not graph.pending(recorded_revisions_of(settings)):
+    if not graph.pending(read_revisions_of_site(settings)):
         in_transaction(lambda session: record_run(session, jobs.REHEARSAL, result))
 
 

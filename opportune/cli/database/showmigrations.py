@@ -11,7 +11,7 @@ from opportune.cli.output import print_json
 from opportune.config.project import installed_names
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import Migration, MigrationGraph
-from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.migrations.history import read_revisions_of_site
 
 
 def command(
@@ -21,7 +21,7 @@ def command(
 ) -> None:
     graph = MigrationGraph(installed_names())
     migrations_by_feature = {name: graph.migrations_of(name) for name in features or graph.features}
-    recorded = recorded_revisions_of(get_settings())
+    recorded = read_revisions_of_site(get_settings())
     applied = set(graph.applied(recorded))
     ordered = [migration for migration in graph.ordered if migration.feature in migrations_by_feature]
     if as_json:

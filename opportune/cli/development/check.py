@@ -38,11 +38,11 @@ from opportune.config.hosts import current_host
 from opportune.config.project import PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.db.factory import open_database
-from opportune.db.migrations.compatibility import incompatibilities
+from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import recorded_revisions_of
-from opportune.db.migrations.locks import table_locks
+from opportune.db.migrations.history import read_revisions_of_site
+from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.questions import Choices
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -255,12 +255,12 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 def check_pending(settings: Settings) -> Iterator[Finding]:
     """Find pending migrations that would block requests or break the running version."""
     url = migration_url(settings)
-    if url.readonly_notice or not (recorded := recorded_revisions_of(settings)):
+    if url.readonly_notice or not (recorded := read_revisions_of_site(settings)):
         return
     pending = MigrationGraph(installed_names()).pending(recorded)
-    for lock in table_locks(pending) if url.kind == "postgresql" else ():
+    for lock in find_table_locks(pending) if url.kind == "postgresql" else ():
         yield Finding(f"{lock.migration}: {lock} See oppman.py docs migrations, Locks.", is_error=False)
-    for problem in incompatibilities(pending, url.kind):
+    for problem in find_incompatibilities(pending, url.kind):
         yield Finding(
             f"{problem.migration}: {problem} See oppman.py docs migrations, While the site runs.", is_error=False
         )

@@ -15,7 +15,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import recorded_revisions, recorded_revisions_of
+from opportune.db.migrations.history import read_revisions, read_revisions_of_site
 from opportune.db.migrations.post_migrate import due_statements
 from opportune.db.models.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
@@ -176,7 +176,7 @@ async def _inspect_schema(settings: Settings) -> SchemaState:
         await _connect_with_retry(database, time.monotonic() + RETRY_TIMEOUT_SECONDS if settings.is_production else 0)
         async with database.reader(fresh=True) as session:
             connection = await session.connection()
-            rows = await connection.run_sync(recorded_revisions)
+            rows = await connection.run_sync(read_revisions)
             is_behind_code = bool(await connection.run_sync(due_statements))
     finally:
         await database.dispose()
@@ -202,11 +202,11 @@ def apply_migrations(settings: Settings) -> None:
         OperatorError: a migration failed, or the database is newer than the code.
     """
     from opportune.cli.database.migrate import apply_plan  # noqa: PLC0415 - Alembic, which most starts do not need
-    from opportune.db.migrations.runner import plan_for  # noqa: PLC0415 - as above
+    from opportune.db.migrations.runner import plan_migrations  # noqa: PLC0415 - as above
 
     graph = MigrationGraph(installed_names())
     check_compatibility(settings, graph)
-    apply_plan(settings, graph, plan_for(graph))
+    apply_plan(settings, graph, plan_migrations(graph))
 
 
 def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
@@ -215,12 +215,12 @@ def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
     Raises:
         OperatorError: such migrations are pending, and this process replaces an older one.
     """
-    from opportune.db.migrations.compatibility import incompatibilities  # noqa: PLC0415 - as above
+    from opportune.db.migrations.compatibility import find_incompatibilities  # noqa: PLC0415 - as above
     from opportune.server.handover import takes_over  # noqa: PLC0415 - as above
 
-    if not (recorded := recorded_revisions_of(settings)):
+    if not (recorded := read_revisions_of_site(settings)):
         return
-    problems = incompatibilities(graph.pending(recorded), migration_url(settings).kind)
+    problems = find_incompatibilities(graph.pending(recorded), migration_url(settings).kind)
     for problem in problems:
         warn(f"{problem.migration}: {problem}")
     if problems and takes_over():

@@ -15,7 +15,7 @@ from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import feature_of_revision
-from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import OperatorError
 
 
@@ -59,7 +59,7 @@ def tables_of(name: str) -> list[str]:
     """
     try:
         models = [model for feature in installed_features() if feature.name == name for model in feature.models]
-        if name not in map(feature_of_revision, recorded_revisions_of(get_settings())):
+        if name not in map(feature_of_revision, read_revisions_of_site(get_settings())):
             return []
     except OperatorError as error:
         raise OperatorError(f"{error} To delete only the code, add --keep-tables.") from error

@@ -220,4 +220,5 @@ class SingleHopDialect(SQLiteDialect_aiosqlite):
 
 
 DRIVER = "sqlite+fused"
+"""Driver name of `SingleHopDialect` in the URL of an engine."""
 registry.register(DRIVER.replace("+", "."), __name__, SingleHopDialect.__name__)

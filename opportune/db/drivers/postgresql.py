@@ -39,24 +39,24 @@ class PostgreSQLDatabase(Database):
         # Without BEGIN and ROLLBACK, which would be two more round trips.
         return self.reading_engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def _writing_engine(self) -> AsyncEngine:
-        return self._engine(self.url, isolation_level="READ COMMITTED")
+    def _create_writing_engine(self) -> AsyncEngine:
+        return self._create_engine(self.url, isolation_level="READ COMMITTED")
 
-    def _reading_engine(self) -> AsyncEngine:
-        return self._snapshot_engine(self.url)
+    def _create_reading_engine(self) -> AsyncEngine:
+        return self._create_snapshot_engine(self.url)
 
-    def _replica(self) -> Replica | None:
+    def _create_replica(self) -> Replica | None:
         if self.reader_url is None:
             return None
-        engine = self._snapshot_engine(self.reader_url)
+        engine = self._create_snapshot_engine(self.reader_url)
         return Replica(engine, read_sessionmaker(engine, self.reading_info), self.reader_url)
 
-    def _snapshot_engine(self, url: DatabaseURL) -> AsyncEngine:
-        engine = self._engine(url, isolation_level="REPEATABLE READ")
+    def _create_snapshot_engine(self, url: DatabaseURL) -> AsyncEngine:
+        engine = self._create_engine(url, isolation_level="REPEATABLE READ")
         event.listen(engine.sync_engine, "connect", _set_read_only)
         return engine
 
-    def _engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
+    def _create_engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
         from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - SQLite does not need psycopg
 
         connect = partial(

@@ -38,18 +38,20 @@ class SQLiteDatabase(Database):
 
     snapshot_statement = text("SELECT 1 FROM sqlite_master LIMIT 1")
 
-    def _writing_engine(self) -> AsyncEngine:
+    def _create_writing_engine(self) -> AsyncEngine:
         # A pool of one queues the writers of this process in order, instead of polling for SQLite's lock.
         # It gets half of the timeout, because the writer then also waits for other processes (BUSY_TIMEOUT_MS).
         timeout = self.settings.database_pool_timeout / 2
-        return self._engine("BEGIN IMMEDIATE", configure_sqlite, pool_size=1, max_overflow=0, pool_timeout=timeout)
+        return self._create_engine(
+            "BEGIN IMMEDIATE", configure_sqlite, pool_size=1, max_overflow=0, pool_timeout=timeout
+        )
 
-    def _reading_engine(self) -> AsyncEngine:
-        return self._engine("BEGIN", configure_reader, **pool_options(self.settings))
+    def _create_reading_engine(self) -> AsyncEngine:
+        return self._create_engine("BEGIN", configure_reader, **pool_options(self.settings))
 
-    def _engine(self, begin: str, configure: Callable[..., None], **pool: Any) -> AsyncEngine:
+    def _create_engine(self, begin: str, configure: Callable[..., None], **pool: Any) -> AsyncEngine:
         # isolation_level=None: otherwise the driver begins transactions itself, but never with BEGIN IMMEDIATE.
-        engine = sqlite_engine(self.url, begin, connect_args={"isolation_level": None}, **pool)
+        engine = create_async_sqlite_engine(self.url, begin, connect_args={"isolation_level": None}, **pool)
         event.listen(engine.sync_engine, "connect", configure)
         return engine
 
@@ -68,7 +70,7 @@ def _run_query(path: Path) -> None:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
 
 
-def sqlite_engine(url: DatabaseURL, begin: str, **options: Any) -> AsyncEngine:
+def create_async_sqlite_engine(url: DatabaseURL, begin: str, **options: Any) -> AsyncEngine:
     """Return an engine whose transactions begin with a statement, with one hop to the driver's thread if possible."""
     if driver := speedup("opportune.db.drivers.aiosqlite_adapter", "DRIVER", ""):
         return create_async_engine(url.url.set(drivername=driver), begin=begin, **ENGINE_OPTIONS, **options)

@@ -18,7 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.pool import pool_options
-from opportune.db.drivers.sqlite import set_query_only, sqlite_engine
+from opportune.db.drivers.sqlite import create_async_sqlite_engine, set_query_only
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
@@ -61,14 +61,14 @@ class MemoryDatabase(Database):
         self._threads = ThreadPoolExecutor(READER_THREADS, "memory")
         super().__init__(url, settings)
 
-    def _writing_engine(self) -> AsyncEngine:
-        engine = sqlite_engine(self.url, "BEGIN", **pool_options(self.settings))
+    def _create_writing_engine(self) -> AsyncEngine:
+        engine = create_async_sqlite_engine(self.url, "BEGIN", **pool_options(self.settings))
         event.listen(engine.sync_engine, "do_connect", self._connect)
         event.listen(engine.sync_engine, "connect", set_query_only)
         event.listen(engine.sync_engine, "checkin", self._close_outdated)
         return engine
 
-    def _reading_engine(self) -> AsyncEngine:
+    def _create_reading_engine(self) -> AsyncEngine:
         return self.engine
 
     def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:

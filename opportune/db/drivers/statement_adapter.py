@@ -74,10 +74,10 @@ async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]
     """
     if (prepared := _prepare(engine, statement, (*values,))) is None:
         return None
-    parameters = _parameters(prepared, values)
+    parameters = _bind_parameters(prepared, values)
     use_connection = partial(_fetch_rows, engine.dialect, prepared.compiled, parameters)
     rows, processors = await _run(engine, prepared.compiled, use_connection)
-    return _processed_rows(rows, processors)
+    return _convert_rows(rows, processors)
 
 
 async def write(
@@ -95,10 +95,10 @@ async def write(
 
     def write_all(pooled: Any) -> Sequence[Sequence[Any]]:
         engine.dialect.do_begin(pooled.dbapi_connection)
-        rows = _processed_rows(*_execute(pooled, engine.dialect, prepared.compiled, _parameters(prepared, values)))
+        rows = _convert_rows(*_execute(pooled, engine.dialect, prepared.compiled, _bind_parameters(prepared, values)))
         for dependent, sql in pairs:
             if (parameters := dependent.values(rows)) is not None:
-                _execute(pooled, engine.dialect, sql.compiled, _parameters(sql, parameters))
+                _execute(pooled, engine.dialect, sql.compiled, _bind_parameters(sql, parameters))
         pooled.commit()
         return rows
 
@@ -118,10 +118,10 @@ def _prepare(engine: Engine, statement: Executable, names: Sequence[str]) -> Pre
     if not engine.dialect.server_version_info or has_listeners or engine._should_log_info():
         return None
     prepared = PreparedStatement(*_compile(engine, statement, names))
-    return prepared if _is_plain(prepared.compiled) else None
+    return prepared if _is_final(prepared.compiled) else None
 
 
-def _parameters(prepared: PreparedStatement, values: Mapping[str, Any]) -> Any:
+def _bind_parameters(prepared: PreparedStatement, values: Mapping[str, Any]) -> Any:
     compiled = prepared.compiled
     parameters = compiled.construct_params(values, extracted_parameters=prepared.literals, escape_names=False)
     for name, process in compiled._bind_processors.items():
@@ -129,7 +129,7 @@ def _parameters(prepared: PreparedStatement, values: Mapping[str, Any]) -> Any:
     return [parameters[name] for name in compiled.positiontup] if compiled.positional else parameters
 
 
-def _is_plain(compiled: Any) -> bool:
+def _is_final(compiled: Any) -> bool:
     """Return whether the SQL text is final and all result columns have types."""
     changes = compiled.literal_execute_params or compiled.post_compile_params or compiled.escaped_bind_names
     return bool(compiled._result_columns and compiled._ordered_columns) and not (changes or compiled.insert_prefetch)
@@ -185,17 +185,17 @@ async def _fetch_rows(dialect: Dialect, compiled: Any, parameters: Any, pooled: 
     await connection.set_autocommit(True)
     cursor = connection.cursor()
     await cursor.execute(compiled.string, parameters)
-    return await cursor.fetchall(), _result_processors(dialect, compiled, cursor)
+    return await cursor.fetchall(), _cached_processors(dialect, compiled, cursor)
 
 
 def _execute(pooled: Any, dialect: Dialect, compiled: Any, parameters: Any) -> RawResult:
     """Run a statement inside a greenlet."""
     cursor = pooled.cursor()
     cursor.execute(compiled.string, parameters)
-    return cursor.fetchall(), _result_processors(dialect, compiled, cursor)
+    return cursor.fetchall(), _cached_processors(dialect, compiled, cursor)
 
 
-def _result_processors(dialect: Dialect, compiled: Any, cursor: Any) -> Processors:
+def _cached_processors(dialect: Dialect, compiled: Any, cursor: Any) -> Processors:
     if (processors := _processors.get(compiled)) is None:
         processors = _processors[compiled] = list(_find_processors(dialect, compiled, cursor.description))
     return processors
@@ -217,7 +217,7 @@ def _find_processors(dialect: Dialect, compiled: Any, description: Sequence[Any]
             yield index, process
 
 
-def _processed_rows(rows: Sequence[Sequence[Any]], processors: Processors) -> Sequence[Sequence[Any]]:
+def _convert_rows(rows: Sequence[Sequence[Any]], processors: Processors) -> Sequence[Sequence[Any]]:
     if not processors:
         return rows
     processed = [list(row) for row in rows]

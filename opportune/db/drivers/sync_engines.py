@@ -8,7 +8,7 @@ from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.url.database_url import DatabaseURL
 
 
-def sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -> Engine:
+def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -> Engine:
     """Create an engine that begins transactions with a given statement.
 
     Connect with `isolation_level=None`, so that the driver does not begin transactions itself.
@@ -24,15 +24,15 @@ def sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -> Engin
     return engine
 
 
-def postgresql_engine(url: DatabaseURL, **options: Any) -> Engine:
+def create_postgresql_engine(url: DatabaseURL, **options: Any) -> Engine:
     return create_engine(url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True, **options)
 
 
-def writing_engine(url: DatabaseURL) -> Engine:
+def create_writing_engine(url: DatabaseURL) -> Engine:
     """Create an engine for short write transactions in a thread."""
     if url.kind == "postgresql":
-        return postgresql_engine(url)
-    engine = sqlite_engine(url.sync_url, "BEGIN IMMEDIATE", connect_args={"isolation_level": None})
+        return create_postgresql_engine(url)
+    engine = create_sqlite_engine(url.sync_url, "BEGIN IMMEDIATE", connect_args={"isolation_level": None})
     event.listen(engine, "connect", configure_sqlite)
     return engine
 

@@ -174,7 +174,7 @@ def has_hooks(model: type[SQLModel]) -> bool:
     return bool(registered and hooks_of(model))
 
 
-def hook_fault(feature: str, listed: Sequence[Any]) -> str:
+def find_hook_error(feature: str, listed: Sequence[Any]) -> str:
     """Return an error message for the first listed function that is not a hook. Empty if all are."""
     hooks = [registration.hook for registration in registered]
     for function in listed:

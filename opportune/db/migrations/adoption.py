@@ -27,7 +27,7 @@ class Difference:
 
 
 @ignore_reflection_warnings()
-def differences(connection: Connection, migration: Migration) -> list[Difference] | None:
+def compare_existing_tables(connection: Connection, migration: Migration) -> list[Difference] | None:
     """Return how existing tables differ from those that a feature's first migration creates. None if none exists.
 
     Raises:
@@ -47,13 +47,13 @@ def differences(connection: Connection, migration: Migration) -> list[Difference
     indexes = {operation.index_name for operation in operations if isinstance(operation, ops.CreateIndexOp)}
     changes = [
         operation
-        for operation in _compare(connection, _tables(operations), tables)
+        for operation in _compare(connection, _created_tables(operations), tables)
         if not (isinstance(operation, ops.DropIndexOp) and operation.index_name in indexes)  # on an expression
     ]
     return list(_describe(connection, migration.feature, changes))
 
 
-def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
+def _created_tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
     """Return the tables that operations create, and the tables they reference."""
     metadata = MetaData()
     created = {step.table_name: step.to_table() for step in operations if isinstance(step, ops.CreateTableOp)}
@@ -65,7 +65,7 @@ def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
             stub.to_metadata(metadata)
     for step in operations:
         if isinstance(step, ops.CreateForeignKeyOp) and step.source_table in created:
-            metadata.tables[step.source_table].append_constraint(_mutual_key(step))
+            metadata.tables[step.source_table].append_constraint(_make_mutual_key(step))
         if isinstance(step, ops.CreateIndexOp) and step.table_name in created:
             columns = metadata.tables[step.table_name].columns
             if all(isinstance(part, str) and part in columns for part in step.columns):  # not on an expression
@@ -73,7 +73,7 @@ def _tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
     return metadata
 
 
-def _mutual_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
+def _make_mutual_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
     """Return a foreign key of a cycle, which SQLAlchemy ignores when it sorts tables."""
     columns = [f"{operation.referent_table}.{column}" for column in operation.remote_cols]
     options = {name: value for name, value in operation.kw.items() if not name.endswith("_schema")}

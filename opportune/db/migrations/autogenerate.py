@@ -20,24 +20,24 @@ from opportune.db.migrations.connection import connect, in_memory_connection, mi
 from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.expression_indexes import compare_expression_indexes, ignore_reflection_warnings
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
-from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.mutual_keys import add_mutual_keys_last
-from opportune.db.migrations.naming import Change, describe, flatten, name_for, slug
+from opportune.db.migrations.naming import Change, choose_title, describe, flatten, slug
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.postgresql_types import types_to_create
+from opportune.db.migrations.postgresql_types import find_types_to_create
 from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.questions import Choices, Rename
 from opportune.db.migrations.renaming import (
     apply_rename,
-    dropped_names,
-    possible_renames,
-    referencing_tables,
-    rename_operation,
-    reversed_rename,
+    find_dropped_names,
+    find_possible_renames,
+    find_referencing_tables,
+    make_rename_operation,
+    reverse_rename,
 )
 from opportune.db.migrations.rendering import write_file
-from opportune.db.migrations.runner import plan_for, refuse_newer, run_migrations
+from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
 from opportune.db.migrations.type_changes import add_conversions
 from opportune.db.models.mutual_keys import break_cycles
 from opportune.errors import OperatorError
@@ -59,7 +59,7 @@ class NewMigration:
     """Tables, also of other features, that reference a renamed table or column."""
 
 
-def changed_features(
+def find_changed_features(
     connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
 ) -> list[str]:
     """Return the features whose models have changed. One comparison for all is faster than one per feature."""
@@ -78,20 +78,22 @@ def comparison_database(settings: Settings, graph: MigrationGraph) -> Iterator[C
     """
     if migration_url(settings).kind != "postgresql":
         with in_memory_connection() as connection:
-            run_migrations(connection, graph, plan_for(graph), derive=False)
+            run_migrations(connection, graph, plan_migrations(graph), derive=False)
             yield connection
         return
     with connect(settings) as connection:
         yield connection
 
 
-def missing_migrations(connection: Connection, graph: MigrationGraph, features: Collection[str]) -> list[Migration]:
+def find_missing_migrations(
+    connection: Connection, graph: MigrationGraph, features: Collection[str]
+) -> list[Migration]:
     """Return unapplied migrations of the features. Apply them before models are compared with this database.
 
     Raises:
         OperatorError: Newer code has migrated the database.
     """
-    rows = recorded_revisions(connection)
+    rows = read_revisions(connection)
     refuse_newer(graph, rows)
     return [migration for migration in graph.pending(rows) if migration.feature in features]
 
@@ -114,22 +116,22 @@ def draft_migration(
     referencing: set[str] = set()
     while True:
         context, upgrade, downgrade = _compare(connection, graph, [feature], metadata)
-        candidates = possible_renames(context, upgrade, feature)
+        candidates = find_possible_renames(context, upgrade, feature)
         rename = choices.choose_rename(candidates)
         if rename is None:
             break
-        referencing |= referencing_tables(connection, rename)
+        referencing |= find_referencing_tables(connection, rename)
         apply_rename(connection, rename)  # the next comparison does not see the rename as a difference
         renames.append(rename)
-    choices.refuse_drops(dropped_names(upgrade), candidates)
+    choices.refuse_drops(find_dropped_names(upgrade), candidates)
     members = EnumMembers(feature, metadata, choices)
-    created, dropped = types_to_create(connection, upgrade)
+    created, dropped = find_types_to_create(connection, upgrade)
     upgrade, downgrade = add_mutual_keys_last(upgrade, downgrade)
     steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
-    first_steps = [*created, *map(rename_operation, renames)]
+    first_steps = [*created, *map(make_rename_operation, renames)]
     downgrade_steps = [
         *add_conversions(members.downgrade(downgrade)),
-        *(rename_operation(reversed_rename(rename)) for rename in reversed(renames)),
+        *(make_rename_operation(reverse_rename(rename)) for rename in reversed(renames)),
         *dropped,
     ]
     changes = describe([*first_steps, *upgrade, *(step for step in steps if isinstance(step, CodeOp))], feature)
@@ -172,7 +174,7 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
         )
 
 
-def empty_migration(graph: MigrationGraph, feature: str, title: str | None = None) -> NewMigration:
+def create_empty_migration(graph: MigrationGraph, feature: str, title: str | None = None) -> NewMigration:
     """Return a migration without operations, to edit by hand."""
     return NewMigration(feature, _migration_name(graph, feature, [], title), [], [], [])
 
@@ -224,7 +226,7 @@ def _options(graph: MigrationGraph, features: Collection[str]) -> dict[str, obje
 def _migration_name(graph: MigrationGraph, feature: str, changes: Sequence[Change], title: str | None) -> str:
     migrations = graph.migrations_of(feature)
     number = max((migration.number for migration in migrations), default=0) + 1
-    return f"{number:04}_{slug(title or '') or name_for(changes, is_first=not migrations)}"
+    return f"{number:04}_{slug(title or '') or choose_title(changes, is_first=not migrations)}"
 
 
 def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...] | None:

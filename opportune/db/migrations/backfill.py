@@ -22,7 +22,7 @@ from opportune.errors import OperatorError
 
 @dataclass(frozen=True)
 class Backfill:
-    """Adds steps that fill columns of one feature's tables."""
+    """Adds the steps that fill existing rows to the operations on the tables of one feature."""
 
     feature: str
     metadata: MetaData
@@ -34,9 +34,9 @@ class Backfill:
         Raises:
             OperatorError: Neither the model nor `choices` give a value for existing rows.
         """
-        return [part for operation in operations for part in self._filled_operations(operation)]
+        return [part for operation in operations for part in self._fill_operations(operation)]
 
-    def _filled_operations(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
+    def _fill_operations(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
         table = self.metadata.tables.get(str(getattr(operation, "table_name", "")))
         if table is None or not isinstance(operation, ops.ModifyTableOps):
             yield operation
@@ -63,7 +63,7 @@ class Backfill:
                 _alter_column_op(part.table_name, column, existing_nullable=False, modify_server_default=None)
             )
             return
-        steps.fill_code[column.name] = _default_code(column)
+        steps.fill_code[column.name] = _code_of_default(column)
         steps.before_filling.append(_add_column_op(part, nullable=True))
         steps.after_filling.append(
             _alter_column_op(part.table_name, column, existing_nullable=True, modify_nullable=False)
@@ -73,14 +73,14 @@ class Backfill:
         column = steps.table.columns[part.column_name]
         value = self._fill_value(steps.table, column, by_code=False)
         if value is None:
-            steps.fill_code[column.name] = _default_code(column)
+            steps.fill_code[column.name] = _code_of_default(column)
         else:
             steps.fill_values[column.name] = value
         steps.after_filling.append(part)
 
     def _fill_value(self, table: Table, column: Column[Any], *, by_code: bool) -> str | None:
         if column.default is not None and not by_code:
-            return _storage_text(column, _default_value(column))
+            return _storage_text(column, _value_of_default(column))
         short_table = table.name.removeprefix(f"{self.feature}_")
         text = self.choices.fill_value(table.name, column.name, short_table, by_code=by_code)
         return None if text is None else _storage_text(column, _parse_option(table, column, text))
@@ -154,7 +154,7 @@ def _alter_column_op(table: str, column: Column[Any], **options: Any) -> ops.Alt
     return ops.AlterColumnOp(table, column.name, existing_type=column.type, **options)
 
 
-def _default_code(column: Column[Any]) -> str:
+def _code_of_default(column: Column[Any]) -> str:
     """Return the code of a default from the standard library, such as `uuid.uuid4()`, else `None` as a placeholder."""
     factory = column.default.arg if isinstance(column.default, CallableColumnDefault) else None
     factory = getattr(factory, "__wrapped__", factory)
@@ -162,7 +162,7 @@ def _default_code(column: Column[Any]) -> str:
     return f"{module}.{name}()" if module in sys.stdlib_module_names and name.isidentifier() else "None"
 
 
-def _default_value(column: Column[Any]) -> Any:
+def _value_of_default(column: Column[Any]) -> Any:
     match column.default:
         case ScalarElementColumnDefault(arg=value):
             return value

@@ -43,7 +43,7 @@ def parse_allowed_values(condition: Any) -> AllowedValues | None:
     if not (text := as_text(condition)) or not (start := START.match(text)):
         return None
     rest = text[start.end() :]
-    values = tuple(map(_value, VALUE.finditer(rest)))
+    values = tuple(map(_parse_value, VALUE.finditer(rest)))
     return AllowedValues(start["column"], values) if values and SEPARATORS.fullmatch(VALUE.sub("", rest)) else None
 
 
@@ -58,18 +58,18 @@ def make_portable(operations: Iterable[ops.MigrateOperation]) -> None:
     """Rewrite conditions in place, so that both SQLite and PostgreSQL accept them."""
     for operation in flatten(operations):
         if isinstance(operation, ops.CreateCheckConstraintOp):
-            operation.condition = _portable(operation.condition)
+            operation.condition = _make_condition_portable(operation.condition)
         for part in operation.columns if isinstance(operation, ops.CreateTableOp) else ():
             if isinstance(part, CheckConstraint):
-                part.sqltext = _portable(part.sqltext)
+                part.sqltext = _make_condition_portable(part.sqltext)
 
 
-def _portable(condition: Any) -> Any:
+def _make_condition_portable(condition: Any) -> Any:
     allowed = parse_allowed_values(condition)
     return allowed.condition if allowed else condition
 
 
-def _value(match: re.Match[str]) -> str | int:
+def _parse_value(match: re.Match[str]) -> str | int:
     if match["number"]:
         return int(match["number"])
     text = match["text"].replace("''", "'")
@@ -91,13 +91,13 @@ def _compare(
         for constraint in sorted(model.constraints, key=lambda constraint: str(constraint.name)):
             if isinstance(constraint, CheckConstraint) and constraint.name in existing:
                 old = CheckConstraint(existing[constraint.name], name=constraint.name, table=reflected)
-                if _differ(parse_allowed_values(old.sqltext), parse_allowed_values(constraint.sqltext)):
+                if _have_different_values(parse_allowed_values(old.sqltext), parse_allowed_values(constraint.sqltext)):
                     operations.ops.append(ops.DropConstraintOp.from_constraint(old))
                     operations.ops.append(ops.AddConstraintOp.from_constraint(constraint))
     return PriorityDispatchResult.CONTINUE
 
 
-def _differ(old_values: AllowedValues | None, new_values: AllowedValues | None) -> bool:
+def _have_different_values(old_values: AllowedValues | None, new_values: AllowedValues | None) -> bool:
     if old_values is None or new_values is None:
         return False
     return (old_values.column, set(old_values.values)) != (new_values.column, set(new_values.values))

@@ -40,7 +40,7 @@ class Incompatibility:
         return f"The old version may fail: {self.reason}. {self.advice}"
 
 
-def incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> list[Incompatibility]:
+def find_incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> list[Incompatibility]:
     """Return the incompatible steps of migrations that are applied in this order.
 
     Steps on tables that the migrations create are harmless, because the previous version does not use them. A migration
@@ -59,7 +59,7 @@ def incompatibilities(migrations: Sequence[Migration], dialect_name: str) -> lis
         for operation in operations:
             table = table_of(operation)
             if table not in created_tables and not _constrains_new_column(operation, nullable):
-                problems = _problems(operation, table, replaced)
+                problems = _find_problems(operation, table, replaced)
                 incompatible += [Incompatibility(migration, table, reason, advice) for reason, advice in problems]
     return list(dict.fromkeys(incompatible))
 
@@ -85,7 +85,7 @@ def _constrains_new_column(operation: ops.MigrateOperation, nullable: Set[str]) 
     return any(f"{table_of(operation)}.{column}" in nullable for column in columns)
 
 
-def _problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -> Iterator[tuple[str, str]]:
+def _find_problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -> Iterator[tuple[str, str]]:
     match operation:
         case ops.DropTableOp():
             yield f"it uses the table {table}, which is dropped", DROP_LATER
@@ -97,7 +97,7 @@ def _problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -
             if not (column.nullable or column.server_default or column.computed or column.identity):
                 yield f"it inserts rows into {table} without {column.name}, which is NOT NULL", ALLOW_NULL_FIRST
         case ops.AlterColumnOp():
-            yield from _alter_problems(operation, f"{table}.{operation.column_name}")
+            yield from _find_alter_problems(operation, f"{table}.{operation.column_name}")
         case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in replaced:
             yield f"{name} of {table} allows other values, which it may not write or read", CHANGE_MEMBERS_LATER
         case (
@@ -112,7 +112,7 @@ def _problems(operation: ops.MigrateOperation, table: str, replaced: set[str]) -
             yield f"the migration runs SQL that may break it ({' '.join(match[1].split()).upper()})", DROP_LATER
 
 
-def _alter_problems(operation: ops.AlterColumnOp, name: str) -> Iterator[tuple[str, str]]:
+def _find_alter_problems(operation: ops.AlterColumnOp, name: str) -> Iterator[tuple[str, str]]:
     if operation.modify_name is not None:
         yield f"it uses {name}, which is renamed to {operation.modify_name}", WRITE_BOTH
     if operation.modify_type is not None and not widens(operation.existing_type, operation.modify_type):

@@ -34,39 +34,41 @@ def split_indexes(draft: NewMigration, title: str | None = None) -> Iterator[New
         yield draft
         return
     names = {index.index_name for index in indexes}
-    remaining_steps = list(_without(draft.upgrade, names))
+    remaining_steps = list(_without_indexes(draft.upgrade, names))
     moved_changes = {str(change) for change in describe(indexes, draft.feature)}
     name = draft.name
     if remaining_steps:
         yield replace(
             draft,
             upgrade=remaining_steps,
-            downgrade=list(_without(draft.downgrade, names)),
+            downgrade=list(_without_indexes(draft.downgrade, names)),
             changes=[change for change in draft.changes if str(change) not in moved_changes],
         )
-        name = f"{int(draft.name[:4]) + 1:04}_{_title(draft.feature, indexes, title)}"
+        name = f"{int(draft.name[:4]) + 1:04}_{_make_title(draft.feature, indexes, title)}"
     drops: Sequence[ops.MigrateOperation] = [index.reverse() for index in reversed(indexes)]
-    build = _concurrently(indexes)
+    build = _build_concurrently(indexes)
     yield NewMigration(draft.feature, name, [build], drops, describe(indexes, draft.feature))
 
 
-def _title(feature: str, indexes: Sequence[ops.CreateIndexOp], title: str | None) -> str:
+def _make_title(feature: str, indexes: Sequence[ops.CreateIndexOp], title: str | None) -> str:
     if title:
         return f"{slug(title)}_indexes"
     first = f"{(indexes[0].index_name or '').removeprefix(f'ix_{feature}_')}_index"
     return slug(first) + ("_and_more" if len(indexes) > 1 else "")
 
 
-def _without(operations: Sequence[ops.MigrateOperation], names: set[str | None]) -> Iterator[ops.MigrateOperation]:
+def _without_indexes(
+    operations: Sequence[ops.MigrateOperation], names: set[str | None]
+) -> Iterator[ops.MigrateOperation]:
     for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
-            if remaining := list(_without(operation.ops, names)):
+            if remaining := list(_without_indexes(operation.ops, names)):
                 yield ops.ModifyTableOps(operation.table_name, remaining)
         elif getattr(operation, "index_name", None) not in names:
             yield operation
 
 
-def _concurrently(indexes: Sequence[ops.CreateIndexOp]) -> CodeOp:
+def _build_concurrently(indexes: Sequence[ops.CreateIndexOp]) -> CodeOp:
     lines = ""
     for index in indexes:
         index.kw["postgresql_concurrently"] = True

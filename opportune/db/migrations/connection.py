@@ -13,21 +13,24 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from opportune.config.settings import Settings
 from opportune.db.drivers import sqlite
 from opportune.db.drivers.sqlite_file import discard_unused, make_private
-from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
+from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
 from opportune.db.models.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, ReadOnlyError
 
-MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60  # to wait for another process that migrates
+MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60
+"""Seconds to wait for another process that migrates."""
 LOCK_POLL_SECONDS = 0.1
-TABLE_LOCK_TIMEOUT_SECONDS = 10  # while a migration waits for a table, other transactions queue behind it
-ADVISORY_LOCK_ID = 0x6F70706F7274  # arbitrary, but the same in all processes
+TABLE_LOCK_TIMEOUT_SECONDS = 10
+"""Seconds that a migration waits for a table. Meanwhile other transactions queue behind it."""
+ADVISORY_LOCK_ID = 0x6F70706F7274
+"""Number of PostgreSQL's lock. It is arbitrary, but the same in all processes."""
 
 LOCKED = "Another process is migrating this database. Wait until it ends, then run this again."
 
-# Variables in which hosts provide the URL without the pooler: Railway, Neon on Vercel, and conventions of Prisma.
 DIRECT_URL_VARIABLES = ("DATABASE_UNPOOLED_URL", "DATABASE_URL_UNPOOLED", "DIRECT_URL")
+"""Variables in which hosts provide the URL without the pooler: Railway, Neon on Vercel, and conventions of Prisma."""
 
 
 def migration_url(settings: Settings) -> DatabaseURL:
@@ -62,7 +65,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
     url = migration_url(settings)
     if url.readonly_notice:
         raise ReadOnlyError(url.readonly_notice)
-    engine = postgresql_engine(url) if url.kind == "postgresql" else _sqlite_engine(url.sync_url)
+    engine = create_postgresql_engine(url) if url.kind == "postgresql" else _create_sqlite_engine(url.sync_url)
     recognize_all_types(engine.dialect)
     is_new = url.kind != "postgresql" and not url.path.exists()
     try:
@@ -94,7 +97,7 @@ def _open(engine: Engine, url: DatabaseURL) -> Connection:
 @contextmanager
 def in_memory_connection() -> Iterator[Connection]:
     """Connect to a new SQLite database in memory."""
-    with _sqlite_engine(URL.create("sqlite")).connect() as connection:
+    with _create_sqlite_engine(URL.create("sqlite")).connect() as connection:
         yield connection
 
 
@@ -147,9 +150,9 @@ def _set_lock_timeout(connection: Connection, seconds: float) -> None:
     connection.execute(text(f"SET LOCAL lock_timeout = '{seconds}s'"))
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _create_sqlite_engine(url: URL) -> Engine:
     # isolation_level=None: otherwise the driver commits before DDL, and a failed migration would be half applied.
-    engine = sqlite_engine(url, connect_args={"isolation_level": None})  # `run_migrations` sets BEGIN IMMEDIATE
+    engine = create_sqlite_engine(url, connect_args={"isolation_level": None})  # `run_migrations` sets BEGIN IMMEDIATE
     event.listen(engine, "connect", sqlite.configure_sqlite)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine

@@ -51,7 +51,7 @@ def convert_column(
         values.store(converted)
 
 
-def existing_family(type_: Any) -> Family | None:
+def reflected_family(type_: Any) -> Family | None:
     """Return the family of a type that may be reflected. SQLite keeps a UUID in CHAR(32)."""
     is_hex = isinstance(type_, CHAR) and type_.length == HEX_LENGTH
     return Family.UUID if is_hex else family_of(type_)
@@ -65,7 +65,7 @@ class _ColumnValues:
         types = {info["name"]: info["type"] for info in inspector.get_columns(table_name)}
         self.connection = connection
         self.is_sqlite = connection.dialect.name == "sqlite"
-        self.old_type: Any = Uuid() if existing_family(types[column_name]) is Family.UUID else types[column_name]
+        self.old_type: Any = Uuid() if reflected_family(types[column_name]) is Family.UUID else types[column_name]
         self.keys = inspector.get_pk_constraint(table_name)["constrained_columns"] or [column_name]
         self.column = column(column_name) if self.is_sqlite else column(column_name, self.old_type)
         keys: list[Any] = [column(name) for name in self.keys if name != column_name]
@@ -77,7 +77,7 @@ class _ColumnValues:
         """Return the converted values to store on SQLite. PostgreSQL converts values itself."""
         converted: list[StoredValue] = []
         failed_values: list[StoredValue] = []
-        for value, key in self._rows():
+        for value, key in self._read_values():
             try:
                 stored = self._convert_for_storage(value, new)
             except CONVERSION_ERRORS:
@@ -102,7 +102,7 @@ class _ColumnValues:
         keys = zip(self.keys, stored.key, strict=True)
         return {"new": stored.value, **{f"key_{name}": key for name, key in keys}}
 
-    def _rows(self) -> Iterator[StoredValue]:
+    def _read_values(self) -> Iterator[StoredValue]:
         keys = [self.table.c[name] for name in self.keys]
         statement = select(self.table.c[self.column.name], *keys).where(self.table.c[self.column.name].is_not(None))
         for value, *key in self.connection.execute(statement, execution_options={"yield_per": ROWS_PER_FETCH}):

@@ -26,7 +26,7 @@ def _compare(
     """Compare defaults of sequences and of types without an equality operator. Alembic compares the others."""
     if context.dialect is None or context.dialect.name != "postgresql":
         return PriorityDispatchResult.CONTINUE
-    old, new = _text(existing), _text(model)
+    old, new = _default_sql(existing), _default_sql(model)
     if old is None:
         # Reflection omits the default of a column that owns its sequence.
         is_sequence = existing.server_default is None and (new or "").startswith("nextval(")
@@ -40,7 +40,7 @@ def _compare(
     return PriorityDispatchResult.STOP
 
 
-def _text(column: Column[object]) -> str | None:
+def _default_sql(column: Column[object]) -> str | None:
     """Return the SQL of a server default, or None."""
     return str(column.server_default.arg) if isinstance(column.server_default, DefaultClause) else None
 

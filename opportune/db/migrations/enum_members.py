@@ -48,9 +48,9 @@ class EnumMembers:
     def upgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
         result: list[ops.MigrateOperation] = []
         for operation in operations:
-            changes = [*_changes(operation)]
+            changes = [*_find_changes(operation)]
             self.renamed.update({change.target: self._choose_renames(change) for change in changes})
-            for change, values in self._name_changes(operation):
+            for change, values in self._find_name_changes(operation):
                 changes.append(change)
                 self.renamed[change.target] = values
             result += _with_row_updates(operation, changes, self.renamed)
@@ -59,10 +59,12 @@ class EnumMembers:
     def downgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
         undone = {target: {new: old for old, new in values.items()} for target, values in self.renamed.items()}
         return [
-            part for operation in operations for part in _with_row_updates(operation, [*_changes(operation)], undone)
+            part
+            for operation in operations
+            for part in _with_row_updates(operation, [*_find_changes(operation)], undone)
         ]
 
-    def _name_changes(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:
+    def _find_name_changes(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:
         """Yield the changes of columns that stored member names, as SQLModel does, and now store member values."""
         parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else []
         altered = {part.column_name: part for part in parts if isinstance(part, ops.AlterColumnOp) and part.modify_type}
@@ -108,11 +110,11 @@ def _with_row_updates(
     adds: list[ops.MigrateOperation] = [change.add for change in changes]
     yield ops.ModifyTableOps(operation.table_name, [part for part in operation.ops if part not in adds])
     for change in changes:
-        yield from _row_updates(change, renamed.get(change.target, {}))
+        yield from _make_row_updates(change, renamed.get(change.target, {}))
     yield ops.ModifyTableOps(operation.table_name, adds)
 
 
-def _row_updates(change: MembersChange, renamed: Mapping[Value, Value]) -> Iterator[CodeOp]:
+def _make_row_updates(change: MembersChange, renamed: Mapping[Value, Value]) -> Iterator[CodeOp]:
     for old in change.removed:
         if old in renamed and renamed[old] in change.new:
             yield CodeOp("", f"op.execute({_update_statement(change, old, literal(renamed[old]))!r})")
@@ -130,7 +132,7 @@ def _update_statement(change: MembersChange, old: Value, new: str) -> str:
     return f"UPDATE {change.target[0]} SET {column} = {new} WHERE {column} = {literal(old)}"
 
 
-def _changes(operation: ops.MigrateOperation) -> Iterator[MembersChange]:
+def _find_changes(operation: ops.MigrateOperation) -> Iterator[MembersChange]:
     drops: dict[str, Sequence[Value]] = {}
     for part in operation.ops if isinstance(operation, ops.ModifyTableOps) else ():
         if isinstance(part, ops.DropConstraintOp) and part.constraint_type == "check":

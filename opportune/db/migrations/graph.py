@@ -67,7 +67,7 @@ class MigrationGraph:
         self.features = tuple(dict.fromkeys(features))
         self.versions = versions
         files = [path for feature in features for path in sorted(self.folder(feature).glob("[!_]*.py"))]
-        self.by_revision = _by_revision(map(read_migration, files))
+        self.by_revision = _index_by_revision(map(read_migration, files))
 
     def folder(self, feature: str) -> Path:
         """Return the folder of a feature's migrations, in the framework, in its package or in the project."""
@@ -219,7 +219,7 @@ def read_migration(path: Path) -> Migration:
         text = path.read_text(encoding="utf-8")
         with _parser_lock:
             module = ast.parse(_header_of(text))
-        values = _assignments(module)
+        values = _read_assignments(module)
         follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
         assured = " ".join(values.get("safety_assured", ()))
         is_atomic = "autocommit_block" not in text
@@ -239,7 +239,7 @@ def _header_of(text: str) -> str:
     return text if "\n@" in head or HEADER.search(steps) else head
 
 
-def _assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
+def _read_assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
     values: dict[str, tuple[str, ...]] = {}
     for node in module.body:
         match node:
@@ -252,7 +252,7 @@ def _assignments(module: ast.Module) -> Mapping[str, tuple[str, ...]]:
     return values
 
 
-def _by_revision(migrations: Iterable[Migration]) -> dict[str, Migration]:
+def _index_by_revision(migrations: Iterable[Migration]) -> dict[str, Migration]:
     by_revision: dict[str, Migration] = {}
     for migration in migrations:
         other = by_revision.setdefault(migration.revision, migration)

@@ -34,7 +34,7 @@ VERSION_TABLE = Table(
 )
 
 
-def recorded_revisions(connection: Connection) -> list[str]:
+def read_revisions(connection: Connection) -> list[str]:
     """Return the revisions in the version table, or an empty list if there is no table."""
     if not inspect(connection).has_table(VERSION_TABLE.name):
         return []
@@ -44,7 +44,7 @@ def recorded_revisions(connection: Connection) -> list[str]:
 def record_revisions(connection: Connection, graph: MigrationGraph, rows: set[str]) -> None:
     """Make `rows` the revisions in the version table. Revisions without a migration file are kept."""
     VERSION_TABLE.create(connection, checkfirst=True)
-    existing = set(recorded_revisions(connection)) & graph.by_revision.keys()
+    existing = set(read_revisions(connection)) & graph.by_revision.keys()
     for revision in sorted(existing - rows):
         connection.execute(delete(VERSION_TABLE).where(VERSION_TABLE.c.version_num == revision))
     for revision in sorted(rows - existing):
@@ -60,16 +60,16 @@ def forget_revisions(connection: Connection, revisions: Sequence[str]) -> None:
 def as_alembic_records(connection: Connection, graph: MigrationGraph) -> Iterator[None]:
     """Record only the tips of the graph, as Alembic's commands expect, and the usual rows again at the end."""
     with connection.begin():
-        record_revisions(connection, graph, graph.tips(graph.applied(recorded_revisions(connection))))
+        record_revisions(connection, graph, graph.tips(graph.applied(read_revisions(connection))))
     try:
         yield
     finally:
         connection.rollback()  # ends the transaction of a query
         with connection.begin():
-            record_revisions(connection, graph, graph.rows(graph.applied(recorded_revisions(connection))))
+            record_revisions(connection, graph, graph.rows(graph.applied(read_revisions(connection))))
 
 
-def recorded_revisions_of(settings: Settings) -> list[str]:
+def read_revisions_of_site(settings: Settings) -> list[str]:
     """Return the revisions in the version table of the configured database. Does not create a SQLite file.
 
     Raises:
@@ -79,21 +79,21 @@ def recorded_revisions_of(settings: Settings) -> list[str]:
     if url.kind == "sqlite" and not url.path.exists():
         return []
     with connect(settings) as connection:
-        return recorded_revisions(connection)
+        return read_revisions(connection)
 
 
-def pending_migrations(settings: Settings, features: Sequence[str]) -> list[str]:
+def find_pending_migrations(settings: Settings, features: Sequence[str]) -> list[str]:
     """Return the names of unapplied migrations of the configured database, such as `books.0002_due_on`.
 
     Raises:
         OperatorError: The database cannot be reached, or a file is not a migration.
     """
-    return [str(migration) for migration in MigrationGraph(features).pending(recorded_revisions_of(settings))]
+    return [str(migration) for migration in MigrationGraph(features).pending(read_revisions_of_site(settings))]
 
 
-async def pending_migrations_in(database: "Database", features: Sequence[str]) -> list[str]:
+async def find_pending_migrations_in(database: "Database", features: Sequence[str]) -> list[str]:
     """Return the names of unapplied migrations of an open database."""
     graph = await asyncio.to_thread(MigrationGraph, features)
     async with database.reader(fresh=True) as session:
-        rows = await (await session.connection()).run_sync(recorded_revisions)
+        rows = await (await session.connection()).run_sync(read_revisions)
     return [str(migration) for migration in graph.pending(rows)]

@@ -49,7 +49,7 @@ FILL_LATER = "Split it: add the column, fill it in batches from a command, and m
 UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING INDEX."
 
 
-def table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
+def find_table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
     """Return the locks of migrations that are applied in this order. Tables that they create are empty."""
     created_tables: set[str] = set()
     not_null_columns: set[tuple[str, str]] = set()
@@ -63,8 +63,8 @@ def table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
             if table in created_tables:
                 continue
             not_null_columns |= set(_columns_checked_for_null(operation, table))
-            locks += [TableLock(migration, *lock) for lock in _locks_of_operation(operation, table, not_null_columns)]
-            if _touches_rows(operation) and altered_tables:
+            locks += [TableLock(migration, *lock) for lock in _find_locks(operation, table, not_null_columns)]
+            if _writes_rows(operation) and altered_tables:
                 locks.append(
                     TableLock(migration, altered_tables[0], "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER)
                 )
@@ -74,7 +74,7 @@ def table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
     return locks
 
 
-def _locks_of_operation(
+def _find_locks(
     operation: ops.MigrateOperation, table: str, not_null_columns: set[tuple[str, str]]
 ) -> Iterator[tuple[str, str, str, str]]:
     options: dict[str, Any] = getattr(operation, "kw", {})
@@ -122,7 +122,7 @@ def _columns_checked_for_null(operation: ops.MigrateOperation, table: str) -> It
         yield from ((name, ANY_COLUMN) for name in VALIDATED.findall(str(operation.sqltext)))
 
 
-def _touches_rows(operation: ops.MigrateOperation) -> bool:
+def _writes_rows(operation: ops.MigrateOperation) -> bool:
     if isinstance(operation, ops.ExecuteSQLOp):
         return bool(WRITES_ROWS.match(str(operation.sqltext)))
     return isinstance(operation, CodeOp)

@@ -1,4 +1,4 @@
-"""Merge of two last migrations of a feature, such as those of two Git branches."""
+"""Merge of several last migrations of a feature, such as those of two Git branches."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ Subject = tuple[str, str]
 """Table and column. An empty column means the whole table."""
 
 
-def merge_name(graph: MigrationGraph, feature: str) -> str:
+def choose_merge_name(graph: MigrationGraph, feature: str) -> str:
     """Return the name of the merge migration, such as `0006_merge_mine_yours`."""
     number = max(migration.number for migration in graph.migrations_of(feature)) + 1
     titles = "_".join(head.name.partition("_")[2] for head in graph.heads(feature))
@@ -31,8 +31,10 @@ def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
         OperatorError: The branches conflict.
     """
     for head, other_head in combinations(graph.heads(feature), 2):
-        changed = _changes(graph, head, other_head)
-        if common := sorted({subject for subject in _changes(graph, other_head, head) if _overlaps(subject, changed)}):
+        changed = _find_changed_subjects(graph, head, other_head)
+        if common := sorted(
+            {subject for subject in _find_changed_subjects(graph, other_head, head) if _overlaps(subject, changed)}
+        ):
             name = ".".join(filter(None, common[0]))
             raise OperatorError(
                 f"{head.name} and {other_head.name} both change {name}. Put them in an order instead of merging them: "
@@ -42,7 +44,7 @@ def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
 
 def write_merge(graph: MigrationGraph, feature: str) -> Path:
     """Write a migration without steps that follows all last migrations of a feature."""
-    name = merge_name(graph, feature)
+    name = choose_merge_name(graph, feature)
     path = graph.folder(feature) / f"{name}.py"
     write_file(
         path,
@@ -57,14 +59,14 @@ def write_merge(graph: MigrationGraph, feature: str) -> Path:
     return path
 
 
-def _changes(graph: MigrationGraph, head: Migration, other_head: Migration) -> Sequence[Subject]:
+def _find_changed_subjects(graph: MigrationGraph, head: Migration, other_head: Migration) -> Sequence[Subject]:
     """Return the tables and columns that one branch changes since the common ancestor."""
     shared = set(graph.needed_by(other_head))
     branch = [step for step in graph.needed_by(head) if step not in shared and step.feature == head.feature]
-    return [subject for migration in branch for operation in record(migration) for subject in _subjects(operation)]
+    return [subject for migration in branch for operation in record(migration) for subject in _subjects_of(operation)]
 
 
-def _subjects(operation: ops.MigrateOperation) -> Iterator[Subject]:
+def _subjects_of(operation: ops.MigrateOperation) -> Iterator[Subject]:
     match operation:
         case ops.CreateTableOp() | ops.DropTableOp():
             yield operation.table_name, ""

@@ -17,7 +17,7 @@ def add_mutual_keys_last(
     for operation in upgrade:
         for key in _remove_mutual_keys(operation):
             table = str(key.parent.name)
-            additions.append(ops.ModifyTableOps(table, [_addition(key)]))
+            additions.append(ops.ModifyTableOps(table, [_make_addition(key)]))
             drops.append(ops.ModifyTableOps(table, [ops.DropConstraintOp.from_constraint(key)]))
     return [*upgrade, *additions], [*drops, *downgrade]
 
@@ -31,7 +31,7 @@ def _remove_mutual_keys(operation: ops.MigrateOperation) -> list[ForeignKeyConst
     return mutual_keys
 
 
-def _addition(key: ForeignKeyConstraint) -> ops.MigrateOperation:
+def _make_addition(key: ForeignKeyConstraint) -> ops.MigrateOperation:
     operation = ops.CreateForeignKeyOp.from_constraint(key)
     operation.kw.pop("use_alter", None)
     return operation

@@ -42,14 +42,14 @@ def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[C
     altered = {step.constraint_name for step in steps if isinstance(step, ops.CreateCheckConstraintOp)} & dropped
     # A dropped and added check constraint of the same name is one change.
     return [
-        _change(step, feature, altered)
+        _describe_operation(step, feature, altered)
         for step in steps
         if not (isinstance(step, ops.DropConstraintOp) and step.constraint_name in altered)
         and not (isinstance(step, CodeOp) and not step.description)
     ]
 
 
-def name_for(changes: Sequence[Change], *, is_first: bool) -> str:
+def choose_title(changes: Sequence[Change], *, is_first: bool) -> str:
     """Return the title of a migration from its changes, such as `initial`, `todo_due_on` or `todo_due_on_and_more`."""
     if is_first:
         return "initial"
@@ -67,7 +67,7 @@ def table_of(operation: ops.MigrateOperation) -> str:
     return str(getattr(operation, "table_name", "") or getattr(operation, "source_table", ""))
 
 
-def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
+def _describe_operation(operation: ops.MigrateOperation, feature: str, altered: Collection[object]) -> Change:
     table = table_of(operation)
     short_table = table.removeprefix(f"{feature}_")
     match operation:
@@ -78,13 +78,13 @@ def _change(operation: ops.MigrateOperation, feature: str, altered: Collection[o
         case ops.RenameTableOp(new_table_name=new):
             return Change("~", f"Rename table {table} to {new}", f"rename_{short_table}")
     return (
-        _column_change(operation, table, short_table)
-        or _row_change(operation)
-        or _constraint_change(operation, table, short_table, altered)
+        _describe_column_change(operation, table, short_table)
+        or _describe_row_change(operation)
+        or _describe_constraint_change(operation, table, short_table, altered)
     )
 
 
-def _column_change(operation: ops.MigrateOperation, table: str, short_table: str) -> Change | None:
+def _describe_column_change(operation: ops.MigrateOperation, table: str, short_table: str) -> Change | None:
     match operation:
         case ops.AddColumnOp(column=column):
             return Change("+", f"Add column {column.name} to {table}", f"{short_table}_{column.name}")
@@ -97,7 +97,7 @@ def _column_change(operation: ops.MigrateOperation, table: str, short_table: str
     return None
 
 
-def _row_change(operation: ops.MigrateOperation) -> Change | None:
+def _describe_row_change(operation: ops.MigrateOperation) -> Change | None:
     match operation:
         case CodeOp(description=description):
             return Change("~", description, "")
@@ -108,7 +108,7 @@ def _row_change(operation: ops.MigrateOperation) -> Change | None:
     return None
 
 
-def _constraint_change(
+def _describe_constraint_change(
     operation: ops.MigrateOperation, table: str, short_table: str, altered: Collection[object]
 ) -> Change:
     match operation:

@@ -1,4 +1,4 @@
-"""StatementsFactory that run after migrations: search indexes, and rows that features provide."""
+"""Statements that run after migrations: for search indexes, and for rows that features provide."""
 
 from collections.abc import Callable, Sequence
 
@@ -33,6 +33,7 @@ def is_derived(name: str | None) -> bool:
 
 
 def due_statements(connection: Connection) -> list[str | Executable]:
+    """Return the statements that the registered functions want to run now."""
     return [statement for find_statements in _factories for statement in find_statements(connection)]
 
 

@@ -37,7 +37,7 @@ PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
 """Text that SQLAlchemy would treat as a bind parameter."""
 
 
-def types_to_create(
+def find_types_to_create(
     connection: Connection, operations: Sequence[ops.MigrateOperation]
 ) -> tuple[Operations, Operations]:
     """Return operations to run before the tables are created, and after they are dropped."""
@@ -46,8 +46,8 @@ def types_to_create(
     tables = [operation.to_table() for operation in operations if isinstance(operation, ops.CreateTableOp)]
     columns = [column for table in tables for column in table.columns]
     names = dict.fromkeys(_native_name(type_) for column in columns if (type_ := _item_type(column)) is not None)
-    definitions = {name: sql for name in names if name and (sql := _definition(connection, name))}
-    sequences = dict.fromkeys(name for column in columns for name in _sequences(column))
+    definitions = {name: sql for name in names if name and (sql := _read_definition(connection, name))}
+    sequences = dict.fromkeys(name for column in columns for name in _find_sequences(column))
     types = [type_ for column in columns if isinstance(type_ := _item_type(column), Enum) and type_.name]
     enums = dict.fromkeys(type_.compile(connection.dialect) for type_ in types)
     schemas = {type_.schema for type_ in types if type_.schema}
@@ -61,7 +61,7 @@ def types_to_create(
     return [ops.ExecuteSQLOp(PARAMETER.sub(r"\\:", statement)) for statement in created], [*_on_postgresql(dropped)]
 
 
-def _definition(connection: Connection, name: str) -> str | None:
+def _read_definition(connection: Connection, name: str) -> str | None:
     definition: str | None = connection.scalar(text(DEFINITION), {"name": name})
     return definition
 
@@ -96,6 +96,6 @@ def _native_name(type_: TypeEngine[Any]) -> str:
     return type(type_).__name__.lower() if isinstance(type_, (postgresql.CITEXT, postgresql.HSTORE)) else ""
 
 
-def _sequences(column: Column[Any]) -> list[str]:
+def _find_sequences(column: Column[Any]) -> list[str]:
     default = column.server_default
     return SEQUENCE.findall(str(default.arg)) if isinstance(default, DefaultClause) else []

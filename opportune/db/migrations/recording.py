@@ -38,7 +38,7 @@ def record(
     return recorder.operations
 
 
-def planned_changes(migration: Migration, direction: Direction, dialect_name: str) -> list[Change]:
+def describe_planned_changes(migration: Migration, direction: Direction, dialect_name: str) -> list[Change]:
     """Return descriptions of the operations, without indexes of created and dropped tables."""
     operations = record(migration, direction, dialect_name)
     tables = {step.table_name for step in operations if isinstance(step, (ops.CreateTableOp, ops.DropTableOp))}

@@ -12,7 +12,7 @@ from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.questions import Rename
 
 
-def dropped_names(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str, ...]]:
+def find_dropped_names(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str, ...]]:
     """Return dropped tables and columns."""
     names: list[tuple[str, ...]] = []
     for operation in flatten(operations):
@@ -23,14 +23,16 @@ def dropped_names(operations: Sequence[ops.MigrateOperation]) -> list[tuple[str,
     return names
 
 
-def possible_renames(
+def find_possible_renames(
     context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
 ) -> list[Rename]:
     """Return pairs of dropped and added tables or columns that may be renames."""
-    return [*_tables(context, operations, feature), *_columns(context, operations, feature)]
+    return [*_find_table_renames(context, operations, feature), *_find_column_renames(context, operations, feature)]
 
 
-def _tables(context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str) -> Iterator[Rename]:
+def _find_table_renames(
+    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
+) -> Iterator[Rename]:
     for new in operations:
         for old in operations:
             if isinstance(new, ops.CreateTableOp) and isinstance(old, ops.DropTableOp):
@@ -45,7 +47,9 @@ def _have_same_columns(context: MigrationContext, old: Table, new: Table) -> boo
     )
 
 
-def _columns(context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str) -> Iterator[Rename]:
+def _find_column_renames(
+    context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
+) -> Iterator[Rename]:
     for table in (part for part in operations if isinstance(part, ops.ModifyTableOps)):
         for new in table.ops:
             for old in table.ops:
@@ -65,10 +69,10 @@ def apply_rename(connection: Connection, rename: Rename) -> None:
     """Rename in the database that models are compared with, until the transaction is rolled back."""
     set_table_lock_timeout(connection)
     operations = Operations(MigrationContext.configure(connection, opts=OPTIONS))
-    operations.invoke(rename_operation(rename))
+    operations.invoke(make_rename_operation(rename))
 
 
-def referencing_tables(connection: Connection, rename: Rename) -> set[str]:
+def find_referencing_tables(connection: Connection, rename: Rename) -> set[str]:
     """Return tables that reference a renamed table or column. Their migrations must be applied before the rename."""
     keys = inspect(connection).get_multi_foreign_keys()
     return {
@@ -79,12 +83,12 @@ def referencing_tables(connection: Connection, rename: Rename) -> set[str]:
     }
 
 
-def rename_operation(rename: Rename) -> ops.MigrateOperation:
+def make_rename_operation(rename: Rename) -> ops.MigrateOperation:
     if len(rename.old) == 1:
         return ops.RenameTableOp(rename.old[0], rename.new)
     return ops.AlterColumnOp(*rename.old, modify_name=rename.new)
 
 
-def reversed_rename(rename: Rename) -> Rename:
+def reverse_rename(rename: Rename) -> Rename:
     *path, name = rename.old
     return rename._replace(old=(*path, rename.new), new=name)

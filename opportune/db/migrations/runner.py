@@ -22,7 +22,7 @@ from opportune.db.migrations.connection import (
 from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import Migration, MigrationGraph
-from opportune.db.migrations.history import record_revisions, recorded_revisions
+from opportune.db.migrations.history import read_revisions, record_revisions
 from opportune.db.migrations.options import OPTIONS, TransactionalOperations, keep_transaction
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
@@ -53,7 +53,7 @@ Plan = Callable[[Sequence[Migration]], list[Step]]
 Announce = Callable[[Step], AbstractContextManager[None]]
 
 
-def plan_for(graph: MigrationGraph, feature: str | None = None, target: str | None = None) -> Plan:
+def plan_migrations(graph: MigrationGraph, feature: str | None = None, target: str | None = None) -> Plan:
     """Return a plan that applies all migrations, those of a feature, or those up to or back to a target.
 
     Raises:
@@ -75,7 +75,7 @@ def plan_for(graph: MigrationGraph, feature: str | None = None, target: str | No
     return plan
 
 
-def faking(plan: Plan, migrations: Collection[Migration] | None = None) -> Plan:
+def fake_steps(plan: Plan, migrations: Collection[Migration] | None = None) -> Plan:
     """Return a plan that records these migrations, or all, without running them."""
     return lambda applied: [
         replace(step, is_faked=migrations is None or step.migration in migrations) for step in plan(applied)
@@ -108,7 +108,7 @@ def run_migrations(
         OperatorError: A step failed. Previous steps stay applied.
     """
     refuse_other_database(connection, graph.features)
-    rows = recorded_revisions(connection)
+    rows = read_revisions(connection)
     connection.rollback()
     refuse_newer(graph, rows)
     count = 0
@@ -164,7 +164,7 @@ def _run_post_migrate(connection: Connection) -> None:
             acquire_migration_lock(connection)
             run_due_statements(connection)
     except SQLAlchemyError as error:
-        raise OperatorError(f"Search indexes or groups could not be created: {_reason(error)}.") from error
+        raise OperatorError(f"Search indexes or groups could not be created: {_first_line(error)}.") from error
 
 
 def refuse_other_database(connection: Connection, features: Collection[str]) -> None:
@@ -212,7 +212,7 @@ def _run_next(
     with ExitStack() as announcement:  # ends after the commit
         with _op_lock, context.begin_transaction(), Operations.context(context):
             lock(connection)
-            applied = graph.applied(recorded_revisions(connection))
+            applied = graph.applied(read_revisions(connection))
             steps = plan(applied)
             if not steps:
                 return False
@@ -247,7 +247,7 @@ def _run_step(
         ) from error
     except SQLAlchemyError as error:
         raise OperatorError(
-            f"{migration} {_failure_text(migration)}: {_reason(error)}{_advice(error, migration)}"
+            f"{migration} {_failure_text(migration)}: {_first_line(error)}{_advice(error, migration)}"
         ) from error
 
 
@@ -276,7 +276,7 @@ def _fill_advice(migration: Migration) -> str:
     return f"Set the value for existing rows at FILL in {display_path(migration.path)}."
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def _first_line(error: SQLAlchemyError) -> str:
     # Only the first line: the others may quote a row.
     message = str(error.orig if isinstance(error, DBAPIError) else error)
     return next(iter(message.splitlines()), type(error).__name__).replace(TABLE_COPY, "")

@@ -27,7 +27,7 @@ READ_KEYWORDS = ("SELECT", "VALUES", "WITH")
 CATALOGUES = ("sqlite_master", "sqlite_schema", "sqlite_temp_master", "pragma_", VERSION_TABLE.name)
 
 
-def migration_sql(graph: MigrationGraph, step: Step, dialect_name: str) -> str:
+def render_migration_sql(graph: MigrationGraph, step: Step, dialect_name: str) -> str:
     """Return the statements of a migration, and those that record it, in one transaction.
 
     Raises:

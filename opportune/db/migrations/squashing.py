@@ -15,7 +15,7 @@ from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, Migra
 from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import write_file
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.errors import OperatorError
 
 DEPENDS_ON = re.compile(r"^depends_on = .*$", re.MULTILINE)
@@ -109,7 +109,7 @@ def _write(squash: Squash) -> None:
 def _verify(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> None:
     feature = squash.draft.feature
     with in_memory_connection() as connection:
-        run_migrations(connection, graph, plan_for(graph, feature), derive=False)
+        run_migrations(connection, graph, plan_migrations(graph, feature), derive=False)
         if changes := draft_migration(connection, graph, feature, metadata).changes:
             raise OperatorError(f"one migration would not match the models: {changes[0].description}.")
 

@@ -7,7 +7,7 @@ from alembic.operations import ops
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, Uuid
 
-from opportune.db.migrations.conversion import existing_family
+from opportune.db.migrations.conversion import reflected_family
 from opportune.db.migrations.python_steps import CodeOp, quoted
 from opportune.db.migrations.value_conversion import Family, family_of
 
@@ -30,7 +30,7 @@ def _with_conversions(operation: ops.MigrateOperation) -> Iterator[ops.MigrateOp
         if isinstance(part, ops.AlterColumnOp) and _needs_conversion(part):
             if remaining_operations:
                 yield ops.ModifyTableOps(operation.table_name, remaining_operations)
-            yield _conversion(part)
+            yield _make_conversion(part)
             remaining_operations = [_without_type(part)] if part.modify_nullable is not None else []
         else:
             remaining_operations.append(part)
@@ -40,14 +40,16 @@ def _with_conversions(operation: ops.MigrateOperation) -> Iterator[ops.MigrateOp
 
 def _needs_conversion(part: ops.AlterColumnOp) -> bool:
     old, new = part.existing_type, part.modify_type
-    if old is None or new is None or not (existing_family(old) and existing_family(new)):
+    if old is None or new is None or not (reflected_family(old) and reflected_family(new)):
         return False
-    if existing_family(old) is not existing_family(new):
+    if reflected_family(old) is not reflected_family(new):
         return True
-    return family_of(new) is Family.DECIMAL and (_digits(new) < _digits(old) or _scale(new) < _scale(old))
+    return family_of(new) is Family.DECIMAL and (
+        _integer_digits(new) < _integer_digits(old) or _scale(new) < _scale(old)
+    )
 
 
-def _digits(type_: Any) -> float:
+def _integer_digits(type_: Any) -> float:
     return float("inf") if type_.precision is None else type_.precision - (type_.scale or 0)
 
 
@@ -66,11 +68,13 @@ def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
     )
 
 
-def _conversion(part: ops.AlterColumnOp) -> CodeOp:
+def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
     table, name = part.table_name, quoted(part.column_name)
     example = f"UPDATE {table} SET {name} = … WHERE {name} = …"
     type_ = _generic_type(part.modify_type)
-    arguments = f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_using(part, type_)!r}"
+    arguments = (
+        f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_using_expression(part, type_)!r}"
+    )
     lines = (
         f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
         f"# op.execute({example!r})\n"
@@ -82,12 +86,12 @@ def _conversion(part: ops.AlterColumnOp) -> CodeOp:
 def _generic_type(type_: Any) -> Any:
     """Return a portable type instead of a type of one dialect, such as JSONB or CHAR(32) for a UUID."""
     plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
-    return Uuid() if existing_family(type_) is Family.UUID else plain.as_generic()
+    return Uuid() if reflected_family(type_) is Family.UUID else plain.as_generic()
 
 
-def _using(part: ops.AlterColumnOp, type_: Any) -> str:
+def _using_expression(part: ops.AlterColumnOp, type_: Any) -> str:
     name = quoted(part.column_name)
-    old, new = existing_family(part.existing_type), family_of(type_)
+    old, new = reflected_family(part.existing_type), family_of(type_)
     target = type_.compile(postgresql.dialect()).lower()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     if new is Family.TEXT:
         return f"{name}::text"  # a cast to varchar(n) would truncate

@@ -21,7 +21,7 @@ def choose_column_type(info: FieldInfo) -> None:
     sa_fields = [item for item in info.metadata if hasattr(item, "sa_type")]
     if any(item.sa_type is not PydanticUndefined or item.sa_column is not PydanticUndefined for item in sa_fields):
         return
-    if (column_type := _column_type(info)) is None:
+    if (column_type := _find_column_type(info)) is None:
         return
     if sa_fields:  # a copy, because fields of the same type alias share the object
         info.metadata[info.metadata.index(sa_fields[0])] = replace(sa_fields[0], sa_type=column_type)
@@ -29,7 +29,7 @@ def choose_column_type(info: FieldInfo) -> None:
         info.metadata.extend(Field(sa_type=column_type).metadata)
 
 
-def _column_type(info: FieldInfo) -> Any:
+def _find_column_type(info: FieldInfo) -> Any:
     column_types = [annotation.column_type for annotation in annotations_of(info, Stored)][-1:]
     max_lengths = [annotation.max_length for annotation in annotations_of(info, MaxLen)][-1:]
     if not column_types:

@@ -13,8 +13,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from opportune.errors import OperatorError
 
-SECRET = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
-PRIVILEGES = re.compile(
+SECRET_NAME = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
+PRIVILEGE_NAME = re.compile(
     r"^(is_)?(superuser|staff|active|verified|admin)$|^(roles?|permissions?|groups?|grants?|scopes?)$"
 )
 LONG_TEXT_LENGTH = 500
@@ -30,7 +30,7 @@ MAX_MESSAGE_VALUE_LENGTH = 60
 @lru_cache(4096)
 def is_secret(name: str) -> bool:
     """Return whether a column name, or the last part of a path such as `owner.email`, indicates a secret."""
-    return bool(SECRET.search(name.rsplit(".", 1)[-1]))
+    return bool(SECRET_NAME.search(name.rsplit(".", 1)[-1]))
 
 
 def value_for_message(name: str, value: Any) -> str:
@@ -42,7 +42,7 @@ def value_for_message(name: str, value: Any) -> str:
 
 def is_privilege(name: str) -> bool:
     """Return whether a column name indicates a permission."""
-    return bool(PRIVILEGES.search(name))
+    return bool(PRIVILEGE_NAME.search(name))
 
 
 def label_of(name: str) -> str:

@@ -30,12 +30,12 @@ def find_usages(model: type[Any], name: str) -> list[str]:
     for path in sorted(Path(file).parent.rglob("*.py")) if file else ():
         text = path.read_text(encoding="utf-8")
         if name in text and model.__name__ in text:
-            lines = sorted(set(_usage_lines(ast.parse(text), model.__name__, name)))
+            lines = sorted(set(_find_usage_lines(ast.parse(text), model.__name__, name)))
             usages += [f"{display_path(path)}:{line}" for line in lines]
     return usages
 
 
-def _usage_lines(module: ast.Module, model: str, name: str) -> Iterator[int]:
+def _find_usage_lines(module: ast.Module, model: str, name: str) -> Iterator[int]:
     for node in ast.walk(module):
         match node:
             case ast.Attribute(value=ast.Name(id=owner), attr=attribute) if (owner, attribute) == (model, name):
@@ -43,16 +43,16 @@ def _usage_lines(module: ast.Module, model: str, name: str) -> Iterator[int]:
             case ast.Call(func=ast.Name(id=function), keywords=keywords) if function == model:
                 yield from (keyword.value.lineno for keyword in keywords if keyword.arg == name)
             case ast.ClassDef(bases=bases, keywords=keywords) if _mentions(model, *bases, *keywords):
-                yield from _string_lines(node, name)
+                yield from _find_string_lines(node, name)
             case ast.Call(args=arguments) if _mentions(model, *arguments):
-                yield from _string_lines(node, name)
+                yield from _find_string_lines(node, name)
 
 
 def _mentions(model: str, *nodes: ast.AST) -> bool:
     return any(isinstance(part, ast.Name) and part.id == model for node in nodes for part in ast.walk(node))
 
 
-def _string_lines(node: ast.AST, name: str) -> Iterator[int]:
+def _find_string_lines(node: ast.AST, name: str) -> Iterator[int]:
     for part in ast.walk(node):
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
             match = FIELD_NAME.fullmatch(part.value)

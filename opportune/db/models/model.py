@@ -76,7 +76,7 @@ class Model(ModelBase):
 
 
 @event.listens_for(Table, "after_parent_attach")
-def _prepare(table: Table, metadata: MetaData) -> None:
+def _set_column_types(table: Table, metadata: MetaData) -> None:
     if metadata.naming_convention is NAMING_CONVENTION:  # not the table of a library
         store_enum_values(table)
         for column in table.columns:

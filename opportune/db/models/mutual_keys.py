@@ -11,11 +11,11 @@ def break_cycles(metadata: MetaData) -> None:
 
     SQLAlchemy cannot sort tables with a cycle and would warn each time.
     """
-    for key in closing_keys(metadata.tables.values()):
+    for key in find_closing_keys(metadata.tables.values()):
         key.use_alter = True
 
 
-def closing_keys(tables: Iterable[Table]) -> list[ForeignKeyConstraint]:
+def find_closing_keys(tables: Iterable[Table]) -> list[ForeignKeyConstraint]:
     """Return foreign keys whose removal leaves no cycle of tables."""
     search = _CycleSearch()
     for table in sorted(tables, key=lambda table: table.fullname):

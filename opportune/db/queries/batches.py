@@ -44,9 +44,9 @@ async def delete_dependents_in_batches(database: Database, model: type[Model], r
     nothing is deleted.
     """
     table = _table_of(model)
-    if any(key.ondelete not in ("CASCADE", "SET NULL") for key in _cascading_keys(table)):
+    if any(key.ondelete not in ("CASCADE", "SET NULL") for key in _find_cascading_keys(table)):
         return
-    for dependent, condition in _dependents(table, table.c.id == row_id):
+    for dependent, condition in _find_dependents(table, table.c.id == row_id):
         rows = select(dependent.c.id).where(condition).limit(MAX_CASCADED_ROWS + 1).subquery()
         async with database.reader(fresh=True) as session:
             count = await session.scalar(select(func.count()).select_from(rows))
@@ -56,7 +56,7 @@ async def delete_dependents_in_batches(database: Database, model: type[Model], r
 
 async def _delete_rows(database: Database, table: Table, condition: ColumnElement[bool], skip_locked: bool) -> int:
     total = 0
-    while ids := await _matching_ids(database, table, condition):
+    while ids := await _read_matching_ids(database, table, condition):
         deleted = 0
         for start in range(0, len(ids), DELETE_BATCH_ROWS):
             batch = ids[start : start + DELETE_BATCH_ROWS]
@@ -67,7 +67,7 @@ async def _delete_rows(database: Database, table: Table, condition: ColumnElemen
     return total
 
 
-async def _matching_ids(database: Database, table: Table, condition: ColumnElement[bool]) -> Sequence[int]:
+async def _read_matching_ids(database: Database, table: Table, condition: ColumnElement[bool]) -> Sequence[int]:
     # Many ids per query: each query may scan the whole table, and a reader does not block writers.
     async with database.reader(fresh=True) as session:
         return (await session.scalars(select(table.c.id).where(condition).limit(MAX_IDS_PER_QUERY))).all()
@@ -88,28 +88,28 @@ async def _delete_batch(
     return cast("CursorResult[Any]", result).rowcount
 
 
-def _dependents(
+def _find_dependents(
     table: Table, condition: ColumnElement[bool], *visited: Table
 ) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Yield each table whose rows are deleted by a cascade, with the condition on these rows. Leaves come first."""
-    for key in _referencing_keys(table, *visited):
+    for key in _find_referencing_keys(table, *visited):
         if key.ondelete != "CASCADE":
             continue
         dependent = key.parent.in_(select(key.column).where(condition))
-        yield from _dependents(key.parent.table, dependent, table, *visited)
+        yield from _find_dependents(key.parent.table, dependent, table, *visited)
         if "id" in key.parent.table.c:  # link tables have none; their rows are deleted with the rows that they link
             yield key.parent.table, dependent
 
 
-def _cascading_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
-    """Yield the foreign keys that the database checks when it deletes a row and the rows that depend on it."""
-    for key in _referencing_keys(table, *visited):
+def _find_cascading_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
+    """Yield the foreign keys that the database checks when it deletes a row, with the rows that depend on it."""
+    for key in _find_referencing_keys(table, *visited):
         yield key
         if key.ondelete == "CASCADE":
-            yield from _cascading_keys(key.parent.table, table, *visited)
+            yield from _find_cascading_keys(key.parent.table, table, *visited)
 
 
-def _referencing_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
+def _find_referencing_keys(table: Table, *visited: Table) -> Iterator[ForeignKey]:
     for referencing in table.metadata.tables.values():
         if referencing not in (table, *visited):
             yield from (key for key in referencing.foreign_keys if key.column.table is table)

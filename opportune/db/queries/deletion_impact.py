@@ -50,7 +50,7 @@ async def find_deletion_impact(
     title_of: Callable[[Any], str],
 ) -> DeletionImpact:
     """Return what deleting the selected rows would do to related rows, also of the same table."""
-    rules = _rules_of_models(mapper)
+    rules = _rules_of_relationships(mapper)
     root: Any = mapper.local_table
     deleted = _find_deleted(root, selected, rules)
     impact = DeletionImpact()
@@ -70,8 +70,8 @@ def _find_deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> Co
     deleted: ConditionsByTable = {root: [selected]}
     queue = [(root, selected, 0)]
     for table, condition, depth in queue:  # grows during the loop
-        for key in _keys_to(table):
-            if depth < MAX_CASCADE_DEPTH and _rule(key, rules) == "CASCADE":
+        for key in _foreign_keys_to(table):
+            if depth < MAX_CASCADE_DEPTH and _deletion_rule(key, rules) == "CASCADE":
                 dependents = _references_rows(key, condition)
                 deleted.setdefault(key.table, []).append(dependents)
                 queue.append((key.table, dependents, depth + 1))
@@ -81,8 +81,8 @@ def _find_deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> Co
 def _find_references(deleted: ConditionsByTable, rules: dict[Any, str]) -> Iterator[tuple[Table, str, Condition]]:
     """Yield table, rule and condition of rows that reference a deleted row and are not deleted themselves."""
     for table, conditions in deleted.items():
-        for key in _keys_to(table):
-            if (rule := _rule(key, rules)) != "CASCADE":
+        for key in _foreign_keys_to(table):
+            if (rule := _deletion_rule(key, rules)) != "CASCADE":
                 condition = _references_rows(key, or_(*conditions))
                 if same_table := deleted.get(key.table):
                     row_key = _single_or_tuple(key.table.primary_key.columns)
@@ -91,7 +91,7 @@ def _find_references(deleted: ConditionsByTable, rules: dict[Any, str]) -> Itera
                 yield key.table, rule, condition
 
 
-def _keys_to(table: Table) -> Iterator[ForeignKeyConstraint]:
+def _foreign_keys_to(table: Table) -> Iterator[ForeignKeyConstraint]:
     for referencing in table.metadata.tables.values():
         yield from (key for key in referencing.foreign_key_constraints if key.referred_table is table)
 
@@ -108,13 +108,13 @@ def _single_or_tuple(columns: Any) -> Any:
     return items[0] if len(items) == 1 else tuple_(*items)
 
 
-def _rule(key: ForeignKeyConstraint, rules: dict[Any, str]) -> str:
+def _deletion_rule(key: ForeignKeyConstraint, rules: dict[Any, str]) -> str:
     """Return CASCADE, SET NULL, or an empty string if the row blocks the deletion of its target."""
     declared = (key.ondelete or "").upper()
     return declared if declared in ("CASCADE", "SET NULL") else rules.get(next(iter(key.columns)), "")
 
 
-def _rules_of_models(mapper: Mapper[Any]) -> dict[Any, str]:
+def _rules_of_relationships(mapper: Mapper[Any]) -> dict[Any, str]:
     """Return the rules that SQLAlchemy applies to relationships, by foreign key column."""
     one_to_many = (
         relation

@@ -53,9 +53,9 @@ def matching_words(
 
 
 def matches(column: Any, pattern: ColumnElement[str]) -> ColumnElement[bool]:
-    return _Matches(column if _is_plain(column) else cast(column, String), pattern)
+    return _Matches(column if _is_text_column(column) else cast(column, String), pattern)
 
 
-def _is_plain(column: Any) -> bool:
+def _is_text_column(column: Any) -> bool:
     type_ = type_of(column)
     return isinstance(type_, String) and not isinstance(type_, Enum)

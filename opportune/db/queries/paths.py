@@ -116,7 +116,7 @@ def relation_of_column(mapper: Mapper[Any], name: str) -> str:
     return next(names, "")
 
 
-def loading(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
+def loading_options(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
     """Return query options that load the relationships of paths, with one more query per relationship."""
     options = []
     for name in names:
@@ -132,7 +132,7 @@ def loading(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
     return options
 
 
-def values_at(row: Any, path: str) -> list[Any]:
+def read_path_values(row: Any, path: str) -> list[Any]:
     """Return the values at the end of a path whose relationships are loaded, without None."""
     values = [row]
     for step in path.split("."):

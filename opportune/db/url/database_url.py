@@ -190,19 +190,19 @@ def _strip_wrapping(text: str) -> str:
 def _parse_fields(text: str, pooled: Pooled) -> dict[str, Any]:
     match = SCHEME.fullmatch(text)
     if not match:
-        raise InvalidURL(_not_an_address(text))
+        raise InvalidURL(_invalid_address_message(text))
     scheme, driver, rest = match["name"].lower(), (match["driver"] or "").lower(), match["rest"]
     if scheme == "sqlite":
-        return _sqlite_fields(driver, rest)
+        return _parse_sqlite_fields(driver, rest)
     if scheme in POSTGRESQL:
-        return _postgresql_fields(driver, parse_postgresql_url(rest), pooled)
+        return _parse_postgresql_fields(driver, parse_postgresql_url(rest), pooled)
     full_scheme = f"{scheme}+{driver}" if driver else scheme
     if reason := UNSUPPORTED_SCHEMES.get(full_scheme) or UNSUPPORTED_SCHEMES.get(scheme):
         raise InvalidURL(f"begins with {full_scheme}:// and {reason}.")
     raise InvalidURL(f"has the unknown scheme '{scheme[:20]}'. {EXAMPLES}.")
 
 
-def _not_an_address(text: str) -> str:
+def _invalid_address_message(text: str) -> str:
     if not text:
         return f"is empty. {EXAMPLES}."
     if text.startswith("$"):
@@ -214,7 +214,7 @@ def _not_an_address(text: str) -> str:
     return f"is not a database address. {EXAMPLES}."
 
 
-def _sqlite_fields(driver: str, rest: str) -> dict[str, Any]:
+def _parse_sqlite_fields(driver: str, rest: str) -> dict[str, Any]:
     path, _, query = rest.partition("?")
     file = path[1:]
     if file in ("", ":memory:"):
@@ -225,12 +225,12 @@ def _sqlite_fields(driver: str, rest: str) -> dict[str, Any]:
         raise InvalidURL("has no plain path of a file after the slashes. Use sqlite:///./data/app.db")
     return {
         "kind": "memory" if driver == "memory" else "sqlite",
-        "url": URL.create("sqlite+aiosqlite", database=str(_in_project(file))),
+        "url": URL.create("sqlite+aiosqlite", database=str(_resolve_in_project(file))),
         "notices": ("Options after the question mark are ignored: SQLite does not need them.",) if query else (),
     }
 
 
-def _in_project(file: str) -> Path:
+def _resolve_in_project(file: str) -> Path:
     # Relative paths start at the project, so that the working directory does not matter.
     try:
         return (PROJECT / Path(file).expanduser()).resolve()
@@ -238,23 +238,23 @@ def _in_project(file: str) -> Path:
         raise InvalidURL("has a path that does not exist. Use sqlite:///./data/app.db") from error
 
 
-def _postgresql_fields(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
+def _parse_postgresql_fields(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
     provider = provider_of(address.hosts)
     options, changes = translate_options(address)
     detected = has_pooler_option(address) or any(is_pooler(host, provider) for host in address.hosts)
     is_pooled = detected if pooled == "auto" else pooled == "true"
     return {
         "kind": "postgresql",
-        "url": _url(address, options),
+        "url": _build_url(address, options),
         "provider": provider.name,
         "pooled": is_pooled,
         "prepares": pooled == "false",
         "direct": provider.direct if is_pooled else "",
-        "notices": (*changes, *_notices(driver, address, provider, is_pooled=is_pooled)),
+        "notices": (*changes, *_find_notices(driver, address, provider, is_pooled=is_pooled)),
     }
 
 
-def _url(address: ParsedURL, options: dict[str, str]) -> URL:
+def _build_url(address: ParsedURL, options: dict[str, str]) -> URL:
     query = dict(options)
     host, port = None, None
     if len(address.hosts) == 1 and not address.hosts[0].is_socket:
@@ -271,7 +271,7 @@ def _url(address: ParsedURL, options: dict[str, str]) -> URL:
     return URL.create("postgresql+psycopg", user, address.password or None, host, port, database, query)
 
 
-def _notices(driver: str, address: ParsedURL, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
+def _find_notices(driver: str, address: ParsedURL, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
     if driver and not driver.startswith("psycopg"):
         yield f"The driver {driver} is not used: the site uses psycopg for PostgreSQL."
     if address.is_unescaped:

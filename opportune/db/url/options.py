@@ -107,7 +107,7 @@ def _refuse_unknown_options(options: dict[str, str]) -> None:
 def _set_tls_mode(options: dict[str, str], address: ParsedURL) -> Iterator[str]:
     """Set `sslmode` from the options and the hosts."""
     ssl = options.pop("ssl", "")
-    mode = _ssl_mode(options.get("sslmode") or ssl)
+    mode = _parse_ssl_mode(options.get("sslmode") or ssl)
     is_public = not all(is_local(host.name) for host in address.hosts)
     if not mode and is_public:
         mode = "verify-full" if options.get("sslrootcert") == "system" else "require"
@@ -119,7 +119,7 @@ def _set_tls_mode(options: dict[str, str], address: ParsedURL) -> Iterator[str]:
     yield from _check_certificates(mode, options)
 
 
-def _ssl_mode(value: str) -> str:
+def _parse_ssl_mode(value: str) -> str:
     mode = SSL_WORDS.get(value.lower(), value.lower())
     if mode and mode not in SSL_MODES:
         raise InvalidURL(f"has an unknown sslmode. Use one of {', '.join(SSL_MODES)}.")

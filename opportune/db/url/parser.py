@@ -100,10 +100,10 @@ def _split_credentials(text: str) -> tuple[str, re.Match[str]]:
         return candidates[0]
     if strict_match and not candidates:
         return "", strict_match
-    raise InvalidURL(_syntax_error(text))
+    raise InvalidURL(_syntax_error_message(text))
 
 
-def _syntax_error(text: str) -> str:
+def _syntax_error_message(text: str) -> str:
     """Return the error message for an invalid text. It quotes nothing, because any part may belong to the password."""
     if PLACEHOLDER.search(text):
         return "contains a placeholder in brackets. Replace it by the value that your provider shows."

@@ -14,7 +14,7 @@ from opportune.config.settings import Settings
 from opportune.db.errors import explain
 from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import recorded_revisions_of
+from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql, uploads
@@ -59,7 +59,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
 
 def refuse_unmigrated(settings: Settings) -> None:
     """Raise OperatorError if the database has no migrations."""
-    if not recorded_revisions_of(settings):
+    if not read_revisions_of_site(settings):
         raise OperatorError(NOT_MIGRATED)
 
 

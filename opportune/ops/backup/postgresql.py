@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, TABLE_LOCK_TIMEOUT_SECONDS, connect, migration_url
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
-from opportune.db.migrations.history import VERSION_TABLE, recorded_revisions
+from opportune.db.migrations.history import VERSION_TABLE, read_revisions
 from opportune.errors import OperatorError
 from opportune.ops.backup.archive import CHUNK_BYTES, Manifest
 from opportune.ops.backup.sqlite import DatabaseState
@@ -44,7 +44,7 @@ class Dump:
         self._snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         self.namespace = str(connection.scalar(text("SELECT current_schema()")))
         tables = find_site_tables(connection, graph)
-        self.state = DatabaseState(sorted(recorded_revisions(connection)), tables, count_rows(connection, tables))
+        self.state = DatabaseState(sorted(read_revisions(connection)), tables, count_rows(connection, tables))
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
         """Run pg_dump while the snapshot's connection is open. Raises OperatorError if it fails."""
@@ -130,7 +130,7 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
 
 def find_site_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest | None = None) -> list[str]:
     """Return the tables of the site's features, including removed ones. Other programs may share the schema."""
-    revisions = [*recorded_revisions(connection), *(manifest.revisions if manifest else ())]
+    revisions = [*read_revisions(connection), *(manifest.revisions if manifest else ())]
     features = {*graph.features, *map(feature_of_revision, revisions)}
     prefixes = tuple(f"{feature}_" for feature in features)
     names = list(connection.scalars(text(TABLES_QUERY)))

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql
 from opportune.ops.backup.archive import Archive, open_archive
@@ -110,7 +110,7 @@ def _restore_database(archive: Archive, target: Target, folder: Path) -> tuple[s
             if settings is None:
                 return "read but not restored: this user may not create databases", _count_rows_in_dump(path)
             with connect(settings) as connection:  # creates the extensions that its tables need
-                run_migrations(connection, target.graph, plan_for(target.graph))
+                run_migrations(connection, target.graph, plan_migrations(target.graph))
             postgresql.restore(settings, target.graph, archive.manifest, path)
             with connect(settings) as connection:
                 return "into a new database", _count_restored_rows(connection, archive)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect, migration_url
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql, uploads
@@ -187,5 +187,5 @@ def migrate_sqlite_file(path: Path, target: Target) -> DatabaseURL:
         update={"database_url": SecretStr(f"sqlite:///{path}"), "database_direct_url": SecretStr("")}
     )
     with connect(settings) as connection:
-        run_migrations(connection, target.graph, plan_for(target.graph))
+        run_migrations(connection, target.graph, plan_migrations(target.graph))
     return migration_url(settings)

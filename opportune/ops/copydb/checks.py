@@ -8,9 +8,9 @@ from sqlalchemy.schema import sort_tables_and_constraints
 
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import VERSION_TABLE, recorded_revisions
+from opportune.db.migrations.history import VERSION_TABLE, read_revisions
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -86,7 +86,7 @@ def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence
     Raises:
         OperatorError: The source has other migrations than the code, or unknown tables or columns.
     """
-    revisions = recorded_revisions(connection)
+    revisions = read_revisions(connection)
     _refuse_newer_migrations(graph, revisions, "source")
     if pending := graph.pending(revisions):
         raise OperatorError(f"The source lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
@@ -107,7 +107,7 @@ def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence
     Raises:
         OperatorError: The target has other migrations than the code, or rows and `force` is not set.
     """
-    revisions = recorded_revisions(connection)
+    revisions = read_revisions(connection)
     _refuse_newer_migrations(graph, revisions, "destination")
     existing_tables = set(inspect(connection).get_table_names()) & {table.name for table in tables}
     pending = graph.pending(revisions)
@@ -136,7 +136,7 @@ def _tables_with_own_rows(connection: Connection, graph: MigrationGraph, tables:
         return []
     with in_memory_connection() as fresh:
         try:
-            run_migrations(fresh, graph, plan_for(graph))
+            run_migrations(fresh, graph, plan_migrations(graph))
         except OperatorError:  # a migration that SQLite does not support
             return [table.name for table in nonempty_tables]
         return [table.name for table in nonempty_tables if not _have_equal_rows(table, fresh, connection)]

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.drivers.sqlite_file import discard, make_private
-from opportune.db.drivers.sync_engines import postgresql_engine, sqlite_engine
+from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
 from opportune.db.migrations.connection import MIGRATION_LOCK_TIMEOUT_SECONDS, TABLE_LOCK_TIMEOUT_SECONDS
 from opportune.db.url.database_url import DatabaseURL
@@ -51,11 +51,11 @@ def open_snapshot(url: DatabaseURL) -> Iterator[Connection]:
         OperatorError: The database is unavailable.
     """
     if url.kind == "postgresql":
-        engine = postgresql_engine(
+        engine = create_postgresql_engine(
             url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True}
         )
     elif url.path.is_file():
-        engine = _sqlite_engine(url.path, "BEGIN", query_only="ON")
+        engine = _create_sqlite_engine(url.path, "BEGIN", query_only="ON")
     else:
         raise OperatorError(f"There is no database at {url.path}.")
     with _transaction(engine, url) as connection:
@@ -70,7 +70,7 @@ def open_destination(url: DatabaseURL) -> Iterator[Connection]:
         OperatorError: The database is unavailable or not writable.
     """
     if url.kind == "postgresql":
-        with _transaction(postgresql_engine(url), url) as connection:
+        with _transaction(create_postgresql_engine(url), url) as connection:
             yield connection
             with explained_errors(url):
                 connection.commit()
@@ -99,17 +99,17 @@ def _transaction(engine: Engine, url: DatabaseURL) -> Iterator[Connection]:
 
 def _writable_sqlite_engine(path: Path, journal_mode: str) -> Engine:
     timeout_ms = f"{MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}"
-    engine = _sqlite_engine(
+    engine = _create_sqlite_engine(
         path, "BEGIN IMMEDIATE", foreign_keys="OFF", busy_timeout=timeout_ms, journal_mode=journal_mode
     )
     event.listen(engine, "connect", configure_sqlite, insert=True)
     return engine
 
 
-def _sqlite_engine(path: Path, begin_statement: str, **pragmas: str) -> Engine:
+def _create_sqlite_engine(path: Path, begin_statement: str, **pragmas: str) -> Engine:
     """Open an existing SQLite file. Also readers open it for writing, because otherwise a -wal file would remain."""
     address = f"{path.as_uri()}?mode=rw"
-    engine = sqlite_engine(
+    engine = create_sqlite_engine(
         "sqlite+pysqlite://", begin_statement, creator=lambda: sqlite3.connect(address, uri=True, isolation_level=None)
     )
 

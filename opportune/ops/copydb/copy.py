@@ -8,7 +8,7 @@ from sqlalchemy import Connection, MetaData, Table
 
 from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations_within
+from opportune.db.migrations.runner import plan_migrations, run_migrations_within
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -71,7 +71,7 @@ def _prepare_tables(writer: Writer, graph: MigrationGraph, tables: Sequence[Tabl
     acquire_migration_lock(writer.connection)
     writer.lock_tables(tables)
     if not check_target(writer.connection, graph, tables, force=force):
-        run_migrations_within(writer.connection, graph, plan_for(graph))
+        run_migrations_within(writer.connection, graph, plan_migrations(graph))
     if any(has_rows(writer.connection, table) for table in tables):  # `force` is set, or migrations inserted rows
         writer.clear(tables)
 

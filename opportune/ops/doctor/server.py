@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.history import read_revisions
 from opportune.ops.doctor.context import Role, ServerContext
 from opportune.ops.doctor.prepared_statements import Trial, try_prepared
 from opportune.ops.doctor.results import Finding, fault, notice, ok
@@ -188,7 +188,7 @@ async def check_extensions(server: ServerContext) -> Finding:
 
 async def check_migrations(server: ServerContext) -> Finding:
     try:
-        rows = await server.connection.run_sync(recorded_revisions)
+        rows = await server.connection.run_sync(read_revisions)
     except DBAPIError as error:
         if not _is_denied(error):
             raise

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
-from opportune.db.drivers.sync_engines import postgresql_engine
+from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.search.documents.contents import Contents, Vocabulary
@@ -58,12 +58,12 @@ BATCH_ROWS = 500
 class PostgreSQLStore(Store):
     def prepare(self) -> None:
         try:
-            self._prepare(postgresql_engine(self.url))
+            self._prepare(create_postgresql_engine(self.url))
         except DBAPIError as error:
             raise OperatorError(explain(error, self.url)) from error
 
     def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
-        engine = postgresql_engine(self.url)
+        engine = create_postgresql_engine(self.url)
         try:
             with engine.begin() as connection:
                 edition = self._write(connection, contents, advance)
@@ -79,7 +79,7 @@ class PostgreSQLStore(Store):
 
     def clear(self) -> bool:
         try:
-            with postgresql_engine(self.url).begin() as connection:
+            with create_postgresql_engine(self.url).begin() as connection:
                 exists = connection.scalar(self._sql("SELECT to_regclass('{schema}.editions')")) is not None
                 connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema} CASCADE"))
         except DBAPIError as error:

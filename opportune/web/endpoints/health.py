@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from opportune.db.database import Database, Role
 from opportune.db.errors import UNAVAILABLE
-from opportune.db.migrations.history import pending_migrations_in
+from opportune.db.migrations.history import find_pending_migrations_in
 from opportune.runtime.timeouts import run_with_timeout
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ async def _is_migrated(app: FastAPI) -> bool:
         names = [feature.name for feature in state.features]
         try:
             state.migrated = not await run_with_timeout(
-                HealthCheck.timeout_seconds, pending_migrations_in(state.database, names)
+                HealthCheck.timeout_seconds, find_pending_migrations_in(state.database, names)
             )
         except (TimeoutError, *UNAVAILABLE):
             return False

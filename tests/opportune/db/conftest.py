@@ -37,7 +37,7 @@ def sample_cache(tmp_path_factory: pytest.TempPathFactory) -> SampleCache:
 def cached_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Reuse PostgreSQL connections within a test."""
     engines = CachedEngines()
-    monkeypatch.setattr(connections, "postgresql_engine", engines.engine)
+    monkeypatch.setattr(connections, "create_postgresql_engine", engines.engine)
     yield
     engines.dispose()
 

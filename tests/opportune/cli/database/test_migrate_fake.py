@@ -99,7 +99,7 @@ def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkey
     migration = MigrationGraph(installed_names()).migrations_of("mcp")[0]
     lock = TableLock(migration, "mcp_client", "SHARE", "It is built", "Do not.")
     for module in (migrate, check, sqlmigrate):
-        monkeypatch.setattr(module, "table_locks", lambda _migrations: [lock])
+        monkeypatch.setattr(module, "find_table_locks", lambda _migrations: [lock])
     notice = "It is built. It blocks writes of mcp_client (SHARE lock). Do not."
     is_postgresql = database_url.startswith("postgresql")
     commands = (["migrate", "--plan"], ["sqlmigrate", "mcp", "1"], ["check"])

@@ -15,7 +15,7 @@ from opportune.config.project import installed_names
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import Step
-from opportune.db.migrations.sql_script import migration_sql
+from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
@@ -77,7 +77,7 @@ def test_sql_equals_migrate(oppman: Oppman, empty_database_url: str, request: py
     On SQLite, only the last scripts are run backwards, because each one takes long.
     """
     graph, kind = MigrationGraph(installed_names()), empty_database_url.partition(":")[0]
-    forwards = [migration_sql(graph, Step(migration, "upgrade"), kind) for migration in graph.ordered]
+    forwards = [render_migration_sql(graph, Step(migration, "upgrade"), kind) for migration in graph.ordered]
     first_migration = graph.ordered[0]
     printed = oppman(
         "sqlmigrate", first_migration.feature, str(first_migration.number), DATABASE_URL=empty_database_url
@@ -89,7 +89,7 @@ def test_sql_equals_migrate(oppman: Oppman, empty_database_url: str, request: py
     migrated = request.getfixturevalue("database_url")
     assert migrated_schema(empty_database_url) == migrated_schema(migrated)
     unapplied = graph.ordered if kind == "postgresql" else graph.ordered[-4:]
-    backwards = [migration_sql(graph, Step(migration, "downgrade"), kind) for migration in unapplied]
+    backwards = [render_migration_sql(graph, Step(migration, "downgrade"), kind) for migration in unapplied]
     last_migration = graph.ordered[-1]
     assert oppman("sqlmigrate", last_migration.feature, last_migration.name, "--backwards").out == backwards[-1]
     for script in reversed(backwards):
@@ -106,12 +106,12 @@ def test_changed_table_keeps_rows_and_references(empty_database_url: str, tmp_pa
     books.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
     change = books.graph.migrations_of("library")[-1]
     kind = books.settings.database_url.get_secret_value().partition(":")[0]
-    run_script(empty_database_url, migration_sql(books.graph, Step(change, "upgrade"), kind))
+    run_script(empty_database_url, render_migration_sql(books.graph, Step(change, "upgrade"), kind))
     assert books.pending() == []
     assert books.drafts() == []
     assert books.execute("SELECT title, pages FROM library_book") == [("Emma", 7)]
     assert books.execute("SELECT book_id FROM library_page") == [(1,)]
-    run_script(empty_database_url, migration_sql(books.graph, Step(change, "downgrade"), kind))
+    run_script(empty_database_url, render_migration_sql(books.graph, Step(change, "downgrade"), kind))
     assert [row[:2] for row in migrated_schema(empty_database_url)] == [row[:2] for row in schema_before]
     assert books.execute("SELECT count(*) FROM library_page") == [(1,)]
 
@@ -129,7 +129,7 @@ def test_sql_contains_values(empty_database_url: str, tmp_path: Path) -> None:
     )
     kind = empty_database_url.partition(":")[0]
     step = Step(sample.graph.migrations_of("library")[-1], "upgrade")
-    run_script(empty_database_url, migration_sql(sample.graph, step, kind))
+    run_script(empty_database_url, render_migration_sql(sample.graph, step, kind))
     assert sample.execute("SELECT title FROM library_book") == [("it's 100%!",)]
     assert sample.pending() == []
 
@@ -148,7 +148,7 @@ def test_migration_that_reads_rows_is_refused(tmp_path: Path, kind: str, lines: 
     sample.make()
     sample.make_by_hand("library", lines)
     with pytest.raises(OperatorError, match=r"library.0002_by_hand is not known .* depends on rows"):
-        migration_sql(sample.graph, Step(sample.graph.migrations_of("library")[-1], "upgrade"), kind)
+        render_migration_sql(sample.graph, Step(sample.graph.migrations_of("library")[-1], "upgrade"), kind)
 
 
 def test_sqlmigrate_needs_no_database(oppman: Oppman, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, dispose
 @pytest.mark.usefixtures("only_young_garbage")
 async def test_engines_drop_old_compiled_statements(database: Database) -> None:
     # The engines of `database` share a cache with all tests.
-    for engine in (database._writing_engine(), database._reading_engine()):
+    for engine in (database._create_writing_engine(), database._create_reading_engine()):
         count = await count_compiled_statements(engine, 2 * MAX_COMPILED_STATEMENTS)
         await dispose(engine)
         assert MAX_COMPILED_STATEMENTS <= count <= 1.5 * MAX_COMPILED_STATEMENTS

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db import after_change, after_create, before_create
 from opportune.db.database import Database
-from opportune.db.hooks.registry import add_after_create, has_hooks, hook_fault, may_run_hooks, rows_added_with
+from opportune.db.hooks.registry import add_after_create, find_hook_error, has_hooks, may_run_hooks, rows_added_with
 from opportune.errors import OperatorError
 from tests.opportune.db.hooks.plays import Play, Table, Tag, Theatre
 
@@ -60,9 +60,9 @@ async def hook(session: AsyncSession, play: Play) -> None: ...
 
 def test_feature_with_invalid_hook_is_refused() -> None:
     after_create(Play)(hook)
-    assert hook_fault("plays", [hook]) == ""
+    assert find_hook_error("plays", [hook]) == ""
     for value, name in ((after_create, "after_create"), ("hook", "'hook'")):
-        fault = hook_fault("plays", [value])
+        fault = find_hook_error("plays", [value])
         assert fault.startswith(f"Feature('plays', hooks=…) lists {name}, which is not a hook.")
 
 

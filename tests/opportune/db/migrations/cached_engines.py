@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Engine, QueuePool, create_engine, event
 
-from opportune.db.drivers.sync_engines import postgresql_engine
+from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.url.database_url import DatabaseURL
 from opportune.testing.services.connection_cache import RESET_STATEMENTS
 
@@ -17,7 +17,7 @@ class CachedEngines:
 
     def engine(self, url: DatabaseURL) -> Engine:
         if not url.database.startswith("test_"):
-            return postgresql_engine(url)
+            return create_postgresql_engine(url)
         if url.database not in self._engines:
             self._engines[url.database] = engine = create_engine(
                 url.sync_url, poolclass=QueuePool, connect_args=url.arguments, hide_parameters=True

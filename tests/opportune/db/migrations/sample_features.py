@@ -16,18 +16,18 @@ from opportune.config.settings import Settings
 from opportune.db.migrations import rendering
 from opportune.db.migrations.autogenerate import (
     NewMigration,
-    changed_features,
     comparison_database,
+    create_empty_migration,
     draft_migration,
-    empty_migration,
+    find_changed_features,
     write_migration,
 )
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import recorded_revisions
+from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.questions import Choices
-from opportune.db.migrations.runner import Announce, Step, plan_for, run_migrations
+from opportune.db.migrations.runner import Announce, Step, plan_migrations, run_migrations
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
@@ -68,7 +68,7 @@ class SampleFeatures:
             ]
             drafts = [
                 draft_migration(connection, self.graph, name, self.metadata, None, self.choices)
-                for name in changed_features(connection, self.graph, features, self.metadata)
+                for name in find_changed_features(connection, self.graph, features, self.metadata)
             ]
         return [draft for draft in drafts if draft.changes]
 
@@ -81,7 +81,7 @@ class SampleFeatures:
 
     def make_by_hand(self, feature: str, upgrade: str, downgrade: str = "pass") -> Path:
         """Write a migration with this code."""
-        path = self._write(empty_migration(self.graph, feature, "by hand"))
+        path = self._write(create_empty_migration(self.graph, feature, "by hand"))
         head, _, _ = path.read_text(encoding="utf-8").partition("def upgrade()")
         path.write_text(
             f"{head}def upgrade() -> None:\n    {upgrade}\n\n\ndef downgrade() -> None:\n    {downgrade}\n",
@@ -99,12 +99,12 @@ class SampleFeatures:
         """Run `migrate` and return the steps."""
         steps: list[str] = []
         with connect(self.settings) as connection:
-            run_migrations(connection, self.graph, plan_for(self.graph, feature, target), record_steps(steps))
+            run_migrations(connection, self.graph, plan_migrations(self.graph, feature, target), record_steps(steps))
         return steps
 
     def recorded(self) -> list[str]:
         with connect(self.settings) as connection:
-            return recorded_revisions(connection)
+            return read_revisions(connection)
 
     def pending(self) -> list[str]:
         return [str(migration) for migration in self.graph.pending(self.recorded())]

@@ -3,7 +3,7 @@
 import pytest
 
 from opportune.cli.development import startup
-from opportune.db.migrations.compatibility import incompatibilities
+from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.errors import OperatorError
 from opportune.server.handover import READY_VARIABLE
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -15,7 +15,7 @@ NEW_TABLE = 'op.create_table("library_book", sa.Column("id", sa.Integer(), prima
 def warnings(sqlite_sample: SampleFeatures, *lines: str, dialect_name: str = "sqlite") -> list[str]:
     for line in lines:
         sqlite_sample.make_by_hand("library", line)
-    return [str(warning) for warning in incompatibilities(sqlite_sample.graph.ordered, dialect_name)]
+    return [str(warning) for warning in find_incompatibilities(sqlite_sample.graph.ordered, dialect_name)]
 
 
 @pytest.mark.parametrize(

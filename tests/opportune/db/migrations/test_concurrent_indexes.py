@@ -9,8 +9,8 @@ from sqlalchemy import Column, Index, Integer, String, text
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import read_migration
-from opportune.db.migrations.runner import Step, plan_for, run_migrations_within
-from opportune.db.migrations.sql_script import migration_sql
+from opportune.db.migrations.runner import Step, plan_migrations, run_migrations_within
+from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -57,7 +57,7 @@ def test_indexes_get_a_separate_migration(books: SampleFeatures) -> None:
 @pytest.mark.database("sqlite")
 def test_sql_script_commits_before_a_concurrent_index(books: SampleFeatures) -> None:
     books.make(concurrently=True)
-    script = migration_sql(books.graph, Step(books.graph.find("library", "3"), "upgrade"), "postgresql")
+    script = render_migration_sql(books.graph, Step(books.graph.find("library", "3"), "upgrade"), "postgresql")
     transaction, index_script = script.split("COMMIT;", 1)
     assert "INDEX" not in transaction
     assert "CREATE INDEX CONCURRENTLY ix_library_book_title ON library_book (title)" in index_script.split("BEGIN;")[0]
@@ -113,11 +113,11 @@ def test_index_inside_a_transaction_is_not_concurrent(books: SampleFeatures) -> 
     books.make(concurrently=True)
     with connect(books.settings) as connection:
         with connection.begin() as transaction:
-            run_migrations_within(connection, books.graph, plan_for(books.graph))
+            run_migrations_within(connection, books.graph, plan_migrations(books.graph))
             transaction.rollback()
         assert indexes(books) == set()
         with connection.begin():
-            run_migrations_within(connection, books.graph, plan_for(books.graph))
+            run_migrations_within(connection, books.graph, plan_migrations(books.graph))
     assert indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
 
 

@@ -7,7 +7,7 @@ from textwrap import indent
 from sqlalchemy import Column, String
 
 from opportune.config.project import PROJECT
-from opportune.db.migrations.locks import TableLock, table_locks
+from opportune.db.migrations.locks import TableLock, find_table_locks
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -19,7 +19,7 @@ BATCH = 'with op.batch_alter_table("library_book") as batch_op:\n        batch_o
 def locks(sqlite_sample: SampleFeatures, *lines: str) -> list[TableLock]:
     for line in lines:
         sqlite_sample.make_by_hand("library", line)
-    return table_locks(sqlite_sample.graph.ordered)
+    return find_table_locks(sqlite_sample.graph.ordered)
 
 
 LOCKING = [
@@ -91,7 +91,7 @@ def test_not_null_steps_of_the_guide_are_not_reported(empty_database_url: str, t
     sample.table("notes_note", Column("slug", String(220), nullable=False))
     assert sample.drafts() == []
     migrations = sample.graph.migrations_of("notes")
-    assert table_locks(migrations[1:]) == table_locks(migrations[2:]) == []
+    assert find_table_locks(migrations[1:]) == find_table_locks(migrations[2:]) == []
 
 
 def test_filling_rows_under_a_lock_is_reported(sqlite_sample: SampleFeatures) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, String
 
-from opportune.db.migrations.merging import merge_name, refuse_conflicts, write_merge
+from opportune.db.migrations.merging import choose_merge_name, refuse_conflicts, write_merge
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -48,7 +48,7 @@ def test_two_last_migrations_point_to_the_merge(books: SampleFeatures) -> None:
 
 
 def test_merge_follows_both_branches(books: SampleFeatures) -> None:
-    assert merge_name(books.graph, "library") == "0003_merge_mine_yours"
+    assert choose_merge_name(books.graph, "library") == "0003_merge_mine_yours"
     merge(books)
     steps = ["library.0002_mine", "library.0002_yours", "library.0003_merge_mine_yours"]
     assert books.migrate() == [f"upgrade {step}" for step in steps]

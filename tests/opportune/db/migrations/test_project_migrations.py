@@ -12,12 +12,12 @@ from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, inspe
 from opportune.config.project import PROJECT, installed_names
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.migrations.autogenerate import changed_features, comparison_database, draft_migration
+from opportune.db.migrations.autogenerate import comparison_database, draft_migration, find_changed_features
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import pending_migrations, pending_migrations_in
+from opportune.db.migrations.history import find_pending_migrations, find_pending_migrations_in
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.models.model import Model
 from opportune.testing.plugin import settings_for
 
@@ -40,7 +40,7 @@ def changes_of(settings: Settings) -> list[str]:
     with comparison_database(settings, graph) as connection:
         drafts = [
             draft_migration(connection, graph, name, Model.metadata)
-            for name in changed_features(connection, graph, FEATURES, Model.metadata)
+            for name in find_changed_features(connection, graph, FEATURES, Model.metadata)
         ]
     return [str(change) for draft in drafts for change in draft.changes]
 
@@ -82,21 +82,21 @@ def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> N
     with connect(settings) as connection:
         remaining = before
         for feature in dict.fromkeys(migration.feature for migration in reversed(graph.ordered)):
-            run_migrations(connection, graph, plan_for(graph, feature, "zero"))
+            run_migrations(connection, graph, plan_migrations(graph, feature, "zero"))
             remaining = {name for name in remaining if not name.startswith(f"{feature}_")}
             assert tables_of(connection) == remaining, feature
-        run_migrations(connection, graph, plan_for(graph))
+        run_migrations(connection, graph, plan_migrations(graph))
         assert tables_of(connection) == before
     assert changes_of(settings) == []
 
 
 @pytest.mark.database("sqlite")
 async def test_migrated_database_has_no_pending_migrations(database: Database) -> None:
-    assert await pending_migrations_in(database, FEATURES) == []
+    assert await find_pending_migrations_in(database, FEATURES) == []
 
 
 def test_empty_database_lacks_all_migrations(empty_database_url: str) -> None:
-    assert pending_migrations(settings_for(empty_database_url), FEATURES) == [
+    assert find_pending_migrations(settings_for(empty_database_url), FEATURES) == [
         str(migration) for migration in MigrationGraph(FEATURES).ordered
     ]
 
@@ -111,14 +111,14 @@ async def test_alembic_command_continues_our_migrations(
     config = Config(PROJECT / "alembic.ini", stdout=output)
     graph = MigrationGraph(FEATURES)
     with connect(settings) as connection:
-        run_migrations(connection, graph, plan_for(graph, "accounts"))
+        run_migrations(connection, graph, plan_migrations(graph, "accounts"))
     command.upgrade(config, "heads")
-    assert pending_migrations(settings, FEATURES) == []
+    assert find_pending_migrations(settings, FEATURES) == []
     await asyncio.to_thread(command.current, config)
     assert "(head)" in output.getvalue()
     assert tables_in(settings) == set(Model.metadata.tables)
     with connect(settings) as connection:
-        run_migrations(connection, graph, plan_for(graph, "accounts", "zero"))
+        run_migrations(connection, graph, plan_migrations(graph, "accounts", "zero"))
     assert tables_in(settings)
     command.downgrade(config, "base")
     assert tables_in(settings) == set()

@@ -11,9 +11,9 @@ from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.questions import Choices
-from opportune.db.migrations.recording import planned_changes
+from opportune.db.migrations.recording import describe_planned_changes
 from opportune.db.migrations.runner import Step
-from opportune.db.migrations.sql_script import migration_sql
+from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.db.migrations.value_conversion import convert
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
@@ -183,14 +183,14 @@ def test_values_filled_by_hand_let_the_migration_pass(pages: SampleFeatures) -> 
 
 def test_plan_shows_the_change_of_type(pages: SampleFeatures) -> None:
     (newest,) = pages.graph.pending(pages.recorded())
-    assert "~ Alter column pages of library_book" in map(str, planned_changes(newest, "upgrade", "sqlite"))
+    assert "~ Alter column pages of library_book" in map(str, describe_planned_changes(newest, "upgrade", "sqlite"))
 
 
 @pytest.mark.database("postgresql")
 def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
     (newest,) = pages.graph.pending(pages.recorded())
     with pytest.raises(OperatorError, match="depends on rows"):
-        migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
+        render_migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
 
 
 def test_empty_values_are_filled_after_the_type_changed(make_sample: MakeSample) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, String
 from opportune.config.project import USERS
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_for, run_migrations
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb import TableReport, copy, examine, rows, writers
@@ -40,7 +40,7 @@ NAMES = ("accounts", USERS)
 def migrate_accounts(address: str) -> None:
     graph = MigrationGraph(NAMES)
     with connect(settings_for(address)) as connection:
-        run_migrations(connection, graph, plan_for(graph), derive=False)
+        run_migrations(connection, graph, plan_migrations(graph), derive=False)
 
 
 @pytest.fixture(scope="session")
