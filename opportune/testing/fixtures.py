@@ -24,7 +24,6 @@ from opportune.config.project import features_on_postgresql, settings_class
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.migration_cache import migrate_file
 from opportune.testing.plugin import settings_for
@@ -206,6 +205,7 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 @pytest.fixture
 async def app(settings: Settings, site_caches: None) -> AsyncIterator[FastAPI]:
     """The whole site, started."""
+    from opportune.testing.app import create_test_app
 
     app = create_test_app(settings)
     async with app.router.lifespan_context(app):

@@ -44,7 +44,7 @@ TOO_GENERAL = {
 """Former names of classes that were too general."""
 
 FILES = {
-    "agents", "asking", "attempts", "browsers", "by_mail", "chips", "circumstances", "confirming", "current", "edge",
+    "asking", "attempts", "browsers", "by_mail", "chips", "circumstances", "confirming", "current", "edge",
     "entering", "examining", "faults", "fused", "gadgets", "gate", "kept", "leaving", "lessons",
     "letters", "lifetime", "mailed", "maker", "making", "noted", "opening", "own", "posted", "reading",
     "recency", "refusals", "restoring", "rights", "saving", "scripted", "seen", "serving", "shelves", "shelving",
@@ -58,7 +58,7 @@ UNIT = re.compile(
     (?:MAX|MIN)_\w+          # the subject is what follows
     | \w+_(?:[A-Z]+S         # SECONDS, BYTES, ROWS …
     | [A-Z]+S_PER_[A-Z]+ | PER_[A-Z]+
-    | MS | LENGTH | LEVEL | DEPTH | RATIO | SHARE | WEIGHT | COUNT | PORT
+    | MS | LENGTH | LEVEL | PERCENT | DEPTH | RATIO | SHARE | WEIGHT | COUNT | PORT
     | ID | UID | OID | KEY | BYTE)
     """,
     re.VERBOSE,

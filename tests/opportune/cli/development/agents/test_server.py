@@ -71,9 +71,9 @@ async def test_tools_are_described_and_marked(process: StdioServerParameters) ->
 async def test_schema_routes_and_settings_are_read(process: StdioServerParameters) -> None:
     async with connect(process) as client:
         assert "accounts_user" in json.loads(await call(client, "show_schema"))
-        table = json.loads(await call(client, "show_schema", table="todos_todo"))
-        assert table["foreign_keys"]["owner_id"] == "accounts_user.id"
-        assert "/api/v1/todos" in await call(client, "list_routes", filter_text="todos")
+        table = json.loads(await call(client, "show_schema", table="accounts_session"))
+        assert table["foreign_keys"]["user_id"] == "accounts_user.id"
+        assert "/api/v1/users/me" in await call(client, "list_routes", filter_text="users")
         settings = await call(client, "list_settings")
         assert "SECRET_KEY" in settings
         assert SECRET_KEY not in settings
@@ -110,15 +110,15 @@ async def test_wrong_argument_is_explained(tool: str, arguments: dict[str, str],
 
 async def test_unknown_table_is_explained(process: StdioServerParameters) -> None:
     async with connect(process) as client:
-        assert "There is no table todos_tod. Did you mean todos_todo?" in await error_of(
-            client, "show_schema", table="todos_tod"
+        assert "There is no table accounts_sessio. Did you mean accounts_session?" in await error_of(
+            client, "show_schema", table="accounts_sessio"
         )
 
 
 async def test_writing_sql_is_refused(process: StdioServerParameters) -> None:
     async with connect(process) as client:
         assert "Only statements that begin with SELECT" in await error_of(
-            client, "query_database", sql="DELETE FROM todos_todo"
+            client, "query_database", sql="DELETE FROM accounts_user"
         )
 
 
