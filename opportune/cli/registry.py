@@ -18,7 +18,7 @@ PROGRAM = "oppman.py"
 COMMANDS = {
     "Project": ("startproject", "quickstart", "upgrade", "lock", "env", "diffsettings", "secrets"),
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "docs", "mcp", "sendtestemail", "llm"),
-    "Scaffold": ("startapp", "addmodel", "removemodel", "removeapp"),
+    "Scaffold": ("startapp", "addapp", "addmodel", "removemodel", "removeapp"),
     "Database": (
         *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "backup", "restore"),
         *("copydb", "dumpdata", "loaddata", "flush", "demo", "inspectdb", "dbshell", "doctor"),

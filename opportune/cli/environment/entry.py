@@ -40,7 +40,7 @@ BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
     for name in ("", "/model", "/aws", "/gcp", "/azure", "/backup", "/telemetry", "/dev", "/framework")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
-DEVELOPMENT_COMMANDS = (["lock"], ["inspectdb"], ["deploy", "rehearse"])
+DEVELOPMENT_COMMANDS = (["lock"], ["addapp"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need the development dependencies."""
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 SETTINGS_BY_LOCK = {
@@ -221,6 +221,17 @@ def install(lock: str) -> None:
     run_installer(VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
     (VENV / lock).parent.mkdir(exist_ok=True)
     shutil.copyfile(PROJECT / lock, VENV / lock)
+
+
+def uninstall(package: str) -> None:
+    """Remove a package from `.venv`, if that is the environment of this process."""
+    if Path(sys.prefix).resolve() != VENV:
+        return
+    uv = shutil.which("uv")
+    command = [uv, "pip", "uninstall", "--python", str(PYTHON)] if uv else [str(PYTHON), "-m", "pip", "uninstall", "-y"]
+    run(VENV, "Uninstalling", package, [*command, package])
+    if (VENV / BASE).is_file():
+        shutil.copyfile(PROJECT / BASE, VENV / BASE)
 
 
 def uv_install(uv: str) -> list[str]:

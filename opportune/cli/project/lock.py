@@ -29,9 +29,7 @@ def command(
     upgrade: Annotated[bool, typer.Option(help="Take the newest versions that pyproject.toml allows.")] = False,
     check: Annotated[bool, typer.Option(help="Write nothing; exit with 1 if a lock is out of date.")] = False,
 ) -> None:
-    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-    if not uv:
-        raise OperatorError(f"uv is not installed. Install it with: python3 -m pip install --no-deps -r {DEV}")
+    uv = find_uv()
     with TemporaryDirectory() as folder:
         changed = create_locks(uv, Path(folder), upgrade=upgrade)
         if check and changed:
@@ -39,6 +37,18 @@ def command(
         for lock in changed:
             shutil.copyfile(Path(folder) / lock, PROJECT / lock)
     say("\n".join(f"Changed {lock}" for lock in changed) or "The locks are up to date.")
+
+
+def find_uv() -> str:
+    """Return the path of uv, in this environment or on PATH.
+
+    Raises:
+        OperatorError: uv is not installed.
+    """
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    if not uv:
+        raise OperatorError(f"uv is not installed. Install it with: python3 -m pip install --no-deps -r {DEV}")
+    return uv
 
 
 def create_locks(uv: str, folder: Path, *, upgrade: bool) -> list[str]:

@@ -104,9 +104,13 @@ def _is_only_starter(path: str) -> bool:
 
 def with_framework(lock: str, wheel_hash: str) -> str:
     """Return the base lock with the framework's wheel, at its place in the alphabet."""
-    name = FRAMEWORK.name
-    entry = f"{name}=={__version__} \\\n    --hash=sha256:{wheel_hash}\n"
-    packages = re.split(r"^(?=[a-z])", lock, flags=re.MULTILINE | re.IGNORECASE)
+    return with_wheel(lock, FRAMEWORK.name, __version__, wheel_hash)
+
+
+def with_wheel(lock: str, name: str, version: str, wheel_hash: str) -> str:
+    """Return the base lock with a wheel of `vendor/`, at its place in the alphabet."""
+    entry = f"{name}=={version} \\\n    --hash=sha256:{wheel_hash}\n"
+    packages = re.split(r"^(?=[a-z])", lock.removeprefix(FIND_LINKS), flags=re.MULTILINE | re.IGNORECASE)
     return FIND_LINKS + "".join(sorted([*packages, entry], key=lambda package: package.partition("=")[0].lower()))
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
+from opportune.config.feature_packages import PREFIX, feature_packages
 from opportune.config.project import FRAMEWORK, PACKAGE, USERS
 from opportune.errors import OperatorError
 from opportune.runtime.counts import pluralize
@@ -97,18 +98,24 @@ class FeatureRemoval:
     @cached_property
     def settings(self) -> Sequence[str]:
         """Environment variables of its settings. The file is parsed, because it may no longer be importable."""
-        file = self.project / PACKAGE / self.name / "settings.py"
+        package = feature_packages().get(self.name)
+        file = (Path(package) if package else self.project / PACKAGE / self.name) / "settings.py"
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         return [name.upper() for name in re.findall(r"^    (\w+): ", text, re.MULTILINE)]
 
     @cached_property
     def new_texts(self) -> dict[Path, str]:
         """New texts of the files that mention the feature."""
+        changes = self.changes()
+        texts = {path: path.read_text(encoding="utf-8") for path in changes if path.is_file()}
+        return {path: new for path, text in texts.items() if (new := changes[path](text)) != text}
+
+    def changes(self) -> dict[Path, Callable[[str], str]]:
+        """Return the functions that remove the feature from the texts of files."""
         changes: dict[Path, Callable[[str], str]] = dict.fromkeys(self._documents, self._without_entries)
         changes[self.project / INSTALLED] = lambda text: without_feature(text, self.name)
         changes[self.project / ENV_EXAMPLE] = self._without_settings
-        texts = {path: path.read_text(encoding="utf-8") for path in changes if path.is_file()}
-        return {path: new for path, text in texts.items() if (new := changes[path](text)) != text}
+        return changes
 
     def uses(self) -> Iterator[str]:
         """Yield lines of other code and templates that use the feature, such as `app/books/pages.py:3`."""
@@ -127,7 +134,8 @@ class FeatureRemoval:
     def _use_patterns(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
         """Return patterns of Python code and of templates that use the feature."""
         package, name = re.escape(PACKAGE), re.escape(self.name)
-        imported = rf"^[ \t]*(?:from|import) {package}\.{name}\b|^[ \t]*from {package} import (?:\([^)]*|.*)\b{name}\b"
+        imported = rf"^[ \t]*(?:from|import) (?:{package}\.|{PREFIX}){name}\b"
+        imported += rf"|^[ \t]*from {package} import (?:\([^)]*|.*)\b{name}\b"
         referenced = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
         included = rf"""(?:{{%-?\s*(?:extends|include|import|from)\s+|\basset\(\s*)["']{name}/"""
         return re.compile(f"{imported}|{referenced}", re.MULTILINE), re.compile(included)
@@ -183,7 +191,7 @@ def require_feature(name: str, project: Path) -> None:
     Raises:
         OperatorError: the project has no feature of this name.
     """
-    if re.fullmatch(r"\w+", name) and (project / PACKAGE / name).is_dir():
+    if name in feature_packages() or (re.fullmatch(r"\w+", name) and (project / PACKAGE / name).is_dir()):
         return
     folders = [path.parent.name for path in (project / PACKAGE).glob("*/feature.py")]
     if re.fullmatch(r"\w+", name) and any(FRAMEWORK.rglob(f"{name}/feature.py")):

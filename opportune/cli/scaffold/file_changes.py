@@ -9,11 +9,11 @@ from opportune.errors import OperatorError
 
 
 @contextmanager
-def write_files(texts: Mapping[Path, str], folder: Path, deleted: Sequence[Path] = ()) -> Iterator[None]:
+def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequence[Path] = ()) -> Iterator[None]:
     """Write and delete files. All changes are undone if one of them or the block fails or is interrupted.
 
     Args:
-        texts: New texts of files, by path.
+        texts: New contents of files, by path.
         folder: Folder to which the block may add files.
         deleted: Files to delete.
 
@@ -26,6 +26,9 @@ def write_files(texts: Mapping[Path, str], folder: Path, deleted: Sequence[Path]
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(text, bytes):
+                path.write_bytes(text)
+                continue
             newline = "\r\n" if b"\r\n" in (before[path] or b"") else "\n"
             path.write_text(text, encoding="utf-8", newline=newline)
         for path in deleted:

@@ -161,7 +161,7 @@ def write_model(
     Returns:
         Edits that the user has to make by hand, because a file has an unexpected structure.
     """
-    texts = _FileTexts(project, dict(other_texts))
+    texts = FileTexts(project, dict(other_texts))
     add_model_texts(texts, model, request)
     if not has_migration:
         with write_files(texts.changed, project):
@@ -178,16 +178,22 @@ def write_model(
 
 
 def format_new_files(files: Sequence[Path]) -> None:
-    """Format new files with overlong lines, if ruff is installed."""
+    """Format new files with overlong lines."""
     overlong = [
         file for file in files if any(len(line) > MAX_LINE_LENGTH for line in file.read_text("utf-8").splitlines())
     ]
-    if overlong and importlib.util.find_spec("ruff"):
+    if overlong:
+        format_files(overlong)
+
+
+def format_files(files: Sequence[Path]) -> None:
+    """Format files and sort their imports, if ruff is installed."""
+    if importlib.util.find_spec("ruff"):
         for arguments in (["check", "--fix-only", "--select=I"], ["format"]):
-            subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", *overlong], check=False)
+            subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", "--no-cache", *files], check=False)
 
 
-class _FileTexts:
+class FileTexts:
     """Contents of files, including changes that are not yet written."""
 
     def __init__(self, project: Path, changed: dict[Path, str]) -> None:
@@ -221,7 +227,7 @@ def link_names(model: NewModel) -> list[str]:
     return [link_name(model.name, field) for field in model.fields if field.type == "many"]
 
 
-def add_model_texts(texts: _FileTexts, model: NewModel, request: ModelRequest) -> None:
+def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) -> None:
     """Add the model to the texts of its feature and of its tests."""
     folder = texts.project / PACKAGE / model.feature
     used_names = {name for file in ("pages.py", "api.py") for name in bound_names(_parse(texts, folder / file).tree)}
@@ -247,14 +253,14 @@ def _module_additions(model: NewModel, request: ModelRequest, router: str) -> di
     return additions
 
 
-def _add_templates(texts: _FileTexts, model: NewModel) -> None:
+def _add_templates(texts: FileTexts, model: NewModel) -> None:
     for path, text in explicit_templates(model, texts.project).items():
         if path.exists():
             raise OperatorError(f"{texts.relative(path)} already exists. Choose another name.")
         texts[path] = text
 
 
-def _register(texts: _FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
+def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
     """Register the model in its feature.py, or tell the user which owner column to add there."""
     with _structure_errors(texts, path):
         can_add_owner = can_add_personal_data_owner(texts[path])
@@ -265,7 +271,7 @@ def _register(texts: _FileTexts, path: Path, model: NewModel, entries: dict[str,
     _change(texts, path, lambda text: register_model(text, f"{PACKAGE}.{model.feature}", entries))
 
 
-def _add_tests(texts: _FileTexts, model: NewModel, request: ModelRequest) -> None:
+def _add_tests(texts: FileTexts, model: NewModel, request: ModelRequest) -> None:
     """Add a test module and the expected responses to each role."""
     tests = texts.project / "tests" / model.feature
     names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
@@ -278,12 +284,12 @@ def _add_tests(texts: _FileTexts, model: NewModel, request: ModelRequest) -> Non
             texts[table] = with_deletion_conflict(texts[table], target.path, belongs_to_team=target.belongs_to_team)
 
 
-def _parse(texts: _FileTexts, path: Path) -> Source:
+def _parse(texts: FileTexts, path: Path) -> Source:
     return read_source(texts[path], texts.relative(path))
 
 
 @contextmanager
-def _structure_errors(texts: _FileTexts, path: Path) -> Iterator[None]:
+def _structure_errors(texts: FileTexts, path: Path) -> Iterator[None]:
     """Report an unexpected structure of a file as an OperatorError."""
     _parse(texts, path)
     try:
@@ -292,7 +298,7 @@ def _structure_errors(texts: _FileTexts, path: Path) -> Iterator[None]:
         raise OperatorError(f"{texts.relative(path)} {error}. Nothing was changed.") from error
 
 
-def _change(texts: _FileTexts, path: Path, change: Callable[[str], str]) -> None:
+def _change(texts: FileTexts, path: Path, change: Callable[[str], str]) -> None:
     with _structure_errors(texts, path):
         texts[path] = change(texts[path])
 

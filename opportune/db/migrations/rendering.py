@@ -74,4 +74,4 @@ def _render_item(imports: set[str], item_type: str, item: Any, context: Any) -> 
 def _format_file(path: Path) -> None:
     """Format the file with ruff, if it is installed."""
     if ruff := shutil.which("ruff", path=sysconfig.get_path("scripts")):
-        subprocess.run([ruff, "format", "--quiet", str(path)], check=True)
+        subprocess.run([ruff, "format", "--quiet", "--no-cache", str(path)], check=True)

@@ -18,7 +18,7 @@ class UnsafeArchiveError(Exception):
     """Unsafe content of an archive."""
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, advice: str = "It is not a release of Opportune.") -> None:
     """Unpack a wheel into a new folder.
 
     Raises:
@@ -34,7 +34,7 @@ def unpack(archive: Path, folder: Path) -> None:
             for info in entries:
                 remaining = _write(opened, info, folder, remaining)
     except UnsafeArchiveError as error:
-        raise OperatorError(f"{archive.name} {error}. It is not a release of Opportune.") from error
+        raise OperatorError(f"{archive.name} {error}. {advice}") from error
     except DAMAGED as error:
         raise OperatorError(f"{archive.name} is damaged, or not a wheel. Download it again.") from error
 

@@ -143,7 +143,7 @@ def read_release(wheel: Path, root: Path) -> Release:
     version = metadata["Version"] or ""
     if metadata["Name"] != NAME or not _is_version(version) or not (root / NAME / STARTER).is_dir():
         raise OperatorError(f"{wheel.name} is not a release of Opportune that a project can use.")
-    if damaged := next(_find_damaged_files(root, info / "RECORD"), None):
+    if damaged := next(find_damaged_files(root, info / "RECORD"), None):
         raise OperatorError(f"{wheel.name} is damaged ({damaged}). Download it again.")
     python = PYTHON.match(metadata["Requires-Python"] or "")
     if python and sys.version_info < (int(python[1]), int(python[2])):
@@ -151,7 +151,7 @@ def read_release(wheel: Path, root: Path) -> Release:
     return Release(wheel, root, version)
 
 
-def _find_damaged_files(root: Path, record: Path) -> Iterator[str]:
+def find_damaged_files(root: Path, record: Path) -> Iterator[str]:
     """Yield files that are missing, not listed, or have another hash than in the wheel's RECORD."""
     rows = [row for row in csv.reader(_read_text(record).splitlines()) if len(row) == 3]
     listed = {name: value for name, value, _size in rows}

@@ -22,20 +22,20 @@ __all__ = ["git", "git_environ"]  # fixtures
 
 OFFLINE_UV = f"""\
 #!{sys.executable}
-"Runs uv without a network. Only the framework is installed; the other packages are those of these tests."
+"Runs uv without a network. It installs the wheels of vendor/; the other packages are those of these tests."
 import pathlib, re, subprocess, sys
 
 UV = {str(Path(sys.executable).parent / "uv")!r}
 command, *_options, last = arguments = sys.argv[1:]
 if arguments[:2] == ["pip", "compile"]:  # looks for a package in the index
     sys.exit()
-if command == "pip":
+if arguments[:2] == ["pip", "install"]:
     lock = pathlib.Path(last)
-    pin = re.search(r"^opportune==.*\\n.*\\n", lock.read_text(), re.MULTILINE)
-    if not pin:
+    pins = re.findall(r"^opportune[\\w-]*==.*\\n.*\\n", lock.read_text(), re.MULTILINE)
+    if not pins:
         sys.exit()
     only = pathlib.Path(__file__).with_name("only.lock")
-    only.write_text(f"--find-links {{lock.parent}}/vendor\\n{{pin[0]}}")
+    only.write_text(f"--find-links {{lock.parent}}/vendor\\n{{''.join(pins)}}")
     arguments[-1] = str(only)
 code = subprocess.call([UV, "--offline", *arguments])
 if command == "venv":
@@ -44,6 +44,7 @@ if command == "venv":
 sys.exit(code)
 """
 TIMEOUT_SECONDS = 240
+PRINT_ASSET = "from opportune.web.rendering.static_files import assets; print(assets.url('reviews/stars.css'))"
 
 
 class Site:
@@ -59,7 +60,8 @@ class Site:
         self.environ = {**environ, "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder.parent)}
         self.python = [getattr(sys, "_base_executable", sys.executable), "oppman.py"]
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, fails: bool = False) -> str:
+        """Run a command and return its output, or its last line of errors if it must fail."""
         result = subprocess.run(
             [*self.python, *arguments],
             cwd=self.folder,
@@ -70,8 +72,8 @@ class Site:
             timeout=TIMEOUT_SECONDS,
             check=False,
         )
-        assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
-        return result.stdout
+        assert result.returncode == fails, result.stdout[-5000:] + result.stderr[-2000:]
+        return result.stderr.splitlines()[-1] if fails else result.stdout
 
 
 @pytest.fixture
@@ -117,4 +119,42 @@ def test_project_is_installed_tested_and_upgraded(site: Site, next_wheel: Path) 
     run_git(site.folder, "switch", "--quiet", "main")
     assert site.run("--version").startswith(f"Opportune {__version__} (")
     site.run("removeapp", EXAMPLES[-1], "--yes")
+    assert site.run("check").endswith("No errors found.\n")
+
+
+def test_feature_package_is_added_updated_and_removed(site: Site, tmp_path: Path) -> None:
+    files = [site.folder / name for name in ("app/installed.py", "pyproject.toml", "requirements.lock")]
+    site.run("migrate")
+    before = [file.read_text() for file in files]
+    site.run("startapp", "reviews", "--package", "--folder", str(tmp_path / "the source"))
+    package = tmp_path / "the source/opportune_reviews"
+    (package / "static/reviews/stars.css").write_text("p {}\n")
+
+    assert "Added reviews of opportune-reviews 0.1.0" in site.run("addapp", str(package.parent))
+    assert "Applying reviews.0001_initial... OK" in site.run("migrate")
+    assert site.run("check").endswith("No errors found.\n")
+    assert "/reviews/new" in site.run("routes")
+    assert site.run("shell", "-c", PRINT_ASSET).startswith("/static/reviews/stars.css?v=")
+    assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "--pyargs", "opportune_reviews.tests")
+
+    edit(package.parent / "pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"')
+    site.run("addapp", str(package.parent))
+    assert [path.name for path in (site.folder / "vendor").glob("*reviews*")] == [
+        "opportune_reviews-0.2.0-py3-none-any.whl"
+    ]
+
+    assert "Unapplying reviews.0001_initial... OK" in site.run("removeapp", "reviews", "--yes", "--drop-tables")
+    assert [file.read_text() for file in files] == before
+    assert not [*(site.folder / "vendor").glob("*reviews*"), *(site.folder / ".venv").rglob("*reviews*")]
+    assert site.run("check").endswith("No errors found.\n")
+
+
+def test_package_that_breaks_the_site_changes_no_file(site: Site, tmp_path: Path) -> None:
+    site.run("startapp", "reviews", "--package", "--folder", str(tmp_path / "source"))
+    feature = tmp_path / "source/opportune_reviews/feature.py"
+    feature.write_text("raise ValueError('broken')\n")
+    run_git(site.folder, "add", "--all")
+    message = site.run("addapp", str(tmp_path / "source"), fails=True)
+    assert message.startswith("The site does not start with reviews, so it was not added.")
+    assert run_git(site.folder, "status", "--porcelain") == ""
     assert site.run("check").endswith("No errors found.\n")

@@ -97,7 +97,7 @@ def test_newer_python_is_reported(wheel: Path, tmp_path: Path) -> None:
         return b"" if name.endswith("/RECORD") else content
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("opportune.cli.project.upgrading.release._find_damaged_files", lambda *_arguments: iter(()))
+        patch.setattr("opportune.cli.project.upgrading.release.find_damaged_files", lambda *_arguments: iter(()))
         message = fetch_error(copy_with_changes(wheel, tmp_path, require_newer), tmp_path)
     assert message.startswith("Opportune 99.0 needs Python 3.99; this is ")
 

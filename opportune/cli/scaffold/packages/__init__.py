@@ -1,0 +1,1 @@
+"""Features that are packages of their own: creation, installation and removal."""
