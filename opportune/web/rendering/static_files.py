@@ -44,6 +44,7 @@ class Assets(StaticFiles):
 
     def __init__(self, folder: Path = PROJECT / "static") -> None:
         super().__init__(directory=folder, packages=list(PACKAGES), check_dir=False)
+        self.config_checked = True  # git keeps no empty folder, so the project's may be missing
         self.all_directories[1:1] = [Path(package) / "static" for package in feature_packages().values()]
         self._urls: dict[str, tuple[float, str]] = {}
         self._digests: dict[str, tuple[int, str]] = {}

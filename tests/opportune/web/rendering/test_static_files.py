@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from httpx import AsyncClient
+from httpx import ASGITransport, AsyncClient
 
 from opportune.config.project import PROJECT
 from opportune.web.rendering.static_files import CHECK_INTERVAL_SECONDS, Assets, assets
@@ -131,3 +131,8 @@ def test_assets_of_templates_exist() -> None:
     assert names
     for name in names:
         assets.url(name)
+
+
+async def test_project_may_have_no_static_folder(tmp_path: Path) -> None:
+    async with AsyncClient(transport=ASGITransport(Assets(tmp_path / "static")), base_url="http://test") as client:
+        assert (await client.get("/site.css")).status_code == 200
