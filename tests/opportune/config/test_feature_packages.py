@@ -12,7 +12,7 @@ from opportune.config import feature_packages as module
 from opportune.config.project import PROJECT, feature_folder, feature_module, origin
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
-from opportune.testing.access import TABLE, table_of
+from opportune.testing.access import FRAMEWORK_TABLE, table_file
 
 
 @pytest.fixture
@@ -68,6 +68,6 @@ def test_migrations_of_installed_package_are_not_changed(package: Path, monkeypa
 
 
 def test_source_folder_has_its_access_table(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert table_of("journals") == package / "tests/access.txt"
+    assert table_file("journals") == package / "tests/access.txt"
     monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(package.parent))
-    assert table_of("journals") == TABLE
+    assert table_file("journals") == FRAMEWORK_TABLE
