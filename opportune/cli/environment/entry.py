@@ -229,7 +229,7 @@ def uninstall(package: str) -> None:
         return
     uv = shutil.which("uv")
     command = [uv, "pip", "uninstall", "--python", str(PYTHON)] if uv else [str(PYTHON), "-m", "pip", "uninstall", "-y"]
-    run(VENV, "Uninstalling", package, [*command, package])
+    run_installer(VENV, "Uninstalling", package, [*command, package])
     if (VENV / BASE).is_file():
         shutil.copyfile(PROJECT / BASE, VENV / BASE)
 
