@@ -1,3 +1,5 @@
+"""Sample features, settings and engines for tests of the database."""
+
 import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Explanations of driver errors."""
+
 from pathlib import Path
 
 import psycopg
@@ -68,17 +70,17 @@ MESSAGES = {
 }
 
 
-def error(message: str) -> OperationalError:
+def make_error(message: str) -> OperationalError:
     return OperationalError("SELECT secret", None, psycopg.OperationalError(message))
 
 
-def test_driver_errors_are_explained_in_one_line() -> None:
+def test_driver_errors_are_explained_without_secrets() -> None:
     for message, expected in MESSAGES.items():
-        line = explain(error(message), SERVER)
-        assert expected in line, message
-        assert "\n" not in line, message
-        assert "hidden" not in line, message
-        assert "{" not in line, message
+        explanation = explain(make_error(message), SERVER)
+        assert expected in explanation, message
+        assert "\n" not in explanation, message
+        assert "hidden" not in explanation, message
+        assert "{" not in explanation, message
 
 
 def test_every_explanation_has_a_driver_error() -> None:
@@ -89,7 +91,7 @@ def test_every_explanation_has_a_driver_error() -> None:
 def test_unknown_error_is_named_by_its_class(tmp_path: Path) -> None:
     url = DatabaseURL.parse(f"sqlite:///{tmp_path / 'a.db'}")
     message = f"The database at {url.path} cannot be used (OperationalError). Check DATABASE_URL."
-    assert explain(error("quux"), url) == message
+    assert explain(make_error("quux"), url) == message
 
 
 def test_timeout_error_is_explained() -> None:
@@ -98,13 +100,13 @@ def test_timeout_error_is_explained() -> None:
 
 def test_private_host_gets_advice() -> None:
     inside = DatabaseURL.parse("postgresql://u:p@postgres.railway.internal/railway")
-    assert "DATABASE_PUBLIC_URL" in explain(error("failed to resolve host"), inside)
+    assert "DATABASE_PUBLIC_URL" in explain(make_error("failed to resolve host"), inside)
 
 
-def test_outage_detection() -> None:
+def test_outages_are_told_from_wrong_statements() -> None:
     for raised, outage in (
         (PoolTimeoutError(), True),
-        (error("anything"), True),
+        (make_error("anything"), True),
         (InternalError("", None, psycopg.errors.ReadOnlySqlTransaction()), True),
         (InternalError("", None, psycopg.errors.InFailedSqlTransaction()), False),
         (ProgrammingError("", None, psycopg.errors.UndefinedTable()), True),

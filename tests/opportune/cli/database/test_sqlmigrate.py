@@ -62,12 +62,12 @@ def create_changed_books(settings_url: str, folder: Path) -> SampleFeatures:
     title = Column("title", String(50), nullable=False)
     Index("ix_library_book_lower", func.lower(sample.table("library_book", title).c.title), unique=True)
     sample.table("library_page", sample.foreign_key("library_book", "book_id"))
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     longer = Column("title", String(80), nullable=False)
     pages = Column("pages", Integer, nullable=False, default=7)
     Index("ix_library_book_lower", func.lower(sample.table("library_book", longer, pages).c.title), unique=True)
-    sample.make()
+    sample.make_migrations()
     return sample
 
 
@@ -107,8 +107,8 @@ def test_changed_table_keeps_rows_and_references(empty_database_url: str, tmp_pa
     change = books.graph.migrations_of("library")[-1]
     kind = books.settings.database_url.get_secret_value().partition(":")[0]
     run_script(empty_database_url, render_migration_sql(books.graph, Step(change, "upgrade"), kind))
-    assert books.pending() == []
-    assert books.drafts() == []
+    assert books.find_pending() == []
+    assert books.draft_migrations() == []
     assert books.execute("SELECT title, pages FROM library_book") == [("Emma", 7)]
     assert books.execute("SELECT book_id FROM library_page") == [(1,)]
     run_script(empty_database_url, render_migration_sql(books.graph, Step(change, "downgrade"), kind))
@@ -119,9 +119,9 @@ def test_changed_table_keeps_rows_and_references(empty_database_url: str, tmp_pa
 def test_sql_contains_values(empty_database_url: str, tmp_path: Path) -> None:
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50)))
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
-    sample.make_by_hand(
+    sample.write_migration(
         "library",
         "book = sa.table('library_book', sa.column('id', sa.Integer), sa.column('title', sa.String))\n"
         "    op.bulk_insert(book, [{'id': 1, 'title': \"it's 100%\"}])\n"
@@ -131,7 +131,7 @@ def test_sql_contains_values(empty_database_url: str, tmp_path: Path) -> None:
     step = Step(sample.graph.migrations_of("library")[-1], "upgrade")
     run_script(empty_database_url, render_migration_sql(sample.graph, step, kind))
     assert sample.execute("SELECT title FROM library_book") == [("it's 100%!",)]
-    assert sample.pending() == []
+    assert sample.find_pending() == []
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -145,8 +145,8 @@ def test_sql_contains_values(empty_database_url: str, tmp_path: Path) -> None:
 def test_migration_that_reads_rows_is_refused(tmp_path: Path, kind: str, lines: str) -> None:
     sample = SampleFeatures(settings_for(f"sqlite:///{tmp_path}/sample.db"), tmp_path / "versions")
     sample.table("library_book")
-    sample.make()
-    sample.make_by_hand("library", lines)
+    sample.make_migrations()
+    sample.write_migration("library", lines)
     with pytest.raises(OperatorError, match=r"library.0002_by_hand is not known .* depends on rows"):
         render_migration_sql(sample.graph, Step(sample.graph.migrations_of("library")[-1], "upgrade"), kind)
 

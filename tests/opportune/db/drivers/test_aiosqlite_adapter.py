@@ -1,3 +1,5 @@
+"""SQLite driver with one thread hop per statement: transactions, errors and cancellation."""
+
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -93,13 +95,13 @@ async def statements(engines: Engines) -> list[str]:
     return statements
 
 
-async def titles(engines: Engines) -> list[str | None]:
+async def read_titles(engines: Engines) -> list[str | None]:
     async with engines.reader() as session:
         return list(await session.scalars(TITLES))
 
 
 async def test_read_needs_a_single_hop(engines: Engines, hops: list[str]) -> None:
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
     assert hops == ["_execute_fetchall"]
 
 
@@ -129,14 +131,14 @@ async def test_write_and_commit_are_two_hops(engines: Engines, statements: list[
         await session.commit()
     assert statements == ["BEGIN IMMEDIATE", "DELETE FROM item WHERE id = 1", "COMMIT"]
     assert hops == ["_execute_fetchall", "commit"]
-    assert await titles(engines) == ["two", "three"]
+    assert await read_titles(engines) == ["two", "three"]
 
 
 async def test_uncommitted_changes_are_rolled_back(engines: Engines, statements: list[str]) -> None:
     async with engines.writer() as session:
         await session.execute(text("DELETE FROM item"))
     assert statements[-1] == "ROLLBACK"
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_each_transaction_sends_begin(engines: Engines, statements: list[str]) -> None:
@@ -153,11 +155,11 @@ async def test_failed_commit_is_rolled_back(engines: Engines) -> None:
         await session.execute(insert(ITEM).values(title="orphan", parent_id=99))
         with pytest.raises(IntegrityError, match="FOREIGN KEY"):
             await session.commit()
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
     async with engines.writer() as session:
         await session.execute(insert(ITEM).values(title="four"))
         await session.commit()
-    assert (await titles(engines))[-1] == "four"
+    assert (await read_titles(engines))[-1] == "four"
 
 
 async def test_failed_begin_is_repeated(engines: Engines, tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ async def test_failed_begin_is_repeated(engines: Engines, tmp_path: Path) -> Non
             await session.execute(text("DELETE FROM item"))
         other_process.close()
         await session.execute(text("DELETE FROM item"))
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_executemany_reports_rowcount(engines: Engines, hops: list[str]) -> None:
@@ -189,7 +191,7 @@ async def test_insert_returns_the_row_id(engines: Engines) -> None:
         await session.commit()
     assert tuple(returned.one()) == (4, "four")
     assert plain.lastrowid == 5
-    assert await titles(engines) == ["one", "two", "three", "four", "five"]
+    assert await read_titles(engines) == ["one", "two", "three", "four", "five"]
 
 
 async def test_stream_reads_a_snapshot(engines: Engines, statements: list[str]) -> None:
@@ -201,7 +203,7 @@ async def test_stream_reads_a_snapshot(engines: Engines, statements: list[str]) 
             await writer.commit()
         assert [first, *await result.all()] == ["one", "two", "three"]
     assert statements[0] == "BEGIN"
-    assert await titles(engines) == []
+    assert await read_titles(engines) == []
 
 
 async def test_abandoned_stream_releases_its_snapshot(engines: Engines) -> None:
@@ -211,7 +213,7 @@ async def test_abandoned_stream_releases_its_snapshot(engines: Engines) -> None:
     async with engines.writer() as writer:
         await writer.execute(text("DELETE FROM item"))
         await writer.commit()
-    assert await titles(engines) == []
+    assert await read_titles(engines) == []
     del result
 
 
@@ -226,7 +228,7 @@ async def test_savepoint_rolls_back_only_its_changes(engines: Engines) -> None:
         with pytest.raises(IntegrityError):
             await fail(session)
         await session.commit()
-    assert await titles(engines) == ["one", "two", "three", "kept"]
+    assert await read_titles(engines) == ["one", "two", "three", "kept"]
 
 
 async def test_savepoint_may_be_the_first_statement(engines: Engines, statements: list[str]) -> None:
@@ -251,7 +253,7 @@ async def test_driver_errors_are_converted(engines: Engines, statement: str, err
             await session.execute(text(statement))
     assert type(error.value) is error_type
     assert isinstance(error.value.__cause__, sqlite3.Error)
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def wait_until_started(statements: list[str]) -> None:
@@ -286,21 +288,21 @@ async def stream(session: AsyncSession) -> None:
 
 async def test_cancelled_read_is_interrupted(engines: Engines, statements: list[str]) -> None:
     await cancel_when_started(statements, execute(engines.reader(), ENDLESS))
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_cancelled_write_is_rolled_back(engines: Engines, statements: list[str]) -> None:
     await cancel_when_started(statements, execute(engines.writer(), text("DELETE FROM item"), ENDLESS))
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
     async with engines.writer() as session:
         await session.execute(insert(ITEM).values(title="four"))
         await session.commit()
-    assert await titles(engines) == ["one", "two", "three", "four"]
+    assert await read_titles(engines) == ["one", "two", "three", "four"]
 
 
 async def test_cancelled_stream_is_interrupted(engines: Engines, statements: list[str]) -> None:
     await cancel_when_started(statements, stream(engines.reader()))
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_rollback_interrupts_a_running_statement(engines: Engines, statements: list[str]) -> None:
@@ -311,7 +313,7 @@ async def test_rollback_interrupts_a_running_statement(engines: Engines, stateme
             await connection.rollback()
             with pytest.raises(OperationalError, match="interrupted"):
                 await task
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_running_statement_survives_pool_disposal(engines: Engines, statements: list[str]) -> None:
@@ -320,7 +322,7 @@ async def test_running_statement_survives_pool_disposal(engines: Engines, statem
     await engines.reading.dispose()
     assert not task.done()
     await cancel_and_wait(task)
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_close_is_idempotent(engines: Engines) -> None:
@@ -330,7 +332,7 @@ async def test_close_is_idempotent(engines: Engines) -> None:
         await connection.run_sync(lambda _: (adapted.close(), adapted.close()))
         adapted.rollback()
         await connection.invalidate()
-    assert await titles(engines) == ["one", "two", "three"]
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_cancelled_connect_leaves_no_connection_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,12 +33,12 @@ async def test_wal_is_kept_for_litestream(database: Database, tmp_path: Path) ->
             await session.execute(text("CREATE TABLE pages (content BLOB)"))
         litestream.execute("BEGIN")
         litestream.execute("SELECT count(*) FROM _litestream_seq")  # a read transaction keeps the WAL
-        salt = wal_of(path)[SALT]
+        salt = read_wal(path)[SALT]
         for _ in range(3):  # each exceeds the 1,000 pages of an automatic checkpoint
             async with database.writer() as session:
                 await session.execute(text("INSERT INTO pages VALUES (zeroblob(6000000))"))
-        assert wal_of(path)[SALT] == salt
-        assert len(wal_of(path)) > 3 * 6_000_000
+        assert read_wal(path)[SALT] == salt
+        assert len(read_wal(path)) > 3 * 6_000_000
         litestream.execute("ROLLBACK")
         litestream.execute("BEGIN IMMEDIATE")
 
@@ -61,5 +61,5 @@ async def test_wal_is_kept_for_litestream(database: Database, tmp_path: Path) ->
         ).fetchall()
 
 
-def wal_of(path: Path) -> bytes:
+def read_wal(path: Path) -> bytes:
     return path.with_name(f"{path.name}-wal").read_bytes()

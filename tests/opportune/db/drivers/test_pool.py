@@ -1,3 +1,5 @@
+"""Limit of compiled statements per engine."""
+
 import gc
 import weakref
 from typing import Any

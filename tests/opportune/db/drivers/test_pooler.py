@@ -14,7 +14,10 @@ from opportune.testing.services.pgbouncer import pgbouncer
 
 pytestmark = pytest.mark.database("postgresql")
 
-TASKS, ROUNDS = 5, 8  # each on a separate connection, with enough rounds for psycopg to prepare statements
+TASKS = 5
+"""Concurrent tasks, each on a separate connection."""
+ROUNDS = 8
+"""Repetitions of each statement, enough for psycopg to prepare it."""
 
 ADD = insert(User).values(email=bindparam("email"), hashed_password="none", is_active=True, is_superuser=False)
 COUNT = select(func.count()).select_from(User)
@@ -57,6 +60,8 @@ async def test_transaction_pooler_works_without_prepared_statements(pooled_url: 
         await session.execute(delete(User))
     await database.dispose()
 
+
+async def test_transaction_pooler_fails_with_prepared_statements(pooled_url: str) -> None:
     database = open_database(settings_for(pooled_url).model_copy(update={"database_pooled": "false"}))
     results = await asyncio.gather(*(run_transactions(database, task) for task in range(TASKS)), return_exceptions=True)
     await database.dispose()

@@ -24,7 +24,8 @@ from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
 pytestmark = pytest.mark.database("postgresql")
 
-MAX_RESPONSE_SECONDS = 12  # without our timeouts a response takes 16 seconds or more
+MAX_RESPONSE_SECONDS = 12
+"""Limit for a response. Without the timeouts of the framework it takes 16 seconds or more."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +51,10 @@ async def gateway(database_url: str) -> AsyncIterator[FaultyProxy]:
 
 @pytest.fixture
 def settings(database_url: str, gateway: FaultyProxy) -> Settings:
-    return behind(gateway, database_url)
+    return settings_behind(gateway, database_url)
 
 
-def behind(gateway: FaultyProxy, url: str, **changes: object) -> Settings:
+def settings_behind(gateway: FaultyProxy, url: str, **changes: object) -> Settings:
     address = make_url(url).set(port=gateway.port).render_as_string(hide_password=False)
     return settings_for(address).model_copy(update={"jobs": "off", "database_pool_timeout": 0.5, **changes})
 
@@ -71,7 +72,7 @@ async def visitor(app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFi
     assert [engine.pool.checkedout() for engine in (database.engine, database.reading_engine)] == [0, 0]
 
 
-async def visit(visitor: AsyncClient) -> list[Response]:
+async def send_requests(visitor: AsyncClient) -> list[Response]:
     """Send concurrent requests: signed-in pages, the API and a form that writes."""
     form = {"email": "ada@example.com", "password": PASSWORD}
     async with asyncio.timeout(MAX_RESPONSE_SECONDS):
@@ -86,7 +87,7 @@ async def visit(visitor: AsyncClient) -> list[Response]:
         )
 
 
-def statuses(responses: list[Response]) -> list[int]:
+def status_codes(responses: list[Response]) -> list[int]:
     return [response.status_code for response in responses]
 
 
@@ -95,31 +96,31 @@ async def test_silent_server_is_503_until_it_responds(
     visitor: AsyncClient, gateway: FaultyProxy, monkeypatch: pytest.MonkeyPatch, trusted_seconds: int
 ) -> None:
     monkeypatch.setattr(postgresql, "TRUSTED_IDLE_SECONDS", trusted_seconds)
-    expected = statuses(await visit(visitor))
+    expected = status_codes(await send_requests(visitor))
 
     gateway.silence()
-    responses, health = await asyncio.gather(visit(visitor), visitor.get("/health"))
-    assert statuses([*responses, health]) == [503] * 5
+    responses, health = await asyncio.gather(send_requests(visitor), visitor.get("/health"))
+    assert status_codes([*responses, health]) == [503] * 5
     assert {response.headers["retry-after"] for response in responses} == {"2"}
 
     await gateway.restore()
-    assert statuses(await visit(visitor)) == expected
+    assert status_codes(await send_requests(visitor)) == expected
     assert (await visitor.get("/health")).status_code == 200
 
 
 async def test_lost_connections_are_replaced(
     visitor: AsyncClient, gateway: FaultyProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = statuses(await visit(visitor))
+    expected = status_codes(await send_requests(visitor))
     gateway.cut()
-    assert statuses(await visit(visitor)) == expected
+    assert status_codes(await send_requests(visitor)) == expected
     gateway.refuse()
-    assert statuses(await visit(visitor)) == [503] * 4
+    assert status_codes(await send_requests(visitor)) == [503] * 4
     assert f"No server responds at 127.0.0.1:{gateway.port}." in caplog.text
     assert (await visitor.get("/health/ready")).status_code == 503
     assert (await visitor.get("/health/live")).status_code == 200
     await gateway.restore()
-    assert statuses(await visit(visitor)) == expected
+    assert status_codes(await send_requests(visitor)) == expected
 
 
 @pytest.fixture
@@ -186,7 +187,7 @@ RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 async def test_timed_out_statement_is_cancelled_on_the_server(
     database_url: str, gateway: FaultyProxy, sql_client: AsyncClient, app: FastAPI
 ) -> None:
-    other_app = create_app(behind(gateway, database_url, database_statement_timeout=0.1))
+    other_app = create_app(settings_behind(gateway, database_url, database_statement_timeout=0.1))
     other_app.router.routes.extend(app.router.routes[-2:])
     async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
         async with asyncio.timeout(MAX_RESPONSE_SECONDS):
@@ -200,7 +201,7 @@ async def test_lock_timeout_of_the_role_is_503(
 ) -> None:
     setting = f"ALTER ROLE CURRENT_USER IN DATABASE {make_url(database_url).database} SET lock_timeout = '100ms'"
     await sql_client.post("/api/write", params={"statement": setting})
-    other_app = create_app(behind(gateway, database_url))
+    other_app = create_app(settings_behind(gateway, database_url))
     other_app.router.routes.extend(app.router.routes[-2:])
     async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
         async with app.state.database.writer() as session:
@@ -229,7 +230,7 @@ async def test_full_pool_is_503_but_health_responds(
     assert (await sql_client.get("/api/read")).status_code == 503
     connection_count, HealthCheck.cache_seconds = gateway.connection_count, 60
     responses = await asyncio.gather(*(sql_client.get("/health") for _ in range(9)))
-    assert (statuses(responses), gateway.connection_count) == ([200] * 9, connection_count + 1)
+    assert (status_codes(responses), gateway.connection_count) == ([200] * 9, connection_count + 1)
     await asyncio.gather(*(connection.close() for connection in connections))
     assert (await sql_client.get("/api/read")).status_code == 200
 
@@ -243,7 +244,7 @@ async def test_server_without_free_connections_is_503(
         "/api/write", params={"statement": f"CREATE ROLE {account} LOGIN PASSWORD 'p' CONNECTION LIMIT 0"}
     )
     limited = make_url(database_url).set(username=account, password="p").render_as_string(hide_password=False)
-    other_app = create_app(behind(gateway, limited))
+    other_app = create_app(settings_behind(gateway, limited))
     other_app.router.routes.extend(app.router.routes[-2:])
     async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
         assert (await client.get("/api/read")).status_code == 503

@@ -119,7 +119,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-def visitor(app: FastAPI) -> AsyncClient:
+def client_of(app: FastAPI) -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app), base_url=SITE)
 
 
@@ -152,7 +152,7 @@ async def test_reader_is_a_read_only_snapshot(database: Database) -> None:
 
 
 async def test_user_reads_own_writes_despite_replica_lag(app: FastAPI, standby: Standby) -> None:
-    async with visitor(app) as author, visitor(app) as stranger:
+    async with client_of(app) as author, client_of(app) as stranger:
         with standby.lagging():
             assert (await author.post("/api/write")).status_code == 200
             assert (await author.get("/api/count")).json() == 1
@@ -170,14 +170,14 @@ async def test_unsafe_request_reads_from_the_primary(app: FastAPI) -> None:
         "/api/readonly": (True, False),
         "/api/context": ([True, False], [False, False]),
     }
-    async with visitor(app) as client:
+    async with client_of(app) as client:
         for path, results in expected.items():
             client.cookies.clear()  # of the previous POST
             assert ((await client.get(path)).json(), (await client.post(path)).json()) == results, path
 
 
 async def test_write_cookie_is_short_lived_and_http_only(app: FastAPI) -> None:
-    async with visitor(app) as client:
+    async with client_of(app) as client:
         cookie = (await client.post("/api/write")).headers["set-cookie"]
         assert cookie == "wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax"
         assert "set-cookie" not in (await client.get("/api/count")).headers
@@ -187,7 +187,7 @@ async def test_write_cookie_is_secure_in_production() -> None:
     settings = settings_for("postgresql://u@h/d").model_copy(update={"environment": "production"})
     site = FastAPI()
     site.add_middleware(ReadYourWritesMiddleware, settings=settings)
-    async with visitor(site) as client:
+    async with client_of(site) as client:
         cookie = (await client.post("/")).headers["set-cookie"]
     assert cookie == "__Host-wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax; Secure"
 
@@ -206,7 +206,7 @@ async def test_primary_replaces_an_unavailable_replica(
     caplog.set_level(logging.WARNING, "opportune.db.drivers.replica")
     monkeypatch.setattr(HealthCheck, "cache_seconds", 0)
     reader: Replica = app.state.database.replica
-    async with visitor(app) as client:
+    async with client_of(app) as client:
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
         with standby.unavailable():
@@ -271,7 +271,7 @@ def test_invalid_replica_url_is_refused(url: str, reader_url: str, message: str)
 
 async def test_no_write_cookie_without_a_replica(database_url: str) -> None:
     app = create_test_app(settings_for(database_url))
-    async with app.router.lifespan_context(app), visitor(app) as client:
+    async with app.router.lifespan_context(app), client_of(app) as client:
         assert "set-cookie" not in (await client.post("/accounts/login")).headers
 
 

@@ -1,3 +1,5 @@
+"""Permissions, detection and removal of SQLite files."""
+
 import sqlite3
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Read-only snapshot of a SQLite file in memory."""
+
 import asyncio
 import os
 import re
@@ -38,7 +40,7 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
-def content(path: Path) -> bytes | list[Path]:
+def read_content(path: Path) -> bytes | list[Path]:
     return path.read_bytes() if path.is_file() else list(path.iterdir())
 
 
@@ -68,7 +70,7 @@ async def read_word(database: MemoryDatabase) -> object:
         return await session.scalar(WORD)
 
 
-def address(database: MemoryDatabase) -> str:
+def read_address(database: MemoryDatabase) -> str:
     return database._current_snapshot().address
 
 
@@ -92,17 +94,17 @@ async def test_deleted_file_stays_readable(database: MemoryDatabase, path: Path)
 
 
 async def test_memory_database_is_read_only(database: MemoryDatabase, path: Path) -> None:
-    old_content = content(path)
+    old_content = read_content(path)
     with pytest.raises(OperatorError, match=f"^sqlite.memory:///{path} is read into .* to sqlite:///{path}$"):
         database.writer()
     async with database.reader() as session:
         with pytest.raises(DBAPIError, match="readonly"):
             await session.execute(text("DELETE FROM fact"))
-    assert content(path) == old_content
+    assert read_content(path) == old_content
 
 
 async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, path: Path) -> None:
-    old_address = address(database)
+    old_address = read_address(database)
     async with database.reader() as session, database.reader() as closed_session:
         assert [await session.scalar(WORD), await closed_session.scalar(WORD)] == ["old", "old"]
         write(path, "new")
@@ -112,13 +114,13 @@ async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, pat
         await closed_session.close()
         assert not is_freed(old_address)
     assert is_freed(old_address)
-    assert not is_freed(address(database))
+    assert not is_freed(read_address(database))
 
 
 async def test_waiting_session_gets_the_new_snapshot(path: Path) -> None:
     database = open_memory(path, database_pool_size=1, database_max_overflow=0)
     await database.setup()
-    old_address = address(database)
+    old_address = read_address(database)
     async with database.reader() as session:
         assert await session.scalar(WORD) == "old"
         waiting_reader = asyncio.create_task(read_word(database))
@@ -129,20 +131,20 @@ async def test_waiting_session_gets_the_new_snapshot(path: Path) -> None:
         assert not waiting_reader.done()
     assert await waiting_reader == "new"
     assert is_freed(old_address)
-    new_address = address(database)
+    new_address = read_address(database)
     await database.dispose()
     assert is_freed(new_address)
 
 
 async def test_concurrent_refreshes_do_not_disturb_readers(database: MemoryDatabase, path: Path) -> None:
-    addresses = {address(database)}
+    addresses = {read_address(database)}
     words: list[object] = []
     is_finished = asyncio.Event()
 
     async def read() -> None:
         while not is_finished.is_set():
             words.append(await read_word(database))
-            addresses.add(address(database))
+            addresses.add(read_address(database))
 
     reading = [asyncio.create_task(read()) for _ in range(4)]
     write(path, "new")
@@ -152,7 +154,7 @@ async def test_concurrent_refreshes_do_not_disturb_readers(database: MemoryDatab
     await asyncio.gather(*reading)
     assert set(words) <= {"old", "new"}
     assert await read_word(database) == "new"
-    assert [is_freed(address_) for address_ in addresses - {address(database)}] == [True] * (len(addresses) - 1)
+    assert [is_freed(address_) for address_ in addresses - {read_address(database)}] == [True] * (len(addresses) - 1)
 
 
 async def test_connection_during_pool_change_frees_its_memory(
@@ -168,7 +170,7 @@ async def test_connection_during_pool_change_frees_its_memory(
     monkeypatch.setattr(AsyncEngine, "dispose", dispose_slowly)
     await database.refresh()
     monkeypatch.undo()
-    old_address = address(database)
+    old_address = read_address(database)
     await database.refresh()
     assert is_freed(old_address)
 
@@ -227,16 +229,16 @@ DAMAGED: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "line"), DAMAGED, ids=["missing", "truncated", "overwritten", "text", "empty"])
+@pytest.mark.parametrize(("change", "message"), DAMAGED, ids=["missing", "truncated", "overwritten", "text", "empty"])
 async def test_failed_refresh_keeps_the_old_snapshot(
-    database: MemoryDatabase, path: Path, change: Callable[[Path], None], line: str
+    database: MemoryDatabase, path: Path, change: Callable[[Path], None], message: str
 ) -> None:
-    old_address = address(database)
+    old_address = read_address(database)
     change(path)
     with pytest.raises(OperatorError) as error:
         await database.refresh()
-    assert str(error.value) == line.format(path)
-    assert (address(database), await read_word(database)) == (old_address, "old")
+    assert str(error.value) == message.format(path)
+    assert (read_address(database), await read_word(database)) == (old_address, "old")
     new_database = open_memory(path)
     with pytest.raises(OperatorError):
         await new_database.setup()
@@ -275,7 +277,7 @@ async def test_file_in_read_only_folder_is_read(path: Path, monkeypatch: pytest.
     database = open_memory(path)
     await database.setup()
     assert await read_word(database) == "old"
-    assert content(path.parent) == [path]
+    assert read_content(path.parent) == [path]
     await database.dispose()
 
 
@@ -292,7 +294,7 @@ async def test_dispose_frees_memory(path: Path) -> None:
     database = open_memory(path)
     await database.setup()
     assert await read_word(database) == "old"
-    old_address = address(database)
+    old_address = read_address(database)
     await database.dispose()
     await database.dispose()
     assert is_freed(old_address)
@@ -305,9 +307,9 @@ async def test_read_only_site_refuses_writes(database_url: str) -> None:
     async with app.router.lifespan_context(app), browser:
         assert [(await browser.get(page)).status_code for page in ("/", "/health", "/health/ready")] == [200] * 3
         form = {"email": "a@example.com", "password": "a long password"}
-        answer = await browser.post("/accounts/login", data=form)
-    assert answer.status_code == 503
-    assert "This site is read-only" in answer.text
+        response = await browser.post("/accounts/login", data=form)
+    assert response.status_code == 503
+    assert "This site is read-only" in response.text
 
 
 async def test_guide_example_of_memory_database(path: Path) -> None:
@@ -337,7 +339,7 @@ async def test_session_supports_streams(database: MemoryDatabase) -> None:
 async def test_rows_read_the_newest_snapshot(path: Path, database: MemoryDatabase) -> None:
     statement = "SELECT word, :one AS one FROM fact"
     old_rows = await asyncio.gather(*(database.rows(statement, {"one": 1}) for _ in range(5)))
-    old_address = address(database)
+    old_address = read_address(database)
     write(path, "new")
     await database.refresh()
     new_rows = await database.rows("SELECT word FROM fact", {})
@@ -349,7 +351,7 @@ async def test_rows_read_the_newest_snapshot(path: Path, database: MemoryDatabas
 
 async def test_rows_during_refresh_use_the_old_snapshot(path: Path, database: MemoryDatabase) -> None:
     with database._borrow() as connection:
-        old_address = address(database)
+        old_address = read_address(database)
         write(path, "new")
         await database.refresh()
         assert connection.execute("SELECT word FROM fact").fetchall() == [("old",)]

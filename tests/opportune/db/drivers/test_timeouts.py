@@ -1,3 +1,5 @@
+"""Timeouts of work that may run in a thread."""
+
 import asyncio
 import threading
 

@@ -1,3 +1,5 @@
+"""Tables, and recorded calls of hooks."""
+
 from collections.abc import Iterator
 from typing import Any
 

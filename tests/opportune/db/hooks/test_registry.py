@@ -62,8 +62,8 @@ def test_feature_with_invalid_hook_is_refused() -> None:
     after_create(Play)(hook)
     assert find_hook_error("plays", [hook]) == ""
     for value, name in ((after_create, "after_create"), ("hook", "'hook'")):
-        fault = find_hook_error("plays", [value])
-        assert fault.startswith(f"Feature('plays', hooks=…) lists {name}, which is not a hook.")
+        message = find_hook_error("plays", [value])
+        assert message.startswith(f"Feature('plays', hooks=…) lists {name}, which is not a hook.")
 
 
 def name_play(play: Play) -> str:

@@ -1,3 +1,5 @@
+"""Sample features in a SQLite file."""
+
 from pathlib import Path
 
 import pytest

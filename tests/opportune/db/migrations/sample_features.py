@@ -58,7 +58,7 @@ class SampleFeatures:
     def foreign_key(self, table: str, column: str) -> Column[int]:
         return Column(column, ID, ForeignKey(f"{table}.id"), nullable=False)
 
-    def drafts(self) -> list[NewMigration]:
+    def draft_migrations(self) -> list[NewMigration]:
         with comparison_database(self.settings, self.graph) as connection:
             features = [
                 name
@@ -72,14 +72,14 @@ class SampleFeatures:
             ]
         return [draft for draft in drafts if draft.changes]
 
-    def make(self, *, concurrently: bool = False) -> list[str]:
+    def make_migrations(self, *, concurrently: bool = False) -> list[str]:
         """Write the missing migrations and return their names."""
-        drafts = self.drafts()
+        drafts = self.draft_migrations()
         if concurrently:
             drafts = [part for draft in drafts for part in split_indexes(draft)]
         return [f"{draft.feature}/{self._write(draft).name}" for draft in drafts]
 
-    def make_by_hand(self, feature: str, upgrade: str, downgrade: str = "pass") -> Path:
+    def write_migration(self, feature: str, upgrade: str, downgrade: str = "pass") -> Path:
         """Write a migration with this code."""
         path = self._write(create_empty_migration(self.graph, feature, "by hand"))
         head, _, _ = path.read_text(encoding="utf-8").partition("def upgrade()")
@@ -102,14 +102,14 @@ class SampleFeatures:
             run_migrations(connection, self.graph, plan_migrations(self.graph, feature, target), record_steps(steps))
         return steps
 
-    def recorded(self) -> list[str]:
+    def read_revisions(self) -> list[str]:
         with connect(self.settings) as connection:
             return read_revisions(connection)
 
-    def pending(self) -> list[str]:
-        return [str(migration) for migration in self.graph.pending(self.recorded())]
+    def find_pending(self) -> list[str]:
+        return [str(migration) for migration in self.graph.pending(self.read_revisions())]
 
-    def tables(self) -> set[str]:
+    def read_tables(self) -> set[str]:
         with connect(self.settings) as connection:
             return set(inspect(connection).get_table_names()) - {"alembic_version"}
 
@@ -165,7 +165,7 @@ class SampleCache:
         url = server.create_database(name) if server else f"sqlite:///{file}"
         sample = SampleFeatures(settings_for(url), versions)
         declare(sample)
-        sample.make()
+        sample.make_migrations()
         sample.migrate()
         for statement in statements:
             sample.execute(statement)

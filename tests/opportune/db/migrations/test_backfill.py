@@ -31,7 +31,7 @@ def declare(sample: SampleFeatures, *columns: Any, title: bool = True) -> None:
 def make(sample: SampleFeatures, **fills: str | None) -> Path:
     sample.choices = Choices(fills=fills)
     sample.formats = None in fills.values()  # the test edits the file
-    (name,) = sample.make()
+    (name,) = sample.make_migrations()
     sample.choices.refuse_unused()
     return sample.versions / name
 
@@ -53,7 +53,7 @@ def test_rows_get_fill_values_and_unique_defaults(books: SampleFeatures) -> None
     query = "SELECT pages, isbn, mood FROM library_book WHERE read_at = '2026-11-20 10:00:00+00:00'"
     assert books.execute(query) == [(7, "", "it's 50%")] * 2
     assert len({*books.execute("SELECT key FROM library_book")}) == 2
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
 
 
@@ -68,7 +68,7 @@ def test_invalid_fill_value_is_refused(books: SampleFeatures) -> None:
 def test_missing_fill_value_is_refused(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
     with pytest.raises(OperatorError) as raised:
-        books.drafts()
+        books.draft_migrations()
     assert "add --fill library_book.pages=VALUE" in str(raised.value)
 
 
@@ -82,7 +82,7 @@ def test_prompt_asks_for_fill_value(books: SampleFeatures) -> None:
         return "7"
 
     books.choices = Choices(prompt=seven)
-    books.make()
+    books.make_migrations()
     assert questions == ["library_book.pages is required and has no default. Value for existing rows?"]
     books.migrate()
     assert books.execute("SELECT pages FROM library_book") == [(7,), (7,)]
@@ -99,7 +99,7 @@ def test_code_fills_each_row(books: SampleFeatures) -> None:
     write(path, NO_CODE, CODE)
     books.migrate()
     assert books.execute("SELECT code FROM library_book ORDER BY id") == [("1-Emma",), ("2-Persuasion",)]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     with pytest.raises(Exception, match=r"(?i)unique"):
         books.execute("INSERT INTO library_book (title, code) VALUES ('x', '1-Emma')")
     books.migrate("library", "1")
@@ -121,7 +121,7 @@ def test_fill_value_of_composite_unique_column(books: SampleFeatures) -> None:
     make(books, place="1")
     books.migrate()
     assert books.execute("SELECT place FROM library_book") == [(1,), (1,)]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
 
 
 @pytest.mark.database("sqlite")
@@ -129,7 +129,7 @@ def test_nullable_unique_column_needs_no_value(books: SampleFeatures) -> None:
     declare(books, Column("code", String(9), unique=True))
     assert "FILL" not in make(books).read_text(encoding="utf-8")
     books.migrate()
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
 
 
 @pytest.mark.database("sqlite")
@@ -142,7 +142,7 @@ def test_column_that_becomes_required(make_sample: MakeSample) -> None:
             write(path, '{"title": None}', '{"title": "1"}')
         books.migrate()
         assert set(books.execute("SELECT title FROM library_book")) == {("Emma",), (title,)}
-        assert books.drafts() == []
+        assert books.draft_migrations() == []
         books.migrate("library", "1")
         books.execute("UPDATE library_book SET title = NULL WHERE title <> 'Emma'")
         path.unlink()

@@ -12,9 +12,9 @@ BATCH = 'with op.batch_alter_table("library_book") as batch_op:\n        batch_o
 NEW_TABLE = 'op.create_table("library_book", sa.Column("id", sa.Integer(), primary_key=True))'
 
 
-def warnings(sqlite_sample: SampleFeatures, *lines: str, dialect_name: str = "sqlite") -> list[str]:
+def find_warnings(sqlite_sample: SampleFeatures, *lines: str, dialect_name: str = "sqlite") -> list[str]:
     for line in lines:
-        sqlite_sample.make_by_hand("library", line)
+        sqlite_sample.write_migration("library", line)
     return [str(warning) for warning in find_incompatibilities(sqlite_sample.graph.ordered, dialect_name)]
 
 
@@ -53,7 +53,7 @@ def warnings(sqlite_sample: SampleFeatures, *lines: str, dialect_name: str = "sq
     ],
 )
 def test_incompatible_column_change_is_reported(sqlite_sample: SampleFeatures, line: str, message: str) -> None:
-    (warning,) = warnings(sqlite_sample, BATCH + line)
+    (warning,) = find_warnings(sqlite_sample, BATCH + line)
     assert warning.startswith("The old version may fail: ")
     assert message in warning
 
@@ -67,7 +67,7 @@ def test_incompatible_column_change_is_reported(sqlite_sample: SampleFeatures, l
     ],
 )
 def test_incompatible_table_change_is_reported(sqlite_sample: SampleFeatures, line: str, message: str) -> None:
-    (warning,) = warnings(sqlite_sample, line, dialect_name="postgresql")
+    (warning,) = find_warnings(sqlite_sample, line, dialect_name="postgresql")
     assert message in warning
 
 
@@ -92,15 +92,15 @@ def test_incompatible_table_change_is_reported(sqlite_sample: SampleFeatures, li
     ],
 )
 def test_compatible_change_is_not_reported(sqlite_sample: SampleFeatures, lines: list[str]) -> None:
-    assert warnings(sqlite_sample, *lines) == []
+    assert find_warnings(sqlite_sample, *lines) == []
 
 
 def test_handover_refuses_incompatible_migration(
     sqlite_sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sqlite_sample.make_by_hand("library", NEW_TABLE)
+    sqlite_sample.write_migration("library", NEW_TABLE)
     sqlite_sample.migrate()
-    sqlite_sample.make_by_hand("library", 'op.drop_table("library_book")')
+    sqlite_sample.write_migration("library", 'op.drop_table("library_book")')
     startup.check_compatibility(sqlite_sample.settings, sqlite_sample.graph)
     assert "library.0002_by_hand: The old version may fail: it uses" in capsys.readouterr().err
     monkeypatch.setenv(READY_VARIABLE, "7")

@@ -30,7 +30,7 @@ def declare(sample: SampleFeatures) -> None:
     sample.table("library_book", Column(*TITLE, nullable=False))
 
 
-def indexes(books: SampleFeatures) -> set[str]:
+def read_indexes(books: SampleFeatures) -> set[str]:
     with connect(books.settings) as connection:
         is_sqlite = connection.dialect.name == "sqlite"
         query = (
@@ -40,23 +40,26 @@ def indexes(books: SampleFeatures) -> set[str]:
 
 
 def test_indexes_get_a_separate_migration(books: SampleFeatures) -> None:
-    assert books.make(concurrently=True) == ["library/0002_book_pages.py", "library/0003_book_pages_index_and_more.py"]
+    assert books.make_migrations(concurrently=True) == [
+        "library/0002_book_pages.py",
+        "library/0003_book_pages_index_and_more.py",
+    ]
     paths = sorted((books.versions / "library").glob("000[23]*.py"))
     assert [read_migration(path).is_atomic for path in paths] == [True, False]
     assert len(books.migrate()) == 2
-    assert indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
-    assert books.drafts() == []
+    assert read_indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
+    assert books.draft_migrations() == []
     assert books.migrate("library", "1") == [
         "downgrade library.0003_book_pages_index_and_more",
         "downgrade library.0002_book_pages",
     ]
-    assert indexes(books) == set()
+    assert read_indexes(books) == set()
     assert len(books.migrate()) == 2
 
 
 @pytest.mark.database("sqlite")
 def test_sql_script_commits_before_a_concurrent_index(books: SampleFeatures) -> None:
-    books.make(concurrently=True)
+    books.make_migrations(concurrently=True)
     script = render_migration_sql(books.graph, Step(books.graph.find("library", "3"), "upgrade"), "postgresql")
     transaction, index_script = script.split("COMMIT;", 1)
     assert "INDEX" not in transaction
@@ -65,7 +68,7 @@ def test_sql_script_commits_before_a_concurrent_index(books: SampleFeatures) -> 
 
 @pytest.mark.database("postgresql")
 def test_concurrent_index_does_not_block_writers(books: SampleFeatures) -> None:
-    books.make(concurrently=True)
+    books.make_migrations(concurrently=True)
     books.migrate("library", "2")
     with connect(books.settings) as open_connection, ThreadPoolExecutor(1) as threads:
         with open_connection.begin():
@@ -89,7 +92,7 @@ def wait_until_index_is_blocked(books: SampleFeatures) -> None:
 
 @pytest.mark.database("postgresql")
 def test_concurrent_runs_build_the_index_once(books: SampleFeatures) -> None:
-    books.make(concurrently=True)
+    books.make_migrations(concurrently=True)
     with ThreadPoolExecutor(2) as threads:
         runs = [threads.submit(books.migrate) for _ in range(2)]
     steps = [step for run in runs for step in run.result()]
@@ -98,7 +101,7 @@ def test_concurrent_runs_build_the_index_once(books: SampleFeatures) -> None:
 
 @pytest.mark.database("postgresql")
 def test_index_of_failed_attempt_is_dropped(books: SampleFeatures) -> None:
-    books.make(concurrently=True)
+    books.make_migrations(concurrently=True)
     books.migrate("library", "2")
     with connect(books.settings) as connection:
         connection.execute(text("CREATE INDEX ix_library_book_title ON library_book (pages)"))
@@ -110,21 +113,21 @@ def test_index_of_failed_attempt_is_dropped(books: SampleFeatures) -> None:
 
 
 def test_index_inside_a_transaction_is_not_concurrent(books: SampleFeatures) -> None:
-    books.make(concurrently=True)
+    books.make_migrations(concurrently=True)
     with connect(books.settings) as connection:
         with connection.begin() as transaction:
             run_migrations_within(connection, books.graph, plan_migrations(books.graph))
             transaction.rollback()
-        assert indexes(books) == set()
+        assert read_indexes(books) == set()
         with connection.begin():
             run_migrations_within(connection, books.graph, plan_migrations(books.graph))
-    assert indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
+    assert read_indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
 
 
 @pytest.mark.database("sqlite")
 def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> None:
     books.table("library_book", Column(*TITLE, nullable=False, index=True))
-    books.make()
+    books.make_migrations()
     books.migrate()
     shelf = books.table("library_shelf", Column("name", String(50), index=True))
     book = books.table(
@@ -132,16 +135,16 @@ def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> 
     )
     Index("ix_library_book_title", book.c.pages, book.c.title)
     assert shelf is not None
-    (draft,) = books.drafts()
+    (draft,) = books.draft_migrations()
     assert list(split_indexes(draft)) == [draft]
 
 
 @pytest.mark.database("postgresql")
 def test_failure_reports_partial_migration(books: SampleFeatures) -> None:
     books.formats = True
-    books.make(concurrently=True)
+    books.make_migrations(concurrently=True)
     path = max((books.versions / "library").glob("*.py"))
     path.write_text(path.read_text().replace('["pages"]', '["sides"]'))
     with pytest.raises(OperatorError, match=r"0003_book_pages_index_and_more failed halfway\."):
         books.migrate()
-    assert len(books.recorded()) == 1
+    assert len(books.read_revisions()) == 1

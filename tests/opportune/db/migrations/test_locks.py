@@ -16,9 +16,9 @@ FILL = 'op.execute("UPDATE library_book SET a = 1")'
 BATCH = 'with op.batch_alter_table("library_book") as batch_op:\n        batch_op.'
 
 
-def locks(sqlite_sample: SampleFeatures, *lines: str) -> list[TableLock]:
+def find_locks(sqlite_sample: SampleFeatures, *lines: str) -> list[TableLock]:
     for line in lines:
-        sqlite_sample.make_by_hand("library", line)
+        sqlite_sample.write_migration("library", line)
     return find_table_locks(sqlite_sample.graph.ordered)
 
 
@@ -68,7 +68,7 @@ HARMLESS = [
 
 
 def test_only_steps_that_scan_the_table_are_reported(sqlite_sample: SampleFeatures) -> None:
-    reported = locks(sqlite_sample, *(BATCH + line for line in (*HARMLESS, *(line for line, _, _ in LOCKING))))
+    reported = find_locks(sqlite_sample, *(BATCH + line for line in (*HARMLESS, *(line for line, _, _ in LOCKING))))
     assert len(reported) == len(LOCKING)
     for table_lock, (line, lock, message) in zip(reported, LOCKING, strict=True):
         assert table_lock.lock == lock, line
@@ -77,34 +77,34 @@ def test_only_steps_that_scan_the_table_are_reported(sqlite_sample: SampleFeatur
 
 def test_new_tables_are_not_reported(sqlite_sample: SampleFeatures) -> None:
     create = 'op.create_table("library_book", sa.Column("a", sa.Integer()))'
-    assert locks(sqlite_sample, create, f'{BATCH}create_index("ix_a", ["a"])') == []
+    assert find_locks(sqlite_sample, create, f'{BATCH}create_index("ix_a", ["a"])') == []
 
 
 def test_not_null_steps_of_the_guide_are_not_reported(empty_database_url: str, tmp_path: Path) -> None:
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("notes_note", Column("slug", String(220)))
     sample.features = ("notes",)
-    sample.make()
+    sample.make_migrations()
     for step in STEPS.findall((PROJECT / "docs/migrations.md").read_text(encoding="utf-8"))[0]:
-        sample.make_by_hand("notes", indent(step, "    ").strip())
+        sample.write_migration("notes", indent(step, "    ").strip())
     assert len(sample.migrate()) == 3
     sample.table("notes_note", Column("slug", String(220), nullable=False))
-    assert sample.drafts() == []
+    assert sample.draft_migrations() == []
     migrations = sample.graph.migrations_of("notes")
     assert find_table_locks(migrations[1:]) == find_table_locks(migrations[2:]) == []
 
 
 def test_filling_rows_under_a_lock_is_reported(sqlite_sample: SampleFeatures) -> None:
     add = f'{BATCH}add_column(sa.Column("a", sa.Integer()))'
-    (by_sql,) = locks(sqlite_sample, f"{add}\n    {FILL}")
+    (by_sql,) = find_locks(sqlite_sample, f"{add}\n    {FILL}")
     assert "Rows are read and written. It blocks reads and writes of library_book" in str(by_sql)
-    (_, by_code) = locks(
+    (_, by_code) = find_locks(
         sqlite_sample, f"{add}\n    for row in op.get_bind().execute(sa.text('SELECT 1')).all():\n        print(row)"
     )
     assert by_code.reason == "Rows are read and written"
-    assert len(locks(sqlite_sample, add, FILL)) == 2
+    assert len(find_locks(sqlite_sample, add, FILL)) == 2
 
 
 def test_failing_code_does_not_stop_the_report(sqlite_sample: SampleFeatures) -> None:
-    (reported,) = locks(sqlite_sample, f'{BATCH}create_index("ix_a", ["a"])\n    raise RuntimeError')
+    (reported,) = find_locks(sqlite_sample, f'{BATCH}create_index("ix_a", ["a"])\n    raise RuntimeError')
     assert reported.table == "library_book"

@@ -22,13 +22,13 @@ def declare(sample: SampleFeatures) -> None:
 @pytest.fixture
 def books(make_sample: MakeSample) -> SampleFeatures:
     """A feature with two branches, of which one adds pages and the other a price."""
-    return branched(make_sample(declare), "pages", "price")
+    return with_branches(make_sample(declare), "pages", "price")
 
 
-def branched(sample: SampleFeatures, mine: str, yours: str) -> SampleFeatures:
+def with_branches(sample: SampleFeatures, mine: str, yours: str) -> SampleFeatures:
     paths = []
     for name, column in (("0002_mine.py", mine), ("0002_yours.py", yours)):
-        path = sample.make_by_hand("library", TITLE.format(column))
+        path = sample.write_migration("library", TITLE.format(column))
         paths.append(path.rename(sample.versions / name))
     for path in paths:
         path.rename(sample.versions / "library" / path.name)
@@ -71,12 +71,12 @@ def test_next_migration_follows_the_merge(books: SampleFeatures) -> None:
     books.table(
         "library_book", *(Column(name, Integer) for name in ("pages", "price", "year")), Column("title", String(50))
     )
-    assert books.make() == ["library/0004_book_year.py"]
+    assert books.make_migrations() == ["library/0004_book_year.py"]
     assert books.migrate() == ["upgrade library.0004_book_year"]
 
 
 @pytest.mark.database("sqlite")
 def test_branches_that_change_one_column_are_refused(make_sample: MakeSample) -> None:
-    sample = branched(make_sample(declare), "pages", "pages")
+    sample = with_branches(make_sample(declare), "pages", "pages")
     with pytest.raises(OperatorError, match=r"0002_mine and 0002_yours both change library_book\.pages"):
         merge(sample)

@@ -36,7 +36,7 @@ def declare(sample: SampleFeatures, table: str = "library_book", name: str = "na
 
 def make(sample: SampleFeatures, **renames: str) -> list[str]:
     sample.choices = Choices(renames)
-    return sample.make()
+    return sample.make_migrations()
 
 
 def test_renamed_column_keeps_values_and_indexes(books: SampleFeatures) -> None:
@@ -45,7 +45,7 @@ def test_renamed_column_keeps_values_and_indexes(books: SampleFeatures) -> None:
     assert books.execute("SELECT name FROM library_book") == [("Emma",)]
     assert books.migrate() == ["upgrade library.0002_rename_book_name"]
     assert books.execute("SELECT title FROM library_book") == [("Emma",)]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     assert books.migrate("library", "1") == ["downgrade library.0002_rename_book_name"]
     assert books.execute("SELECT name FROM library_book") == [("Emma",)]
 
@@ -56,13 +56,13 @@ def test_renamed_table_keeps_rows_and_references(books: SampleFeatures) -> None:
     books.migrate()
     assert books.execute("SELECT name FROM library_volume") == [("Emma",)]
     assert books.execute("SELECT book_id FROM shop_offer") == [(1,)]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     books.execute("INSERT INTO library_volume (name, code) VALUES ('Persuasion', 'p')")
     books.migrate("library", "1")
     assert books.execute("SELECT name FROM library_book ORDER BY id") == [("Emma",), ("Persuasion",)]
     books.migrate("library", "zero")
     assert books.migrate()[1:] == ["upgrade shop.0001_initial", "upgrade library.0002_rename_book"]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
 
 
 def test_table_and_column_are_renamed_together(books: SampleFeatures) -> None:
@@ -70,7 +70,7 @@ def test_table_and_column_are_renamed_together(books: SampleFeatures) -> None:
     make(books, book="volume", **{"volume.name": "title"})
     books.migrate()
     assert books.execute("SELECT title FROM library_volume") == [("Emma",)]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     books.migrate("library", "1")
     assert books.execute("SELECT name FROM library_book") == [("Emma",)]
 
@@ -80,7 +80,7 @@ def test_possible_rename_is_not_dropped_silently(books: SampleFeatures) -> None:
     declare(books, name="title")
     books.choices = Choices(may_drop=False)
     with pytest.raises(OperatorError) as raised:
-        books.drafts()
+        books.draft_migrations()
     assert str(raised.value) == (
         "library_book.name no longer exists in the models, and its data would be lost. If it has a new name, add "
         "--rename library_book.name=title; if you want to drop it, add --allow-drop."
@@ -97,11 +97,11 @@ def test_possible_rename_is_asked_once(books: SampleFeatures) -> None:
         return False
 
     books.choices = Choices(fills={"title": "x"}, confirm=no)
-    (draft,) = books.drafts()
+    (draft,) = books.draft_migrations()
     assert questions == ["Was book.name renamed to book.title (a VARCHAR(50))?"]
     assert "- Drop column name of library_book" in map(str, draft.changes)
     books.choices = Choices(confirm=lambda question: question == questions[0])
-    (draft,) = books.drafts()
+    (draft,) = books.draft_migrations()
     assert "- Drop column name of library_book" not in map(str, draft.changes)
     assert str(draft.changes[0]) == "~ Rename column name of library_book to title"
 
@@ -115,7 +115,7 @@ def test_rename_is_not_offered_from_text_to_foreign_key(books: SampleFeatures) -
     )
     books.choices = Choices(may_drop=False)
     with pytest.raises(OperatorError) as raised:
-        books.drafts()
+        books.draft_migrations()
     assert str(raised.value) == (
         "library_book.name no longer exists in the models, and its data would be lost. If you want to drop it, add "
         "--allow-drop."
@@ -132,7 +132,7 @@ def test_prompt_asks_about_table_with_same_columns(books: SampleFeatures) -> Non
         return False
 
     books.choices = Choices(confirm=no)
-    books.drafts()
+    books.draft_migrations()
     assert questions == ["Was the table library_book renamed to library_volume?"]
 
 
@@ -140,14 +140,14 @@ def test_prompt_asks_about_table_with_same_columns(books: SampleFeatures) -> Non
 def test_prompt_ignores_column_of_another_type(books: SampleFeatures) -> None:
     books.table("library_book", Column("pages", Integer), Column("code", String(9), nullable=False, unique=True))
     books.choices = Choices(confirm=pytest.fail)
-    assert books.drafts()
+    assert books.draft_migrations()
 
 
 @pytest.mark.database("sqlite")
 def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
     for table in ("library_page", "library_shelf"):
         books.table(table, Column("name", String(9)))
-    books.make()
+    books.make_migrations()
     books.migrate()
     for table in ("library_page", "library_shelf"):
         books.table(table, Column("label", String(9)))
@@ -158,7 +158,7 @@ def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
     )
     make(books, **{"library_page.name": "label", "shelf.name": "label"})
     books.migrate()
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
 
 
 @pytest.mark.database("sqlite")
@@ -166,6 +166,6 @@ def test_unused_rename_option_is_refused(books: SampleFeatures) -> None:
     declare(books, name="title")
     choices = Choices({"nmae": "title"})
     books.choices = choices
-    books.drafts()
+    books.draft_migrations()
     with pytest.raises(OperatorError, match=r"--rename nmae=title matches nothing"):
         choices.refuse_unused()

@@ -1,3 +1,5 @@
+"""Choice of the URL that migrations connect to."""
+
 import pytest
 from pydantic import SecretStr
 

@@ -1,3 +1,5 @@
+"""Migrations of sample features: drafts, plans, dependencies, failures and locks."""
+
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.forked import PROCESSES
 
-on_one = pytest.mark.database("sqlite")
+sqlite_only = pytest.mark.database("sqlite")
 """Behaviour that does not depend on the database."""
 
 
@@ -30,7 +32,7 @@ def declare(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("title", String(50), nullable=False))
 
 
-@on_one
+@sqlite_only
 def test_unchanged_features_need_one_comparison(sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[object] = []
 
@@ -41,34 +43,34 @@ def test_unchanged_features_need_one_comparison(sample: SampleFeatures, monkeypa
     monkeypatch.setattr(autogenerate, "produce_migrations", record)
     sample.table("library_book", Column("title", String(50)))
     sample.table("shop_order", sample.foreign_key("library_book", "book_id"))
-    assert sample.make() == ["library/0001_initial.py", "shop/0001_initial.py"]
+    assert sample.make_migrations() == ["library/0001_initial.py", "shop/0001_initial.py"]
     assert len(compared) == 3
     sample.migrate()
     compared.clear()
-    assert sample.make() == []
+    assert sample.make_migrations() == []
     assert len(compared) == 1
 
 
-@on_one
+@sqlite_only
 def test_downgrade_to_zero_and_upgrade_again(books: SampleFeatures) -> None:
     assert [path.name for path in (books.versions / "library").glob("0*.py")] == ["0001_initial.py"]
-    assert books.tables() == {"library_book"}
+    assert books.read_tables() == {"library_book"}
     assert books.migrate() == []
     assert books.migrate("library", "zero") == ["downgrade library.0001_initial"]
-    assert books.tables() == set()
-    assert books.recorded() == []
+    assert books.read_tables() == set()
+    assert books.read_revisions() == []
     assert books.migrate() == ["upgrade library.0001_initial"]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
 
 
-@on_one
+@sqlite_only
 def test_file_is_named_after_its_changes(books: SampleFeatures) -> None:
     books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
-    assert books.make() == ["library/0002_book_pages.py"]
+    assert books.make_migrations() == ["library/0002_book_pages.py"]
     books.migrate()
     books.table("library_book", Column("title", String(80), nullable=False))
     books.table("library_shelf")
-    (draft,) = books.drafts()
+    (draft,) = books.draft_migrations()
     assert draft.name == "0003_shelf_and_more"
     assert {str(change) for change in draft.changes} == {
         "+ Create table library_shelf",
@@ -77,19 +79,19 @@ def test_file_is_named_after_its_changes(books: SampleFeatures) -> None:
     }
 
 
-@on_one
+@sqlite_only
 def test_target_by_number_name_or_revision(books: SampleFeatures) -> None:
     books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
-    books.make()
+    books.make_migrations()
     initial, pages = books.graph.migrations_of("library")
     for target in ("1", "0001", "0001_initial", "0001_in", initial.revision):
         assert books.graph.find("library", target) == initial
     assert books.migrate("library", "2") == ["upgrade library.0002_book_pages"]
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages"]
-    assert books.pending() == [str(pages)]
+    assert books.find_pending() == [str(pages)]
 
 
-@on_one
+@sqlite_only
 def test_unknown_feature_or_target_gets_a_suggestion(books: SampleFeatures) -> None:
     with pytest.raises(OperatorError, match=r"No feature 'libary' is installed. Did you mean library\?"):
         books.migrate("libary")
@@ -99,81 +101,81 @@ def test_unknown_feature_or_target_gets_a_suggestion(books: SampleFeatures) -> N
 
 def test_failed_migration_is_rolled_back(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("title", String(50), nullable=False))
-    sample.make()
+    sample.make_migrations()
     for sql in ("nonsense", "INSERT INTO library_book (title) VALUES (NULL)"):
-        path = sample.make_by_hand(
+        path = sample.write_migration(
             "library", f"op.create_table('library_half', sa.Column('id', sa.Integer()))\n    op.execute('{sql}')"
         )
         with pytest.raises(OperatorError, match=r"library.0002_by_hand failed and was undone: "):
             sample.migrate()
-        assert sample.pending() == ["library.0002_by_hand"]
-        assert sample.tables() == {"library_book"}
+        assert sample.find_pending() == ["library.0002_by_hand"]
+        assert sample.read_tables() == {"library_book"}
         path.unlink()
         if sql == "nonsense":
             sample.execute("INSERT INTO library_book (title) VALUES ('Emma')")
     assert sample.execute("SELECT title FROM library_book") == [("Emma",)]
 
 
-@on_one
+@sqlite_only
 def test_foreign_key_of_table_adds_a_dependency(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
-    sample.make()
+    sample.make_migrations()
     library, shop = sample.graph.ordered
     assert shop.depends_on == (library.revision,)
     assert sample.migrate("shop") == ["upgrade library.0001_initial", "upgrade shop.0001_initial"]
     assert sample.migrate("library", "zero") == ["downgrade shop.0001_initial", "downgrade library.0001_initial"]
 
 
-@on_one
+@sqlite_only
 def test_foreign_key_of_column_adds_a_dependency(books: SampleFeatures) -> None:
     books.table("shop_offer")
-    books.make()
+    books.make_migrations()
     assert books.graph.migrations_of("shop")[-1].depends_on == ()
     books.migrate()
     key = books.foreign_key("library_book", "book_id")
     key.nullable = True
     books.table("shop_offer", key)
-    books.make()
+    books.make_migrations()
     assert books.graph.migrations_of("shop")[-1].depends_on == (books.graph.migrations_of("library")[0].revision,)
     books.migrate()
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
 
 
-@on_one
+@sqlite_only
 def test_reference_to_unmigrated_feature_is_refused(sample: SampleFeatures) -> None:
     sample.features = ("shop", "library")
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
     with pytest.raises(OperatorError, match=r"shop references library_book\. Run `makemigrations library`"):
-        sample.make()
+        sample.make_migrations()
 
 
-@on_one
+@sqlite_only
 def test_dropped_table_needs_confirmation(books: SampleFeatures) -> None:
     books.metadata.remove(books.metadata.tables["library_book"])
-    (draft,) = books.drafts()
+    (draft,) = books.draft_migrations()
     assert [str(change) for change in draft.changes] == ["- Drop table library_book"]
     books.choices = Choices(may_drop=False)
     with pytest.raises(OperatorError, match=r"library_book no longer exists.* add --allow-drop"):
-        books.drafts()
+        books.draft_migrations()
 
 
-@on_one
+@sqlite_only
 def test_unowned_tables_are_ignored(books: SampleFeatures) -> None:
     books.execute("CREATE TABLE library2_book (id INTEGER)")
     books.execute("CREATE TABLE notes (id INTEGER)")
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
 
 
-@on_one
+@sqlite_only
 def test_feature_name_may_be_prefix_of_another(sample: SampleFeatures) -> None:
     sample.features = ("shop", "shop_cart")
     sample.table("shop_cart_line")
-    assert sample.make() == ["shop_cart/0001_initial.py"]
+    assert sample.make_migrations() == ["shop_cart/0001_initial.py"]
 
 
-@on_one
+@sqlite_only
 def test_new_column_fills_rows_with_python_default(books: SampleFeatures) -> None:
     books.execute("INSERT INTO library_book (title) VALUES ('Emma')")
     title = Column("title", String(50), nullable=False)
@@ -183,38 +185,38 @@ def test_new_column_fills_rows_with_python_default(books: SampleFeatures) -> Non
         Column("pages", Integer, nullable=False, default=7),
         Column("shelf", String(9), nullable=False, default=lambda: "it's A"),
     )
-    books.make()
+    books.make_migrations()
     books.migrate()
     assert books.execute("SELECT title, pages, shelf FROM library_book") == [("Emma", 7, "it's A")]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
 
 
-@on_one
+@sqlite_only
 def test_pending_migrations_are_in_order(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
-    sample.make()
-    assert sample.pending() == ["library.0001_initial", "shop.0001_initial"]
+    sample.make_migrations()
+    assert sample.find_pending() == ["library.0001_initial", "shop.0001_initial"]
 
 
-@on_one
+@sqlite_only
 def test_files_of_a_feature_can_be_deleted(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     library_only = SampleFeatures(sample.settings, sample.versions, ("library",))
     library_only.table("library_book")
-    assert library_only.pending() == []
-    assert len(library_only.graph.unknown(library_only.recorded()).removed) == 1
+    assert library_only.find_pending() == []
+    assert len(library_only.graph.unknown(library_only.read_revisions()).removed) == 1
     library_only.table("library_book", Column("pages", Integer))
-    library_only.make()
+    library_only.make_migrations()
     assert library_only.migrate() == ["upgrade library.0002_book_pages"]
-    assert sample.pending() == []
+    assert sample.find_pending() == []
 
 
-@on_one
+@sqlite_only
 def test_database_of_newer_code_is_refused(books: SampleFeatures) -> None:
     books.graph.migrations_of("library")[0].path.rename(books.versions / "0001_initial.py")
     with pytest.raises(OperatorError, match="The database has migrations that this code lacks"):
@@ -224,17 +226,17 @@ def test_database_of_newer_code_is_refused(books: SampleFeatures) -> None:
 def test_concurrent_processes_migrate_once(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
-    sample.make()
+    sample.make_migrations()
     with ProcessPoolExecutor(2, PROCESSES) as processes:
         runs = [processes.submit(sample.migrate) for _ in range(2)]
     steps = [step for run in runs for step in run.result()]
     assert sorted(steps) == ["upgrade library.0001_initial", "upgrade shop.0001_initial"]
 
 
-@on_one
+@sqlite_only
 def test_concurrent_threads_migrate_once(sample: SampleFeatures) -> None:
     sample.table("library_book")
-    sample.make()
+    sample.make_migrations()
     with ThreadPoolExecutor(3) as threads:
         runs = [threads.submit(sample.migrate) for _ in range(3)]
     assert [step for run in runs for step in run.result()] == ["upgrade library.0001_initial"]
@@ -242,7 +244,7 @@ def test_concurrent_threads_migrate_once(sample: SampleFeatures) -> None:
 
 def test_migration_lock_times_out(sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     sample.table("library_book")
-    sample.make()
+    sample.make_migrations()
     monkeypatch.setattr(connections, "MIGRATION_LOCK_TIMEOUT_SECONDS", 0.05)
     with connections.connect(sample.settings) as other_process:
         other_process.execution_options(sqlite_begin="BEGIN IMMEDIATE")
@@ -250,17 +252,17 @@ def test_migration_lock_times_out(sample: SampleFeatures, monkeypatch: pytest.Mo
             connections.acquire_migration_lock(other_process)
             with pytest.raises(OperatorError, match=r"another process|Another process"):
                 sample.migrate()
-    assert sample.tables() == set()
+    assert sample.read_tables() == set()
 
 
-@on_one
+@sqlite_only
 def test_unowned_model_table_is_refused(sample: SampleFeatures) -> None:
     sample.table("book")
     with pytest.raises(OperatorError, match="No feature owns the table 'book'"):
         refuse_unowned_tables(sample.features, sample.metadata)
 
 
-@on_one
+@sqlite_only
 def test_table_of_uninstalled_feature_names_its_import(sample: SampleFeatures) -> None:
     sample.table("answers_answer")
     with pytest.raises(OperatorError, match=r"installed\.py, import it with `from opportune\.features import answers`"):
@@ -270,32 +272,32 @@ def test_table_of_uninstalled_feature_names_its_import(sample: SampleFeatures) -
 def test_expression_index_is_created_kept_and_dropped(books: SampleFeatures) -> None:
     table = books.metadata.tables["library_book"]
     Index("ix_library_book_lower", func.lower(table.c.title), unique=True)
-    books.make()
+    books.make_migrations()
     books.migrate()
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     longer = books.table("library_book", Column("title", String(80), nullable=False))
     Index("ix_library_book_lower", func.lower(longer.c.title), unique=True)
-    books.make()
+    books.make_migrations()
     books.migrate()
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     books.execute("INSERT INTO library_book (title) VALUES ('Emma')")
     with pytest.raises(Exception, match=r"(?i)unique"):
         books.execute("INSERT INTO library_book (title) VALUES ('EMMA')")
     books.table("library_book", Column("title", String(80), nullable=False))
-    books.make()
+    books.make_migrations()
     books.migrate()
     books.execute("INSERT INTO library_book (title) VALUES ('EMMA')")
 
 
-@on_one  # PostgreSQL checks foreign keys itself
+@sqlite_only  # PostgreSQL checks foreign keys itself
 def test_migration_with_dangling_rows_is_undone(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("library_page", sample.foreign_key("library_book", "book_id"))
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     sample.execute("INSERT INTO library_book (id) VALUES (1)")
     sample.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
-    sample.make_by_hand("library", "op.execute('DELETE FROM library_book')")
+    sample.write_migration("library", "op.execute('DELETE FROM library_book')")
     with pytest.raises(OperatorError, match=r"library.0002_by_hand .*undone"):
         sample.migrate()
     assert sample.execute("SELECT count(*) FROM library_book") == [(1,)]

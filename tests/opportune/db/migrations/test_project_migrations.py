@@ -24,18 +24,18 @@ from opportune.testing.plugin import settings_for
 FEATURES = installed_names()
 
 
-def tables_in(settings: Settings) -> set[str]:
+def read_tables_of_site(settings: Settings) -> set[str]:
     with connect(settings) as connection:
-        return tables_of(connection)
+        return read_tables(connection)
 
 
-def tables_of(connection: Connection) -> set[str]:
+def read_tables(connection: Connection) -> set[str]:
     with connection.begin():
         names = set(inspect(connection).get_table_names()) - {"alembic_version"}
     return {name for name in names if not is_derived(name)}
 
 
-def changes_of(settings: Settings) -> list[str]:
+def find_changes(settings: Settings) -> list[str]:
     graph = MigrationGraph(FEATURES)
     with comparison_database(settings, graph) as connection:
         drafts = [
@@ -78,16 +78,16 @@ def test_database_foreign_keys_are_indexed(settings: Settings) -> None:
 @pytest.mark.usefixtures("cached_engines")
 def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> None:
     graph = MigrationGraph(FEATURES)
-    before = tables_in(settings)
+    before = read_tables_of_site(settings)
     with connect(settings) as connection:
         remaining = before
         for feature in dict.fromkeys(migration.feature for migration in reversed(graph.ordered)):
             run_migrations(connection, graph, plan_migrations(graph, feature, "zero"))
             remaining = {name for name in remaining if not name.startswith(f"{feature}_")}
-            assert tables_of(connection) == remaining, feature
+            assert read_tables(connection) == remaining, feature
         run_migrations(connection, graph, plan_migrations(graph))
-        assert tables_of(connection) == before
-    assert changes_of(settings) == []
+        assert read_tables(connection) == before
+    assert find_changes(settings) == []
 
 
 @pytest.mark.database("sqlite")
@@ -116,12 +116,12 @@ async def test_alembic_command_continues_our_migrations(
     assert find_pending_migrations(settings, FEATURES) == []
     await asyncio.to_thread(command.current, config)
     assert "(head)" in output.getvalue()
-    assert tables_in(settings) == set(Model.metadata.tables)
+    assert read_tables_of_site(settings) == set(Model.metadata.tables)
     with connect(settings) as connection:
         run_migrations(connection, graph, plan_migrations(graph, "accounts", "zero"))
-    assert tables_in(settings)
+    assert read_tables_of_site(settings)
     command.downgrade(config, "base")
-    assert tables_in(settings) == set()
+    assert read_tables_of_site(settings) == set()
 
 
 @pytest.mark.database("postgresql")  # SQLite needs a database to copy tables

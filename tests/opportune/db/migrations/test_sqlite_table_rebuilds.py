@@ -19,7 +19,7 @@ def library(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
     sample.table("library_book", Column("title", String(50), nullable=False))
     sample.table("library_page", sample.foreign_key("library_book", "book_id"))
     sample.table("shop_offer", Column("book_id", ID, ForeignKey("library_book.id", ondelete="CASCADE"), nullable=False))
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     sample.execute("INSERT INTO library_book (id, title) VALUES (1, 'Emma')")
     sample.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
@@ -30,21 +30,21 @@ def library(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
 def alter(library: SampleFeatures) -> None:
     title = Column("title", String(80), nullable=True)
     library.table("library_book", title, Column("pages", Integer, nullable=False, default=7))
-    library.make()
+    library.make_migrations()
     library.migrate()
 
 
 def test_rows_that_reference_a_rebuilt_table_stay(library: SampleFeatures) -> None:
     alter(library)
     assert library.execute("SELECT book_id FROM library_page UNION ALL SELECT book_id FROM shop_offer") == [(1,), (1,)]
-    assert library.drafts() == []
+    assert library.draft_migrations() == []
     assert library.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
     assert library.execute("SELECT count(*) FROM shop_offer") == [(1,)]
 
 
 def test_foreign_keys_to_a_rebuilt_table_hold(library: SampleFeatures) -> None:
     alter(library)
-    library.make_by_hand("library", "op.execute('UPDATE library_page SET book_id = 99')")
+    library.write_migration("library", "op.execute('UPDATE library_page SET book_id = 99')")
     with pytest.raises(OperatorError, match=r"library.0003_by_hand .*undone"):
         library.migrate()
     assert library.execute("SELECT book_id FROM library_page") == [(1,)]
@@ -78,15 +78,15 @@ def test_rebuilt_table_keeps_triggers_of_views(library: SampleFeatures) -> None:
 
 def test_failed_rebuild_is_rolled_back(library: SampleFeatures) -> None:
     library.execute("INSERT INTO library_book (id, title) VALUES (2, 'Emma')")
-    library.make_by_hand(
+    library.write_migration(
         "library",
         "with op.batch_alter_table('library_book') as batch_op:\n"
         "        batch_op.add_column(sa.Column('pages', sa.Integer()))\n"
         "        batch_op.create_unique_constraint('uq_library_book_title', ['title'])",
     )
-    tables = library.tables()
+    tables = library.read_tables()
     with pytest.raises(OperatorError, match=r"library.0002_by_hand failed and was undone: "):
         library.migrate()
-    assert library.tables() == tables
+    assert library.read_tables() == tables
     assert library.execute("SELECT * FROM library_book ORDER BY id") == [(1, "Emma"), (2, "Emma")]
-    assert library.pending() == ["library.0002_by_hand"]
+    assert library.find_pending() == ["library.0002_by_hand"]

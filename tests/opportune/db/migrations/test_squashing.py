@@ -19,15 +19,15 @@ def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
     """A feature with three migrations, and another that depends on the first."""
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50), nullable=False))
-    sample.make()
+    sample.make_migrations()
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
     sample.migrate()
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     sample.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
-    sample.make_by_hand("library", "op.execute('UPDATE library_book SET pages = 1')")
+    sample.write_migration("library", "op.execute('UPDATE library_book SET pages = 1')")
     return sample
 
 
@@ -40,13 +40,13 @@ def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     assert [path.name for path in squash(books)] == ["0001_initial.py"]
     assert [migration.name for migration in books.graph.migrations_of("library")] == ["0003_squashed"]
     assert books.migrate() == []
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     books.migrate("library", "zero")
-    assert books.tables() == set()
+    assert books.read_tables() == set()
     assert books.migrate() == ["upgrade library.0003_squashed", "upgrade shop.0001_initial"]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     books.table("library_book", Column("title", String(50), nullable=False))
-    assert books.make() == ["library/0004_drop_book_pages.py"]
+    assert books.make_migrations() == ["library/0004_drop_book_pages.py"]
     assert books.migrate() == ["upgrade library.0004_drop_book_pages"]
     assert books.migrate("library", "3") == ["downgrade library.0004_drop_book_pages"]
 
@@ -64,7 +64,7 @@ def test_partly_migrated_database_is_refused(books: SampleFeatures) -> None:
 def test_migration_in_between_prevents_squashing(books: SampleFeatures) -> None:
     books.table("library_shelf", books.foreign_key("shop_offer", "offer_id"))
     books.migrate()
-    books.make()
+    books.make_migrations()
     with pytest.raises(OperatorError, match=r"shop.0001_initial must run between them: .* library.0004_shelf needs it"):
         squash(books)
 

@@ -87,7 +87,7 @@ def changed(make_sample: MakeSample) -> SampleFeatures:
     sample = make_sample(declare_old)
     write(sample, {"_to_".join(pair): old for pair, (old, _) in VALUES.items()})
     declare(sample, 1)
-    sample.make()
+    sample.make_migrations()
     return sample
 
 
@@ -111,7 +111,7 @@ def with_zone(value: Any) -> Any:
 def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     changed.migrate()
     assert read(changed) == {"_to_".join(pair): new for pair, (_, new) in VALUES.items()}
-    assert changed.drafts() == []
+    assert changed.draft_migrations() == []
     changed.migrate("library", "1")
     declare(changed, 0)
     rewritten = {
@@ -119,9 +119,9 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
         "text_to_datetime": "2026-12-02 16:30:00.5+00",
         "json_to_datetime": MOMENT,
     }
-    back = read(changed)
-    back["json_to_datetime"] = datetime.fromisoformat(back["json_to_datetime"])
-    assert back == {"_to_".join(pair): old for pair, (old, _) in VALUES.items()} | rewritten
+    converted_back = read(changed)
+    converted_back["json_to_datetime"] = datetime.fromisoformat(converted_back["json_to_datetime"])
+    assert converted_back == {"_to_".join(pair): old for pair, (old, _) in VALUES.items()} | rewritten
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def pages(make_sample: MakeSample) -> SampleFeatures:
     """Three books, two with invalid page numbers, and a migration to integers."""
     sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), ('abc'), ('x y')")
     sample.table("library_book", Column("pages", Integer))
-    sample.make()
+    sample.make_migrations()
     return sample
 
 
@@ -182,13 +182,13 @@ def test_values_filled_by_hand_let_the_migration_pass(pages: SampleFeatures) -> 
 
 
 def test_plan_shows_the_change_of_type(pages: SampleFeatures) -> None:
-    (newest,) = pages.graph.pending(pages.recorded())
+    (newest,) = pages.graph.pending(pages.read_revisions())
     assert "~ Alter column pages of library_book" in map(str, describe_planned_changes(newest, "upgrade", "sqlite"))
 
 
 @pytest.mark.database("postgresql")
 def test_sql_script_refuses_a_change_of_type(pages: SampleFeatures) -> None:
-    (newest,) = pages.graph.pending(pages.recorded())
+    (newest,) = pages.graph.pending(pages.read_revisions())
     with pytest.raises(OperatorError, match="depends on rows"):
         render_migration_sql(pages.graph, Step(newest, "upgrade"), "postgresql")
 
@@ -197,7 +197,7 @@ def test_empty_values_are_filled_after_the_type_changed(make_sample: MakeSample)
     sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
     sample.table("library_book", Column("pages", Integer, nullable=False))
     sample.choices = Choices(fills={"pages": "7"})
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (7,)]
 
@@ -209,7 +209,7 @@ def declare_token(sample: SampleFeatures) -> None:
 def test_secret_values_are_not_shown(make_sample: MakeSample) -> None:
     sample = make_sample(declare_token, "INSERT INTO library_book (token) VALUES ('hush')")
     sample.table("library_book", Column("token", Integer))
-    sample.make()
+    sample.make_migrations()
     with pytest.raises(OperatorError) as error:
         sample.migrate()
     assert "a value (id 1)" in str(error.value)

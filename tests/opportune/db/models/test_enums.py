@@ -22,7 +22,7 @@ from tests.opportune.ops.copydb.two_databases import Databases, databases
 
 __all__ = ["databases"]  # a fixture
 
-NASTY = {"A": "it's", "B": "50%", "C": "a:b", "D": "x\\y", "E": "(é, z)", "F": "un known", "G": "''", "H": '"'}
+SPECIAL_TEXTS = {"A": "it's", "B": "50%", "C": "a:b", "D": "x\\y", "E": "(é, z)", "F": "un known", "G": "''", "H": '"'}
 TEXTS = {"DRAFT": "draft", "PUBLISHED": "published"}
 NUMBERS = {"LOW": -1, "HIGH": 10}
 
@@ -52,22 +52,22 @@ def make_enum(name: str, members: Mapping[str, Any], base: Any = Enum) -> Any:
 def make(sample: SampleFeatures, **renames: str) -> str:
     """Write the missing migration and return its text."""
     sample.choices = Choices(renames)
-    (name,) = sample.make()
+    (name,) = sample.make_migrations()
     sample.choices.refuse_unused()
     return (sample.versions / name).read_text(encoding="utf-8")
 
 
-def statuses(sample: SampleFeatures) -> list[object]:
+def read_statuses(sample: SampleFeatures) -> list[object]:
     return [status for (status,) in sample.execute("SELECT status FROM library_book ORDER BY id")]
 
 
-def add(sample: SampleFeatures, status: str) -> None:
+def add_book(sample: SampleFeatures, status: str) -> None:
     sample.execute(f"INSERT INTO library_book (status) VALUES ('{status}')")  # noqa: S608 - from the tests below
 
 
-def refuses(sample: SampleFeatures, status: str) -> bool:
+def is_refused(sample: SampleFeatures, status: str) -> bool:
     try:
-        add(sample, status)
+        add_book(sample, status)
     except (IntegrityError, OperatorError):
         return True
     return False
@@ -80,9 +80,14 @@ def test_enum_field_has_a_check_constraint() -> None:
 
 
 def test_only_member_values_are_stored(sample: SampleFeatures) -> None:
-    enums: dict[str, dict[str, Any]] = {"texts": TEXTS, "numbers": NUMBERS, "nasty": NASTY, "one": {"ONLY": "one"}}
+    enums: dict[str, dict[str, Any]] = {
+        "texts": TEXTS,
+        "numbers": NUMBERS,
+        "nasty": SPECIAL_TEXTS,
+        "one": {"ONLY": "one"},
+    }
     tables = {name: declare(sample, enums[name], name="order", table=f"library_{name}") for name in enums}
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     with connect(sample.settings) as connection, connection.begin():
         for name, table in tables.items():
@@ -94,13 +99,13 @@ def test_only_member_values_are_stored(sample: SampleFeatures) -> None:
             raw = connection.scalars(text(f'SELECT "order" FROM library_{name}'))  # noqa: S608 - from above
             assert list(raw) == list(enums[name].values())
             assert list(connection.scalars(select(table.c.was).limit(1))) == [None]
-            refuse(connection, table)
-    assert sample.drafts() == []
+            assert_other_value_is_refused(connection, table)
+    assert sample.draft_migrations() == []
     sample.migrate("library", "zero")
     assert sample.migrate() == ["upgrade library.0001_initial"]
 
 
-def refuse(connection: Connection, table: Table) -> None:
+def assert_other_value_is_refused(connection: Connection, table: Table) -> None:
     invalid_value = 7 if -1 in [member.value for member in table.c.order.type.enum] else "other"  # type: ignore[attr-defined]
     with pytest.raises(IntegrityError, match=f"ck_{table.name}_order"), connection.begin_nested():
         connection.execute(insert(table).values(order=invalid_value))
@@ -109,38 +114,38 @@ def refuse(connection: Connection, table: Table) -> None:
 @pytest.mark.database("sqlite")
 def test_features_may_use_the_same_enum_name(sample: SampleFeatures) -> None:
     declare(sample, TEXTS)
-    declare(sample, NASTY, table="shop_offer")
-    sample.make()
+    declare(sample, SPECIAL_TEXTS, table="shop_offer")
+    sample.make_migrations()
     sample.migrate()
     sample.migrate("library", "zero")
     sample.migrate()
-    assert sample.drafts() == []
+    assert sample.draft_migrations() == []
 
 
 def test_new_member_is_added_and_reverted(books: SampleFeatures) -> None:
-    assert refuses(books, "archived")
+    assert is_refused(books, "archived")
     declare(books, {**TEXTS, "ARCHIVED": "archived"})
-    (draft,) = books.drafts()
+    (draft,) = books.draft_migrations()
     assert draft.name == "0002_alter_book_status_and_more"
     assert str(draft.changes[0]) == "~ Alter constraint ck_library_book_status of library_book"
     written = make(books)
     assert "\"status IN ('draft', 'published', 'archived')\"" in written
     assert "\"status IN ('draft', 'published')\"" in written
     books.migrate()
-    add(books, "archived")
-    assert books.drafts() == []
+    add_book(books, "archived")
+    assert books.draft_migrations() == []
     with pytest.raises(OperatorError, match=r"failed and was undone: .*ck_library_book_status"):
         books.migrate("library", "1")
     books.execute("DELETE FROM library_book WHERE status = 'archived'")
     books.migrate("library", "1")
-    assert refuses(books, "archived")
+    assert is_refused(books, "archived")
     assert books.migrate()
 
 
 @pytest.mark.database("sqlite")
 def test_removing_a_used_member_needs_a_value(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft"})
-    (draft,) = books.drafts()
+    (draft,) = books.draft_migrations()
     assert [str(change) for change in draft.changes][-2:] == [
         f"~ `migrate` fails if rows of library_book have {column} 'published': see FILL in the file"
         for column in ("status", "was")
@@ -148,12 +153,12 @@ def test_removing_a_used_member_needs_a_value(books: SampleFeatures) -> None:
     written = make(books)
     with pytest.raises(OperatorError, match=r"library\.0002_\w+ failed and was undone: .*ck_library_book_status"):
         books.migrate()
-    assert statuses(books) == ["draft", "published"]
+    assert read_statuses(books) == ["draft", "published"]
     (path,) = books.versions.glob("library/0002*")
     path.write_text(written.replace("# op.execute", "op.execute").replace("= …", "= 'draft'"), encoding="utf-8")
     books.migrate()
-    assert statuses(books) == ["draft", "draft"]
-    assert books.drafts() == []
+    assert read_statuses(books) == ["draft", "draft"]
+    assert books.draft_migrations() == []
     books.migrate("library", "1")
 
 
@@ -162,9 +167,9 @@ def test_rows_of_a_removed_member_get_another(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft"})
     make(books, **{"book.status.published": "draft", "book.was.published": "draft"})
     books.migrate()
-    assert statuses(books) == ["draft", "draft"]
+    assert read_statuses(books) == ["draft", "draft"]
     books.migrate("library", "1")
-    assert statuses(books) == ["draft", "draft"]
+    assert read_statuses(books) == ["draft", "draft"]
 
 
 @pytest.mark.database("sqlite")
@@ -172,10 +177,10 @@ def test_renamed_member_keeps_its_rows(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft", "LIVE": "it's 50% live"})
     make(books, **{"status.published": "it's 50% live", "was.published": "it's 50% live"})
     books.migrate()
-    assert statuses(books) == ["draft", "it's 50% live"]
-    assert books.drafts() == []
+    assert read_statuses(books) == ["draft", "it's 50% live"]
+    assert books.draft_migrations() == []
     books.migrate("library", "1")
-    assert statuses(books) == ["draft", "published"]
+    assert read_statuses(books) == ["draft", "published"]
 
 
 @pytest.mark.database("postgresql")  # constraints keep their names
@@ -188,9 +193,9 @@ def test_table_column_and_member_are_renamed_together(books: SampleFeatures) -> 
     )
     books.migrate()
     assert books.execute("SELECT state FROM library_volume ORDER BY id") == [("draft",), ("live",)]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     books.migrate("library", "1")
-    assert statuses(books) == ["draft", "published"]
+    assert read_statuses(books) == ["draft", "published"]
 
 
 @pytest.mark.database("sqlite")
@@ -203,19 +208,19 @@ def test_prompt_asks_about_renamed_member(books: SampleFeatures) -> None:
         return "status" in question
 
     books.choices = Choices(confirm=confirm)
-    books.make()
+    books.make_migrations()
     assert questions == [
         "Was 'published' of book.status renamed to 'live'?",
         "Was 'published' of book.was renamed to 'live'?",
     ]
     books.migrate()
-    assert statuses(books) == ["draft", "live"]
+    assert read_statuses(books) == ["draft", "live"]
 
 
 @pytest.mark.database("postgresql")  # PostgreSQL has enum types and rewrites check constraints
 def test_order_of_members_does_not_matter(books: SampleFeatures) -> None:
     declare(books, dict(reversed(TEXTS.items())))
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     with connect(books.settings) as connection:
         assert inspect(connection).get_enums() == []  # type: ignore[attr-defined]  # PostgreSQL's inspector
 
@@ -225,31 +230,31 @@ def test_column_becomes_enum_and_text_again(books: SampleFeatures) -> None:
     books.table("library_book", Column("status", String(64), nullable=False), Column("was", String(64)))
     assert "batch_op.drop_constraint(" in make(books)
     books.migrate()
-    add(books, "else")
+    add_book(books, "else")
     books.execute("DELETE FROM library_book WHERE status = 'else'")
     declare(books, TEXTS)
     make(books)
     books.migrate()
-    assert refuses(books, "else")
-    assert books.drafts() == []
+    assert is_refused(books, "else")
+    assert books.draft_migrations() == []
     books.migrate("library", "1")
-    assert refuses(books, "else")
+    assert is_refused(books, "else")
 
 
 def test_stored_names_become_values(sample: SampleFeatures) -> None:
     enum = make_enum("Status", TEXTS)
     sample.metadata = MetaData()  # without storing values
     sample.table("library_book", Column("status", NativeEnum(enum), nullable=False))
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     sample.execute("INSERT INTO library_book (status) VALUES ('DRAFT'), ('PUBLISHED')")
     sample.metadata = MetaData(naming_convention=NAMING_CONVENTION)
     sample.table("library_book", Column("status", NativeEnum(enum), nullable=False))
     make(sample)
     sample.migrate()
-    assert statuses(sample) == ["draft", "published"]
-    assert refuses(sample, "DRAFT")
-    assert sample.drafts() == []
+    assert read_statuses(sample) == ["draft", "published"]
+    assert is_refused(sample, "DRAFT")
+    assert sample.draft_migrations() == []
 
 
 @pytest.mark.database("sqlite")
@@ -260,20 +265,20 @@ def test_new_enum_column_has_its_default(books: SampleFeatures) -> None:
     make(books)
     books.migrate()
     assert books.execute("SELECT mood FROM library_book") == [("it's bad",), ("it's bad",)]
-    assert books.drafts() == []
+    assert books.draft_migrations() == []
     books.migrate("library", "1")
-    assert statuses(books) == ["draft", "published"]
+    assert read_statuses(books) == ["draft", "published"]
 
 
 def test_migration_runs_on_the_other_database(sample: SampleFeatures, databases: Databases, database_kind: str) -> None:
-    declare(sample, NASTY)
-    sample.make()
+    declare(sample, SPECIAL_TEXTS)
+    sample.make_migrations()
     sample.migrate()
-    for members in ({**NASTY, "I": "new"}, NUMBERS):
+    for members in ({**SPECIAL_TEXTS, "I": "new"}, NUMBERS):
         declare(sample, members)
-        sample.make() if members is not NUMBERS else sample.metadata.clear()
+        sample.make_migrations() if members is not NUMBERS else sample.metadata.clear()
         sample.migrate()
-    sample.make()  # drops the table; the downgrade creates it again
+    sample.make_migrations()  # drops the table; the downgrade creates it again
     sample.migrate()
     other_kind = "sqlite" if database_kind == "postgresql" else "postgresql"
     other_sample = replace(sample, settings=settings_for(databases.missing_url(other_kind)))

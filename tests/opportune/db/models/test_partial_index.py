@@ -1,3 +1,5 @@
+"""Conditions of partial indexes in SQL and in copied tables."""
+
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text
 from sqlalchemy.dialects import postgresql, sqlite

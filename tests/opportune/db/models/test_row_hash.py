@@ -1,3 +1,5 @@
+"""Hashes of rows, which are those of their primary keys."""
+
 import pytest
 
 from opportune.db import Database

@@ -1,3 +1,5 @@
+"""Eager loading of relationships with `load`."""
+
 import pytest
 from sqlalchemy import select
 

@@ -1,3 +1,5 @@
+"""Contexts: a reader and a writer together."""
+
 import asyncio
 
 import pytest
@@ -19,55 +21,55 @@ class Greeting(Context):
         return self
 
 
-def user(email: str = "a@example.com") -> User:
+def make_user_row(email: str = "a@example.com") -> User:
     return User(email=email, hashed_password="none")
 
 
-async def write(database: Database, email: str) -> None:
+async def add_user(database: Database, email: str) -> None:
     async with database.writer() as session:
-        session.add(user(email))
+        session.add(make_user_row(email))
 
 
-async def emails(database: Database) -> set[str]:
+async def read_emails(database: Database) -> set[str]:
     async with database.reader() as session:
         return set(await session.scalars(EMAILS))
 
 
 async def test_context_commits_at_the_end(database: Database) -> None:
     async with database.context() as context:
-        context.writer.add(user())
+        context.writer.add(make_user_row())
         await context.writer.flush()
-        assert await emails(database) == set()
-    assert await emails(database) == {"a@example.com"}
+        assert await read_emails(database) == set()
+    assert await read_emails(database) == {"a@example.com"}
 
 
 @pytest.mark.database("sqlite")
 async def test_context_rolls_back_after_an_error(database: Database) -> None:
     async def fail() -> None:
         async with database.context() as context:
-            context.writer.add(user())
+            context.writer.add(make_user_row())
             await context.writer.flush()
             raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
         await fail()
-    assert await emails(database) == set()
+    assert await read_emails(database) == set()
 
 
 async def test_failed_commit_leaves_clean_connections(database: Database) -> None:
-    await write(database, "a@example.com")
+    await add_user(database, "a@example.com")
 
     with pytest.raises(IntegrityError):
         async with database.context() as context:
-            context.writer.add(user("a@example.com"))
+            context.writer.add(make_user_row("a@example.com"))
 
-    await write(database, "b@example.com")
-    assert await emails(database) == {"a@example.com", "b@example.com"}
+    await add_user(database, "b@example.com")
+    assert await read_emails(database) == {"a@example.com", "b@example.com"}
 
 
 async def test_reader_does_not_see_the_writers_changes(database: Database) -> None:
     async with database.context() as context:
-        context.writer.add(user())
+        context.writer.add(make_user_row())
         await context.writer.flush()
         assert await context.reader.scalar(select(func.count()).select_from(User)) == 0
         assert await context.writer.scalar(select(func.count()).select_from(User)) == 1
@@ -75,15 +77,15 @@ async def test_reader_does_not_see_the_writers_changes(database: Database) -> No
 
 async def test_snapshot_is_taken_when_the_context_opens(database: Database) -> None:
     async with database.context() as context:
-        await write(database, "other@example.com")
+        await add_user(database, "other@example.com")
         assert (await context.reader.scalars(EMAILS)).all() == []
 
 
 async def test_idle_writer_does_not_block_others(database: Database) -> None:
     async with asyncio.timeout(3), database.context() as context:
-        await write(database, "other@example.com")
-        context.writer.add(user("mine@example.com"))
-    assert await emails(database) == {"other@example.com", "mine@example.com"}
+        await add_user(database, "other@example.com")
+        context.writer.add(make_user_row("mine@example.com"))
+    assert await read_emails(database) == {"other@example.com", "mine@example.com"}
 
 
 async def test_context_reader_cannot_write(database: Database) -> None:
@@ -98,7 +100,7 @@ async def test_context_reader_cannot_write(database: Database) -> None:
 @pytest.mark.database("sqlite")
 async def test_context_reader_cannot_flush_rows(database: Database) -> None:
     async with database.context() as context:
-        context.reader.add(user())
+        context.reader.add(make_user_row())
         with pytest.raises(DBAPIError):
             await context.reader.flush()
 
@@ -112,12 +114,12 @@ async def test_readonly_context_has_no_writer(database: Database) -> None:
 
 @pytest.mark.database("sqlite")
 async def test_another_task_cannot_use_the_context(database: Database) -> None:
-    async def write_elsewhere(context: Context) -> None:
-        context.writer.add(user())
+    async def write_in_task(context: Context) -> None:
+        context.writer.add(make_user_row())
 
     async with database.context() as context:
         with pytest.raises(RuntimeError, match=r"another task.*async with database\.context\(\)"):
-            await asyncio.create_task(write_elsewhere(context))
+            await asyncio.create_task(write_in_task(context))
         with pytest.raises(RuntimeError, match="another task"):
             await asyncio.to_thread(lambda: context.reader)
 
@@ -139,10 +141,10 @@ async def test_context_can_be_reopened(database: Database) -> None:
     async with context:
         with pytest.raises(RuntimeError, match="already open"):
             await context.__aenter__()
-        context.writer.add(user("a@example.com"))
+        context.writer.add(make_user_row("a@example.com"))
     async with context:
-        context.writer.add(user("b@example.com"))
-    assert await emails(database) == {"a@example.com", "b@example.com"}
+        context.writer.add(make_user_row("b@example.com"))
+    assert await read_emails(database) == {"a@example.com", "b@example.com"}
 
 
 @pytest.mark.database("sqlite")
@@ -151,12 +153,12 @@ async def test_second_task_cannot_open_the_context(database: Database) -> None:
 
     async def write() -> None:
         async with context:
-            context.writer.add(user())
+            context.writer.add(make_user_row())
 
     result, error = await asyncio.gather(write(), write(), return_exceptions=True)
     assert result is None
     assert isinstance(error, RuntimeError)
-    assert len(await emails(database)) == 1
+    assert len(await read_emails(database)) == 1
     assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue pool
 
 

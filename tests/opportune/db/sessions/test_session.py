@@ -1,3 +1,5 @@
+"""Sessions and contexts of requests: commit, rollback and responses to errors."""
+
 from typing import Annotated, Any, Self
 
 import pytest

@@ -1,3 +1,5 @@
+"""Parsing of database URLs."""
+
 import psycopg
 import pytest
 

@@ -1,4 +1,4 @@
-"""Property tests of URL parsing: parts survive, passwords stay hidden, errors are one line."""
+"""Property tests of URL parsing: parts survive, passwords stay hidden, errors have no line break."""
 
 from urllib.parse import quote
 
@@ -65,7 +65,7 @@ def test_raw_password_is_parsed_or_refused(user: str, password: str, host: str, 
 
 @few_examples
 @given(st.sampled_from(["", "postgresql://", "sqlite:///", "sqlite+memory:///"]), st.text(max_size=40))
-def test_any_text_gives_at_most_one_error_line(start: str, text: str) -> None:
+def test_error_for_any_text_has_no_line_break(start: str, text: str) -> None:
     try:
         url = DatabaseURL.parse(start + text)
     except OperatorError as error:

@@ -192,10 +192,10 @@ def test_destination_that_lacks_migrations_is_refused(tmp_path: Path) -> None:
     source, target = (f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "target"))
     sample = SampleFeatures(settings_for(target), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50)))
-    sample.make()
+    sample.make_migrations()
     sample.migrate()
     sample.table("shop_order")
-    sample.make()
+    sample.make_migrations()
     SampleFeatures(settings_for(source), tmp_path / "versions").migrate()
     with pytest.raises(OperatorError, match=r"lacks migrations \(shop\.0001_initial"):
         examine(DatabaseURL.parse(source), DatabaseURL.parse(target), sample.graph, metadata=sample.metadata)

@@ -120,7 +120,7 @@ def copy_of_tables() -> MetaData:
 def shop(tmp_path: Path) -> SampleFeatures:
     """Feature whose tables refer to each other."""
     sample = SampleFeatures(settings_for("sqlite:///none.db"), tmp_path / "versions", ("shop",), METADATA)
-    sample.make_by_hand("shop", f"import {__name__} as shop; shop.copy_of_tables().create_all(op.get_bind())")
+    sample.write_migration("shop", f"import {__name__} as shop; shop.copy_of_tables().create_all(op.get_bind())")
     return sample
 
 
