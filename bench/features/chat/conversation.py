@@ -49,7 +49,7 @@ def main() -> int:
             with new_database_urls(kind, Path(folder)) as address:
                 migrate(url := address("conversations"))
                 times = uvloop.run(measure(url, options.rounds))
-            faults += show(kind, times)
+            faults += report(kind, times)
     is_judged = options.rounds >= ENOUGH_ROUNDS
     print("\n".join(faults if is_judged else ()))
     return int(is_judged and bool(faults))
@@ -65,16 +65,16 @@ async def measure(url: str, rounds: int) -> Times:
     ):
         owner = await make_user(app.state.database)
         await sign_in(client, app, owner)
-        paths = {length: f"/chat/{await fill(app.state.database, owner.id, length)}" for length in LENGTHS}
-        for turn in range(-1, rounds):
-            for length in LENGTHS if turn % 2 else LENGTHS[::-1]:
-                took = await ask(client, paths[length])
-                if turn >= 0:
-                    times[length].append(took)
+        paths = {length: f"/chat/{await add_conversation(app.state.database, owner.id, length)}" for length in LENGTHS}
+        for round_number in range(-1, rounds):
+            for length in LENGTHS if round_number % 2 else LENGTHS[::-1]:
+                milliseconds = await measure_page_ms(client, paths[length])
+                if round_number >= 0:
+                    times[length].append(milliseconds)
     return times
 
 
-async def fill(database: Database, owner_id: int, length: int) -> int:
+async def add_conversation(database: Database, owner_id: int, length: int) -> int:
     """Create a conversation with this many messages."""
     from app.chat.models import Conversation, Message, Role  # noqa: PLC0415 - the feature may have been deleted
 
@@ -103,20 +103,23 @@ async def fill(database: Database, owner_id: int, length: int) -> int:
     return conversation.id
 
 
-async def ask(client: AsyncClient, path: str) -> float:
+async def measure_page_ms(client: AsyncClient, path: str) -> float:
     started = time.process_time()
-    answer = await client.get(path)
-    took = time.process_time() - started
-    if answer.status_code != 200 or "And ship" not in answer.text:
-        sys.exit(f"{path} was answered {answer.status_code}: {answer.text[:500]}")
-    return took * 1000
+    response = await client.get(path)
+    seconds = time.process_time() - started
+    if response.status_code != 200 or "And ship" not in response.text:
+        sys.exit(f"{path} returned status {response.status_code}: {response.text[:500]}")
+    return seconds * 1000
 
 
-def show(kind: str, times: Mapping[int, list[float]]) -> list[str]:
+def report(kind: str, times: Mapping[int, list[float]]) -> list[str]:
     """Print the table and return a line for each exceeded limit."""
-    middles = {length: median(each) for length, each in times.items()}
-    few, full, many = middles.values()
-    print(f"\n{kind}: " + ", ".join(f"{length:,} messages {middle:.1f} ms" for length, middle in middles.items()))
+    medians = {length: median(page_times) for length, page_times in times.items()}
+    few, full, many = medians.values()
+    print(
+        f"\n{kind}: "
+        + ", ".join(f"{length:,} messages {milliseconds:.1f} ms" for length, milliseconds in medians.items())
+    )
     print(f"the longest beside the shortest {many / few:.2f} x, beside a full page {many / full:.2f} x")
     if many / full > MAX_RATIO:
         return [f"Too slow: a long conversation on {kind} is {many / full:.2f} x a full page (at most {MAX_RATIO})."]

@@ -46,7 +46,7 @@ PAGES = {
     "by date": "?sortBy=created_at&sort=desc",
     "of one event": "?event_id=3",
     "of one group": "?group_op=equals&group=speakers",
-    "of who is here": "?is_present=true",
+    "of present attendees": "?is_present=true",
 }
 
 Clients = Mapping[int, AsyncClient]
@@ -61,18 +61,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
     options = parser.parse_args()
-    found: list[str] = []
+    failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
             with new_database_urls(kind, Path(folder)) as address:
                 urls = {rows: address(f"rows_{rows}") for rows in (FEW_ROWS, MANY_ROWS)}
                 for url in urls.values():
                     migrate(settings_for(url))
-                found += show(kind, uvloop.run(measure(urls, options.rounds)))
-    return int(options.rounds >= ENOUGH_ROUNDS and print_all(found))
+                failures += report(kind, uvloop.run(measure(urls, options.rounds)))
+    return int(options.rounds >= ENOUGH_ROUNDS and print_failures(failures))
 
 
-def print_all(lines: list[str]) -> bool:
+def print_failures(lines: list[str]) -> bool:
     for line in lines:
         print(line)
     return bool(lines)
@@ -95,12 +95,12 @@ async def measure(urls: Mapping[int, str], rounds: int) -> Times:
     times: Times = {page: {rows: [] for rows in urls} for page in PAGES}
     async with AsyncExitStack() as stack:
         clients = {rows: await stack.enter_async_context(site(url, rows)) for rows, url in urls.items()}
-        for turn in range(-1, rounds):
+        for round_number in range(-1, rounds):
             for page, query in PAGES.items():
-                for rows in clients if turn % 2 else reversed(clients):
-                    took = await ask(clients[rows], LIST + query)
-                    if turn >= 0:
-                        times[page][rows].append(took)
+                for rows in clients if round_number % 2 else reversed(clients):
+                    milliseconds = await measure_page_ms(clients[rows], LIST + query)
+                    if round_number >= 0:
+                        times[page][rows].append(milliseconds)
     return times
 
 
@@ -109,13 +109,13 @@ async def site(url: str, rows: int) -> AsyncIterator[AsyncClient]:
     """Return a client of a superuser on a site with this many attendees."""
     app = create_app(settings_for(url))
     async with app.router.lifespan_context(app):
-        await fill(app.state.database, rows)
+        await add_attendees(app.state.database, rows)
         async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
             await sign_in(client, app, await make_user(app.state.database, is_superuser=True))
             yield client
 
 
-async def fill(database: Database, rows: int) -> None:
+async def add_attendees(database: Database, rows: int) -> None:
     from app.events.models import Event, Registration  # noqa: PLC0415 - the feature may have been deleted
 
     async with database.writer() as session:
@@ -126,9 +126,9 @@ async def fill(database: Database, rows: int) -> None:
         ]
         session.add_all(events)
         await session.flush()
-        people = list(attendees(rows, [event.id for event in events]))
+        rows_to_insert = list(attendees(rows, [event.id for event in events]))
         for begin in range(0, rows, BATCH_ROWS):
-            await session.execute(insert(Registration), people[begin : begin + BATCH_ROWS])
+            await session.execute(insert(Registration), rows_to_insert[begin : begin + BATCH_ROWS])
 
 
 def attendees(rows: int, events: list[int]) -> Iterator[dict[str, Any]]:
@@ -148,16 +148,16 @@ def attendees(rows: int, events: list[int]) -> Iterator[dict[str, Any]]:
         }
 
 
-async def ask(client: AsyncClient, address: str) -> float:
+async def measure_page_ms(client: AsyncClient, address: str) -> float:
     started = time.perf_counter()
-    answer = await client.get(address)
-    took = time.perf_counter() - started
-    if answer.status_code != 200 or "attendee" not in answer.text:
-        sys.exit(f"{address} was answered {answer.status_code}: {answer.text[:500]}")
-    return took * 1000
+    response = await client.get(address)
+    seconds = time.perf_counter() - started
+    if response.status_code != 200 or "attendee" not in response.text:
+        sys.exit(f"{address} returned status {response.status_code}: {response.text[:500]}")
+    return seconds * 1000
 
 
-def show(kind: str, times: Times) -> list[str]:
+def report(kind: str, times: Times) -> list[str]:
     """Print the table and return a line for each page that is too slow."""
     print(f"\n{kind + ', ms':24}{FEW_ROWS:>8,}{MANY_ROWS:>8,}   ratio")
     slow = []

@@ -39,31 +39,31 @@ HEAD = (
 class Figure:
     rate: float
     """Requests per second."""
-    middle: float
+    median_seconds: float
     """Median latency in seconds."""
-    tail: float
+    p99_seconds: float
     """99th percentile of the latency in seconds."""
-    processor: float
+    cpu_seconds: float
     """Processor seconds per request."""
 
 
 def main() -> int:
     if find_spec("app.pydocs") is None:
-        print("There is no feature pydocs: nothing is measured.")
+        print("The feature whose search is measured, pydocs, is not installed.")
         return 0
     options = read_options()
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(1, get_context("spawn")) as client:
         folder = Path(name)
-        seconds = indexing(folder)
+        seconds = measure_indexing(folder)
         figures = measure(folder, client, options.rounds, options.requests)
     ours, plain = (summary(figures[name]) for name in ("ours", "plain"))
-    show(seconds, ours, plain, options.rounds)
-    found = [words for words, is_missed in judged(seconds, ours, plain) if is_missed]
+    report(seconds, ours, plain, options.rounds)
+    failures = [text for text, is_missed in check_limits(seconds, ours, plain) if is_missed]
     if options.rounds < ENOUGH_ROUNDS:
         return 0
-    for words in found:
-        print(words)
-    return int(bool(found))
+    for text in failures:
+        print(text)
+    return int(bool(failures))
 
 
 def read_options() -> argparse.Namespace:
@@ -76,7 +76,7 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-def indexing(folder: Path) -> float:
+def measure_indexing(folder: Path) -> float:
     """Return the seconds to index Python's standard library from scratch."""
     environ = environment(PYDOCS_DATABASE_URL=f"sqlite:///{folder / 'standard.db'}")
     started = time.perf_counter()
@@ -92,11 +92,11 @@ def measure(folder: Path, client: Executor, rounds: int, count: int) -> dict[str
         servers = {"ours": start_ours(stack, folder, index), "plain": start_plain(stack, folder, index)}
         figures: dict[str, list[Figure]] = {name: [] for name in servers}
         for number in range(rounds + 1):
-            queries = keystrokes(names, number, count if number else count // 5 + 1)
+            queries = prefix_searches(names, number, count if number else count // 5 + 1)
             for name, server in servers.items():
                 before = server.cpu_seconds()
-                timing = client.submit(ask, server.port, queries).result()
-                figure = Figure(*timing, processor=(server.cpu_seconds() - before) / len(queries))
+                timing = client.submit(measure_searches, server.port, queries).result()
+                figure = Figure(*timing, cpu_seconds=(server.cpu_seconds() - before) / len(queries))
                 if number:
                     figures[name].append(figure)
     return figures
@@ -116,15 +116,15 @@ def start_plain(stack: ExitStack, folder: Path, index: Path) -> Server:
     return stack.enter_context(serve(arguments, environment(BENCH_INDEX=str(index)), folder / "plain.log"))
 
 
-def keystrokes(names: Sequence[str], seed: int, count: int) -> list[Request]:
-    """Return a prefix of a name, as typed so far."""
+def prefix_searches(names: Sequence[str], seed: int, count: int) -> list[Request]:
+    """Return searches for prefixes of names, as they are sent while a user types."""
     random = Random(seed)  # noqa: S311 - the same in each run
     selected = random.choices(names, k=count)
     typed = [name[: random.randint(1, len(name))] for name in selected]
-    return [Request(HEAD.format(quote(words)).encode(), 200, b'id="pydocs-results"') for words in typed]
+    return [Request(HEAD.format(quote(text)).encode(), 200, b'id="pydocs-results"') for text in typed]
 
 
-def ask(port: int, queries: Sequence[Request]) -> tuple[float, float, float]:
+def measure_searches(port: int, queries: Sequence[Request]) -> tuple[float, float, float]:
     """Return requests per second, and the median and 99th percentile of the latency in seconds."""
     times: list[float] = []
     seconds = drive(port, queries, len(queries), CLIENT_CONNECTIONS, times)
@@ -133,24 +133,30 @@ def ask(port: int, queries: Sequence[Request]) -> tuple[float, float, float]:
 
 def summary(figures: Sequence[Figure]) -> Figure:
     return Figure(
-        *(median(getattr(figure, name) for figure in figures) for name in ("rate", "middle", "tail", "processor"))
+        *(
+            median(getattr(figure, name) for figure in figures)
+            for name in ("rate", "median_seconds", "p99_seconds", "cpu_seconds")
+        )
     )
 
 
-def show(seconds: float, ours: Figure, plain: Figure, rounds: int) -> None:
+def report(seconds: float, ours: Figure, plain: Figure, rounds: int) -> None:
     print(f"{'':28}{'a second':>10}{'median':>12}{'p99':>12}{'processor':>12}")
-    for name, one in (("in memory, ours", ours), ("on disk, plain SQLAlchemy", plain)):
-        times = f"{one.middle * 1000:9.1f} ms{one.tail * 1000:9.1f} ms"
-        print(f"{name:28}{one.rate:10.0f}{times}{one.processor * 1e6:9.0f} µs")
+    for name, figure in (("in memory, ours", ours), ("on disk, plain SQLAlchemy", plain)):
+        times = f"{figure.median_seconds * 1000:9.1f} ms{figure.p99_seconds * 1000:9.1f} ms"
+        print(f"{name:28}{figure.rate:10.0f}{times}{figure.cpu_seconds * 1e6:9.0f} µs")
     print(f"{'ratio':28}{ours.rate / plain.rate:10.2f} x  (at least {MIN_RATIO}; medians of {rounds} rounds)")
-    print(f"{'p99 of ours':28}{ours.tail / ours.middle:10.2f} x the median (less than {MAX_TAIL_RATIO})")
+    print(f"{'p99 of ours':28}{ours.p99_seconds / ours.median_seconds:10.2f} x the median (less than {MAX_TAIL_RATIO})")
     print(f"{'index of Python itself':28}{seconds:10.1f} s  (less than {MAX_INDEXING_SECONDS})")
 
 
-def judged(seconds: float, ours: Figure, plain: Figure) -> list[tuple[str, bool]]:
+def check_limits(seconds: float, ours: Figure, plain: Figure) -> list[tuple[str, bool]]:
     return [
         ("Too slow: searches a second beside plain SQLAlchemy.", ours.rate / plain.rate < MIN_RATIO),
-        ("Too uneven: the slowest hundredth of the searches.", ours.tail / ours.middle >= MAX_TAIL_RATIO),
+        (
+            "Too uneven: the slowest hundredth of the searches.",
+            ours.p99_seconds / ours.median_seconds >= MAX_TAIL_RATIO,
+        ),
         ("Too slow: the index of Python itself.", seconds >= MAX_INDEXING_SECONDS),
     ]
 

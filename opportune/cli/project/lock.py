@@ -31,12 +31,12 @@ def command(
 ) -> None:
     uv = find_uv()
     with TemporaryDirectory() as folder:
-        changed = create_locks(uv, Path(folder), upgrade=upgrade)
-        if check and changed:
-            raise OperatorError(f"Out of date: {', '.join(changed)}. Run: python3 oppman.py lock")
-        for lock in changed:
+        changed_locks = create_locks(uv, Path(folder), upgrade=upgrade)
+        if check and changed_locks:
+            raise OperatorError(f"Out of date: {', '.join(changed_locks)}. Run: python3 oppman.py lock")
+        for lock in changed_locks:
             shutil.copyfile(Path(folder) / lock, PROJECT / lock)
-    say("\n".join(f"Changed {lock}" for lock in changed) or "The locks are up to date.")
+    say("\n".join(f"Changed {lock}" for lock in changed_locks) or "The locks are up to date.")
 
 
 def find_uv() -> str:

@@ -44,11 +44,11 @@ def _with_conflict(line: str, path: str, *, belongs_to_team: bool) -> str:
     source, method, address, *statuses = line.split()
     deleted = "303" if is_page else "204"
     # Only the owner is in the team, so requests of the other roles are refused earlier.
-    changed = (
+    new_statuses = (
         "422" if status == deleted and (role == "owner" or not belongs_to_team) else status
         for role, status in zip(ROLES, statuses, strict=True)
     )
-    return _format_row(source, method, address, tuple(changed))
+    return _format_row(source, method, address, tuple(new_statuses))
 
 
 def _format_row(source: str, method: str, path: str, statuses: tuple[str, ...]) -> str:

@@ -124,8 +124,8 @@ def _with_new_argument(source: Source, call: ast.Call, entry: str, code: str) ->
     if not text.startswith(b","):
         source = source.replaced(last.end, last.end, ",")
     end = source.line_end(last.end)
-    changed = source.replaced(end, end, f"\n{source.indent(last.start)}{entry}={code},")
-    return wrapped_if_long(changed, end + 1)
+    new_source = source.replaced(end, end, f"\n{source.indent(last.start)}{entry}={code},")
+    return wrapped_if_long(new_source, end + 1)
 
 
 def _with_owner(source: Source, value: ast.expr, code: str) -> Source:

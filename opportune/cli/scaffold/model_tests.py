@@ -53,8 +53,8 @@ def tests_module(model: NewModel) -> str:
 
 
 def _with_pytest(imports: str) -> str:
-    first, _, rest = imports.partition("\n\n")
-    return f"{first}\n\nimport pytest\n{rest}".rstrip() + "\n"
+    first, _, third_party_imports = imports.partition("\n\n")
+    return f"{first}\n\nimport pytest\n{third_party_imports}".rstrip() + "\n"
 
 
 def writer_client(model: NewModel) -> str:

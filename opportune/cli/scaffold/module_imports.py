@@ -21,8 +21,8 @@ def merge_modules(text: str, addition: str) -> str:
     source, new = Source(text), Source(addition)
     definitions = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not is_docstring(node)]
     imports, existing = _imported(new.tree), _imported(source.tree)
-    missing = {name for module, names in imports.items() for name in names - existing.get(module, set())}
-    if conflicts := ((bound_names(ast.Module(definitions, [])) | missing) & bound_names(source.tree)):
+    missing_names = {name for module, names in imports.items() for name in names - existing.get(module, set())}
+    if conflicts := ((bound_names(ast.Module(definitions, [])) | missing_names) & bound_names(source.tree)):
         raise UnexpectedStructure(f"already has a {min(conflicts)}")
     code = new.bytes[new.span(definitions[0]).start :].decode().strip()
     before = with_imports(text, imports).rstrip()
@@ -57,10 +57,10 @@ def with_imports(text: str, imports: Mapping[str, Iterable[str]]) -> str:
 
 def _with_import(source: Source, module: str, names: set[str]) -> str:
     nodes = [n for n in source.tree.body if isinstance(n, ast.ImportFrom) and not n.level and n.module == module]
-    missing = names - {alias.name for node in nodes for alias in node.names if not alias.asname}
-    if not missing:
+    missing_names = names - {alias.name for node in nodes for alias in node.names if not alias.asname}
+    if not missing_names:
         return source.text
-    return _with_names(source, nodes[0], missing) if nodes else _new_import(source, module, missing)
+    return _with_names(source, nodes[0], missing_names) if nodes else _new_import(source, module, missing_names)
 
 
 def _with_names(source: Source, node: ast.ImportFrom, names: set[str]) -> str:

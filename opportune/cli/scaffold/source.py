@@ -88,8 +88,8 @@ def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Cal
     last, has_comma = entries[-1], inside.lstrip()[:1] == b","
     if b"\n" not in source.bytes[span.start : span.end]:
         comma = last.end + inside.index(b",") + 1 if has_comma else last.end
-        changed = source.replaced(comma, comma, f" {item}" if has_comma else f", {item}")
-        return wrapped_if_long(changed, span.start)
+        new_source = source.replaced(comma, comma, f" {item}" if has_comma else f", {item}")
+        return wrapped_if_long(new_source, span.start)
     if not has_comma:
         source = source.replaced(last.end, last.end, ",")
     end = source.line_end(last.end)

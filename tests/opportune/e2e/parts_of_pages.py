@@ -74,12 +74,14 @@ def select_pages(pages: Mapping[Key, str]) -> dict[Key, RenderMode]:
     parts = {key: set(_parts(html)) for key, html in pages.items()}
     selected: dict[Key, RenderMode] = {}
     while parts:
-        loaded_parts = {key: sum(mode is RenderMode.LOADED for mode, _ in new) for key, new in parts.items()}
+        loaded_parts = {
+            key: sum(mode is RenderMode.LOADED for mode, _ in page_parts) for key, page_parts in parts.items()
+        }
         key = max(parts, key=lambda key: (loaded_parts[key], len(parts[key])))
-        if not (new := parts.pop(key)):
+        if not (new_parts := parts.pop(key)):
             break
-        selected[key] = max(mode for mode, _ in new)
-        parts = {key: keys - new for key, keys in parts.items()}
+        selected[key] = max(mode for mode, _ in new_parts)
+        parts = {key: page_parts - new_parts for key, page_parts in parts.items()}
     return selected
 
 
@@ -98,23 +100,23 @@ def _parts(html: str) -> Iterator[tuple[RenderMode, int]]:
     heading = "h0"
     for element, look in elements:
         tag, attributes = element.tag, element.attributes
-        label, words = attributes.get("aria-label"), _leading_text(element).strip()
+        label, text = attributes.get("aria-label"), _leading_text(element).strip()
         landmarks[tag, label] += tag in LANDMARKS
         previous_heading = heading if tag in HEADINGS else ""
         heading = tag if previous_heading else heading
         is_landmark = tag not in LANDMARKS_IF_NAMED or not NAMES_OR_ROLES.isdisjoint(attributes)
         is_invalid = ids[attributes.get("id", "")] > 1 or (is_landmark and landmarks[tag, label] > 1)
         name_facts = [
-            bool(words),
-            label is not None and words.casefold() in label.casefold(),
+            bool(text),
+            label is not None and text.casefold() in label.casefold(),
             tag in FIELDS and (bool(label) or attributes.get("id") in labelled),
         ]
         compared = [*_compared_attributes(attributes, ids)]
-        if is_invalid or words or compared or tag in FIELDS or tag in NAMED_BY_CONTENT:
+        if is_invalid or text or compared or tag in FIELDS or tag in NAMED_BY_CONTENT:
             is_changed = tag in FIELDS and any(CHANGED_BY_SCRIPTS.match(name) for name in attributes)
             mode = RenderMode.LOADED if is_changed else RenderMode.ALONE
             yield mode, hash((tag, previous_heading, is_invalid, *name_facts, *compared))
-            if tag in FIELDS or (words and tag != "option"):  # axe checks a select, but not its options
+            if tag in FIELDS or (text and tag != "option"):  # axe checks a select, but not its options
                 colour_attributes = ((name, value) for name, value in compared if name in COLOUR_ATTRIBUTES)
                 yield mode if tag in FIELDS else RenderMode.TOGETHER, hash((look, *colour_attributes))
             if "autocomplete" in attributes:

@@ -1,4 +1,4 @@
-"""The search of pydocs on its file, through plain SQLAlchemy: FastAPI's and SQLAlchemy's own guides, under `uvicorn`.
+"""The search of pydocs through plain SQLAlchemy on the same file, written as in the guides of FastAPI and SQLAlchemy.
 
 Statements, processing of rows and template are those of the site, so that only the rest differs.
 """

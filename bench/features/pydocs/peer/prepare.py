@@ -13,10 +13,12 @@ INDEX_ENTRIES = 20_000
 
 
 def pieces() -> Iterator[Piece]:
-    """Return the entries of Python, repeated under other names to reach the number."""
+    """Return the entries of Python, repeated under other names up to INDEX_ENTRIES."""
     source = PythonSource()
-    found = {piece.slug: piece for _, some in source.read(source.batches()) if isinstance(some, list) for piece in some}
-    originals = list(found.values())[:INDEX_ENTRIES]
+    pieces_by_slug = {
+        piece.slug: piece for _, batch in source.read(source.batches()) if isinstance(batch, list) for piece in batch
+    }
+    originals = list(pieces_by_slug.values())[:INDEX_ENTRIES]
     yield from originals
     for piece in originals[: INDEX_ENTRIES - len(originals)]:
         yield replace(piece, slug=f"more.{piece.slug}", name=f"more.{piece.name}", parent=f"more.{piece.parent}")

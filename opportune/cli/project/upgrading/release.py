@@ -154,12 +154,12 @@ def read_release(wheel: Path, root: Path) -> Release:
 def find_damaged_files(root: Path, record: Path) -> Iterator[str]:
     """Yield files that are missing, not listed, or have another hash than in the wheel's RECORD."""
     rows = [row for row in csv.reader(_read_text(record).splitlines()) if len(row) == 3]
-    listed = {name: value for name, value, _size in rows}
+    hashes = {name: value for name, value, _size in rows}
     for file in sorted(path for path in root.rglob("*") if path.is_file() and path != record):
-        algorithm, _, encoded = listed.pop(file.relative_to(root).as_posix(), "").partition("=")
+        algorithm, _, encoded = hashes.pop(file.relative_to(root).as_posix(), "").partition("=")
         if algorithm != "sha256" or _decode(encoded) != sha256(file.read_bytes()).digest():
             yield file.relative_to(root).as_posix()
-    yield from (name for name in listed if name != record.relative_to(root).as_posix())
+    yield from (name for name in hashes if name != record.relative_to(root).as_posix())
 
 
 def _decode(encoded: str) -> bytes:

@@ -69,8 +69,8 @@ def test_backups_are_listed_newest_first(oppman: Oppman, site: Site, tmp_path: P
     # The names contain seconds, so two backups of one second are told apart by their modification time.
     newest_first = sorted(backups_of(site)[:2], key=lambda path: path.stat().st_mtime_ns, reverse=True)
     assert [row.split()[0] for row in rows] == [str(path) for path in newest_first]
-    listed = json.loads(oppman("backup", "--list", "--json").out)
-    assert (len(listed), listed[0]["uploads"], listed[0]["database"]) == (2, 1, f"sqlite+aiosqlite:///{site.path}")
+    backups = json.loads(oppman("backup", "--list", "--json").out)
+    assert (len(backups), backups[0]["uploads"], backups[0]["database"]) == (2, 1, f"sqlite+aiosqlite:///{site.path}")
     missing = oppman("backup", str(tmp_path / "nowhere"), "--list")
     assert (missing.code, missing.err.count("\n")) == (1, 1)
 
@@ -225,8 +225,8 @@ def test_dump_is_a_snapshot_of_its_start(site: Site, tmp_path: Path) -> None:
     ):
         site.add_user("later@example.com")
         dump.write(site.settings, file)
-    dumped = (tmp_path / "dump").read_bytes()
-    assert (b"ada@example.com" in dumped, b"later@example.com" in dumped) == (True, False)
+    dump_file = (tmp_path / "dump").read_bytes()
+    assert (b"ada@example.com" in dump_file, b"later@example.com" in dump_file) == (True, False)
 
 
 @pytest.fixture

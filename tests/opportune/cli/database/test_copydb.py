@@ -28,8 +28,8 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
     assert lines[-1].startswith("Copied 1 rows of ")
     assert emails(target) == ["a@example.com"]
     execute(source, "UPDATE accounts_user SET email = 'new@example.com'")
-    refused = oppman("copydb", source, target)
-    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    result = oppman("copydb", source, target)
+    assert (result.code, result.err.count("\n")) == (1, 1)
     assert oppman("copydb", source, target, "--force").code == 0
     assert emails(target) == ["new@example.com"]
 

@@ -69,9 +69,9 @@ def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databa
     file = tmp_path / "natural.json"
     tables = ("accounts.group", "accounts.grant")
     assert oppman("dumpdata", *tables, "--natural", "--output", str(file), DATABASE_URL=source).code == 0
-    dumped = json.loads(file.read_text(encoding="utf-8"))
-    assert {"model": "accounts.group", "fields": {"name": "Librarians"}} in dumped
-    (grant,) = [row for row in dumped if row["model"] == "accounts.grant"]
+    objects = json.loads(file.read_text(encoding="utf-8"))
+    assert {"model": "accounts.group", "fields": {"name": "Librarians"}} in objects
+    (grant,) = [row for row in objects if row["model"] == "accounts.grant"]
     assert (grant["pk"], grant["fields"]["group_id"]) == (7, ["Librarians"])
     for _ in range(2):
         assert oppman("loaddata", str(file), DATABASE_URL=target).out == "Loaded 3 rows.\n"

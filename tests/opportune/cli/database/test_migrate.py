@@ -46,9 +46,9 @@ def test_all_migrations_of_a_feature_are_unapplied(oppman: Oppman, database_url:
 
 def test_showmigrations_marks_applied_ones(oppman: Oppman, empty_database_url: str) -> None:
     oppman("migrate", "accounts", "0001", DATABASE_URL=empty_database_url)
-    listed = oppman("showmigrations").out
-    assert "accounts\n [X] 0001_initial\n" in listed
-    assert "jobs\n [ ] 0001_initial\n" in listed
+    output = oppman("showmigrations").out
+    assert "accounts\n [X] 0001_initial\n" in output
+    assert "jobs\n [ ] 0001_initial\n" in output
 
 
 def test_plan_changes_nothing(oppman: Oppman, empty_database_url: str, database_url: str) -> None:

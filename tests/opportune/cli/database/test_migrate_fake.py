@@ -44,9 +44,9 @@ def test_different_tables_are_not_adopted(oppman: Oppman, database_url: str) -> 
         "ALTER TABLE mcp_client RENAME COLUMN name TO errand",
         "DROP INDEX ix_mcp_client_created_at",
     )
-    refused = oppman("migrate", "--fake-initial")
-    assert refused.code == 1
-    *lines, summary = refused.err.splitlines()
+    result = oppman("migrate", "--fake-initial")
+    assert result.code == 1
+    *lines, summary = result.err.splitlines()
     assert any(line.startswith("error: mcp_client.name (") and line.endswith("is missing.") for line in lines)
     assert "error: mcp_client.errand is not in the model." in lines
     assert "Notice: mcp_client.colour is not in the model." in lines
@@ -116,6 +116,6 @@ def test_prune_forgets_removed_features(oppman: Oppman, database_url: str) -> No
 
 def test_showmigrations_as_json_and_as_plan(oppman: Oppman, database_url: str) -> None:
     rows = json.loads(oppman("showmigrations", "mcp", "accounts", "--json", DATABASE_URL=database_url).out)
-    listed = [(row["feature"], row["name"], row["applied"]) for row in rows]
-    assert (listed[0], listed[-1]) == (("accounts", "0001_initial", True), ("mcp", "0001_initial", True))
+    migrations = [(row["feature"], row["name"], row["applied"]) for row in rows]
+    assert (migrations[0], migrations[-1]) == (("accounts", "0001_initial", True), ("mcp", "0001_initial", True))
     assert oppman("showmigrations", "--plan").out.startswith("[X]  accounts.0001_initial\n")

@@ -21,7 +21,7 @@ from opportune.llm.language_model import NOT_CONFIGURED, LanguageModel
 from tests.opportune.cli.conftest import Oppman
 
 
-class Parrot(Provider):
+class EchoProvider(Provider):
     """Provider that repeats the messages, with another ending for each model."""
 
     def __init__(self, _settings: Settings, model: LlmModel) -> None:
@@ -38,7 +38,7 @@ class Parrot(Provider):
 
 
 def model(name: str, ending: str, **options: object) -> dict[str, object]:
-    return {"name": name, "model": ending, "provider": f"{__name__}:Parrot", **options}
+    return {"name": name, "model": ending, "provider": f"{__name__}:EchoProvider", **options}
 
 
 MODELS = json.dumps(
@@ -59,8 +59,8 @@ def run(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> Oppman:
 def test_models_are_listed_with_prices_and_abilities(run: Oppman) -> None:
     heading, polly, quiet, _ = run("llm", "list").out.splitlines()
     assert heading.split() == ["NAME", "MODEL", "AT", "CONTEXT", "PROMPT", "ANSWER", "CAN", "FALLBACK"]
-    assert polly.split() == ["Polly", "!", f"{__name__}:Parrot", "12,288", "1", "2", "tools"]
-    assert quiet.split() == ["Quiet", "…", f"{__name__}:Parrot", "128,000", "Polly"]
+    assert polly.split() == ["Polly", "!", f"{__name__}:EchoProvider", "12,288", "1", "2", "tools"]
+    assert quiet.split() == ["Quiet", "…", f"{__name__}:EchoProvider", "128,000", "Polly"]
 
 
 def test_json_list_has_no_keys(oppman: Oppman) -> None:

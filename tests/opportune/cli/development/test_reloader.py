@@ -26,62 +26,62 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def watching(project: Path) -> Iterator[FilesReload]:
+def file_reloader(project: Path) -> Iterator[FilesReload]:
     """A reloader whose two watchers have already reported a change."""
     config = uvicorn.Config("no:app", reload=True, reload_dirs=[str(project / "app")])
-    watching = FilesReload(config, target=lambda _: None, sockets=[])
-    watching.start_watching()
+    file_reloader = FilesReload(config, target=lambda _: None, sockets=[])
+    file_reloader.start_watching()
     for name in ("app/code.py", ".env"):
-        change(watching, project / name)
-    while watching.should_restart():
+        change(file_reloader, project / name)
+    while file_reloader.should_restart():
         pass
-    yield watching
-    watching.should_exit.set()
+    yield file_reloader
+    file_reloader.should_exit.set()
 
 
-def change(watching: FilesReload, path: Path) -> None:
+def change(file_reloader: FilesReload, path: Path) -> None:
     """Write to a file until the reloader reports it."""
     for number in range(MAX_TRIES):
         path.write_text(str(number))
-        if path in (watching.should_restart() or []):
+        if path in (file_reloader.should_restart() or []):
             return
     raise AssertionError(f"{path} was not reported")
 
 
-def next_changes(watching: FilesReload) -> list[Path]:
-    return next(filter(None, (watching.should_restart() for _ in range(MAX_TRIES))))
+def next_changes(file_reloader: FilesReload) -> list[Path]:
+    return next(filter(None, (file_reloader.should_restart() for _ in range(MAX_TRIES))))
 
 
 @pytest.mark.parametrize("name", ["app/code.py", ".env", "templates/books/list.html", "templates/books/form.html"])
-def test_changed_or_new_file_restarts_once(watching: FilesReload, project: Path, name: str) -> None:
+def test_changed_or_new_file_restarts_once(file_reloader: FilesReload, project: Path, name: str) -> None:
     (project / name).write_text("new")
-    assert next_changes(watching) == [project / name]
-    assert watching.should_restart() is None
+    assert next_changes(file_reloader) == [project / name]
+    assert file_reloader.should_restart() is None
 
 
 @pytest.mark.parametrize("name", [".env", "templates/base.html", "app/code.py"])
-def test_deleted_file_restarts(watching: FilesReload, project: Path, name: str) -> None:
+def test_deleted_file_restarts(file_reloader: FilesReload, project: Path, name: str) -> None:
     (project / name).unlink()
-    assert next_changes(watching) == [project / name]
+    assert next_changes(file_reloader) == [project / name]
 
 
-def test_replaced_env_restarts(watching: FilesReload, project: Path) -> None:
+def test_replaced_env_restarts(file_reloader: FilesReload, project: Path) -> None:
     (project / ".env.new").write_text("2")
     (project / ".env.new").replace(project / ".env")  # like editors
-    assert next_changes(watching) == [project / ".env"]
+    assert next_changes(file_reloader) == [project / ".env"]
 
 
-def test_other_files_do_not_restart(watching: FilesReload, project: Path) -> None:
+def test_other_files_do_not_restart(file_reloader: FilesReload, project: Path) -> None:
     for name in ("notes.txt", "app/notes.txt", "app/__pycache__/code.py", "templates/.base.html.swp"):
         (project / name).touch()
     (project / "app/code.py").write_text("2")
-    assert next_changes(watching) == [project / "app/code.py"]
+    assert next_changes(file_reloader) == [project / "app/code.py"]
 
 
-def test_stop_ends_the_reloader(watching: FilesReload) -> None:
-    watching.should_exit.set()
+def test_stop_ends_the_reloader(file_reloader: FilesReload) -> None:
+    file_reloader.should_exit.set()
     with pytest.raises(StopIteration):
-        watching.should_restart()
+        file_reloader.should_restart()
 
 
 def test_failed_watch_is_logged(

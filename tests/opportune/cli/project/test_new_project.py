@@ -194,9 +194,9 @@ def test_recorded_names_reproduce_the_shared_files(shop: Path, tmp_path: Path) -
     assert record
     (wheel,) = (shop / "vendor").iterdir()
     write_shared_files(PROJECT, tmp_path, ProjectNames(record.title, record.slug), hash_of(wheel))
-    written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) > 20
-    assert [path for path in written if (tmp_path / path).read_bytes() != (shop / path).read_bytes()] == []
+    files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert [path for path in files if (tmp_path / path).read_bytes() != (shop / path).read_bytes()] == []
 
 
 def test_lock_pins_the_wheel(shop: Path) -> None:

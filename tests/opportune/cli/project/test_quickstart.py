@@ -48,7 +48,7 @@ def no_nearby_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 QUICKSTART = ("quickstart", "--no-input", "--no-model")
 
 
-def site_address(output: str) -> str:
+def find_site_url(output: str) -> str:
     (address,) = re.findall(r"Site +(http://\S+)/", output)
     assert isinstance(address, str)
     return address
@@ -60,18 +60,18 @@ def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest
     # In development a second process would watch the files.
     with running(tmp_path, *QUICKSTART, **environ, JOBS="off", ENVIRONMENT="test") as site_process:
         output = read_until(site_process.output, "Ctrl-C")
-        assert f"Listening on {site_address(output)} (Ctrl-C stops it)" in output
+        assert f"Listening on {find_site_url(output)} (Ctrl-C stops it)" in output
         (password,) = re.findall(r"admin@example\.com +password (\S+)", output)
-        site = site_address(output)
+        site = find_site_url(output)
         assert httpx.get(f"{site}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
         credentials = {"username": "admin@example.com", "password": password}
         assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
     settings = env_file.read_text()
-    served: list[tuple[str, bool]] = []
+    serve_calls: list[tuple[str, bool]] = []
 
     def serve(listener: socket.socket, _settings: object, *, reload: bool) -> None:
-        served.append((server.listener_url(listener), reload))
+        serve_calls.append((server.listener_url(listener), reload))
 
     monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
     monkeypatch.setattr(server, "serve", serve)
@@ -79,7 +79,7 @@ def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest
     assert "A superuser already exists, so --email and --password were ignored." in output
     assert "admin@example.com   (new password: python3 oppman.py changepassword admin@example.com)" in output
     assert "shown only now" not in output
-    assert served == [(site_address(output), True)]
+    assert serve_calls == [(find_site_url(output), True)]
     assert env_file.read_text() == settings
 
 

@@ -61,9 +61,9 @@ build._move = move_or_interrupt
 def test_here_replaces_the_clone_or_changes_nothing(clone: Path) -> None:
     (clone / ".env").write_text("SECRET_KEY=existing\n", encoding="utf-8")
     (clone / "README.md").write_text("Changed.\n", encoding="utf-8")
-    refused = startproject_here(clone, "--yes")
-    assert refused.returncode == 1
-    assert " has uncommitted changes (README.md). Commit them, or create the project else" in refused.stderr
+    result = startproject_here(clone, "--yes")
+    assert result.returncode == 1
+    assert " has uncommitted changes (README.md). Commit them, or create the project else" in result.stderr
     run_program(clone, "git", "checkout", "-q", "README.md")
     interrupted = startproject_here(clone, "--yes", code_before=f"{WITHOUT_YES}\n{INTERRUPT_MOVES}")
     assert interrupted.returncode == 130
