@@ -1,4 +1,4 @@
-"""An authenticator app for users of tests."""
+"""Authenticator app of a user, which computes codes like the app on a phone."""
 
 import time
 
@@ -11,18 +11,19 @@ from opportune.db.database import Database
 
 
 class AuthenticatorApp:
-    """The app of a user, whose current code is used, and the recovery codes."""
+    """Authenticator app and recovery codes of a user. The current code is already used."""
 
     def __init__(self, key: str, recovery_codes: list[str]) -> None:
-        self.app, self.recovery_codes = pyotp.TOTP(key), recovery_codes
+        self.totp, self.recovery_codes = pyotp.TOTP(key), recovery_codes
 
     @property
     def code(self) -> str:
-        """An unused code."""
-        return self.app.at(time.time() + 30)
+        """The next code."""
+        return self.totp.at(time.time() + 30)
 
 
 async def add_authenticator_app(database: Database, settings: Settings, user: User) -> AuthenticatorApp:
+    """Turn on the second factor of this user."""
     async with database.writer() as session:
         session.add(user)
         key = totp.start_setup(settings, user).key

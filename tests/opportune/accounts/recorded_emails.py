@@ -1,4 +1,4 @@
-"""Fixtures of a site whose jobs are recorded, so that tests can read their e-mails."""
+"""Fixtures of a site whose jobs are recorded_jobs, so that tests can read their e-mails."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,9 +16,9 @@ from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
 
 
-def sent_subjects(recorded: RecordedJobs) -> list[tuple[str, str]]:
+def list_sent_subjects(recorded_jobs: RecordedJobs) -> list[tuple[str, str]]:
     """Return the recipient and subject of each e-mail."""
-    return [(email.to, email.subject) for email in recorded.outbox]
+    return [(email.to, email.subject) for email in recorded_jobs.outbox]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def recorded(app: FastAPI) -> RecordedJobs:
+def recorded_jobs(app: FastAPI) -> RecordedJobs:
     return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
 
 
@@ -38,14 +38,14 @@ async def user(database: Database) -> User:
 
 
 @pytest.fixture
-async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator[AsyncClient]:
+async def ada_client(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> AsyncIterator[AsyncClient]:
     """A browser of the user."""
     async with signed_in_client(app, user) as client:
         yield client
 
 
 @pytest.fixture
-async def other_browser(app: FastAPI, user: User, ada: AsyncClient) -> AsyncIterator[AsyncClient]:
+async def other_browser(app: FastAPI, user: User, ada_client: AsyncClient) -> AsyncIterator[AsyncClient]:
     """Another browser of the user."""
     async with signed_in_client(app, user) as client:
         yield client

@@ -19,13 +19,13 @@ from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
 
 EMAIL = "ada@example.com"
-NEW = "another good password"
+NEW_PASSWORD = "another good password"
 ACCOUNTS, AUTH = "/accounts", "/api/v1/auth"
 ME = "/api/v1/users/me"
 SITE = "https://opportune.example"
 
 
-def with_mail(settings: Settings, folder: Path) -> Settings:
+def write_emails_to(settings: Settings, folder: Path) -> Settings:
     """Write e-mails to a folder, and run jobs on request only."""
     return settings.model_copy(
         update={
@@ -37,7 +37,7 @@ def with_mail(settings: Settings, folder: Path) -> Settings:
     )
 
 
-async def sent_emails(app: FastAPI) -> list[EmailMessage]:
+async def read_sent_emails(app: FastAPI) -> list[EmailMessage]:
     """Run the jobs and return all e-mails in order."""
     await app.state.jobs.worker.drain()
     return _read(Path(app.state.settings.mail_url.get_secret_value().removeprefix("file:")))
@@ -48,9 +48,9 @@ def _read(folder: Path) -> list[EmailMessage]:
     return [message_from_bytes(file.read_bytes(), _class=EmailMessage, policy=default) for file in files]
 
 
-async def newest_link(app: FastAPI) -> tuple[str, str]:
+async def read_newest_link(app: FastAPI) -> tuple[str, str]:
     """Return path and token of the link in the newest e-mail."""
-    body = (await sent_emails(app))[-1].get_body(("plain",))
+    body = (await read_sent_emails(app))[-1].get_body(("plain",))
     assert body
     match = re.search(r"https?://[^/\s]+(/accounts/\S+)\?token=(\S+)", body.get_content())
     assert match, body.get_content()
@@ -59,7 +59,7 @@ async def newest_link(app: FastAPI) -> tuple[str, str]:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    return with_mail(settings_for(database_url), tmp_path / "mail")
+    return write_emails_to(settings_for(database_url), tmp_path / "mail")
 
 
 async def read_users(database: Database) -> list[tuple[str, bool]]:
@@ -67,8 +67,8 @@ async def read_users(database: Database) -> list[tuple[str, bool]]:
         return [(user.email, user.is_verified) for user in await session.scalars(select(User))]
 
 
-async def sent_subjects(app: FastAPI) -> list[tuple[str, str]]:
-    return [(email["To"], email["Subject"]) for email in await sent_emails(app)]
+async def read_sent_subjects(app: FastAPI) -> list[tuple[str, str]]:
+    return [(email["To"], email["Subject"]) for email in await read_sent_emails(app)]
 
 
 async def sign_in_to_api(client: AsyncClient, password: str = PASSWORD) -> int:
@@ -80,7 +80,7 @@ async def register(client: AsyncClient, email: str = EMAIL, password: str = PASS
     return await client.post(f"{ACCOUNTS}/register", data={"email": email, "password": password})
 
 
-async def reset(client: AsyncClient, channel: str, token: str, password: str) -> int:
+async def submit_new_password(client: AsyncClient, channel: str, token: str, password: str) -> int:
     form = {"token": token, "password": password}
     if channel == "page":
         return (await client.post(f"{ACCOUNTS}/reset-password", data=form)).status_code

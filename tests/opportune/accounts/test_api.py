@@ -1,3 +1,5 @@
+"""API for registration, sign-in and the user's own account."""
+
 import asyncio
 from typing import Any
 
@@ -17,7 +19,7 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 pytestmark = pytest.mark.database("sqlite")
 
 EMAIL = "ada@example.com"
-NEW = "another good password"
+NEW_PASSWORD = "another good password"
 REGISTER, LOGIN, ME = "/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/users/me"
 PUBLIC_FIELDS = UserRead.model_fields.keys()
 PRIVILEGES = {
@@ -174,18 +176,18 @@ async def test_impossible_credentials_are_invalid(client: AsyncClient) -> None:
 
 
 @pytest.fixture
-async def ada(client: AsyncClient, database: Database) -> AsyncClient:
+async def ada_client(client: AsyncClient, database: Database) -> AsyncClient:
     """A client with Ada's token."""
     await make_user(database, EMAIL, is_verified=True)
     await authorize(client)
     return client
 
 
-async def test_user_cannot_set_guarded_fields(ada: AsyncClient, database: Database) -> None:
+async def test_user_cannot_set_guarded_fields(ada_client: AsyncClient, database: Database) -> None:
     unchanged_user = await read_user(database)
 
     forged = {**PRIVILEGES, "is_verified": False, "current_password": PASSWORD}
-    response = await ada.patch(ME, json=forged)
+    response = await ada_client.patch(ME, json=forged)
 
     assert response.status_code == 200
     assert await read_user(database) == unchanged_user
@@ -193,39 +195,41 @@ async def test_user_cannot_set_guarded_fields(ada: AsyncClient, database: Databa
     unchanged_user = await read_user(database)
 
     for proof in ({}, {"current_password": ""}, {"current_password": "not the password"}):
-        assert invalid_fields(await ada.patch(ME, json={"password": NEW, **proof})) == [["current_password"]]
+        assert invalid_fields(await ada_client.patch(ME, json={"password": NEW_PASSWORD, **proof})) == [
+            ["current_password"]
+        ]
 
     assert await read_user(database) == unchanged_user
 
 
-async def test_new_password_ends_tokens_and_sessions(ada: AsyncClient, app: FastAPI, database: Database) -> None:
+async def test_new_password_ends_tokens_and_sessions(ada_client: AsyncClient, app: FastAPI, database: Database) -> None:
     async with signed_in_client(app, await read_user(database)) as browser:
-        response = await ada.patch(ME, json={"password": NEW, "current_password": PASSWORD})
+        response = await ada_client.patch(ME, json={"password": NEW_PASSWORD, "current_password": PASSWORD})
 
         assert response.status_code == 200
         assert response.json().keys() == PUBLIC_FIELDS
         assert (await browser.get("/accounts/profile")).status_code == 303
-    assert (await ada.get(ME)).status_code == 401
-    assert (await login(ada)).status_code == 401
-    assert (await login(ada, NEW)).status_code == 200
+    assert (await ada_client.get(ME)).status_code == 401
+    assert (await login(ada_client)).status_code == 401
+    assert (await login(ada_client, NEW_PASSWORD)).status_code == 200
 
 
-async def test_weak_password_is_refused_and_case_of_email_ignored(ada: AsyncClient) -> None:
-    assert invalid_fields(await ada.patch(ME, json={"password": "password", "current_password": PASSWORD})) == [
+async def test_weak_password_is_refused_and_case_of_email_ignored(ada_client: AsyncClient) -> None:
+    assert invalid_fields(await ada_client.patch(ME, json={"password": "password", "current_password": PASSWORD})) == [
         ["password"]
     ]
-    assert (await ada.get(ME)).status_code == 200
+    assert (await ada_client.get(ME)).status_code == 200
 
-    response = await ada.patch(ME, json={"email": "ADA@example.com"})
+    response = await ada_client.patch(ME, json={"email": "ADA@example.com"})
 
     assert response.status_code == 200
     assert response.json()["is_verified"]
 
 
-async def test_new_email_needs_password_and_link(ada: AsyncClient, database: Database) -> None:
-    assert invalid_fields(await ada.patch(ME, json={"email": "new@example.com"})) == [["current_password"]]
+async def test_new_email_needs_password_and_link(ada_client: AsyncClient, database: Database) -> None:
+    assert invalid_fields(await ada_client.patch(ME, json={"email": "new@example.com"})) == [["current_password"]]
 
-    response = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
+    response = await ada_client.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
 
     assert (response.status_code, response.json()["email"]) == (202, EMAIL)
     user = await read_user(database)
@@ -239,8 +243,8 @@ def email_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("email_off")
-async def test_new_email_is_used_immediately_without_mail(ada: AsyncClient, database: Database) -> None:
-    response = await ada.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
+async def test_new_email_is_used_immediately_without_mail(ada_client: AsyncClient, database: Database) -> None:
+    response = await ada_client.patch(ME, json={"email": "New@Example.com", "current_password": PASSWORD})
 
     assert response.status_code == 200
     user = await read_user(database)
@@ -248,12 +252,12 @@ async def test_new_email_is_used_immediately_without_mail(ada: AsyncClient, data
 
 
 @pytest.mark.usefixtures("email_off")
-async def test_email_of_another_user_is_a_conflict(ada: AsyncClient, database: Database) -> None:
+async def test_email_of_another_user_is_a_conflict(ada_client: AsyncClient, database: Database) -> None:
     await make_user(database, "bob@example.com")
-    changes = {"email": "BOB@example.com", "password": NEW, "current_password": PASSWORD}
+    changes = {"email": "BOB@example.com", "password": NEW_PASSWORD, "current_password": PASSWORD}
 
-    assert (await ada.patch(ME, json=changes)).status_code == 409
-    assert (await login(ada)).status_code == 200
+    assert (await ada_client.patch(ME, json=changes)).status_code == 409
+    assert (await login(ada_client)).status_code == 200
 
 
 SPACED = "  correct horse  "
@@ -269,13 +273,13 @@ async def test_password_keeps_its_white_space(client: AsyncClient) -> None:
         assert response.status_code == status
 
 
-async def test_new_password_keeps_its_white_space(ada: AsyncClient) -> None:
-    await ada.patch(ME, json={"password": SPACED, "current_password": PASSWORD})
-    await authorize(ada, SPACED)
+async def test_new_password_keeps_its_white_space(ada_client: AsyncClient) -> None:
+    await ada_client.patch(ME, json={"password": SPACED, "current_password": PASSWORD})
+    await authorize(ada_client, SPACED)
     changes = {"email": "new@example.com", "current_password": SPACED}
 
-    assert (await ada.patch(ME, json={**changes, "current_password": SPACED.strip()})).status_code == 422
-    assert (await ada.patch(ME, json=changes)).status_code == 202
+    assert (await ada_client.patch(ME, json={**changes, "current_password": SPACED.strip()})).status_code == 422
+    assert (await ada_client.patch(ME, json=changes)).status_code == 202
 
 
 async def test_full_hash_queue_is_503_in_the_api(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,6 @@ async def test_unreachable_service_accepts(caplog: pytest.LogCaptureFixture) -> 
     assert "ConnectError" in caplog.text
 
 
-def test_breach_service_needs_an_address() -> None:
-    with pytest.raises(ValidationError, match="must be an address"):
+def test_breach_service_needs_a_url() -> None:
+    with pytest.raises(ValidationError, match="must be a URL"):
         Settings(_env_file=None, environment="test", breached_passwords_url="pwnedpasswords")

@@ -1,3 +1,5 @@
+"""Demo users."""
+
 import pytest
 from httpx import AsyncClient
 from sqlalchemy import select

@@ -1,3 +1,5 @@
+"""Dependencies of routes that return the signed-in user."""
+
 from urllib.parse import parse_qs, urlsplit
 
 import pytest

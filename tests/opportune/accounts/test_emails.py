@@ -14,7 +14,14 @@ from opportune.db.database import Database
 from opportune.mail import InvalidEmailError
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.client import Client
-from tests.opportune.accounts.sent_emails import ACCOUNTS, EMAIL, NEW, sent_emails, sent_subjects, settings
+from tests.opportune.accounts.sent_emails import (
+    ACCOUNTS,
+    EMAIL,
+    NEW_PASSWORD,
+    read_sent_emails,
+    read_sent_subjects,
+    settings,
+)
 
 __all__ = ["settings"]  # a fixture
 
@@ -28,7 +35,7 @@ async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClien
     response = await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL}, headers={"Host": "evil.example"})
 
     assert response.status_code == 400
-    assert "evil" not in str((await sent_emails(app))[0])
+    assert "evil" not in str((await read_sent_emails(app))[0])
 
 
 @on_sqlite
@@ -43,11 +50,11 @@ async def test_emails_to_a_recipient_are_limited(
 
         assert [response.status_code for response in responses] == [200] * 2 + [429]
         assert "Try again in 60 minutes" in responses[-1].text
-    assert len(await sent_subjects(app)) == 2
+    assert len(await read_sent_subjects(app)) == 2
 
 
 @on_sqlite
-async def test_email_requests_of_an_address_are_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_email_requests_per_ip_address_are_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert EMAILS_PER_ADDRESS.limit == 20
     monkeypatch.setattr(EMAILS_PER_ADDRESS, "limit", 3)
     pages = ("register", "forgot-password", "verify/again")
@@ -87,7 +94,7 @@ async def test_password_and_its_email_are_one_transaction(
         async with database.writer() as session:
             user = (await session.scalars(select(User))).one()
             context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
-            await change_password(context, user, NEW)
+            await change_password(context, user, NEW_PASSWORD)
 
     monkeypatch.setattr(events, "send_account_email", fail)
     with pytest.raises(InvalidEmailError):

@@ -1,4 +1,4 @@
-"""Services do not use HTTP objects, and only the manager commits."""
+"""Layers of the accounts: services do not use HTTP objects, and only the manager commits."""
 
 import ast
 from collections.abc import Iterator

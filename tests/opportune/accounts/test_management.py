@@ -1,3 +1,5 @@
+"""Functions of the commands that create superusers and set passwords."""
+
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.database("sqlite")
 EMAIL = "ada@example.com"
 
 
-async def test_migrated_database_has_no_account(database: Database) -> None:
+async def test_migrations_create_no_account(database: Database) -> None:
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(User)) == 0
 
@@ -29,7 +31,7 @@ async def test_created_superuser_can_sign_in(client: AsyncClient, database: Data
     assert response.status_code == 303
 
 
-async def test_invalid_superuser_is_one_line(database: Database) -> None:
+async def test_invalid_superuser_is_refused(database: Database) -> None:
     await make_user(database, EMAIL)
     for email, password, message in (
         ("nonsense", PASSWORD, "nonsense is not a valid e-mail address"),
@@ -63,7 +65,7 @@ async def test_set_password_ends_all_sessions(app: FastAPI, database: Database) 
         assert (await client.get("/accounts/profile")).status_code == 303
 
 
-async def test_unknown_user_is_one_line(database: Database) -> None:
+async def test_password_of_an_unknown_user_is_refused(database: Database) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match=r"There is no user with the e-mail eve@example\.com"):
             await set_password(session, "eve@example.com", PASSWORD)

@@ -24,7 +24,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
 EMAIL = "ada@example.com"
-NEW, THIEF_PASSWORD = "another good password", "a password of the thief"
+NEW_PASSWORD, THIEF_PASSWORD = "another good password", "a password of the thief"
 
 
 class PausedHash:
@@ -52,15 +52,15 @@ class PausedHash:
 
 
 @pytest.fixture
-def pause(monkeypatch: pytest.MonkeyPatch) -> PausedHash:
-    pause = PausedHash(hashing.verify_password)
-    monkeypatch.setattr(hashing, "verify_password", pause)
-    return pause
+def paused_hash(monkeypatch: pytest.MonkeyPatch) -> PausedHash:
+    paused_hash = PausedHash(hashing.verify_password)
+    monkeypatch.setattr(hashing, "verify_password", paused_hash)
+    return paused_hash
 
 
 async def set_new_password(database: Database) -> None:
     async with database.writer() as session:
-        await set_password(session, EMAIL, NEW)
+        await set_password(session, EMAIL, NEW_PASSWORD)
 
 
 async def deactivate(database: Database) -> None:
@@ -86,7 +86,7 @@ async def read_hash_and_session_count(database: Database) -> tuple[str, int]:
 async def test_concurrent_password_change_refuses_sign_in(
     client: AsyncClient,
     database: Database,
-    pause: PausedHash,
+    paused_hash: PausedHash,
     change: Callable[[Database], Awaitable[None]],
     address: str,
     name: str,
@@ -95,7 +95,7 @@ async def test_concurrent_password_change_refuses_sign_in(
     await make_user(database, EMAIL)
 
     request = client.post(address, data={name: EMAIL, "password": PASSWORD})
-    response = await pause.send_and_change(request, change(database))
+    response = await paused_hash.send_and_change(request, change(database))
 
     assert response.status_code == status
     assert "access_token" not in response.text
@@ -103,21 +103,21 @@ async def test_concurrent_password_change_refuses_sign_in(
 
 
 @pytest.mark.database("sqlite")
-async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Database, pause: PausedHash) -> None:
+async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Database, paused_hash: PausedHash) -> None:
     old_hash = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
     await make_user(database, EMAIL, hashed_password=old_hash)
 
     request = client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
-    response = await pause.send_and_change(request, set_new_password(database))
+    response = await paused_hash.send_and_change(request, set_new_password(database))
 
     assert response.status_code == 422
-    assert (await hashing.verify_password(NEW, (await read_hash_and_session_count(database))[0]))[0]
+    assert (await hashing.verify_password(NEW_PASSWORD, (await read_hash_and_session_count(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("channel", ["page", "api"])
 async def test_old_password_cannot_set_another(
-    app: FastAPI, database: Database, pause: PausedHash, channel: str
+    app: FastAPI, database: Database, paused_hash: PausedHash, channel: str
 ) -> None:
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as thief:
@@ -126,23 +126,25 @@ async def test_old_password_cannot_set_another(
             if channel == "page"
             else thief.patch("/api/v1/users/me", json={"current_password": PASSWORD, "password": THIEF_PASSWORD})
         )
-        response = await pause.send_and_change(request, set_new_password(database))
+        response = await paused_hash.send_and_change(request, set_new_password(database))
 
     assert response.status_code == 422
     assert "changed at the same moment" in response.text
     password_hash, count = await read_hash_and_session_count(database)
-    assert (await hashing.verify_password(NEW, password_hash))[0]
+    assert (await hashing.verify_password(NEW_PASSWORD, password_hash))[0]
     assert count == 0
 
 
 @pytest.mark.database("sqlite")
-async def test_old_password_cannot_delete_the_account(app: FastAPI, database: Database, pause: PausedHash) -> None:
+async def test_old_password_cannot_delete_the_account(
+    app: FastAPI, database: Database, paused_hash: PausedHash
+) -> None:
     async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
         request = thief.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
-        response = await pause.send_and_change(request, set_new_password(database))
+        response = await paused_hash.send_and_change(request, set_new_password(database))
 
     assert response.status_code == 409
-    assert (await hashing.verify_password(NEW, (await read_hash_and_session_count(database))[0]))[0]
+    assert (await hashing.verify_password(NEW_PASSWORD, (await read_hash_and_session_count(database))[0]))[0]
 
 
 @pytest.mark.database("sqlite")
@@ -150,13 +152,13 @@ async def test_old_password_cannot_delete_the_account(app: FastAPI, database: Da
     ("address", "argument"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
 )
 async def test_old_password_gets_no_token(
-    app: FastAPI, database: Database, pause: PausedHash, address: str, argument: str
+    app: FastAPI, database: Database, paused_hash: PausedHash, address: str, argument: str
 ) -> None:
     arguments: dict[str, Any] = {
         argument: {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
     }
     async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
-        response = await pause.send_and_change(thief.post(address, **arguments), set_new_password(database))
+        response = await paused_hash.send_and_change(thief.post(address, **arguments), set_new_password(database))
 
     assert response.status_code == (401 if argument == "json" else 303)
     async with database.reader() as session:
@@ -201,11 +203,11 @@ async def test_link_verifies_its_own_address_only(
     client: AsyncClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = await make_user(database, EMAIL)
-    monkeypatch.setattr(hashing, "hash_password", pause := PausedHash(hashing.hash_password))
+    monkeypatch.setattr(hashing, "hash_password", paused_hash := PausedHash(hashing.hash_password))
     token = signed_links.make_link_token(settings, "reset", user)
 
-    request = client.post("/accounts/reset-password", data={"token": token, "password": NEW})
-    response = await pause.send_and_change(request, change_email(database))
+    request = client.post("/accounts/reset-password", data={"token": token, "password": NEW_PASSWORD})
+    response = await paused_hash.send_and_change(request, change_email(database))
 
     assert response.status_code == 422
     async with database.reader() as session:
@@ -221,7 +223,7 @@ async def change_email(database: Database) -> None:
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("address", "name"), [("/accounts/login", "email"), ("/api/v1/auth/login", "username")])
 async def test_sign_in_without_a_new_second_factor_is_refused(
-    client: AsyncClient, database: Database, settings: Settings, pause: PausedHash, address: str, name: str
+    client: AsyncClient, database: Database, settings: Settings, paused_hash: PausedHash, address: str, name: str
 ) -> None:
     user = await make_user(database, EMAIL)
     key = totp.start_setup(settings, user).key
@@ -231,7 +233,7 @@ async def test_sign_in_without_a_new_second_factor_is_refused(
             await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
 
     request = client.post(address, data={name: EMAIL, "password": PASSWORD})
-    response = await pause.send_and_change(request, enable_totp())
+    response = await paused_hash.send_and_change(request, enable_totp())
 
     assert "access_token" not in response.text
     assert (await read_hash_and_session_count(database))[1] == 0

@@ -1,3 +1,5 @@
+"""Pages for registration, sign-in and password changes."""
+
 import asyncio
 from datetime import timedelta
 
@@ -19,9 +21,9 @@ from tests.opportune.form_tokens import without_tokens
 pytestmark = pytest.mark.database("sqlite")
 
 EMAIL = "ada@example.com"
-NEW = "another good password"
-WRONG = "E-mail or password is wrong."
-TAKEN = "If you already have an account, sign in."
+NEW_PASSWORD = "another good password"
+WRONG_MESSAGE = "E-mail or password is wrong."
+TAKEN_MESSAGE = "If you already have an account, sign in."
 
 
 on_both = pytest.mark.database("sqlite", "postgresql")
@@ -102,7 +104,7 @@ async def test_wrong_password_and_unknown_email_look_the_same(client: AsyncClien
     ]
 
     assert [response.status_code for response in responses] == [422] * 3
-    assert all(WRONG in response.text and "set-cookie" not in response.headers for response in responses)
+    assert all(WRONG_MESSAGE in response.text and "set-cookie" not in response.headers for response in responses)
     pages = [without_tokens(response.text) for response in responses]
     assert len({page.replace(email, "") for page, (email, _) in zip(pages, attempts, strict=True)}) == 1
 
@@ -157,7 +159,7 @@ async def test_email_registers_once_in_any_case(client: AsyncClient, database: D
         response = await client.post("/accounts/register", data={"email": email, "password": PASSWORD})
 
         assert response.status_code == 422
-        assert TAKEN in response.text
+        assert TAKEN_MESSAGE in response.text
         assert await read_emails(database) == [EMAIL]
 
 
@@ -188,7 +190,7 @@ async def test_new_password_ends_other_sessions_and_tokens(
     async with signed_in_client(app, user) as browser, signed_in_client(app, user) as other_browser:
         old_cookie = f"session={browser.cookies['session']}"
 
-        form = {"current_password": PASSWORD, "new_password": NEW}
+        form = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
         response = await browser.post("/accounts/password", data=form)
 
         assert (response.status_code, response.headers["location"]) == (303, "/accounts/password")
@@ -197,7 +199,7 @@ async def test_new_password_ends_other_sessions_and_tokens(
         assert (await client.get("/accounts/profile", headers={"Cookie": old_cookie})).status_code == 303
         assert (await other_browser.get("/accounts/profile")).status_code == 303
     assert (await client.get("/api/v1/users/me", headers=token)).status_code == 401
-    for password, status in ((PASSWORD, 422), (NEW, 303)):
+    for password, status in ((PASSWORD, 422), (NEW_PASSWORD, 303)):
         response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
         assert response.status_code == status
 
@@ -206,10 +208,10 @@ async def test_refused_password_change_changes_nothing(app: FastAPI, database: D
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as client, signed_in_client(app, user) as other_browser:
         for form, message in [
-            ({"current_password": "not it at all", "new_password": NEW}, "This is not your current password."),
+            ({"current_password": "not it at all", "new_password": NEW_PASSWORD}, "This is not your current password."),
             ({"current_password": "not it at all", "new_password": "qwerty123"}, "too easy to guess"),
             ({"new_password": EMAIL}, "too close to your name"),
-            ({"new_password": NEW}, "Please type your current password."),
+            ({"new_password": NEW_PASSWORD}, "Please type your current password."),
             # The user has just typed the password.
             ({"current_password": PASSWORD}, "Please fill this in."),
             ({"current_password": PASSWORD, "new_password": EMAIL}, "too close to your name"),
@@ -227,9 +229,11 @@ async def test_refused_password_change_changes_nothing(app: FastAPI, database: D
 
 async def test_password_form_keeps_white_space(app: FastAPI, client: AsyncClient, database: Database) -> None:
     async with signed_in_client(app, await make_user(database, EMAIL)) as browser:
-        await browser.post("/accounts/password", data={"current_password": PASSWORD, "new_password": f" {NEW} "})
+        await browser.post(
+            "/accounts/password", data={"current_password": PASSWORD, "new_password": f" {NEW_PASSWORD} "}
+        )
 
-    for password, status in ((NEW, 422), (f" {NEW} ", 303)):
+    for password, status in ((NEW_PASSWORD, 422), (f" {NEW_PASSWORD} ", 303)):
         response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
         assert response.status_code == status
 

@@ -1,3 +1,5 @@
+"""Hashing of passwords in threads with low priority."""
+
 import asyncio
 import os
 import sys

@@ -1,3 +1,5 @@
+"""Limits on wrong passwords per account, IP address and trusted browser."""
+
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -20,7 +22,7 @@ from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import RateLimit
 
 EMAIL = "ada@example.com"
-WRONG = "not the password"
+WRONG_PASSWORD = "not the password"
 PAGE, API = "/accounts/login", "/api/v1/auth/login"
 
 on_sqlite = pytest.mark.database("sqlite")
@@ -47,15 +49,15 @@ def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limit, "limit", count)
 
 
-async def guess(client: AsyncClient, email: str = EMAIL, password: str = WRONG) -> Response:
+async def guess(client: AsyncClient, email: str = EMAIL, password: str = WRONG_PASSWORD) -> Response:
     return await client.post(PAGE, data={"email": email, "password": password})
 
 
-async def guess_in_api(client: AsyncClient, email: str = EMAIL, password: str = WRONG) -> Response:
+async def guess_in_api(client: AsyncClient, email: str = EMAIL, password: str = WRONG_PASSWORD) -> Response:
     return await client.post(API, data={"username": email, "password": password})
 
 
-async def lock(client: AsyncClient) -> None:
+async def lock_account(client: AsyncClient) -> None:
     for _ in range(service.PASSWORDS_PER_ACCOUNT.limit):
         await guess(client)
 
@@ -78,7 +80,7 @@ async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, da
 @on_sqlite
 @pytest.mark.usefixtures("low_limits")
 async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncClient, database: Database) -> None:
-    await lock(client)
+    await lock_account(client)
 
     assert (await guess(client)).status_code == 429
 
@@ -92,7 +94,7 @@ async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncCli
 
 @on_sqlite
 @pytest.mark.usefixtures("low_limits")
-async def test_wrong_passwords_of_an_address_are_limited(
+async def test_wrong_passwords_per_ip_address_are_limited(
     client: AsyncClient, other_browser: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL)
@@ -160,7 +162,7 @@ async def test_sign_in_keeps_the_count_of_its_address(client: AsyncClient, datab
 @pytest.mark.usefixtures("low_limits")
 async def test_lock_ends_after_its_time(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
-    await lock(client)
+    await lock_account(client)
     async with database.writer() as session:
         await session.execute(update(Attempt).values(ends_at=utc_now() - timedelta(seconds=1)))
 
@@ -175,7 +177,7 @@ async def test_trusted_browser_is_not_locked_out(
     await make_user(database, EMAIL)
     await guess(client, password=PASSWORD)
     await client.post("/accounts/logout")
-    await lock(other_browser)
+    await lock_account(other_browser)
     assert (await guess(other_browser, password=PASSWORD)).status_code == 429
 
     assert (await guess(client, password=PASSWORD)).status_code == 303
@@ -189,7 +191,7 @@ async def test_trusted_browser_has_its_own_limit(
     await make_user(database, EMAIL)
     await make_user(database, "eve@example.com")
     await guess(client, "eve@example.com", PASSWORD)
-    await lock(other_browser)
+    await lock_account(other_browser)
     assert (await guess(client)).status_code == 429
 
     for _ in range(service.PASSWORDS_PER_DEVICE.limit):

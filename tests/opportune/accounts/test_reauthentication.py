@@ -18,58 +18,62 @@ from opportune.testing.factories import PASSWORD, make_token, make_user, signed_
 
 pytestmark = pytest.mark.database("sqlite")
 
-CONFIRM, API = "/accounts/confirm", "/api/v1/users/me/confirmation"
-DANGER = "/danger"
-TOKEN = {"name": "Script", "days": "30", "scopes": "read"}
+CONFIRMATION_PAGE, CONFIRMATION_API = "/accounts/confirm", "/api/v1/users/me/confirmation"
+PROTECTED_PAGE = "/danger"
+NEW_TOKEN = {"name": "Script", "days": "30", "scopes": "read"}
 
 
 @pytest.fixture
 def site(app: FastAPI) -> FastAPI:
-    for path in (DANGER, "/api/v1/danger"):
+    """A site with a page and an API route that need a confirmed identity."""
+    for path in (PROTECTED_PAGE, "/api/v1/danger"):
 
         @app.api_route(path, methods=["GET", "POST"])
-        async def dangerous(user: Annotated[User, Depends(get_confirmed_user)]) -> str:
+        async def show_email(user: Annotated[User, Depends(get_confirmed_user)]) -> str:
             return user.email
 
     return app
 
 
-async def backdate(database: Database, **columns: object) -> None:
+async def change_sessions(database: Database, **columns: object) -> None:
     async with database.writer() as session:
         await session.execute(update(Session).values(**columns))
 
 
-async def with_two_factor(database: Database, settings: Settings, user: User, key: str) -> None:
+async def set_totp_key(database: Database, settings: Settings, user: User, key: str) -> None:
     async with database.writer() as session:
         sealed = seal(settings, f"two-factor:{user.id}", key)
         await session.execute(update(User).values(totp_secret=sealed))
 
 
-async def test_dangerous_change_asks_first_and_returns(site: FastAPI) -> None:
+async def test_protected_page_redirects_to_confirmation_and_back(site: FastAPI) -> None:
     async with signed_in_client(site) as client:
-        redirect = await client.get(f"{DANGER}?a=1")
-        assert (redirect.status_code, redirect.headers["location"]) == (303, f"{CONFIRM}?next=%2Fdanger%3Fa%3D1")
-        submitted = await client.post(DANGER, headers={"referer": "http://testserver/page"})
-        assert submitted.headers["location"] == f"{CONFIRM}?next=%2Fpage"
+        redirect = await client.get(f"{PROTECTED_PAGE}?a=1")
+        assert (redirect.status_code, redirect.headers["location"]) == (
+            303,
+            f"{CONFIRMATION_PAGE}?next=%2Fdanger%3Fa%3D1",
+        )
+        submitted = await client.post(PROTECTED_PAGE, headers={"referer": "http://testserver/page"})
+        assert submitted.headers["location"] == f"{CONFIRMATION_PAGE}?next=%2Fpage"
         page = await client.get(redirect.headers["location"])
         assert "Nothing was changed yet" in page.text
         assert 'name="next" value="/danger?a=1"' in page.text
         assert (await client.get("/api/v1/danger")).status_code == 403
 
-        confirmed = await client.post(CONFIRM, data={"current_password": PASSWORD, "next": DANGER})
-        assert (confirmed.status_code, confirmed.headers["location"]) == (303, DANGER)
-        assert (await client.get(DANGER)).status_code == 200
+        confirmed = await client.post(CONFIRMATION_PAGE, data={"current_password": PASSWORD, "next": PROTECTED_PAGE})
+        assert (confirmed.status_code, confirmed.headers["location"]) == (303, PROTECTED_PAGE)
+        assert (await client.get(PROTECTED_PAGE)).status_code == 200
         assert (await client.get("/api/v1/danger")).status_code == 200
-        assert (await client.get(f"{CONFIRM}?next={DANGER}")).headers["location"] == DANGER
+        assert (await client.get(f"{CONFIRMATION_PAGE}?next={PROTECTED_PAGE}")).headers["location"] == PROTECTED_PAGE
 
 
 async def test_visitors_and_tokens_cannot_confirm(site: FastAPI, client: AsyncClient) -> None:
-    for path in (DANGER, CONFIRM):
+    for path in (PROTECTED_PAGE, CONFIRMATION_PAGE):
         assert (await client.get(path)).headers["location"].startswith("/accounts/login?next=")
-    assert (await client.post(API, json={})).status_code == 401
+    assert (await client.post(CONFIRMATION_API, json={})).status_code == 401
     bearer = {"Authorization": f"Bearer {await make_token(site.state.database, await make_user(site.state.database))}"}
     assert (await client.get("/api/v1/danger", headers=bearer)).status_code == 403
-    assert (await client.post(API, headers=bearer, json={"current_password": PASSWORD})).status_code == 409
+    assert (await client.post(CONFIRMATION_API, headers=bearer, json={"current_password": PASSWORD})).status_code == 409
 
 
 async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: Database) -> None:
@@ -78,12 +82,12 @@ async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: D
         assert 'name="current_password"' in page.text
         assert (
             "Your new token"
-            in (await client.post("/accounts/tokens", data={**TOKEN, "current_password": PASSWORD})).text
+            in (await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": PASSWORD})).text
         )
         assert 'name="current_password"' not in (await client.get("/accounts/tokens")).text
-        assert "Your new token" in (await client.post("/accounts/tokens", data=TOKEN)).text
+        assert "Your new token" in (await client.post("/accounts/tokens", data=NEW_TOKEN)).text
         # A typed password is still checked.
-        response = await client.post("/accounts/tokens", data={**TOKEN, "current_password": "wrong"})
+        response = await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": "wrong"})
         assert (response.status_code, "This is not your current password." in response.text) == (422, True)
 
         # Confirming replaces the token, so copies of the old cookie are invalid.
@@ -110,12 +114,12 @@ async def test_form_with_other_errors_keeps_the_session(app: FastAPI, database: 
 async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
     database, user = site.state.database, await make_user(site.state.database)
     async with signed_in_client(site, user) as client, signed_in_client(site, user) as other_browser:
-        assert (await client.post(API, json={"current_password": PASSWORD})).status_code == 204
-        assert (await client.get(DANGER)).status_code == 200
-        assert (await other_browser.get(DANGER)).status_code == 303
-        await backdate(database, confirmed_at=utc_now() - CONFIRMED_FOR)
-        assert (await client.get(DANGER)).status_code == 303
-        redirect = await client.post("/accounts/tokens", data=TOKEN)
+        assert (await client.post(CONFIRMATION_API, json={"current_password": PASSWORD})).status_code == 204
+        assert (await client.get(PROTECTED_PAGE)).status_code == 200
+        assert (await other_browser.get(PROTECTED_PAGE)).status_code == 303
+        await change_sessions(database, confirmed_at=utc_now() - CONFIRMED_FOR)
+        assert (await client.get(PROTECTED_PAGE)).status_code == 303
+        redirect = await client.post("/accounts/tokens", data=NEW_TOKEN)
         assert "Please type your current password." in redirect.text
 
 
@@ -123,17 +127,17 @@ async def test_second_factor_needs_a_code_to_confirm(site: FastAPI, settings: Se
     import pyotp  # noqa: PLC0415 - only this test needs it
 
     database, user, key = site.state.database, await make_user(site.state.database), pyotp.random_base32()
-    await with_two_factor(database, settings, user, key)
+    await set_totp_key(database, settings, user, key)
     async with signed_in_client(site, user) as client:
-        created = await client.post("/accounts/tokens", data={**TOKEN, "current_password": PASSWORD})
+        created = await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": PASSWORD})
         assert "Your new token" in created.text
-        assert (await client.get(DANGER)).status_code == 303
+        assert (await client.get(PROTECTED_PAGE)).status_code == 303
         for code in ("", "000000"):
-            refused = await client.post(CONFIRM, data={"current_password": PASSWORD, "code": code})
+            refused = await client.post(CONFIRMATION_PAGE, data={"current_password": PASSWORD, "code": code})
             assert (refused.status_code, 'name="code"' in refused.text) == (422, True)
         form = {"current_password": PASSWORD, "code": pyotp.TOTP(key).now()}
-        assert (await client.post(CONFIRM, data=form)).status_code == 303
-        assert (await client.get(DANGER)).status_code == 200
+        assert (await client.post(CONFIRMATION_PAGE, data=form)).status_code == 303
+        assert (await client.get(PROTECTED_PAGE)).status_code == 200
 
 
 async def test_user_without_password_confirms_by_sign_in(site: FastAPI) -> None:
@@ -142,10 +146,10 @@ async def test_user_without_password_confirms_by_sign_in(site: FastAPI) -> None:
         session.add(user)
         user.hashed_password = ""
     async with signed_in_client(site, user) as client:
-        assert (await client.get(DANGER)).status_code == 200
-        await backdate(database, created_at=utc_now() - SIGNED_IN_FOR)
-        assert (await client.get(DANGER)).status_code == 303
-        page = await client.post(CONFIRM)
+        assert (await client.get(PROTECTED_PAGE)).status_code == 200
+        await change_sessions(database, created_at=utc_now() - SIGNED_IN_FOR)
+        assert (await client.get(PROTECTED_PAGE)).status_code == 303
+        page = await client.post(CONFIRMATION_PAGE)
         assert (page.status_code, "Sign out, sign in again" in page.text) == (422, True)
 
 
@@ -153,12 +157,12 @@ async def test_confirmation_attempts_are_limited(app: FastAPI, monkeypatch: pyte
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
     async with signed_in_client(app) as client:
         for _ in range(2):
-            assert (await client.post(CONFIRM, data={"current_password": "wrong"})).status_code == 422
+            assert (await client.post(CONFIRMATION_PAGE, data={"current_password": "wrong"})).status_code == 422
         for response in (
-            await client.post(CONFIRM, data={"current_password": PASSWORD}),
-            await client.post(API, json={"current_password": PASSWORD}),
+            await client.post(CONFIRMATION_PAGE, data={"current_password": PASSWORD}),
+            await client.post(CONFIRMATION_API, json={"current_password": PASSWORD}),
         ):
             assert response.status_code == 429
             assert int(response.headers["retry-after"]) > 0
         for invalid_form in ({"current_password": "\x00"}, {"current_password": "a" * 5000}, {"code": "9" * 500}):
-            assert (await client.post(CONFIRM, data=invalid_form)).status_code in {422, 429}
+            assert (await client.post(CONFIRMATION_PAGE, data=invalid_form)).status_code in {422, 429}

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 EMAIL = "ada@example.com"
 ADDRESS = "203.0.113.9"
-WRONG = "not the password"
+WRONG_PASSWORD = "not the password"
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ async def post(app: FastAPI, path: str, **data: str) -> int:
 
 
 async def test_refused_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
-    await post(app, "/accounts/login", email=EMAIL, password=WRONG)
-    await post(app, "/api/v1/auth/login", username="nobody@example.com", password=WRONG)
+    await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD)
+    await post(app, "/api/v1/auth/login", username="nobody@example.com", password=WRONG_PASSWORD)
     assert read_log_lines(caplog) == [
         f"sign_in_refused address={ADDRESS} account={user.id} reason=password",
         f"sign_in_refused address={ADDRESS} reason=password",
     ]
     assert EMAIL not in caplog.text
-    assert WRONG not in caplog.text
+    assert WRONG_PASSWORD not in caplog.text
 
 
 async def test_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
@@ -57,8 +57,8 @@ async def test_reached_limit_is_logged(
     app: FastAPI, user: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service.PASSWORDS_PER_ACCOUNT, "limit", 1)
-    await post(app, "/accounts/login", email=EMAIL, password=WRONG)
-    assert await post(app, "/accounts/login", email=EMAIL, password=WRONG) == 429
+    await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD)
+    assert await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD) == 429
     assert read_log_lines(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]
 
 
@@ -83,7 +83,7 @@ async def test_unknown_token_is_logged_and_visitors_are_not(
 
 async def test_wrong_confirmation_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
     async with signed_in_client(app, user) as client:
-        await client.post("/accounts/confirm", data={"current_password": WRONG})
+        await client.post("/accounts/confirm", data={"current_password": WRONG_PASSWORD})
     (line,) = read_log_lines(caplog)
     assert line.endswith(f"account={user.id} reason=confirmation")
 
@@ -96,7 +96,7 @@ async def test_json_lines_have_fields_and_the_request_id(app: FastAPI, user: Use
     logger = logging.getLogger("opportune.security")
     logger.addHandler(handler)
     try:
-        await post(app, "/accounts/login", email=EMAIL, password=WRONG)
+        await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD)
     finally:
         logger.removeHandler(handler)
     line = json.loads(stream.getvalue())

@@ -23,11 +23,11 @@ from opportune.db.queries import batches
 from opportune.feature import Person, PersonalData
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.recorded_emails import recorded, sent_subjects, settings
+from tests.opportune.accounts.recorded_emails import list_sent_subjects, recorded_jobs, settings
 
 pytestmark = pytest.mark.database("sqlite")
 
-__all__ = ["recorded", "settings"]  # fixtures
+__all__ = ["recorded_jobs", "settings"]  # fixtures
 
 EMAIL, ME = "ada@example.com", "/api/v1/users/me"
 DELETION_FORM = {"email": "ADA@example.com ", "current_password": PASSWORD}
@@ -45,7 +45,7 @@ async def user(database: Database) -> User:
 
 
 @pytest.fixture
-async def ada(app: FastAPI, user: User, recorded: RecordedJobs) -> AsyncIterator[AsyncClient]:
+async def ada_client(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app, user) as client:
         token = {"name": "Script", "days": 30, "current_password": PASSWORD}
         assert (await client.post(f"{ME}/tokens", json=token)).status_code == 201
@@ -78,7 +78,7 @@ def test_rows_of_a_user_are_deleted_with_the_user() -> None:
         if key.ondelete != "CASCADE"
     ]
 
-    assert kept_columns == ["answers_usage.owner_id"], "usage records stay, without their user"
+    assert kept_columns == ["answers_usage.owner_id"], "usage records are kept without their user"
 
 
 def test_features_with_rows_of_users_export_them() -> None:
@@ -94,30 +94,30 @@ def test_features_with_rows_of_users_export_them() -> None:
 
 @pytest.mark.database("postgresql")
 async def test_deleted_account_leaves_no_rows(
-    ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
+    ada_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
 ) -> None:
     other_user = await make_user(database)
     assert set(await count_rows(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
 
-    response = await ada.post("/accounts/data/delete", data=DELETION_FORM)
+    response = await ada_client.post("/accounts/data/delete", data=DELETION_FORM)
 
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/left")
     assert "Max-Age=0" in response.headers["set-cookie"]
-    assert "Your account is deleted" in (await ada.get("/accounts/left")).text
-    assert (await ada.get("/accounts/profile")).status_code == 303
+    assert "Your account is deleted" in (await ada_client.get("/accounts/left")).text
+    assert (await ada_client.get("/accounts/profile")).status_code == 303
     assert await count_rows(database, user.id) == {}
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(col(User.id)))).all() == [other_user.id]
-    assert sent_subjects(recorded)[-1] == (EMAIL, "Your account is deleted")
+    assert list_sent_subjects(recorded_jobs)[-1] == (EMAIL, "Your account is deleted")
 
 
 async def test_features_forget_users_with_verified_emails_only(
-    app: FastAPI, ada: AsyncClient, user: User, database: Database, recorded: RecordedJobs
+    app: FastAPI, ada_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
 ) -> None:
     forgotten: list[Person] = []
 
     async def read(session: AsyncSession, person: Person) -> dict[str, list[dict[str, Any]]]:
-        return {"notes": [{"text": "Grüße", "of": person.email}]}
+        return {"notes": [{"text": "Grüße", "email": person.email}]}
 
     async def forget(session: AsyncSession, person: Person) -> None:
         forgotten.append(person)
@@ -125,18 +125,18 @@ async def test_features_forget_users_with_verified_emails_only(
     notes = PersonalData(summary="Your <notes>", read=read, forget=forget)
     app.state.features = [*app.state.features, replace(app.state.features[0], name="notes", personal_data=notes)]
     async with signed_in_client(app) as bob:
-        assert (await bob.get(f"{ME}/export")).json()["notes"] == {"notes": [{"text": "Grüße", "of": ""}]}
+        assert (await bob.get(f"{ME}/export")).json()["notes"] == {"notes": [{"text": "Grüße", "email": ""}]}
         assert "Your &lt;notes&gt;" in (await bob.get("/accounts/data")).text
 
-    assert (await ada.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
+    assert (await ada_client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
 
     assert forgotten == [Person(user.id, EMAIL)]
-    assert (await ada.get(ME)).status_code == 401
+    assert (await ada_client.get(ME)).status_code == 401
     assert await count_rows(database, user.id) == {}
 
 
-async def test_export_contains_everything_but_secrets(ada: AsyncClient, user: User) -> None:
-    response = await ada.get("/accounts/data/export")
+async def test_export_contains_everything_but_secrets(ada_client: AsyncClient, user: User) -> None:
+    response = await ada_client.get("/accounts/data/export")
 
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["content-disposition"].startswith('attachment; filename="my-data-')
@@ -146,13 +146,13 @@ async def test_export_contains_everything_but_secrets(ada: AsyncClient, user: Us
     assert [row["name"] for row in exported["tokens"] + exported["groups"]] == ["Script", "Editors"]
     assert len(exported["sessions"]) == 1
     assert not [secret for secret in SECRETS if secret in response.text]
-    from_api = (await ada.get(f"{ME}/export")).json()
-    assert from_api["accounts"].pop("events")[-1]["kind"] == "data_exported"
-    assert from_api["accounts"].items() < exported.items()
+    api_export = (await ada_client.get(f"{ME}/export")).json()
+    assert api_export["accounts"].pop("events")[-1]["kind"] == "data_exported"
+    assert api_export["accounts"].items() < exported.items()
 
 
 async def test_row_with_two_user_columns_is_exported_once(
-    app: FastAPI, ada: AsyncClient, user: User, database: Database
+    app: FastAPI, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
     other_user = await make_user(database)
     async with database.writer() as session:
@@ -166,14 +166,14 @@ async def test_row_with_two_user_columns_is_exported_once(
     notes = PersonalData(summary="Events that name you", owners=columns)
     app.state.features = [replace(app.state.features[0], name="notes", personal_data=notes)]
 
-    rows = (await ada.get("/accounts/data/export")).json()["notes"]["event"]
+    rows = (await ada_client.get("/accounts/data/export")).json()["notes"]["event"]
 
     named = [row for row in rows if row["kind"] in ("both", "one", "none")]
     assert [row["kind"] for row in named] == ["both", "one"]
     assert not {"user_id", "actor_id"} & named[0].keys()
 
 
-async def test_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient) -> None:
+async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: AsyncClient) -> None:
     stored = await app.state.storage.save("notes", "txt", b"a file", "text/plain")
     removed = await app.state.storage.save("notes", "txt", b"another", "text/plain")
     await app.state.storage.delete(removed)
@@ -187,7 +187,7 @@ async def test_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient) -
     notes = PersonalData(summary="Notes", read=read, files=files)
     app.state.features = [replace(app.state.features[0], name="notes", personal_data=notes)]
 
-    response = await ada.get("/accounts/data/export")
+    response = await ada_client.get("/accounts/data/export")
 
     assert response.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
@@ -196,46 +196,46 @@ async def test_export_with_files_is_an_archive(app: FastAPI, ada: AsyncClient) -
         assert json.loads(archive.read("data.json")) == {"notes": {"notes": [{"file": stored}]}}
 
 
-async def test_deletion_needs_address_and_password(ada: AsyncClient, recorded: RecordedJobs) -> None:
+async def test_deletion_page_needs_email_and_password(ada_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
     for change, message in (
         ({"current_password": "not the password"}, "This is not your current password."),
         ({"current_password": ""}, "Please type your current password."),
         ({"email": "bob@example.com"}, "Please type the address of this account."),
     ):
-        response = await ada.post("/accounts/data/delete", data={**DELETION_FORM, **change})
+        response = await ada_client.post("/accounts/data/delete", data={**DELETION_FORM, **change})
 
         assert response.status_code == 422
         assert message in response.text
-    assert (await ada.get(ME)).status_code == 200
-    assert "Your account is deleted" not in [subject for _, subject in sent_subjects(recorded)]
+    assert (await ada_client.get(ME)).status_code == 200
+    assert "Your account is deleted" not in [subject for _, subject in list_sent_subjects(recorded_jobs)]
 
 
-async def test_account_with_many_rows_is_deleted(
+async def test_account_with_many_rows_is_deleted_unless_last_superuser(
     app: FastAPI,
-    ada: AsyncClient,
+    ada_client: AsyncClient,
     user: User,
     database: Database,
-    recorded: RecordedJobs,
+    recorded_jobs: RecordedJobs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
-    root = await make_user(database, is_superuser=True)
-    async with signed_in_client(app, root) as client:
+    superuser = await make_user(database, is_superuser=True)
+    async with signed_in_client(app, superuser) as client:
         assert (await client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 409
         assert (await client.get(ME)).status_code == 200
-    assert (await ada.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
+    assert (await ada_client.request("DELETE", ME, json={"current_password": PASSWORD})).status_code == 204
     assert await count_rows(database, user.id) == {}
 
 
-async def test_api_deletion_needs_the_password_only(ada: AsyncClient) -> None:
+async def test_api_deletion_needs_the_password_only(ada_client: AsyncClient) -> None:
     for body, status in (({}, 422), ({"current_password": "wrong"}, 422), ({"current_password": PASSWORD}, 204)):
-        assert (await ada.request("DELETE", ME, json=body)).status_code == status
+        assert (await ada_client.request("DELETE", ME, json=body)).status_code == status
 
 
-async def test_last_superuser_cannot_be_deleted(app: FastAPI, database: Database, recorded: RecordedJobs) -> None:
-    root = await make_user(database, EMAIL, is_superuser=True)
+async def test_last_superuser_cannot_be_deleted(app: FastAPI, database: Database, recorded_jobs: RecordedJobs) -> None:
+    superuser = await make_user(database, EMAIL, is_superuser=True)
     await make_user(database, is_superuser=True, is_active=False)
-    async with signed_in_client(app, root) as client:
+    async with signed_in_client(app, superuser) as client:
         page = await client.post("/accounts/data/delete", data=DELETION_FORM)
         response = await client.request("DELETE", ME, json={"current_password": PASSWORD})
 
@@ -246,7 +246,7 @@ async def test_last_superuser_cannot_be_deleted(app: FastAPI, database: Database
 
 @pytest.mark.database("postgresql")
 async def test_concurrent_deletions_keep_one_superuser(
-    app: FastAPI, database: Database, recorded: RecordedJobs
+    app: FastAPI, database: Database, recorded_jobs: RecordedJobs
 ) -> None:
     async def delete_account(email: str) -> int:
         async with signed_in_client(app, await make_user(database, email, is_superuser=True)) as client:

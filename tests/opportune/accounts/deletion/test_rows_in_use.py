@@ -1,4 +1,4 @@
-"""Deletion of accounts whose rows are referenced by others."""
+"""Refused deletion of an account, because rows of other users refer to its rows."""
 
 from collections.abc import AsyncIterator
 from html import unescape
@@ -34,7 +34,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def test_account_with_rows_in_use_stays(app: FastAPI) -> None:
+async def test_account_with_rows_in_use_is_not_deleted(app: FastAPI) -> None:
     ada = await make_user(app.state.database, "ada@example.com")
     async with app.state.database.writer() as session:
         session.add(order := Order(user_id=ada.id))

@@ -20,9 +20,9 @@ __all__ = ["settings"]  # a fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
-PATH = "/accounts/confirm/email"
-API = "/api/v1/users/me/confirmation/email"
-BACK = "/accounts/tokens"
+CONFIRMATION_PAGE = "/accounts/confirm/email"
+CONFIRMATION_API = "/api/v1/users/me/confirmation/email"
+RETURN_PATH = "/accounts/tokens"
 
 
 @pytest.fixture
@@ -38,29 +38,29 @@ async def backdate_sessions(database: Database) -> None:
 
 async def is_confirmed(client: AsyncClient) -> bool:
     """Return whether the confirmation page redirects."""
-    return (await client.get("/accounts/confirm", params={"next": BACK})).status_code == 303
+    return (await client.get("/accounts/confirm", params={"next": RETURN_PATH})).status_code == 303
 
 
 async def test_emailed_code_confirms_on_page_and_in_api(app: FastAPI, database: Database, ada: User) -> None:
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
         assert "E-mail me a code" in (await client.get("/accounts/confirm")).text
-        redirect = await client.post(PATH, data={"next": BACK})
+        redirect = await client.post(CONFIRMATION_PAGE, data={"next": RETURN_PATH})
         assert "Type the code" in (await client.get(redirect.headers["location"])).text
         code = await read_newest_code(app)
-        assert (await client.post(f"{PATH}/code", data={"code": wrong_code(code)})).status_code == 422
+        assert (await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": wrong_code(code)})).status_code == 422
         assert not await is_confirmed(client)
-        response = await client.post(f"{PATH}/code", data={"code": code, "next": BACK})
-        assert (response.status_code, response.headers["location"]) == (303, BACK)
+        response = await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": code, "next": RETURN_PATH})
+        assert (response.status_code, response.headers["location"]) == (303, RETURN_PATH)
         assert await is_confirmed(client)
-        assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 422
+        assert (await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": code})).status_code == 422
 
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
-        assert (await client.post(API)).status_code == 202
+        assert (await client.post(CONFIRMATION_API)).status_code == 202
         code = await read_newest_code(app)
-        assert (await client.post(f"{API}/code", json={"code": wrong_code(code)})).status_code == 422
-        assert (await client.post(f"{API}/code", json={"code": code})).status_code == 204
+        assert (await client.post(f"{CONFIRMATION_API}/code", json={"code": wrong_code(code)})).status_code == 422
+        assert (await client.post(f"{CONFIRMATION_API}/code", json={"code": code})).status_code == 204
         assert await is_confirmed(client)
 
 
@@ -69,14 +69,14 @@ async def test_code_is_valid_for_its_session_only(
 ) -> None:
     async with signed_in_client(app, ada) as client, signed_in_client(app, ada) as other_browser:
         await backdate_sessions(database)
-        await client.post(PATH)
+        await client.post(CONFIRMATION_PAGE)
         code = await read_newest_code(app)
-        assert (await other_browser.post(f"{PATH}/code", data={"code": code})).status_code == 422
+        assert (await other_browser.post(f"{CONFIRMATION_PAGE}/code", data={"code": code})).status_code == 422
         expired_at = utc_now() + timedelta(seconds=2 * LIFETIME_SECONDS)
         monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: expired_at)
-        assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 422
+        assert (await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": code})).status_code == 422
         monkeypatch.undo()
-        assert (await client.post(f"{PATH}/code", data={"code": code})).status_code == 303
+        assert (await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": code})).status_code == 303
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(8, 303), (10, 422)])
@@ -85,10 +85,12 @@ async def test_code_lives_at_most_ten_minutes(
 ) -> None:
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
-        await client.post(PATH)
+        await client.post(CONFIRMATION_PAGE)
         checked_at = utc_now() + timedelta(minutes=minutes)
         monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: checked_at)
-        assert (await client.post(f"{PATH}/code", data={"code": await read_newest_code(app)})).status_code == status
+        assert (
+            await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": await read_newest_code(app)})
+        ).status_code == status
 
 
 async def test_wrong_code_is_in_the_security_log(
@@ -96,8 +98,8 @@ async def test_wrong_code_is_in_the_security_log(
 ) -> None:
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
-        await client.post(PATH)
-        await client.post(f"{PATH}/code", data={"code": wrong_code(await read_newest_code(app))})
+        await client.post(CONFIRMATION_PAGE)
+        await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": wrong_code(await read_newest_code(app))})
     (line,) = (record.getMessage() for record in caplog.records if record.name == "opportune.security")
     assert line.endswith(f"account={ada.id} reason=confirmation")
 
@@ -109,30 +111,35 @@ async def test_wrong_codes_are_limited_per_day(
     monkeypatch.setattr(CODES_PER_USER, "limit", 2)
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
-        await client.post(PATH)
+        await client.post(CONFIRMATION_PAGE)
         code = await read_newest_code(app)
-        wrong_attempts = [await client.post(f"{PATH}/code", data={"code": wrong_code(code)}) for _ in range(2)]
-        refused = await client.post(f"{PATH}/code", data={"code": code})
+        wrong_attempts = [
+            await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": wrong_code(code)}) for _ in range(2)
+        ]
+        refused = await client.post(f"{CONFIRMATION_PAGE}/code", data={"code": code})
         assert ({attempt.status_code for attempt in wrong_attempts}, refused.status_code) == ({422}, 429)
         assert int(refused.headers["retry-after"]) > 80_000
         assert not await is_confirmed(client)
 
 
 async def test_second_factor_is_also_required(app: FastAPI, database: Database, ada: User) -> None:
-    authenticator = await add_authenticator_app(database, app.state.settings, ada)
+    authenticator_app = await add_authenticator_app(database, app.state.settings, ada)
     async with signed_in_client(app, ada) as client:
         await backdate_sessions(database)
-        await client.post(PATH)
-        codes = {"code": await read_newest_code(app)}
-        assert (await client.post(f"{PATH}/code", data=codes)).status_code == 422
-        codes["second_factor"] = authenticator.code
-        assert (await client.post(f"{PATH}/code", data=codes)).status_code == 303
+        await client.post(CONFIRMATION_PAGE)
+        form = {"code": await read_newest_code(app)}
+        assert (await client.post(f"{CONFIRMATION_PAGE}/code", data=form)).status_code == 422
+        form["second_factor"] = authenticator_app.code
+        assert (await client.post(f"{CONFIRMATION_PAGE}/code", data=form)).status_code == 303
 
 
 async def test_email_confirmation_is_404_for_other_users(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    assert "/accounts/login" in (await client.post(PATH)).headers["location"]
+    assert "/accounts/login" in (await client.post(CONFIRMATION_PAGE)).headers["location"]
     for fields in ({"is_verified": True}, {"hashed_password": ""}):
         async with signed_in_client(app, await make_user(database, **fields)) as other_browser:
             await backdate_sessions(database)
             assert "E-mail me a code" not in (await other_browser.get("/accounts/confirm")).text
-            assert {(await other_browser.post(path)).status_code for path in (PATH, f"{PATH}/code", API)} == {404}
+            assert {
+                (await other_browser.post(path)).status_code
+                for path in (CONFIRMATION_PAGE, f"{CONFIRMATION_PAGE}/code", CONFIRMATION_API)
+            } == {404}

@@ -5,10 +5,10 @@ import re
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 
-from tests.opportune.accounts.sent_emails import AUTH, EMAIL, newest_link, sent_emails
+from tests.opportune.accounts.sent_emails import AUTH, EMAIL, read_newest_link, read_sent_emails
 
-PATH = "/accounts/login/email"
-API = f"{AUTH}/login/email"
+SIGN_IN_PAGE = "/accounts/login/email"
+SIGN_IN_API = f"{AUTH}/login/email"
 
 
 def new_browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
@@ -18,28 +18,28 @@ def new_browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
 
 
 async def request_email(client: AsyncClient, email: str = EMAIL, **fields: str) -> Response:
-    return await client.post(PATH, data={"email": email, **fields})
+    return await client.post(SIGN_IN_PAGE, data={"email": email, **fields})
 
 
 async def read_newest_code(app: FastAPI) -> str:
-    match = re.match(r"(\d{6}) is your code", str((await sent_emails(app))[-1]["Subject"]))
+    match = re.match(r"(\d{6}) is your code", str((await read_sent_emails(app))[-1]["Subject"]))
     assert match
     return match[1]
 
 
 async def read_newest_token(app: FastAPI) -> str:
-    path, token = await newest_link(app)
-    assert path == f"{PATH}/link"
+    path, token = await read_newest_link(app)
+    assert path == f"{SIGN_IN_PAGE}/link"
     return token
 
 
 async def send_code(client: AsyncClient, code: str) -> Response:
-    return await client.post(f"{PATH}/code", data={"code": code})
+    return await client.post(f"{SIGN_IN_PAGE}/code", data={"code": code})
 
 
 async def submit_link(client: AsyncClient, token: str, **fields: str) -> Response:
     """Submit the form of the page that the link opens."""
-    return await client.post(f"{PATH}/link", data={"token": token, **fields})
+    return await client.post(f"{SIGN_IN_PAGE}/link", data={"token": token, **fields})
 
 
 async def is_signed_in(client: AsyncClient) -> bool:

@@ -18,8 +18,8 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.email_sign_in.sign_in_emails import (
-    API,
-    PATH,
+    SIGN_IN_API,
+    SIGN_IN_PAGE,
     is_signed_in,
     new_browser,
     read_newest_code,
@@ -29,7 +29,7 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     submit_link,
     wrong_code,
 )
-from tests.opportune.accounts.sent_emails import EMAIL, NEW, sent_subjects, settings
+from tests.opportune.accounts.sent_emails import EMAIL, NEW_PASSWORD, read_sent_subjects, settings
 from tests.opportune.form_tokens import without_tokens
 
 __all__ = ["settings"]  # a fixture
@@ -48,7 +48,7 @@ async def test_opening_the_link_changes_nothing(app: FastAPI, client: AsyncClien
     token = await read_newest_token(app)
     async with new_browser(app) as scanner:
         for method in ("GET", "HEAD", "GET"):
-            await scanner.request(method, f"{PATH}/link", params={"token": token})
+            await scanner.request(method, f"{SIGN_IN_PAGE}/link", params={"token": token})
         assert not await is_signed_in(scanner)
     assert await count_sessions(database) == 0
     assert (await submit_link(client, token)).status_code == 303
@@ -108,13 +108,13 @@ async def test_email_expires_after_ten_minutes(
     token, code = await read_newest_token(app), await read_newest_code(app)
     cookies = dict(client.cookies)
     assert service.LIFETIME_SECONDS == 600
-    late = int((utc_now() + timedelta(seconds=service.LIFETIME_SECONDS + 1)).timestamp())
-    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: late)
-    monkeypatch.setattr("time.time", lambda: late)
-    assert (await client.get(f"{PATH}/link", params={"token": token})).status_code == 410
+    expired_at = int((utc_now() + timedelta(seconds=service.LIFETIME_SECONDS + 1)).timestamp())
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: expired_at)
+    monkeypatch.setattr("time.time", lambda: expired_at)
+    assert (await client.get(f"{SIGN_IN_PAGE}/link", params={"token": token})).status_code == 410
     assert (await submit_link(client, token)).status_code == 410
     client.cookies.update(cookies)  # the client has dropped the expired cookies
-    assert (await send_code(client, code)).headers["location"] == PATH
+    assert (await send_code(client, code)).headers["location"] == SIGN_IN_PAGE
     assert await count_sessions(database) == 0
 
 
@@ -124,7 +124,7 @@ async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: As
     await request_email(client)
     code = await read_newest_code(app)
     async with new_browser(app) as eve_browser:
-        assert (await send_code(eve_browser, code)).headers["location"] == PATH
+        assert (await send_code(eve_browser, code)).headers["location"] == SIGN_IN_PAGE
         await request_email(eve_browser, "eve@example.com")
         eve_code = await read_newest_code(app)
         assert "This is not the code" in (await send_code(eve_browser, code)).text
@@ -133,15 +133,18 @@ async def test_code_is_bound_to_its_browser_and_request(app: FastAPI, client: As
         assert "This is not the code" in (await send_code(eve_browser, eve_code)).text
     assert await count_sessions(database) == 0
 
+
+async def test_request_ends_after_five_wrong_codes(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL)
     await request_email(client)
     code = await read_newest_code(app)
     cookies = dict(client.cookies)
     wrong_statuses = [(await send_code(client, wrong_code(code))).status_code for _ in range(5)]
-    right_code = await send_code(client, code)
-    assert (wrong_statuses, right_code.headers["location"]) == ([422] * 5, PATH)
-    assert "too many wrong codes" in (await client.get(PATH)).text
+    response = await send_code(client, code)
+    assert (wrong_statuses, response.headers["location"]) == ([422] * 5, SIGN_IN_PAGE)
+    assert "too many wrong codes" in (await client.get(SIGN_IN_PAGE)).text
     client.cookies.update(cookies)  # an attacker keeps the cookie
-    assert (await send_code(client, code)).headers["location"] == PATH
+    assert (await send_code(client, code)).headers["location"] == SIGN_IN_PAGE
     assert await count_sessions(database) == 0
 
 
@@ -168,7 +171,7 @@ async def test_wrong_codes_of_an_account_are_limited_per_day(
     assert await is_signed_in(client)
 
 
-async def test_wrong_codes_of_an_address_are_limited(
+async def test_wrong_codes_per_ip_address_are_limited(
     app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert PASSWORDS_PER_ADDRESS.limit == 20
@@ -184,11 +187,11 @@ async def test_wrong_codes_of_an_address_are_limited(
 async def test_emails_per_recipient_are_limited(client: AsyncClient) -> None:
     responses = [await request_email(client, "Nobody@example.com") for _ in range(6)]
     assert [response.status_code for response in responses] == [303] * 5 + [429]
-    assert (await client.post(API, json={"email": "nobody@example.com"})).status_code == 429
+    assert (await client.post(SIGN_IN_API, json={"email": "nobody@example.com"})).status_code == 429
 
 
 async def change_password(session: AsyncSession, user: User) -> None:
-    await set_password(session, user.email, NEW)
+    await set_password(session, user.email, NEW_PASSWORD)
 
 
 async def change_email(_session: AsyncSession, user: User) -> None:
@@ -199,23 +202,23 @@ async def deactivate(_session: AsyncSession, user: User) -> None:
     user.is_active = False
 
 
-async def delete(session: AsyncSession, user: User) -> None:
+async def delete_user(session: AsyncSession, user: User) -> None:
     await session.delete(user)
 
 
 async def test_email_is_invalid_after_account_changes(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    for change in (change_password, change_email, deactivate, delete):
+    for change in (change_password, change_email, deactivate, delete_user):
         user = await make_user(database, f"{change.__name__}@example.com")
-        requested = await client.post(API, json={"email": user.email})
+        requested = await client.post(SIGN_IN_API, json={"email": user.email})
         data = {"request": requested.json()["request"], "code": await read_newest_code(app)}
         await request_email(client, user.email)
         token, code = await read_newest_token(app), await read_newest_code(app)
         async with database.writer() as session:
             await change(session, await session.get_one(User, user.id))
         assert (await submit_link(client, token)).status_code == 410, change
-        assert (await client.post(f"{API}/code", json=data)).status_code in (401, 410), change
+        assert (await client.post(f"{SIGN_IN_API}/code", json=data)).status_code in (401, 410), change
         assert (await send_code(client, code)).status_code in (410, 422), change
-    assert (await client.get(f"{PATH}/link", params={"token": token})).status_code == 410
+    assert (await client.get(f"{SIGN_IN_PAGE}/link", params={"token": token})).status_code == 410
     assert await count_sessions(database) == 0
 
 
@@ -230,9 +233,9 @@ async def test_responses_do_not_reveal_accounts(app: FastAPI, client: AsyncClien
         page_responses.add(
             (requested.status_code, page_text, guessed.status_code, without_tokens(guessed.text.replace(email, "")))
         )
-        api_response = await client.post(API, json={"email": email})
+        api_response = await client.post(SIGN_IN_API, json={"email": email})
         request = api_response.json()["request"]
-        wrong_code_response = await client.post(f"{API}/code", json={"request": request, "code": "12345x"})
+        wrong_code_response = await client.post(f"{SIGN_IN_API}/code", json={"request": request, "code": "12345x"})
         api_responses.add(
             (
                 api_response.status_code,
@@ -242,22 +245,22 @@ async def test_responses_do_not_reveal_accounts(app: FastAPI, client: AsyncClien
             )
         )
     assert (len(page_responses), len(api_responses)) == (1, 1)
-    assert {to for to, _ in await sent_subjects(app)} == {EMAIL}
+    assert {to for to, _ in await read_sent_subjects(app)} == {EMAIL}
 
 
-async def test_foreign_redirects_and_requests_are_refused(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
+async def test_redirect_to_another_site_is_ignored(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
-    for outside in ("https://evil.example/", "/\\evil.example"):
-        await request_email(client, next=outside)
+    for foreign_url in ("https://evil.example/", "/\\evil.example"):
+        await request_email(client, next=foreign_url)
         assert (await submit_link(client, await read_newest_token(app))).headers["location"] == "/"
         client.cookies.clear()
 
+
+async def test_forged_requests_are_refused(client: AsyncClient) -> None:
     for request in ("", "gAAAAA\u00e9", "a" * 3000):
-        response = await client.post(f"{API}/code", json={"request": request, "code": "123456"})
+        response = await client.post(f"{SIGN_IN_API}/code", json={"request": request, "code": "123456"})
         assert response.status_code in (410, 422)
     client.cookies.set("email_sign_in", "forged", path="/accounts/login")
-    assert (await send_code(client, "123456")).headers["location"] == PATH
+    assert (await send_code(client, "123456")).headers["location"] == SIGN_IN_PAGE
     for token in ("", "a.b.c"):
         assert (await submit_link(client, token)).status_code == 410

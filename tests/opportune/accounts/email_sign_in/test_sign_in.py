@@ -1,4 +1,4 @@
-"""Sign-in by link or code of an e-mail, on pages and in the API."""
+"""Sign-in by link or code of an e-mail, on pages and in the SIGN_IN_API."""
 
 import pytest
 from fastapi import FastAPI
@@ -12,8 +12,8 @@ from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.email_sign_in.sign_in_emails import (
-    API,
-    PATH,
+    SIGN_IN_API,
+    SIGN_IN_PAGE,
     is_signed_in,
     new_browser,
     read_newest_code,
@@ -22,7 +22,7 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     send_code,
     submit_link,
 )
-from tests.opportune.accounts.sent_emails import EMAIL, ME, read_users, sent_emails, settings, sign_in_to_api
+from tests.opportune.accounts.sent_emails import EMAIL, ME, read_sent_emails, read_users, settings, sign_in_to_api
 
 __all__ = ["settings"]  # a fixture
 
@@ -32,23 +32,23 @@ pytestmark = pytest.mark.database("sqlite")
 async def test_code_signs_in_the_requesting_browser(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, is_verified=True)
     requested = await request_email(client, "Ada@Example.com", next="/accounts/tokens", remember="true")
-    assert requested.headers["location"] == f"{PATH}/code"
-    assert EMAIL in (await client.get(f"{PATH}/code")).text
+    assert requested.headers["location"] == f"{SIGN_IN_PAGE}/code"
+    assert EMAIL in (await client.get(f"{SIGN_IN_PAGE}/code")).text
     code = await read_newest_code(app)
     redirect = await send_code(client, f" {code[:3]} {code[3:]} ")
     assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
     async with database.reader() as session:
         assert (await session.scalars(select(Session))).one().is_remembered
-    assert (await client.get(PATH)).status_code == 303
-    assert (await client.get(f"{PATH}/code")).headers["location"] == PATH  # the request is forgotten
+    assert (await client.get(SIGN_IN_PAGE)).status_code == 303
+    assert (await client.get(f"{SIGN_IN_PAGE}/code")).headers["location"] == SIGN_IN_PAGE  # the request is forgotten
 
 
 async def test_link_signs_in_after_a_click(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL, hashed_password="", is_verified=True)  # as after a registration by a provider
     await request_email(client, next="/accounts/tokens")
     token = await read_newest_token(app)
-    page = await client.get(f"{PATH}/link", params={"token": token})
+    page = await client.get(f"{SIGN_IN_PAGE}/link", params={"token": token})
     assert "another browser" not in page.text
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
@@ -64,7 +64,7 @@ async def test_link_in_another_browser_names_the_requester(
     async with new_browser(app, "198.51.100.7") as other_browser:
         await request_email(other_browser, remember="true", next="/accounts/tokens")
         token = await read_newest_token(app)
-        page = (await client.get(f"{PATH}/link", params={"token": token})).text
+        page = (await client.get(f"{SIGN_IN_PAGE}/link", params={"token": token})).text
         assert "requested in another browser: <strong>Other</strong> at 198.51.100.7" in page
         assert EMAIL in page
         assert (await submit_link(client, token)).headers["location"] == "/accounts/tokens"
@@ -78,7 +78,7 @@ async def test_email_names_device_and_address(app: FastAPI, client: AsyncClient,
     await make_user(database, EMAIL)
     async with new_browser(app, "198.51.100.7") as other_browser:
         await request_email(other_browser)
-    code, email = await read_newest_code(app), (await sent_emails(app))[-1]
+    code, email = await read_newest_code(app), (await read_sent_emails(app))[-1]
     for subtype in ("plain", "html"):
         body = email.get_body((subtype,))
         assert body
@@ -144,16 +144,16 @@ async def test_verified_account_keeps_password_and_sessions(
 async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     authenticator = await add_authenticator_app(database, app.state.settings, user)
-    requested = await client.post(API, json={"email": EMAIL})
+    requested = await client.post(SIGN_IN_API, json={"email": EMAIL})
     assert requested.status_code == 202
     data = {"request": requested.json()["request"], "code": await read_newest_code(app)}
-    refused = await client.post(f"{API}/code", json=data)
+    refused = await client.post(f"{SIGN_IN_API}/code", json=data)
     assert (refused.status_code, refused.json()["detail"][:12]) == (401, "Also send a ")
     data["second_factor"] = authenticator.code
-    granted = await client.post(f"{API}/code", json=data)
+    granted = await client.post(f"{SIGN_IN_API}/code", json=data)
     bearer = {"Authorization": f"Bearer {granted.json()['access_token']}"}
     assert (await client.get(ME, headers=bearer)).json()["email"] == EMAIL
-    assert (await client.post(f"{API}/code", json=data)).status_code != 200
+    assert (await client.post(f"{SIGN_IN_API}/code", json=data)).status_code != 200
 
 
 async def test_sign_in_by_email_depends_on_settings(app: FastAPI, client: AsyncClient) -> None:
@@ -166,9 +166,11 @@ async def test_sign_in_by_email_depends_on_settings(app: FastAPI, client: AsyncC
     ):
         app.state.settings = original.model_copy(update=changes)
         assert ("E-mail me a link" in (await client.get("/accounts/login")).text) is is_offered
-        responses = {await get_status(client, path) for path in (PATH, f"{PATH}/code", f"{PATH}/link")}
+        responses = {
+            await get_status(client, path) for path in (SIGN_IN_PAGE, f"{SIGN_IN_PAGE}/code", f"{SIGN_IN_PAGE}/link")
+        }
         assert (404 in responses) is not is_offered
-        assert ((await client.post(API, json={"email": EMAIL})).status_code == 404) is not is_offered
+        assert ((await client.post(SIGN_IN_API, json={"email": EMAIL})).status_code == 404) is not is_offered
         assert signs_in_by_email(app.state.settings, user) is is_offered
     assert not signs_in_by_email(original, User(email=EMAIL, hashed_password=""))
 

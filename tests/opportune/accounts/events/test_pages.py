@@ -17,7 +17,16 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, ME, NEW, sent_subjects, settings, sign_in_to_api
+from tests.opportune.accounts.sent_emails import (
+    ACCOUNTS,
+    AUTH,
+    EMAIL,
+    ME,
+    NEW_PASSWORD,
+    read_sent_subjects,
+    settings,
+    sign_in_to_api,
+)
 
 __all__ = ["settings"]  # a fixture
 
@@ -91,7 +100,7 @@ async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, dat
         "signed_in",
         "signed_in",
     ]
-    assert await sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
+    assert await read_sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
 
 
 async def test_first_sign_in_of_an_old_account_sends_an_email(
@@ -111,13 +120,13 @@ async def test_program_is_recognised_by_agent_and_address(app: FastAPI, database
     assert await read_event_kinds(app) == ["signed_in", "signed_in", "new_sign_in", "signed_in"]
 
 
-async def test_wrong_passwords_are_one_event_with_a_count(app: FastAPI, database: Database) -> None:
+async def test_wrong_passwords_are_counted_in_one_event(app: FastAPI, database: Database) -> None:
     await make_user(database, EMAIL)
     async with new_browser(app) as browser:
         for email in (EMAIL, "nobody@example.com", EMAIL):
             assert await sign_in(browser, email, "wrong") == 422
         assert (await browser.post(f"{AUTH}/login", data={"username": EMAIL, "password": "wrong"})).status_code == 401
-    assert await sent_subjects(app) == []  # runs the jobs
+    assert await read_sent_subjects(app) == []  # runs the jobs
     async with app.state.database.reader() as session:
         (event,) = (await session.scalars(select(AccountEvent))).all()
     assert event_text(event) == "Wrong passwords were tried: 3"
@@ -137,25 +146,25 @@ async def test_account_changes_are_recorded_without_secrets(app: FastAPI, databa
         assert (await browser.delete(f"{ME}/tokens")).status_code == 204
         assert (await browser.get(f"{ACCOUNTS}/data/export")).status_code == 200
         exported = (await browser.get(f"{ME}/export")).json()["accounts"]["events"]
-        changed = await browser.post(f"{ACCOUNTS}/password", data={**proof, "new_password": NEW})
+        changed = await browser.post(f"{ACCOUNTS}/password", data={**proof, "new_password": NEW_PASSWORD})
         assert changed.status_code == 303
         page = (await browser.get(EVENTS)).text
 
     kinds = ["session_ended", "sessions_ended", "token_created", "token_revoked", "tokens_revoked", "data_exported"]
     assert [item["kind"] for item in exported] == kinds
     assert await read_event_kinds(app) == [*kinds, "data_exported", "password_changed"]
-    assert await sent_subjects(app) == [(EMAIL, "New API token: Backup"), (EMAIL, "Your password was changed")]
-    for secret in (token["token"], PASSWORD, NEW, user.hashed_password):
+    assert await read_sent_subjects(app) == [(EMAIL, "New API token: Backup"), (EMAIL, "Your password was changed")]
+    for secret in (token["token"], PASSWORD, NEW_PASSWORD, user.hashed_password):
         assert secret not in page
         assert secret not in str(exported)
 
 
-async def test_changes_by_staff_are_recorded_as_such(
+async def test_changes_by_staff_name_staff_as_the_actor(
     app: FastAPI, superuser_client: AsyncClient, database: Database
 ) -> None:
     user = await make_user(database, EMAIL, is_verified=True)
     edited = {"email": "new@example.com", "is_active": "y", "is_verified": "y", "is_staff": "y", "save": "Save"}
-    password = {"password": NEW, "password_again": NEW}
+    password = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     for path, data in (
         (f"edit/{user.id}", edited),
         (f"password/{user.id}", password),
@@ -173,7 +182,7 @@ async def test_changes_by_staff_are_recorded_as_such(
         "Every device was signed out",
     ]
     assert all(event.actor_id and not event.address for event in events)
-    assert await sent_subjects(app) == [
+    assert await read_sent_subjects(app) == [
         (EMAIL, "Your e-mail address was changed"),
         ("new@example.com", "Your password was changed"),
     ]

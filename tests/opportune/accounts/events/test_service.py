@@ -11,7 +11,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from opportune.web.client import Client
-from tests.opportune.accounts.sent_emails import EMAIL, sent_emails, settings
+from tests.opportune.accounts.sent_emails import EMAIL, read_sent_emails, settings
 
 __all__ = ["settings"]  # a fixture
 
@@ -33,7 +33,7 @@ async def test_event_is_stored_and_sent_with_client_and_advice(app: FastAPI, dat
         event = (await session.scalars(select(AccountEvent))).one()
     assert (event.user_id, event_text(event)) == (user.id, "New API token: Backup <b>")
     assert (event.address, event.agent, event.actor_id) == ("203.0.113.7", FIREFOX, None)
-    (email,) = await sent_emails(app)
+    (email,) = await read_sent_emails(app)
     assert (email["To"], email["Subject"]) == (EMAIL, "New API token: Backup <b>")
     for kind in ("plain", "html"):
         body = email.get_body((kind,))
@@ -51,7 +51,7 @@ async def test_event_by_staff_hides_their_client(app: FastAPI, database: Databas
     async with database.reader() as session:
         event = (await session.scalars(select(AccountEvent))).one()
     assert (event.actor_id, event.address, event.agent) == (boss.id, "", "")
-    (email,) = await sent_emails(app)
+    (email,) = await read_sent_emails(app)
     assert "203.0.113.7" not in str(email)
     assert "By: the operators of" in str(email)
     assert "boss" not in str(email)

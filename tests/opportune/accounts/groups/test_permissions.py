@@ -1,3 +1,5 @@
+"""Permissions granted to groups, checked by routes and templates."""
+
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta

@@ -52,24 +52,24 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield app
 
 
-async def impersonate(app: FastAPI, boss: AsyncClient, superuser: User, user: User) -> None:
+async def impersonate(app: FastAPI, boss_client: AsyncClient, superuser: User, user: User) -> None:
     """Impersonate a user in this superuser's browser."""
     async with app.state.database.writer() as session:
         boss_session = (await session.scalars(select(Session).where(col(Session.user_id) == superuser.id))).one()
         context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
         _, token = await start_impersonation(context, superuser, boss_session, user.id, "She asked")
-    boss.cookies.set(cookie_name(app.state.settings), token)
+    boss_client.cookies.set(cookie_name(app.state.settings), token)
 
 
 async def test_banner_is_on_custom_pages_and_never_cached(app: FastAPI) -> None:
     database = app.state.database
     ada, superuser = await make_user(database, "ada@example.com"), await make_user(database, is_superuser=True)
-    async with signed_in_client(app, ada) as her_browser, signed_in_client(app, superuser) as boss:
-        await impersonate(app, boss, superuser, ada)
+    async with signed_in_client(app, ada) as user_browser, signed_in_client(app, superuser) as boss_client:
+        await impersonate(app, boss_client, superuser, ada)
         for _ in range(2):
-            boss_page, user_page = (await boss.get("/cached")).text, (await her_browser.get("/cached")).text
+            boss_page, user_page = (await boss_client.get("/cached")).text, (await user_browser.get("/cached")).text
             assert boss_page.startswith("<!doctype html><html><BODY class='own'>")
             assert (boss_page.count(BANNER), user_page.count(BANNER)) == (1, 0)
             assert "ada@example.com" in user_page
-        refused = await boss.get("/accounts/password", headers={"Accept": "text/html"})
+        refused = await boss_client.get("/accounts/password", headers={"Accept": "text/html"})
     assert (refused.status_code, refused.text.count(BANNER)) == (403, 1)

@@ -20,14 +20,14 @@ from tests.opportune.accounts.impersonation.test_impersonation import (
     ADA,
     END,
     ada,
-    boss,
+    boss_client,
     impersonate,
     read_events,
     settings,
 )
-from tests.opportune.accounts.sent_emails import sent_subjects
+from tests.opportune.accounts.sent_emails import read_sent_subjects
 
-__all__ = ["ada", "boss", "settings"]  # fixtures
+__all__ = ["ada", "boss_client", "settings"]  # fixtures
 
 on_sqlite = pytest.mark.database("sqlite")
 
@@ -48,29 +48,31 @@ async def read_team_name(database: Database) -> str:
 
 @on_sqlite
 async def test_impersonation_is_read_only_by_default(
-    app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
-    await impersonate(boss, ada)
+    await impersonate(boss_client, ada)
 
-    page = await boss.get(f"/teams/{team.id}")
+    page = await boss_client.get(f"/teams/{team.id}")
     assert (page.status_code, "You can read, but not change anything." in page.text) == (200, True)
-    renamed = await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
+    renamed = await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
     assert (renamed.status_code, READ_ONLY in renamed.text) == (403, True)
-    assert (await boss.patch(f"/api/v1/teams/{team.id}", json={"name": "Changed"})).status_code == 403
-    assert (await boss.delete(f"/api/v1/teams/{team.id}/members/1")).status_code == 403
+    assert (await boss_client.patch(f"/api/v1/teams/{team.id}", json={"name": "Changed"})).status_code == 403
+    assert (await boss_client.delete(f"/api/v1/teams/{team.id}/members/1")).status_code == 403
 
     assert await read_team_name(database) == "Crew"
-    assert (await boss.post(END)).status_code == 303
+    assert (await boss_client.post(END)).status_code == 303
 
 
 async def test_changes_are_listed_on_the_users_events(
-    app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
-    await impersonate(boss, ada, may_write=True)
-    assert "Your changes are made in their name, and they see them." in (await boss.get(f"/teams/{team.id}")).text
-    assert (await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})).status_code == 303
-    await boss.post("/teams/new", data={"name": "Second"})
-    await boss.post(END)
+    await impersonate(boss_client, ada, may_write=True)
+    assert (
+        "Your changes are made in their name, and they see them." in (await boss_client.get(f"/teams/{team.id}")).text
+    )
+    assert (await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})).status_code == 303
+    await boss_client.post("/teams/new", data={"name": "Second"})
+    await boss_client.post(END)
 
     assert await read_event_texts(app, ada) == [
         "A superuser signed in as you, to change something",
@@ -80,87 +82,91 @@ async def test_changes_are_listed_on_the_users_events(
         "The superuser left your account",
     ]
     assert all(event.actor_id and not event.address for event in await read_events(app, ada))
-    assert await sent_subjects(app) == [(ADA, "A superuser signed in as you, to change something")]
-    async with signed_in_client(app, ada) as her_browser:
-        assert "changed team “Changed”" in (await her_browser.get("/accounts/events")).text
+    assert await read_sent_subjects(app) == [(ADA, "A superuser signed in as you, to change something")]
+    async with signed_in_client(app, ada) as user_browser:
+        assert "changed team “Changed”" in (await user_browser.get("/accounts/events")).text
 
 
-async def test_statements_are_listed_by_model(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
+async def test_statements_are_listed_by_model(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
     async def rename(user: CurrentUser, session: WriteSession) -> None:
         await session.execute(update(Team).values(name="By statement"))
 
     app.add_api_route("/rename", rename, methods=["POST"])
-    await impersonate(boss, ada, may_write=True)
-    await boss.post("/rename")
+    await impersonate(boss_client, ada, may_write=True)
+    await boss_client.post("/rename")
     assert (await read_event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed rows of team"]
 
 
 @on_sqlite
 async def test_session_opened_before_the_user_is_read_is_recorded(
-    app: FastAPI, boss: AsyncClient, ada: User, team: Team
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
 ) -> None:
     async def rename(session: WriteSession, user: CurrentUser) -> None:
         (await session.get_one(Team, team.id)).name = "Changed"
 
     app.add_api_route("/rename", rename, methods=["POST"])
-    await impersonate(boss, ada, may_write=True)
-    await boss.post("/rename")
+    await impersonate(boss_client, ada, may_write=True)
+    await boss_client.post("/rename")
     assert (await read_event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed team “Changed”"]
 
 
 @on_sqlite
-async def test_failed_change_is_not_listed(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
+async def test_failed_change_is_not_listed(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
     async def fail(user: CurrentUser, session: WriteSession) -> None:
         (await session.get_one(Team, team.id)).name = "Changed"
         await session.flush()
         await session.rollback()
 
     app.add_api_route("/fail", fail, methods=["POST"])
-    await impersonate(boss, ada, may_write=True)
-    await boss.post("/fail")
+    await impersonate(boss_client, ada, may_write=True)
+    await boss_client.post("/fail")
     assert len(await read_event_texts(app, ada)) == 1
 
 
 @on_sqlite
-async def test_only_recorded_requests_watch_sessions(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
-    await impersonate(boss, ada, may_write=True)
-    await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
+async def test_only_recorded_requests_watch_sessions(
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
+) -> None:
+    await impersonate(boss_client, ada, may_write=True)
+    await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Once"})
     assert has_session_listeners()
-    async with signed_in_client(app, ada) as her_browser:
-        await her_browser.get("/teams")
+    async with signed_in_client(app, ada) as user_browser:
+        await user_browser.get("/teams")
     assert not has_session_listeners()
 
 
 @on_sqlite
-async def test_changes_of_the_user_are_not_listed(app: FastAPI, boss: AsyncClient, ada: User, team: Team) -> None:
-    await impersonate(boss, ada, may_write=True)
-    await boss.post(f"/teams/{team.id}/settings", data={"name": "Once"})
+async def test_changes_of_the_user_are_not_listed(
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
+) -> None:
+    await impersonate(boss_client, ada, may_write=True)
+    await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Once"})
     recorded_texts = await read_event_texts(app, ada)
-    async with signed_in_client(app, ada) as her_browser:
-        await her_browser.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
+    async with signed_in_client(app, ada) as user_browser:
+        await user_browser.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
     assert await read_event_texts(app, ada) == recorded_texts
 
 
 @on_sqlite
 async def test_lasting_access_to_teams_is_refused(
-    app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     bob = await make_user(database, "bob@example.com", is_verified=True)
     async with database.writer() as session:
         session.add(member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))
-    await impersonate(boss, ada, may_write=True)
+    await impersonate(boss_client, ada, may_write=True)
 
     invitation = {"email": "boss@example.com", "role": "owner"}
     path, api = f"/teams/{team.id}", f"/api/v1/teams/{team.id}"
     for response in (
-        await boss.post(f"{path}/invitations", data=invitation),
-        await boss.post(f"{api}/invitations", json=invitation),
-        await boss.post(f"{path}/members/{member.id}/role", data={"role": "owner"}),
-        await boss.patch(f"{api}/members/{member.id}", json={"role": "owner"}),
-        await boss.post(f"{path}/hand-over", data={"hand-over-email": bob.email}),
-        await boss.post(f"{api}/hand-over", json={"email": bob.email}),
-        await boss.post("/teams/invitations/1/accept"),
-        await boss.post("/api/v1/teams/invitations/1/accept"),
+        await boss_client.post(f"{path}/invitations", data=invitation),
+        await boss_client.post(f"{api}/invitations", json=invitation),
+        await boss_client.post(f"{path}/members/{member.id}/role", data={"role": "owner"}),
+        await boss_client.patch(f"{api}/members/{member.id}", json={"role": "owner"}),
+        await boss_client.post(f"{path}/hand-over", data={"hand-over-email": bob.email}),
+        await boss_client.post(f"{api}/hand-over", json={"email": bob.email}),
+        await boss_client.post("/teams/invitations/1/accept"),
+        await boss_client.post("/api/v1/teams/invitations/1/accept"),
     ):
         assert (response.status_code, OWNER_ONLY in response.text) == (403, True), response.url
 
@@ -171,20 +177,20 @@ async def test_lasting_access_to_teams_is_refused(
 
 
 @on_sqlite
-async def test_account_owner_refuses_superusers_only(app: FastAPI, boss: AsyncClient, ada: User) -> None:
+async def test_account_owner_refuses_superusers_only(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
     async def give(user: AccountOwner) -> str:
         return user.email
 
     app.add_api_route("/give", give, methods=["POST"])
-    async with signed_in_client(app, ada) as her_browser:
-        assert (await her_browser.post("/give")).json() == ADA
-    await impersonate(boss, ada, may_write=True)
-    assert OWNER_ONLY in (await boss.post("/give")).text
+    async with signed_in_client(app, ada) as user_browser:
+        assert (await user_browser.post("/give")).json() == ADA
+    await impersonate(boss_client, ada, may_write=True)
+    assert OWNER_ONLY in (await boss_client.post("/give")).text
 
 
 @pytest.mark.database("postgresql")
 async def test_change_and_event_are_one_transaction_on_postgresql(
-    app: FastAPI, boss: AsyncClient, ada: User, team: Team, database: Database
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     async def fail(user: CurrentUser, session: WriteSession) -> None:
         (await session.get_one(Team, team.id)).name = "Changed"
@@ -192,11 +198,11 @@ async def test_change_and_event_are_one_transaction_on_postgresql(
         raise RuntimeError
 
     app.add_api_route("/fail", fail, methods=["POST"])
-    await impersonate(boss, ada, may_write=True)
-    await boss.post("/fail")
+    await impersonate(boss_client, ada, may_write=True)
+    await boss_client.post("/fail")
     async with database.reader(fresh=True) as session:
         count = select(func.count()).select_from(AccountEvent).where(col(AccountEvent.kind) == "changed_by_superuser")
         assert await session.scalar(count) == 0
     assert await read_team_name(database) == "Crew"
-    await boss.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
+    await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
     assert (await read_event_texts(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"

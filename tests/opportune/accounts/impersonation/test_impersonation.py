@@ -24,7 +24,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.access import example_path, list_addresses
 from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
-from tests.opportune.accounts.sent_emails import ME, sent_subjects, settings
+from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, settings
 
 __all__ = ["settings"]  # a fixture
 
@@ -43,7 +43,7 @@ async def ada(database: Database) -> User:
 
 
 @pytest.fixture
-async def boss(app: FastAPI, database: Database) -> AsyncIterator[AsyncClient]:
+async def boss_client(app: FastAPI, database: Database) -> AsyncIterator[AsyncClient]:
     """Browser of a superuser with a confirmed identity."""
     user = await make_user(database, BOSS, is_superuser=True)
     async with signed_in_client(app, user) as client:
@@ -68,29 +68,29 @@ async def read_events(app: FastAPI, user: User) -> list[AccountEvent]:
         return list(await session.scalars(query))
 
 
-async def test_superuser_impersonates_and_returns(app: FastAPI, boss: AsyncClient, ada: User) -> None:
-    assert "Sign in as …" in (await boss.get(f"/admin/user/details/{ada.id}")).text
-    assert REASON not in (await boss.get(f"/admin/user/impersonate/{ada.id}")).text
+async def test_superuser_impersonates_and_returns(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
+    assert "Sign in as …" in (await boss_client.get(f"/admin/user/details/{ada.id}")).text
+    assert REASON not in (await boss_client.get(f"/admin/user/impersonate/{ada.id}")).text
 
-    started = await impersonate(boss, ada)
+    started = await impersonate(boss_client, ada)
 
-    assert (started.status_code, started.headers["location"], await get_current_email(boss)) == (303, "/", ADA)
-    page = (await boss.get("/accounts/profile")).text
+    assert (started.status_code, started.headers["location"], await get_current_email(boss_client)) == (303, "/", ADA)
+    page = (await boss_client.get("/accounts/profile")).text
     assert BANNER in page
     assert "Back to my account" in page
-    back = await boss.post(END)
-    assert (back.status_code, back.headers["location"]) == (303, f"/admin/user/details/{ada.id}")
-    assert await get_current_email(boss) == BOSS
-    assert (await boss.get(f"/admin/user/details/{ada.id}")).status_code == 200
-    assert BANNER not in (await boss.get("/accounts/profile")).text
+    returned = await boss_client.post(END)
+    assert (returned.status_code, returned.headers["location"]) == (303, f"/admin/user/details/{ada.id}")
+    assert await get_current_email(boss_client) == BOSS
+    assert (await boss_client.get(f"/admin/user/details/{ada.id}")).status_code == 200
+    assert BANNER not in (await boss_client.get("/accounts/profile")).text
 
 
-async def test_user_admin_and_log_get_the_reason(
-    app: FastAPI, boss: AsyncClient, ada: User, caplog: pytest.LogCaptureFixture
+async def test_start_is_recorded_for_user_admin_and_log(
+    app: FastAPI, boss_client: AsyncClient, ada: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    await impersonate(boss, ada, f"  {REASON}\r\n<b>again</b> ")
-    await boss.post(END)
+    await impersonate(boss_client, ada, f"  {REASON}\r\n<b>again</b> ")
+    await boss_client.post(END)
 
     started, end = await read_events(app, ada)
     assert [event_text(event) for event in (started, end)] == [
@@ -99,11 +99,11 @@ async def test_user_admin_and_log_get_the_reason(
     ]
     assert started.actor_id == end.actor_id is not None
     assert (started.address, started.agent, started.details) == ("", "", {"reason": f"{REASON} <b>again</b>"})
-    assert await sent_subjects(app) == [(ADA, "A superuser signed in as you")]
+    assert await read_sent_subjects(app) == [(ADA, "A superuser signed in as you")]
     async with app.state.database.reader() as session:
         entry = (await session.scalars(select(AuditEntry))).one()
     assert (entry.actor, entry.action, entry.row_id, entry.title) == (BOSS, "sign in as", str(ada.id), ADA)
-    history = (await boss.get(f"/admin/user/history/{ada.id}")).text
+    history = (await boss_client.get(f"/admin/user/history/{ada.id}")).text
     assert "Sign in as" in history
     assert REASON in history
     assert f"signed in as user {ada.id}" in caplog.text
@@ -111,27 +111,27 @@ async def test_user_admin_and_log_get_the_reason(
 
 
 async def test_impersonation_needs_reason_and_confirmation(
-    app: FastAPI, boss: AsyncClient, client: AsyncClient, ada: User
+    app: FastAPI, boss_client: AsyncClient, client: AsyncClient, ada: User
 ) -> None:
-    for browser in (boss, client):
+    for browser in (boss_client, client):
         response = await browser.post(END)
         assert (response.status_code, response.headers["location"]) == (303, "/accounts/login")
-    assert await get_current_email(boss) == BOSS
+    assert await get_current_email(boss_client) == BOSS
 
     for invalid_reason in ("   ", "x" * 201, "a \0 b"):
-        response = await impersonate(boss, ada, invalid_reason)
+        response = await impersonate(boss_client, ada, invalid_reason)
         assert response.status_code == 400, invalid_reason
-    assert await get_current_email(boss) == BOSS
+    assert await get_current_email(boss_client) == BOSS
     async with app.state.database.writer() as session:
         await session.execute(update(Session).values(confirmed_at=utc_now() - timedelta(hours=1)))
-    for response in (await boss.get(f"/admin/user/impersonate/{ada.id}"), await impersonate(boss, ada)):
+    for response in (await boss_client.get(f"/admin/user/impersonate/{ada.id}"), await impersonate(boss_client, ada)):
         assert response.status_code == 303
         assert response.headers["location"].startswith("/accounts/confirm?next=")
-    assert (await get_current_email(boss), await read_events(app, ada)) == (BOSS, [])
+    assert (await get_current_email(boss_client), await read_events(app, ada)) == (BOSS, [])
 
 
 async def test_only_superusers_impersonate_active_users(
-    app: FastAPI, client: AsyncClient, ada: User, database: Database, boss: AsyncClient
+    app: FastAPI, client: AsyncClient, ada: User, database: Database, boss_client: AsyncClient
 ) -> None:
     assert (await impersonate(client, ada)).status_code == 303  # redirects to the sign-in page
     support = await make_user(database, is_staff=True)
@@ -147,20 +147,31 @@ async def test_only_superusers_impersonate_active_users(
     async with database.reader() as session:
         superuser = (await session.scalars(select(User).where(col(User.email) == BOSS))).one()
     for user, message in ((other_superuser, NOT_SUPERUSERS), (inactive, NOT_INACTIVE), (superuser, NOT_YOURSELF)):
-        response = await impersonate(boss, user)
+        response = await impersonate(boss_client, user)
         assert (response.status_code, message in response.text) == (403, True)
-        assert "Sign in as …" not in (await boss.get(f"/admin/user/details/{user.id}")).text
+        assert "Sign in as …" not in (await boss_client.get(f"/admin/user/details/{user.id}")).text
     for pk in ("x", 2**63):
-        assert (await boss.post(f"/admin/user/impersonate/{pk}", data={"reason": REASON})).status_code == 404
-    assert await get_current_email(boss) == BOSS
+        assert (await boss_client.post(f"/admin/user/impersonate/{pk}", data={"reason": REASON})).status_code == 404
+    assert await get_current_email(boss_client) == BOSS
 
 
-async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncClient, database: Database) -> None:
+async def test_impersonator_may_not_open_personal_pages_or_admin(
+    app: FastAPI, boss_client: AsyncClient, database: Database
+) -> None:
     editor = await make_user(database, is_staff=True)
-    await impersonate(boss, editor)
-    public_pages = ("login", "logout", "register", "verify", "forgot-password", "reset-password", "setup", "social/")
+    await impersonate(boss_client, editor)
+    public_pages = (
+        "login",
+        "logout",
+        "register",
+        "verify",
+        "forgot-password",
+        "reset-password",
+        "setup",
+        "social/",
+    )
     program_pages = ("oauth/register", "oauth/token", "oauth/revoke")  # programs have no session
-    personal = [
+    personal_routes = [
         (method, path)
         for _, method, path in list_addresses(app)
         if path.startswith(dependencies.PERSONAL_PATHS)
@@ -169,16 +180,16 @@ async def test_personal_pages_and_admin_are_refused(app: FastAPI, boss: AsyncCli
         and not (path in dependencies.IMPERSONATOR_PATHS and method == "GET")
         and not path.startswith(tuple(f"/accounts/{page}" for page in (*public_pages, *program_pages, "left")))
     ]
-    assert len(personal) > 30
-    for method, path in personal:
-        response = await boss.request(method, example_path(path))
+    assert len(personal_routes) > 30
+    for method, path in personal_routes:
+        response = await boss_client.request(method, example_path(path))
         assert (response.status_code, dependencies.OWNER_ONLY in response.text) == (403, True), (method, path)
-    admin = await boss.get("/admin/")
+    admin = await boss_client.get("/admin/")
     assert (admin.status_code, BANNER in admin.text) == (403, True)
     assert "Return to your own account first" in admin.text
     for path in dependencies.IMPERSONATOR_PATHS:
-        assert (await boss.get(path)).status_code == 200
-    assert await get_current_email(boss) == editor.email
+        assert (await boss_client.get(path)).status_code == 200
+    assert await get_current_email(boss_client) == editor.email
 
 
 async def test_impersonation_ends_with_the_superuser(app: FastAPI, ada: User, database: Database) -> None:
@@ -188,78 +199,80 @@ async def test_impersonation_ends_with_the_superuser(app: FastAPI, ada: User, da
             user.sqlmodel_update(values)
 
     for number, values in enumerate(({"is_superuser": False}, {"is_active": False})):
-        boss = await make_user(database, f"boss{number}@example.com", is_superuser=True)
-        async with signed_in_client(app, boss) as client:
+        superuser = await make_user(database, f"boss{number}@example.com", is_superuser=True)
+        async with signed_in_client(app, superuser) as client:
             await client.post("/accounts/confirm", data={"current_password": PASSWORD})
             await impersonate(client, ada)
             assert await get_current_email(client) == ADA
-            await demote(boss.email, **values)
+            await demote(superuser.email, **values)
             assert await get_current_email(client) == ""
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(Session))).all() == []
 
 
 async def test_changed_rights_end_impersonation_at_the_next_request(
-    boss: AsyncClient, ada: User, database: Database
+    boss_client: AsyncClient, ada: User, database: Database
 ) -> None:
-    await impersonate(boss, ada)
+    await impersonate(boss_client, ada)
     for email, is_superuser in ((BOSS, False), (ADA, True)):
         async with database.writer() as session:
             changed = update(User).where(col(User.email) == email)
             await session.execute(changed.values(is_superuser=is_superuser))
-        assert await get_current_email(boss) == ""
+        assert await get_current_email(boss_client) == ""
         async with database.writer() as session:
             await session.execute(changed.values(is_superuser=not is_superuser))
-        assert await get_current_email(boss) == ADA
+        assert await get_current_email(boss_client) == ADA
 
 
 @pytest.mark.parametrize(("path", "sessions_left"), [("/accounts/logout", 0), (END, 1)])
 async def test_ended_impersonation_cookie_is_worthless(
-    boss: AsyncClient, ada: User, database: Database, path: str, sessions_left: int
+    boss_client: AsyncClient, ada: User, database: Database, path: str, sessions_left: int
 ) -> None:
-    started = await impersonate(boss, ada)
-    await boss.post(path)
+    started = await impersonate(boss_client, ada)
+    await boss_client.post(path)
     async with database.reader(fresh=True) as session:
         assert len((await session.scalars(select(Session))).all()) == sessions_left
-    boss.cookies.clear()
-    boss.cookies.set("session", started.cookies["session"])
-    assert await get_current_email(boss) == ""
-    assert (await boss.post(END)).headers["location"] == "/accounts/login"
+    boss_client.cookies.clear()
+    boss_client.cookies.set("session", started.cookies["session"])
+    assert await get_current_email(boss_client) == ""
+    assert (await boss_client.post(END)).headers["location"] == "/accounts/login"
 
 
-async def test_impersonation_ends_after_an_hour(app: FastAPI, boss: AsyncClient, ada: User, database: Database) -> None:
-    await impersonate(boss, ada)
+async def test_impersonation_ends_after_an_hour(
+    app: FastAPI, boss_client: AsyncClient, ada: User, database: Database
+) -> None:
+    await impersonate(boss_client, ada)
     async with database.writer() as session:
         row = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
         remaining = row.expires_at - utc_now()
         assert timedelta() < remaining <= IMPERSONATION_LIFETIME
         row.seen_at -= timedelta(minutes=10)
         expires_at = row.expires_at
-    assert await get_current_email(boss) == ADA
+    assert await get_current_email(boss_client) == ADA
     await app.state.last_seen.close()
     async with database.writer() as session:
         row = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
         assert row.expires_at == expires_at
         row.expires_at = utc_now()
-    assert await get_current_email(boss) == ""
-    assert (await boss.post(END)).headers["location"] == "/accounts/login"
+    assert await get_current_email(boss_client) == ""
+    assert (await boss_client.post(END)).headers["location"] == "/accounts/login"
 
 
-async def test_user_sees_and_ends_the_impersonation(app: FastAPI, boss: AsyncClient, ada: User) -> None:
-    await impersonate(boss, ada)
-    async with signed_in_client(app, ada) as her_browser:
-        rows = (await her_browser.get(f"{ME}/sessions")).json()
+async def test_user_sees_and_ends_the_impersonation(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
+    await impersonate(boss_client, ada)
+    async with signed_in_client(app, ada) as user_browser:
+        rows = (await user_browser.get(f"{ME}/sessions")).json()
         (row,) = (item for item in rows if item["is_impersonation"])
         assert (row["device"], row["address"]) == ("A superuser, signed in as you", "")
-        assert "A superuser, signed in as you" in (await her_browser.get("/accounts/sessions")).text
-        exported = (await her_browser.get(f"{ME}/export")).json()["accounts"]["sessions"]
+        assert "A superuser, signed in as you" in (await user_browser.get("/accounts/sessions")).text
+        exported = (await user_browser.get(f"{ME}/export")).json()["accounts"]["sessions"]
         assert [item["id"] for item in exported] == [item["id"] for item in rows if not item["is_impersonation"]]
-        assert (await her_browser.post(f"/accounts/sessions/{row['id']}/end")).status_code == 303
+        assert (await user_browser.post(f"/accounts/sessions/{row['id']}/end")).status_code == 303
         assert (await read_events(app, ada))[-1].details == {"device": "A superuser, signed in as you"}
-        assert (await get_current_email(her_browser), await get_current_email(boss)) == (ADA, "")
+        assert (await get_current_email(user_browser), await get_current_email(boss_client)) == (ADA, "")
 
 
-async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss: AsyncClient, ada: User) -> None:
+async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
     """Use the route of a feature, because account pages refuse impersonators."""
     impersonators: list[str] = []
 
@@ -268,10 +281,10 @@ async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss: AsyncCl
         impersonators.append(impersonator.email if impersonator else "")
 
     app.add_api_route("/cards", change, methods=["POST"])
-    async with signed_in_client(app, ada) as her_browser:
-        await her_browser.post("/cards")
-    await impersonate(boss, ada, may_write=True)
-    await boss.post("/cards")
+    async with signed_in_client(app, ada) as user_browser:
+        await user_browser.post("/cards")
+    await impersonate(boss_client, ada, may_write=True)
+    await boss_client.post("/cards")
 
     assert impersonators == ["", BOSS]
     user_event, _start, staff_event = await read_events(app, ada)
@@ -279,13 +292,15 @@ async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss: AsyncCl
     assert (staff_event.actor_id is not None, staff_event.address) == (True, "")
 
 
-async def test_impersonation_confirms_nothing_for_the_user(app: FastAPI, boss: AsyncClient, database: Database) -> None:
+async def test_impersonation_confirms_nothing_for_the_user(
+    app: FastAPI, boss_client: AsyncClient, database: Database
+) -> None:
     async def pay(user: ConfirmedUser) -> None: ...
 
     app.add_api_route("/pay", pay, methods=["POST"])
     user = await make_user(database, hashed_password="")
-    async with signed_in_client(app, user) as their_browser:
-        assert (await their_browser.post("/pay")).status_code == 200
-    await impersonate(boss, user, may_write=True)
-    assert (await boss.post("/pay")).headers["location"].startswith("/accounts/confirm")
-    assert dependencies.OWNER_ONLY in (await boss.get("/accounts/confirm")).text
+    async with signed_in_client(app, user) as user_browser:
+        assert (await user_browser.post("/pay")).status_code == 200
+    await impersonate(boss_client, user, may_write=True)
+    assert (await boss_client.post("/pay")).headers["location"].startswith("/accounts/confirm")
+    assert dependencies.OWNER_ONLY in (await boss_client.get("/accounts/confirm")).text

@@ -39,7 +39,7 @@ API = "/api/v1/users/me/passkeys"
 
 
 @pytest.fixture
-async def ada(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+async def ada_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     """A browser with a confirmed identity."""
     async with signed_in_client(app, user) as client:
         await confirm_sessions(app.state.database)
@@ -62,7 +62,7 @@ async def find_passkey_id(database: Database, user: User, name: str) -> int:
     return next(item.id for item in await read_passkeys(database, user) if item.name == name)
 
 
-async def test_passkeys_are_private(app: FastAPI, client: AsyncClient, ada: AsyncClient) -> None:
+async def test_passkeys_are_private(app: FastAPI, client: AsyncClient, ada_client: AsyncClient) -> None:
     other_user = await make_user(app.state.database)
     await add_passkey(app, other_user)
     await confirm_sessions(app.state.database)
@@ -77,10 +77,10 @@ async def test_passkeys_are_private(app: FastAPI, client: AsyncClient, ada: Asyn
     ):
         assert (await client.post(path, data={"name": "x"})).headers["location"].startswith("/accounts/login?"), path
     for path in (f"{PASSKEYS}/{row_id}/rename", f"{PASSKEYS}/{row_id}/remove"):
-        assert (await ada.post(path, data={"name": "x"})).status_code == 404
+        assert (await ada_client.post(path, data={"name": "x"})).status_code == 404
     assert (await client.get(API)).status_code == 401
-    assert (await ada.patch(f"{API}/{row_id}", json={"name": "x"})).status_code == 404
-    assert (await ada.request("DELETE", f"{API}/{row_id}", json={})).status_code == 404
+    assert (await ada_client.patch(f"{API}/{row_id}", json={"name": "x"})).status_code == 404
+    assert (await ada_client.request("DELETE", f"{API}/{row_id}", json={})).status_code == 404
     assert (await read_passkeys(app.state.database, other_user))[0].name == "Phone"
 
 
@@ -105,105 +105,115 @@ async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User, da
 
 
 async def test_first_passkey_ends_other_sessions(
-    app: FastAPI, client: AsyncClient, ada: AsyncClient, user: User, database: Database
+    app: FastAPI, client: AsyncClient, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
     token = {"Authorization": f"Bearer {await make_token(database, user)}"}
     async with signed_in_client(app, user) as other_browser:
-        page = await submit_passkey(ada, Authenticator())
+        page = await submit_passkey(ada_client, Authenticator())
         codes = re.findall(r"<code[^>]*>([a-z0-9]{4}(?:-[a-z0-9]{4}){3})</code>", page)
         assert len(codes) == 10
         assert not await is_signed_in(other_browser)
     assert (await client.get("/api/v1/users/me", headers=token)).status_code == 401
-    assert (await ada.get("/accounts/profile")).status_code == 200
-    assert (await ada.get(f"{PASSKEYS}/add")).status_code == 303, "a password alone no longer confirms"
+    assert (await ada_client.get("/accounts/profile")).status_code == 200
+    assert (await ada_client.get(f"{PASSKEYS}/add")).status_code == 303, "a password alone no longer confirms"
 
     assert (await send_password(client)).headers["location"] == CODE
     assert (await client.post(CODE, data={"code": codes[0]})).headers["location"] == "/"
     assert await is_signed_in(client)
     await confirm_sessions(database)
-    assert await submit_passkey(ada, Authenticator(), "Key") == PASSKEYS, "later passkeys end no session"
+    assert await submit_passkey(ada_client, Authenticator(), "Key") == PASSKEYS, "later passkeys end no session"
     assert await is_signed_in(client)
     assert [type_ for type_ in await read_event_kinds(database, user) if "passkey" in type_] == ["passkey_added"] * 2
 
 
-async def test_passkey_is_renamed_and_removed(ada: AsyncClient, user: User, database: Database) -> None:
-    await submit_passkey(ada, Authenticator(), "<Phone>")
+async def test_passkey_is_renamed_and_removed(ada_client: AsyncClient, user: User, database: Database) -> None:
+    await submit_passkey(ada_client, Authenticator(), "<Phone>")
     row_id = await find_passkey_id(database, user, "<Phone>")
-    page = (await ada.get(PASSKEYS)).text
+    page = (await ada_client.get(PASSKEYS)).text
     assert "&lt;Phone&gt;" in page
     assert "You have 10 recovery codes left" in page
-    assert "You have 10 recovery codes left" in (await ada.get("/accounts/two-factor")).text
+    assert "You have 10 recovery codes left" in (await ada_client.get("/accounts/two-factor")).text
 
     for name in (" ", "x" * 101, "\x00"):
-        assert (await ada.post(f"{PASSKEYS}/{row_id}/rename", data={"name": name})).status_code == 422
-    await ada.post(f"{PASSKEYS}/{row_id}/rename", data={"name": "Laptop"})
-    assert [item["name"] for item in (await ada.get(API)).json()] == ["Laptop"]
-    assert (await ada.patch(f"{API}/{row_id}", json={"name": "Key"})).status_code == 204
+        assert (await ada_client.post(f"{PASSKEYS}/{row_id}/rename", data={"name": name})).status_code == 422
+    await ada_client.post(f"{PASSKEYS}/{row_id}/rename", data={"name": "Laptop"})
+    assert [item["name"] for item in (await ada_client.get(API)).json()] == ["Laptop"]
+    assert (await ada_client.patch(f"{API}/{row_id}", json={"name": "Key"})).status_code == 204
 
     await confirm_sessions(database)
-    assert "That passkey is removed" in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{row_id}/remove"))
+    assert "That passkey is removed" in await follow_redirect(
+        ada_client, await ada_client.post(f"{PASSKEYS}/{row_id}/remove")
+    )
     assert await read_passkeys(database, user) == []
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
     assert "passkey_removed" in await read_event_kinds(database, user)
-    assert (await send_password(ada)).headers["location"] == "/"
+    assert (await send_password(ada_client)).headers["location"] == "/"
 
 
 async def test_last_sign_in_method_cannot_be_removed(
-    app: FastAPI, ada: AsyncClient, user: User, database: Database
+    app: FastAPI, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
-    await submit_passkey(ada, Authenticator(), "Phone")
+    await submit_passkey(ada_client, Authenticator(), "Phone")
     await confirm_sessions(database)
-    await submit_passkey(ada, Authenticator(verifies=False), "Key")
+    await submit_passkey(ada_client, Authenticator(verifies=False), "Key")
     await remove_password(database)
     await confirm_sessions(database)
     phone, key = await find_passkey_id(database, user, "Phone"), await find_passkey_id(database, user, "Key")
-    assert service.LAST_SIGN_IN_METHOD in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
-    assert (await ada.request("DELETE", f"{API}/{phone}", json={})).status_code == 409
+    assert service.LAST_SIGN_IN_METHOD in await follow_redirect(
+        ada_client, await ada_client.post(f"{PASSKEYS}/{phone}/remove")
+    )
+    assert (await ada_client.request("DELETE", f"{API}/{phone}", json={})).status_code == 409
     # A passkey without user verification is not a sign-in method.
-    assert "That passkey is removed" in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{key}/remove"))
+    assert "That passkey is removed" in await follow_redirect(
+        ada_client, await ada_client.post(f"{PASSKEYS}/{key}/remove")
+    )
     async with database.writer() as session:  # Without its provider, this account is not a sign-in method.
         session.add(LinkedAccount(user_id=user.id, issuer="https://gone.example", subject="1"))
-    assert service.LAST_SIGN_IN_METHOD in await follow_redirect(ada, await ada.post(f"{PASSKEYS}/{phone}/remove"))
+    assert service.LAST_SIGN_IN_METHOD in await follow_redirect(
+        ada_client, await ada_client.post(f"{PASSKEYS}/{phone}/remove")
+    )
     assert len(await read_passkeys(database, user)) == 1
 
 
 async def test_registration_is_bound_to_user_and_valid_once(
-    app: FastAPI, ada: AsyncClient, user: User, database: Database
+    app: FastAPI, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
     async with signed_in_client(app) as other_client, signed_in_client(app, user) as other_browser:
         await confirm_sessions(database)
         device = Authenticator()
-        response = device.create(await get_options(ada, "add"))
+        response = device.create(await get_options(ada_client, "add"))
         for client in (other_client, other_browser):
             result = await client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": response})
             assert (result.status_code, webauthn.NOT_STARTED_HERE in result.text) == (422, True)
-        foreign = Authenticator(origin="http://evil.example").create(await get_options(ada, "add"))
-        result = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": foreign})
+        foreign = Authenticator(origin="http://evil.example").create(await get_options(ada_client, "add"))
+        result = await ada_client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": foreign})
         assert (result.status_code, webauthn.NOT_VERIFIED in result.text) == (422, True)
-        assert (await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})).status_code == 200
+        assert (
+            await ada_client.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})
+        ).status_code == 200
         await confirm_sessions(database)
-        repeated = await ada.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})
+        repeated = await ada_client.post(f"{PASSKEYS}/add", data={"name": "Phone", "passkey": response})
         assert webauthn.NOT_STARTED_HERE in repeated.text
-        options = await get_options(ada, "add")
+        options = await get_options(ada_client, "add")
         assert len(options["publicKey"]["excludeCredentials"]) == 1
         assert options["publicKey"]["user"]["id"] == device.user_handle, "all passkeys of a user have the same handle"
-    async with signed_in_client(app) as thief:
+    async with signed_in_client(app) as thief_client:
         await confirm_sessions(database)
-        assert passkeys.ALREADY_ADDED in await submit_passkey(thief, device)
+        assert passkeys.ALREADY_ADDED in await submit_passkey(thief_client, device)
     assert len(await read_passkeys(database, user)) == 1
 
 
 async def test_passkeys_per_user_are_limited(
-    ada: AsyncClient, user: User, database: Database, monkeypatch: pytest.MonkeyPatch
+    ada_client: AsyncClient, user: User, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device, options = Authenticator(), await get_options(ada, "add")
-    await submit_passkey(ada, Authenticator())
+    device, options = Authenticator(), await get_options(ada_client, "add")
+    await submit_passkey(ada_client, Authenticator())
     await confirm_sessions(database)
     monkeypatch.setattr(passkeys, "MAX_PASSKEYS_PER_USER", 1)
-    refused = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"})
+    refused = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"})
     assert (refused.status_code, refused.content) == (204, b"")
-    response = await ada.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": device.create(options)})
+    response = await ada_client.post(f"{PASSKEYS}/add", data={"name": "x", "passkey": device.create(options)})
     assert (response.status_code, passkeys.TOO_MANY in response.text) == (422, True)
 
 
@@ -266,9 +276,9 @@ async def test_reset_command_keeps_the_last_sign_in_method(
 
 async def test_superuser_removes_a_passkey_in_the_admin(app: FastAPI, user: User, database: Database) -> None:
     await add_passkey(app, user)
-    root = await make_user(database, is_superuser=True)
+    superuser = await make_user(database, is_superuser=True)
     row_id = await find_passkey_id(database, user, "Phone")
-    async with signed_in_client(app, root) as admin:
+    async with signed_in_client(app, superuser) as admin:
         page = await admin.get(f"/admin/passkey/details/{row_id}")
         assert page.status_code == 200
         (passkey,) = await read_passkeys(database, user)
@@ -292,34 +302,34 @@ async def test_password_reset_of_unverified_address_removes_passkeys(
 
 
 async def test_passkeys_are_exported_and_deleted(
-    app: FastAPI, ada: AsyncClient, user: User, database: Database
+    app: FastAPI, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
-    await submit_passkey(ada, Authenticator())
-    (row,) = (await ada.get("/api/v1/users/me/export")).json()["accounts"]["passkeys"]
+    await submit_passkey(ada_client, Authenticator())
+    (row,) = (await ada_client.get("/api/v1/users/me/export")).json()["accounts"]["passkeys"]
     assert (row["name"], "user_id" in row) == ("Phone", False)
     await confirm_sessions(database)
-    await ada.post("/accounts/data/delete", data={"email": user.email})
+    await ada_client.post("/accounts/data/delete", data={"email": user.email})
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(col(Passkey.id)))).all() == []
 
 
-async def test_passkey_belongs_to_the_domain(settings: Settings, ada: AsyncClient) -> None:
-    def site_of(visited: str = "http://localhost:8000", **changes: object) -> tuple[str, str] | None:
-        site = relying_party(settings.model_copy(update={"base_url": "", **changes}), visited)
-        return (site.id, site.origin) if site else None
+async def test_passkey_is_bound_to_the_domain_of_the_site(settings: Settings, ada_client: AsyncClient) -> None:
+    def find_relying_party(visited: str = "http://localhost:8000", **changes: object) -> tuple[str, str] | None:
+        party = relying_party(settings.model_copy(update={"base_url": "", **changes}), visited)
+        return (party.id, party.origin) if party else None
 
-    assert site_of() == ("localhost", "http://localhost:8000")
-    assert site_of("http://127.0.0.1:8000") is site_of("http://[::1]:8000") is None
+    assert find_relying_party() == ("localhost", "http://localhost:8000")
+    assert find_relying_party("http://127.0.0.1:8000") is find_relying_party("http://[::1]:8000") is None
     public = {"base_url": "https://example.org"}
-    assert site_of("https://evil.example", **public) == ("example.org", "https://example.org")
-    assert site_of(base_url="HTTPS://Example.org:443") == ("example.org", "https://example.org")
-    assert site_of(base_url="https://example.org:8443") == ("example.org", "https://example.org:8443")
+    assert find_relying_party("https://evil.example", **public) == ("example.org", "https://example.org")
+    assert find_relying_party(base_url="HTTPS://Example.org:443") == ("example.org", "https://example.org")
+    assert find_relying_party(base_url="https://example.org:8443") == ("example.org", "https://example.org:8443")
     hosts = {"environment": "production", "allowed_hosts": ["example.org"]}
-    assert site_of("https://evil.example", **hosts) == ("example.org", "https://example.org")
-    page = await ada.get(PASSKEYS, headers={"host": "127.0.0.1:8000"})
+    assert find_relying_party("https://evil.example", **hosts) == ("example.org", "https://example.org")
+    page = await ada_client.get(PASSKEYS, headers={"host": "127.0.0.1:8000"})
     assert 'href="http://localhost:8000/accounts/passkeys"' in page.text
-    refused = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": "127.0.0.1"})
+    refused = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": "127.0.0.1"})
     assert refused.status_code == 204
     for host in ("[", "localhost:99999", "a b"):
-        response = await ada.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
+        response = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": host})
         assert response.status_code < 500, host

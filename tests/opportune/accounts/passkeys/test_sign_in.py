@@ -129,17 +129,17 @@ async def test_unverified_user_is_a_second_factor_only(app: FastAPI, client: Asy
 
 
 async def test_second_step_refuses_other_passkeys(app: FastAPI, client: AsyncClient, user: User) -> None:
-    device, stranger = await add_passkey(app, user), await add_passkey(app, await make_user(app.state.database))
+    device, other_device = await add_passkey(app, user), await add_passkey(app, await make_user(app.state.database))
     assert (await client.post(SECOND_STEP, data={"passkey": "x"})).headers["location"] == LOGIN
     visitor = await client.post(f"{SIGN_IN}/options", data={"purpose": "second-step"})
     assert (visitor.status_code, visitor.content) == (204, b"")
     await send_password(client)
-    await assert_refused(client, stranger.sign(await get_options(client, "second-step")), NOT_VERIFIED, SECOND_STEP)
+    await assert_refused(client, other_device.sign(await get_options(client, "second-step")), NOT_VERIFIED, SECOND_STEP)
     await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_STARTED_HERE, SECOND_STEP)
     await assert_refused(client, device.sign(await get_options(client, "second-step")), NOT_STARTED_HERE, SIGN_IN)
 
 
-async def test_passkey_needs_a_form_and_an_active_user(app: FastAPI, client: AsyncClient, user: User) -> None:
+async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: AsyncClient, user: User) -> None:
     device = await add_passkey(app, user)
     response = device.sign(await get_options(client, "sign-in"))
     for path in (SIGN_IN, f"{SIGN_IN}/options", f"{PASSKEYS}/add"):
@@ -175,11 +175,11 @@ async def test_only_failures_are_counted(
     assert (response.status_code, int(response.headers["retry-after"]) > 0) == (429, True)
 
 
-HOSTILE: list[Any] = [None, 7, "é", "\ud800", "\x00", {"a": 1}]
+INVALID_VALUES: list[Any] = [None, 7, "é", "\ud800", "\x00", {"a": 1}]
 """Values that replace one field of a valid response."""
-KEYS: list[Any] = [7, {}, {1: 2, 3: -7, -1: 1, -2: 7, -3: "x"}, {1: 3, 3: -257, -1: 7, -2: []}]
-FORMATS = ("packed", "tpm", "android-key", "android-safetynet", "fido-u2f", "apple", 7)
-STATEMENTS: list[Any] = [{}, 7, {"x5c": [b"x"], "sig": 7, "alg": -7, "ver": "2.0", "response": b"x"}]
+INVALID_PUBLIC_KEYS: list[Any] = [7, {}, {1: 2, 3: -7, -1: 1, -2: 7, -3: "x"}, {1: 3, 3: -257, -1: 7, -2: []}]
+ATTESTATION_FORMATS = ("packed", "tpm", "android-key", "android-safetynet", "fido-u2f", "apple", 7)
+ATTESTATION_STATEMENTS: list[Any] = [{}, 7, {"x5c": [b"x"], "sig": 7, "alg": -7, "ver": "2.0", "response": b"x"}]
 
 
 async def test_malformed_assertions_are_refused(
@@ -206,38 +206,38 @@ async def test_malformed_assertions_are_refused(
 
 
 def falsify_responses(valid: dict[str, Any]) -> list[str]:
-    texts = ["", "null", "[]", "7", "[" * 100_000, '{"state":' + "9" * 5000 + "}", "x" * 60_000]
+    responses = ["", "null", "[]", "7", "[" * 100_000, '{"state":' + "9" * 5000 + "}", "x" * 60_000]
     response = valid["credential"]["response"]
-    values = cycle(HOSTILE)
+    values = cycle(INVALID_VALUES)
     credential = valid["credential"]
-    texts += [json.dumps({**valid, "state": next(values)}), json.dumps({**valid, "credential": next(values)})]
-    texts += [json.dumps({**valid, "credential": {**credential, key: next(values)}}) for key in credential]
-    texts += [with_response(valid, {**response, key: next(values)}) for key in response]
+    responses += [json.dumps({**valid, "state": next(values)}), json.dumps({**valid, "credential": next(values)})]
+    responses += [json.dumps({**valid, "credential": {**credential, key: next(values)}}) for key in credential]
+    responses += [replace_response(valid, {**response, key: next(values)}) for key in response]
     indexes = cycle(range(5))
     for key, value in response.items():
         changed = (value[:-4], value[:40], "A" + value[1:], value[:60] + "____" + value[64:], value + "AAAA")
         selected = {changed[next(indexes)] for _ in range(2)}
-        texts += [with_response(valid, {**response, key: change}) for change in selected if change != value]
-    return texts
+        responses += [replace_response(valid, {**response, key: change}) for change in selected if change != value]
+    return responses
 
 
 def make_invalid_attestations(options: Any) -> Iterator[str]:
     """Invalid public keys and attestation statements."""
     device = Authenticator()
-    yield from (device.create(options, key=cbor2.dumps(key)) for key in KEYS)
+    yield from (device.create(options, key=cbor2.dumps(key)) for key in INVALID_PUBLIC_KEYS)
     yield device.create(options, key=b"\x81" * 20_000)
-    for format_, statement in zip(FORMATS, cycle(STATEMENTS), strict=False):
+    for format_, statement in zip(ATTESTATION_FORMATS, cycle(ATTESTATION_STATEMENTS), strict=False):
         yield device.create(options, statement={"fmt": format_, "attStmt": statement})
 
 
 async def test_damaged_stored_key_is_refused(app: FastAPI, client: AsyncClient, user: User) -> None:
     device = await add_passkey(app, user)
-    off_the_curve = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)})
-    for key in ("", "é", encode_base64url(off_the_curve)):
+    point_off_the_curve = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)})
+    for key in ("", "é", encode_base64url(point_off_the_curve)):
         async with app.state.database.writer() as session:
             await session.execute(update(Passkey).values(public_key=key))
         await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
 
 
-def with_response(valid: dict[str, Any], response: dict[str, Any]) -> str:
+def replace_response(valid: dict[str, Any], response: dict[str, Any]) -> str:
     return json.dumps({**valid, "credential": {**valid["credential"], "response": response}})

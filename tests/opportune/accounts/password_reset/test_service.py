@@ -1,4 +1,4 @@
-"""Password reset by the link in an e-mail."""
+"""Password submit_new_password by the link in an e-mail."""
 
 import pytest
 from fastapi import FastAPI
@@ -12,13 +12,13 @@ from tests.opportune.accounts.sent_emails import (
     AUTH,
     EMAIL,
     ME,
-    NEW,
-    newest_link,
+    NEW_PASSWORD,
+    read_newest_link,
+    read_sent_subjects,
     read_users,
-    reset,
-    sent_subjects,
     settings,
     sign_in_to_api,
+    submit_new_password,
 )
 
 __all__ = ["settings"]  # a fixture
@@ -32,24 +32,30 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
     bearer = {"Authorization": f"Bearer {await make_token(database, user)}"}
     async with signed_in_client(app, user) as browser:
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": "Ada@Example.com"})
-        path, token = await newest_link(app)
+        path, token = await read_newest_link(app)
         page = await client.get(path, params={"token": token})
         assert page.headers["referrer-policy"] == "same-origin"
         assert page.headers["cache-control"] == "no-store, no-transform"
         assert "content-encoding" not in page.headers
-        assert [await reset(client, channel, token, "password") for channel in ("page", "api")] == [422, 422]
-        assert await reset(client, "page", token, NEW) == 303
+        assert [await submit_new_password(client, channel, token, "password") for channel in ("page", "api")] == [
+            422,
+            422,
+        ]
+        assert await submit_new_password(client, "page", token, NEW_PASSWORD) == 303
         assert "You have a new password." in (await client.get(f"{ACCOUNTS}/login")).text
-        assert [await reset(client, channel, token, NEW) for channel in ("page", "api")] == [410, 410]
+        assert [await submit_new_password(client, channel, token, NEW_PASSWORD) for channel in ("page", "api")] == [
+            410,
+            410,
+        ]
         assert (await client.get(path, params={"token": token})).status_code == 410
         assert (await browser.get("/accounts/profile")).status_code == 303
     assert (await client.get(ME, headers=bearer)).status_code == 401
-    assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW)) == (401, 200)
-    assert await read_users(database) == [(EMAIL, True)]  # the link proves the address
-    assert (await sent_subjects(app))[-1] == (EMAIL, "You have a new password")
+    assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW_PASSWORD)) == (401, 200)
+    assert await read_users(database) == [(EMAIL, True)]  # opening the link verified the address
+    assert (await read_sent_subjects(app))[-1] == (EMAIL, "You have a new password")
 
     await client.post(f"{AUTH}/forgot-password", json={"email": EMAIL})
-    assert await reset(client, "api", (await newest_link(app))[1], "quite another password") == 200
+    assert await submit_new_password(client, "api", (await read_newest_link(app))[1], "quite another password") == 200
 
 
 @on_sqlite
@@ -61,8 +67,8 @@ async def test_verified_user_keeps_the_second_factor(app: FastAPI, client: Async
         user = await make_user(database, email, is_verified=is_verified)
         await add_authenticator_app(database, app.state.settings, user)
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email})
-        await reset(client, "page", (await newest_link(app))[1], NEW)
-        response = await client.post(f"{ACCOUNTS}/login", data={"email": email, "password": NEW})
+        await submit_new_password(client, "page", (await read_newest_link(app))[1], NEW_PASSWORD)
+        response = await client.post(f"{ACCOUNTS}/login", data={"email": email, "password": NEW_PASSWORD})
         assert response.headers["location"] == location
         client.cookies.clear()
 
@@ -82,6 +88,6 @@ async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: Asyn
             api_response = await client.post(f"{AUTH}/{endpoint}", json={"email": email})
             assert (page_response.status_code, "Check your mail" in page_response.text) == (200, True)
             assert (api_response.status_code, api_response.json()["detail"][:23]) == (202, "If this address is righ")
-        assert (await sent_subjects(app))[-2:] == [(EMAIL, subject)] * 2
+        assert (await read_sent_subjects(app))[-2:] == [(EMAIL, subject)] * 2
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": "done@example.com"})
-    assert len(await sent_subjects(app)) == 4
+    assert len(await read_sent_subjects(app)) == 4

@@ -1,3 +1,5 @@
+"""Account pages: their menu, and changes of the e-mail address and the password."""
+
 import re
 from typing import Any
 
@@ -11,14 +13,14 @@ from opportune.accounts.reauthentication.service import PASSWORDS_PER_USER
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.recorded_emails import ada, recorded, sent_subjects, settings, user
+from tests.opportune.accounts.recorded_emails import ada_client, list_sent_subjects, recorded_jobs, settings, user
 
 # Tests of the API and of deletion run these queries on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
-__all__ = ["ada", "recorded", "settings", "user"]  # fixtures
+__all__ = ["ada_client", "recorded_jobs", "settings", "user"]  # fixtures
 
-EMAIL, NEW, TAKEN = "ada@example.com", "new@example.com", "bob@example.com"
+EMAIL, NEW_EMAIL, TAKEN_EMAIL = "ada@example.com", "new@example.com", "bob@example.com"
 PAGES = ("profile", "password", "sessions", "tokens", "data")
 
 
@@ -27,13 +29,13 @@ async def reload_user(database: Database, user: User) -> User:
         return await session.get_one(User, user.id)
 
 
-def find_newest_link(recorded: RecordedJobs) -> str:
-    match = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded.outbox[-1].text)
+def find_newest_link(recorded_jobs: RecordedJobs) -> str:
+    match = re.search(r"http://\S+?(/accounts/change-email\?token=\S+)", recorded_jobs.outbox[-1].text)
     assert match
     return match[1]
 
 
-async def request_email_change(client: AsyncClient, email: str = NEW, password: str = PASSWORD) -> Any:
+async def request_email_change(client: AsyncClient, email: str = NEW_EMAIL, password: str = PASSWORD) -> Any:
     return await client.post("/accounts/profile/email", data={"email": email, "current_password": password})
 
 
@@ -50,128 +52,139 @@ async def test_account_pages_need_a_user(client: AsyncClient) -> None:
         )
 
 
-async def test_menu_links_to_all_account_pages(ada: AsyncClient, database: Database, user: User) -> None:
+async def test_menu_links_to_all_account_pages(ada_client: AsyncClient, database: Database, user: User) -> None:
     for page in PAGES:
-        response = await ada.get(f"/accounts/{page}")
+        response = await ada_client.get(f"/accounts/{page}")
 
         assert response.status_code == 200
         assert response.headers["cache-control"] == "no-store"
         assert all(f'href="/accounts/{page}"' in response.text for page in (*PAGES, "two-factor"))
         assert re.findall(r'href="/accounts/([a-z-]+)" aria-current="page"', response.text) == [page]
 
-    rights = {"is_superuser": "true", "is_staff": "true", "is_verified": "true", "id": "77", "email": NEW}
+    rights = {"is_superuser": "true", "is_staff": "true", "is_verified": "true", "id": "77", "email": NEW_EMAIL}
 
-    await ada.post("/accounts/profile", data=rights)
+    await ada_client.post("/accounts/profile", data=rights)
 
     assert await reload_user(database, user) == user
 
 
-async def test_unverified_address_can_be_verified_again(ada: AsyncClient, recorded: RecordedJobs) -> None:
-    assert "Not verified" in (await ada.get("/accounts/profile")).text
+async def test_unverified_address_can_be_verified_again(ada_client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
+    assert "Not verified" in (await ada_client.get("/accounts/profile")).text
 
-    response = await ada.post("/accounts/profile/verification")
+    response = await ada_client.post("/accounts/profile/verification")
 
     assert response.headers["location"] == "/accounts/profile"
-    assert recorded.names == ["accounts.send_verification_email"]
-    assert recorded.calls[0].arguments == (EMAIL,)
+    assert recorded_jobs.names == ["accounts.send_verification_email"]
+    assert recorded_jobs.calls[0].arguments == (EMAIL,)
 
 
 async def test_new_email_is_used_after_its_link(
-    ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
+    ada_client: AsyncClient, database: Database, user: User, recorded_jobs: RecordedJobs
 ) -> None:
-    response = await request_email_change(ada, " New@Example.com ")
+    response = await request_email_change(ada_client, " New@Example.com ")
 
     assert response.headers["location"] == "/accounts/profile"
-    assert [to for to, _ in sent_subjects(recorded)] == [NEW]
-    page = await ada.get(find_newest_link(recorded))
+    assert [to for to, _ in list_sent_subjects(recorded_jobs)] == [NEW_EMAIL]
+    page = await ada_client.get(find_newest_link(recorded_jobs))
     assert page.status_code == 200
     assert page.headers["referrer-policy"] == "same-origin"
     assert page.headers["cache-control"] == "no-store, no-transform"
     assert (await reload_user(database, user)).email == EMAIL  # mail programs open links in advance
 
-    response = await submit_link(ada, find_newest_link(recorded))
+    response = await submit_link(ada_client, find_newest_link(recorded_jobs))
 
     assert response.headers["location"] == "/accounts/profile"
     changed = await reload_user(database, user)
-    assert (changed.email, changed.is_verified) == (NEW, True)
-    assert sent_subjects(recorded)[-1][0] == EMAIL  # the old address is notified
-    assert (await ada.get("/accounts/profile")).status_code == 200
+    assert (changed.email, changed.is_verified) == (NEW_EMAIL, True)
+    assert list_sent_subjects(recorded_jobs)[-1][0] == EMAIL  # the old address is notified
+    assert (await ada_client.get("/accounts/profile")).status_code == 200
 
 
 async def test_email_link_is_valid_once_for_its_user(
-    app: FastAPI, ada: AsyncClient, client: AsyncClient, database: Database, user: User, recorded: RecordedJobs
+    app: FastAPI,
+    ada_client: AsyncClient,
+    client: AsyncClient,
+    database: Database,
+    user: User,
+    recorded_jobs: RecordedJobs,
 ) -> None:
-    await request_email_change(ada)
-    link = find_newest_link(recorded)
-    async with signed_in_client(app) as eve:
-        for response in (await eve.get(link), await submit_link(eve, link), await submit_link(ada, f"{link}x")):
+    await request_email_change(ada_client)
+    link = find_newest_link(recorded_jobs)
+    async with signed_in_client(app) as eve_client:
+        for response in (
+            await eve_client.get(link),
+            await submit_link(eve_client, link),
+            await submit_link(ada_client, f"{link}x"),
+        ):
             assert response.status_code == 410
     assert (await submit_link(client, link)).status_code == 303  # redirects to the sign-in page
     assert (await reload_user(database, user)).email == EMAIL
 
-    assert (await submit_link(ada, link)).status_code == 303
-    assert (await submit_link(ada, link)).status_code == 410
+    assert (await submit_link(ada_client, link)).status_code == 303
+    assert (await submit_link(ada_client, link)).status_code == 410
 
 
 async def test_new_password_ends_older_links(
-    app: FastAPI, ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
+    app: FastAPI, ada_client: AsyncClient, database: Database, user: User, recorded_jobs: RecordedJobs
 ) -> None:
-    await request_email_change(ada)
-    link = find_newest_link(recorded)
-    await ada.post("/accounts/password", data={"current_password": PASSWORD, "new_password": "another good password"})
+    await request_email_change(ada_client)
+    link = find_newest_link(recorded_jobs)
+    await ada_client.post(
+        "/accounts/password", data={"current_password": PASSWORD, "new_password": "another good password"}
+    )
 
     async with signed_in_client(app, user) as new_browser:
         assert (await submit_link(new_browser, link)).status_code == 410
 
 
 async def test_only_the_owner_learns_that_an_email_is_taken(
-    ada: AsyncClient, database: Database, recorded: RecordedJobs
+    ada_client: AsyncClient, database: Database, recorded_jobs: RecordedJobs
 ) -> None:
-    await make_user(database, TAKEN)
+    await make_user(database, TAKEN_EMAIL)
 
-    free, taken = await request_email_change(ada), await request_email_change(ada, TAKEN.upper())
+    free, taken = await request_email_change(ada_client), await request_email_change(ada_client, TAKEN_EMAIL.upper())
 
     assert (taken.status_code, taken.headers["location"]) == (free.status_code, free.headers["location"])
-    assert sent_subjects(recorded) == [
-        (NEW, "Is this your new e-mail address?"),
-        (TAKEN, "You already have an account"),
+    assert list_sent_subjects(recorded_jobs) == [
+        (NEW_EMAIL, "Is this your new e-mail address?"),
+        (TAKEN_EMAIL, "You already have an account"),
     ]
-    assert "token" not in recorded.outbox[-1].text
+    assert "token" not in recorded_jobs.outbox[-1].text
 
 
 async def test_email_taken_later_is_refused(
-    ada: AsyncClient, database: Database, user: User, recorded: RecordedJobs
+    ada_client: AsyncClient, database: Database, user: User, recorded_jobs: RecordedJobs
 ) -> None:
-    await request_email_change(ada)
-    await make_user(database, NEW)
+    await request_email_change(ada_client)
+    await make_user(database, NEW_EMAIL)
 
-    assert (await submit_link(ada, find_newest_link(recorded))).status_code == 410
+    assert (await submit_link(ada_client, find_newest_link(recorded_jobs))).status_code == 410
     assert (await reload_user(database, user)).email == EMAIL
 
 
 async def test_email_change_needs_password_and_valid_email(
-    ada: AsyncClient, recorded: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+    ada_client: AsyncClient, recorded_jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert PASSWORDS_PER_USER.limit == 10
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 3)
     for email, password, message in (
-        (NEW, "not the password", "This is not your current password."),
-        (NEW, "", "Please type your current password."),
+        (NEW_EMAIL, "not the password", "This is not your current password."),
+        (NEW_EMAIL, "", "Please type your current password."),
         ("nonsense", PASSWORD, "Please give an e-mail address"),
         (EMAIL.upper(), PASSWORD, "This is already your address."),
     ):
-        response = await request_email_change(ada, email, password)
+        response = await request_email_change(ada_client, email, password)
 
         assert response.status_code == 422
         assert message in response.text
         assert not password or password not in response.text
-    assert recorded.names == []
+    assert recorded_jobs.names == []
 
     # The form above with a wrong password was the first failed attempt.
-    responses = [await request_email_change(ada, password=f"guess {number}") for number in range(2)]
+    responses = [await request_email_change(ada_client, password=f"guess {number}") for number in range(2)]
     locked = [
-        await request_email_change(ada),
-        await ada.post(
+        await request_email_change(ada_client),
+        await ada_client.post(
             "/accounts/tokens", data={"name": "a", "days": "7", "scopes": "read", "current_password": PASSWORD}
         ),
     ]
@@ -179,38 +192,42 @@ async def test_email_change_needs_password_and_valid_email(
     assert {response.status_code for response in responses} == {422}
     assert [response.status_code for response in locked] == [429] * 2
     assert int(locked[0].headers["retry-after"]) <= 300
-    assert recorded.names == []
+    assert recorded_jobs.names == []
 
 
 async def test_email_changes_are_limited(
-    ada: AsyncClient, recorded: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+    ada_client: AsyncClient, recorded_jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert EMAIL_CHANGES_PER_USER.limit == 5
     monkeypatch.setattr(EMAIL_CHANGES_PER_USER, "limit", 2)
-    responses = [await request_email_change(ada, f"new{number}@example.com") for number in range(3)]
+    responses = [await request_email_change(ada_client, f"new{number}@example.com") for number in range(3)]
 
     assert [response.status_code for response in responses] == [303] * 2 + [429]
     assert "That was too often." in responses[-1].text
-    assert len(recorded.outbox) == 2
+    assert len(recorded_jobs.outbox) == 2
 
 
-async def test_new_password_is_emailed_and_keeps_the_session(ada: AsyncClient, recorded: RecordedJobs) -> None:
+async def test_new_password_is_emailed_and_keeps_the_session(
+    ada_client: AsyncClient, recorded_jobs: RecordedJobs
+) -> None:
     form = {"current_password": PASSWORD, "new_password": "another good password"}
-    await ada.post("/accounts/password", data={**form, "new_password": "password"})
-    assert sent_subjects(recorded) == []
+    await ada_client.post("/accounts/password", data={**form, "new_password": "password"})
+    assert list_sent_subjects(recorded_jobs) == []
 
-    response = await ada.post("/accounts/password", data=form)
+    response = await ada_client.post("/accounts/password", data=form)
 
-    assert sent_subjects(recorded) == [(EMAIL, "Your password was changed")]
+    assert list_sent_subjects(recorded_jobs) == [(EMAIL, "Your password was changed")]
     assert "Max-Age" not in response.headers["set-cookie"].partition("session=")[2].partition(",")[0]
-    assert "Your password is changed." in (await ada.get(response.headers["location"])).text
+    assert "Your password is changed." in (await ada_client.get(response.headers["location"])).text
 
 
-async def test_api_does_not_reveal_taken_emails(ada: AsyncClient, database: Database, recorded: RecordedJobs) -> None:
-    await make_user(database, TAKEN)
+async def test_api_does_not_reveal_taken_emails(
+    ada_client: AsyncClient, database: Database, recorded_jobs: RecordedJobs
+) -> None:
+    await make_user(database, TAKEN_EMAIL)
     changes = {"current_password": PASSWORD, "password": "another good password"}
 
-    response = await ada.patch("/api/v1/users/me", json={**changes, "email": TAKEN})
+    response = await ada_client.patch("/api/v1/users/me", json={**changes, "email": TAKEN_EMAIL})
 
     assert (response.status_code, response.json()["email"]) == (202, EMAIL)
-    assert {to for to, _ in sent_subjects(recorded)} == {EMAIL, TAKEN}
+    assert {to for to, _ in list_sent_subjects(recorded_jobs)} == {EMAIL, TAKEN_EMAIL}

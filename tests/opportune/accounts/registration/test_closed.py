@@ -13,37 +13,37 @@ from opportune.config.signing import seal
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.sent_emails import AUTH, EMAIL, read_users, register, sent_subjects, with_mail
+from tests.opportune.accounts.sent_emails import AUTH, EMAIL, read_sent_subjects, read_users, register, write_emails_to
 
 pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    return with_mail(settings_for(database_url), tmp_path / "mail").model_copy(update={"registration": "closed"})
+    return write_emails_to(settings_for(database_url), tmp_path / "mail").model_copy(update={"registration": "closed"})
 
 
-async def test_page_says_registration_is_closed(client: AsyncClient) -> None:
+async def test_page_explains_that_registration_is_closed(client: AsyncClient) -> None:
     page = await client.get("/accounts/register")
     assert page.status_code == 403
     assert "Registration is closed" in page.text
     assert "<input" not in page.text
 
 
-async def test_form_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_form_creates_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     response = await register(client)
     assert (response.status_code, "Registration is closed" in response.text) == (403, True)
-    assert (await read_users(database), await sent_subjects(app)) == ([], [])
+    assert (await read_users(database), await read_sent_subjects(app)) == ([], [])
 
 
-async def test_api_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_api_creates_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     response = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
     assert response.status_code == 403
     assert "accepts no new registrations" in response.json()["detail"]
-    assert (await read_users(database), await sent_subjects(app)) == ([], [])
+    assert (await read_users(database), await read_sent_subjects(app)) == ([], [])
 
 
-async def test_link_sent_before_makes_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
+async def test_older_link_creates_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token = seal(app.state.settings, REGISTRATION_PURPOSE, f'["{EMAIL}", "{await hash_password(PASSWORD)}"]')
     assert (await client.get("/accounts/verify", params={"token": token})).status_code == 410
     form = {"token": token, "password": PASSWORD}

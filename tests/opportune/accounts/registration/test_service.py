@@ -18,10 +18,10 @@ from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
     EMAIL,
-    newest_link,
+    read_newest_link,
+    read_sent_subjects,
     read_users,
     register,
-    sent_subjects,
     settings,
     sign_in_to_api,
 )
@@ -38,7 +38,7 @@ async def test_registration_sends_an_email(app: FastAPI, client: AsyncClient, da
     assert (response.status_code, "Check your mail" in response.text) == (200, True)
     assert "set-cookie" not in response.headers
     assert (await read_users(database), await sign_in_to_api(client)) == ([], 401)
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
     page = await client.get(path, params={"token": token})
     assert (page.status_code, page.headers["referrer-policy"]) == (200, "same-origin")
     assert await read_users(database) == []  # opening the link changes nothing
@@ -54,10 +54,10 @@ async def test_registration_link_is_valid_once(app: FastAPI, client: AsyncClient
 
     assert response.status_code == 422
     assert "too easy to guess" in response.text
-    assert await sent_subjects(app) == []
+    assert await read_sent_subjects(app) == []
 
     await register(client)
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
     proof = {"token": token, "password": PASSWORD}
     await client.post(path, data=proof)
 
@@ -76,7 +76,7 @@ async def test_registered_address_gets_another_email(app: FastAPI, client: Async
     assert taken.status_code == free.status_code
     assert taken.text == free.text
     assert taken.headers.keys() == free.headers.keys()
-    assert await sent_subjects(app) == [
+    assert await read_sent_subjects(app) == [
         (EMAIL, "You already have an account"),
         ("bob@example.com", "Finish your registration"),
     ]
@@ -93,7 +93,7 @@ async def test_api_does_not_reveal_accounts(app: FastAPI, client: AsyncClient, d
 
     assert [response.status_code for response in responses] == [202, 202]
     assert responses[0].json() == responses[1].json()
-    _, token = await newest_link(app)
+    _, token = await read_newest_link(app)
     proof = {"token": token, "password": PASSWORD}
     created = await client.post(f"{AUTH}/verify", json=proof)
     assert (created.status_code, created.json()["email"]) == (200, "bob@example.com")
@@ -103,7 +103,7 @@ async def test_api_does_not_reveal_accounts(app: FastAPI, client: AsyncClient, d
 @on_sqlite
 async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await register(client)
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
 
     for password_fields in ({}, {"password": "a password of my own"}):
         page = await client.post(path, data={"token": token, **password_fields})
@@ -121,7 +121,7 @@ async def test_guesses_at_a_registration_are_limited(
     assert VERIFICATIONS_PER_ACCOUNT.limit == 20
     monkeypatch.setattr(VERIFICATIONS_PER_ACCOUNT, "limit", 3)
     await register(client)
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
     statuses = [(await client.post(path, data={"token": token, "password": "guess"})).status_code for _ in range(4)]
     assert statuses == [422, 422, 422, 429]
 
@@ -159,4 +159,4 @@ async def test_site_without_mail_registers_immediately(settings: Settings, clien
     assert "This site sends no e-mails" in (await client.get(f"{ACCOUNTS}/forgot-password")).text
     assert (await register(client)).status_code == 303
     app.state.settings = settings
-    assert await sent_subjects(app) == []
+    assert await read_sent_subjects(app) == []

@@ -1,3 +1,5 @@
+"""API of a user's sessions and API tokens."""
+
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -12,18 +14,18 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
-from tests.opportune.accounts.recorded_emails import ada, other_browser, recorded, settings, user
+from tests.opportune.accounts.recorded_emails import ada_client, other_browser, recorded_jobs, settings, user
 
 pytestmark = pytest.mark.database("sqlite")
 
-__all__ = ["ada", "other_browser", "recorded", "settings", "user"]  # fixtures
+__all__ = ["ada_client", "other_browser", "recorded_jobs", "settings", "user"]  # fixtures
 
 ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}
 
 
 @pytest.fixture
-async def eve(app: FastAPI) -> AsyncIterator[AsyncClient]:
+async def eve_client(app: FastAPI) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app) as client:
         yield client
 
@@ -50,14 +52,14 @@ async def test_sessions_need_a_user(client: AsyncClient) -> None:
 
 
 async def test_user_lists_and_ends_sessions(
-    ada: AsyncClient, other_browser: AsyncClient, database: Database, eve: AsyncClient
+    ada_client: AsyncClient, other_browser: AsyncClient, database: Database, eve_client: AsyncClient
 ) -> None:
     async with database.writer() as session:
         row = (await session.scalars(select(Session).order_by(col(Session.id)))).first()
         assert row
         row.agent, row.address, row.seen_at = "Mozilla/5.0 (X11; Linux) Firefox/145.0", "192.0.2.7", utc_now()
 
-    current_session, other_session = (await ada.get(SESSIONS)).json()
+    current_session, other_session = (await ada_client.get(SESSIONS)).json()
 
     assert {
         "id": row.id,
@@ -68,25 +70,25 @@ async def test_user_lists_and_ends_sessions(
     assert not other_session["is_current"]
     assert "hash" not in str(current_session)
 
-    ids = {row["is_current"]: row["id"] for row in (await ada.get(SESSIONS)).json()}
+    ids = {row["is_current"]: row["id"] for row in (await ada_client.get(SESSIONS)).json()}
 
-    assert (await eve.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
+    assert (await eve_client.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
     assert await is_signed_in(other_browser)
-    assert (await ada.delete(f"{SESSIONS}/{ids[False]}")).status_code == 204
-    assert (await ada.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
+    assert (await ada_client.delete(f"{SESSIONS}/{ids[False]}")).status_code == 204
+    assert (await ada_client.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404
     assert not await is_signed_in(other_browser)
-    assert (await ada.delete(SESSIONS)).status_code == 204
-    assert not await is_signed_in(ada)
-    assert await is_signed_in(eve)
+    assert (await ada_client.delete(SESSIONS)).status_code == 204
+    assert not await is_signed_in(ada_client)
+    assert await is_signed_in(eve_client)
 
 
-async def test_token_is_shown_once_and_works(ada: AsyncClient, client: AsyncClient, database: Database) -> None:
-    response = await create_token(ada)
+async def test_token_is_shown_once_and_works(ada_client: AsyncClient, client: AsyncClient, database: Database) -> None:
+    response = await create_token(ada_client)
 
     assert response.status_code == 201
     assert response.headers["cache-control"] == "no-store, no-transform"
     token = response.json()["token"]
-    (token_row,) = (await ada.get(TOKENS)).json()
+    (token_row,) = (await ada_client.get(TOKENS)).json()
     assert token_row.keys() == response.json().keys() - {"token"}
     assert token_row["name"] == NEW_TOKEN["name"]
     assert token.startswith(token_row["hint"])
@@ -97,11 +99,11 @@ async def test_token_is_shown_once_and_works(ada: AsyncClient, client: AsyncClie
 
     client.headers["Authorization"] = f"Bearer {token}"
     assert await is_signed_in(client)
-    assert (await ada.delete(f"{TOKENS}/{token_row['id']}")).status_code == 204
+    assert (await ada_client.delete(f"{TOKENS}/{token_row['id']}")).status_code == 204
     assert not await is_signed_in(client)
 
 
-async def test_token_needs_password_name_and_lifetime(ada: AsyncClient) -> None:
+async def test_token_needs_password_name_and_lifetime(ada_client: AsyncClient) -> None:
     for invalid_field in (
         {"current_password": "not the password"},
         {"name": ""},
@@ -110,31 +112,33 @@ async def test_token_needs_password_name_and_lifetime(ada: AsyncClient) -> None:
         {"days": 3650},
         {"days": None},
     ):
-        response = await create_token(ada, **invalid_field)
+        response = await create_token(ada_client, **invalid_field)
 
         assert [error["field"] for error in response.json()["errors"]] == [list(invalid_field)], response.text
-    assert (await ada.get(TOKENS)).json() == []
+    assert (await ada_client.get(TOKENS)).json() == []
 
-    assert [(await create_token(ada)).status_code for _ in range(11)] == [201] * 11
+    assert [(await create_token(ada_client)).status_code for _ in range(11)] == [201] * 11
 
 
-async def test_token_of_another_user_is_not_found(ada: AsyncClient, eve: AsyncClient) -> None:
-    token_id = (await create_token(ada)).json()["id"]
+async def test_token_of_another_user_is_not_found(ada_client: AsyncClient, eve_client: AsyncClient) -> None:
+    token_id = (await create_token(ada_client)).json()["id"]
 
     for path in (f"{TOKENS}/{token_id}", f"{TOKENS}/{2**63}", f"{TOKENS}/{token_id + 1}"):
-        assert (await eve.delete(path)).status_code == 404
-    assert (await eve.delete(TOKENS)).status_code == 204
-    assert len((await ada.get(TOKENS)).json()) == 1
-    assert (await ada.delete(TOKENS)).status_code == 204
-    assert (await ada.get(TOKENS)).json() == []
+        assert (await eve_client.delete(path)).status_code == 404
+    assert (await eve_client.delete(TOKENS)).status_code == 204
+    assert len((await ada_client.get(TOKENS)).json()) == 1
+    assert (await ada_client.delete(TOKENS)).status_code == 204
+    assert (await ada_client.get(TOKENS)).json() == []
 
 
-async def test_expired_rows_are_not_listed(ada: AsyncClient, other_browser: AsyncClient, database: Database) -> None:
-    await create_token(ada)
+async def test_expired_rows_are_not_listed(
+    ada_client: AsyncClient, other_browser: AsyncClient, database: Database
+) -> None:
+    await create_token(ada_client)
     await backdate(database, ApiToken, expires_at=utc_now() - timedelta(seconds=1))
-    assert (await ada.get(TOKENS)).json() == []
+    assert (await ada_client.get(TOKENS)).json() == []
 
     async with database.writer() as session:
         oldest = select(col(Session.id)).order_by(col(Session.id).desc()).limit(1).scalar_subquery()
         await session.execute(update(Session).where(col(Session.id) == oldest).values(expires_at=utc_now()))
-    assert len((await ada.get(SESSIONS)).json()) == 1
+    assert len((await ada_client.get(SESSIONS)).json()) == 1

@@ -1,3 +1,5 @@
+"""Recording of the last use of sessions and tokens, which extends sessions."""
+
 import asyncio
 from datetime import datetime, timedelta
 from typing import NoReturn
@@ -147,7 +149,7 @@ async def test_page_works_with_a_read_only_database(
 
 
 @on_sqlite
-async def test_replaced_token_is_recorded_again_later(app: FastAPI) -> None:
+async def test_use_of_a_replaced_token_is_recorded(app: FastAPI) -> None:
     row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
 
     app.state.last_seen.record_use(row, Client("192.0.2.1"))

@@ -1,3 +1,5 @@
+"""Sessions: their cookie, their lifetime, and the changes that end them."""
+
 from datetime import timedelta
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Short descriptions of devices, made from User-Agent headers."""
+
 import pytest
 
 from opportune.web.user_agent import describe_user_agent

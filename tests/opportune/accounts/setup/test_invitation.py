@@ -23,15 +23,15 @@ from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.plugin import settings_for
 
-PAGE = "/accounts/setup"
-ADA = "ada@example.com"
-LINK = "To become the first one, open this link within 24 hours: "
+SETUP_PAGE = "/accounts/setup"
+EMAIL = "ada@example.com"
+LINK_MESSAGE = "To become the first one, open this link within 24 hours: "
 
 on_sqlite = pytest.mark.database("sqlite")
 
 
 def find_links(caplog: pytest.LogCaptureFixture) -> list[str]:
-    lines = [record.getMessage() for record in caplog.records if LINK in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if LINK_MESSAGE in record.getMessage()]
     return [line.rpartition(" ")[2] for line in lines]
 
 
@@ -60,35 +60,35 @@ async def read_emails(database: Database) -> list[dict[str, str]]:
 @on_sqlite
 async def test_link_creates_a_superuser_and_signs_in(client: AsyncClient, database: Database, token: str) -> None:
     await make_user(database, "stranger@example.com")
-    page = await client.get(PAGE, params={"token": token})
+    page = await client.get(SETUP_PAGE, params={"token": token})
     assert page.headers["cache-control"] == "no-store, no-transform"
     assert page.status_code == 200
     assert "autofocus" in page.text
     assert await read_superusers(database) == []
 
     form = {"email": "Ada@Example.com", "password": PASSWORD, "token": token}
-    response = await client.post(PAGE, data=form)
+    response = await client.post(SETUP_PAGE, data=form)
 
     assert (response.status_code, response.headers["location"]) == (303, "/admin")
     [user] = await read_superusers(database)
-    assert (user.email, user.is_staff, user.is_active, user.is_verified) == (ADA, True, True, True)
-    assert ADA in (await client.get("/accounts/profile")).text
+    assert (user.email, user.is_staff, user.is_active, user.is_verified) == (EMAIL, True, True, True)
+    assert EMAIL in (await client.get("/accounts/profile")).text
     # Page and link are no longer valid.
-    assert (await client.post(PAGE, data={**form, "email": "eve@example.com"})).status_code == 404
-    assert (await client.get(PAGE, params={"token": token})).status_code == 404
-    assert (await client.get(PAGE)).status_code == 404
+    assert (await client.post(SETUP_PAGE, data={**form, "email": "eve@example.com"})).status_code == 404
+    assert (await client.get(SETUP_PAGE, params={"token": token})).status_code == 404
+    assert (await client.get(SETUP_PAGE)).status_code == 404
 
 
 @pytest.mark.database("sqlite")
 async def test_existing_account_becomes_superuser(
     app: FastAPI, client: AsyncClient, database: Database, token: str
 ) -> None:
-    visitor = await make_user(database, ADA, "what a stranger chose", totp_secret="sealed")
+    visitor = await make_user(database, EMAIL, "what a stranger chose", totp_secret="sealed")
     async with signed_in_client(app, visitor) as other_browser:
-        await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": token})
+        await client.post(SETUP_PAGE, data={"email": EMAIL, "password": PASSWORD, "token": token})
 
         assert (await other_browser.get("/accounts/profile")).status_code == 303
-        assert ADA in (await client.get("/accounts/profile")).text
+        assert EMAIL in (await client.get("/accounts/profile")).text
     [user] = await read_superusers(database)
     assert (user.id, user.is_active, user.has_two_factor) == (visitor.id, True, False)
     assert user.hashed_password != visitor.hashed_password
@@ -100,7 +100,7 @@ async def test_existing_account_becomes_superuser(
 async def test_concurrent_setups_create_one_superuser(client: AsyncClient, database: Database, token: str) -> None:
     forms = [{"email": f"user{n}@example.com", "password": PASSWORD, "token": token} for n in range(4)]
 
-    responses = await asyncio.gather(*(client.post(PAGE, data=form) for form in forms))
+    responses = await asyncio.gather(*(client.post(SETUP_PAGE, data=form) for form in forms))
 
     assert sorted(response.status_code for response in responses) == [303, 404, 404, 404]
     assert len(await read_superusers(database)) == 1
@@ -110,15 +110,15 @@ async def test_concurrent_setups_create_one_superuser(client: AsyncClient, datab
 async def test_invalid_setups_are_refused(
     client: AsyncClient, database: Database, token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for email, password in (("nonsense", PASSWORD), (ADA, "short"), (ADA, ADA), ("", PASSWORD), (ADA, "")):
-        response = await client.post(PAGE, data={"email": email, "password": password, "token": token})
+    for email, password in (("nonsense", PASSWORD), (EMAIL, "short"), (EMAIL, EMAIL), ("", PASSWORD), (EMAIL, "")):
+        response = await client.post(SETUP_PAGE, data={"email": email, "password": password, "token": token})
 
         assert response.status_code == 422, email
         assert "invalid-feedback" in response.text, email
         assert token in response.text, email
         assert await read_superusers(database) == [], email
 
-    response = await client.post(PAGE, data={"email": "ada@", "password": "short", "token": token})
+    response = await client.post(SETUP_PAGE, data={"email": "ada@", "password": "short", "token": token})
 
     assert "Please give an e-mail address" in response.text
     assert "Please use at least 8 characters." in response.text
@@ -132,11 +132,11 @@ async def test_invalid_setups_are_refused(
         extract_token(service.make_setup_link(foreign)),
     ]
     for invalid_token in invalid_tokens:
-        assert (await client.get(PAGE, params={"token": invalid_token})).status_code == 403, invalid_token
-        response = await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": invalid_token})
+        assert (await client.get(SETUP_PAGE, params={"token": invalid_token})).status_code == 403, invalid_token
+        response = await client.post(SETUP_PAGE, data={"email": EMAIL, "password": PASSWORD, "token": invalid_token})
         assert response.status_code == 403, invalid_token
     monkeypatch.setattr(service, "LINK_LIFETIME_SECONDS", -1)
-    assert (await client.get(PAGE, params={"token": token})).status_code == 403
+    assert (await client.get(SETUP_PAGE, params={"token": token})).status_code == 403
     assert await read_superusers(database) == []
 
 
@@ -153,7 +153,7 @@ async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.Mo
 
 @on_sqlite
 async def test_visit_without_a_link_logs_one_per_minute(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
-    responses = [await client.get(PAGE) for _ in range(3)]
+    responses = [await client.get(SETUP_PAGE) for _ in range(3)]
 
     assert all("the site's log" in unescape(response.text) for response in responses)
     assert len(find_links(caplog)) == 1
@@ -169,8 +169,8 @@ async def test_setup_is_404_with_a_superuser(
 
     await invitation._invite_if_needed(app)
 
-    assert (await client.get(PAGE)).status_code == 404
-    assert (await client.post(PAGE, data={})).status_code == 404
+    assert (await client.get(SETUP_PAGE)).status_code == 404
+    assert (await client.post(SETUP_PAGE, data={})).status_code == 404
     assert find_links(caplog) == []
 
 
@@ -178,16 +178,16 @@ async def test_setup_is_404_with_a_superuser(
 async def test_invitation_is_emailed_once_an_hour(
     settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with_admin_email = settings.model_copy(
-        update={"admin_email": ADA, "jobs": "off", "base_url": "https://example.org"}
+    settings_with_email = settings.model_copy(
+        update={"admin_email": EMAIL, "jobs": "off", "base_url": "https://example.org"}
     )
     for _ in range(3):  # several workers and restarts
-        app = create_app(with_admin_email)
+        app = create_app(settings_with_email)
         async with app.router.lifespan_context(app):
             await invitation._invite_if_needed(app)
 
     [email] = await read_emails(database)
-    assert email["to"] == ADA
+    assert email["to"] == EMAIL
     assert find_links(caplog)[0] in email["text"]
     assert find_links(caplog)[0].startswith("https://example.org/accounts/setup?token=")
     assert len(find_links(caplog)) == 3
@@ -195,13 +195,13 @@ async def test_invitation_is_emailed_once_an_hour(
 
 @on_sqlite
 async def test_admin_email_is_prefilled(app: FastAPI, client: AsyncClient, token: str) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"admin_email": ADA})
+    app.state.settings = app.state.settings.model_copy(update={"admin_email": EMAIL})
 
-    assert f'value="{ADA}"' in (await client.get(PAGE, params={"token": token})).text
+    assert f'value="{EMAIL}"' in (await client.get(SETUP_PAGE, params={"token": token})).text
 
 
 @on_sqlite
-async def test_invalid_admin_email_is_one_log_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+async def test_invalid_admin_email_logs_one_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"admin_email": "nobody", "jobs": "off"}))
     async with app.router.lifespan_context(app):
         await invitation._invite_if_needed(app)
@@ -241,6 +241,6 @@ async def test_setup_replaces_the_session_of_the_browser(
 ) -> None:
     await sign_in(client, app, await make_user(database, "eve@example.com"))
 
-    await client.post(PAGE, data={"email": ADA, "password": PASSWORD, "token": token})
+    await client.post(SETUP_PAGE, data={"email": EMAIL, "password": PASSWORD, "token": token})
 
-    assert ADA in (await client.get("/accounts/profile")).text
+    assert EMAIL in (await client.get("/accounts/profile")).text

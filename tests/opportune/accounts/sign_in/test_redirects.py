@@ -1,3 +1,5 @@
+"""Targets of redirects after sign-in: only paths of this site are accepted."""
+
 import pytest
 
 from opportune.web.redirects import safe_redirect_path
@@ -47,5 +49,5 @@ def test_local_path_is_accepted(address: str) -> None:
         "/" + "x" * 2000,
     ],
 )
-def test_other_addresses_lead_to_the_start_page(address: str | None) -> None:
+def test_other_urls_redirect_to_the_start_page(address: str | None) -> None:
     assert safe_redirect_path(address) == "/"

@@ -55,7 +55,7 @@ def settings(database_url: str, provider: FakeProvider) -> Settings:
 
 
 @pytest.fixture
-def recorded(app: FastAPI) -> RecordedJobs:
+def recorded_jobs(app: FastAPI) -> RecordedJobs:
     return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
 
 
@@ -78,7 +78,7 @@ async def return_from_provider(
     return await client.get(provider.approve(await start_sign_in(client, name, **form)))
 
 
-async def flash_message(client: AsyncClient, response: Response) -> str:
+async def follow_to_message(client: AsyncClient, response: Response) -> str:
     """Follow a redirect and return the text of the page."""
     assert response.status_code == 303, response.text
     page = await client.get(response.headers["location"])

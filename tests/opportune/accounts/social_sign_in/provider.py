@@ -28,7 +28,7 @@ Claims = dict[str, Any]
 
 @dataclass
 class FakeProvider:
-    """Signs in the account `user`. `false_claims` changes claims of the id_token, `forge` encodes the token."""
+    """Provider that signs in the account `user`. `false_claims` changes claims of the id_token; `forge` encodes it."""
 
     url: str = ""
     user: Claims = field(default_factory=lambda: {"sub": "1", "email": "ada@example.com", "email_verified": True})

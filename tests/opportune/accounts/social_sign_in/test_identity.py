@@ -26,9 +26,9 @@ from tests.opportune.accounts.social_sign_in.provider import (
     sign_claims,
 )
 
-CALLBACK = "http://testserver/accounts/social/oidc/callback"
+CALLBACK_URL = "http://testserver/accounts/social/oidc/callback"
 VERIFIER = "v" * 43
-GOOGLE = "https://accounts.google.com"
+GOOGLE_ISSUER = "https://accounts.google.com"
 CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
 
 
@@ -45,35 +45,35 @@ async def request_identity(
     issuer: str = "",
 ) -> Identity:
     client = make_client(provider, issuer)
-    address = await client.authorization_url(CALLBACK, "state", CHALLENGE, "n")
+    address = await client.authorization_url(CALLBACK_URL, "state", CHALLENGE, "n")
     code = provider.approve(address).partition("code=")[2].partition("&")[0]
-    return await client.fetch_identity(code, CALLBACK, verifier, nonce, response_issuer)
+    return await client.fetch_identity(code, CALLBACK_URL, verifier, nonce, response_issuer)
 
 
-def unsigned(claims: Claims) -> str:
+def encode_unsigned(claims: Claims) -> str:
     return jwt.encode(claims, "", "none")
 
 
-def signed_with_client_secret(claims: Claims) -> str:
+def sign_with_client_secret(claims: Claims) -> str:
     with pytest.warns(jwt.InsecureKeyLengthWarning):
         return jwt.encode(claims, CLIENT_SECRET, "HS256", {"kid": "key-1"})
 
 
-def signed_with_foreign_key(claims: Claims) -> str:
+def sign_with_foreign_key(claims: Claims) -> str:
     return sign_claims(claims, FOREIGN_KEY)
 
 
-def signed_with_unknown_key_id(claims: Claims) -> str:
+def sign_with_unknown_key_id(claims: Claims) -> str:
     return sign_claims(claims, FOREIGN_KEY, "key-2")
 
 
-def changed_after_signing(claims: Claims) -> str:
+def change_after_signing(claims: Claims) -> str:
     head, _, signature = sign_claims(claims).split(".")
     payload = base64.urlsafe_b64encode(json.dumps({**claims, "sub": "2"}).encode()).rstrip(b"=").decode()
     return f"{head}.{payload}.{signature}"
 
 
-def malformed_token(_claims: Claims) -> str:
+def encode_malformed_token(_claims: Claims) -> str:
     return "no.token"
 
 
@@ -85,12 +85,12 @@ async def test_valid_response_is_accepted(provider: FakeProvider) -> None:
 
 async def test_unsigned_id_token_is_refused(provider: FakeProvider) -> None:
     for forge in [
-        unsigned,
-        signed_with_client_secret,
-        signed_with_foreign_key,
-        signed_with_unknown_key_id,
-        changed_after_signing,
-        malformed_token,
+        encode_unsigned,
+        sign_with_client_secret,
+        sign_with_foreign_key,
+        sign_with_unknown_key_id,
+        change_after_signing,
+        encode_malformed_token,
     ]:
         provider.forge = forge
         with pytest.raises(InvalidProviderResponse):
@@ -153,7 +153,7 @@ async def test_invalid_discovery_document_is_refused(provider: FakeProvider) -> 
 
 
 async def test_provider_cannot_assert_other_issuers(provider: FakeProvider) -> None:
-    provider.metadata, provider.false_claims = {"issuer": GOOGLE}, {"iss": GOOGLE}
+    provider.metadata, provider.false_claims = {"issuer": GOOGLE_ISSUER}, {"iss": GOOGLE_ISSUER}
     with pytest.raises(InvalidProviderResponse, match="discovery document names another issuer"):
         await request_identity(provider)
 
@@ -177,7 +177,7 @@ async def test_slow_or_failing_provider_is_given_up(provider: FakeProvider, monk
         idle_socket.bind(("127.0.0.1", 0))
         unreachable = make_client(provider, f"http://127.0.0.1:{idle_socket.getsockname()[1]}")
         with pytest.raises(ProviderUnreachable):
-            await unreachable.authorization_url(CALLBACK, "state", CHALLENGE, "n")
+            await unreachable.authorization_url(CALLBACK_URL, "state", CHALLENGE, "n")
     monkeypatch.setattr(identity, "TIMEOUT_SECONDS", 0.2)
     provider.delay = asyncio.Event()
     with pytest.raises(ProviderUnreachable):
@@ -201,7 +201,7 @@ async def test_endless_or_compressed_response_is_refused(
 async def test_metadata_is_cached_until_a_key_is_missing(provider: FakeProvider) -> None:
     client = make_client(provider)
     for _ in range(2):
-        address = await client.authorization_url(CALLBACK, "state", CHALLENGE, "n")
+        address = await client.authorization_url(CALLBACK_URL, "state", CHALLENGE, "n")
         code = provider.approve(address).partition("code=")[2].partition("&")[0]
-        await client.fetch_identity(code, CALLBACK, VERIFIER, "n", None)
+        await client.fetch_identity(code, CALLBACK_URL, VERIFIER, "n", None)
     assert provider.requests == ["metadata", "token", "keys", "token"]

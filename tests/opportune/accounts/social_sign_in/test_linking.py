@@ -1,3 +1,5 @@
+"""Linking and unlinking of a user's accounts at providers."""
+
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -18,9 +20,9 @@ from opportune.db.models.model import utc_now
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.recorded_emails import sent_subjects
+from tests.opportune.accounts.recorded_emails import list_sent_subjects
 from tests.opportune.accounts.social_sign_in.conftest import (
-    flash_message,
+    follow_to_message,
     read_links,
     read_user_states,
     refresh_url,
@@ -30,7 +32,7 @@ from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
 pytestmark = pytest.mark.database("sqlite")
 
-NEW = "another good password"
+NEW_PASSWORD = "another good password"
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ async def user(database: Database) -> User:
 
 
 @pytest.fixture
-async def bob(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+async def bob_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app, user) as client:
         yield client
 
@@ -62,48 +64,52 @@ async def unlink_account(client: AsyncClient, row_id: int) -> Response:
 
 
 async def test_linked_account_is_added_and_removed(
-    bob: AsyncClient, database: Database, provider: FakeProvider, recorded: RecordedJobs
+    bob_client: AsyncClient, database: Database, provider: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    assert "You can now sign in with your account at Keycloak" in await flash_message(
-        bob, await link_account(bob, provider)
+    assert "You can now sign in with your account at Keycloak" in await follow_to_message(
+        bob_client, await link_account(bob_client, provider)
     )
     assert await read_links(database) == [(provider.url, "1")]
     assert await read_user_states(database) == [("bob@example.com", False, True)]
-    page = (await bob.get("/accounts/profile")).text
+    page = (await bob_client.get("/accounts/profile")).text
     assert "Remove Keycloak ada@example.com" in page
-    assert "ada@example.com" in (await bob.get("/accounts/data/export")).text
-    (number,) = await list_linked_ids(bob)
-    assert "no longer linked" in await flash_message(bob, await unlink_account(bob, number))
-    assert (await unlink_account(bob, number)).status_code == 404
+    assert "ada@example.com" in (await bob_client.get("/accounts/data/export")).text
+    (number,) = await list_linked_ids(bob_client)
+    assert "no longer linked" in await follow_to_message(bob_client, await unlink_account(bob_client, number))
+    assert (await unlink_account(bob_client, number)).status_code == 404
     assert await read_links(database) == []
-    assert sent_subjects(recorded) == [
+    assert list_sent_subjects(recorded_jobs) == [
         ("bob@example.com", "Keycloak signs you in now"),
         ("bob@example.com", "Keycloak no longer signs you in"),
     ]
 
 
 async def test_linking_needs_the_password(
-    bob: AsyncClient, client: AsyncClient, app: FastAPI, database: Database, provider: FakeProvider
+    bob_client: AsyncClient, client: AsyncClient, app: FastAPI, database: Database, provider: FakeProvider
 ) -> None:
-    refused = await request_link(bob, "wrong password")
+    refused = await request_link(bob_client, "wrong password")
     assert refused.status_code == 422
     assert "This is not your current password." in refused.text
-    assert (await request_link(bob, provider="google")).status_code == 404
+    assert (await request_link(bob_client, provider="google")).status_code == 404
     assert (await request_link(client)).headers["location"].startswith("/accounts/login")
 
-    address = provider.approve(refresh_url(await request_link(bob)))
-    await sign_in(bob, app, await make_user(database, "eve@example.com"))
-    assert "was not started in this browser" in await flash_message(bob, await bob.get(address))
+    address = provider.approve(refresh_url(await request_link(bob_client)))
+    await sign_in(bob_client, app, await make_user(database, "eve@example.com"))
+    assert "was not started in this browser" in await follow_to_message(bob_client, await bob_client.get(address))
     assert await read_links(database) == []
 
 
 async def test_account_is_linked_to_one_user_only(
-    app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider
+    app: FastAPI, bob_client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    await link_account(bob, provider)
-    assert "is already linked to your account" in await flash_message(bob, await link_account(bob, provider))
-    async with signed_in_client(app) as eve:
-        assert "is already linked to another account" in await flash_message(eve, await link_account(eve, provider))
+    await link_account(bob_client, provider)
+    assert "is already linked to your account" in await follow_to_message(
+        bob_client, await link_account(bob_client, provider)
+    )
+    async with signed_in_client(app) as eve_client:
+        assert "is already linked to another account" in await follow_to_message(
+            eve_client, await link_account(eve_client, provider)
+        )
     assert len(await read_links(database)) == 1
 
 
@@ -118,15 +124,15 @@ async def test_last_linked_account_cannot_be_removed(
 
     await return_from_provider(client, provider)
     (number,) = await list_linked_ids(client)
-    assert "This is your only sign-in method." in await flash_message(client, await unlink_account(client, number))
+    assert "This is your only sign-in method." in await follow_to_message(client, await unlink_account(client, number))
     assert (await client.delete(f"/api/v1/users/me/linked-accounts/{number}")).status_code == 409
     assert len(await read_links(database)) == 1
-    changed = await client.post("/accounts/password", data={"new_password": NEW})
+    changed = await client.post("/accounts/password", data={"new_password": NEW_PASSWORD})
     assert changed.status_code == 303
     await unlink_account(client, number)
     assert await read_links(database) == []
     await client.post("/accounts/logout")
-    signed_in = await client.post("/accounts/login", data={"email": "ada@example.com", "password": NEW})
+    signed_in = await client.post("/accounts/login", data={"email": "ada@example.com", "password": NEW_PASSWORD})
     assert signed_in.status_code == 303
 
 
@@ -168,12 +174,12 @@ async def has_waiting_lock(database: Database) -> bool:
 
 
 async def test_concurrent_links_of_an_account_keep_the_first(
-    app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, bob_client: AsyncClient, database: Database, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await link_account(bob, provider)
+    await link_account(bob_client, provider)
     monkeypatch.setattr(UserDatabase, "get_by_oauth_account", no_user)
-    async with signed_in_client(app) as eve:
-        assert "Please try again." in await flash_message(eve, await link_account(eve, provider))
+    async with signed_in_client(app) as eve_client:
+        assert "Please try again." in await follow_to_message(eve_client, await link_account(eve_client, provider))
     assert await read_links(database) == [(provider.url, "1")]
 
 
@@ -189,7 +195,9 @@ async def test_removed_provider_is_no_sign_in_method(
     async with database.writer() as session:
         session.add(LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
     first_id, second_id = await list_linked_ids(client)
-    assert "This is your only sign-in method." in await flash_message(client, await unlink_account(client, first_id))
+    assert "This is your only sign-in method." in await follow_to_message(
+        client, await unlink_account(client, first_id)
+    )
     assert "gone.example" in (await client.get("/accounts/profile")).text
     assert (await unlink_account(client, second_id)).status_code == 303
     assert await read_links(database) == [(provider.url, "1")]
@@ -210,7 +218,7 @@ async def test_recent_sign_in_replaces_the_password(
     async with database.writer() as session:
         await session.execute(update(Session).values(created_at=utc_now() - timedelta(minutes=11)))
     for response in (
-        await client.post("/accounts/password", data={"new_password": NEW}),
+        await client.post("/accounts/password", data={"new_password": NEW_PASSWORD}),
         await request_link(client, ""),
     ):
         assert response.status_code == 422
@@ -226,31 +234,33 @@ async def test_password_reset_of_unverified_address_unlinks_accounts(
         async with database.writer() as session:
             session.add(LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
         token = signed_links.make_link_token(app.state.settings, "reset", user)
-        await client.post("/accounts/reset-password", data={"token": token, "password": NEW})
+        await client.post("/accounts/reset-password", data={"token": token, "password": NEW_PASSWORD})
         assert len(await read_links(database)) == remaining
 
 
 async def test_superuser_reads_linked_accounts(
-    app: FastAPI, bob: AsyncClient, database: Database, provider: FakeProvider
+    app: FastAPI, bob_client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    await link_account(bob, provider)
+    await link_account(bob_client, provider)
     async with signed_in_client(app, await make_user(database, is_superuser=True, is_staff=True)) as admin:
         assert provider.url in (await admin.get("/admin/linked-account/list")).text
         for action in ("create", "edit/1", "delete"):
             assert (await admin.get(f"/admin/linked-account/{action}")).status_code == 403, action
-    async with signed_in_client(app) as eve:
-        assert (await eve.get("/admin/linked-account/list")).status_code == 403
+    async with signed_in_client(app) as eve_client:
+        assert (await eve_client.get("/admin/linked-account/list")).status_code == 403
 
-    await bob.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
+    await bob_client.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
     assert "bob@example.com" not in {email for email, *_ in await read_user_states(database)}
     assert await read_links(database) == []
 
 
-async def test_site_without_providers_offers_none(app: FastAPI, client: AsyncClient, bob: AsyncClient) -> None:
+async def test_site_without_providers_has_no_provider_buttons(
+    app: FastAPI, client: AsyncClient, bob_client: AsyncClient
+) -> None:
     without_providers = {"oidc_client_id": "", "github_client_id": ""}
     app.state.settings = app.state.settings.model_copy(update=without_providers)
     assert "Continue with" not in (await client.get("/accounts/login")).text
-    assert "Sign-in methods" not in (await bob.get("/accounts/profile")).text
+    assert "Sign-in methods" not in (await bob_client.get("/accounts/profile")).text
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Registration and sign-in by a provider."""
+
 import asyncio
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +14,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
 from tests.opportune.accounts.social_sign_in.conftest import (
-    flash_message,
+    follow_to_message,
     read_links,
     read_user_states,
     refresh_url,
@@ -24,7 +26,7 @@ from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 pytestmark = pytest.mark.database("sqlite")
 
 NOT_STARTED_HERE = "This sign-in was not started in this browser"
-GITHUB = [
+GITHUB_EMAILS = [
     {"email": "other@example.com", "primary": False, "verified": True},
     {"email": "octo@example.com", "primary": True, "verified": True},
 ]
@@ -34,7 +36,9 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get("/accounts/sessions")).status_code == 200
 
 
-async def link(database: Database, user_id: int, provider: FakeProvider, subject: str = "1") -> LinkedAccount:
+async def add_linked_account(
+    database: Database, user_id: int, provider: FakeProvider, subject: str = "1"
+) -> LinkedAccount:
     async with database.writer() as session:
         session.add(row := LinkedAccount(user_id=user_id, issuer=provider.url, subject=subject, email="a@b.example"))
     return row
@@ -58,10 +62,10 @@ async def test_closed_registration_refuses_new_accounts_only(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     user = await make_user(database)
-    await link(database, user.id, provider, "7")
+    await add_linked_account(database, user.id, provider, "7")
     app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
 
-    message = await flash_message(client, await return_from_provider(client, provider))
+    message = await follow_to_message(client, await return_from_provider(client, provider))
     assert "This site accepts no new registrations." in message
     assert await read_user_states(database) == [(user.email, False, True)]
 
@@ -73,7 +77,7 @@ async def test_closed_registration_refuses_new_accounts_only(
 async def test_github_needs_a_verified_primary_address(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    provider.emails = GITHUB
+    provider.emails = GITHUB_EMAILS
     address = await start_sign_in(client, "github")
     assert "nonce" not in parse_qs(urlsplit(address).query)
     await client.get(provider.approve(address))
@@ -81,21 +85,21 @@ async def test_github_needs_a_verified_primary_address(
     assert await read_links(database) == [("https://github.com", "583231")]
 
 
-async def test_unverified_address_makes_no_account(
+async def test_unverified_address_creates_no_account(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    provider.emails = [{**GITHUB[1], "verified": False}]
-    assert "GitHub does not share your e-mail address" in await flash_message(
+    provider.emails = [{**GITHUB_EMAILS[1], "verified": False}]
+    assert "GitHub does not share your e-mail address" in await follow_to_message(
         client, await return_from_provider(client, provider, "github")
     )
     for claim in (False, "false", None):
         provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
-        message = await flash_message(client, await return_from_provider(client, provider))
+        message = await follow_to_message(client, await return_from_provider(client, provider))
         assert "Keycloak has not verified ada@example.com." in message
     assert await read_user_states(database) == []
 
     provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
-    message = await flash_message(client, await return_from_provider(client, provider))
+    message = await follow_to_message(client, await return_from_provider(client, provider))
     assert "You were not signed in at Keycloak." in message
     assert "0900" not in message
 
@@ -107,30 +111,34 @@ async def test_address_may_come_from_the_userinfo_endpoint(
     await return_from_provider(client, provider)
     assert await read_user_states(database) == [("ada@example.com", True, False)]
     provider.false_claims = {"email": None, "sub": "2"}
-    assert "is invalid. Please try again." in await flash_message(client, await return_from_provider(client, provider))
+    assert "is invalid. Please try again." in await follow_to_message(
+        client, await return_from_provider(client, provider)
+    )
 
 
 async def test_existing_or_inactive_account_is_refused(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await make_user(database, "ada@example.com")
-    message = await flash_message(client, await return_from_provider(client, provider))
+    message = await follow_to_message(client, await return_from_provider(client, provider))
     assert "There is already an account with ada@example.com. Sign in to it, then add Keycloak" in message
     assert not await is_signed_in(client)
     assert await read_links(database) == []
 
     inactive = await make_user(database, is_active=False)
-    await link(database, inactive.id, provider)
-    assert "This account is deactivated." in await flash_message(client, await return_from_provider(client, provider))
+    await add_linked_account(database, inactive.id, provider)
+    assert "This account is deactivated." in await follow_to_message(
+        client, await return_from_provider(client, provider)
+    )
     assert not await is_signed_in(client)
 
 
-async def test_second_factor_is_asked_after_the_provider(
+async def test_second_factor_is_required_after_the_provider(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     user = await make_user(database)
     await add_authenticator_app(database, app.state.settings, user)
-    await link(database, user.id, provider)
+    await add_linked_account(database, user.id, provider)
     response = await return_from_provider(client, provider, next="/accounts/tokens", remember="true")
     assert response.headers["location"] == "/accounts/login/code"
     assert not await is_signed_in(client)
@@ -145,13 +153,13 @@ async def test_callback_is_valid_once(client: AsyncClient, database: Database, p
     provider.requests.clear()
     for name, value in cookies.items():  # also with a copied cookie
         client.cookies.set(name, value)
-    assert NOT_STARTED_HERE in await flash_message(client, await client.get(address))
+    assert NOT_STARTED_HERE in await follow_to_message(client, await client.get(address))
     assert not await is_signed_in(client)
     assert provider.requests == []
 
 
 async def test_foreign_callback_is_refused_without_a_request(app: FastAPI, provider: FakeProvider) -> None:
-    provider.emails = GITHUB
+    provider.emails = GITHUB_EMAILS
 
     def new_browser() -> AsyncClient:
         return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
@@ -168,13 +176,13 @@ async def test_foreign_callback_is_refused_without_a_request(app: FastAPI, provi
             if mismatch == "invalid state":
                 address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
             provider.requests.clear()
-            assert NOT_STARTED_HERE in await flash_message(client, await client.get(address)), mismatch
+            assert NOT_STARTED_HERE in await follow_to_message(client, await client.get(address)), mismatch
             assert not await is_signed_in(client), mismatch
         assert provider.requests == [], mismatch
 
 
 @pytest.mark.database("postgresql")
-async def test_concurrent_first_sign_ins_make_one_account(
+async def test_concurrent_first_sign_ins_create_one_account(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.delay = asyncio.Event()

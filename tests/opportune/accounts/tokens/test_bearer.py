@@ -1,3 +1,5 @@
+"""Bearer tokens of the API: the user they identify, their lifetime and their end."""
+
 from datetime import timedelta
 
 import pytest

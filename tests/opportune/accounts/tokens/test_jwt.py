@@ -1,4 +1,4 @@
-"""BEARER=jwt: short-lived JWTs with refresh tokens, bound to a row."""
+"""JWTs of a site with BEARER=jwt: short-lived, refreshable, and bound to a row of the database."""
 
 import asyncio
 import hmac
@@ -98,8 +98,8 @@ async def test_reused_refresh_token_ends_later_ones(client: AsyncClient, user: U
 async def test_foreign_tokens_are_refused(
     client: AsyncClient, user: User, settings: Settings, database: Database
 ) -> None:
-    real = (await login(client, user))["access_token"]
-    claims = jwt.decode(real, options={"verify_signature": False})
+    claims_of_user = (await login(client, user))["access_token"]
+    claims = jwt.decode(claims_of_user, options={"verify_signature": False})
     key = derived_key(settings, "accounts: jwt")
 
     def make_jwt(key: str = key, algorithm: str = "HS256", **changes: Any) -> str:
@@ -121,8 +121,8 @@ async def test_foreign_tokens_are_refused(
         make_jwt(sid=2**70),
         make_jwt(sub="999"),
         make_jwt(sub="²"),
-        f"{real}x",
-        real.rpartition(".")[0] + ".",
+        f"{claims_of_user}x",
+        claims_of_user.rpartition(".")[0] + ".",
         "a.b.c",
     ]
     assert [await get_status(client, token) for token in forged_tokens] == [401] * len(forged_tokens)
@@ -130,11 +130,11 @@ async def test_foreign_tokens_are_refused(
     ended, granted = await login(client, user), None
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
     granted = await login(client, user)  # SQLite reuses the id of the deleted row
-    real = granted["refresh_token"]
-    forged = real[:-4] + ("AAAA" if real[-4:] != "AAAA" else "BBBB")
+    claims_of_user = granted["refresh_token"]
+    forged = claims_of_user[:-4] + ("AAAA" if claims_of_user[-4:] != "AAAA" else "BBBB")
     for invalid_token in ("", "x", "ü", granted["access_token"][:200], forged, ended["refresh_token"]):
         assert (await refresh(client, invalid_token)).status_code == 401
-    assert (await refresh(client, real)).status_code == 200
+    assert (await refresh(client, claims_of_user)).status_code == 200
 
 
 @pytest.mark.database("sqlite")

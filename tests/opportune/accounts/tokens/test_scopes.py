@@ -98,7 +98,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture
-def request_with(client: AsyncClient, database: Database, user: User) -> Any:
+def request_with_scopes(client: AsyncClient, database: Database, user: User) -> Any:
     """Send a request with a token of these scopes."""
 
     async def send(scopes: str, method: str, path: str, **arguments: Any) -> Response:
@@ -121,11 +121,11 @@ def request_with(client: AsyncClient, database: Database, user: User) -> Any:
         ("", "read", False),
     ],
 )
-def test_scope_includes_others(token_scopes: str, needed: str, *, is_included: bool) -> None:
+def test_tokens_scopes_include_the_needed_scope(token_scopes: str, needed: str, *, is_included: bool) -> None:
     assert has_scope(token_scopes.split(), needed) is is_included
 
 
-async def test_route_requires_the_scope_of_its_feature(request_with: Any) -> None:
+async def test_route_requires_the_scope_of_its_feature(request_with_scopes: Any) -> None:
     for scopes, read_status, write_status in [
         ("books:read", 200, 403),
         ("books:write", 403, 200),
@@ -133,65 +133,67 @@ async def test_route_requires_the_scope_of_its_feature(request_with: Any) -> Non
         ("write", 403, 200),
         ("stock:read stock:write", 403, 403),
     ]:
-        assert (await request_with(scopes, "GET", BOOKS)).status_code == read_status, scopes
-        assert (await request_with(scopes, "GET", f"{BOOKS}/stream")).status_code == read_status, scopes
-        assert (await request_with(scopes, "PUT", BOOKS)).status_code == write_status, scopes
-        upload = await request_with(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
+        assert (await request_with_scopes(scopes, "GET", BOOKS)).status_code == read_status, scopes
+        assert (await request_with_scopes(scopes, "GET", f"{BOOKS}/stream")).status_code == read_status, scopes
+        assert (await request_with_scopes(scopes, "PUT", BOOKS)).status_code == write_status, scopes
+        upload = await request_with_scopes(scopes, "POST", f"{BOOKS}/upload", files={"file": b"abc"})
         assert upload.status_code == write_status, scopes
 
-    response = await request_with("books:read", "PUT", BOOKS)
+    response = await request_with_scopes("books:read", "PUT", BOOKS)
     assert response.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="books:write"'
     assert response.json()["detail"] == "This token may not do this: it lacks the scope books:write."
 
     for path in ("/api/without-feature", "/api/by-fastapi-users"):
-        assert (await request_with("read", "GET", path)).status_code == 200, path
-        assert (await request_with("books:read write", "GET", path)).status_code == 403, path
+        assert (await request_with_scopes("read", "GET", path)).status_code == 200, path
+        assert (await request_with_scopes("books:read write", "GET", path)).status_code == 403, path
 
     path = "/api/included/books"
-    assert (await request_with("books:read", "GET", path)).status_code == 403
-    assert (await request_with("books:read books:loan", "GET", path)).status_code == 200
+    assert (await request_with_scopes("books:read", "GET", path)).status_code == 403
+    assert (await request_with_scopes("books:read books:loan", "GET", path)).status_code == 200
 
-    assert (await request_with("*", "GET", "/admin/user/list")).status_code in (303, 401)
+    assert (await request_with_scopes("*", "GET", "/admin/user/list")).status_code in (303, 401)
 
 
-async def test_token_cannot_create_a_stronger_one(request_with: Any) -> None:
+async def test_token_cannot_create_a_stronger_one(request_with_scopes: Any) -> None:
     form = {"name": "Backup", "current_password": PASSWORD}
-    with_defaults = await request_with("*", "POST", TOKENS, json=form)
+    with_defaults = await request_with_scopes("*", "POST", TOKENS, json=form)
     assert (with_defaults.status_code, with_defaults.json()["scopes"]) == (201, ["read", "write"])
-    selected = await request_with("accounts:manage books:read", "POST", TOKENS, json={**form, "scopes": ["books:read"]})
+    selected = await request_with_scopes(
+        "accounts:manage books:read", "POST", TOKENS, json={**form, "scopes": ["books:read"]}
+    )
     assert (selected.status_code, selected.json()["scopes"]) == (201, ["books:read"])
-    assert (await request_with("accounts:manage books:read", "POST", TOKENS, json=form)).status_code == 403
-    assert (await request_with("read write", "POST", TOKENS, json=form)).status_code == 403
+    assert (await request_with_scopes("accounts:manage books:read", "POST", TOKENS, json=form)).status_code == 403
+    assert (await request_with_scopes("read write", "POST", TOKENS, json=form)).status_code == 403
     for invalid_scopes in ([], ["nonsense"], ["*"]):
-        assert (await request_with("*", "POST", TOKENS, json={**form, "scopes": invalid_scopes})).status_code == 422, (
-            invalid_scopes
-        )
+        assert (
+            await request_with_scopes("*", "POST", TOKENS, json={**form, "scopes": invalid_scopes})
+        ).status_code == 422, invalid_scopes
 
 
-async def test_declared_scopes_replace_the_default(request_with: Any, app: FastAPI, user: User) -> None:
-    assert (await request_with("books:read", "POST", f"{BOOKS}/search")).json() == user.id
-    assert (await request_with("write", "POST", f"{BOOKS}/search")).status_code == 403
+async def test_declared_scopes_replace_the_default(request_with_scopes: Any, app: FastAPI, user: User) -> None:
+    assert (await request_with_scopes("books:read", "POST", f"{BOOKS}/search")).json() == user.id
+    assert (await request_with_scopes("write", "POST", f"{BOOKS}/search")).status_code == 403
     for path in ("export", "native"):
-        assert (await request_with("read write", "GET", f"{BOOKS}/{path}")).status_code == 403
-        assert (await request_with("books:export", "GET", f"{BOOKS}/{path}")).json() == user.id
+        assert (await request_with_scopes("read write", "GET", f"{BOOKS}/{path}")).status_code == 403
+        assert (await request_with_scopes("books:export", "GET", f"{BOOKS}/{path}")).json() == user.id
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(f"{BOOKS}/export")).json() == user.id
-    assert (await request_with("write", "GET", f"{BOOKS}/open")).status_code == 200, "it needs no user"
+    assert (await request_with_scopes("write", "GET", f"{BOOKS}/open")).status_code == 200, "it needs no user"
 
 
-async def test_account_needs_its_own_scope(request_with: Any) -> None:
+async def test_account_needs_its_own_scope(request_with_scopes: Any) -> None:
     managing_requests = [
         ("GET", TOKENS), ("DELETE", TOKENS), ("DELETE", f"{TOKENS}/9"), ("DELETE", ME), ("GET", f"{ME}/sessions"),
         ("POST", f"{ME}/two-factor"), ("GET", f"{ME}/export"), ("GET", f"{ME}/linked-accounts"),
     ]  # fmt: skip
     for method, path in managing_requests:
-        assert (await request_with("read write", method, path, json={})).status_code == 403, path
-        assert (await request_with("accounts:manage", method, path, json={})).status_code != 403, path
-    assert (await request_with("read", "GET", ME)).status_code == 200
-    assert (await request_with("accounts:manage", "GET", ME)).status_code == 403
-    assert (await request_with("write", "PATCH", ME, json={"display_name": "Ada"})).status_code == 200
+        assert (await request_with_scopes("read write", method, path, json={})).status_code == 403, path
+        assert (await request_with_scopes("accounts:manage", method, path, json={})).status_code != 403, path
+    assert (await request_with_scopes("read", "GET", ME)).status_code == 200
+    assert (await request_with_scopes("accounts:manage", "GET", ME)).status_code == 403
+    assert (await request_with_scopes("write", "PATCH", ME, json={"display_name": "Ada"})).status_code == 200
     for change in ({"password": "quite another one"}, {"email": "new@example.com"}):
-        response = await request_with("write", "PATCH", ME, json={**change, "current_password": PASSWORD})
+        response = await request_with_scopes("write", "PATCH", ME, json={**change, "current_password": PASSWORD})
         assert (response.status_code, "accounts:manage" in response.text) == (403, True)
 
 
@@ -230,14 +232,14 @@ async def test_scopes_are_selected_on_the_page(user_client: AsyncClient, client:
         assert (await user_client.post("/accounts/tokens", data={**form, **change})).status_code == 422
 
 
-async def test_openapi_names_the_scopes(app: FastAPI, request_with: Any, client: AsyncClient) -> None:
+async def test_openapi_names_the_scopes(app: FastAPI, request_with_scopes: Any, client: AsyncClient) -> None:
     guide = (PROJECT / "docs/tokens.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - from our documentation
     app.include_router(names["router"], prefix="/api")
-    assert (await request_with("stock:read", "POST", "/api/stock/search")).json() == []
-    refused = await request_with("read write", "GET", "/api/stock/export")
+    assert (await request_with_scopes("stock:read", "POST", "/api/stock/search")).json() == []
+    refused = await request_with_scopes("read write", "GET", "/api/stock/export")
     assert f"`WWW-Authenticate: {refused.headers['www-authenticate']}`" in guide
     page = (await client.get("/api/openapi.json")).json()["components"]["securitySchemes"]
     offered = page["OAuth2PasswordBearer"]["flows"]["password"]["scopes"]
@@ -267,7 +269,7 @@ async def test_openapi_names_the_scopes(app: FastAPI, request_with: Any, client:
     assert "403" in document["paths"][BOOKS]["put"]["responses"]
 
 
-def test_scope_without_a_subject_is_refused() -> None:
+def test_scope_without_a_prefix_is_refused() -> None:
     for scope in ("export", "books:", "books export", 'a:"b'):
         with pytest.raises(OperatorError, match="such as needs_scope"):
             needs_scope(scope)

@@ -12,8 +12,8 @@ from opportune.testing.plugin import settings_for
 
 pytestmark = pytest.mark.database("sqlite")
 
-SETUP = "/accounts/two-factor"
-HTML = {"Accept": "text/html"}
+SETUP_PAGE = "/accounts/two-factor"
+ACCEPT_HTML = {"Accept": "text/html"}
 
 
 @pytest.fixture
@@ -26,23 +26,23 @@ async def user(database: Database) -> User:
     return await make_user(database)
 
 
-async def test_user_without_second_factor_is_led_to_the_setup(app: FastAPI, user: User) -> None:
+async def test_user_without_second_factor_must_set_one_up(app: FastAPI, user: User) -> None:
     async with signed_in_client(app, user) as client:
-        page = await client.get("/accounts/profile", headers=HTML)
-        assert (page.status_code, page.headers["location"]) == (303, SETUP)
-        api = await client.get("/api/v1/users/me")
-        assert (api.status_code, SETUP in api.json()["detail"]) == (403, True)
+        page = await client.get("/accounts/profile", headers=ACCEPT_HTML)
+        assert (page.status_code, page.headers["location"]) == (303, SETUP_PAGE)
+        api_response = await client.get("/api/v1/users/me")
+        assert (api_response.status_code, SETUP_PAGE in api_response.json()["detail"]) == (403, True)
 
 
-@pytest.mark.parametrize("path", [SETUP, "/accounts/passkeys", "/accounts/confirm", "/accounts/login", "/"])
-async def test_pages_of_the_setup_stay_open(app: FastAPI, user: User, path: str) -> None:
+@pytest.mark.parametrize("path", [SETUP_PAGE, "/accounts/passkeys", "/accounts/confirm", "/accounts/login", "/"])
+async def test_setup_pages_do_not_redirect(app: FastAPI, user: User, path: str) -> None:
     async with signed_in_client(app, user) as client:
-        assert (await client.get(path, headers=HTML)).headers.get("location") != SETUP
+        assert (await client.get(path, headers=ACCEPT_HTML)).headers.get("location") != SETUP_PAGE
 
 
-async def test_setup_page_says_why(app: FastAPI, user: User) -> None:
+async def test_setup_page_gives_the_reason(app: FastAPI, user: User) -> None:
     async with signed_in_client(app, user) as client:
-        assert "This site requires a second factor." in (await client.get(SETUP)).text
+        assert "This site requires a second factor." in (await client.get(SETUP_PAGE)).text
 
 
 async def test_authenticator_app_or_passkey_is_enough(app: FastAPI, database: Database, user: User) -> None:
@@ -56,10 +56,10 @@ async def test_authenticator_app_or_passkey_is_enough(app: FastAPI, database: Da
 
 
 @pytest.mark.parametrize("policy", ["staff", "none"])
-async def test_other_values_leave_users_alone(app: FastAPI, user: User, policy: str) -> None:
+async def test_other_policies_do_not_redirect_users(app: FastAPI, user: User, policy: str) -> None:
     app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": policy})
     async with signed_in_client(app, user) as client:
-        assert (await client.get("/accounts/profile", headers=HTML)).status_code == 200
+        assert (await client.get("/accounts/profile", headers=ACCEPT_HTML)).status_code == 200
 
 
 async def test_visitors_see_public_pages(client: AsyncClient) -> None:

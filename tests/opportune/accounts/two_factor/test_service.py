@@ -1,4 +1,4 @@
-"""Pages and API of a user's second factor."""
+"""Pages and TWO_FACTOR_API of a user's second factor."""
 
 import html
 import re
@@ -27,9 +27,9 @@ from opportune.testing.plugin import settings_for
 
 pytestmark = pytest.mark.database("sqlite")
 
-PAGE = "/accounts/two-factor"
-API = "/api/v1/users/me/two-factor"
-FORMS = (PAGE, f"{PAGE}/confirm", f"{PAGE}/codes", f"{PAGE}/off")
+TWO_FACTOR_PAGE = "/accounts/two-factor"
+TWO_FACTOR_API = "/api/v1/users/me/two-factor"
+FORMS = (TWO_FACTOR_PAGE, f"{TWO_FACTOR_PAGE}/confirm", f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off")
 
 on_sqlite = pytest.mark.database("sqlite")
 
@@ -60,14 +60,14 @@ def extract_codes(text: str) -> list[str]:
     return re.findall(r"<code[^>]*>([a-z0-9]{4}(?:-[a-z0-9]{4}){3})</code>", text)
 
 
-async def turn_on(client: AsyncClient) -> tuple[str, list[str]]:
-    """Turn on the app by the pages; return the key, whose current code is used, and the recovery codes."""
-    page = await client.post(PAGE, data={"password": PASSWORD})
+async def turn_on_by_pages(client: AsyncClient) -> tuple[str, list[str]]:
+    """Turn on the app by the pages. Return its key and the recovery codes. The current code is then used."""
+    page = await client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})
     assert page.headers["cache-control"] == "no-store, no-transform", "the page shows the key"
     started = page.text
     key = extract_key(started)
     response = await client.post(
-        f"{PAGE}/confirm", data={"sealed": extract_sealed_key(started), "code": make_code(key)}
+        f"{TWO_FACTOR_PAGE}/confirm", data={"sealed": extract_sealed_key(started), "code": make_code(key)}
     )
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store, no-transform")
     return key, extract_codes(response.text)
@@ -86,16 +86,16 @@ async def read_subjects(database: Database, user: User) -> list[str]:
 
 @on_sqlite
 async def test_two_factor_pages_need_a_user(client: AsyncClient) -> None:
-    for path in (PAGE, f"{PAGE}/codes", f"{PAGE}/off"):
+    for path in (TWO_FACTOR_PAGE, f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off"):
         assert (await client.get(path)).status_code == 303, path
     for path in FORMS:
         assert (await client.post(path, data={})).status_code == 303, path
     for method, path in [
-        ("GET", API),
-        ("POST", API),
-        ("PUT", API),
-        ("DELETE", API),
-        ("POST", f"{API}/recovery-codes"),
+        ("GET", TWO_FACTOR_API),
+        ("POST", TWO_FACTOR_API),
+        ("PUT", TWO_FACTOR_API),
+        ("DELETE", TWO_FACTOR_API),
+        ("POST", f"{TWO_FACTOR_API}/recovery-codes"),
     ]:
         assert (await client.request(method, path, json={})).status_code == 401, (method, path)
 
@@ -103,20 +103,20 @@ async def test_two_factor_pages_need_a_user(client: AsyncClient) -> None:
 async def test_setup_needs_password_and_code(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client, signed_in_client(app, user) as other_browser:
-        started = await client.post(PAGE, data={"password": PASSWORD})
+        started = await client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})
         assert started.status_code == 200
         assert 'src="data:image/svg+xml' in started.text
         assert not (await reload_user(database, user)).has_two_factor
 
-        key, codes = await turn_on(client)
+        key, codes = await turn_on_by_pages(client)
         assert len(codes) == RECOVERY_CODE_COUNT
         assert (await reload_user(database, user)).has_two_factor
 
-        page = (await client.get(PAGE)).text
+        page = (await client.get(TWO_FACTOR_PAGE)).text
         assert "You have 10 recovery codes left" in page
         assert not any(secret in page for secret in (key, *codes))
         # Only the session of the request stays.
-        assert (await other_browser.get(PAGE)).status_code == 303
+        assert (await other_browser.get(TWO_FACTOR_PAGE)).status_code == 303
     assert await read_subjects(database, user) == ["Two-factor authentication is on"]
 
 
@@ -126,9 +126,11 @@ async def test_invalid_setups_turn_nothing_on(
 ) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
-        started = (await client.post(PAGE, data={"password": PASSWORD})).text
+        started = (await client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
         for code, message in (("000", service.WRONG_CODE), ("", "Please fill this in.")):
-            response = await client.post(f"{PAGE}/confirm", data={"sealed": extract_sealed_key(started), "code": code})
+            response = await client.post(
+                f"{TWO_FACTOR_PAGE}/confirm", data={"sealed": extract_sealed_key(started), "code": code}
+            )
             assert response.status_code == 422
             assert html.escape(message) in response.text
             assert extract_key(response.text) == extract_key(started)
@@ -136,12 +138,12 @@ async def test_invalid_setups_turn_nothing_on(
 
     thief = await make_user(database)
     async with signed_in_client(app) as owner, signed_in_client(app, thief) as client:
-        started = (await owner.post(PAGE, data={"password": PASSWORD})).text
+        started = (await owner.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
         form = {"sealed": extract_sealed_key(started), "code": make_code(extract_key(started))}
-        assert (await client.post(f"{PAGE}/confirm", data=form)).headers["location"] == PAGE
+        assert (await client.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).headers["location"] == TWO_FACTOR_PAGE
         monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
-        assert (await owner.post(f"{PAGE}/confirm", data=form)).headers["location"] == PAGE
-        assert (await owner.put(API, json=form)).status_code == 409
+        assert (await owner.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).headers["location"] == TWO_FACTOR_PAGE
+        assert (await owner.put(TWO_FACTOR_API, json=form)).status_code == 409
     assert not (await reload_user(database, thief)).has_two_factor
 
 
@@ -149,19 +151,19 @@ async def test_invalid_setups_turn_nothing_on(
 async def test_changes_need_password_and_code(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
-        key, old_codes = await turn_on(client)
+        key, old_codes = await turn_on_by_pages(client)
 
-        renewed = await client.post(f"{PAGE}/codes", data={"password": PASSWORD, "code": old_codes[0]})
+        renewed = await client.post(f"{TWO_FACTOR_PAGE}/codes", data={"password": PASSWORD, "code": old_codes[0]})
         new_codes = extract_codes(renewed.text)
         assert len(new_codes) == RECOVERY_CODE_COUNT
         assert set(old_codes).isdisjoint(new_codes)
 
-        refused = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": old_codes[1]})
+        refused = await client.post(f"{TWO_FACTOR_PAGE}/off", data={"password": PASSWORD, "code": old_codes[1]})
         assert (refused.status_code, INVALID_CODE in refused.text) == (422, True)
 
-        disabled = await client.post(f"{PAGE}/off", data={"password": PASSWORD, "code": make_code(key, 1)})
-        assert (disabled.status_code, disabled.headers["location"]) == (303, PAGE)
-        assert "Two-factor authentication is off." in (await client.get(PAGE)).text
+        disabled = await client.post(f"{TWO_FACTOR_PAGE}/off", data={"password": PASSWORD, "code": make_code(key, 1)})
+        assert (disabled.status_code, disabled.headers["location"]) == (303, TWO_FACTOR_PAGE)
+        assert "Two-factor authentication is off." in (await client.get(TWO_FACTOR_PAGE)).text
     assert not (await reload_user(database, user)).has_two_factor
     assert await read_subjects(database, user) == [
         "Two-factor authentication is on",
@@ -174,20 +176,20 @@ async def test_password_or_code_alone_is_refused(app: FastAPI, database: Databas
     for path in ["codes", "off"]:
         user = await make_user(database)
         async with signed_in_client(app, user) as client:
-            key, codes = await turn_on(client)
+            key, codes = await turn_on_by_pages(client)
             for form in (
                 {"password": "not it", "code": make_code(key, 1)},
                 {"password": PASSWORD, "code": make_code(key, -3)},
                 {"password": PASSWORD},
                 {"code": codes[0]},
             ):
-                response = await client.post(f"{PAGE}/{path}", data=form)
+                response = await client.post(f"{TWO_FACTOR_PAGE}/{path}", data=form)
                 assert response.status_code == 422
                 assert not extract_codes(response.text)
                 assert "not it" not in response.text
             # A request with a wrong password does not use the code.
             assert (
-                await client.post(f"{PAGE}/{path}", data={"password": PASSWORD, "code": codes[0]})
+                await client.post(f"{TWO_FACTOR_PAGE}/{path}", data={"password": PASSWORD, "code": codes[0]})
             ).status_code < 400
 
 
@@ -197,24 +199,26 @@ async def test_wrong_state_redirects_and_errors_name_fields(
 ) -> None:
     proof = {"password": PASSWORD, "code": "000000"}
     async with signed_in_client(app) as client:
-        for path in (f"{PAGE}/codes", f"{PAGE}/off"):
-            assert (await client.get(path)).headers["location"] == PAGE
-            assert (await client.post(path, data=proof)).headers["location"] == PAGE
-        await turn_on(client)
-        for path in (f"{PAGE}/codes", f"{PAGE}/off"):
+        for path in (f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off"):
+            assert (await client.get(path)).headers["location"] == TWO_FACTOR_PAGE
+            assert (await client.post(path, data=proof)).headers["location"] == TWO_FACTOR_PAGE
+        await turn_on_by_pages(client)
+        for path in (f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off"):
             assert (await client.get(path)).status_code == 200
-        assert (await client.post(PAGE, data=proof)).headers["location"] == PAGE
+        assert (await client.post(TWO_FACTOR_PAGE, data=proof)).headers["location"] == TWO_FACTOR_PAGE
 
     async with signed_in_client(app) as client:
-        refused = await client.post(API, json={"password": "not it"})
+        refused = await client.post(TWO_FACTOR_API, json={"password": "not it"})
         assert refused.status_code == 422
         assert ("password" in refused.text, "not it" in refused.text) == (True, False)
-        assert (await client.request("DELETE", API, json={"password": PASSWORD, "code": "1"})).status_code == 409
-        started = (await client.post(API, json={"password": PASSWORD})).json()
-        refused = await client.put(API, json={"sealed": started["sealed"], "code": "1"})
+        assert (
+            await client.request("DELETE", TWO_FACTOR_API, json={"password": PASSWORD, "code": "1"})
+        ).status_code == 409
+        started = (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
+        refused = await client.put(TWO_FACTOR_API, json={"sealed": started["sealed"], "code": "1"})
         assert (refused.status_code, "code" in refused.text) == (422, True)
-        await turn_on(client)
-        assert (await client.post(API, json={"password": PASSWORD})).status_code == 409
+        await turn_on_by_pages(client)
+        assert (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).status_code == 409
 
 
 @on_sqlite
@@ -224,23 +228,23 @@ async def test_required_setup_is_explained_and_limited(
     app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": "staff"})
     message = "Staff need a second factor"
     async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
-        assert message in (await client.get(PAGE)).text
-        await turn_on(client)
-        assert message not in (await client.get(PAGE)).text
+        assert message in (await client.get(TWO_FACTOR_PAGE)).text
+        await turn_on_by_pages(client)
+        assert message not in (await client.get(TWO_FACTOR_PAGE)).text
     async with signed_in_client(app, await make_user(database)) as client:
-        assert message not in (await client.get(PAGE)).text
+        assert message not in (await client.get(TWO_FACTOR_PAGE)).text
 
     monkeypatch.setattr(CODES_PER_USER, "limit", 3)
     async with signed_in_client(app, await make_user(database)) as client:
-        key, _ = await turn_on(client)
+        key, _ = await turn_on_by_pages(client)
         guess = {"password": PASSWORD, "code": "000000"}
-        statuses = [(await client.post(f"{PAGE}/off", data=guess)).status_code for _ in range(4)]
-        right = {"password": PASSWORD, "code": make_code(key, 1)}
-        locked = await client.request("DELETE", API, json=right)
+        statuses = [(await client.post(f"{TWO_FACTOR_PAGE}/off", data=guess)).status_code for _ in range(4)]
+        right_code_response = {"password": PASSWORD, "code": make_code(key, 1)}
+        limited_response = await client.request("DELETE", TWO_FACTOR_API, json=right_code_response)
 
     assert statuses == [422, 422, 422, 429]
-    assert locked.status_code == 429
-    assert int(locked.headers["retry-after"]) > 0
+    assert limited_response.status_code == 429
+    assert int(limited_response.headers["retry-after"]) > 0
 
 
 @on_sqlite
@@ -253,26 +257,26 @@ async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -
         signed_in_client(app, user) as browser,
         AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as client,
     ):
-        assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
-        started = (await client.post(API, json={"password": PASSWORD})).json()
+        assert (await client.get(TWO_FACTOR_API)).json() == {"is_on": False, "recovery_codes_left": 0}
+        started = (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
         assert started["uri"].startswith("otpauth://totp/")
         assert f"issuer={quote(app.state.settings.site_name)}" in started["uri"], "the app shows the name of the site"
         form = {"sealed": started["sealed"], "code": make_code(started["key"])}
-        codes = (await client.put(API, json=form)).json()["recovery_codes"]
-        assert (await client.get(API)).json() == {"is_on": True, "recovery_codes_left": len(codes)}
-        assert (await browser.get(PAGE)).status_code == 303  # its session started without a second factor
+        codes = (await client.put(TWO_FACTOR_API, json=form)).json()["recovery_codes"]
+        assert (await client.get(TWO_FACTOR_API)).json() == {"is_on": True, "recovery_codes_left": len(codes)}
+        assert (await browser.get(TWO_FACTOR_PAGE)).status_code == 303  # its session started without a second factor
 
         proof = {"password": PASSWORD, "code": codes[0]}
-        renewed = (await client.post(f"{API}/recovery-codes", json=proof)).json()["recovery_codes"]
-        assert (await client.request("DELETE", API, json=proof)).status_code == 422
+        renewed = (await client.post(f"{TWO_FACTOR_API}/recovery-codes", json=proof)).json()["recovery_codes"]
+        assert (await client.request("DELETE", TWO_FACTOR_API, json=proof)).status_code == 422
         proof["code"] = renewed[0]
-        assert (await client.request("DELETE", API, json=proof)).status_code == 204
-        assert (await client.get(API)).json() == {"is_on": False, "recovery_codes_left": 0}
+        assert (await client.request("DELETE", TWO_FACTOR_API, json=proof)).status_code == 204
+        assert (await client.get(TWO_FACTOR_API)).json() == {"is_on": False, "recovery_codes_left": 0}
 
     stolen_token = await make_token(database, user)
     async with signed_in_client(app, user) as client:
         client.headers["Authorization"] = f"Bearer {stolen_token}"
-        await turn_on(client)
+        await turn_on_by_pages(client)
     assert not await is_valid(app, stolen_token)
 
 
@@ -288,14 +292,14 @@ async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Databa
             if channel == "api":
                 client.cookies.clear()
                 client.headers["Authorization"] = f"Bearer {own_token}"
-            started = (await client.post(API, json={"password": PASSWORD})).json()
+            started = (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
             form = {"sealed": started["sealed"], "code": make_code(started["key"])}
             if channel == "page":
-                page = (await client.post(f"{PAGE}/confirm", data=form)).text
+                page = (await client.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).text
                 assert "Tokens that you\n      created stay" in page
                 assert 'href="/accounts/tokens"' in page
             else:
-                assert (await client.put(API, json=form)).status_code == 200
+                assert (await client.put(TWO_FACTOR_API, json=form)).status_code == 200
         assert [await is_valid(app, token) for token in other_tokens] == [False, True, True]
         assert await is_valid(app, own_token) == (channel == "api"), "the page has shown the code"
 

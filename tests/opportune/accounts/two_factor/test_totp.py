@@ -1,3 +1,5 @@
+"""Codes of authenticator apps, and recovery codes."""
+
 import asyncio
 import time
 
@@ -209,11 +211,11 @@ async def test_setup_is_bound_to_user_and_time(
 async def test_staff_without_second_factor_are_listed(database: Database, settings: Settings) -> None:
     strict = settings.model_copy(update={"needs_second_factor": "staff"})
     staff = await make_user(database, is_staff=True)
-    root = await make_user(database, is_superuser=True)
+    superuser = await make_user(database, is_superuser=True)
     visitor = await make_user(database)
 
-    required = [await setup_is_required(database, strict, user) for user in (staff, root, visitor)]
+    required = [await setup_is_required(database, strict, user) for user in (staff, superuser, visitor)]
     assert required == [True, True, False]
-    assert not await setup_is_required(database, settings, root)
+    assert not await setup_is_required(database, settings, superuser)
     await enable_totp(database, settings, staff)
     assert not await setup_is_required(database, strict, await reload_user(database, staff))

@@ -1,4 +1,4 @@
-"""Each type of change calls the hooks of the project's user manager."""
+"""Hooks of a project's user manager, called by each type of change."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,14 +19,14 @@ from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.accounts.users.factory import user_manager
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.sent_emails import sent_emails, settings
+from tests.opportune.accounts.sent_emails import read_sent_emails, settings
 
 __all__ = ["settings"]  # a fixture
 # Hooks behave the same on both databases.
 pytestmark = pytest.mark.database("sqlite")
 
-EMAIL, NEW = "new@example.com", "a much better password"
-NEW_USER = {"email": EMAIL, "password": NEW}
+EMAIL, NEW_PASSWORD = "new@example.com", "a much better password"
+NEW_USER = {"email": EMAIL, "password": NEW_PASSWORD}
 
 
 class RecordingManager(UserManager[User]):
@@ -86,7 +86,7 @@ async def user(database: Database) -> User:
 
 
 @pytest.fixture
-async def ada(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+async def ada_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     """A browser of Ada."""
     async with signed_in_client(app, user) as client:
         yield client
@@ -94,8 +94,8 @@ async def ada(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def admin(app: FastAPI, hook_calls: list[Any]) -> AsyncIterator[AsyncClient]:
-    root = await make_user(app.state.database, "root@example.com", is_superuser=True, is_staff=True)
-    async with signed_in_client(app, root) as client:
+    superuser = await make_user(app.state.database, "root@example.com", is_superuser=True, is_staff=True)
+    async with signed_in_client(app, superuser) as client:
         hook_calls.clear()
         yield client
 
@@ -108,7 +108,9 @@ async def test_registration_calls_the_hook(
     assert hook_calls == [("register", EMAIL), ("login", EMAIL)]
     assert RecordingManager.with_request == {"register", "login"}
     hook_calls.clear()
-    assert (await client.post("/api/v1/auth/register", json={"email": "zoe@example.com", "password": NEW})).is_success
+    assert (
+        await client.post("/api/v1/auth/register", json={"email": "zoe@example.com", "password": NEW_PASSWORD})
+    ).is_success
     assert hook_calls == [("register", "zoe@example.com")]
 
 
@@ -147,7 +149,7 @@ async def test_commands_and_setup_call_the_hooks(
     assert hook_calls == [("register", EMAIL), ("verify", EMAIL), ("login", EMAIL)]
     hook_calls.clear()
     async with database.writer() as session:
-        await create_superuser(session, "two@example.com", NEW)
+        await create_superuser(session, "two@example.com", NEW_PASSWORD)
         await set_password(session, EMAIL, "an even better password")
     assert [call[0] for call in hook_calls] == ["register", "verify", "update"]
 
@@ -157,32 +159,34 @@ async def test_password_reset_calls_the_hooks(
 ) -> None:
     hook_calls.clear()
     await client.post("/accounts/forgot-password", data={"email": user.email})
-    assert await sent_emails(app) == [], "the hook of the project sends the e-mail"
+    assert await read_sent_emails(app) == [], "the hook of the project sends the e-mail"
     ((event, email, token),) = hook_calls
     assert (event, email) == ("forgot", user.email)
     hook_calls.clear()
-    assert (await client.post("/accounts/reset-password", data={"token": token, "password": NEW})).status_code == 303
+    assert (
+        await client.post("/accounts/reset-password", data={"token": token, "password": NEW_PASSWORD})
+    ).status_code == 303
     assert [call[0] for call in hook_calls] == ["verify", "update", "reset"]
 
 
-async def test_profile_changes_call_the_hooks(ada: AsyncClient, user: User, hook_calls: list[Any]) -> None:
+async def test_profile_changes_call_the_hooks(ada_client: AsyncClient, user: User, hook_calls: list[Any]) -> None:
     hook_calls.clear()
-    form = {"new_password": NEW, "current_password": PASSWORD}
-    assert (await ada.post("/accounts/password", data=form)).status_code == 303
+    form = {"new_password": NEW_PASSWORD, "current_password": PASSWORD}
+    assert (await ada_client.post("/accounts/password", data=form)).status_code == 303
     assert hook_calls == [("update", user.email, {"hashed_password": None})], "a confirmation is no sign-in"
     assert RecordingManager.with_request == {"update"}
     hook_calls.clear()
-    await ada.post("/accounts/data/delete", data={"email": user.email, "current_password": NEW})
+    await ada_client.post("/accounts/data/delete", data={"email": user.email, "current_password": NEW_PASSWORD})
     assert hook_calls == [("before_delete", user.email), ("after_delete", user.email)]
 
 
 async def test_validate_password_is_used_everywhere(
-    client: AsyncClient, ada: AsyncClient, admin: AsyncClient, database: Database, user: User
+    client: AsyncClient, ada_client: AsyncClient, admin: AsyncClient, database: Database, user: User
 ) -> None:
     message = "Please leave your name out of it."
     assert message in (await client.post("/accounts/register", data={"email": EMAIL, "password": "my new one"})).text
     form = {"new_password": "this is ada", "current_password": PASSWORD}
-    assert message in (await ada.post("/accounts/password", data=form)).text
+    assert message in (await ada_client.post("/accounts/password", data=form)).text
     assert message in (await admin.post("/admin/user/create", data={"email": EMAIL, "password": "my new one"})).text
     form = {"password": "this is ada", "password_again": "this is ada"}
     assert message in (await admin.post(f"/admin/user/password/{user.id}", data=form)).text
@@ -194,9 +198,9 @@ async def test_validate_password_is_used_everywhere(
 async def test_manager_works_as_fastapi_users_manager(database: Database) -> None:
     async with database.writer() as session:
         manager = user_manager(session)
-        new_user = await manager.create(UserCreate(email="Ada@Example.com", password=NEW), safe=True)
+        new_user = await manager.create(UserCreate(email="Ada@Example.com", password=NEW_PASSWORD), safe=True)
         assert (await manager.get(new_user.id), await manager.get_by_email("ADA@example.com")) == (new_user, new_user)
-        assert await manager.authenticate(Credentials(username="ada@example.com", password=NEW)) is new_user
+        assert await manager.authenticate(Credentials(username="ada@example.com", password=NEW_PASSWORD)) is new_user
         changed = await manager.update(UserUpdate(password="one more of them"), new_user)
         assert (
             await manager.authenticate(Credentials(username="ada@example.com", password="one more of them")) is changed
@@ -207,13 +211,13 @@ async def test_manager_works_as_fastapi_users_manager(database: Database) -> Non
             await manager.create(UserCreate(email=EMAIL, password="password"))
         await manager.delete(new_user)
     async with database.writer() as session:
-        await user_manager(session).create(UserCreate(email=EMAIL, password=NEW))
+        await user_manager(session).create(UserCreate(email=EMAIL, password=NEW_PASSWORD))
         await session.rollback()
     async with database.writer() as session:
         assert not await user_manager(session).is_taken(EMAIL), "the change was rolled back"
-        await user_manager(session).create(UserCreate(email=EMAIL, password=NEW))
+        await user_manager(session).create(UserCreate(email=EMAIL, password=NEW_PASSWORD))
         with pytest.raises(exceptions.UserAlreadyExists):
-            await user_manager(session).create(UserCreate(email=EMAIL.upper(), password=NEW))
+            await user_manager(session).create(UserCreate(email=EMAIL.upper(), password=NEW_PASSWORD))
 
 
 async def test_invalid_user_id_is_refused(database: Database) -> None:
@@ -231,7 +235,7 @@ async def test_safe_changes_ignore_guarded_fields(database: Database) -> None:
         totp_secret: str = "x"
 
     async with database.writer() as session:
-        forged = Forged(email=EMAIL, password=NEW, is_superuser=True, is_staff=True, totp_secret="x")
+        forged = Forged(email=EMAIL, password=NEW_PASSWORD, is_superuser=True, is_staff=True, totp_secret="x")
         new_user = await user_manager(session).create(forged, safe=True)
         assert (new_user.is_superuser, new_user.is_staff, new_user.totp_secret) == (False, False, "")
         await user_manager(session).update(forged, new_user, safe=True)

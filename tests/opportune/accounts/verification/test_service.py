@@ -18,12 +18,12 @@ from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
     EMAIL,
-    NEW,
-    newest_link,
+    NEW_PASSWORD,
+    read_newest_link,
     read_users,
-    reset,
     settings,
     sign_in_to_api,
+    submit_new_password,
 )
 
 __all__ = ["settings"]  # a fixture
@@ -35,7 +35,7 @@ on_sqlite = pytest.mark.database("sqlite")
 async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
 
     assert (await client.get(path, params={"token": token})).status_code == 200
     assert await read_users(database) == [(EMAIL, False)]
@@ -50,7 +50,7 @@ async def test_verification_needs_the_password_of_the_account(
 ) -> None:
     await make_user(database, EMAIL)  # for example by staff, who know its password and request the e-mail
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
 
     for password_fields in ({}, {"password": "a password of my own"}):
         assert (await client.post(path, data={"token": token, **password_fields})).status_code == 422
@@ -58,10 +58,10 @@ async def test_verification_needs_the_password_of_the_account(
     assert await read_users(database) == [(EMAIL, False)]
 
     await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
-    _, token = await newest_link(app)
-    assert await reset(client, "page", token, NEW) == 303
+    _, token = await read_newest_link(app)
+    assert await submit_new_password(client, "page", token, NEW_PASSWORD) == 303
     assert await read_users(database) == [(EMAIL, True)]
-    assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW)) == (401, 200), (
+    assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW_PASSWORD)) == (401, 200), (
         "only the new password signs in"
     )
 

@@ -13,7 +13,7 @@ from opportune.testing.plugin import settings_for
 
 pytestmark = pytest.mark.database("sqlite")
 
-PATH = "/accounts/verify"
+VERIFICATION_PAGE = "/accounts/verify"
 EMAIL = "ada@example.com"
 
 
@@ -35,9 +35,9 @@ async def is_verified(database: Database, user: User) -> bool:
 async def test_own_link_needs_no_password(app: FastAPI, database: Database, user: User) -> None:
     token = make_link_token(app.state.settings, "verify", user)
     async with signed_in_client(app, user) as client:
-        page = (await client.get(PATH, params={"token": token})).text
+        page = (await client.get(VERIFICATION_PAGE, params={"token": token})).text
         assert ("Yes, this is my address" in page, 'type="password"' in page) == (True, False)
-        redirect = await client.post(PATH, data={"token": token})
+        redirect = await client.post(VERIFICATION_PAGE, data={"token": token})
         assert (redirect.status_code, redirect.headers["location"]) == (303, "/")
         assert f"Thank you, {EMAIL} is verified." in (await client.get("/")).text
     assert await is_verified(database, user)
@@ -46,18 +46,18 @@ async def test_own_link_needs_no_password(app: FastAPI, database: Database, user
 async def test_link_of_another_account_needs_its_password(app: FastAPI, database: Database, user: User) -> None:
     token = make_link_token(app.state.settings, "verify", user)
     async with signed_in_client(app, await make_user(database)) as client:
-        assert 'type="password"' in (await client.get(PATH, params={"token": token})).text
-        assert (await client.post(PATH, data={"token": token})).status_code == 422
+        assert 'type="password"' in (await client.get(VERIFICATION_PAGE, params={"token": token})).text
+        assert (await client.post(VERIFICATION_PAGE, data={"token": token})).status_code == 422
     assert not await is_verified(database, user)
 
 
 async def test_superuser_signed_in_as_user_needs_the_password(app: FastAPI, database: Database, user: User) -> None:
     token = make_link_token(app.state.settings, "verify", user)
-    async with signed_in_client(app, await make_user(database, is_superuser=True)) as boss:
-        await boss.post("/accounts/confirm", data={"current_password": PASSWORD})
+    async with signed_in_client(app, await make_user(database, is_superuser=True)) as boss_client:
+        await boss_client.post("/accounts/confirm", data={"current_password": PASSWORD})
         form = {"reason": "A test", "may_write": "y"}
-        await boss.post(f"/admin/user/impersonate/{user.id}", data=form)
-        await boss.post(PATH, data={"token": token})
+        await boss_client.post(f"/admin/user/impersonate/{user.id}", data=form)
+        await boss_client.post(VERIFICATION_PAGE, data={"token": token})
     assert not await is_verified(database, user)
 
 

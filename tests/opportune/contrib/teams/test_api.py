@@ -9,7 +9,7 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
-from tests.opportune.accounts.sent_emails import sent_subjects
+from tests.opportune.accounts.sent_emails import read_sent_subjects
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
 
@@ -83,7 +83,7 @@ async def test_invitations_are_sent_listed_accepted_and_declined(
     assert (await clients["admin"].post(address, json=new | {"role": "owner"})).status_code == 403
     assert (await clients["admin"].post(address, json={"email": "nobody"})).status_code == 422
     sent = (await clients["admin"].post(address, json=new)).json()
-    assert await sent_subjects(app) == [("stranger@example.com", "admin@example.com invites you to Crew")]
+    assert await read_sent_subjects(app) == [("stranger@example.com", "admin@example.com invites you to Crew")]
     assert "token_hash" not in sent
     assert (await clients["owner"].get(address)).json() == [sent]
     assert (await clients["owner"].get(own_invitations)).json() == []

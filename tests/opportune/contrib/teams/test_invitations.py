@@ -15,7 +15,7 @@ from opportune.contrib.teams.service import read_teams
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.sent_emails import ACCOUNTS, newest_link, sent_emails
+from tests.opportune.accounts.sent_emails import ACCOUNTS, read_newest_link, read_sent_emails
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
 
@@ -28,7 +28,7 @@ async def invite(app: FastAPI, browser: AsyncClient, crew: Crew, email: str = AD
     """Invite the address and return the path of the link in the e-mail."""
     response = await browser.post(f"/teams/{crew.team.id}/invitations", data={"email": email, "role": role})
     assert response.status_code == 303, response.text
-    body = (await sent_emails(app))[-1].get_body(("plain",))
+    body = (await read_sent_emails(app))[-1].get_body(("plain",))
     match = re.search(r"https?://[^/\s]+(/teams/invitation\?token=\S+)", body.get_content() if body else "")
     assert match
     return match[1]
@@ -55,7 +55,7 @@ async def test_new_user_registers_and_accepts(
         assert re.search(rf'href="/accounts/{path}\?next=/teams/invitation%3Ftoken%3D', page.text)
 
     await client.post(f"{ACCOUNTS}/register", data={"email": ADDRESS, "password": PASSWORD})
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})
     await client.post(f"{ACCOUNTS}/login", data={"email": ADDRESS, "password": PASSWORD, "next": link})
     assert '1<span class="visually-hidden"> open invitations' in (await client.get("/teams")).text

@@ -11,7 +11,7 @@ from opportune.contrib.teams.models import TeamMember, TeamRole
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
 from opportune.testing.factories import PASSWORD
-from tests.opportune.accounts.sent_emails import sent_subjects
+from tests.opportune.accounts.sent_emails import read_sent_subjects
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
@@ -70,7 +70,7 @@ async def test_long_team_name_is_cut_in_email_subjects(app: FastAPI, clients: Cl
     await invite(app, clients["owner"], crew)
     form = {"email": "member@example.com", "current_password": PASSWORD}
     await clients["owner"].post(f"/teams/{crew.team.id}/hand-over", data=form)
-    assert [" ".join(subject.split()) for _, subject in await sent_subjects(app)] == [
+    assert [" ".join(subject.split()) for _, subject in await read_sent_subjects(app)] == [
         "owner@example.com invites you to URGENT: your account will be closed tod…",
         "URGENT: your account will be closed tod… is yours",
     ]

@@ -5,7 +5,7 @@ from httpx import AsyncClient
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
-from tests.opportune.accounts.sent_emails import sent_subjects
+from tests.opportune.accounts.sent_emails import read_sent_subjects
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
 
@@ -140,7 +140,7 @@ async def test_owner_hands_over_to_a_member(app: FastAPI, clients: Clients, crew
 
     assert response.status_code == 303
     assert await roles_in(database, crew.team) == {"owner": "admin", "admin": "admin", "member": "owner"}
-    assert await sent_subjects(app) == [("member@example.com", "Crew is yours")]
+    assert await read_sent_subjects(app) == [("member@example.com", "Crew is yours")]
 
 
 async def test_members_are_paged_and_searched(clients: Clients, crew: Crew, database: Database) -> None:

@@ -14,11 +14,11 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
-    newest_link,
+    read_newest_link,
+    read_sent_subjects,
     read_users,
     register,
-    sent_subjects,
-    with_mail,
+    write_emails_to,
 )
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.test_invitations import ADDRESS, invite
@@ -30,7 +30,7 @@ STRANGER = "eve@example.com"
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
-    return with_mail(settings_for(database_url), tmp_path / "mail").model_copy(update={"registration": "invited"})
+    return write_emails_to(settings_for(database_url), tmp_path / "mail").model_copy(update={"registration": "invited"})
 
 
 async def test_invited_address_registers(
@@ -40,7 +40,7 @@ async def test_invited_address_registers(
     assert 'href="/accounts/register?next=' in page.text
 
     await register(client, ADDRESS)
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})
 
     assert (ADDRESS, True) in await read_users(database)
@@ -49,7 +49,7 @@ async def test_invited_address_registers(
 async def test_address_without_invitation_gets_no_email(app: FastAPI, client: AsyncClient) -> None:
     response = await register(client, STRANGER)
     assert (response.status_code, "Check your mail" in response.text) == (200, True)
-    assert await sent_subjects(app) == []
+    assert await read_sent_subjects(app) == []
 
 
 async def test_withdrawn_invitation_cancels_the_registration(
@@ -57,7 +57,7 @@ async def test_withdrawn_invitation_cancels_the_registration(
 ) -> None:
     await invite(app, clients["owner"], crew)
     await register(client, ADDRESS)
-    path, token = await newest_link(app)
+    path, token = await read_newest_link(app)
     invitations = f"/api/v1/teams/{crew.team.id}/invitations"
     (invitation,) = (await clients["owner"].get(invitations)).json()
     await clients["owner"].delete(f"{invitations}/{invitation['id']}")
