@@ -1,3 +1,5 @@
+"""Fixtures of the tests of the chat."""
+
 import pytest
 
 from app.chat import hooks

@@ -1,4 +1,4 @@
-"""Helpers for tests of conversations."""
+"""Helpers that start, store and read conversations."""
 
 import asyncio
 
@@ -14,10 +14,11 @@ TIMEOUT_SECONDS = 10
 """Timeout of events that a test waits for."""
 
 
-async def shown_messages(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[Message]:
-    found = await view_conversation(manager, owner_id, conversation_id)
-    assert found
-    return found.messages
+async def read_messages(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[Message]:
+    """Return the messages of the branch that the owner viewed last."""
+    view = await view_conversation(manager, owner_id, conversation_id)
+    assert view
+    return view.messages
 
 
 async def wait_until_ended(manager: AnswerManager, message: Message) -> Answer:
@@ -30,22 +31,23 @@ async def wait_until_ended(manager: AnswerManager, message: Message) -> Answer:
 
 
 async def start_conversation(manager: AnswerManager, owner_id: int, question: str = "Why?") -> tuple[int, Message]:
+    """Ask the first question. Return the id of the conversation and the answer."""
     message, answer = await service.ask(manager, owner_id, None, MessageCreate(content=question))
     return message.conversation_id, answer
 
 
-def answer_of(owner_id: int, conversation: Conversation, text: str) -> Answer:
+def make_answer(owner_id: int, conversation: Conversation, text: str) -> Answer:
     return Answer(owner_id=owner_id, topic=conversation.topic, text=text, status=AnswerStatus.DONE)
 
 
 async def make_conversation(database: Database, owner_id: int, questions: int) -> int:
     """Store a conversation of `Question 0?`, `Question 1?` and so on, each with its `Answer`."""
     async with database.writer() as session:
-        conversation = Conversation(owner_id=owner_id, title="A long talk")
+        conversation = Conversation(owner_id=owner_id, title="A long conversation")
         session.add(conversation)
         await session.flush()
         chat, leaf = Chat(session, owner_id), None
         for number in range(questions):
             question = await chat.add_question(conversation, f"Question {number}?", parent_id=leaf)
-            leaf = (await chat.add_answer(answer_of(owner_id, conversation, f"Answer {number}."), question)).id
+            leaf = (await chat.add_answer(make_answer(owner_id, conversation, f"Answer {number}."), question)).id
     return conversation.id

@@ -1,4 +1,4 @@
-"""Stored questions and answers."""
+"""Questions and answers as they are stored, and repeated or concurrent requests."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from app.chat.schemas import MessageCreate
 from opportune import llm
 from opportune.accounts import User
 from opportune.llm import AnswerManager, AnswerRunning, FakeProvider
-from tests.chat.conversations import shown_messages, start_conversation, wait_until_ended
+from tests.chat.conversations import read_messages, start_conversation, wait_until_ended
 
 
 @pytest.mark.database("sqlite")
@@ -19,13 +19,13 @@ async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: 
     model.script = ["Because ", "it is.", llm.Done(prompt_tokens=12, completion_tokens=3)]
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
-    question, answer = await shown_messages(manager, owner_id, conversation_id)
+    question, answer = await read_messages(manager, owner_id, conversation_id)
     assert (question.role, question.text, question.answer) == (Role.USER, "Why?", None)
     assert (answer.role, answer.text) == (Role.ASSISTANT, "Because it is.")
 
 
 @pytest.mark.database("sqlite")
-async def test_stream_has_a_copy_and_second_question_is_refused(
+async def test_stream_starts_with_a_copy_of_the_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
@@ -35,23 +35,29 @@ async def test_stream_has_a_copy_and_second_question_is_refused(
     assert stream.message.model_dump() == answer.model_dump()
     assert stream.message.answer is None
 
+
+@pytest.mark.database("sqlite")
+async def test_second_question_during_an_answer_is_refused(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
     model.script = [asyncio.Event()]
     conversation_id, _ = await start_conversation(manager, owner_id)
     with pytest.raises(AnswerRunning):
         await service.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
-    assert len(await shown_messages(manager, owner_id, conversation_id)) == 2
+    assert len(await read_messages(manager, owner_id, conversation_id)) == 2
 
 
 @pytest.mark.database("sqlite")
-async def test_history_is_sent_and_repeated_key_stores_one_question(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
+async def test_model_receives_the_earlier_messages(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id, "First?")
     await wait_until_ended(manager, answer)
     _, answer = await service.ask(manager, owner_id, conversation_id, MessageCreate(content="Second?"))
     await wait_until_ended(manager, answer)
     assert [turn.content for turn in model.received[1][1:]] == ["First?", "An answer.", "Second?"]
 
+
+@pytest.mark.database("sqlite")
+async def test_repeated_key_stores_one_question(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
     new_message = MessageCreate(content="Again?", client_key="k1")
@@ -59,18 +65,20 @@ async def test_history_is_sent_and_repeated_key_stores_one_question(
     second = await service.ask(manager, owner_id, conversation_id, new_message)
     assert [message.id for message in first] == [message.id for message in second]
     await wait_until_ended(manager, second[1])
-    assert len(model.received) == 4
+    assert len(model.received) == 2
 
 
 @pytest.mark.database("postgresql")
-async def test_concurrent_questions_store_one(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+async def test_only_one_of_concurrent_questions_is_stored(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
     model.script = [asyncio.Event()]
     questions = [service.ask(manager, owner_id, conversation_id, MessageCreate(content=f"{i}?")) for i in range(4)]
     results = await asyncio.gather(*questions, return_exceptions=True)
     assert sum(isinstance(result, AnswerRunning) for result in results) == 3
-    assert len(await shown_messages(manager, owner_id, conversation_id)) == 4
+    assert len(await read_messages(manager, owner_id, conversation_id)) == 4
 
 
 @pytest.mark.database("sqlite")
@@ -79,22 +87,22 @@ async def test_retry_answers_the_same_question(manager: AnswerManager, owner_id:
     conversation_id, failed = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, failed)
     model.script = ["Better."]
-    _, again = await service.retry(manager, owner_id, failed)
-    await wait_until_ended(manager, again)
-    assert [message.text for message in await shown_messages(manager, owner_id, conversation_id)] == ["Why?", "Better."]
+    _, second_answer = await service.retry(manager, owner_id, failed)
+    await wait_until_ended(manager, second_answer)
+    assert [message.text for message in await read_messages(manager, owner_id, conversation_id)] == ["Why?", "Better."]
     assert [turn.content for turn in model.received[1][1:]] == ["Why?"]
 
 
 @pytest.mark.database("postgresql")
 @pytest.mark.parametrize("is_first", [True, False])
-async def test_concurrent_idempotency_key_stores_one(
+async def test_concurrent_repeated_key_stores_one_question(
     manager: AnswerManager, owner_id: int, model: FakeProvider, is_first: bool
 ) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
     new_message = MessageCreate(content="Again?", client_key="k1")
-    into = None if is_first else conversation_id
-    results = await asyncio.gather(*(service.ask(manager, owner_id, into, new_message) for _ in range(5)))
+    target_id = None if is_first else conversation_id
+    results = await asyncio.gather(*(service.ask(manager, owner_id, target_id, new_message) for _ in range(5)))
     assert len({answer.id for _, answer in results}) == 1
     await wait_until_ended(manager, results[0][1])
     assert len(model.received) == 2

@@ -1,3 +1,5 @@
+"""API of conversations: questions, streams of answers, lists."""
+
 import asyncio
 import json
 from typing import Any
@@ -121,8 +123,8 @@ async def test_other_users_conversation_is_not_found(app: FastAPI, script: FakeP
         created = (await owner.post(CONVERSATIONS, json={"content": "Private?"})).json()
         await read_events(owner, created["stream_url"])
     url = created["stream_url"].removesuffix("/stream")
-    stranger = await make_user(app.state.database)
-    async with signed_in_client(app, stranger) as client:
+    other_client = await make_user(app.state.database)
+    async with signed_in_client(app, other_client) as client:
         assert (await client.get(url)).status_code == 404
         assert (await client.post(f"{url}/messages", json={"content": "hi"})).status_code == 404
         resumed = {"Last-Event-ID": f"{created['answer']['id']}:0"}

@@ -14,21 +14,21 @@ from app.chat.views import MAX_QUESTIONS_PER_PAGE, ConversationView, view_conver
 from opportune import llm
 from opportune.llm import AnswerManager, FakeProvider
 from opportune.testing import make_user, signed_in_client
-from tests.chat.conversations import make_conversation, shown_messages, start_conversation, wait_until_ended
+from tests.chat.conversations import make_conversation, read_messages, start_conversation, wait_until_ended
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 CONVERSATIONS = "/api/v1/conversations"
 
 
-async def texts(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[str]:
-    return [message.text for message in await shown_messages(manager, owner_id, conversation_id)]
+async def read_texts(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[str]:
+    return [message.text for message in await read_messages(manager, owner_id, conversation_id)]
 
 
 @pytest.mark.database("postgresql")
 async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    async def ask(content: str, **where: Message | int) -> tuple[Message, Message]:
+    async def ask(content: str, **position: Message | int) -> tuple[Message, Message]:
         model.script = [f"To {content}"]
-        created = await service.ask(manager, owner_id, conversation_id, MessageCreate(content=content), **where)  # type: ignore[arg-type]
+        created = await service.ask(manager, owner_id, conversation_id, MessageCreate(content=content), **position)  # type: ignore[arg-type]
         await wait_until_ended(manager, created[1])
         return created
 
@@ -43,20 +43,20 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
         *("One?", "To One?", "Two, but better?", "To Two, but better?", "Three?"),
     ]
     path = ["One?", "To One?", "Two, but better?", "To Two, but better?", "Three?", "To Three?"]
-    assert await texts(manager, owner_id, conversation_id) == path
+    assert await read_texts(manager, owner_id, conversation_id) == path
 
     view = await view_conversation(manager, owner_id, conversation_id)
     assert view
     assert view.branches[other.id] == [two.id, other.id]
     async with manager.database.writer() as session:
         await Chat(session, owner_id).select_branch(two)
-    assert await texts(manager, owner_id, conversation_id) == ["One?", "To One?", "Two?", "To Two?"]
+    assert await read_texts(manager, owner_id, conversation_id) == ["One?", "To One?", "Two?", "To Two?"]
     async with manager.database.writer() as session:
         await Chat(session, owner_id).select_branch(other)
-    assert await texts(manager, owner_id, conversation_id) == path, "the last viewed branch is current"
+    assert await read_texts(manager, owner_id, conversation_id) == path, "the last viewed branch is current"
 
     await ask("After two?", seen=to_two.id)  # from a page with the other branch
-    assert (await texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
+    assert (await read_texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
 
 
 @pytest.mark.database("sqlite")
@@ -68,10 +68,10 @@ async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: in
     model.script = ["Another."]
     _, again = await service.retry(manager, owner_id, first)
     await wait_until_ended(manager, again)
-    assert await texts(manager, owner_id, conversation_id) == ["Why?", "Another."]
+    assert await read_texts(manager, owner_id, conversation_id) == ["Why?", "Another."]
     async with manager.database.writer() as session:
         await Chat(session, owner_id).select_branch(first)
-    assert (await texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
+    assert (await read_texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
 
 
 @pytest.mark.database("sqlite")
@@ -87,9 +87,9 @@ async def test_view_reads_one_page(manager: AnswerManager, owner_id: int) -> Non
     assert (len(newest.messages), newest.is_end) == (2 * MAX_QUESTIONS_PER_PAGE, True)
     first = await view(before=newest.earlier)
     assert ([message.text for message in first.messages][:2], first.earlier) == (["Question 0?", "Answer 0."], None)
-    around = await view(at=first.messages[2].id)
-    assert (around.messages[2].text, around.messages[-1].text) == ("Question 1?", "Answer 5.")
-    assert not around.is_end
+    middle_page = await view(at=first.messages[2].id)
+    assert (middle_page.messages[2].text, middle_page.messages[-1].text) == ("Question 1?", "Answer 5.")
+    assert not middle_page.is_end
     nothing = await view(before=first.messages[0].id)
     assert nothing.messages == []
 
@@ -101,16 +101,16 @@ async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakePr
         page = (await client.post("/chat", data={"content": "One?"})).headers["location"]
         await client.get(f"{page}/stream")
         html = (await client.get(page)).text
-        edit, resume, retry = (
+        edit, continuation, retry = (
             re.search(rf'action="(/chat/messages/\d+/{action})"', html) for action in ("edit", "continue", "retry")
         )
         assert edit
-        assert resume
+        assert continuation
         assert retry
         assert "chat-branches" not in html
 
         fake_llm.script = [" Its end."]
-        assert (await client.post(resume[1])).status_code == 303
+        assert (await client.post(continuation[1])).status_code == 303
         await client.get(f"{page}/stream")
         assert "First &lt;answer&gt;. Its end." in (await client.get(page)).text
 
@@ -119,9 +119,9 @@ async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakePr
         await client.get(f"{page}/stream")
         html = (await client.get(page)).text
         assert ("Other?" in html, "One?</div>" in html, "2/2" in html) == (True, False, True)
-        back = re.search(r'hx-post="(/chat/messages/\d+/show)"', html)
-        assert back
-        response = await client.post(back[1], headers=HTMX)
+        previous_branch = re.search(r'hx-post="(/chat/messages/\d+/show)"', html)
+        assert previous_branch
+        response = await client.post(previous_branch[1], headers=HTMX)
         assert ("One?</div>" in response.text, "1/2" in response.text, "<html" in response.text) == (True, True, False)
         refused = await client.post(edit[1], data={"content": " "}, headers=HTMX)
         assert (refused.status_code, 'hx-target="#messages"' in refused.text) == (422, False)
@@ -129,13 +129,16 @@ async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakePr
 
 @pytest.mark.database("sqlite")
 async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: FakeProvider) -> None:
-    async with signed_in_client(app) as client, signed_in_client(app, await make_user(app.state.database)) as stranger:
+    async with (
+        signed_in_client(app) as client,
+        signed_in_client(app, await make_user(app.state.database)) as other_client,
+    ):
         created = (await client.post(CONVERSATIONS, json={"content": "One?"})).json()
         await client.get(created["stream_url"])
         url = created["stream_url"].removesuffix("/stream")
         question, answer = (f"{url}/messages/{created[name]['id']}" for name in ("message", "answer"))
         for path, body in ((f"{question}/edit", {"content": "x"}), (f"{answer}/retry", {}), (f"{question}/show", {})):
-            assert (await stranger.post(path, json=body)).status_code == 404
+            assert (await other_client.post(path, json=body)).status_code == 404
             assert (await client.post(path.replace(url, f"{CONVERSATIONS}/999"), json=body)).status_code == 404
         assert (await client.post(f"{question}/retry")).status_code == 404, "questions cannot be retried"
         assert (await client.post(f"{answer}/edit", json={"content": "x"})).status_code == 404
@@ -153,5 +156,9 @@ async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: Fake
         ]
         assert (await client.post(f"{url}/messages/{edited['answer']['id']}/show")).status_code == 204
         assert (await client.get(url)).json()["messages"][0]["text"] == "Two?"
-        whole = await client.post(f"{url}/messages/{again['answer']['id']}/continue")
-        assert (whole.status_code, whole.json()["status"], whole.json()["role"]) == (202, "done", Role.ASSISTANT)
+        complete_answer = await client.post(f"{url}/messages/{again['answer']['id']}/continue")
+        assert (complete_answer.status_code, complete_answer.json()["status"], complete_answer.json()["role"]) == (
+            202,
+            "done",
+            Role.ASSISTANT,
+        )

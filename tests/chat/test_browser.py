@@ -22,7 +22,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 @pytest.fixture
 async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider) -> FakeProvider:
-    """The scripted model of the signed-in user."""
+    """Model whose answers the test scripts. A user is signed in in the browser."""
     await sign_in_browser(page, app, user, site)
     fake_llm.script = ["An answer."]
     return fake_llm
@@ -36,32 +36,32 @@ async def ask(page: Page, question: str) -> None:
 async def test_second_tab_shows_the_running_answer(page: Page, app: FastAPI, user: User, script: FakeProvider) -> None:
     await page.goto(f"/chat/{await make_conversation(app.state.database, user.id, 1)}")
     script.script = ["So far", asyncio.Event()]
-    other = await page.context.new_page()
-    await other.goto(page.url)
+    other_tab = await page.context.new_page()
+    await other_tab.goto(page.url)
     await page.evaluate("window.same = true")
-    await ask(other, "Two?")
-    await expect(other.locator("article").nth(3)).to_contain_text("So far")
-    await expect(other.get_by_label("Your question")).to_have_value("")
+    await ask(other_tab, "Two?")
+    await expect(other_tab.locator("article").nth(3)).to_contain_text("So far")
+    await expect(other_tab.get_by_label("Your question")).to_have_value("")
     await page.bring_to_front()
     await ask(page, "Three?")
     await expect(page.get_by_text("still being written")).to_be_visible()
     await expect(page.locator("article").nth(3)).to_contain_text("So far")
     await page.get_by_label("Stop").click()
-    for tab in (page, other):
+    for tab in (page, other_tab):
         await expect(tab.get_by_text("Stopped")).to_be_visible()
     await expect(page.get_by_text("still being written")).to_have_count(0)
     script.script = ["Another."]
-    await other.get_by_role("button", name="Try again").click()
-    for tab in (page, other):
+    await other_tab.get_by_role("button", name="Try again").click()
+    for tab in (page, other_tab):
         await expect(tab.locator("article").nth(3)).to_contain_text("Another.")
         await expect(tab.get_by_label("Send")).to_be_visible()
     await expect(page.locator(".chat-question")).to_have_text(["Question 0?", "Two?"])
     assert await page.evaluate("window.same"), "the page was not reloaded"
-    await other.get_by_label("Delete this conversation").click()
-    await other.get_by_role("dialog").get_by_role("button", name="Yes").click()
-    for tab in (page, other):
+    await other_tab.get_by_label("Delete this conversation").click()
+    await other_tab.get_by_role("dialog").get_by_role("button", name="Yes").click()
+    for tab in (page, other_tab):
         await expect(tab).to_have_url(re.compile("/chat$"))
-    await expect(other.get_by_text("No conversations yet.")).to_be_attached()
+    await expect(other_tab.get_by_text("No conversations yet.")).to_be_attached()
 
 
 async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) -> None:
@@ -81,27 +81,26 @@ async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) 
 
 @asynccontextmanager
 async def delay_first_refresh(page: Page) -> AsyncIterator[None]:
-    """A delayed response contains an older state."""
-    routes, seen, late = list[Route](), asyncio.Event(), asyncio.Event()
+    """Delay the response of the first refresh, so that it arrives after newer ones."""
+    routes, has_arrived, may_continue = list[Route](), asyncio.Event(), asyncio.Event()
 
-    async def hold(route: Route) -> None:
-        """Delay the first response and let the next ones through."""
+    async def delay_first_response(route: Route) -> None:
         routes.append(route)
         if len(routes) > 1:
             await route.continue_()
             return
         response = await route.fetch()
-        seen.set()
-        await asyncio.wait_for(late.wait(), 20)
+        has_arrived.set()
+        await asyncio.wait_for(may_continue.wait(), 20)
         await route.fulfill(response=response)
 
-    await page.route(page.url, hold)
+    await page.route(page.url, delay_first_response)
     await page.evaluate('new BroadcastChannel("chat").postMessage("changed")')
-    await asyncio.wait_for(seen.wait(), 20)
+    await asyncio.wait_for(has_arrived.wait(), 20)
     yield
     async with page.expect_response(lambda _: len(routes) == 2):
-        late.set()
-    await page.unroute(page.url, hold)
+        may_continue.set()
+    await page.unroute(page.url, delay_first_response)
 
 
 async def test_send_button_stops_a_running_answer(page: Page, script: FakeProvider) -> None:
@@ -180,7 +179,7 @@ async def copy_code_and_answer(page: Page, script: FakeProvider) -> None:
         await page.wait_for_function("async (text) => (await navigator.clipboard.readText()) === text", arg=copied)
 
 
-async def test_draft_stays_until_it_is_sent_or_the_user_signs_out(page: Page, script: FakeProvider) -> None:
+async def test_draft_is_kept_until_sending_or_signing_out(page: Page, script: FakeProvider) -> None:
     question = page.get_by_label("Your question")
     await page.goto("/chat")
     await question.fill("Two")
@@ -204,16 +203,16 @@ async def test_draft_stays_until_it_is_sent_or_the_user_signs_out(page: Page, sc
     assert await page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []
 
 
-TWENTY_TIMES_AS_SOON = """
+SPEED_UP_TIMEOUTS = """
   const later = setTimeout;
   window.setTimeout = ((run, wait, ...rest) => later(run, wait / 20, ...rest)).bind(null);
 """
-"""Record delayed functions. A clock of Playwright would apply to all later pages."""
+"""Run delayed functions 20 times sooner. A clock of Playwright would apply to all later pages."""
 
 
-async def test_answer_markup_is_inert(page: Page, script: FakeProvider) -> None:
-    heads = ("Walk", "Best at", "Bring", "Distance", "Height", "Rating", "Difficulty", "Footbridges")
-    table = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * 8, ["Embankment promenade"] * 8))
+async def test_markup_of_an_answer_is_harmless(page: Page, script: FakeProvider) -> None:
+    table_headers = ("Walk", "Best at", "Bring", "Distance", "Height", "Rating", "Difficulty", "Footbridges")
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (table_headers, ["---"] * 8, ["Embankment promenade"] * 8))
     script.script = [
         "<img src=x onerror=alert(1)><scr",
         "ipt>alert(2)</script>\n\n",
@@ -223,7 +222,7 @@ async def test_answer_markup_is_inert(page: Page, script: FakeProvider) -> None:
     requests: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     page.on("request", lambda request: requests.append(request.url))
-    await page.add_init_script(TWENTY_TIMES_AS_SOON)
+    await page.add_init_script(SPEED_UP_TIMEOUTS)
     await page.set_viewport_size({"width": 390, "height": 780})
     await page.goto("/chat")
     await ask(page, "Walks along the " + "Donaudampfschifffahrtsgesellschaft" * 2)
@@ -242,12 +241,12 @@ async def test_answer_markup_is_inert(page: Page, script: FakeProvider) -> None:
     assert [path for path in paths if not path.endswith("/title")] == ["/chat/after-all"]
 
     cell = page.get_by_role("cell", name="Embankment promenade").first
-    lines = """cell => {
+    count_lines = """cell => {
       const range = document.createRange()
       range.selectNodeContents(cell)
       return range.getClientRects().length
     }"""
-    assert await cell.evaluate(lines) <= 2
+    assert await cell.evaluate(count_lines) <= 2
     assert await page.evaluate("document.documentElement.scrollWidth") == 390
     await page.goto("/chat/search?q=donau")
     await expect(page.get_by_role("link", name="Donaudampf").first).to_be_visible()

@@ -1,3 +1,5 @@
+"""Files of a question, selected, pasted or dropped in Chromium."""
+
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import FilePayload, Page, expect

@@ -16,7 +16,7 @@ from tests.chat.conversations import make_conversation
 pytestmark = pytest.mark.database("sqlite")
 
 FOOTER = '<footer class="container-xl py-3 text-secondary">Reading Circle, Lisbon</footer>'
-"""As in docs/make-it-yours.md."""
+"""Footer of a project, as in docs/make-it-yours.md."""
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 
@@ -31,24 +31,24 @@ async def owner(app: FastAPI, page: Page, site: str) -> User:
 async def conversations(app: FastAPI, owner: User) -> list[int]:
     """Sixty conversations, the oldest first."""
     async with app.state.database.writer() as session:
-        made = [Conversation(owner_id=owner.id, title=f"Number {number}") for number in range(60)]
-        session.add_all(made)
+        rows = [Conversation(owner_id=owner.id, title=f"Number {number}") for number in range(60)]
+        session.add_all(rows)
         await session.flush()
-        return [conversation.id for conversation in made]
+        return [conversation.id for conversation in rows]
 
 
-async def show(page: Page, size: tuple[int, int], conversation_id: int) -> None:
+async def open_conversation(page: Page, size: tuple[int, int], conversation_id: int) -> None:
     await page.set_viewport_size({"width": size[0], "height": size[1]})
     await page.goto(f"/chat/{conversation_id}")
 
 
 async def test_list_scrolls_to_open_conversation(page: Page, conversations: list[int]) -> None:
     for size in (DESKTOP, PHONE):
-        await show(page, size, conversations[3])
+        await open_conversation(page, size, conversations[3])
         await expect(page.get_by_role("heading", name="Number 3")).to_be_in_viewport()
         await expect(page.get_by_label("Your question")).to_be_in_viewport()
         overflow = await page.evaluate("document.documentElement.scrollHeight - innerHeight")
-        assert overflow <= 0, "the page does not scroll"
+        assert overflow <= 0, "the page is longer than the window"
         if size == PHONE:
             await page.get_by_text("Conversations", exact=True).click()
         await expect(page.get_by_role("link", name="Number 3", exact=True)).to_be_in_viewport(ratio=1)
@@ -62,7 +62,7 @@ async def test_footer_keeps_the_navigation_visible(page: Page, conversations: li
 
     await page.route("**/chat/*", add_footer)
     for size in (DESKTOP, PHONE):
-        await show(page, size, conversations[3])
+        await open_conversation(page, size, conversations[3])
         await expect(page.get_by_text("Reading Circle, Lisbon")).to_be_in_viewport(ratio=1)
         await expect(page.locator("header .navbar-brand")).to_be_in_viewport(ratio=1)
         await expect(page.get_by_label("Your question")).to_be_in_viewport()
@@ -70,29 +70,29 @@ async def test_footer_keeps_the_navigation_visible(page: Page, conversations: li
 
 
 async def test_earlier_messages_load_without_a_jump(page: Page, app: FastAPI, owner: User) -> None:
-    """Scroll to the top, where the browser does not anchor, or just below."""
+    """Scroll to the top, where browsers do not keep the position themselves, or just below it."""
     questions = 2 * MAX_QUESTIONS_PER_PAGE + 5
     conversation_id = await make_conversation(app.state.database, owner.id, questions)
-    may_come = asyncio.Event()
+    may_load = asyncio.Event()
 
-    async def hold(route: Route) -> None:
-        await may_come.wait()
+    async def wait_before_loading(route: Route) -> None:
+        await may_load.wait()
         await route.continue_()
 
-    await page.route("**/chat/*?before=*", hold)
-    await show(page, DESKTOP, conversation_id)
+    await page.route("**/chat/*?before=*", wait_before_loading)
+    await open_conversation(page, DESKTOP, conversation_id)
     await expect(page.get_by_text(f"Answer {questions - 1}.")).to_be_in_viewport()
     for scrolled_to, loaded in ((0, MAX_QUESTIONS_PER_PAGE), (1, 2 * MAX_QUESTIONS_PER_PAGE)):
-        may_come.clear()
+        may_load.clear()
         await expect(page.locator("article")).to_have_count(2 * loaded)
         oldest = page.locator(".chat-question").get_by_text(f"Question {questions - loaded}?", exact=True)
         await page.evaluate(f"scrollTo(0, {scrolled_to})")
-        before = await oldest.bounding_box()
-        may_come.set()
+        position_before = await oldest.bounding_box()
+        may_load.set()
         await expect(page.locator("article")).to_have_count(2 * min(loaded + MAX_QUESTIONS_PER_PAGE, questions))
-        after = await oldest.bounding_box()
-        assert before
-        assert after
-        assert abs(before["y"] - after["y"]) < 1, scrolled_to
+        position_after = await oldest.bounding_box()
+        assert position_before
+        assert position_after
+        assert abs(position_before["y"] - position_after["y"]) < 1, scrolled_to
     await expect(page.locator(".chat-question")).to_have_text([f"Question {number}?" for number in range(questions)])
     await expect(page.get_by_text("Earlier messages")).to_have_count(0)

@@ -11,7 +11,7 @@ from app.chat.service import Chat
 from opportune.db import utc_now
 from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
-from tests.chat.conversations import answer_of, make_conversation
+from tests.chat.conversations import make_answer, make_conversation
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -47,7 +47,7 @@ async def test_list_is_grouped_by_local_date(app: FastAPI, fake_llm: FakeProvide
         (await session.get_one(Conversation, old)).used_at = utc_now() - timedelta(days=400)
     async with signed_in_client(app, owner) as client:
         html = (await client.get("/chat")).text
-        positions = [html.index(text) for text in (">Today<", "Just now<", "Two months ago<", "A long talk<")]
+        positions = [html.index(text) for text in (">Today<", "Just now<", "Two months ago<", "A long conversation<")]
         assert positions == sorted(positions)
         for local_hour, day in ((0, "Yesterday"), (12, "Today")):
             ahead = (local_hour - utc_now().hour + 11) % 24 - 11
@@ -68,9 +68,9 @@ async def test_pages_and_api_rename_and_api_deletes(
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)
     page, api = f"/chat/{number}", f"{API}/{number}"
-    async with signed_in_client(app, owner) as client, signed_in_client(app) as stranger:
-        assert (await stranger.post(f"{page}/rename", data={"title": "Mine"})).status_code == 404
-        assert (await stranger.patch(api, json={"title": "Mine"})).status_code == 404
+    async with signed_in_client(app, owner) as client, signed_in_client(app) as other_client:
+        assert (await other_client.post(f"{page}/rename", data={"title": "Mine"})).status_code == 404
+        assert (await other_client.patch(api, json={"title": "Mine"})).status_code == 404
         assert (await client.post(f"{page}/rename", data={"title": "<Whales>"})).headers["location"] == page
         assert '<h1 class="h3 m-0 text-truncate">&lt;Whales&gt;</h1>' in (await client.get(page)).text
         part = await client.post(f"{page}/rename", data={"title": "Sharks"}, headers=HTMX)
@@ -80,7 +80,7 @@ async def test_pages_and_api_rename_and_api_deletes(
         assert (await client.patch(api, json={"title": "Rays"})).json()["title"] == "Rays"
         for body in ({"title": ""}, {"title": "x" * 101}):
             assert (await client.patch(api, json=body)).status_code == 422
-        assert [(await http.delete(api)).status_code for http in (stranger, client, client)] == [404, 204, 404]
+        assert [(await http.delete(api)).status_code for http in (other_client, client, client)] == [404, 204, 404]
 
 
 async def test_conversation_exports_markdown_and_json(app: FastAPI) -> None:
@@ -90,10 +90,10 @@ async def test_conversation_exports_markdown_and_json(app: FastAPI) -> None:
         chat = Chat(session, owner.id)
         conversation = await session.get_one(Conversation, number)
         other = await chat.add_question(conversation, "Other question?")
-        await chat.add_answer(answer_of(owner.id, conversation, "*Other* answer."), other)
-    async with signed_in_client(app, owner) as client, signed_in_client(app) as stranger:
+        await chat.add_answer(make_answer(owner.id, conversation, "*Other* answer."), other)
+    async with signed_in_client(app, owner) as client, signed_in_client(app) as other_client:
         text = await client.get(f"/chat/{number}/export/md")
-        assert text.text == "# A long talk\n\n## You\n\nOther question?\n\n## Answer\n\n*Other* answer.\n"
+        assert text.text == "# A long conversation\n\n## You\n\nOther question?\n\n## Answer\n\n*Other* answer.\n"
         assert text.headers["content-disposition"] == f'attachment; filename="conversation-{number}.md"'
         data = (await client.get(f"/chat/{number}/export/json")).json()
         assert [message["text"] for message in data["messages"]][:2] == ["Question 0?", "Answer 0."]
@@ -101,4 +101,4 @@ async def test_conversation_exports_markdown_and_json(app: FastAPI) -> None:
         assert (await client.get(f"{API}/{number}/export")).json() == data
         assert (await client.get(f"/chat/{number}/export/pdf")).status_code == 404
         for path in (f"/chat/{number}/export/md", f"{API}/{number}/export"):
-            assert (await stranger.get(path)).status_code == 404
+            assert (await other_client.get(path)).status_code == 404

@@ -1,3 +1,5 @@
+"""Demo conversations."""
+
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
@@ -13,7 +15,7 @@ from opportune.errors import OperatorError
 from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, signed_in_client
 
-ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
+DEMO_ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ async def admin(database: Database) -> User:
     return await make_user(database, is_superuser=True)
 
 
-async def rows(session: AsyncSession) -> int:
+async def count_rows(session: AsyncSession) -> int:
     counts = [await session.scalar(select(func.count()).select_from(table)) for table in (Conversation, Message)]
     return sum(count or 0 for count in counts)
 
@@ -30,14 +32,18 @@ async def rows(session: AsyncSession) -> int:
 @pytest.mark.database("sqlite")
 async def test_first_superuser_reads_the_demo(app: FastAPI, admin: User) -> None:
     async with app.state.database.writer() as session:
-        assert await load(session) == ROWS
+        assert await load(session) == DEMO_ROWS
     async with signed_in_client(app, admin) as client:
-        listed = (await client.get("/api/v1/conversations?sort=-created_at")).json()
-        assert listed["total"] == len(SAMPLES)
-        one = (await client.get(f"/api/v1/conversations/{listed['items'][-1]['id']}")).json()
-        assert [message["text"] for message in one["messages"]] == [text for turn in SAMPLES[0] for text in turn]
-        assert {message["model"] for message in one["messages"] if message["role"] == Role.ASSISTANT} == {MODEL}
-        assert "<code" in (await client.get(f"/chat/{one['id']}")).text
+        conversations = (await client.get("/api/v1/conversations?sort=-created_at")).json()
+        assert conversations["total"] == len(SAMPLES)
+        conversation = (await client.get(f"/api/v1/conversations/{conversations['items'][-1]['id']}")).json()
+        assert [message["text"] for message in conversation["messages"]] == [
+            text for turn in SAMPLES[0] for text in turn
+        ]
+        assert {message["model"] for message in conversation["messages"] if message["role"] == Role.ASSISTANT} == {
+            MODEL
+        }
+        assert "<code" in (await client.get(f"/chat/{conversation['id']}")).text
 
 
 @pytest.mark.database("sqlite")
@@ -58,7 +64,7 @@ async def test_reload_adds_only_missing_demo_rows(database: Database, admin: Use
     async with database.writer() as session:
         assert await load(session) == 1 + 2 * len(SAMPLES[1])
         assert await load(session) == 0
-        assert await rows(session) == ROWS
+        assert await count_rows(session) == DEMO_ROWS
 
 
 @pytest.mark.database("sqlite")
@@ -66,18 +72,20 @@ async def test_clear_deletes_only_demo_conversations(database: Database, admin: 
     async with database.writer() as session:
         conversation = await Chat(session, admin.id).create_conversation(SAMPLES[0][0][0])
         await load(session)
-        ours = await session.scalar(
+        demo_id = await session.scalar(
             select(col(Conversation.id)).where(col(Conversation.id) != conversation.id).limit(1)
         )
-        assert ours
+        assert demo_id
         chat = Chat(session, admin.id)
-        question = await chat.add_question(await session.get_one(Conversation, ours), "And now?")
-        running = Answer(owner_id=admin.id, topic=topic_of(ours), text="Half an answ", status=AnswerStatus.STREAMING)
-        await chat.add_answer(running, question)
+        question = await chat.add_question(await session.get_one(Conversation, demo_id), "And now?")
+        running_answer = Answer(
+            owner_id=admin.id, topic=topic_of(demo_id), text="Half an answ", status=AnswerStatus.STREAMING
+        )
+        await chat.add_answer(running_answer, question)
     async with database.writer() as session:
-        assert await clear(session) == ROWS + 2
+        assert await clear(session) == DEMO_ROWS + 2
         assert await clear(session) == 0
     async with database.reader() as session:
         assert (await session.scalars(select(col(Conversation.id)))).all() == [conversation.id]
-        assert await rows(session) == 1
+        assert await count_rows(session) == 1
         assert (await session.scalars(select(Answer))).all() == []

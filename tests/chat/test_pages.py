@@ -1,3 +1,5 @@
+"""Pages of the chat, with and without htmx."""
+
 import asyncio
 import re
 from unittest.mock import AsyncMock
@@ -220,14 +222,14 @@ async def test_other_users_conversation_is_not_found(app: FastAPI, script: FakeP
         page = await create_conversation(owner, "Private?")
         answer = re.search(r'id="m(\d+)-open"', (await owner.get(page)).text)
         assert answer
-    async with signed_in_client(app, await make_user(app.state.database)) as stranger:
-        assert (await stranger.get(page)).status_code == 404
-        assert (await stranger.post(f"{page}/messages", data={"content": "hi"})).status_code == 404
-        assert (await stranger.post(f"{page}/delete")).status_code == 404
-        assert (await stranger.post(f"/chat/messages/{answer[1]}/stop")).status_code == 404
-        assert (await stranger.post(f"/chat/messages/{answer[1]}/retry")).status_code == 404
-        assert "scripted" not in await stream(stranger, page)
-        assert "Private" not in (await stranger.get("/chat")).text
+    async with signed_in_client(app, await make_user(app.state.database)) as other_client:
+        assert (await other_client.get(page)).status_code == 404
+        assert (await other_client.post(f"{page}/messages", data={"content": "hi"})).status_code == 404
+        assert (await other_client.post(f"{page}/delete")).status_code == 404
+        assert (await other_client.post(f"/chat/messages/{answer[1]}/stop")).status_code == 404
+        assert (await other_client.post(f"/chat/messages/{answer[1]}/retry")).status_code == 404
+        assert "scripted" not in await stream(other_client, page)
+        assert "Private" not in (await other_client.get("/chat")).text
 
 
 async def test_long_conversation_is_read_by_links(app: FastAPI, script: FakeProvider) -> None:

@@ -1,3 +1,5 @@
+"""Export and deletion of a user's conversations."""
+
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
@@ -10,7 +12,7 @@ from opportune.db.queries import batches
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.feature import Person
 from opportune.testing import make_user
-from tests.chat.conversations import answer_of
+from tests.chat.conversations import make_answer
 
 
 @pytest.mark.database("sqlite")
@@ -22,7 +24,7 @@ async def test_export_contains_own_conversations(database: Database, owner_id: i
             await session.flush()
             if title != "Empty":
                 session.add(Message(conversation_id=conversation.id, role=Role.USER, question=f"On {title}?"))
-                answer = answer_of(owner, conversation, "Much.")
+                answer = make_answer(owner, conversation, "Much.")
                 session.add(Message(conversation_id=conversation.id, role=Role.ASSISTANT, answer=answer))
 
     async with database.reader() as session:
@@ -49,7 +51,7 @@ async def test_messages_are_deleted_with_the_user(
                 session.add(question := Message(conversation_id=conversation.id, role=Role.USER, question="?"))
                 await session.flush()
                 answer = Message(conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT)
-                answer.answer = answer_of(owner, conversation, "!")
+                answer.answer = make_answer(owner, conversation, "!")
                 session.add(answer)
 
     await delete_dependents_in_batches(database, User, owner_id)

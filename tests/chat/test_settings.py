@@ -31,8 +31,8 @@ def llm(settings: Settings, model: FakeProvider) -> LanguageModel:
         LlmModel(name="Sharp", base_url="http://127.0.0.1:9", sees_images=True, price_per_million_answer_tokens=2),
     ]
     llm = LanguageModel.of(settings.model_copy(update={"llm_models": models}))
-    for each in models:
-        llm.using(each.name).provider = model
+    for llm_model in models:
+        llm.using(llm_model.name).provider = model
     return llm
 
 
@@ -43,11 +43,11 @@ async def manager(database: Database, llm: LanguageModel, settings: Settings) ->
     await manager.close()
 
 
-async def conversation_of(manager: AnswerManager, owner_id: int, id_: int) -> Conversation:
+async def read_conversation(manager: AnswerManager, owner_id: int, id_: int) -> Conversation:
     async with manager.database.reader(fresh=True) as session:
-        found = await Chat(session, owner_id).conversation(id_)
-    assert found
-    return found
+        conversation = await Chat(session, owner_id).conversation(id_)
+    assert conversation
+    return conversation
 
 
 async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
@@ -55,11 +55,13 @@ async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id:
     question, answer = await service.ask(manager, owner_id, None, MessageCreate(content="Why?"), settings=selected)
     assert (await wait_until_ended(manager, answer)).model == "Sharp"
     id_ = question.conversation_id
-    conversation = await conversation_of(manager, owner_id, id_)
+    conversation = await read_conversation(manager, owner_id, id_)
     await service.configure(manager, conversation, ConversationSettings(model="Fast", temperature=None))
     _, answer = await service.ask(manager, owner_id, id_, MessageCreate(content="And?"))
     assert (await wait_until_ended(manager, answer)).model == "Fast"
-    assert [turns[0].content for turns in model.received] == ["Speak like a pirate."] * 2, "unchanged"
+    assert [turns[0].content for turns in model.received] == ["Speak like a pirate."] * 2, (
+        "the change of settings keeps the system prompt"
+    )
     assert model.temperatures == [0.2, None]
     with pytest.raises(FieldErrors, match=r"There is no model Gone\. Available: Fast, Sharp"):
         await service.configure(manager, conversation, ConversationSettings(model="Gone"))
@@ -88,13 +90,13 @@ async def test_only_owner_changes_settings(app: FastAPI, client: AsyncClient, us
         page = (await owner.get(path)).text
         assert "Be &lt;b&gt;." in page
         assert "Saved. The changes apply from the next answer on." in page
-        wrong = await owner.post(f"{path}/settings", data={"temperature": "3"})
-        assert (wrong.status_code, 'class="chat-options" open' in wrong.text) == (422, True)
+        invalid = await owner.post(f"{path}/settings", data={"temperature": "3"})
+        assert (invalid.status_code, 'class="chat-options" open' in invalid.text) == (422, True)
 
-        address = f"/api/v1{path}".replace("/chat/", "/conversations/")
-        read = (await owner.patch(address, json={"temperature": 1.5})).json()
-        assert (read["model"], read["system_prompt"], read["temperature"]) == ("Sharp", "Be <b>.", 1.5)
-        assert (await owner.patch(address, json={"model": "Gone"})).status_code == 422
-        for each, status in ((other, 404), (client, 401)):
-            assert (await each.patch(address, json={"temperature": 1})).status_code == status
+        url = f"/api/v1{path}".replace("/chat/", "/conversations/")
+        settings = (await owner.patch(url, json={"temperature": 1.5})).json()
+        assert (settings["model"], settings["system_prompt"], settings["temperature"]) == ("Sharp", "Be <b>.", 1.5)
+        assert (await owner.patch(url, json={"model": "Gone"})).status_code == 422
+        for other_client, status in ((other, 404), (client, 401)):
+            assert (await other_client.patch(url, json={"temperature": 1})).status_code == status
         assert (await other.post(f"{path}/settings", data={})).status_code == 404

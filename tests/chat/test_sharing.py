@@ -15,7 +15,7 @@ from opportune.accounts import User
 from opportune.llm import FakeProvider, LLMError
 from opportune.testing import PASSWORD, make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
-from tests.chat.conversations import answer_of, make_conversation
+from tests.chat.conversations import make_answer, make_conversation
 
 API = "/api/v1/conversations"
 
@@ -38,15 +38,17 @@ async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, cl
             assert conversation
             leaf = await find_leaf(session, conversation)
             later = await chat.add_question(conversation, "A later question?", parent_id=leaf)
-            await chat.add_answer(answer_of(owner.id, conversation, "Later."), later)
+            await chat.add_answer(make_answer(owner.id, conversation, "Later."), later)
             other = await chat.add_question(conversation, "Another branch?")
-            await chat.add_answer(answer_of(owner.id, conversation, "Of it."), other)
+            await chat.add_answer(make_answer(owner.id, conversation, "Of it."), other)
         await ada.patch(f"{API}/{number}", json={"title": "A new title"})
 
         response = await client.get(link[1])
         assert response.headers["x-robots-tag"] == "noindex, nofollow"
         assert response.headers["cache-control"] == "private, no-store"
-        assert all(text in response.text for text in ("A long talk", "Question 0?", "Answer 0.", 'content="noindex'))
+        assert all(
+            text in response.text for text in ("A long conversation", "Question 0?", "Answer 0.", 'content="noindex')
+        )
         hidden = ("Lovelace", owner.email, "A new title", "A later", "Later.", "Another branch", "Of it.")
         assert [text for text in hidden if text in response.text] == []
         for message in (later.id, other.id):
@@ -54,12 +56,12 @@ async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, cl
 
         listed = (await ada.get(f"{API}/shares")).json()["items"]
         assert [(share["id"], share["path"]) for share in listed] == [(again["id"], link[1])]
-        async with signed_in_client(app) as stranger:
-            assert (await stranger.post(f"/chat/{number}/share")).status_code == 404
-            assert (await stranger.post(f"{API}/{number}/shares")).status_code == 404
-            assert (await stranger.post(f"/chat/shared/{again['id']}/delete")).status_code == 404
-            assert (await stranger.delete(f"{API}/shares/{again['id']}")).status_code == 404
-            assert (await stranger.get(f"{API}/shares")).json()["total"] == 0
+        async with signed_in_client(app) as other_client:
+            assert (await other_client.post(f"/chat/{number}/share")).status_code == 404
+            assert (await other_client.post(f"{API}/{number}/shares")).status_code == 404
+            assert (await other_client.post(f"/chat/shared/{again['id']}/delete")).status_code == 404
+            assert (await other_client.delete(f"{API}/shares/{again['id']}")).status_code == 404
+            assert (await other_client.get(f"{API}/shares")).json()["total"] == 0
         assert (await ada.post(f"/chat/shared/{again['id']}/delete")).headers["location"] == "/chat/shared"
         assert (await client.get(link[1])).status_code == 404
 

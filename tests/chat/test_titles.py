@@ -18,12 +18,13 @@ from opportune.testing import RecordedJobs, make_user, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")
 
-TOO_LONG = "Of the model, and much too long for a title of anything that a page shows"
+TOO_LONG_TITLE = "Of the model, and much too long for a title of anything that a page shows"
 API = "/api/v1/conversations"
 
 
 @pytest.fixture
-def _no_titles() -> None: ...
+def _no_titles() -> None:
+    """Generate titles, which the fixture of conftest.py turns off."""
 
 
 @pytest.mark.parametrize(
@@ -37,36 +38,40 @@ def _no_titles() -> None: ...
         ("Bell\a", ""),
     ],
 )
-def test_a_title_is_one_short_line(reply: str, title: str) -> None:
+def test_long_or_multiline_reply_is_not_a_title(reply: str, title: str) -> None:
     assert parse_title(reply) == title
 
 
 async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs) -> None:
-    async with signed_in_client(app) as client, signed_in_client(app) as stranger:
+    async with signed_in_client(app) as client, signed_in_client(app) as other_client:
         created = (await client.post(API, json={"content": "Why do whales sing?"})).json()
         url = created["stream_url"].removesuffix("/stream")
         page = f"/chat/{url.rpartition('/')[2]}"
         events = (await client.get(f"{page}/stream")).text
         assert recorded_jobs.names == ["chat.title"]
-        poll = re.search(r'hx-get=\\?"(/chat/\d+/title\?tries=1)', events)
-        assert poll
-        assert "tries=2" in (await client.get(poll[1])).text, "not yet"
+        poll_match = re.search(r'hx-get=\\?"(/chat/\d+/title\?tries=1)', events)
+        assert poll_match
+        assert "tries=2" in (await client.get(poll_match[1])).text, "there is no title yet"
         assert (await client.get(f"{page}/title?tries=4")).text == "", "polling ends after some tries"
 
         fake_llm.script = ["Songs of whales"]
         await recorded_jobs.work()
         assert await count_user_calls(app) == 2, "the title counts as a call of the user"
         assert "Why do whales sing?" in fake_llm.received[-1][-1].content
-        titled = (await client.get(poll[1])).text
+        titled = (await client.get(poll_match[1])).text
         assert ('hx-target="#title"' in titled, "Songs of whales" in titled) == (True, True)
-        assert (await stranger.get(poll[1])).status_code == 404
+        assert (await other_client.get(poll_match[1])).status_code == 404
 
         created = await client.post(f"{url}/messages", json={"content": "And?"})
         assert "title?tries" not in (await client.get(f"{page}/stream")).text
         assert recorded_jobs.names == [], "only the first answer queues a title"
 
 
-NONSENSE: list[list[Any]] = [[TOO_LONG], ["on and on " * 50, asyncio.Event()], [llm.LLMError("timeout", "Too slow.")]]
+UNUSABLE_SCRIPTS: list[list[Any]] = [
+    [TOO_LONG_TITLE],
+    ["on and on " * 50, asyncio.Event()],
+    [llm.LLMError("timeout", "Too slow.")],
+]
 
 
 async def test_unusable_title_keeps_the_first_words(
@@ -82,7 +87,7 @@ async def test_unusable_title_keeps_the_first_words(
             fake_llm.received = []
             return str(created["stream_url"]).removesuffix("/stream")
 
-        for script in NONSENSE:
+        for script in UNUSABLE_SCRIPTS:
             url = await ask("One?")
             fake_llm.script = script
             async with asyncio.timeout(5):
@@ -105,14 +110,14 @@ async def test_manual_title_wins_over_the_model(
     async with signed_in_client(app) as client:
         created = (await client.post(API, json={"content": "One?"})).json()
         await client.get(created["stream_url"])
-        end = asyncio.Event()
-        fake_llm.script, fake_llm.received = ["Of the model", end], []
+        may_finish = asyncio.Event()
+        fake_llm.script, fake_llm.received = ["Of the model", may_finish], []
         work = asyncio.create_task(recorded_jobs.work())
         async with asyncio.timeout(5):
             while not fake_llm.received:
                 await asyncio.sleep(0)
             await client.patch(url := created["stream_url"].removesuffix("/stream"), json={"title": "Mine"})
-            end.set()
+            may_finish.set()
             await work
         assert (await client.get(url)).json()["title"] == "Mine"
 
@@ -133,6 +138,6 @@ async def test_title_in_a_shared_account_is_charged_to_the_visitor(
 async def count_user_calls(app: FastAPI) -> int | None:
     await app.state.llm.guard.flush()
     async with app.state.database.reader(fresh=True) as session:
-        counted = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id).is_not(None))
-        calls: int | None = await session.scalar(counted)
+        statement = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id).is_not(None))
+        calls: int | None = await session.scalar(statement)
     return calls
