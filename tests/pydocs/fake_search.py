@@ -12,7 +12,7 @@ from opportune.search import MAX_QUERY_LENGTH, DocumentRead, DocumentSearch, Ind
 from opportune.search.documents.fragments import FragmentCache
 from opportune.search.questions import queries_for
 
-BODIES = {
+TEXTS_BY_NAME = {
     "os": "Miscellaneous operating system interfaces",
     "os.path": "Common pathname manipulations",
     "os.path.join": "Join one or more path segments & more",
@@ -22,24 +22,24 @@ BODIES = {
 
 
 class FakeSearch(DocumentSearch[SearchHit]):
-    """Matches names that begin with the query."""
+    """Search without an index. It finds the names that begin with the query."""
 
     def __init__(self) -> None:
         self.database = None
         self.is_empty = False
         self.fragments = FragmentCache()
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[SearchHit]:
         if self.is_empty:
             raise python_docs.missing_error
         query = query.replace("\0", "").strip()[:MAX_QUERY_LENGTH]
-        self.asked.append(query)
+        self.queries.append(query)
         corrected = "json" if query == "jsno" else ""
-        names = [name for name in BODIES if query and name.startswith(corrected or query.lower())]
+        names = [name for name in TEXTS_BY_NAME if query and name.startswith(corrected or query.lower())]
         page_names = names[(page - 1) * limit : page * limit]
         return SearchResults(
-            items=[self.hit(name, corrected or query) for name in page_names],
+            items=[self.make_hit(name, corrected or query) for name in page_names],
             total=len(names),
             page=page,
             pages=max(1, -(-len(names) // limit)),
@@ -52,40 +52,44 @@ class FakeSearch(DocumentSearch[SearchHit]):
         return [*{hit.slug: hit for hit in hits}.values()][:limit]
 
     async def edition(self) -> None:
-        """Do not cache."""
+        """Return no edition, so that pages are not cached."""
 
     async def get(self, slug: str) -> DocumentRead:
         if self.is_empty:
             raise python_docs.missing_error
-        if slug not in BODIES:
+        if slug not in TEXTS_BY_NAME:
             raise NotFound
         parent = slug.rpartition(".")[0]
-        children = [name for name in BODIES if name.rpartition(".")[0] == slug]
+        children = [name for name in TEXTS_BY_NAME if name.rpartition(".")[0] == slug]
         document = {
-            **self.fields(slug),
+            **self.get_fields(slug),
             "module": parent,
             "signature": "join(path, *paths)" if slug == "os.path.join" else "",
-            "body": f"<p>{escape(BODIES[slug])}</p>",
+            "body": f"<p>{escape(TEXTS_BY_NAME[slug])}</p>",
             "source": "",
         }
-        return DocumentRead(document, self.fields(parent) if parent else None, [self.fields(name) for name in children])
+        return DocumentRead(
+            document, self.get_fields(parent) if parent else None, [self.get_fields(name) for name in children]
+        )
 
     async def status(self) -> IndexStatus:
         if self.is_empty:
             raise python_docs.missing_error
         return IndexStatus(
-            entries=len(BODIES),
+            entries=len(TEXTS_BY_NAME),
             source="Python 3.11.7",
             built_at=datetime(2026, 11, 20, tzinfo=UTC),
             mends_typos=True,
             skipped=0,
         )
 
-    def hit(self, name: str, query: str) -> SearchHit:
-        marked = f"<mark>{escape(name[: len(query)])}</mark>{escape(name[len(query) :])}"
-        return SearchHit(**self.fields(name), module="", name_html=marked, snippet_html=str(escape(BODIES[name])))
+    def make_hit(self, name: str, query: str) -> SearchHit:
+        name_html = f"<mark>{escape(name[: len(query)])}</mark>{escape(name[len(query) :])}"
+        return SearchHit(
+            **self.get_fields(name), module="", name_html=name_html, snippet_html=str(escape(TEXTS_BY_NAME[name]))
+        )
 
     @staticmethod
-    def fields(name: str) -> dict[str, Any]:
+    def get_fields(name: str) -> dict[str, Any]:
         kind = "function" if name in ("os.path.join", "os.pathconf") else "module"
-        return {"slug": name, "name": name, "kind": kind, "title": BODIES[name]}
+        return {"slug": name, "name": name, "kind": kind, "title": TEXTS_BY_NAME[name]}

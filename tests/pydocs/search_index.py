@@ -1,4 +1,4 @@
-"""Indexes for tests."""
+"""Small search indexes, with entries that a test chooses."""
 
 from collections.abc import Iterable
 
@@ -14,24 +14,24 @@ from opportune.search.documents.contents import Contents
 from opportune.testing.plugin import settings_for
 
 
-def piece(name: str, kind: Kind = "function", text: str = "", **more: str) -> Piece:
+def make_piece(name: str, kind: Kind = "function", text: str = "", **more: str) -> Piece:
     return Piece(name, name, kind, body=f"<p>{text}</p>", title=text, text=text, **more)
 
 
-def index_at(url: str) -> PydocsSettings:
+def index_settings(url: str) -> PydocsSettings:
     return PydocsSettings(pydocs_database_url=SecretStr(url))
 
 
-def settings_of(url: str) -> Settings:
-    """The database of the site is elsewhere."""
-    return settings_for("sqlite:///unused.db", index_at(url))
+def settings_with_index(url: str) -> Settings:
+    """Settings of a site whose index is at this URL. Its database is not used."""
+    return settings_for("sqlite:///unused.db", index_settings(url))
 
 
-def fill(url: str, pieces: Iterable[Piece], source: str = "Shelf 1.0") -> None:
+def fill_index(url: str, pieces: Iterable[Piece], source: str = "Shelf 1.0") -> None:
     store = python_docs.store(DatabaseURL.parse(url))
     store.prepare()
     store.write(Contents.from_documents(source, pieces, 0), lambda number: None)
 
 
-def search_in(url: str) -> DocumentSearch[SearchHit]:
-    return python_docs.open(settings_of(url))
+def open_search(url: str) -> DocumentSearch[SearchHit]:
+    return python_docs.open(settings_with_index(url))

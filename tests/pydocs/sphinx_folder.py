@@ -3,7 +3,7 @@
 import zlib
 from pathlib import Path
 
-OBJECTS = """\
+INVENTORY_OBJECTS = """\
 shelf.path py:module 0 library/path.html#module-shelf.path -
 shelf.path.join py:function 1 library/path.html#$ -
 shelf.path.combine py:function 1 library/path.html#$ -
@@ -16,9 +16,9 @@ glossary std:doc -1 glossary.html Glossary
 genindex std:doc -1 genindex.html Index
 missing std:doc -1 missing.html Missing
 """
-HEAD = b"# Sphinx inventory version 2\n# Project: Shelf\n# Version: 1.2\n# The rest is compressed.\n"
+INVENTORY_HEADER = b"# Sphinx inventory version 2\n# Project: Shelf\n# Version: 1.2\n# The rest is compressed.\n"
 
-PATHS = """<!DOCTYPE html><html><head><title>not this</title><script>var bad = "<p>";</script></head><body>
+PATH_PAGE = """<!DOCTYPE html><html><head><title>not this</title><script>var bad = "<p>";</script></head><body>
 <div class="sphinxsidebar"><p>aside</p></div>
 <div class="body" role="main">
 <section id="module-shelf.path"><h1>shelf.path — Paths<a class="headerlink" href="#module-shelf.path">¶</a></h1>
@@ -35,18 +35,18 @@ see <a href="https://example.org/">elsewhere</a>, <a href="javascript:alert(1)">
 <section id="files"><h2>About files</h2><p>Words on files.</p></section>
 </section></div><p>footer</p></body></html>"""
 
-GLOSSARY = """<div class="body" role="main"><section id="glossary"><h1>Glossary</h1>
+GLOSSARY_PAGE = """<div class="body" role="main"><section id="glossary"><h1>Glossary</h1>
 <dl class="glossary"><dt id="term-shelf">shelf</dt><dd><p>What holds books.</p></dd>
 <dt id="term-book">book</dt><dd><p>What is read.</p></dd></dl></section></div>"""
 
 
-def inventory(objects: str = OBJECTS) -> bytes:
-    return HEAD + zlib.compress(objects.encode())
+def make_inventory(objects: str = INVENTORY_OBJECTS) -> bytes:
+    return INVENTORY_HEADER + zlib.compress(objects.encode())
 
 
-def make_folder(folder: Path) -> Path:
+def make_sphinx_folder(folder: Path) -> Path:
     (folder / "library").mkdir(parents=True)
-    (folder / "objects.inv").write_bytes(inventory())
-    (folder / "library/path.html").write_text(PATHS)
-    (folder / "glossary.html").write_text(GLOSSARY)
+    (folder / "objects.inv").write_bytes(make_inventory())
+    (folder / "library/path.html").write_text(PATH_PAGE)
+    (folder / "glossary.html").write_text(GLOSSARY_PAGE)
     return folder

@@ -1,3 +1,5 @@
+"""API of search and entries."""
+
 import re
 
 import pytest
@@ -6,7 +8,7 @@ from httpx import AsyncClient
 from opportune.config.project import PROJECT
 from opportune.search import MAX_QUERY_LENGTH
 from tests.pydocs.fake_search import FakeSearch
-from tests.pydocs.test_pages import QUERIES
+from tests.pydocs.test_pages import UNUSUAL_QUERIES
 
 # The tests do not depend on the database.
 pytestmark = pytest.mark.database("sqlite")
@@ -16,10 +18,10 @@ ENTRIES = "/api/v1/pydocs/entries"
 
 
 async def test_api_search_needs_no_login(client: AsyncClient, fake_search: FakeSearch) -> None:
-    answer = await client.get(SEARCH, params={"q": "os.path", "size": 1, "page": 2})
+    response = await client.get(SEARCH, params={"q": "os.path", "size": 1, "page": 2})
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "query": "os.path",
         "corrected": "",
         "total": 3,
@@ -40,16 +42,16 @@ async def test_api_search_needs_no_login(client: AsyncClient, fake_search: FakeS
     }
 
 
-async def test_what_was_searched_instead_is_told(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_response_has_the_corrected_query(client: AsyncClient, fake_search: FakeSearch) -> None:
     assert (await client.get(SEARCH, params={"q": "jsno"})).json()["corrected"] == "json"
 
 
-async def test_any_query_is_answered(client: AsyncClient, fake_search: FakeSearch) -> None:
-    for query in QUERIES:
-        answer = await client.get(SEARCH, params={"q": query})
+async def test_unusual_queries_are_accepted(client: AsyncClient, fake_search: FakeSearch) -> None:
+    for query in UNUSUAL_QUERIES:
+        response = await client.get(SEARCH, params={"q": query})
 
-        assert answer.status_code == 200, query[:20]
-        assert len(answer.json()["query"]) <= MAX_QUERY_LENGTH
+        assert response.status_code == 200, query[:20]
+        assert len(response.json()["query"]) <= MAX_QUERY_LENGTH
     assert (await client.get(SEARCH)).json()["items"] == []
 
 
@@ -58,32 +60,32 @@ async def test_invalid_page_is_refused(client: AsyncClient, fake_search: FakeSea
         assert (await client.get(f"{SEARCH}?{query}")).status_code == 422, query
 
 
-async def test_entry_has_its_neighbours(client: AsyncClient, fake_search: FakeSearch) -> None:
-    answer = (await client.get(f"{ENTRIES}/os.path")).json()
+async def test_entry_has_its_parent_and_children(client: AsyncClient, fake_search: FakeSearch) -> None:
+    response = (await client.get(f"{ENTRIES}/os.path")).json()
 
-    assert (answer["name"], answer["kind"], answer["parent"]["url"]) == ("os.path", "module", "/pydocs/os")
-    assert [child["slug"] for child in answer["children"]] == ["os.path.join"]
+    assert (response["name"], response["kind"], response["parent"]["url"]) == ("os.path", "module", "/pydocs/os")
+    assert [child["slug"] for child in response["children"]] == ["os.path.join"]
 
 
 async def test_unknown_entry_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
-    answer = await client.get(f"{ENTRIES}/nothing")
+    response = await client.get(f"{ENTRIES}/nothing")
 
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_api_without_index_is_503(client: AsyncClient, fake_search: FakeSearch) -> None:
     fake_search.is_empty = True
 
     for path in (SEARCH, f"{ENTRIES}/os"):
-        answer = await client.get(path)
-        assert answer.status_code == 503
-        assert answer.json()["detail"].startswith("There is no index of the documentation yet.")
+        response = await client.get(path)
+        assert response.status_code == 503
+        assert response.json()["detail"].startswith("There is no index of the documentation yet.")
 
 
-async def test_the_addresses_in_the_docs_answer(client: AsyncClient, fake_search: FakeSearch) -> None:
-    addresses = re.findall(r"curl 'http://127.0.0.1:8000([^']+)'", (PROJECT / "app/pydocs/README.md").read_text())
+async def test_example_requests_of_the_docs_work(client: AsyncClient, fake_search: FakeSearch) -> None:
+    paths = re.findall(r"curl 'http://127.0.0.1:8000([^']+)'", (PROJECT / "app/pydocs/README.md").read_text())
 
-    assert len(addresses) == 2
-    for address in addresses:
-        assert (await client.get(address)).status_code == 200, address
+    assert len(paths) == 2
+    for path in paths:
+        assert (await client.get(path)).status_code == 200, path

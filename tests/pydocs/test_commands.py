@@ -1,4 +1,4 @@
-"""`oppman.py pydocs ...` and its documentation."""
+"""The commands `oppman.py pydocs …` and their documentation."""
 
 import re
 import shlex
@@ -12,67 +12,67 @@ from opportune.config.project import PROJECT
 from opportune.search import Batch
 from opportune.testing import call_command
 from opportune.testing.commands import Oppman, oppman
-from tests.pydocs.sphinx_folder import make_folder
+from tests.pydocs.sphinx_folder import make_sphinx_folder
 
 __all__ = ["oppman"]  # a fixture
 
 GUIDE = PROJECT / "app/pydocs/README.md"
-SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+SHELL_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return make_folder(tmp_path / "html")
+    return make_sphinx_folder(tmp_path / "html")
 
 
 @pytest.fixture
-def small_python(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate a Python with only two modules."""
     monkeypatch.setattr(PythonSource, "batches", lambda self: [Batch("json", ""), Batch("os.path", "")])
 
 
 @pytest.mark.database("sqlite")
-def test_command_indexes_and_clears_python(oppman: Oppman, empty_database_url: str, small_python: None) -> None:
-    done = oppman("pydocs", "index", PYDOCS_DATABASE_URL=empty_database_url)
-    assert (done.code, done.err) == (0, "")
-    assert re.fullmatch(r"\d+ entries of Python 3\.\d+\.\d+ in \d+\.\d s\.\n", done.out)
-    outcome = oppman("pydocs", "status")
-    assert outcome.code == 0
-    assert re.fullmatch(r"\d+ entries of Python 3.*, indexed on \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n", outcome.out)
+def test_command_indexes_and_clears_python(oppman: Oppman, empty_database_url: str, two_modules: None) -> None:
+    result = oppman("pydocs", "index", PYDOCS_DATABASE_URL=empty_database_url)
+    assert (result.code, result.err) == (0, "")
+    assert re.fullmatch(r"\d+ entries of Python 3\.\d+\.\d+ in \d+\.\d s\.\n", result.out)
+    status_result = oppman("pydocs", "status")
+    assert status_result.code == 0
+    assert re.fullmatch(r"\d+ entries of Python 3.*, indexed on \d{4}-\d\d-\d\d \d\d:\d\d UTC\.\n", status_result.out)
     assert oppman("pydocs", "clear").out == "The index was removed.\n"
     assert oppman("pydocs", "clear").out == "There was no index.\n"
 
 
 def test_folder_index_names_skipped_pages(oppman: Oppman, tmp_path: Path, folder: Path) -> None:
-    done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
-    assert done.code == 0
-    assert done.out.startswith("9 entries of Shelf 1.2 in ")
-    assert done.err == "Skipped missing.html: it cannot be read (No such file or directory)\n"
+    result = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
+    assert result.code == 0
+    assert result.out.startswith("9 entries of Shelf 1.2 in ")
+    assert result.err == "Skipped missing.html: it cannot be read (No such file or directory)\n"
     assert "Skipped modules or pages: 1." in oppman("pydocs", "status").out
 
 
-def test_long_list_of_skipped_pages_is_cut(
+def test_long_list_of_skipped_pages_is_shortened(
     oppman: Oppman, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.search.documents.commands.MAX_NAMES_SHOWN", 0)
-    done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
-    assert done.err == "Skipped 1 more.\n"
+    result = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
+    assert result.err == "Skipped 1 more.\n"
 
 
-def test_ctrl_c_says_how_to_go_on(
+def test_ctrl_c_says_how_to_continue(
     oppman: Oppman, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*arguments: object) -> None:
+    def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.pydocs.sources.sphinx.SphinxSource.read", interrupted)
-    done = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
-    assert (done.code, done.out) == (130, "")
-    assert done.err == "Stopped. The old index is unchanged. Run the same command to continue.\n"
+    monkeypatch.setattr("app.pydocs.sources.sphinx.SphinxSource.read", interrupt)
+    result = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
+    assert (result.code, result.out) == (130, "")
+    assert result.err == "Stopped. The old index is unchanged. Run the same command to continue.\n"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "url", "words"),
+    ("arguments", "url", "message"),
     [
         (["status"], "sqlite:///{folder}/none.db", "There is no index of the documentation yet. Run: "),
         (["index", "{folder}/none"], "sqlite:///{folder}/x.db", "There is no folder "),
@@ -84,25 +84,25 @@ def test_ctrl_c_says_how_to_go_on(
         (["clear"], "postgresql://u:hidden@127.0.0.1:1/x", "No server responds at 127.0.0.1:1."),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
-    oppman: Oppman, tmp_path: Path, arguments: list[str], url: str, words: str
+def test_impossible_command_fails_with_one_line(
+    oppman: Oppman, tmp_path: Path, arguments: list[str], url: str, message: str
 ) -> None:
     (tmp_path / "file").touch()
-    words_given = [argument.format(folder=tmp_path) for argument in arguments]
-    done = oppman("pydocs", *words_given, PYDOCS_DATABASE_URL=url.format(folder=tmp_path))
-    assert (done.code, done.out) == (1, "")
-    assert words in done.err
-    assert done.err.count("\n") == 1
-    assert "hidden" not in done.err
+    command_arguments = [argument.format(folder=tmp_path) for argument in arguments]
+    result = oppman("pydocs", *command_arguments, PYDOCS_DATABASE_URL=url.format(folder=tmp_path))
+    assert (result.code, result.out) == (1, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert "hidden" not in result.err
 
 
 @pytest.mark.parametrize("command", [["check"], ["runserver", "--port", "0"]])
-def test_invalid_address_is_reported_first(oppman: Oppman, tmp_path: Path, command: list[str]) -> None:
+def test_invalid_url_is_reported_by_every_command(oppman: Oppman, tmp_path: Path, command: list[str]) -> None:
     url = f"sqlite:///{tmp_path / 'site.db'}"
-    done = oppman(*command, DATABASE_URL=url, PYDOCS_DATABASE_URL="mysql://u:hidden@h/x")
-    assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "PYDOCS_DATABASE_URL begins with mysql://" in done.out + done.err
-    assert "hidden" not in done.out + done.err
+    result = oppman(*command, DATABASE_URL=url, PYDOCS_DATABASE_URL="mysql://u:hidden@h/x")
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "PYDOCS_DATABASE_URL begins with mysql://" in result.out + result.err
+    assert "hidden" not in result.out + result.err
 
 
 def test_guide_shows_commands_and_output() -> None:
@@ -113,19 +113,19 @@ def test_guide_shows_commands_and_output() -> None:
         assert f"python3 oppman.py pydocs {name}" in guide
 
 
-def test_the_commands_of_the_guide_run(
-    oppman: Oppman, tmp_path: Path, folder: Path, small_python: None, monkeypatch: pytest.MonkeyPatch
+def test_commands_of_the_guide_work(
+    oppman: Oppman, tmp_path: Path, folder: Path, two_modules: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYDOCS_DATABASE_URL", f"sqlite:///{tmp_path / 'index.db'}")
-    lines = [line for block in SHELL.findall(GUIDE.read_text()) for line in block.splitlines()]
-    ours = [line.partition("  #")[0] for line in lines if line.startswith("python3 oppman.py pydocs")]
-    assert len(ours) >= 4
-    for line in ours:
-        words = shlex.split(line.replace("/usr/share/doc/python3/html", str(folder)))
-        assert oppman(*words[2:]).code == 0, line
+    lines = [line for block in SHELL_BLOCK.findall(GUIDE.read_text()) for line in block.splitlines()]
+    pydocs_lines = [line.partition("  #")[0] for line in lines if line.startswith("python3 oppman.py pydocs")]
+    assert len(pydocs_lines) >= 4
+    for line in pydocs_lines:
+        arguments = shlex.split(line.replace("/usr/share/doc/python3/html", str(folder)))
+        assert oppman(*arguments[2:]).code == 0, line
 
 
-def test_building_tells_how_far_it_is(
+def test_build_reports_its_progress(
     oppman: Oppman, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYDOCS_DATABASE_URL", f"sqlite:///{tmp_path / 'index.db'}")

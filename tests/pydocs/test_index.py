@@ -1,4 +1,4 @@
-"""Documentation of Python and its language, and the ranking of entries."""
+"""Entries made from Python's modules and language reference, and their ranking."""
 
 import keyword
 import sys
@@ -14,29 +14,29 @@ from app.pydocs.sources.docstrings import first_line, to_html
 from app.pydocs.sources.language import language_pieces
 from app.pydocs.sources.python import PythonSource
 from opportune.search import Batch
-from tests.pydocs.search_index import fill, piece, search_in
+from tests.pydocs.search_index import fill_index, make_piece, open_search
 
 
 @pytest.fixture(scope="module")
-def described() -> dict[str, Piece]:
+def pieces_by_slug() -> dict[str, Piece]:
     batches = [Batch(name, "") for name in ("builtins", "collections", "json", "math", "os.path", "typing")]
     results = [result for _, result in PythonSource().read(batches)]
     return {piece.slug: piece for pieces in results if not isinstance(pieces, str) for piece in pieces}
 
 
-def test_python_objects_are_described(described: dict[str, Piece]) -> None:
-    kinds = {slug: described[slug].kind for slug in ("os.path", "dict", "dict.get", "json.dumps", "math.pi")}
+def test_python_objects_are_described(pieces_by_slug: dict[str, Piece]) -> None:
+    kinds = {slug: pieces_by_slug[slug].kind for slug in ("os.path", "dict", "dict.get", "json.dumps", "math.pi")}
     assert list(kinds.values()) == ["module", "class", "method", "function", "data"]
-    assert described["json.JSONDecodeError"].kind == "exception"
-    join = described["os.path.join"]
+    assert pieces_by_slug["json.JSONDecodeError"].kind == "exception"
+    join = pieces_by_slug["os.path.join"]
     assert (join.signature, join.parent, join.module) == ("join(a, *p)", "os.path", "os.path")
     assert "pathname" in join.title
-    assert described["math.pi"].title == "float, 3.141592653589793"
-    assert described["dict.get"].parent == "dict"
-    assert len(described) > 500
+    assert pieces_by_slug["math.pi"].title == "float, 3.141592653589793"
+    assert pieces_by_slug["dict.get"].parent == "dict"
+    assert len(pieces_by_slug) > 500
 
 
-def test_module_list_has_no_gui_modules() -> None:
+def test_module_list_omits_private_and_test_modules() -> None:
     names = {batch.name for batch in PythonSource().batches()}
     assert {"os.path", "asyncio", "concurrent.futures", "xml.etree.ElementTree", "collections.abc"} <= names
     assert not names & {"antigravity", "this", "posixpath", "test.support", "idlelib.idle", "_io", "unittest.__main__"}
@@ -44,31 +44,33 @@ def test_module_list_has_no_gui_modules() -> None:
 
 
 def test_failing_module_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(python, "INSPECTING", disturbed(tmp_path))
-    read = PythonSource().read([Batch(name, "") for name in ("hang", "die", "fail", "talk", "absent", "json")])
-    with monkeypatch.context() as impatient:
-        impatient.setattr(python, "MODULE_TIMEOUT_SECONDS", 0.3)
-        results = dict([next(read)])
-    results |= dict(read)
-    assert results[Batch("hang", "")] == "it ends its process, or takes more than 0.3 seconds"
-    assert results[Batch("die", "")] == "it ends its process, or takes more than 20 seconds"
-    assert results[Batch("fail", "")] == "RuntimeError: no"
+    monkeypatch.setattr(python, "INSPECTING", copy_script_with_bad_modules(tmp_path))
+    results_to_come = PythonSource().read(
+        [Batch(name, "") for name in ("hangs", "exits", "fails", "prints", "absent", "json")]
+    )
+    with monkeypatch.context() as short_timeout:
+        short_timeout.setattr(python, "MODULE_TIMEOUT_SECONDS", 0.3)
+        results = dict([next(results_to_come)])
+    results |= dict(results_to_come)
+    assert results[Batch("hangs", "")] == "it ends its process, or takes more than 0.3 seconds"
+    assert results[Batch("exits", "")] == "it ends its process, or takes more than 20 seconds"
+    assert results[Batch("fails", "")] == "RuntimeError: no"
     assert results[Batch("absent", "")] == []
-    assert [pieces[0].slug for pieces in results.values() if isinstance(pieces, list) and pieces] == ["talk", "json"]
+    assert [pieces[0].slug for pieces in results.values() if isinstance(pieces, list) and pieces] == ["prints", "json"]
 
 
-def disturbed(folder: Path) -> Path:
-    """The program that describes modules, with misbehaving modules."""
+def copy_script_with_bad_modules(folder: Path) -> Path:
+    """Copy the script that describes modules next to modules that hang, exit, fail or print."""
     modules = {
-        "hang": "import time; time.sleep(60)",
-        "die": "import os; os._exit(3)",
-        "fail": "raise RuntimeError('no')",
-        "talk": "print('[]', flush=True); import os; os.write(1, b'[]')",
+        "hangs": "import time; time.sleep(60)",
+        "exits": "import os; os._exit(3)",
+        "fails": "raise RuntimeError('no')",
+        "prints": "print('[]', flush=True); import os; os.write(1, b'[]')",
     }
     for name, source in modules.items():
         (folder / f"{name}.py").write_text(source)
-    program = python.INSPECTING.read_text()
-    (folder / "inspecting.py").write_text(f"import sys; sys.path.append({str(folder)!r})\n{program}")
+    script = python.INSPECTING.read_text()
+    (folder / "inspecting.py").write_text(f"import sys; sys.path.append({str(folder)!r})\n{script}")
     return folder / "inspecting.py"
 
 
@@ -81,7 +83,7 @@ def test_index_contains_no_local_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sys.prefix not in texts
 
 
-def test_preformatted_text_is_kept() -> None:
+def test_examples_in_docstrings_stay_preformatted() -> None:
     doc = dedent("""\
         join(a) -> b
 
@@ -102,34 +104,41 @@ def test_preformatted_text_is_kept() -> None:
     assert (to_html(""), first_line("", "x")) == ("", "")
 
 
-def test_headings_in_docstrings_are_headings() -> None:
+def test_underlined_lines_become_headings() -> None:
     assert to_html("Above.\n\nParts\n=====\n\nBelow.") == "<p>Above.</p>\n<h2>Parts</h2>\n<p>Below.</p>"
 
 
 def test_keywords_link_to_the_language_reference() -> None:
     pieces = {piece.name: piece for piece in language_pieces() if piece.kind == "keyword"}
-    assert set(keyword.kwlist) - set(pieces) == {"None", "True", "False"}, "values are not keywords with a page"
+    assert set(keyword.kwlist) - set(pieces) == {"None", "True", "False"}, (
+        "the language reference has no pages of these keywords"
+    )
     assert pieces["for"].title == "The for statement"
     assert pieces["elif"].title == "The if statement"
     assert pieces["match"].title == pieces["case"].title == "The match statement"
     assert "*****" not in pieces["with"].body
 
 
-async def test_builtins_rank_first(empty_database_url: str, described: dict[str, Piece]) -> None:
-    built_in = [piece for piece in described.values() if piece.module == "builtins"]
-    lookalikes = [piece("webbrowser.open"), piece("io.open"), piece("for_each", "module"), piece("withdraw", "module")]
-    fill(empty_database_url, [*lookalikes, *language_pieces(), *built_in])
-    search = search_in(empty_database_url)
-    for word, kind in {"open": "function", "for": "keyword", "with": "keyword", "yield": "keyword"}.items():
-        best = (await search.find(word)).items[0]
-        assert (best.name, best.kind) == (word, kind)
+async def test_builtins_rank_first(empty_database_url: str, pieces_by_slug: dict[str, Piece]) -> None:
+    built_in = [piece for piece in pieces_by_slug.values() if piece.module == "builtins"]
+    similar_names = [
+        make_piece("webbrowser.open"),
+        make_piece("io.open"),
+        make_piece("for_each", "module"),
+        make_piece("withdraw", "module"),
+    ]
+    fill_index(empty_database_url, [*similar_names, *language_pieces(), *built_in])
+    search = open_search(empty_database_url)
+    for query, kind in {"open": "function", "for": "keyword", "with": "keyword", "yield": "keyword"}.items():
+        best = (await search.find(query)).items[0]
+        assert (best.name, best.kind) == (query, kind)
     await search.close()
-    body = (await entry_of(empty_database_url, "keyword/try")).body_html
+    body = (await read_entry(empty_database_url, "keyword/try")).body_html
     assert "<p>" in body
 
 
-async def entry_of(url: str, slug: str) -> EntryRead:
-    search = search_in(url)
+async def read_entry(url: str, slug: str) -> EntryRead:
+    search = open_search(url)
     try:
         return EntryRead.of(await search.get(slug))
     finally:

@@ -11,28 +11,29 @@ from app.pydocs.sources.inventory import read_inventory
 from app.pydocs.sources.pages import read_parts
 from app.pydocs.sources.sphinx import SphinxSource
 from opportune.errors import OperatorError
-from tests.pydocs.sphinx_folder import GLOSSARY, HEAD, PATHS, inventory, make_folder
+from tests.pydocs.sphinx_folder import GLOSSARY_PAGE, INVENTORY_HEADER, PATH_PAGE, make_inventory, make_sphinx_folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return make_folder(tmp_path / "html")
+    return make_sphinx_folder(tmp_path / "html")
 
 
-def read(folder: Path) -> tuple[dict[str, Piece], dict[str, str]]:
+def read_folder(folder: Path) -> tuple[dict[str, Piece], dict[str, str]]:
+    """Return the pieces by slug, and the reason of each skipped page."""
     source = SphinxSource(folder)
     pieces: dict[str, Piece] = {}
-    left_out: dict[str, str] = {}
+    skipped_pages: dict[str, str] = {}
     for batch, result in source.read(source.batches()):
         if isinstance(result, str):
-            left_out[batch.name] = result
+            skipped_pages[batch.name] = result
         else:
             pieces |= {piece.slug: piece for piece in result}
-    return pieces, left_out
+    return pieces, skipped_pages
 
 
 def test_symbols_sections_and_terms_are_found(folder: Path) -> None:
-    pieces, _ = read(folder)
+    pieces, _ = read_folder(folder)
     assert {slug: piece.kind for slug, piece in pieces.items()} == {
         "glossary.html": "section",
         "glossary.html#term-shelf": "term",
@@ -53,8 +54,8 @@ def test_symbols_sections_and_terms_are_found(folder: Path) -> None:
     assert pieces["library/path.html#files"].name == "About files"
 
 
-def test_each_has_only_its_own_text(folder: Path) -> None:
-    pieces, _ = read(folder)
+def test_symbol_has_only_its_own_text(folder: Path) -> None:
+    pieces, _ = read_folder(folder)
     assert pieces["shelf.path.Walker"].text == "Walks."
     assert pieces["glossary.html#term-shelf"].text == "What holds books."
     assert "Join paths" not in pieces["shelf.path"].body
@@ -63,7 +64,7 @@ def test_each_has_only_its_own_text(folder: Path) -> None:
 
 
 def test_html_is_sanitized_and_links_rewritten(folder: Path) -> None:
-    body = read(folder)[0]["shelf.path"].body
+    body = read_folder(folder)[0]["shelf.path"].body
     assert 'href="/pydocs/glossary.html%23term-shelf"' in body
     assert 'href="/pydocs/shelf.path.join"' in body
     assert 'href="https://example.org/"' in body
@@ -73,59 +74,61 @@ def test_html_is_sanitized_and_links_rewritten(folder: Path) -> None:
 
 def test_unreadable_pages_are_reported(folder: Path) -> None:
     (folder / "glossary.html").write_text("<p>no section at all")
-    pieces, left_out = read(folder)
+    pieces, skipped_pages = read_folder(folder)
     missing = "it cannot be read (No such file or directory)"
-    assert left_out == {"missing.html": missing, "glossary.html": "it has no sections"}
+    assert skipped_pages == {"missing.html": missing, "glossary.html": "it has no sections"}
     assert "shelf.path.join" in pieces
 
 
 def test_page_outside_the_folder_is_skipped(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret.html").write_text(GLOSSARY)
-    (folder / "objects.inv").write_bytes(inventory("secret std:doc -1 ../secret.html Secret\n"))
-    assert read(folder) == ({}, {"../secret.html": "it is outside the folder"})
+    (tmp_path / "secret.html").write_text(GLOSSARY_PAGE)
+    (folder / "objects.inv").write_bytes(make_inventory("secret std:doc -1 ../secret.html Secret\n"))
+    assert read_folder(folder) == ({}, {"../secret.html": "it is outside the folder"})
 
 
-def test_a_changed_page_has_another_mark(folder: Path) -> None:
+def test_changed_page_has_another_hash(folder: Path) -> None:
     before = SphinxSource(folder).batches()
-    (folder / "glossary.html").write_text(GLOSSARY + " ")
+    (folder / "glossary.html").write_text(GLOSSARY_PAGE + " ")
     after = SphinxSource(folder).batches()
     assert [batch.name for batch in before if batch not in after] == ["glossary.html"]
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (None, "Pass the folder of HTML pages"),
         (b"", "is not a Sphinx inventory"),
         (b"# Sphinx inventory version 1\n# a\n# b\n# c\n", "is not a Sphinx inventory"),
-        (HEAD + b"rubbish", "is damaged"),
-        (inventory()[:-9], "is damaged"),
-        (inventory("x py:function\n\n\xff\n"), "has no HTML pages"),
+        (INVENTORY_HEADER + b"rubbish", "is damaged"),
+        (make_inventory()[:-9], "is damaged"),
+        (make_inventory("x py:function\n\n\xff\n"), "has no HTML pages"),
     ],
 )
-def test_folder_without_sphinx_is_refused(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_folder_without_sphinx_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / "objects.inv").write_bytes(content)
-    with pytest.raises(OperatorError, match=words) as refusal:
+    with pytest.raises(OperatorError, match=message) as refusal:
         SphinxSource(tmp_path).batches()
     assert "\n" not in str(refusal.value)
 
 
-def test_without_page_list_all_pages_are_read(folder: Path) -> None:
-    (folder / "objects.inv").write_bytes(inventory("shelf.path py:module 0 library/path.html#module-shelf.path -\n"))
+def test_pages_are_found_by_symbols_alone(folder: Path) -> None:
+    (folder / "objects.inv").write_bytes(
+        make_inventory("shelf.path py:module 0 library/path.html#module-shelf.path -\n")
+    )
     assert read_inventory(folder).title == "Shelf 1.2"
-    assert "shelf.path" in read(folder)[0]
+    assert "shelf.path" in read_folder(folder)[0]
 
 
-@pytest.mark.parametrize("cut", range(40, len(PATHS), 97))
+@pytest.mark.parametrize("cut", range(40, len(PATH_PAGE), 97))
 def test_truncated_page_is_indexed(cut: int) -> None:
-    all_parts = read_parts(PATHS, str)
-    anchors = [part.anchor for part in read_parts(PATHS[:cut], str)]
+    all_parts = read_parts(PATH_PAGE, str)
+    anchors = [part.anchor for part in read_parts(PATH_PAGE[:cut], str)]
     assert anchors == [part.anchor for part in all_parts][: len(anchors)]
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(st.sampled_from(PATHS.replace("<", "\n<").split("\n")) | st.text(max_size=9), max_size=60))
+@given(st.lists(st.sampled_from(PATH_PAGE.replace("<", "\n<").split("\n")) | st.text(max_size=9), max_size=60))
 def test_any_markup_is_read_or_refused(lines: list[str]) -> None:
     try:
         parts = read_parts('<main><section id="a">' + "".join(lines), str)

@@ -1,4 +1,4 @@
-"""The job that runs the command."""
+"""The job that builds the index."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +11,14 @@ from app.pydocs.feature import pydocs
 from app.pydocs.jobs import index_python
 from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
-from tests.pydocs.search_index import index_at
+from tests.pydocs.search_index import index_settings
 
 pytestmark = pytest.mark.database("sqlite")
 
 
-class Run:
+class FakeRun:
+    """A run of a job with these settings."""
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
@@ -26,7 +28,7 @@ async def test_job_builds_the_configured_index(
 ) -> None:
     run_command = AsyncMock()
     monkeypatch.setattr(jobs, "run_command", run_command)
-    run: Any = Run(settings.having(index_at(f"sqlite:///{tmp_path}/pydocs.db")))
+    run: Any = FakeRun(settings.having(index_settings(f"sqlite:///{tmp_path}/pydocs.db")))
 
     await index_python.function(cast("Any", run))
 
@@ -35,6 +37,6 @@ async def test_job_builds_the_configured_index(
     assert DatabaseURL.parse(call.kwargs["environ"]["PYDOCS_DATABASE_URL"]).path == tmp_path / "pydocs.db"
 
 
-def test_quickstart_queues_it() -> None:
+def test_quickstart_queues_the_job() -> None:
     assert [call.job for call in pydocs.first_jobs] == [index_python]
     assert index_python in pydocs.jobs

@@ -8,7 +8,7 @@ from httpx import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.search.documents import sqlite_engine
-from tests.pydocs.search_index import fill, index_at, piece
+from tests.pydocs.search_index import fill_index, index_settings, make_piece
 
 # Nothing is cached with PostgreSQL, where only the database knows about a new index.
 pytestmark = pytest.mark.database("sqlite")
@@ -17,19 +17,19 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
-def index_address(tmp_path: Path) -> str:
+def index_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'index.db'}"
 
 
 @pytest.fixture
-def settings(settings: Settings, index_address: str) -> Settings:
-    return settings.having(index_at(index_address))
+def settings(settings: Settings, index_url: str) -> Settings:
+    return settings.having(index_settings(index_url))
 
 
-async def test_same_prefix_is_searched_once(app: FastAPI, client: AsyncClient, index_address: str) -> None:
-    fill(index_address, [piece("os.path")])
+async def test_same_prefix_is_searched_once(app: FastAPI, client: AsyncClient, index_url: str) -> None:
+    fill_index(index_url, [make_piece("os.path")])
     response = await client.get("/pydocs?q=os", headers=HTMX)
-    app.state.pydocs.engine.search = None  # would fail
+    app.state.pydocs.engine.search = None  # a second search would raise
     cached_response = await client.get("/pydocs?q=os", headers=HTMX)
 
     assert "<mark>os</mark>.path" in response.text
@@ -37,23 +37,23 @@ async def test_same_prefix_is_searched_once(app: FastAPI, client: AsyncClient, i
     assert cached_response.headers["vary"] == response.headers["vary"] == "HX-Request-Type"
 
 
-async def test_another_index_is_asked_at_once(app: FastAPI, client: AsyncClient, index_address: str) -> None:
-    fill(index_address, [piece("os.before")])
+async def test_refreshed_index_is_searched_immediately(app: FastAPI, client: AsyncClient, index_url: str) -> None:
+    fill_index(index_url, [make_piece("os.before")])
     assert "before" in (await client.get("/pydocs?q=os", headers=HTMX)).text
-    fill(index_address, [piece("os.after")])
+    fill_index(index_url, [make_piece("os.after")])
     await app.state.pydocs.refresh()
 
     assert "after" in (await client.get("/pydocs?q=os", headers=HTMX)).text
 
 
 async def test_new_index_invalidates_the_cache(
-    app: FastAPI, client: AsyncClient, index_address: str, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, index_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(index_address, [piece("os.before")])
+    fill_index(index_url, [make_piece("os.before")])
     await client.get("/pydocs?q=os", headers=HTMX)
-    fill(index_address, [piece("os.after")])
+    fill_index(index_url, [make_piece("os.after")])
     monkeypatch.setattr(sqlite_engine, "CHECK_INTERVAL_SECONDS", 0)
-    assert "before" in (await client.get("/pydocs?q=os", headers=HTMX)).text  # starts loading the new one
+    assert "before" in (await client.get("/pydocs?q=os", headers=HTMX)).text  # also starts loading the new index
     await app.state.pydocs.engine._refresh_task
 
     assert "after" in (await client.get("/pydocs?q=os", headers=HTMX)).text

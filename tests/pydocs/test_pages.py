@@ -1,3 +1,5 @@
+"""Pages of search and entries, with and without htmx."""
+
 import re
 
 import pytest
@@ -13,7 +15,7 @@ from tests.pydocs.fake_search import FakeSearch
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-QUERIES = [
+UNUSUAL_QUERIES = [
     "  ",
     "os\0.pa",
     "x" * 10_000,
@@ -28,35 +30,35 @@ QUERIES = [
 
 
 async def test_search_without_javascript(client: AsyncClient, fake_search: FakeSearch) -> None:
-    answer = await client.get("/pydocs", params={"q": "os.pa"})
+    response = await client.get("/pydocs", params={"q": "os.pa"})
 
-    assert answer.status_code == 200
-    assert 'href="/pydocs/os.path.join"' in answer.text
-    assert "<mark>os.pa</mark>th.join" in answer.text
-    assert "3 results" in answer.text
-    assert 'name="q" value="os.pa"' in answer.text
-    assert "json" not in answer.text
+    assert response.status_code == 200
+    assert 'href="/pydocs/os.path.join"' in response.text
+    assert "<mark>os.pa</mark>th.join" in response.text
+    assert "3 results" in response.text
+    assert 'name="q" value="os.pa"' in response.text
+    assert "json" not in response.text
 
-    answer = await client.get("/pydocs")
-    assert "Type the beginning of a name" in answer.text
-    assert "5 entries from Python 3.11.7" in answer.text
+    response = await client.get("/pydocs")
+    assert "Type the beginning of a name" in response.text
+    assert "5 entries from Python 3.11.7" in response.text
 
     assert "Nothing matches “zebra”" in (await client.get("/pydocs?q=zebra")).text
-    answer = await client.get("/pydocs?q=jsno")
-    assert "Nothing matches “jsno”." in answer.text
-    assert re.search(r"1 result for <strong[^>]*>json</strong>", answer.text), "the corrected query is shown"
-    assert 'name="q" value="jsno"' in answer.text
+    response = await client.get("/pydocs?q=jsno")
+    assert "Nothing matches “jsno”." in response.text
+    assert re.search(r"1 result for <strong[^>]*>json</strong>", response.text), "the corrected query is shown"
+    assert 'name="q" value="jsno"' in response.text
 
     assert (await client.get("/pydocs/")).headers["location"] == "/pydocs"
     for query in ("page=0", "page=first", "size=101"):
         assert (await client.get(f"/pydocs?q=os&{query}")).status_code == 422, query
 
 
-async def test_htmx_gets_the_results_alone(client: AsyncClient, fake_search: FakeSearch) -> None:
-    answer = await client.get("/pydocs?q=json", headers=HTMX)
+async def test_htmx_gets_only_the_results(client: AsyncClient, fake_search: FakeSearch) -> None:
+    response = await client.get("/pydocs?q=json", headers=HTMX)
 
-    assert answer.text.lstrip().startswith('<section id="pydocs-results" data-query="json"')
-    assert re.search(r"\b1 result\b", answer.text)
+    assert response.text.lstrip().startswith('<section id="pydocs-results" data-query="json"')
+    assert re.search(r"\b1 result\b", response.text)
 
 
 async def test_pagination_keeps_the_query(client: AsyncClient, fake_search: FakeSearch) -> None:
@@ -68,13 +70,13 @@ async def test_pagination_keeps_the_query(client: AsyncClient, fake_search: Fake
 
 
 async def test_query_is_escaped(client: AsyncClient, fake_search: FakeSearch) -> None:
-    for query in QUERIES:
+    for query in UNUSUAL_QUERIES:
         for headers in ({}, HTMX):
-            answer = await client.get("/pydocs", params={"q": query}, headers=headers)
+            response = await client.get("/pydocs", params={"q": query}, headers=headers)
 
-            assert answer.status_code == 200, query[:20]
-            assert "<b>" not in answer.text
-            assert "x" * (MAX_QUERY_LENGTH + 1) not in answer.text
+            assert response.status_code == 200, query[:20]
+            assert "<b>" not in response.text
+            assert "x" * (MAX_QUERY_LENGTH + 1) not in response.text
 
 
 async def test_entry_shows_signature_parent_and_members(client: AsyncClient, fake_search: FakeSearch) -> None:
@@ -89,19 +91,19 @@ async def test_entry_shows_signature_parent_and_members(client: AsyncClient, fak
 
 async def test_unknown_entry_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
     for slug in ("nothing", "os.path.join/../../x", "%00", "x" * 5_000, "<b>"):
-        answer = await client.get(f"/pydocs/{slug}")
+        response = await client.get(f"/pydocs/{slug}")
 
-        assert answer.status_code == 404, slug[:20]
-        assert "<b>" not in answer.text
+        assert response.status_code == 404, slug[:20]
+        assert "<b>" not in response.text
 
 
 async def test_missing_index_names_command_in_development(client: AsyncClient, fake_search: FakeSearch) -> None:
     fake_search.is_empty = True
 
     for headers in ({}, HTMX):
-        answer = await client.get("/pydocs?q=os", headers=headers)
-        assert answer.status_code == 200
-        assert python_docs.command in answer.text
+        response = await client.get("/pydocs?q=os", headers=headers)
+        assert response.status_code == 200
+        assert python_docs.command in response.text
     entry = await client.get("/pydocs/os")
     assert entry.status_code == 503
     assert "There is no index of the documentation yet." in entry.text

@@ -14,7 +14,7 @@ from tests.pydocs.fake_search import FakeSearch
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_visitor_is_sent_to_login(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_visitor_is_redirected_to_sign_in(client: AsyncClient, fake_search: FakeSearch) -> None:
     assert "Ask about" not in (await client.get("/pydocs/os.path")).text
     response = await client.post("/pydocs?slug=os.path", data={"question": "Why?"})
     assert response.headers["location"].startswith("/accounts/login")
@@ -41,21 +41,21 @@ async def test_question_without_javascript_is_answered(
 
 
 @pytest.mark.parametrize(("slug", "question", "status"), [("os.nothing", "Why?", 404), ("os", " ", 422)])
-async def test_empty_question_is_refused(
+async def test_empty_or_misdirected_question_is_refused(
     app: FastAPI, fake_search: FakeSearch, slug: str, question: str, status: int
 ) -> None:
     async with signed_in_client(app) as client:
         assert (await client.post(f"/pydocs?slug={slug}", data={"question": question})).status_code == status
 
 
-async def test_second_question_during_an_answer_is_kept(
+async def test_refused_second_question_stays_in_the_form(
     app: FastAPI, fake_search: FakeSearch, fake_llm: FakeProvider
 ) -> None:
-    fake_llm.script = ["So", gate := asyncio.Event()]
+    fake_llm.script = ["So", may_finish := asyncio.Event()]
     async with signed_in_client(app) as client:
         await client.post("/pydocs?slug=os.path.join", data={"question": "One?"})
         response = await client.post("/pydocs?slug=os.path.join", data={"question": "Two?"})
-        gate.set()
+        may_finish.set()
     assert response.status_code == 409
     assert 'value="Two?"' in response.text
     assert "The last answer is still being written." in response.text

@@ -1,4 +1,4 @@
-"""The index of a site, on each database."""
+"""The index of a running site, on each database."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from httpx import ASGITransport, AsyncClient
 from app.main import create_app
 from app.pydocs.documents import python_docs
 from opportune.config.settings import Settings
-from tests.pydocs.search_index import fill, index_at, piece
+from tests.pydocs.search_index import fill_index, index_settings, make_piece
 
 
 @pytest.fixture
 def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings:
-    """A file beside SQLite, or in the site's PostgreSQL database."""
+    """Store the index in a file with SQLite, and in the site's database with PostgreSQL."""
     url = f"sqlite:///{tmp_path / 'index.db'}" if database_kind == "sqlite" else ""
-    return settings.having(index_at(url))
+    return settings.having(index_settings(url))
 
 
 @pytest.mark.database("sqlite")
@@ -27,9 +27,9 @@ async def test_new_index_is_used_immediately(settings: Settings) -> None:
     ):
         assert python_docs.command in (await client.get("/pydocs?q=os")).text
 
-        fill(
+        fill_index(
             python_docs.url(settings).url.render_as_string(hide_password=False),
-            [piece("os.path.join", text="Join <paths>")],
+            [make_piece("os.path.join", text="Join <paths>")],
         )
 
         page = (await client.get("/pydocs?q=os.pa")).text
