@@ -1,3 +1,5 @@
+"""Fixtures and helpers of the tests of events."""
+
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -33,7 +35,7 @@ def make_event(make: Make) -> MakeEvent:
 
 @pytest.fixture
 async def tea(make_event: MakeEvent) -> Event:
-    """Event in a week."""
+    """An event in a week."""
     return await make_event(description="Bring **cups**.", link="https://meet.example.com/tea", capacity=3)
 
 
@@ -42,7 +44,7 @@ def admin(superuser_client: AsyncClient, recorded_jobs: RecordedJobs) -> AsyncCl
     return superuser_client
 
 
-async def registrations(database: Database) -> list[Registration]:
+async def read_registrations(database: Database) -> list[Registration]:
     async with database.reader() as session:
         return list(await session.scalars(select(Registration).order_by(col(Registration.id))))
 
@@ -56,22 +58,22 @@ async def add_registration(database: Database, event: Event, name: str = "Ada", 
     return registration
 
 
-def picture(size: tuple[int, int] = (1200, 900), **options: Any) -> bytes:
+def make_picture(size: tuple[int, int] = (1200, 900), **options: Any) -> bytes:
     """Return a JPEG like that of a camera."""
     return testing.picture(size, "JPEG", **options)
 
 
-def photo(content: bytes = b"", name: str = "../../ada.jpg") -> dict[str, Any]:
-    """Return the file of a form for httpx."""
-    return {"photo": upload(name, content or picture(), "image/jpeg")}
+def make_photo_upload(content: bytes = b"", name: str = "../../ada.jpg") -> dict[str, Any]:
+    """Return the upload of a photo for the argument `files` of httpx."""
+    return {"photo": upload(name, content or make_picture(), "image/jpeg")}
 
 
-def files_in(settings: Settings) -> list[Path]:
+def list_stored_files(settings: Settings) -> list[Path]:
     folder = Path(settings.storage_url.get_secret_value().removeprefix("file:"))
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def cancel_link(email: EmailMessage) -> str:
+def find_cancel_path(email: EmailMessage) -> str:
     """Return path and query of the cancel link in an e-mail."""
     url = next(word for word in email.text.split() if "/cancel?" in word)
     parts = urlsplit(url)

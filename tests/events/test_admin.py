@@ -1,3 +1,5 @@
+"""Admin of events and their attendees."""
+
 import csv
 import io
 
@@ -9,13 +11,18 @@ from app.events.models import Event
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.testing import RecordedJobs
-from tests.events.conftest import MakeEvent, add_registration, files_in, picture, registrations
+from tests.events.conftest import MakeEvent, add_registration, list_stored_files, make_picture, read_registrations
 
 pytestmark = pytest.mark.database("sqlite")
 
 ATTENDEES = "/admin/registration/list"
-SENT = {"title": "Çay & Python", "starts_at": "2030-05-01 16:00:00", "ends_at": "2030-05-01 17:00:00", "capacity": "5"}
-INVALID = [
+EVENT_FORM = {
+    "title": "Çay & Python",
+    "starts_at": "2030-05-01 16:00:00",
+    "ends_at": "2030-05-01 17:00:00",
+    "capacity": "5",
+}
+INVALID_CHANGES = [
     ({"ends_at": "2030-05-01 15:00:00"}, "It ends before it starts."),
     ({"slug": "茶"}, "Please use letters from a to z or digits."),
     ({"slug": "Tea"}, "This value is already in use."),
@@ -25,19 +32,19 @@ INVALID = [
 
 
 async def test_slug_is_made_from_the_title(admin: AsyncClient, database: Database) -> None:
-    response = await admin.post("/admin/event/create", data={**SENT, "is_published": "y"})
+    response = await admin.post("/admin/event/create", data={**EVENT_FORM, "is_published": "y"})
 
     assert response.status_code == 303
     assert (await admin.get("/events/cay-python")).status_code == 200
 
-    await admin.post("/admin/event/create", data={**SENT, "title": "茶", "is_published": "y"})
+    await admin.post("/admin/event/create", data={**EVENT_FORM, "title": "茶", "is_published": "y"})
 
     assert (await admin.get("/events/event")).status_code == 200
 
 
 async def test_invalid_event_is_refused(admin: AsyncClient, database: Database, tea: Event) -> None:
-    for change, message in INVALID:
-        response = await admin.post("/admin/event/create", data={**SENT, **change})
+    for change, message in INVALID_CHANGES:
+        response = await admin.post("/admin/event/create", data={**EVENT_FORM, **change})
 
         assert response.status_code == 400, change
         assert message in response.text
@@ -52,15 +59,15 @@ async def test_attendees_are_filtered(
     await add_registration(database, tea, "Bob", group="guests")
     await add_registration(database, await make_event("cake"), "Cleo", group="guests", is_present=True)
 
-    async def names(query: str) -> str:
+    async def list_initials(query: str) -> str:
         page = (await admin.get(f"{ATTENDEES}?{query}")).text
         return "".join(name[0] for name in ("Ada", "Bob", "Cleo") if f">{name}</a>" in page)
 
-    assert await names("") == "ABC"
-    assert await names(f"event_id={tea.id}") == "AB"
-    assert await names("group_op=equals&group=guests") == "BC"
-    assert await names("is_present=true") == "AC"
-    assert await names("search=bob@example") == "B"
+    assert await list_initials("") == "ABC"
+    assert await list_initials(f"event_id={tea.id}") == "AB"
+    assert await list_initials("group_op=equals&group=guests") == "BC"
+    assert await list_initials("is_present=true") == "AC"
+    assert await list_initials("search=bob@example") == "B"
 
 
 async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Database, tea: Event) -> None:
@@ -73,15 +80,15 @@ async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Da
     assert (await admin.post("/admin/registration/action/check-in?pks=x")).status_code == 404
     bulk_action = f"/admin/registration/action/check-in?pks={ada.id},{bob.id}&search=a"
     assert "Ada" in (await admin.post(bulk_action)).text
-    assert [registration.is_present for registration in await registrations(database)] == [False, False]
+    assert [registration.is_present for registration in await read_registrations(database)] == [False, False]
     response = await admin.post(bulk_action, data={"confirmed": "yes"})
     assert response.headers["location"] == f"{ATTENDEES}?search=a"
-    assert [registration.is_present for registration in await registrations(database)] == [True, True]
+    assert [registration.is_present for registration in await read_registrations(database)] == [True, True]
     assert "2 Attendees: here." in (await admin.get(ATTENDEES)).text
 
     response = await admin.post(f"/admin/registration/action/check-out?pks={bob.id}")
     assert response.headers["location"] == ATTENDEES
-    assert [registration.is_present for registration in await registrations(database)] == [True, False]
+    assert [registration.is_present for registration in await read_registrations(database)] == [True, False]
     log = (await admin.get("/admin/audit-entry/export/json?identity=registration")).json()
     assert [entry["title"] for entry in log] == ["Ada", "Bob", "Bob"]
     assert log[-1]["changes"] == {"is_present": [True, False]}
@@ -93,22 +100,22 @@ async def test_staff_edit_group_and_notes(admin: AsyncClient, database: Database
 
     assert (await admin.post(f"/admin/registration/edit/{ada.id}", data={**form, "photo": "x"})).status_code == 303
 
-    (after,) = await registrations(database)
-    assert (after.group, after.notes, after.email) == ("speakers", "Vegan", "ada@example.com")
-    assert after.photo == "events/kept.jpg"
+    (registration,) = await read_registrations(database)
+    assert (registration.group, registration.notes, registration.email) == ("speakers", "Vegan", "ada@example.com")
+    assert registration.photo == "events/kept.jpg"
 
 
 async def test_photo_has_a_signed_url(
     client: AsyncClient, admin: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
-    name = await recorded_jobs.context.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
+    name = await recorded_jobs.context.storage.save("events", "jpg", make_picture((9, 9)), "image/jpeg")
     ada = await add_registration(database, tea, photo=name)
 
     page = (await admin.get(f"/admin/registration/details/{ada.id}")).text
 
-    address = page.split('<img class="rounded stored" src="')[1].split('"')[0].replace("&amp;", "&")
-    assert (await client.get(address)).headers["content-type"] == "image/jpeg"
-    assert (await client.get(address.split("?")[0])).status_code in (403, 404)
+    url = page.split('<img class="rounded stored" src="')[1].split('"')[0].replace("&amp;", "&")
+    assert (await client.get(url)).headers["content-type"] == "image/jpeg"
+    assert (await client.get(url.split("?")[0])).status_code in (403, 404)
 
 
 async def test_export_escapes_formulas_and_omits_photos(admin: AsyncClient, database: Database, tea: Event) -> None:
@@ -125,12 +132,12 @@ async def test_deletion_removes_photos(
     admin: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
     for model in ("registration", "event"):
-        name = await recorded_jobs.context.storage.save("events", "jpg", picture((9, 9)), "image/jpeg")
+        name = await recorded_jobs.context.storage.save("events", "jpg", make_picture((9, 9)), "image/jpeg")
         ada = await add_registration(database, tea, photo=name)
 
-        address = f"/admin/{model}/delete?pks={tea.id if model == 'event' else ada.id}"
-        assert (await admin.post(address, data={"confirmed": "yes"})).status_code == 303
+        url = f"/admin/{model}/delete?pks={tea.id if model == 'event' else ada.id}"
+        assert (await admin.post(url, data={"confirmed": "yes"})).status_code == 303
 
-        assert await registrations(database) == []
+        assert await read_registrations(database) == []
         await recorded_jobs.work()
-        assert files_in(settings) == [], model
+        assert list_stored_files(settings) == [], model

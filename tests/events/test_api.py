@@ -1,3 +1,5 @@
+"""API of events and registrations."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,7 @@ from app.events.models import Event
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
 from opportune.db import Database
 from opportune.testing import RecordedJobs, grant, make_user, signed_in_client
-from tests.events.conftest import ADA, MakeEvent, add_registration, cancel_link, registrations
+from tests.events.conftest import ADA, MakeEvent, add_registration, find_cancel_path, read_registrations
 
 # `on_both` marks behaviour that may differ between databases.
 pytestmark = pytest.mark.database("sqlite")
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.database("sqlite")
 on_both = pytest.mark.database("sqlite", "postgresql")
 
 EVENTS = "/api/v1/events"
-INVALID: list[Any] = [
+INVALID_BODIES: list[Any] = [
     {},
     {"name": "Ada"},
     {**ADA, "name": " "},
@@ -92,18 +94,18 @@ async def test_response_hides_existing_registration(
 
     assert [response.status_code for response in responses] == [202, 202]
     assert responses[0].json() == responses[1].json()
-    assert [registration.name for registration in await registrations(database)] == ["Ada"]
+    assert [registration.name for registration in await read_registrations(database)] == ["Ada"]
     assert [email.subject for email in recorded_jobs.outbox] == [
         "You are registered: Tea",
         "You are already registered: Tea",
     ]
     assert {email.to for email in recorded_jobs.outbox} == {"ada@example.com"}
     assert ["already registered" in email.html for email in recorded_jobs.outbox] == [False, True]
-    assert all(cancel_link(email).replace("&", "&amp;") in email.html for email in recorded_jobs.outbox)
+    assert all(find_cancel_path(email).replace("&", "&amp;") in email.html for email in recorded_jobs.outbox)
 
 
 async def test_invalid_registration_is_refused(client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event) -> None:
-    for body in INVALID:
+    for body in INVALID_BODIES:
         assert (await client.post(f"{EVENTS}/tea/registrations", json=body)).status_code == 422, body
     assert recorded_jobs.calls == []
 
@@ -111,10 +113,10 @@ async def test_invalid_registration_is_refused(client: AsyncClient, recorded_job
 async def test_staff_fields_are_ignored(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
-    sent = {**ADA, "group": "speakers", "is_present": True, "notes": "important", "photo": "events/x.jpg", "id": 99}
-    assert (await client.post(f"{EVENTS}/tea/registrations", json=sent)).status_code == 202
+    body = {**ADA, "group": "speakers", "is_present": True, "notes": "important", "photo": "events/x.jpg", "id": 99}
+    assert (await client.post(f"{EVENTS}/tea/registrations", json=body)).status_code == 202
 
-    (ada,) = await registrations(database)
+    (ada,) = await read_registrations(database)
     assert (ada.group, ada.is_present, ada.notes, ada.photo) == ("", False, "", "")
     assert ada.id != 99
 
@@ -137,12 +139,12 @@ async def test_registrations_are_rate_limited(
     monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 8)
     await make_event()
 
-    async def post(email: Callable[[int], str], times: int) -> list[int]:
+    async def register(email: Callable[[int], str], times: int) -> list[int]:
         bodies = ({"name": "Ada", "email": email(number)} for number in range(times))
         return [(await client.post(f"{EVENTS}/tea/registrations", json=body)).status_code for body in bodies]
 
-    assert await post(lambda _: "ada@example.com", 6) == [202] * 5 + [429]
-    assert await post(lambda number: f"guest{number}@example.com", 3) == [202] * 2 + [429]
+    assert await register(lambda _: "ada@example.com", 6) == [202] * 5 + [429]
+    assert await register(lambda number: f"guest{number}@example.com", 3) == [202] * 2 + [429]
     response = await client.post(f"{EVENTS}/tea/registrations", json=ADA)
     assert 0 < int(response.headers["Retry-After"]) <= 3600
     assert "Try again in" in response.json()["detail"]

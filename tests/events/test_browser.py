@@ -10,7 +10,7 @@ from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.db import Database
 from opportune.testing import RecordedJobs
 from opportune.web.forms.uploads import too_large_message
-from tests.events.conftest import MakeEvent, picture, registrations
+from tests.events.conftest import MakeEvent, make_picture, read_registrations
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -22,7 +22,7 @@ async def test_visitor_finds_event_and_registers(
     await make_event("tea", title="Tea for all", capacity=3, **texts)
     await make_event("soup")
     good, bad = tmp_path / "me.jpg", tmp_path / "page.jpg"
-    good.write_bytes(picture())
+    good.write_bytes(make_picture())
     bad.write_bytes(b"<!doctype html>")
 
     await page.goto("/events")
@@ -51,4 +51,4 @@ async def test_visitor_finds_event_and_registers(
     await expect(page).to_have_url(re.compile("/events/tea/registered$"))
     await expect(page.get_by_role("heading", name="Check your e-mail")).to_be_visible()
     await recorded_jobs.work()
-    assert [registration.photo[-5:] for registration in await registrations(database)] == [".webp"]
+    assert [registration.photo[-5:] for registration in await read_registrations(database)] == [".webp"]

@@ -1,3 +1,5 @@
+"""Cards of the next events on the landing page."""
+
 import pytest
 from httpx import AsyncClient
 

@@ -1,3 +1,5 @@
+"""Demo events."""
+
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
@@ -7,7 +9,7 @@ from app.events.models import Event
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.testing import RecordedJobs
-from tests.events.conftest import MakeEvent, add_registration, files_in, registrations
+from tests.events.conftest import MakeEvent, add_registration, list_stored_files, read_registrations
 
 DEMO_ROWS = len(SAMPLES) + sum(sample.attendees for sample in SAMPLES)
 
@@ -26,7 +28,7 @@ async def clear_demo(database: Database) -> int:
 async def test_demo_has_upcoming_events_and_fake_attendees(database: Database) -> None:
     assert await load_demo(database) == DEMO_ROWS
 
-    attendees = await registrations(database)
+    attendees = await read_registrations(database)
     assert all(attendee.name.endswith(" (made up)") for attendee in attendees)
     assert all(attendee.email.endswith("@example.com") for attendee in attendees)
     assert len({attendee.email for attendee in attendees}) == len(PEOPLE)
@@ -52,7 +54,7 @@ async def test_clear_keeps_events_of_users(database: Database, make_event: MakeE
     await load_demo(database)
 
     assert await clear_demo(database) == DEMO_ROWS
-    assert [attendee.name for attendee in await registrations(database)] == ["Ada"]
+    assert [attendee.name for attendee in await read_registrations(database)] == ["Ada"]
     assert await clear_demo(database) == 0
 
 
@@ -69,4 +71,4 @@ async def test_clear_removes_photos_of_attendees(
 
     assert await clear_demo(database) == DEMO_ROWS + 1
     await recorded_jobs.work()
-    assert files_in(settings) == []
+    assert list_stored_files(settings) == []

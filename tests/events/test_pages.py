@@ -1,3 +1,5 @@
+"""Pages of events: list, registration and cancellation."""
+
 import re
 import threading
 
@@ -20,10 +22,10 @@ from tests.events.conftest import (
     ADA,
     MakeEvent,
     add_registration,
-    cancel_link,
-    files_in,
-    photo,
-    registrations,
+    find_cancel_path,
+    list_stored_files,
+    make_photo_upload,
+    read_registrations,
 )
 
 # The tests of the API cover both databases.
@@ -122,29 +124,29 @@ async def test_missing_and_draft_events_are_not_found(
     for slug in ("draft", "%00", "TEA"):
         for response in (
             await client.get(f"/events/{slug}"),
-            await client.post(f"/events/{slug}", data=ADA, files=photo()),
+            await client.post(f"/events/{slug}", data=ADA, files=make_photo_upload()),
             await client.get(f"/events/{slug}/registered"),
         ):
             assert response.status_code == 404, slug
-    assert files_in(recorded_jobs.context.settings) == []
+    assert list_stored_files(recorded_jobs.context.settings) == []
 
 
 async def test_registration_with_photo_sends_an_email(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
-    response = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=photo())
+    response = await client.post("/events/tea", data={**ADA, "question": "Milk?"}, files=make_photo_upload())
 
     assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
     assert "Check your e-mail" in (await client.get("/events/tea/registered")).text
     assert "2 seats left" in (await client.get("/events/tea")).text
-    (ada,) = await registrations(database)
+    (ada,) = await read_registrations(database)
     assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")
     assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo)
     (email,) = recorded_jobs.outbox
     assert "https://meet.example.com/tea" in email.text
     assert recorded_jobs.names == ["events.shrink_photo", "mail.send"]
     await recorded_jobs.work()
-    assert (await registrations(database))[0].photo.endswith(".webp")
+    assert (await read_registrations(database))[0].photo.endswith(".webp")
 
 
 async def test_second_registration_gets_the_same_page(
@@ -152,22 +154,24 @@ async def test_second_registration_gets_the_same_page(
 ) -> None:
     await add_registration(database, tea)
 
-    response = await client.post("/events/tea", data={**ADA, "name": "Eve"}, files=photo())
+    response = await client.post("/events/tea", data={**ADA, "name": "Eve"}, files=make_photo_upload())
 
     assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
-    assert [registration.name for registration in await registrations(database)] == ["Ada"]
+    assert [registration.name for registration in await read_registrations(database)] == ["Ada"]
     assert [email.subject for email in recorded_jobs.outbox] == ["You are already registered: Tea"]
     await recorded_jobs.work()
-    assert files_in(settings) == []
+    assert list_stored_files(settings) == []
 
 
 async def test_bots_and_frequent_registrations_are_refused(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
-    response = await client.post("/events/tea", data={**ADA, "website": "https://spam.example"}, files=photo())
+    response = await client.post(
+        "/events/tea", data={**ADA, "website": "https://spam.example"}, files=make_photo_upload()
+    )
 
     assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
-    assert (await registrations(database), recorded_jobs.calls, files_in(settings)) == ([], [], [])
+    assert (await read_registrations(database), recorded_jobs.calls, list_stored_files(settings)) == ([], [], [])
 
     responses = [await client.post("/events/tea", data=ADA) for _ in range(6)]
 
@@ -186,14 +190,14 @@ async def test_closed_event_has_no_form(
     for slug, words in (("full", ALL_SEATS_TAKEN), ("begun", REGISTRATION_ENDED)):
         page, response = (
             await client.get(f"/events/{slug}"),
-            await client.post(f"/events/{slug}", data=ADA, files=photo()),
+            await client.post(f"/events/{slug}", data=ADA, files=make_photo_upload()),
         )
         assert words in page.text
         assert 'name="email"' not in page.text
         assert response.status_code == 409
         assert words in response.text
     assert recorded_jobs.calls == []
-    assert files_in(recorded_jobs.context.settings) == []
+    assert list_stored_files(recorded_jobs.context.settings) == []
 
 
 async def test_rate_limit_is_checked_before_the_photo(
@@ -202,7 +206,7 @@ async def test_rate_limit_is_checked_before_the_photo(
     monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 0)
     monkeypatch.setattr(pages, "read_form", None)
 
-    response = await client.post("/events/tea", data=ADA, files=photo())
+    response = await client.post("/events/tea", data=ADA, files=make_photo_upload())
 
     assert response.status_code == 429
     assert int(response.headers["Retry-After"]) > 0
@@ -212,22 +216,22 @@ async def test_rate_limit_is_checked_before_the_photo(
 async def test_cancel_link_asks_for_confirmation(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, settings: Settings, tea: Event
 ) -> None:
-    await client.post("/events/tea", data=ADA, files=photo())
+    await client.post("/events/tea", data=ADA, files=make_photo_upload())
     await recorded_jobs.work()
-    link = cancel_link(recorded_jobs.outbox[0])
+    link = find_cancel_path(recorded_jobs.outbox[0])
 
     page = await client.get(link)
     assert "Cancel your registration?" in page.text
-    assert len(await registrations(database)) == 1
+    assert len(await read_registrations(database)) == 1
 
     result = await client.post(link, follow_redirects=True)
     (redirect,) = result.history
     assert (redirect.status_code, redirect.headers["location"]) == (303, f"?{redirect.url.query.decode()}")
     assert "This registration is cancelled." in result.text
-    assert await registrations(database) == []
+    assert await read_registrations(database) == []
     assert "3 seats left" in (await client.get("/events/tea")).text
     await recorded_jobs.work()
-    assert files_in(settings) == []
+    assert list_stored_files(settings) == []
     assert "This registration is cancelled." in (await client.get(link)).text
 
 
@@ -235,13 +239,13 @@ async def test_old_link_does_not_cancel_a_new_registration(
     client: AsyncClient, recorded_jobs: RecordedJobs, database: Database, tea: Event
 ) -> None:
     await client.post("/events/tea", data=ADA)
-    old_link = cancel_link(recorded_jobs.outbox[0])
+    old_link = find_cancel_path(recorded_jobs.outbox[0])
     await client.post(old_link)
     await client.post("/events/tea", data={"name": "Bob", "email": "bob@example.com"})
 
     await client.post(old_link)
 
-    assert [registration.name for registration in await registrations(database)] == ["Bob"]
+    assert [registration.name for registration in await read_registrations(database)] == ["Bob"]
 
 
 async def test_invalid_cancel_link_is_refused(
@@ -254,7 +258,7 @@ async def test_invalid_cancel_link_is_refused(
         assert response.status_code == 404, invalid
         assert "not complete" in response.text
         assert (await client.post(f"/events/tea/cancel?token={invalid}")).status_code == 303
-    assert len(await registrations(database)) == 1
+    assert len(await read_registrations(database)) == 1
 
 
 async def test_cancel_link_survives_key_rotation(database: Database, settings: Settings, tea: Event) -> None:
@@ -276,4 +280,4 @@ async def test_started_event_cannot_be_cancelled(
     response = await client.post(f"/events/tea/cancel?token={make_token(settings, ada)}", follow_redirects=True)
 
     assert REGISTRATION_ENDED in response.text
-    assert len(await registrations(database)) == 1
+    assert len(await read_registrations(database)) == 1

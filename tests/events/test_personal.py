@@ -1,3 +1,5 @@
+"""Export and deletion of registrations by e-mail address."""
+
 import pytest
 
 from app.events.models import Event
@@ -5,7 +7,7 @@ from app.events.personal import files, forget, read
 from opportune.db import Database
 from opportune.feature import Person
 from opportune.testing import RecordedJobs
-from tests.events.conftest import add_registration, registrations
+from tests.events.conftest import add_registration, read_registrations
 
 ADA, UNPROVEN = Person(1, "ada@example.com"), Person(1, "")
 
@@ -33,6 +35,6 @@ async def test_deleted_user_frees_seats_and_photos(database: Database, tea: Even
         async with database.writer() as session:
             await forget(session, person)
 
-    assert [registration.name for registration in await registrations(database)] == ["Bob"]
+    assert [registration.name for registration in await read_registrations(database)] == ["Bob"]
     assert recorded_jobs.names == ["events.delete_photos"]
     assert recorded_jobs.calls[0].arguments == (["events/one.webp"],)

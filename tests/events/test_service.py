@@ -1,3 +1,5 @@
+"""Data layer of events: registrations, seats and lists."""
+
 import asyncio
 from collections import Counter
 from datetime import timedelta
@@ -10,17 +12,17 @@ from app.events.schemas import EventFilter, RegistrationCreate
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED, Events, RegistrationClosed
 from opportune.db import Database, utc_now
 from opportune.errors import NotFound
-from tests.events.conftest import ADA, MakeEvent, add_registration, registrations
+from tests.events.conftest import ADA, MakeEvent, add_registration, read_registrations
 
 
-async def titles(database: Database, **filters: object) -> list[str]:
+async def list_titles(database: Database, **filters: object) -> list[str]:
     async with database.reader() as session:
         page = await Events(session).find(EventFilter.model_validate(filters))
     return [event.title for event in page.items]
 
 
 async def register(database: Database, slug: str, **fields: str) -> str:
-    """Return the outcome of a registration."""
+    """Register Ada. Return "new", "known", or the reason why registration is closed."""
     try:
         async with database.writer() as session:
             result = await Events(session).register(slug, RegistrationCreate.model_validate({**ADA, **fields}))
@@ -37,7 +39,7 @@ async def test_concurrent_registrations_never_overbook(database: Database, make_
     outcomes = Counter(await asyncio.gather(*attendees))
 
     assert outcomes == {"new": 4, ALL_SEATS_TAKEN: 6}
-    assert len(await registrations(database)) == event.capacity
+    assert len(await read_registrations(database)) == event.capacity
 
 
 @pytest.mark.database("postgresql")
@@ -45,7 +47,7 @@ async def test_concurrent_registrations_take_one_seat(database: Database, tea: E
     outcomes = await asyncio.gather(*(register(database, "tea") for _ in range(5)))
 
     assert Counter(outcomes) == {"new": 1, "known": 4}
-    assert len(await registrations(database)) == 1
+    assert len(await read_registrations(database)) == 1
 
 
 async def test_email_is_case_insensitive(database: Database, tea: Event) -> None:
@@ -72,13 +74,13 @@ async def test_started_and_missing_events_are_closed(database: Database, make_ev
 
 
 @pytest.mark.database("sqlite")
-async def test_events_are_ordered_by_distance(database: Database, make_event: MakeEvent) -> None:
+async def test_events_are_ordered_by_time_from_now(database: Database, make_event: MakeEvent) -> None:
     for slug, days in [("later", 9), ("next", 1), ("old", -9), ("recent", -1), ("running", -0.01)]:
         await make_event(slug, days=days)
     await make_event("draft", is_published=False)
 
-    assert await titles(database) == ["Running", "Next", "Later"]
-    assert await titles(database, when="past") == ["Recent", "Old"]
+    assert await list_titles(database) == ["Running", "Next", "Later"]
+    assert await list_titles(database, when="past") == ["Recent", "Old"]
 
 
 async def test_search_covers_text_fields(database: Database, make_event: MakeEvent) -> None:
@@ -86,16 +88,16 @@ async def test_search_covers_text_fields(database: Database, make_event: MakeEve
     await make_event("cake", description="With TEA, too.")
     await make_event("soup")
 
-    assert await titles(database, q="tea") == ["Tea", "Cake"]
-    assert await titles(database, q="0%") == ["Tea"]
-    assert await titles(database, q="t_a") == []
+    assert await list_titles(database, q="tea") == ["Tea", "Cake"]
+    assert await list_titles(database, q="0%") == ["Tea"]
+    assert await list_titles(database, q="t_a") == []
 
 
 @pytest.mark.database("sqlite")
 async def test_seats_left_are_counted_per_event(database: Database, make_event: MakeEvent) -> None:
     tea, soup = await make_event("tea", capacity=2), await make_event("soup", capacity=1)
     await add_registration(database, tea, "Ada")
-    for name in ("Ada", "Bob"):  # staff add one more
+    for name in ("Ada", "Bob"):  # staff may exceed the capacity
         await add_registration(database, soup, name)
 
     async with database.reader() as session:
