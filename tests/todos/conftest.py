@@ -1,3 +1,5 @@
+"""Fixtures of the tests of to-dos."""
+
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Admin of to-dos."""
+
 import pytest
 from fastapi import FastAPI
 

@@ -1,3 +1,5 @@
+"""API of to-dos."""
+
 import json
 from datetime import timedelta
 from typing import Any
@@ -28,7 +30,7 @@ ROUTES = [
     ("PATCH", f"{TODOS}/1"),
     ("DELETE", f"{TODOS}/1"),
 ]
-INVALID: list[Any] = [
+INVALID_TODOS: list[Any] = [
     {},
     {"title": None},
     {"title": ""},
@@ -60,13 +62,13 @@ INVALID_FILTERS = [
 INVALID_IDS = ["1", "-1", 2**63, "milk", "%00"]
 
 
-async def titles(browser: AsyncClient, query: str = "") -> list[str]:
+async def list_titles(browser: AsyncClient, query: str = "") -> list[str]:
     response = await browser.get(f"{TODOS}?{query}")
     return [item["title"] for item in response.json()["items"]]
 
 
-async def statuses(browser: AsyncClient, path: str) -> list[int]:
-    """Return the statuses of reading, changing and deleting."""
+async def request_statuses(browser: AsyncClient, path: str) -> list[int]:
+    """Return the status codes of reading, changing and deleting this path."""
     responses = [await browser.get(path), await browser.patch(path, json={"done": True}), await browser.delete(path)]
     return [response.status_code for response in responses]
 
@@ -93,17 +95,17 @@ async def test_todo_is_created_and_read(browser: AsyncClient) -> None:
 
 
 async def test_invalid_todo_is_refused(browser: AsyncClient) -> None:
-    for body in INVALID:
+    for body in INVALID_TODOS:
         # Not json=body: httpx does not send lone surrogates.
         response = await browser.post(TODOS, content=json.dumps(body), headers={"Content-Type": "application/json"})
 
         assert response.status_code == 422, body
-    assert await titles(browser) == []
+    assert await list_titles(browser) == []
 
 
 async def test_missing_todo_is_not_found(browser: AsyncClient) -> None:
     for todo_id in INVALID_IDS:
-        assert await statuses(browser, f"{TODOS}/{todo_id}") == [404, 404, 404], todo_id
+        assert await request_statuses(browser, f"{TODOS}/{todo_id}") == [404, 404, 404], todo_id
 
 
 async def test_invalid_filter_is_refused(browser: AsyncClient) -> None:
@@ -112,14 +114,14 @@ async def test_invalid_filter_is_refused(browser: AsyncClient) -> None:
 
 
 async def test_owner_and_id_are_ignored(browser: AsyncClient, bob: User) -> None:
-    sent = {"title": "Mine", "id": 99, "owner_id": bob.id, "created_at": "2000-01-01T00:00:00Z"}
-    created = (await browser.post(TODOS, json=sent)).json()
+    body = {"title": "Mine", "id": 99, "owner_id": bob.id, "created_at": "2000-01-01T00:00:00Z"}
+    created = (await browser.post(TODOS, json=body)).json()
     assert created["id"] != 99
     assert not created["created_at"].startswith("2000")
 
-    changed = (await browser.patch(f"{TODOS}/{created['id']}", json=sent)).json()
+    changed = (await browser.patch(f"{TODOS}/{created['id']}", json=body)).json()
     assert changed == created
-    assert await titles(browser) == ["Mine"]
+    assert await list_titles(browser) == ["Mine"]
 
 
 async def test_invalid_change_is_refused(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
@@ -127,7 +129,7 @@ async def test_invalid_change_is_refused(browser: AsyncClient, ann: User, make_t
 
     for body in INVALID_CHANGES:
         assert (await browser.patch(f"{TODOS}/{todo.id}", json=body)).status_code == 422, body
-    assert await titles(browser) == ["Buy milk"]
+    assert await list_titles(browser) == ["Buy milk"]
 
 
 async def test_deleted_todo_is_not_found(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
@@ -151,8 +153,8 @@ async def test_change_keeps_omitted_fields(browser: AsyncClient, ann: User, make
 async def test_todo_of_another_user_is_not_found(browser: AsyncClient, bob: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(bob, "Secret")
 
-    assert await statuses(browser, f"{TODOS}/{todo.id}") == [404, 404, 404]
-    assert await titles(browser) == []
+    assert await request_statuses(browser, f"{TODOS}/{todo.id}") == [404, 404, 404]
+    assert await list_titles(browser) == []
 
 
 async def test_list_is_filtered_and_paginated(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
@@ -164,7 +166,7 @@ async def test_list_is_filtered_and_paginated(browser: AsyncClient, ann: User, m
 
     assert [item["title"] for item in response["items"]] == ["Day 4"]
     assert (response["total"], response["page"], response["pages"]) == (4, 2, 2)
-    assert await titles(browser, "q=day 3") == ["Day 3"]
+    assert await list_titles(browser, "q=day 3") == ["Day 3"]
 
 
 async def test_overdue_todos_were_due_before_today(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
@@ -173,19 +175,19 @@ async def test_overdue_todos_were_due_before_today(browser: AsyncClient, ann: Us
     await make_todo(ann, "Late but done", due_on=long_ago, done_at=utc_now())
     await make_todo(ann, "Early", due_on=utc_now().date() + timedelta(30))
 
-    assert await titles(browser, "state=overdue") == ["Late"]
+    assert await list_titles(browser, "state=overdue") == ["Late"]
     response = await browser.get(f"{TODOS}/statistics")
     assert response.json() == {"total": 3, "open": 2, "done": 1, "overdue": 1}
 
 
 async def test_data_layer_can_be_overridden(app: FastAPI, client: AsyncClient) -> None:
-    class Canned(Todos):
+    class FixedTodos(Todos):
         def __init__(self) -> None: ...
 
         async def statistics(self) -> TodoStatistics:
             return TodoStatistics(total=3, open=2, done=1, overdue=0)
 
-    app.dependency_overrides[reading(Todos).dependency] = Canned
+    app.dependency_overrides[reading(Todos).dependency] = FixedTodos
 
     response = await client.get(f"{TODOS}/statistics")
 
@@ -196,8 +198,11 @@ async def test_token_scopes_limit_methods(
     client: AsyncClient, database: Database, make_todo: MakeTodo, ann: User
 ) -> None:
     todo = await make_todo(ann)
-    for scope, read, written in (("todos:read", 200, 403), ("todos:write", 403, 200)):
+    for scope, read_status, write_status in (("todos:read", 200, 403), ("todos:write", 403, 200)):
         client.headers["authorization"] = f"Bearer {await make_token(database, ann, scope)}"
-        assert [(await client.get(path)).status_code for path in (TODOS, f"{TODOS}/{todo.id}")] == [read, read]
-        assert (await client.patch(f"{TODOS}/{todo.id}", json={"done": True})).status_code == written
-        assert (await client.post(TODOS, json={"title": "Tea"})).status_code == (201 if written == 200 else 403)
+        assert [(await client.get(path)).status_code for path in (TODOS, f"{TODOS}/{todo.id}")] == [
+            read_status,
+            read_status,
+        ]
+        assert (await client.patch(f"{TODOS}/{todo.id}", json={"done": True})).status_code == write_status
+        assert (await client.post(TODOS, json={"title": "Tea"})).status_code == (201 if write_status == 200 else 403)

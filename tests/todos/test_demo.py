@@ -1,3 +1,5 @@
+"""Demo to-dos."""
+
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
@@ -16,7 +18,7 @@ async def admin(database: Database, ann: User) -> User:
     return await make_user(database, is_superuser=True)
 
 
-async def rows(database: Database) -> list[Todo]:
+async def read_todos(database: Database) -> list[Todo]:
     async with database.reader() as session:
         return list(await session.scalars(select(Todo).order_by(col(Todo.id))))
 
@@ -28,9 +30,9 @@ async def test_first_superuser_owns_the_demo(database: Database, admin: User) ->
     async with database.writer() as session:
         assert await load(session) == len(SAMPLES)
 
-    loaded = await rows(database)
-    assert [todo.title for todo in loaded] == [title for title, _, _ in SAMPLES]
-    assert {todo.owner_id for todo in loaded} == {admin.id}
+    todos = await read_todos(database)
+    assert [todo.title for todo in todos] == [title for title, _, _ in SAMPLES]
+    assert {todo.owner_id for todo in todos} == {admin.id}
 
 
 @pytest.mark.database("sqlite")
@@ -45,19 +47,19 @@ async def test_second_load_adds_missing_rows(database: Database, admin: User) ->
     async with database.writer() as session:
         await load(session)
     async with database.writer() as session:
-        await session.delete((await rows(database))[3])
+        await session.delete((await read_todos(database))[3])
     async with database.writer() as session:
         assert await load(session) == 1
-    assert len(await rows(database)) == len(SAMPLES)
+    assert len(await read_todos(database)) == len(SAMPLES)
 
 
 @pytest.mark.database("sqlite")
 async def test_clear_keeps_rows_of_users(database: Database, admin: User, make_todo: MakeTodo) -> None:
-    own = await make_todo(admin, SAMPLES[0][0])
+    own_todo = await make_todo(admin, SAMPLES[0][0])
     async with database.writer() as session:
         await load(session)
 
     async with database.writer() as session:
         assert await clear(session) == len(SAMPLES)
 
-    assert [todo.id for todo in await rows(database)] == [own.id]
+    assert [todo.id for todo in await read_todos(database)] == [own_todo.id]

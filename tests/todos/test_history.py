@@ -21,49 +21,50 @@ from tests.todos.conftest import MakeTodo
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def entries(app: FastAPI) -> list[AuditEntry]:
+async def read_entries(app: FastAPI) -> list[AuditEntry]:
     async with app.state.database.reader(fresh=True) as session:
         statement = select(AuditEntry).where(col(AuditEntry.identity) == "todo").order_by(col(AuditEntry.id))
         return list(await session.scalars(statement))
 
 
-async def recorded(app: FastAPI) -> list[tuple[str, str, str]]:
-    return [(entry.actor, entry.channel, entry.action) for entry in await entries(app)]
+async def read_changes(app: FastAPI) -> list[tuple[str, str, str]]:
+    """Return actor, channel and action of each recorded change."""
+    return [(entry.actor, entry.channel, entry.action) for entry in await read_entries(app)]
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_api_changes_are_recorded(app: FastAPI, client: AsyncClient, ann: User) -> None:
     headers = {"Authorization": f"Bearer {await make_token(app.state.database, ann)}"}
     added = await client.post("/api/v1/todos", json={"title": "Buy milk"}, headers=headers)
-    address = f"/api/v1/todos/{added.json()['id']}"
-    await client.patch(address, json={"title": "Buy oat milk"}, headers=headers)
-    await client.delete(address, headers=headers)
-    assert await recorded(app) == [(ann.email, "api", action) for action in ("create", "edit", "delete")]
-    assert (await entries(app))[1].changes["title"] == ["Buy milk", "Buy oat milk"]
+    url = f"/api/v1/todos/{added.json()['id']}"
+    await client.patch(url, json={"title": "Buy oat milk"}, headers=headers)
+    await client.delete(url, headers=headers)
+    assert await read_changes(app) == [(ann.email, "api", action) for action in ("create", "edit", "delete")]
+    assert (await read_entries(app))[1].changes["title"] == ["Buy milk", "Buy oat milk"]
 
 
 async def test_page_changes_are_recorded(app: FastAPI, ann: User) -> None:
     async with signed_in_client(app, ann) as browser:
         await browser.post("/todos", data={"title": "Buy milk"})
-    assert await recorded(app) == [(ann.email, "page", "create")]
+    assert await read_changes(app) == [(ann.email, "page", "create")]
 
 
 async def test_tool_changes_are_recorded(app: FastAPI, ann: User) -> None:
     arguments = json.dumps({"todo": {"title": "Buy milk"}})
     await toolbox_of(app).call(ToolCall("call_0", "add_todo", arguments), ann)
-    assert await recorded(app) == [(ann.email, "tool add_todo", "create")]
+    assert await read_changes(app) == [(ann.email, "tool add_todo", "create")]
 
 
 async def test_job_changes_are_recorded(app: FastAPI, ann: User) -> None:
     with changes_come_from(ChangeOrigin("job todos.tidy")):
         async with app.state.database.writer() as session:
             session.add(Todo(owner_id=ann.id, title="Buy milk"))
-    assert await recorded(app) == [("", "job todos.tidy", "create")]
+    assert await read_changes(app) == [("", "job todos.tidy", "create")]
 
 
 async def test_changes_of_commands_are_not_recorded(app: FastAPI, ann: User, make_todo: MakeTodo) -> None:
     await make_todo(ann, "Buy milk")
-    assert await recorded(app) == []
+    assert await read_changes(app) == []
 
 
 async def test_admin_changes_are_recorded_once(app: FastAPI, ann: User, make_todo: MakeTodo) -> None:
@@ -71,13 +72,13 @@ async def test_admin_changes_are_recorded_once(app: FastAPI, ann: User, make_tod
     superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
     async with signed_in_client(app, superuser) as admin:
         await admin.post(f"/admin/todo/delete?pks={todo.id}", data={"confirmed": "yes"})
-    assert await recorded(app) == [("root@example.com", "admin", "delete")]
+    assert await read_changes(app) == [("root@example.com", "admin", "delete")]
 
 
 async def test_refused_change_is_not_recorded(app: FastAPI, ann: User) -> None:
     async with signed_in_client(app, ann) as browser:
         await browser.post("/todos", data={"title": ""})
-    assert await recorded(app) == []
+    assert await read_changes(app) == []
 
 
 async def test_history_page_shows_user_and_channel(app: FastAPI, ann: User) -> None:

@@ -1,3 +1,5 @@
+"""Pages of to-dos, with and without htmx."""
+
 from datetime import date
 
 import pytest
@@ -14,24 +16,24 @@ pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TODO_ROUTES = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete")]
-INVALID: list[tuple[dict[str, str], str]] = [
+INVALID_FORMS: list[tuple[dict[str, str], str]] = [
     ({}, "Please fill this in."),
     ({"title": "  "}, "Please fill this in."),
     ({"title": "a" * 10_000}, "at most 200 characters"),
     ({"title": "NUL \0"}, "must not contain the character NUL"),
     ({"title": "Kept", "due_on": "tomorrow"}, "give a date"),
 ]
-SAVED = {"title": "Buy milk", "done": "true"}
+TODO_FORM = {"title": "Buy milk", "done": "true"}
 
 
-async def stored(database: Database, todo: Todo) -> Todo | None:
+async def read_todo(database: Database, todo: Todo) -> Todo | None:
     async with database.reader() as session:
         return await session.get(Todo, todo.id)
 
 
 async def test_sign_in_is_required(client: AsyncClient) -> None:
     for method, path in [("GET", ""), ("POST", ""), *((method, f"/1{path}") for method, path in TODO_ROUTES)]:
-        response = await client.request(method, f"/todos{path}", data=SAVED if method == "POST" else None)
+        response = await client.request(method, f"/todos{path}", data=TODO_FORM if method == "POST" else None)
 
         assert response.status_code == 303
         assert response.headers["location"].startswith("/accounts/login?next=")
@@ -65,12 +67,12 @@ async def test_invalid_filter_is_refused(browser: AsyncClient) -> None:
 
 
 async def test_invalid_todo_is_refused(browser: AsyncClient) -> None:
-    for sent, message in INVALID:
-        response = await browser.post("/todos", data=sent)
+    for form, message in INVALID_FORMS:
+        response = await browser.post("/todos", data=form)
 
-        assert response.status_code == 422, sent
+        assert response.status_code == 422, form
         assert message.lower() in response.text.lower()
-        assert f'value="{sent.get("title", "")}"' in response.text
+        assert f'value="{form.get("title", "")}"' in response.text
         assert "0 in total" in response.text
 
 
@@ -78,7 +80,7 @@ async def test_missing_todo_is_not_found(browser: AsyncClient) -> None:
     for method, path in TODO_ROUTES:
         for todo_id in ["1", 2**63, "milk"]:
             response = await browser.request(
-                method, f"/todos/{todo_id}{path}", data=SAVED if method == "POST" else None
+                method, f"/todos/{todo_id}{path}", data=TODO_FORM if method == "POST" else None
             )
 
             assert response.status_code == 404, (method, todo_id, path)
@@ -101,7 +103,7 @@ async def test_todo_is_edited(browser: AsyncClient, database: Database, ann: Use
     response = await browser.post(f"/todos/{todo.id}", data={"title": "Buy oat milk", "notes": "", "due_on": ""})
 
     assert (response.status_code, response.headers["location"]) == (303, "/todos")
-    saved = await stored(database, todo)
+    saved = await read_todo(database, todo)
     assert saved is not None
     assert (saved.title, saved.notes, saved.due_on) == ("Buy oat milk", "", None)
 
@@ -116,7 +118,7 @@ async def test_invalid_edit_saves_nothing(
     assert response.status_code == 422
     assert "Please fill this in." in response.text
     assert "typed</textarea>" in response.text
-    assert (saved := await stored(database, todo)) is not None
+    assert (saved := await read_todo(database, todo)) is not None
     assert (saved.title, saved.notes) == ("Buy milk", "")
 
 
@@ -127,11 +129,11 @@ async def test_todo_is_done_and_open_again(
 
     response = await browser.post(f"/todos/{todo.id}/done?q=write&page=1", data={"done": "true"})
     assert (response.status_code, response.headers["location"]) == (303, "/todos?q=write&page=1")
-    assert (saved := await stored(database, todo)) is not None
+    assert (saved := await read_todo(database, todo)) is not None
     assert saved.done_at
 
     await browser.post(f"/todos/{todo.id}/done", data={"done": "false"})
-    assert (saved := await stored(database, todo)) is not None
+    assert (saved := await read_todo(database, todo)) is not None
     assert saved.done_at is None
 
 
@@ -141,7 +143,7 @@ async def test_todo_is_deleted(browser: AsyncClient, database: Database, ann: Us
     response = await browser.post(f"/todos/{todo.id}/delete")
 
     assert (response.status_code, response.headers["location"]) == (303, "/todos")
-    assert await stored(database, todo) is None
+    assert await read_todo(database, todo) is None
 
 
 async def test_delete_form_asks_for_confirmation(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
@@ -189,11 +191,13 @@ async def test_todo_of_another_user_is_not_found(
     todo = await make_todo(bob, "Secret")
 
     for method, path in TODO_ROUTES:
-        response = await browser.request(method, f"/todos/{todo.id}{path}", data=SAVED if method == "POST" else None)
+        response = await browser.request(
+            method, f"/todos/{todo.id}{path}", data=TODO_FORM if method == "POST" else None
+        )
 
         assert response.status_code == 404, (method, path)
         assert "Secret" not in response.text
-    assert (saved := await stored(database, todo)) is not None
+    assert (saved := await read_todo(database, todo)) is not None
     assert (saved.title, saved.done_at) == ("Secret", None)
 
 

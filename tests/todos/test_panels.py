@@ -1,3 +1,5 @@
+"""Panel of open to-dos on the profile page."""
+
 from datetime import date
 
 import pytest

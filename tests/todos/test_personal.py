@@ -1,3 +1,5 @@
+"""Export of a user's to-dos."""
+
 import pytest
 from httpx import AsyncClient
 

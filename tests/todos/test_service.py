@@ -1,3 +1,5 @@
+"""Data layer of to-dos."""
+
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -59,7 +61,7 @@ async def five_todos(ann: User, bob: User, make_todo: MakeTodo) -> None:
     await make_todo(bob, "Pay Ann", due_on=YESTERDAY)
 
 
-async def titles(todos: Todos, **filters: object) -> list[str]:
+async def list_titles(todos: Todos, **filters: object) -> list[str]:
     page = await todos.find(TodoFilter.model_validate(filters))
     return [todo.title for todo in page.items]
 
@@ -98,14 +100,14 @@ async def test_deleted_todo_is_not_found(todos: Todos) -> None:
 
 @pytest.mark.usefixtures("five_todos")
 async def test_default_order_is_open_and_urgent_first(todos: Todos) -> None:
-    assert await titles(todos) == ["Call the bank", "Pay the Rent", "Sleep", "Pay taxes"]
+    assert await list_titles(todos) == ["Call the bank", "Pay the Rent", "Sleep", "Pay taxes"]
 
 
 @pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five_todos")
 async def test_filters(todos: Todos) -> None:
     for filters, expected in FILTERS:
-        assert await titles(todos, **filters) == expected, filters
+        assert await list_titles(todos, **filters) == expected, filters
 
 
 @pytest.mark.database("sqlite")
