@@ -1,3 +1,5 @@
+"""Sites with the features of these tests, and clients of their users."""
+
 from collections.abc import AsyncIterator
 
 import pytest

@@ -1,4 +1,4 @@
-"""A model with a column of every type, and its view with default options."""
+"""Gadgets: a model with a column of every type, and its view with default options."""
 
 from datetime import date, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Novels with genres by a plain `Relationship(link_model=…)`, and views with every hook."""
+"""Novels with genres in a relationship with `link_model`, and views with every hook."""
 
 from typing import Any
 

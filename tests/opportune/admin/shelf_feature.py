@@ -1,4 +1,4 @@
-"""A model with files, field groups and children, and its views."""
+"""Shelves: a model with files, field groups and related rows, and its views."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -74,8 +74,8 @@ class ShelfAdmin(AdminView, model=Shelf):
     save_as = True
 
     def readonly(self, request: Request, row: Any) -> Sequence[str]:
-        only_for_root = () if request.state.user.email == "root@example.com" else ("price",)
-        return (*super().readonly(request, row), *only_for_root)
+        locked_fields = () if request.state.user.email == "root@example.com" else ("price",)
+        return (*super().readonly(request, row), *locked_fields)
 
     def site_url(self, row: Any) -> str:
         return f"/shelves/{row.slug}"

@@ -1,4 +1,4 @@
-"""Error pages below /admin keep the admin's layout and link back."""
+"""Error pages below /admin, which keep the layout of the admin and link back."""
 
 import pytest
 from fastapi import FastAPI
@@ -9,8 +9,8 @@ from tests.opportune.admin.gadget_feature import GadgetAdmin
 
 pytestmark = pytest.mark.database("sqlite")
 
-FRAME = '<nav class="collapse navbar-collapse" id="menu" aria-label="Admin">'
-HTML = {"Accept": "text/html"}
+ADMIN_MENU = '<nav class="collapse navbar-collapse" id="menu" aria-label="Admin">'
+ACCEPT_HTML = {"Accept": "text/html"}
 
 
 @pytest.fixture
@@ -28,24 +28,24 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
     ],
 )
 async def test_missing_pages_keep_the_frame(admin: AsyncClient, path: str, status: int, back: str) -> None:
-    response = await admin.get(path, headers=HTML)
+    response = await admin.get(path, headers=ACCEPT_HTML)
     assert response.status_code == status
-    assert FRAME in response.text
+    assert ADMIN_MENU in response.text
     assert back in response.text
 
 
 async def test_forbidden_pages_keep_the_frame(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GadgetAdmin, "can_create", False)
-    response = await admin.get("/admin/gadget/create", headers=HTML)
+    response = await admin.get("/admin/gadget/create", headers=ACCEPT_HTML)
     assert response.status_code == 403
-    assert FRAME in response.text
+    assert ADMIN_MENU in response.text
     assert 'href="/admin/gadget/list"' in response.text
 
 
 async def test_lookup_without_parameters_keeps_the_frame(admin: AsyncClient) -> None:
-    response = await admin.get("/admin/gadget/ajax/lookup", headers=HTML)
+    response = await admin.get("/admin/gadget/ajax/lookup", headers=ACCEPT_HTML)
     assert 400 <= response.status_code < 500
-    assert FRAME in response.text
+    assert ADMIN_MENU in response.text
 
 
 async def test_programs_get_problem_details(admin: AsyncClient) -> None:
@@ -55,6 +55,6 @@ async def test_programs_get_problem_details(admin: AsyncClient) -> None:
 
 async def test_users_without_access_see_the_frame_of_the_site(app: FastAPI) -> None:
     async with signed_in_client(app, await make_user(app.state.database)) as client:
-        response = await client.get("/admin/gadget/list", headers=HTML)
+        response = await client.get("/admin/gadget/list", headers=ACCEPT_HTML)
     assert response.status_code == 403
-    assert FRAME not in response.text
+    assert ADMIN_MENU not in response.text

@@ -27,8 +27,8 @@ PAGES = [
     "/admin/user/edit/1",
     "/admin/user/password/1",
 ]
-DATA = ["/admin/user/export/csv", "/admin/user/export/json", "/admin/session/ajax/lookup?name=user_id&term=a"]
-MISSING = [
+DATA_PATHS = ["/admin/user/export/csv", "/admin/user/export/json", "/admin/session/ajax/lookup?name=user_id&term=a"]
+MISSING_PATHS = [
     "/admin/logout",
     "/admin/statics/css/main.css",
     "/admin/user/1/email/download/",
@@ -38,7 +38,7 @@ MISSING = [
 
 
 async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) -> None:
-    for path in PAGES[:2] + MISSING:
+    for path in PAGES[:2] + MISSING_PATHS:
         response = await client.get(path)
         assert response.status_code == 303, path
         assert response.headers["location"].startswith("/accounts/login?next=%2Fadmin%2F"), path
@@ -51,19 +51,19 @@ async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) 
     assert response.status_code == 401
 
     async with signed_in_client(app) as user:
-        for path in PAGES[:2] + MISSING:  # the test of all addresses requests every existing page
+        for path in PAGES[:2] + MISSING_PATHS:  # the test of all addresses requests every existing page
             response = await user.get(path)
             assert response.status_code == 403, path
             assert "for staff" in response.text, path
 
 
 async def test_superuser_may_open_every_page(admin: AsyncClient, client: AsyncClient, superuser: User) -> None:
-    for path in PAGES + DATA:
+    for path in PAGES + DATA_PATHS:
         response = await admin.get(path, follow_redirects=True)
         assert response.status_code == 200, path
         assert response.headers["cache-control"] == "no-store", path
 
-    for path in MISSING:
+    for path in MISSING_PATHS:
         assert (await admin.get(path)).status_code == 404, path
 
     assert (await client.get("/admin/login")).headers["location"].startswith("/accounts/login")
@@ -98,7 +98,7 @@ async def test_demoted_superuser_is_refused_immediately(app: FastAPI, admin: Asy
         assert (await admin.get("/admin/user/list")).status_code in (303, 403)
 
 
-FOREIGN = {"origin": "https://evil.example"}
+FOREIGN_ORIGIN = {"origin": "https://evil.example"}
 
 
 async def test_cross_site_requests_change_nothing(app: FastAPI, admin: AsyncClient) -> None:
@@ -106,7 +106,7 @@ async def test_cross_site_requests_change_nothing(app: FastAPI, admin: AsyncClie
     path = f"/admin/user/edit/{victim.id}"
     new_user = {"email": "new@example.com", "password": "correct horse battery", "save": "Save"}
     for headers in (
-        FOREIGN,
+        FOREIGN_ORIGIN,
         {"origin": "null"},
         {"sec-fetch-site": "cross-site"},
         {"referer": "https://evil.example/"},

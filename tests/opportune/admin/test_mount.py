@@ -1,4 +1,4 @@
-"""The admin is built on first use; in development and tests when the site starts."""
+"""Time at which the admin is built: on first use, or at the start in development and tests."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_production_builds_the_admin_on_first_use(
     assert len(sites) == 1
 
 
-def test_missing_admin_module_is_one_line() -> None:
+def test_missing_admin_module_is_refused() -> None:
     feature = Feature(name="lost", summary="", admin="opportune.lost.admin")
     with pytest.raises(OperatorError) as error:
         create_app(settings_for("sqlite:///unused.db"), [*installed_features(), feature])

@@ -25,7 +25,7 @@ from opportune.fields import FileColumn
 from tests.opportune.admin.bookshelf_feature import Author, Book, Review, bookshelf
 from tests.opportune.admin.gadget_feature import Maker
 
-MAPPINGS = {
+MAPPING_OPTIONS = {
     "column_formatters": lambda row, name: "",
     "column_formatters_detail": lambda row, name: "",
     "column_labels": "Writer",
@@ -52,7 +52,7 @@ def find_faults(model: type[Any] = Book, **options: Any) -> list[str]:
 def option_value(option: str, name: str) -> Any:
     if option == "fieldsets":
         return (("All", (name,)),)
-    return {name: MAPPINGS[option]} if option in MAPPINGS else (name,)
+    return {name: MAPPING_OPTIONS[option]} if option in MAPPING_OPTIONS else (name,)
 
 
 @pytest.mark.parametrize(

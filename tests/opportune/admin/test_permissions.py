@@ -34,7 +34,7 @@ REQUIRED_ACTIONS = {
     "GET gadget/export/json": "export",
     "POST gadget/action/polish?pks=1": "action:polish",
 }
-LOOK_UP = "GET gadget/ajax/lookup?name=maker_id&term=Acme"
+LOOKUP_REQUEST = "GET gadget/ajax/lookup?name=maker_id&term=Acme"
 BUTTONS = {
     "list": 'href="/admin/gadget/list"',
     "details": "/admin/gadget/details/1",
@@ -71,14 +71,14 @@ async def set_grants(app: FastAPI, group: Group, *grants: tuple[str, str]) -> No
         session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in grants)
 
 
-async def send(client: AsyncClient, request: str) -> Response:
+async def send_request(client: AsyncClient, request: str) -> Response:
     method, path = request.split()
     return await client.request(method, f"/admin/{path}")
 
 
-async def find_allowed(client: AsyncClient, requests: Iterable[str]) -> set[str]:
+async def find_allowed_requests(client: AsyncClient, requests: Iterable[str]) -> set[str]:
     """Return the requests that are not refused."""
-    responses = {request: (await send(client, request)).status_code for request in requests}
+    responses = {request: (await send_request(client, request)).status_code for request in requests}
     assert set(responses.values()) <= {200, 303, 400, 403}, responses
     return {request for request, status in responses.items() if status != 403}
 
@@ -86,7 +86,7 @@ async def find_allowed(client: AsyncClient, requests: Iterable[str]) -> set[str]
 async def test_grant_opens_only_its_addresses(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
     for action in dict.fromkeys(REQUIRED_ACTIONS.values()):
         await set_grants(app_with_gadgets, group, ("gadget", action))
-        assert await find_allowed(client, REQUIRED_ACTIONS) == {
+        assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {
             request for request, required_action in REQUIRED_ACTIONS.items() if required_action == action
         }, action
 
@@ -95,9 +95,9 @@ async def test_wildcard_grants_all_actions_or_models(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
     await set_grants(app_with_gadgets, group, ("*", "list"))
-    assert await find_allowed(client, REQUIRED_ACTIONS) == {"GET gadget/list"}
+    assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {"GET gadget/list"}
     await set_grants(app_with_gadgets, group, ("gadget", "*"))
-    assert await find_allowed(client, REQUIRED_ACTIONS) == set(REQUIRED_ACTIONS)
+    assert await find_allowed_requests(client, REQUIRED_ACTIONS) == set(REQUIRED_ACTIONS)
 
     await set_grants(app_with_gadgets, group, ("gadget", "*"))
     await client.get("/admin")  # the first request builds the routes
@@ -124,7 +124,7 @@ async def test_lookup_needs_grants_on_both_models(app_with_gadgets: FastAPI, cli
     }
     for grants, is_allowed in cases.items():
         await set_grants(app_with_gadgets, group, *grants)
-        assert bool(await find_allowed(client, [LOOK_UP])) == is_allowed, grants
+        assert bool(await find_allowed_requests(client, [LOOKUP_REQUEST])) == is_allowed, grants
 
 
 async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
@@ -135,7 +135,7 @@ async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, clien
         ("delete", "export", "action:polish"),
     ):
         await set_grants(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
-        page = (await send(client, "GET gadget/list")).text
+        page = (await send_request(client, "GET gadget/list")).text
         assert {name for name, address in BUTTONS.items() if address in page} == {"list", *actions}
         assert "/admin/maker/" not in page
 

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.database("sqlite")
 
 on_both = pytest.mark.database("sqlite", "postgresql")
 
-CREATE = "/admin/gadget/create"
-YES = {"confirmed": "yes"}
-VALID = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
+CREATE_PAGE = "/admin/gadget/create"
+CONFIRMED = {"confirmed": "yes"}
+VALID_FORM = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def create(admin: AsyncClient, **fields: str) -> Response:
-    return await admin.post(CREATE, data=VALID | fields)
+async def create_gadget(admin: AsyncClient, **fields: str) -> Response:
+    return await admin.post(CREATE_PAGE, data=VALID_FORM | fields)
 
 
 async def read_gadget(app: FastAPI) -> Gadget:
@@ -57,7 +57,7 @@ async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: Asy
         "nickname": "",
         "name": " padded ",
     }
-    assert (await create(admin, **fields)).status_code == 303
+    assert (await create_gadget(admin, **fields)).status_code == 303
     gadget = await read_gadget(app)
     assert (gadget.colour, gadget.state, gadget.size, gadget.spare_id) == (Colour.DEEP_BLUE, "used", 2, 2)
     assert (gadget.weight, gadget.ratio, gadget.made_on) == (Decimal("12.50"), 0.5, date(2026, 2, 28))
@@ -77,7 +77,7 @@ async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: Asy
 
 
 async def test_edit_keeps_missing_fields_and_clears_empty(app: FastAPI, admin: AsyncClient) -> None:
-    await create(admin, weight="1.5", nickname="nick", notes="kept")
+    await create_gadget(admin, weight="1.5", nickname="nick", notes="kept")
     gadget = await read_gadget(app)
     form_data = {"name": "renamed", "maker_id": "2", "nickname": ""}
     response = await admin.post(f"/admin/gadget/edit/{gadget.id}", data=form_data)
@@ -87,7 +87,7 @@ async def test_edit_keeps_missing_fields_and_clears_empty(app: FastAPI, admin: A
     assert (changed.weight, changed.notes, changed.created_at) == (Decimal("1.5"), "kept", gadget.created_at)
 
 
-INVALID = [
+INVALID_VALUES = [
     ("name", "x" * 21),
     ("name", ""),
     ("name", "nul \0"),
@@ -129,8 +129,8 @@ def combine_fields(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) -> None:
-    for values in (*combine_fields(INVALID), *({field: value} for field, value in INVALID_FOR_MODEL)):
-        response = await create(admin, **values)
+    for values in (*combine_fields(INVALID_VALUES), *({field: value} for field, value in INVALID_FOR_MODEL)):
+        response = await create_gadget(admin, **values)
         for field in values:
             assert extract_error(response, field), (field, values)
         for leak in ("INSERT", "constraint failed", "violates", "sqlalchemy", "Traceback"):
@@ -143,12 +143,12 @@ async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) 
 async def test_constraint_errors_have_messages(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await create(admin)
-    assert extract_error(await create(admin), "name") == "This value is already in use."
-    assert "The selected entry no longer exists" in (await create(admin, name="b", maker_id="999")).text
-    assert "The database does not allow this value." in (await create(admin, name="c", size="13")).text
+    await create_gadget(admin)
+    assert extract_error(await create_gadget(admin), "name") == "This value is already in use."
+    assert "The selected entry no longer exists" in (await create_gadget(admin, name="b", maker_id="999")).text
+    assert "The database does not allow this value." in (await create_gadget(admin, name="c", size="13")).text
 
-    response = await admin.post("/admin/maker/delete?pks=1", data=YES)
+    response = await admin.post("/admin/maker/delete?pks=1", data=CONFIRMED)
     assert response.headers["location"] == "/admin/maker/list"
     page = (await admin.get("/admin/maker/list")).text
     assert "Nothing was deleted. Something else still refers to it." in page
@@ -163,8 +163,8 @@ async def test_constraint_errors_have_messages(
 
 
 async def test_hook_can_refuse_a_deletion(admin: AsyncClient, app: FastAPI) -> None:
-    await create(admin, name="keep me")
-    await admin.post("/admin/gadget/delete?pks=1", data=YES)
+    await create_gadget(admin, name="keep me")
+    await admin.post("/admin/gadget/delete?pks=1", data=CONFIRMED)
     assert "This one stays." in (await admin.get("/admin/gadget/list")).text
 
     second_app = create_test_app(app.state.settings)
@@ -174,12 +174,12 @@ async def test_hook_can_refuse_a_deletion(admin: AsyncClient, app: FastAPI) -> N
 
 
 async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAPI) -> None:
-    await create(admin)
+    await create_gadget(admin)
     page = (await admin.get("/admin/gadget/list")).text
     assert '<a href="/admin/maker/details/1">Acme</a>' in page
     assert "k3y" not in page
 
-    page = (await admin.get(CREATE)).text
+    page = (await admin.get(CREATE_PAGE)).text
     assert 'data-role="select2-ajax"' in page
     assert 'data-url="/admin/gadget/ajax/lookup"' in page
     assert "Acme" not in page
@@ -194,7 +194,7 @@ async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAP
         response = await admin.get("/admin/gadget/ajax/lookup", params={"name": "maker_id", "term": term})
         assert [row["text"] for row in response.json()["results"]] == results
 
-    assert extract_error(await create(admin, name="gizmo"), "name") == "A gizmo is no gadget."
+    assert extract_error(await create_gadget(admin, name="gizmo"), "name") == "A gizmo is no gadget."
 
     async with app.state.database.writer() as session:
         session.add(Maker(name="not committed yet"))
@@ -204,11 +204,11 @@ async def test_references_are_shown_and_searched(admin: AsyncClient, app: FastAP
 
 
 async def test_reference_is_entered_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
-    await create(admin, spare_id="1")
+    await create_gadget(admin, spare_id="1")
     page = (await admin.get("/admin/gadget/edit/1")).text
     assert page.count('<option value="1" selected>Acme</option>') == 2
     for texts, stored_value in ((["1", ""], 1), (["1", "2"], 2), (["", ""], None)):
-        await admin.post("/admin/gadget/edit/1", data=VALID | {"spare_id": texts})
+        await admin.post("/admin/gadget/edit/1", data=VALID_FORM | {"spare_id": texts})
         assert (await read_gadget(app)).spare_id == stored_value, texts
 
 
@@ -235,9 +235,9 @@ FILTERS = [
 
 @on_both
 async def test_default_filters_depend_on_column_types(admin: AsyncClient) -> None:
-    await create(admin)
+    await create_gadget(admin)
     other_values = {"colour": "deep_blue", "maker_id": "2", "size": "3", "weight": "1"}
-    await create(admin, name="second", made_on="2026-01-01", seen_at="2026-01-01 23:00:00", **other_values)
+    await create_gadget(admin, name="second", made_on="2026-01-01", seen_at="2026-01-01 23:00:00", **other_values)
     for query, names in FILTERS:
         rows = (await admin.get(f"/admin/gadget/export/json?{query}")).json()
         assert [row["name"] for row in rows] == names, query
@@ -246,14 +246,14 @@ async def test_default_filters_depend_on_column_types(admin: AsyncClient) -> Non
 
 
 async def test_action_needs_a_same_site_post(app: FastAPI, admin: AsyncClient) -> None:
-    await create(admin)
+    await create_gadget(admin)
     address = "/admin/gadget/action/polish?pks=1"
     # Link in a mail: the browser sends the cookie and, on plain http, no header about the origin.
     assert (await admin.get(address)).status_code == 405
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
-        assert (await admin.post(address, headers=headers, data=YES)).status_code == 403
+        assert (await admin.post(address, headers=headers, data=CONFIRMED)).status_code == 403
     assert (await read_gadget(app)).notes == ""
-    assert (await admin.post(address, headers={"origin": "http://testserver"}, data=YES)).headers[
+    assert (await admin.post(address, headers={"origin": "http://testserver"}, data=CONFIRMED)).headers[
         "location"
     ] == "/admin/gadget/list"
     assert (await read_gadget(app)).notes == "polished"
@@ -261,7 +261,7 @@ async def test_action_needs_a_same_site_post(app: FastAPI, admin: AsyncClient) -
 
 async def test_export_keeps_exact_values(admin: AsyncClient) -> None:
     times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
-    await create(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", motto="-1", **times)
+    await create_gadget(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", motto="-1", **times)
     exact = {"colour": "deep_blue", "weight": "-1234.50", "made_on": "2026-02-28"}
     (row,) = (await admin.get("/admin/gadget/export/json")).json()
     assert row | exact | {"ratio": 0.5, "size": 2, "spare_id": None, "motto": "-1"} == row

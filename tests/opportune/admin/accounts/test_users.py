@@ -22,7 +22,7 @@ pytestmark = pytest.mark.database("sqlite")
 on_both = pytest.mark.database("sqlite", "postgresql")
 
 NEW_PASSWORD = "an altogether new one"
-YES = {"confirmed": "yes"}
+CONFIRMED = {"confirmed": "yes"}
 
 
 async def read_user(app: FastAPI, email: str) -> User | None:
@@ -57,7 +57,7 @@ async def test_new_user_has_a_hashed_password(app: FastAPI, admin: AsyncClient) 
     assert "was saved" not in (await admin.get("/admin/user/list")).text
 
 
-INVALID = [
+INVALID_FIELDS = [
     ({"email": "nonsense"}, "This is not an e-mail address."),
     ({"email": ""}, "This field is required."),
     ({"email": "a\0@example.com"}, "NUL"),
@@ -72,7 +72,7 @@ INVALID = [
 
 
 async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: AsyncClient) -> None:
-    for fields, message in INVALID:
+    for fields, message in INVALID_FIELDS:
         response = await create_user(admin, **fields)
         assert response.status_code == 400, fields
         name = next(iter(fields))
@@ -146,7 +146,7 @@ async def test_list_has_pages(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.get("/admin/user/list?page=99")).headers["location"] == "/admin/user/list?page=2"
 
 
-HOSTILE = [
+HOSTILE_QUERIES = [
     ("page=abc", 400),
     ("page=-5", 302),
     (f"page={'9' * 30}", 302),
@@ -163,7 +163,7 @@ HOSTILE = [
 
 @on_both
 async def test_hostile_parameters_do_not_break_a_list(admin: AsyncClient) -> None:
-    for query, status in HOSTILE:
+    for query, status in HOSTILE_QUERIES:
         assert (await admin.get(f"/admin/user/list?{query}")).status_code == status, query
 
 
@@ -183,12 +183,12 @@ async def test_deletion_of_several_users_is_atomic(
     app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann, bob = [await make_user(app.state.database) for _ in range(2)]
-    response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id},{superuser.id}", data=YES)
+    response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id},{superuser.id}", data=CONFIRMED)
     assert response.headers["location"] == "/admin/user/list"
     page = (await admin.get("/admin/user/list")).text
     assert "Nothing was deleted. You cannot delete yourself." in page
     assert len(await list_emails(admin)) == 3
-    response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id}&search=user", data=YES)
+    response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id}&search=user", data=CONFIRMED)
     assert response.headers["location"] == "/admin/user/list?search=user"
     assert await list_emails(admin) == ["root@example.com"]
 
@@ -200,9 +200,9 @@ async def test_deletion_of_several_users_is_atomic(
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
     user = await make_user(app.state.database)
     async with signed_in_client(app, user):
-        await admin.post(f"/admin/user/delete?pks={user.id},{superuser.id}", data=YES)
+        await admin.post(f"/admin/user/delete?pks={user.id},{superuser.id}", data=CONFIRMED)
         assert (await session_count(user), await session_count(superuser)) == (1, 1)
-        await admin.post(f"/admin/user/delete?pks={user.id}", data=YES)
+        await admin.post(f"/admin/user/delete?pks={user.id}", data=CONFIRMED)
     assert (await session_count(user), await session_count(superuser)) == (0, 1)
     assert len(await list_emails(admin)) == 1
 
@@ -210,7 +210,7 @@ async def test_deletion_of_several_users_is_atomic(
 @on_both
 async def test_deletion_of_unknown_rows_is_refused(admin: AsyncClient) -> None:
     for query, status in (("pks=999", 404), ("pks=abc", 404), (f"pks={'9' * 30}", 404), ("", 303), ("pks=", 303)):
-        assert (await admin.post(f"/admin/user/delete?{query}", data=YES)).status_code == status, query
+        assert (await admin.post(f"/admin/user/delete?{query}", data=CONFIRMED)).status_code == status, query
     assert "Select at least one row." in (await admin.get("/admin/user/list")).text
 
 

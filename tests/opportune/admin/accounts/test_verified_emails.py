@@ -18,8 +18,8 @@ from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_cl
 pytestmark = pytest.mark.database("sqlite")
 
 STRANGER, NEW_PASSWORD = "stranger@example.com", "an altogether new one"
-BY_EMAIL = {STRANGER: "a seat at the clinic"}
-FORGED = {"is_verified": "y", "is_active": "y", "save": "Save"}
+SEATS_BY_EMAIL = {STRANGER: "a seat at the clinic"}
+VERIFIED_FORM = {"is_verified": "y", "is_active": "y", "save": "Save"}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def site(app: FastAPI) -> FastAPI:
     """Site with a feature that stores data by e-mail, like registrations for events."""
 
     async def read(_session: AsyncSession, user: Person) -> dict[str, list[dict[str, Any]]]:
-        return {"seats": [{"what": BY_EMAIL[user.email]}] if user.email in BY_EMAIL else []}
+        return {"seats": [{"what": SEATS_BY_EMAIL[user.email]}] if user.email in SEATS_BY_EMAIL else []}
 
     seats = PersonalData(summary="Your seats", read=read)
     app.state.features = [*app.state.features, replace(app.state.features[0], name="seats", personal_data=seats)]
@@ -60,7 +60,7 @@ async def export_seats(site: FastAPI, password: str, email: str = STRANGER) -> l
 
 async def test_account_created_by_staff_is_unverified(site: FastAPI, staff: AsyncClient) -> None:
     assert 'name="is_verified"' not in (await staff.get("/admin/user/create")).text
-    form_data = {**FORGED, "email": STRANGER, "password": NEW_PASSWORD}
+    form_data = {**VERIFIED_FORM, "email": STRANGER, "password": NEW_PASSWORD}
     assert (await staff.post("/admin/user/create", data=form_data)).status_code == 303
     assert not (await read_user(site)).is_verified
     assert await export_seats(site, NEW_PASSWORD) == []
@@ -70,15 +70,15 @@ async def test_email_changed_by_staff_is_unverified(site: FastAPI, staff: AsyncC
     user = await make_user(site.state.database, "mine@example.com", is_verified=True)
     address = f"/admin/user/edit/{user.id}"
     assert 'name="is_verified"' not in (await staff.get(address)).text
-    assert (await staff.post(address, data={**FORGED, "email": STRANGER})).status_code == 303
+    assert (await staff.post(address, data={**VERIFIED_FORM, "email": STRANGER})).status_code == 303
     assert await export_seats(site, PASSWORD) == []
-    assert (await staff.post(address, data={**FORGED, "email": STRANGER, "name": "Again"})).status_code == 303
+    assert (await staff.post(address, data={**VERIFIED_FORM, "email": STRANGER, "name": "Again"})).status_code == 303
     assert not (await read_user(site)).is_verified
 
 
 async def test_password_set_by_staff_unverifies_the_account(site: FastAPI, staff: AsyncClient) -> None:
     owner = await make_user(site.state.database, STRANGER, is_verified=True)
-    assert await export_seats(site, PASSWORD) == [{"what": BY_EMAIL[STRANGER]}], "belongs to the owner"
+    assert await export_seats(site, PASSWORD) == [{"what": SEATS_BY_EMAIL[STRANGER]}], "belongs to the owner"
     form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     assert (await staff.post(f"/admin/user/password/{owner.id}", data=form_data)).status_code == 303
     assert await export_seats(site, NEW_PASSWORD) == []
@@ -93,9 +93,11 @@ async def test_other_changes_by_staff_keep_verification(site: FastAPI, staff: As
 
 
 async def test_superuser_can_verify_an_address(site: FastAPI, admin: AsyncClient) -> None:
-    form_data = {**FORGED, "email": "known@example.com", "password": NEW_PASSWORD}
+    form_data = {**VERIFIED_FORM, "email": "known@example.com", "password": NEW_PASSWORD}
     assert (await admin.post("/admin/user/create", data=form_data)).status_code == 303
     user = await read_user(site, "known@example.com")
     assert user.is_verified
-    assert (await admin.post(f"/admin/user/edit/{user.id}", data={**FORGED, "email": STRANGER})).status_code == 303
-    assert await export_seats(site, NEW_PASSWORD) == [{"what": BY_EMAIL[STRANGER]}]
+    assert (
+        await admin.post(f"/admin/user/edit/{user.id}", data={**VERIFIED_FORM, "email": STRANGER})
+    ).status_code == 303
+    assert await export_seats(site, NEW_PASSWORD) == [{"what": SEATS_BY_EMAIL[STRANGER]}]

@@ -1,4 +1,4 @@
-"""Invalid texts for a foreign key are refused with a message by forms and imports."""
+"""Invalid texts for foreign keys: forms and imports refuse them with a message."""
 
 import json
 from html import unescape
@@ -20,7 +20,7 @@ def app(app_with_novels: FastAPI) -> FastAPI:
 
 
 async def collect_refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[str]:
-    """Messages of the form and the import, or their status when they accept the value."""
+    """Return the page of the form and of the import; instead of it the status if the value is accepted."""
     form = await admin.post(f"/admin/{model}/create", data=row)
     file = await admin.post(f"/admin/{model}/import", files={"file": ("rows.json", json.dumps([row]))})
     return [unescape(page.text) if page.status_code == 400 else str(page.status_code) for page in (form, file)]
@@ -32,7 +32,7 @@ async def test_invalid_integer_key_is_refused(admin: AsyncClient) -> None:
             assert message in page, text
 
 
-@pytest.mark.database("postgresql")  # the stricter one: SQLite compares a number with a text
+@pytest.mark.database("postgresql")  # SQLite would compare a number with a text
 async def test_other_keys_are_checked_by_the_database(admin: AsyncClient) -> None:
     for column, text, message in (
         ("language", "xx", ENTRY_MISSING),

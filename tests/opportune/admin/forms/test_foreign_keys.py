@@ -1,4 +1,4 @@
-"""Titles of rows that the user may not list. They are shown for stored values, not for submitted ones."""
+"""Foreign keys to rows that the user may not list: titles are shown for stored values only."""
 
 from collections.abc import AsyncIterator
 from html import unescape
@@ -17,8 +17,8 @@ from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, Mak
 pytestmark = pytest.mark.database("sqlite")
 
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
-ANVIL = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
-REFUSED = "You may not list these rows, so you cannot choose another one."
+GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
+MAY_NOT_CHOOSE_MESSAGE = "You may not list these rows, so you cannot choose another one."
 
 
 @pytest.fixture
@@ -70,23 +70,23 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
     assert 'data-role="select2-ajax"' not in form
     for page in (
         await staff.get("/admin/gadget/create?maker_id=3&spare_id=3"),
-        await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": "3", "name": ""}),
-        await staff.post("/admin/gadget/create", data=ANVIL | {"maker_id": "3", "name": ""}),
+        await staff.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "3", "name": ""}),
+        await staff.post("/admin/gadget/create", data=GADGET_FORM | {"maker_id": "3", "name": ""}),
         await staff.get("/admin/gadget/list?maker_id=3"),
     ):
         assert SECRET_TITLE not in page.text
         assert '<option value="3" selected>3</option>' in page.text
 
     for maker_id in (3, 999):  # the same response for existing and missing rows
-        form_data = ANVIL | {"maker_id": str(maker_id), "name": "Other"}
+        form_data = GADGET_FORM | {"maker_id": str(maker_id), "name": "Other"}
         for address in ("/admin/gadget/edit/1", "/admin/gadget/create"):
             response = await staff.post(address, data=form_data)
             assert response.status_code == 400
-            assert REFUSED in response.text.split('id="error-maker_id">')[1].split("</div>")[0]
-        assert f"Line 2: Maker: {REFUSED}" in await send_file(staff, maker_id)
+            assert MAY_NOT_CHOOSE_MESSAGE in response.text.split('id="error-maker_id">')[1].split("</div>")[0]
+        assert f"Line 2: Maker: {MAY_NOT_CHOOSE_MESSAGE}" in await send_file(staff, maker_id)
     assert await read_maker_ids(app) == [1]
 
-    assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"size": "7"})).status_code == 303
+    assert (await staff.post("/admin/gadget/edit/1", data=GADGET_FORM | {"size": "7"})).status_code == 303
     assert await read_maker_ids(app) == [1]
 
 
@@ -95,7 +95,7 @@ async def test_choosing_needs_details_and_searching_needs_list(app: FastAPI, gro
     page = (await staff.get("/admin/gadget/create?maker_id=3")).text
     assert f'<option value="3" selected>{SECRET_TITLE}</option>' in page
     assert 'data-role="select2-ajax"' not in page
-    assert (await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": "3"})).status_code == 303
+    assert (await staff.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "3"})).status_code == 303
     assert await read_maker_ids(app) == [3]
     await set_grants(app, group, ("gadget", "*"), ("maker", "list"))
     assert 'data-role="select2-ajax"' in (await staff.get("/admin/gadget/edit/1")).text
@@ -114,7 +114,7 @@ async def test_rows_outside_list_query_cannot_be_chosen(
     for page in ("create?maker_id=3", "list?maker_id=3", "ajax/lookup?name=maker_id&term=Secret"):
         assert SECRET_TITLE not in (await staff.get(f"/admin/gadget/{page}")).text, page
     for number in (3, 999):
-        response = await staff.post("/admin/gadget/edit/1", data=ANVIL | {"maker_id": str(number)})
+        response = await staff.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": str(number)})
         assert (response.status_code, "The selected entry no longer exists" in response.text) == (400, True)
         assert "The selected entry no longer exists" in await send_file(staff, number)
     assert await read_maker_ids(app) == [1]

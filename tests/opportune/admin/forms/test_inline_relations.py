@@ -1,4 +1,4 @@
-"""Inline rows with references, choices, files and many-to-many, and inline rows that are links."""
+"""Inline rows with foreign keys, choices, files and many-to-many relationships, and inline rows of link tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +17,16 @@ from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Mood,
 pytestmark = pytest.mark.database("sqlite")
 
 EDIT = "/admin/book/edit/1"
-BOOK = {"title": "Kristin", "slug": "k", "isbn": "1", "author_id": "1", "price": "0", "status": "draft", "save": "Save"}
-REVIEW = {"stars": "4", "critic_id": "1", "mood": "glad", "photo": "", "tags": ["", "1"]}
+BOOK_FORM = {
+    "title": "Kristin",
+    "slug": "k",
+    "isbn": "1",
+    "author_id": "1",
+    "price": "0",
+    "status": "draft",
+    "save": "Save",
+}
+REVIEW_ROW = {"stars": "4", "critic_id": "1", "mood": "glad", "photo": "", "tags": ["", "1"]}
 
 
 @pytest.fixture
@@ -49,7 +57,7 @@ async def read_reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, 
         ]
 
 
-BEFORE = [(4, 1, "glad", ["Epic"], False)]
+REVIEWS_BEFORE = [(4, 1, "glad", ["Epic"], False)]
 
 
 async def test_inline_file_is_stored_shown_and_cleared(app: FastAPI, admin: AsyncClient) -> None:
@@ -59,16 +67,18 @@ async def test_inline_file_is_stored_shown_and_cleared(app: FastAPI, admin: Asyn
         "review-99-photo": ("c.png", picture(), "image/png"),
     }
     blank = make_review_form("new0", {"stars": "5", "critic_id": "", "mood": "__None", "tags": ""})
-    response = await admin.post(EDIT, data=BOOK | make_review_form("1", REVIEW) | blank, files=files)
+    response = await admin.post(EDIT, data=BOOK_FORM | make_review_form("1", REVIEW_ROW) | blank, files=files)
     assert response.status_code == 303, response.text
     assert [row[-1] for row in await read_reviews(app)] == [True, True], "a row with only a file is saved"
     page = (await admin.get(EDIT)).text
     assert page.count('value="clear"') == 2
-    await admin.post(EDIT, data=BOOK | make_review_form("1", REVIEW | {"photo": "clear"}), files={"none": ("", b"")})
+    await admin.post(
+        EDIT, data=BOOK_FORM | make_review_form("1", REVIEW_ROW | {"photo": "clear"}), files={"none": ("", b"")}
+    )
     assert [row[-1] for row in await read_reviews(app)] == [False, True]
 
 
-REFUSED: list[tuple[dict[str, Any], str, str]] = [
+INVALID_ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"stars": "9"}, "stars", "Please give 5 or less."),
     ({"critic_id": "99"}, "critic_id", "The selected entry no longer exists"),
     ({"tags": ["", "99"]}, "tags", "The selected entry no longer exists"),
@@ -77,11 +87,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 
 
 async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClient) -> None:
-    for changes, field, message in REFUSED:
-        response = await admin.post(EDIT, data=BOOK | make_review_form("1", REVIEW | changes))
+    for changes, field, message in INVALID_ROWS:
+        response = await admin.post(EDIT, data=BOOK_FORM | make_review_form("1", REVIEW_ROW | changes))
         assert response.status_code == 400, changes
         assert message in response.text.split(f'id="error-review-1-{field}">')[1].split("</div>")[0], changes
-        assert await read_reviews(app) == BEFORE, changes
+        assert await read_reviews(app) == REVIEWS_BEFORE, changes
 
     page = (await admin.get(EDIT)).text
     for text in (
@@ -93,14 +103,14 @@ async def test_invalid_inline_relation_is_refused(app: FastAPI, admin: AsyncClie
         'enctype="multipart/form-data"',
     ):
         assert text in page, text
-    assert (await admin.post(EDIT, data=BOOK | make_review_form("1", REVIEW))).status_code == 303
-    assert await read_reviews(app) == BEFORE
+    assert (await admin.post(EDIT, data=BOOK_FORM | make_review_form("1", REVIEW_ROW))).status_code == 303
+    assert await read_reviews(app) == REVIEWS_BEFORE
     async with app.state.database.reader(fresh=True) as session:
         assert (await session.scalars(select(AuditEntry))).all() == [], "unchanged rows are not logged"
     changed = {"stars": "2", "critic_id": "2", "mood": "sad", "tags": ["", "2", "1"]}
     new = {"stars": "5", "critic_id": "", "mood": "__None", "tags": ["", "2"]}
     assert (
-        await admin.post(EDIT, data=BOOK | make_review_form("1", changed) | make_review_form("new0", new))
+        await admin.post(EDIT, data=BOOK_FORM | make_review_form("1", changed) | make_review_form("new0", new))
     ).status_code == 303
     assert await read_reviews(app) == [(2, 2, "sad", ["Epic", "Saga"], False), (5, None, None, ["Saga"], False)]
 

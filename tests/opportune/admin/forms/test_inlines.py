@@ -12,12 +12,12 @@ from tests.opportune.admin.lists.test_related import grant
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, run_before_saving
 
 EDIT = "/admin/shelf/edit/1"
-SAVE = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
+SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
 # Form data of unchanged rows, as a browser sends it.
-RED, BLUE = {"label-1-text": "red", "label-1-size": "1"}, {"label-2-text": "blue", "label-2-size": "2"}
-BOLD = {"label-1-is_bold": "y", "label-2-is_bold": "y"}
-BLANK = {"label-new0-text": "", "label-new0-size": "1", "label-new0-is_bold": "y"}
-LINES = {**SAVE, **RED, **BLUE, **BOLD, **BLANK}
+RED_ROW, BLUE_ROW = {"label-1-text": "red", "label-1-size": "1"}, {"label-2-text": "blue", "label-2-size": "2"}
+BOLD_FIELDS = {"label-1-is_bold": "y", "label-2-is_bold": "y"}
+BLANK_ROW = {"label-new0-text": "", "label-new0-size": "1", "label-new0-is_bold": "y"}
+FORM = {**SHELF_FORM, **RED_ROW, **BLUE_ROW, **BOLD_FIELDS, **BLANK_ROW}
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ async def read_labels(app: FastAPI) -> list[tuple[int, str, int, bool]]:
         return [(label.shelf_id, label.text, label.size, label.is_bold) for label in rows]
 
 
-BEFORE = [(1, "red", 1, True), (1, "blue", 2, True), (2, "green", 3, True)]
+LABELS_BEFORE = [(1, "red", 1, True), (1, "blue", 2, True), (2, "green", 3, True)]
 
 
 @pytest.mark.database("sqlite")
 async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncClient) -> None:
     changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold", "label-new0-size": "9"}
-    response = await admin.post(EDIT, data={**LINES, **changes})
+    response = await admin.post(EDIT, data={**FORM, **changes})
     assert response.status_code == 303, response.text
     assert await read_labels(app) == [(1, "crimson", 1, True), (2, "green", 3, True), (1, "gold", 9, True)]
     async with app.state.database.reader() as session:
@@ -57,9 +57,9 @@ async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncC
 
 @pytest.mark.database("sqlite")
 async def test_new_row_is_saved_with_its_inlines(app: FastAPI, admin: AsyncClient) -> None:
-    new = {**SAVE, **BLANK, "title": "Plays", "label-new0-text": "gold"}
-    assert (await admin.post("/admin/shelf/create", data=new)).status_code == 303
-    assert await read_labels(app) == [*BEFORE, (3, "gold", 1, True)]
+    form_data = {**SHELF_FORM, **BLANK_ROW, "title": "Plays", "label-new0-text": "gold"}
+    assert (await admin.post("/admin/shelf/create", data=form_data)).status_code == 303
+    assert await read_labels(app) == [*LABELS_BEFORE, (3, "gold", 1, True)]
 
 
 @pytest.mark.database("sqlite")
@@ -75,16 +75,18 @@ async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypat
     monkeypatch.setattr(LabelAdmin, "after_model_change", after_change)
     monkeypatch.setattr(LabelAdmin, "after_model_delete", after_delete)
     changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold"}
-    await admin.post(EDIT, data={**LINES, **changes})
+    await admin.post(EDIT, data={**FORM, **changes})
     assert events == [("crimson", False), ("blue deleted", False), ("gold", True)]
     events.clear()
-    await admin.post(EDIT, data={**LINES, **changes, "label-1-text": ""})
+    await admin.post(EDIT, data={**FORM, **changes, "label-1-text": ""})
     assert events == [], "no row was saved"
-    await admin.post("/admin/shelf/create", data={**SAVE, **BLANK, "title": "Plays", "label-new0-text": "silver"})
+    await admin.post(
+        "/admin/shelf/create", data={**SHELF_FORM, **BLANK_ROW, "title": "Plays", "label-new0-text": "silver"}
+    )
     assert events == [("silver", True)]
 
 
-REFUSED = [
+INVALID_ROWS = [
     ({"label-1-text": ""}, "label-1-text", "This field is required."),
     ({"label-new0-text": "gold", "label-new0-size": "0"}, "label-new0-size", "Please give 1 or more."),
     ({"label-new0-text": "green"}, "label-new0-text", "This value is already in use."),
@@ -93,22 +95,22 @@ REFUSED = [
 
 @pytest.mark.database("sqlite")
 async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    for changes, field, message in REFUSED:
-        response = await admin.post(EDIT, data={**LINES, "title": "Kept", "label-2-size": "7", **changes})
+    for changes, field, message in INVALID_ROWS:
+        response = await admin.post(EDIT, data={**FORM, "title": "Kept", "label-2-size": "7", **changes})
         assert response.status_code == 400
         assert message in response.text.split(f'id="error-{field}">')[1].split("</div>")[0]
         assert "Please correct the rows below." in response.text
         assert 'value="Kept"' in response.text
-        assert await read_labels(app) == BEFORE
+        assert await read_labels(app) == LABELS_BEFORE
     async with app.state.database.reader() as session:
         assert (await session.get_one(Shelf, 1)).title == "Novels"
 
     forged = {"label-3-text": "stolen", "label-3-size": "1", "label-3-delete": "1", "label-1-shelf_id": "2"}
-    assert (await admin.post(EDIT, data={**LINES, **forged})).status_code == 303
-    assert await read_labels(app) == BEFORE
+    assert (await admin.post(EDIT, data={**FORM, **forged})).status_code == 303
+    assert await read_labels(app) == LABELS_BEFORE
 
-    assert (await admin.post(EDIT, data=SAVE)).status_code == 303
-    assert await read_labels(app) == BEFORE
+    assert (await admin.post(EDIT, data=SHELF_FORM)).status_code == 303
+    assert await read_labels(app) == LABELS_BEFORE
 
     assert 'name="label-1-text"' in (await admin.get(EDIT)).text
     monkeypatch.setattr("opportune.admin.forms.inlines.MAX_INLINE_ROWS", 1)
@@ -126,10 +128,10 @@ async def test_inline_moved_by_another_user_is_refused(
             (await session.get_one(Label, 1)).shelf_id = 2
 
     run_before_saving(monkeypatch, move)
-    response = await admin.post(EDIT, data={**LINES, "label-1-text": "stolen"})
+    response = await admin.post(EDIT, data={**FORM, "label-1-text": "stolen"})
     assert response.status_code == 400
     assert "Another user has deleted or moved this row." in response.text
-    assert await read_labels(app) == [(2, "red", 1, True), *BEFORE[1:]]
+    assert await read_labels(app) == [(2, "red", 1, True), *LABELS_BEFORE[1:]]
 
 
 @pytest.mark.database("sqlite")
@@ -137,17 +139,17 @@ async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
     await grant(app, user.id, "shelf", "*")
     await grant(app, user.id, "label", "list")
-    changes = {**LINES, "label-1-text": "forged", "label-2-delete": "1", "label-new0-text": "gold"}
+    changes = {**FORM, "label-1-text": "forged", "label-2-delete": "1", "label-new0-text": "gold"}
     async with signed_in_client(app, user) as staff:
         page = (await staff.get(EDIT)).text
         assert "label-1-text" not in page
         assert 'href="/admin/label/list?shelf_id=1"' in page, "shown as related rows only"
         assert (await staff.post(EDIT, data=changes)).status_code == 303
-        assert await read_labels(app) == BEFORE
+        assert await read_labels(app) == LABELS_BEFORE
         await grant(app, user.id, "label", "edit")
         page = (await staff.get(EDIT)).text
         assert "label-1-text" in page
         assert "label-1-delete" not in page
         assert "label-new0-text" not in page
         await staff.post(EDIT, data=changes)
-    assert await read_labels(app) == [(1, "forged", 1, True), *BEFORE[1:]]
+    assert await read_labels(app) == [(1, "forged", 1, True), *LABELS_BEFORE[1:]]

@@ -1,4 +1,4 @@
-"""A plain `Relationship(link_model=…)` works in forms, lists, filters and exports without options."""
+"""Relationships with `link_model` in forms, lists, filters and exports, without options."""
 
 import re
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from tests.opportune.admin.novel_feature import BANNED, Genre, Loan, Novel, Nove
 
 pytestmark = pytest.mark.database("sqlite")
 
-SAGA = {"title": "Saga", "save": "Save"}
+NOVEL_FORM = {"title": "Saga", "save": "Save"}
 CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
 
 
@@ -48,18 +48,18 @@ def extract_error(page: str) -> str:
 
 
 async def test_links_are_changed_shown_and_logged(app: FastAPI, admin: AsyncClient) -> None:
-    assert (await admin.post(CREATE, data=SAGA | {"genres": ["", "2", "1"]})).status_code == 303
+    assert (await admin.post(CREATE, data=NOVEL_FORM | {"genres": ["", "2", "1"]})).status_code == 303
     assert await read_genre_ids(app) == [1, 2]
     for page in ("list", "details/1"):
         text = (await admin.get(f"/admin/novel/{page}")).text
         assert '<a href="/admin/genre/details/1">Crime</a>, <a href="/admin/genre/details/2">Poetry</a>' in text, page
     form = (await admin.get(EDIT)).text
     assert '<option value="1" selected>Crime</option><option value="2" selected>Poetry</option>' in form
-    await admin.post(EDIT, data=SAGA | {"genres": ["", "2"]})
+    await admin.post(EDIT, data=NOVEL_FORM | {"genres": ["", "2"]})
     assert await read_genre_ids(app) == [2]
     await admin.post(EDIT, data={"title": "Saga II", "save": "Save"})
     assert await read_genre_ids(app) == [2], "a form without the field changes nothing"
-    await admin.post(EDIT, data=SAGA | {"genres": ""})
+    await admin.post(EDIT, data=NOVEL_FORM | {"genres": ""})
     assert await read_genre_ids(app) == []
     async with app.state.database.reader(fresh=True) as session:
         entries = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
@@ -95,7 +95,7 @@ async def test_links_with_more_required_columns_are_read_only(app: FastAPI, admi
 
 async def test_list_is_filtered_by_linked_rows(app: FastAPI, admin: AsyncClient) -> None:
     for title, genre_ids in (("Both", "1,2"), ("Poems", "2"), ("None", "")):
-        await admin.post(CREATE, data=SAGA | {"title": title, "genres": genre_ids})
+        await admin.post(CREATE, data=NOVEL_FORM | {"title": title, "genres": genre_ids})
     for query, titles in (
         ("genres=1", ["Both"]),
         ("genres=1&genres=2", ["Both", "Poems"]),
@@ -111,7 +111,7 @@ async def test_list_is_filtered_by_linked_rows(app: FastAPI, admin: AsyncClient)
 
 
 async def test_deletion_removes_links(app: FastAPI, admin: AsyncClient) -> None:
-    await admin.post(CREATE, data=SAGA | {"genres": "1"})
+    await admin.post(CREATE, data=NOVEL_FORM | {"genres": "1"})
     page = (await admin.get("/admin/novel/delete?pks=1")).text
     assert "NovelGenre" in page
     assert (await admin.post("/admin/genre/delete?pks=1", data={"confirmed": "yes"})).status_code == 303
@@ -144,7 +144,7 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
         ("3", "The selected entry no longer exists."),
         (",".join(map(str, range(1, MAX_SELECTED_ROWS + 2))), f"Choose at most {MAX_SELECTED_ROWS} rows."),
     ):
-        response = await admin.post(CREATE, data=SAGA | {"genres": text})
+        response = await admin.post(CREATE, data=NOVEL_FORM | {"genres": text})
         assert (response.status_code, extract_error(response.text)) == (400, message), text
         assert BANNED not in response.text, text
         async with app.state.database.reader() as session:
@@ -152,28 +152,28 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
 
     async with app.state.database.writer() as session:
         await session.execute(delete(Genre).where(col(Genre.id) == 1))
-    response = await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
+    response = await admin.post(CREATE, data=NOVEL_FORM | {"genres": "1,2"})
     assert extract_error(response.text) == "The selected entry no longer exists."
 
 
 async def test_unlisted_links_can_be_kept_and_removed(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
-    await admin.post(CREATE, data=SAGA | {"genres": "1,2"})
+    await admin.post(CREATE, data=NOVEL_FORM | {"genres": "1,2"})
     form = (await staff.get(EDIT)).text
     assert '<option value="1" selected>Crime</option>' in form
     assert 'data-role="select2-ajax"' not in form
-    await staff.post(EDIT, data=SAGA | {"genres": ["", "2"]})
+    await staff.post(EDIT, data=NOVEL_FORM | {"genres": ["", "2"]})
     assert await read_genre_ids(app) == [2]
-    response = await staff.post(EDIT, data=SAGA | {"genres": "1,2"})
+    response = await staff.post(EDIT, data=NOVEL_FORM | {"genres": "1,2"})
     assert "may not list these rows" in extract_error(response.text)
     assert "Crime" not in response.text
     assert await read_genre_ids(app) == [2]
 
 
 async def test_hidden_link_is_kept(app: FastAPI, admin: AsyncClient) -> None:
-    await admin.post(CREATE, data=SAGA)
+    await admin.post(CREATE, data=NOVEL_FORM)
     async with app.state.database.writer() as session:
         session.add(NovelGenre(novel_id=1, genre_id=3))
-    await admin.post(EDIT, data=SAGA | {"genres": "3,1"})
+    await admin.post(EDIT, data=NOVEL_FORM | {"genres": "3,1"})
     assert await read_genre_ids(app) == [1, 3]
 
 

@@ -1,4 +1,4 @@
-"""Import and export of authors and tags by name."""
+"""Import and export of related rows, such as authors and tags, by their names."""
 
 import json
 import re

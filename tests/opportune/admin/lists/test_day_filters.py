@@ -1,4 +1,4 @@
-"""Filters by day use the visitor's time zone, like the displayed times."""
+"""Filters by day, in the visitor's time zone."""
 
 from datetime import UTC, date, datetime
 

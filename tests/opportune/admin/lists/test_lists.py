@@ -22,8 +22,8 @@ from tests.opportune.admin.gadget_feature import Gadget
 # Runs on SQLite only unless marked otherwise.
 pytestmark = pytest.mark.database("sqlite")
 
-YES = {"confirmed": "yes"}
-POLISH = "/admin/gadget/action/polish"
+CONFIRMED = {"confirmed": "yes"}
+POLISH_ACTION = "/admin/gadget/action/polish"
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def extract_pks(page: str) -> str:
 
 
 async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
-    page = await admin.post(f"{POLISH}?size=9&size_op=less_than&page=1", data={"pk": ["1", "2"]})
+    page = await admin.post(f"{POLISH_ACTION}?size=9&size_op=less_than&page=1", data={"pk": ["1", "2"]})
     assert page.status_code == 200
     for text in ("Polish them?", "Gadget 1", "Gadget 2"):
         assert text in page.text
@@ -60,7 +60,7 @@ async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: A
     assert await read_polished_names(app) == []
     list_url = "/admin/gadget/list?size=9&size_op=less_than&page=1"
     assert f'href="{list_url}"' in unescape(page.text)
-    await admin.post(POLISH, data={"pks": extract_pks(page.text), **YES})
+    await admin.post(POLISH_ACTION, data={"pks": extract_pks(page.text), **CONFIRMED})
     assert await read_polished_names(app) == ["gadget 1", "gadget 2"]
     async with app.state.database.reader() as session:
         recorded = (await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "action:polish"))).all()
@@ -68,11 +68,11 @@ async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: A
 
 
 async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
-    address = f"{POLISH}?size=10&size_op=greater_than&page=2"
+    address = f"{POLISH_ACTION}?size=10&size_op=greater_than&page=2"
     page = (await admin.post(address, data={"all": "1", "pk": "60"})).text
     assert "for 55 Gadgets" in page
     assert "and 5 more." in page
-    await admin.post(address, data={"pks": extract_pks(page), **YES})
+    await admin.post(address, data={"pks": extract_pks(page), **CONFIRMED})
     assert len(await read_polished_names(app)) == 55
     assert "gadget 5" not in await read_polished_names(app)
 
@@ -81,8 +81,8 @@ async def test_empty_and_too_large_selections_are_refused(
     app: FastAPI, admin: AsyncClient, gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.admin.lists.actions.MAX_ROWS_PER_ACTION", 50)
-    for form_data in ({"all": "1", **YES}, YES):
-        for path in (POLISH, "/admin/gadget/delete"):
+    for form_data in ({"all": "1", **CONFIRMED}, CONFIRMED):
+        for path in (POLISH_ACTION, "/admin/gadget/delete"):
             response = await admin.post(f"{path}?search=gadget", data=form_data)
             assert response.headers["location"] == "/admin/gadget/list?search=gadget"
     page = (await admin.get("/admin/gadget/list?search=nothing")).text
@@ -94,7 +94,7 @@ async def test_empty_and_too_large_selections_are_refused(
     assert (await admin.post(address)).status_code == 200
     assert (await admin.delete(address)).status_code == 405
     for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
-        assert (await admin.post(address, headers=headers, data=YES)).status_code == 403, headers
+        assert (await admin.post(address, headers=headers, data=CONFIRMED)).status_code == 403, headers
     async with app.state.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(Gadget)) == 60
 
@@ -108,7 +108,7 @@ async def test_deletion_counts_cascading_rows(app: FastAPI, admin: AsyncClient) 
     page = unescape((await admin.get(f"/admin/user/delete?pks={user.id}")).text)
     assert "Delete 1 User? This cannot be undone." in page
     assert re.search(r"300 API tokens: ([\w ]+, ){4}[\w ]+ and 295 more", page)
-    response = await admin.post(f"/admin/user/delete?pks={user.id}&search=many&page=1", data=YES)
+    response = await admin.post(f"/admin/user/delete?pks={user.id}&search=many&page=1", data=CONFIRMED)
     assert response.headers["location"] == "/admin/user/list?search=many&page=1"
     async with app.state.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
@@ -211,7 +211,7 @@ async def test_list_actions_need_their_own_grants(app: FastAPI, gadgets: None) -
         "export": ("GET", "/admin/gadget/export/csv"),
         "import": ("GET", "/admin/gadget/import"),
         "delete": ("GET", "/admin/gadget/delete?pks=1"),
-        "action:polish": ("POST", f"{POLISH}?pks=1"),
+        "action:polish": ("POST", f"{POLISH_ACTION}?pks=1"),
     }
     async with signed_in_client(app, staff) as browser:
         page = (await browser.get("/admin/gadget/list")).text

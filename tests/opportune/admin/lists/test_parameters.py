@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
-from tests.opportune.admin.test_errors import FRAME, HTML
+from tests.opportune.admin.test_errors import ACCEPT_HTML, ADMIN_MENU
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -25,13 +25,13 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 
 async def test_unknown_parameter_is_named(admin: AsyncClient) -> None:
-    page = await admin.get(f"{LIST}?stat=used&search=door", headers=HTML)
-    assert (page.status_code, FRAME in page.text) == (422, True)
+    page = await admin.get(f"{LIST}?stat=used&search=door", headers=ACCEPT_HTML)
+    assert (page.status_code, ADMIN_MENU in page.text) == (422, True)
     assert "<dt>stat</dt>" in page.text
 
 
 async def test_error_links_to_the_list_without_the_parameter(admin: AsyncClient) -> None:
-    page = await admin.get(f"{LIST}?stat=used&state=new&pageSize=50", headers=HTML)
+    page = await admin.get(f"{LIST}?stat=used&state=new&pageSize=50", headers=ACCEPT_HTML)
     (link,) = re.findall(r'href="(\?[^"]*)"[^>]*>Open this page without it', page.text)
     assert (await admin.get(LIST + unescape(link))).status_code == 200
     assert unescape(link) == "?state=new&pageSize=50"

@@ -1,4 +1,4 @@
-"""Books shown, sorted, searched and filtered by related rows, in few statements."""
+"""Lists with columns of related rows: shown, sorted, searched and filtered in few statements."""
 
 import re
 from decimal import Decimal

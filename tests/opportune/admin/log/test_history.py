@@ -20,7 +20,7 @@ from tests.opportune.admin.gadget_feature import Gadget
 pytestmark = pytest.mark.database("sqlite")
 
 NEW_PASSWORD = "an altogether new one"
-GADGET = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
+GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
 async def read_entries(app: FastAPI) -> list[AuditEntry]:
@@ -32,8 +32,8 @@ async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
     app = app_with_gadgets
     root = await make_user(app.state.database, "root@example.com", is_superuser=True)
     async with signed_in_client(app, root) as admin:
-        assert (await admin.post("/admin/gadget/create", data=GADGET | {"weight": "1.50"})).status_code == 303
-        changed = GADGET | {"name": "Heavy anvil", "colour": "deep_blue", "made_on": "2026-11-20", "weight": "1.5"}
+        assert (await admin.post("/admin/gadget/create", data=GADGET_FORM | {"weight": "1.50"})).status_code == 303
+        changed = GADGET_FORM | {"name": "Heavy anvil", "colour": "deep_blue", "made_on": "2026-11-20", "weight": "1.5"}
         assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
         assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
         await admin.post("/admin/gadget/action/polish?pks=1", data={"confirmed": "yes"})
@@ -66,8 +66,8 @@ async def test_log_shows_titles_of_visible_references(app_with_gadgets: FastAPI)
     database = app_with_gadgets.state.database
     root = await make_user(database, is_superuser=True)
     async with signed_in_client(app_with_gadgets, root) as admin:
-        await admin.post("/admin/gadget/create", data=GADGET)
-        assert (await admin.post("/admin/gadget/edit/1", data=GADGET | {"maker_id": "2"})).status_code == 303
+        await admin.post("/admin/gadget/create", data=GADGET_FORM)
+        assert (await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "2"})).status_code == 303
         entry = (await read_entries(app_with_gadgets))[1]
         assert entry.changes == {"maker_id": [1, 2]}
         for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
@@ -90,7 +90,7 @@ async def test_refused_changes_are_not_logged(app_with_gadgets: FastAPI) -> None
     root = await make_user(app.state.database, "root@example.com", is_superuser=True)
     async with signed_in_client(app, root) as admin:
         for refused in ({"name": "gizmo"}, {"size": "13"}, {"maker_id": "99"}, {"name": ""}):
-            assert (await admin.post("/admin/gadget/create", data=GADGET | refused)).status_code == 400, refused
+            assert (await admin.post("/admin/gadget/create", data=GADGET_FORM | refused)).status_code == 400, refused
         async with app.state.database.writer() as session:
             session.add(Gadget(name="keep me", maker_id=1))
         await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})

@@ -1,3 +1,5 @@
+"""Fixtures of the tests of operations."""
+
 import pytest
 from httpx import AsyncClient
 

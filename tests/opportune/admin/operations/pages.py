@@ -1,4 +1,4 @@
-"""Addresses and effects of operations."""
+"""Paths of the pages of operations, and helpers that read what an operation has done."""
 
 import re
 

@@ -1,3 +1,5 @@
+"""Pages of background jobs: list, details, retry and cancellation."""
+
 import re
 from typing import Any
 
@@ -10,14 +12,14 @@ from opportune.testing.factories import signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")
 
-LIST = "/admin/job/list"
+LIST_PAGE = "/admin/job/list"
 DETAILS = "/admin/job/details/{}"
 FAILED, RUNNING, WAITING, DONE = range(101, 105)  # above the ids of scheduled jobs
-YES = {"confirmed": "yes"}
+CONFIRMED = {"confirmed": "yes"}
 
 
 @pytest.fixture
-async def rows(app: FastAPI) -> None:
+async def job_rows(app: FastAPI) -> None:
     """Jobs without a handler in any installed feature, so no worker runs them."""
     values: list[dict[str, Any]] = [
         {"name": "gone.fail", "state": JobState.FAILED, "attempt": 5, "error": "<b>Nobody</b> answers."},
@@ -30,20 +32,20 @@ async def rows(app: FastAPI) -> None:
 
 
 async def list_job_names(admin: AsyncClient, query: str = "") -> list[str]:
-    response = await admin.get(f"{LIST}{query}")
+    response = await admin.get(f"{LIST_PAGE}{query}")
     assert response.status_code == 200
     return re.findall(r"gone\.\w+", response.text)
 
 
 async def test_jobs_are_for_superusers(app: FastAPI, client: AsyncClient) -> None:
-    assert (await client.get(LIST)).status_code == 303
+    assert (await client.get(LIST_PAGE)).status_code == 303
     async with signed_in_client(app) as visitor:
-        assert (await visitor.get(LIST)).status_code == 403
+        assert (await visitor.get(LIST_PAGE)).status_code == 403
         assert (await visitor.post("/admin/job/action/cancel?pks=1")).status_code == 403
 
 
-async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, rows: None) -> None:
-    text = (await admin.get(LIST)).text
+async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, job_rows: None) -> None:
+    text = (await admin.get(LIST_PAGE)).text
     assert "3 of 10: thumbnails" in text
     assert "&lt;b&gt;Nobody&lt;/b&gt; answers." in text
     assert await list_job_names(admin) == ["gone.done", "gone.wait", "gone.run", "gone.fail"]
@@ -61,25 +63,25 @@ async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, rows:
     assert offered == [["retry"], ["cancel"], ["cancel"], []]
 
 
-async def test_job_is_retried_and_cancelled(app: FastAPI, admin: AsyncClient, rows: None) -> None:
+async def test_job_is_retried_and_cancelled(app: FastAPI, admin: AsyncClient, job_rows: None) -> None:
     for action, message in (("retry", "1 job queued again."), ("cancel", "1 job cancelled.")):
-        response = await admin.post(f"/admin/job/action/{action}?pks={FAILED}", data=YES)
-        assert (response.status_code, response.headers["location"]) == (303, LIST)
-        assert message in (await admin.get(LIST)).text
+        response = await admin.post(f"/admin/job/action/{action}?pks={FAILED}", data=CONFIRMED)
+        assert (response.status_code, response.headers["location"]) == (303, LIST_PAGE)
+        assert message in (await admin.get(LIST_PAGE)).text
     async with app.state.database.reader() as session:
         assert (await session.get_one(Job, FAILED)).state == JobState.CANCELLED
 
 
-async def test_refused_jobs_are_reported(admin: AsyncClient, rows: None) -> None:
-    await admin.post(f"/admin/job/action/cancel?pks={WAITING},{DONE},99,x,{'9' * 5000}", data=YES)
-    text = (await admin.get(LIST)).text
+async def test_refused_jobs_are_reported(admin: AsyncClient, job_rows: None) -> None:
+    await admin.post(f"/admin/job/action/cancel?pks={WAITING},{DONE},99,x,{'9' * 5000}", data=CONFIRMED)
+    text = (await admin.get(LIST_PAGE)).text
     for line in ("1 job cancelled.", f"Job {DONE} is done. Only waiting and running jobs", "There is no job 99."):
         assert line in text
     log = (await admin.get("/admin/audit-entry/export/json?identity=job")).json()
     assert [(entry["action"], entry["row_id"]) for entry in log] == [("action:cancel", str(WAITING))]
     assert (await admin.get("/admin/job/action/cancel?pks=1")).status_code == 405
 
-    await admin.post(f"/admin/job/action/retry?pks={','.join(map(str, range(1001, 1101)))}", data=YES)
-    text = (await admin.get(LIST)).text
+    await admin.post(f"/admin/job/action/retry?pks={','.join(map(str, range(1001, 1101)))}", data=CONFIRMED)
+    text = (await admin.get(LIST_PAGE)).text
     assert text.count("There is no job ") == 5
     assert "95 more jobs could not be changed." in text

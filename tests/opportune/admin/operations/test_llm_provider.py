@@ -13,8 +13,8 @@ from tests.opportune.admin.operations.pages import CONFIRM, on_sqlite
 from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
 
 PAGE = "/admin/llm/provider"
-KEY = "sk-secret-key-of-the-endpoint-9876"
-ANSWER = (EVENTS, text("Yes."), event(STOP), DONE)
+API_KEY = "sk-secret-key-of-the-endpoint-9876"
+ANSWER_EVENTS = (EVENTS, text("Yes."), event(STOP), DONE)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def operator(app: FastAPI, admin: AsyncClient) -> AsyncClient:
     return admin
 
 
-def make_form(address: str, key: str = KEY, model: str = "small") -> dict[str, str]:
+def make_form(address: str, key: str = API_KEY, model: str = "small") -> dict[str, str]:
     return {"provider": "other", "base_url": address, "api_key": key, "model": model}
 
 
@@ -55,22 +55,22 @@ async def test_working_model_is_stored_encrypted_and_removable(
     assert "This site has no language model yet" in page.text
     assert "https://openrouter.ai/api/v1" in page.text
 
-    async with serve_endpoint(*ANSWER) as endpoint:
+    async with serve_endpoint(*ANSWER_EVENTS) as endpoint:
         saved = await operator.post(PAGE, data=make_form(endpoint.address))
         assert (saved.status_code, saved.headers["location"]) == (303, PAGE)
-        assert f"Bearer {KEY}".encode().lower() in endpoint.headers[0].lower()
+        assert f"Bearer {API_KEY}".encode().lower() in endpoint.headers[0].lower()
         assert await ask_other_process(app) == "Yes."
         assert await app.state.llm.complete("Why?") == "Yes."
         page = await operator.get(PAGE)
         assert "small at 127.0.0.1 now answers questions." in page.text
         assert "…9876" in page.text
         assert (await operator.post(PAGE, data=make_form(endpoint.address, key="", model="large"))).status_code == 303
-        assert KEY.encode() in endpoint.headers[-1], "uses the stored key"
+        assert API_KEY.encode() in endpoint.headers[-1], "uses the stored key"
         assert app.state.llm.name == "large"
     async with database.reader() as session:
         row = (await session.scalars(select(ChosenModel))).one()
     exposed = " ".join([page.text, caplog.text, row.sealed_key, str(row)])
-    assert KEY not in exposed
+    assert API_KEY not in exposed
 
     assert PAGE not in (await operator.get("/admin/")).text
     assert (await operator.post(PAGE, data={"remove": "true"})).status_code == 303
@@ -91,7 +91,7 @@ async def test_failing_model_is_not_stored(operator: AsyncClient, database: Data
         assert page.status_code == 422, status
         assert message in page.text, status
         assert "LLM_" not in page.text, status
-        assert KEY not in page.text, status
+        assert API_KEY not in page.text, status
         async with database.reader() as session:
             assert (await session.scalars(select(ChosenModel))).all() == [], status
 
@@ -106,7 +106,7 @@ async def test_key_is_not_sent_to_a_new_or_invalid_address(operator: AsyncClient
         "Enter the API key": {"provider": "openai", "model": "small"},
         "choose": {"provider": "unheard of", "model": "small"},
     }
-    async with serve_endpoint(*ANSWER) as endpoint:
+    async with serve_endpoint(*ANSWER_EVENTS) as endpoint:
         await operator.post(PAGE, data=make_form(endpoint.address))
         refusals["Enter the key again"] = {"provider": "openai", "model": "small"}
         del refusals["Enter the API key"]
@@ -147,7 +147,7 @@ async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, ap
         ("sealed_key", "encrypted with another SECRET_KEY"),
         ("base_url", "https://changed-in-the-database.example/v1"),
     ):
-        async with serve_endpoint(*ANSWER) as endpoint:
+        async with serve_endpoint(*ANSWER_EVENTS) as endpoint:
             await operator.post(PAGE, data=make_form(endpoint.address))
         async with app.state.database.writer() as session:
             setattr(await session.get(ChosenModel, "site"), column, value)
@@ -158,7 +158,7 @@ async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, ap
 
 @on_sqlite
 async def test_local_model_needs_no_key(operator: AsyncClient) -> None:
-    async with serve_endpoint(*ANSWER) as endpoint:
+    async with serve_endpoint(*ANSWER_EVENTS) as endpoint:
         assert (await operator.post(PAGE, data=make_form(endpoint.address, key=""))).status_code == 303
         page = (await operator.get(PAGE)).text
     assert "cannot be decrypted" not in page

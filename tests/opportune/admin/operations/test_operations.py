@@ -1,4 +1,4 @@
-"""Operations that run on one click."""
+"""Operations on the page of operations, such as retrying jobs and ending sessions."""
 
 from datetime import timedelta
 from pathlib import Path

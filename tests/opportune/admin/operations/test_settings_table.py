@@ -16,38 +16,38 @@ from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
 from tests.opportune.admin.operations.pages import READ_PATHS, on_sqlite
 
-TAG = re.compile("<[^>]*>")
-CANARY = "c4n4ry-of-a-secret"
+HTML_TAG = re.compile("<[^>]*>")
+CANARY_TEXT = "c4n4ry-of-a-secret"
 PROVIDERS = ("github", "google", "microsoft", "oidc")
-SECRETS = {
-    "secret_key": f"{CANARY}-of-32-characters-or-even-more",
-    "secret_key_fallbacks": f"{CANARY}-older-of-32-characters-or-more",
-    "llm_api_key": CANARY,
-    **{f"{name}_client_secret": CANARY for name in PROVIDERS},
-    "backup_url": f"s3://key:{CANARY}@backups.example/bucket",
-    "backup_identity": CANARY,
-    "backup_passphrase": CANARY,
-    "heartbeat_url": f"https://pings.example/{CANARY}?key={CANARY}",
-    "sentry_dsn": f"https://{CANARY}@errors.example/1",
-    "metrics_token": f"{CANARY}-of-20-characters",
-    "mail_url": f"smtp://user:{CANARY}@mail.example:587",
-    "storage_url": f"s3://key:{CANARY}@s3.example/bucket",
-    "cache_url": f"redis://:{CANARY}@cache.example:6379/0",
-    "database_url": f"postgresql://user:{CANARY}@db.example/site?sslpassword={CANARY}",
-    "database_reader_url": f"postgresql://user:{CANARY}@reader.example/site",
-    "database_direct_url": f"postgresql://user:{CANARY}@direct.example/site",
-    "llm_base_url": f"https://user:{CANARY}@llm.example/v1?key={CANARY}",
+SECRET_VALUES = {
+    "secret_key": f"{CANARY_TEXT}-of-32-characters-or-even-more",
+    "secret_key_fallbacks": f"{CANARY_TEXT}-older-of-32-characters-or-more",
+    "llm_api_key": CANARY_TEXT,
+    **{f"{name}_client_secret": CANARY_TEXT for name in PROVIDERS},
+    "backup_url": f"s3://key:{CANARY_TEXT}@backups.example/bucket",
+    "backup_identity": CANARY_TEXT,
+    "backup_passphrase": CANARY_TEXT,
+    "heartbeat_url": f"https://pings.example/{CANARY_TEXT}?key={CANARY_TEXT}",
+    "sentry_dsn": f"https://{CANARY_TEXT}@errors.example/1",
+    "metrics_token": f"{CANARY_TEXT}-of-20-characters",
+    "mail_url": f"smtp://user:{CANARY_TEXT}@mail.example:587",
+    "storage_url": f"s3://key:{CANARY_TEXT}@s3.example/bucket",
+    "cache_url": f"redis://:{CANARY_TEXT}@cache.example:6379/0",
+    "database_url": f"postgresql://user:{CANARY_TEXT}@db.example/site?sslpassword={CANARY_TEXT}",
+    "database_reader_url": f"postgresql://user:{CANARY_TEXT}@reader.example/site",
+    "database_direct_url": f"postgresql://user:{CANARY_TEXT}@direct.example/site",
+    "llm_base_url": f"https://user:{CANARY_TEXT}@llm.example/v1?key={CANARY_TEXT}",
 }
 
 
 def test_all_settings_are_shown_without_secrets() -> None:
     values: dict[str, Any] = {
-        name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()
+        name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRET_VALUES.items()
     }
     values |= {f"{name}_client_id": "public" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
     rows = {row.name: row for row in displayed_settings(Settings(_env_file=None, environment="test", **values))}
     assert rows.keys() == {name.upper() for name in Settings.model_fields}
-    assert CANARY not in str(rows)
+    assert CANARY_TEXT not in str(rows)
     assert (rows["SECRET_KEY"].value, rows["SECRET_KEY"].is_secret) == ("set", True)
     assert rows["MAIL_URL"].value == "mail.example:587"
     assert rows["LLM_BASE_URL"].value == "https://llm.example/v1"
@@ -57,11 +57,11 @@ def test_all_settings_are_shown_without_secrets() -> None:
 
 @on_sqlite
 async def test_settings_page_shows_no_secret(app: FastAPI, operator: AsyncClient, settings: Settings) -> None:
-    values = {name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRETS.items()}
+    values = {name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRET_VALUES.items()}
     app.state.settings = settings.model_copy(update=values)
     page = await operator.get(READ_PATHS[1])
     assert page.status_code == 200
-    assert CANARY not in page.text
+    assert CANARY_TEXT not in page.text
 
 
 def test_settings_of_features_are_shown() -> None:
@@ -69,23 +69,25 @@ def test_settings_of_features_are_shown() -> None:
         books_key: SecretStr = SecretStr("")
         books_per_page: int = 20
 
-    settings = settings_for("sqlite://", BooksSettings(books_key=SecretStr(CANARY)))
+    settings = settings_for("sqlite://", BooksSettings(books_key=SecretStr(CANARY_TEXT)))
     books = Feature(name="books", summary="", settings=BooksSettings)
     rows = {row.name: row for row in displayed_settings(settings, [books])}
     assert (rows["BOOKS_KEY"].value, rows["BOOKS_KEY"].is_secret) == ("set", True)
     assert (rows["BOOKS_PER_PAGE"].value, rows["BOOKS_PER_PAGE"].source) == ("20", "default")
-    assert CANARY not in str(rows)
+    assert CANARY_TEXT not in str(rows)
 
 
 def test_all_secret_settings_have_a_canary() -> None:
     secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
-    assert secret <= SECRETS.keys()
+    assert secret <= SECRET_VALUES.keys()
 
 
-@pytest.mark.parametrize("url", [f"oracle://u:{CANARY}@host/x", f"{CANARY}", f"postgresql://u:{CANARY}@[/x"])
+@pytest.mark.parametrize(
+    "url", [f"oracle://u:{CANARY_TEXT}@host/x", f"{CANARY_TEXT}", f"postgresql://u:{CANARY_TEXT}@[/x"]
+)
 def test_invalid_address_is_not_shown(url: str) -> None:
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
-    assert CANARY not in str(list(displayed_settings(settings)))
+    assert CANARY_TEXT not in str(list(displayed_settings(settings)))
 
 
 def test_source_of_a_setting_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ async def test_pages_of_settings_and_diagnosis(operator: AsyncClient, settings: 
     assert "The site accepts any Host header" in page
     assert settings.secret_key.get_secret_value() not in page
     breadcrumb = page.partition('<ol class="breadcrumb">')[2].partition("</ol>")[0]
-    assert TAG.sub("", breadcrumb).split() == ["Overview", "Operations"], "only one link back"
+    assert HTML_TAG.sub("", breadcrumb).split() == ["Overview", "Operations"], "only one link back"
     page = (await operator.get(READ_PATHS[2])).text
     assert "SQLite file" in page
     assert "first connection" in page

@@ -20,7 +20,7 @@ from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
 pytestmark = pytest.mark.database("sqlite")
 
-SAGA = {"title": "Saga", "genres": "1", "save": "Save"}
+NOVEL_FORM = {"title": "Saga", "genres": "1", "save": "Save"}
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ async def read_labels(app: FastAPI) -> list[str]:
 
 
 async def test_hooks_run_before_and_after_a_row_is_saved(app: FastAPI, admin: AsyncClient) -> None:
-    assert (await admin.post("/admin/novel/create", data=SAGA)).status_code == 303
+    assert (await admin.post("/admin/novel/create", data=NOVEL_FORM)).status_code == 303
     async with app.state.database.reader() as session:
         (novel,) = await session.scalars(select(Novel))
     assert (novel.title, novel.added_by) == ("Saga", "root@example.com")
     assert await read_labels(app) == ["new: Crime"]
-    await admin.post("/admin/novel/edit/1", data=SAGA | {"genres": "1,2"})
+    await admin.post("/admin/novel/edit/1", data=NOVEL_FORM | {"genres": "1,2"})
     assert await read_labels(app) == ["new: Crime", "changed: Crime, Poetry"]
 
 
@@ -47,7 +47,7 @@ async def test_refusing_hook_rolls_back_the_change(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for status in (303, 400):
-        response = await admin.post("/admin/novel/create", data=SAGA | {"title": "Taken"})
+        response = await admin.post("/admin/novel/create", data=NOVEL_FORM | {"title": "Taken"})
         assert response.status_code == status
     assert "There is one of this title." in response.text.split('id="error-title">')[1]
 
@@ -55,15 +55,15 @@ async def test_refusing_hook_rolls_back_the_change(
         raise ValidationRefused(f"Not {'this one' if is_created else 'so'}.")
 
     monkeypatch.setattr(NovelAdmin, "after_save", refuse)
-    assert "Not this one." in (await admin.post("/admin/novel/create", data=SAGA)).text
-    assert "Not so." in (await admin.post("/admin/novel/edit/1", data=SAGA)).text
+    assert "Not this one." in (await admin.post("/admin/novel/create", data=NOVEL_FORM)).text
+    assert "Not so." in (await admin.post("/admin/novel/edit/1", data=NOVEL_FORM)).text
     async with app.state.database.reader() as session:
         assert list(await session.scalars(select(col(Novel.title)))) == ["Taken"]
 
 
 async def test_hooks_run_before_and_after_a_deletion(app: FastAPI, admin: AsyncClient) -> None:
     for title in ("Saga", "Keep"):
-        await admin.post("/admin/novel/create", data=SAGA | {"title": title})
+        await admin.post("/admin/novel/create", data=NOVEL_FORM | {"title": title})
     await admin.post("/admin/novel/delete?pks=1,2", data={"confirmed": "yes"})
     assert "This one stays." in (await admin.get("/admin/novel/list")).text
     assert await read_labels(app) == ["new: Crime"] * 2
@@ -102,9 +102,9 @@ async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatc
 
     monkeypatch.setattr(NovelAdmin, "before_save", before_save)
     monkeypatch.setattr(NovelAdmin, "after_save", after_save)
-    assert (await admin.post("/admin/novel/create", data=SAGA)).status_code == 303
+    assert (await admin.post("/admin/novel/create", data=NOVEL_FORM)).status_code == 303
     assert calls == ["view, before", "model, before: a hook", "model, after: 1", "view, after"]
-    response = await admin.post("/admin/novel/create", data=SAGA | {"title": "Refused"})
+    response = await admin.post("/admin/novel/create", data=NOVEL_FORM | {"title": "Refused"})
     assert "Not this title." in response.text.split('id="error-title">')[1]
     file = {"file": ("rows.csv", "title\nOne\nRefused\n")}
     assert "Title: Not this title." in (await admin.post("/admin/novel/import", files=file)).text
@@ -127,6 +127,6 @@ async def test_sqladmin_hook_can_change_values(
         data["title"] = model.title.upper()
 
     monkeypatch.setattr(NovelAdmin, "on_model_change", shout)
-    await admin.post("/admin/novel/create", data=SAGA)
+    await admin.post("/admin/novel/create", data=NOVEL_FORM)
     async with app.state.database.reader() as session:
         assert list(await session.scalars(select(col(Novel.title)))) == ["SAGA"]

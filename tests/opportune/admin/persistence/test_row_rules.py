@@ -1,4 +1,4 @@
-"""The admin applies the row rules of a view's data layer."""
+"""Rows that the data layer of a view makes unreadable or read-only, in the admin."""
 
 from collections.abc import AsyncIterator
 

@@ -20,8 +20,8 @@ from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 # Runs on SQLite only: tests of history, groups and inlines check the locks.
 pytestmark = pytest.mark.database("sqlite")
 
-YES = {"confirmed": "yes"}
-ANVIL = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
+CONFIRMED = {"confirmed": "yes"}
+GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ async def allow_outside_transaction(_self: Any, _request: Any, row: Any) -> bool
 async def test_permission_is_checked_again_in_the_transaction(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await admin.post("/admin/gadget/create", data=ANVIL)
+    await admin.post("/admin/gadget/create", data=GADGET_FORM)
     monkeypatch.setattr(GadgetAdmin, "check_can_edit", allow_outside_transaction)
     monkeypatch.setattr(GadgetAdmin, "check_can_delete", allow_outside_transaction)
     assert (await admin.get("/admin/gadget/edit/1")).status_code == 200
-    assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 403
+    assert (await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"name": "Hammer"})).status_code == 403
     assert (await admin.get("/admin/gadget/delete?pks=1")).status_code == 200
-    assert (await admin.post("/admin/gadget/delete?pks=1", data=YES)).status_code == 403
+    assert (await admin.post("/admin/gadget/delete?pks=1", data=CONFIRMED)).status_code == 403
     assert await read_gadget_names(app) == ["Anvil"]
     assert await read_logged_actions(app) == ["create"]
 
@@ -69,11 +69,11 @@ async def test_action_checks_all_rows_and_is_atomic(
     with monkeypatch.context() as patch:
         patch.setattr(UserAdmin, "has_permission", has_permission)
         address = f"/admin/user/action/activate?pks={users[0].id},{users[1].id}"
-        assert (await admin.post(address, data=YES)).status_code == 403
+        assert (await admin.post(address, data=CONFIRMED)).status_code == 403
     assert await read_logged_actions(app) == []
-    assert (await admin.post(f"{address},999", data=YES)).status_code == 404
+    assert (await admin.post(f"{address},999", data=CONFIRMED)).status_code == 404
     assert await read_logged_actions(app) == []
-    await admin.post(address, data=YES)
+    await admin.post(address, data=CONFIRMED)
     assert await read_logged_actions(app) == ["action:activate"] * 2
     assert "2 Users: may sign in again." in (await admin.get("/admin/user/list")).text
 
@@ -81,7 +81,7 @@ async def test_action_checks_all_rows_and_is_atomic(
 async def test_rows_outside_list_query_are_not_found(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await admin.post("/admin/gadget/create", data=ANVIL)
+    await admin.post("/admin/gadget/create", data=GADGET_FORM)
 
     def list_query(_self: Any, _request: Any) -> Select[Any]:
         return select(Gadget).where(col(Gadget.name) != "Anvil")
@@ -90,11 +90,11 @@ async def test_rows_outside_list_query_are_not_found(
         patch.setattr(GadgetAdmin, "list_query", list_query)
         for page in ("details/1", "edit/1", "history/1", "delete?pks=1"):
             assert (await admin.get(f"/admin/gadget/{page}")).status_code == 404, page
-        assert (await admin.post("/admin/gadget/edit/1", data=ANVIL)).status_code == 404
-        assert (await admin.post("/admin/gadget/delete?pks=1", data=YES)).status_code == 404
+        assert (await admin.post("/admin/gadget/edit/1", data=GADGET_FORM)).status_code == 404
+        assert (await admin.post("/admin/gadget/delete?pks=1", data=CONFIRMED)).status_code == 404
         assert re.search(r"Gadgets</a>\s*<span class=\"text-secondary\">0<", (await admin.get("/admin/")).text)
     assert "Create" in (await admin.get("/admin/gadget/history/1")).text
-    await admin.post("/admin/gadget/delete?pks=1", data=YES)
+    await admin.post("/admin/gadget/delete?pks=1", data=CONFIRMED)
     assert "(deleted)" in (await admin.get("/admin/gadget/history/1")).text
 
 
@@ -129,9 +129,9 @@ async def test_hook_of_a_new_row_can_query_the_database(
         data["notes"] = f"{count} before"
 
     monkeypatch.setattr(GadgetAdmin, "on_model_change", allow_one_gadget)
-    assert (await admin.post("/admin/gadget/create", data=ANVIL)).status_code == 303
-    assert (await admin.post("/admin/gadget/edit/1", data=ANVIL | {"name": "Hammer"})).status_code == 303
-    response = await admin.post("/admin/gadget/create", data=ANVIL)
+    assert (await admin.post("/admin/gadget/create", data=GADGET_FORM)).status_code == 303
+    assert (await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"name": "Hammer"})).status_code == 303
+    response = await admin.post("/admin/gadget/create", data=GADGET_FORM)
     assert (response.status_code, "One is enough." in response.text) == (400, True)
     assert await read_gadget_names(app) == ["Hammer"]
 
