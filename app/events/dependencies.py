@@ -10,7 +10,7 @@ from opportune.db import ReadSession, WriteSession
 from opportune.storage import StorageDependency
 from opportune.web import HOUR_SECONDS, RateLimit
 
-REGISTRATIONS_PER_ADDRESS = RateLimit("events.register", 60, HOUR_SECONDS, storage="cache")
+REGISTRATIONS_PER_IP = RateLimit("events.register", 60, HOUR_SECONDS, storage="cache")
 """Invalid forms also count. The limit is high, because a whole office may share one address."""
 EMAILS_PER_RECIPIENT = RateLimit("events.email", 5, HOUR_SECONDS, storage="cache")
 """Prevents flooding of another person's mailbox."""
@@ -38,4 +38,4 @@ ReadRegistrations = Annotated[Registrations, Depends(get_registrations)]
 WriteRegistrations = Annotated[Registrations, Depends(get_writable_registrations)]
 
 # Dependencies run before the form is read, and decoding a picture takes long.
-LimitedByAddress = Depends(REGISTRATIONS_PER_ADDRESS)
+LimitedByAddress = Depends(REGISTRATIONS_PER_IP)

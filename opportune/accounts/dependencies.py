@@ -199,7 +199,7 @@ def needs_scope(*scopes: str) -> Any:
         FastAPI's `Security` with `get_current_user`.
 
     Raises:
-        OperatorError: a scope does not name its subject.
+        OperatorError: a scope has no prefix, such as `export` instead of `books:export`.
     """
     register_scopes(scopes)
     return Security(get_current_user, scopes=scopes)

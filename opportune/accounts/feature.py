@@ -1,3 +1,5 @@
+"""The feature of accounts, and the user model of projects without `app/users`."""
+
 from opportune.accounts import api, cleanup, demo, pages
 from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.email_sign_in.service import send_sign_in_email

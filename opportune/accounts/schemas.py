@@ -1,3 +1,5 @@
+"""Schemas of the forms and the API of accounts."""
+
 from datetime import datetime
 from typing import Annotated, Literal
 

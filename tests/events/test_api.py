@@ -136,7 +136,7 @@ async def test_closed_event_is_a_conflict(
 async def test_registrations_are_rate_limited(
     client: AsyncClient, recorded_jobs: RecordedJobs, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 8)
+    monkeypatch.setattr(dependencies.REGISTRATIONS_PER_IP, "limit", 8)
     await make_event()
 
     async def register(email: Callable[[int], str], times: int) -> list[int]:

@@ -203,7 +203,7 @@ async def test_closed_event_has_no_form(
 async def test_rate_limit_is_checked_before_the_photo(
     client: AsyncClient, recorded_jobs: RecordedJobs, tea: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dependencies.REGISTRATIONS_PER_ADDRESS, "limit", 0)
+    monkeypatch.setattr(dependencies.REGISTRATIONS_PER_IP, "limit", 0)
     monkeypatch.setattr(pages, "read_form", None)
 
     response = await client.post("/events/tea", data=ADA, files=make_photo_upload())

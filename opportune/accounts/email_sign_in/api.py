@@ -18,8 +18,8 @@ router = APIRouter(prefix="/auth/login/email", tags=["accounts"], dependencies=[
 @router.post("", status_code=202)
 async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignInRequested:
     """Request an e-mail with a code to sign in. The response does not depend on whether the address has an account."""
-    pending = await service.request_sign_in(context, body.email)
-    return EmailSignInRequested(detail=EMAIL_REQUESTED, request=service.seal_request(context.settings, pending))
+    sign_in_request = await service.request_sign_in(context, body.email)
+    return EmailSignInRequested(detail=EMAIL_REQUESTED, request=service.seal_request(context.settings, sign_in_request))
 
 
 @router.post("/code", response_model_exclude_none=True)
@@ -31,13 +31,13 @@ async def check_code(
     Users with a second factor also send its code as `second_factor`. A `scope` limits the token.
     """
     require_known_scopes(credentials.scope.split(), request.app.state.features, "scope")
-    pending = service.read_request(context.settings, credentials.request)
-    if pending is None:
+    sign_in_request = service.read_request(context.settings, credentials.request)
+    if sign_in_request is None:
         raise InvalidLinkError
-    user = await service.check_code(context, pending, credentials.code)
+    user = await service.check_code(context, sign_in_request, credentials.code)
     if user is None:
         raise HTTPException(401, service.WRONG_CODE, AUTHENTICATE_HEADER)
     await require_code(context, user, credentials.second_factor)
-    if not await service.use_email(context, user, pending.number):
+    if not await service.use_email(context, user, sign_in_request.number):
         raise InvalidLinkError
     return await grant_token(request, response, context, user, credentials.scope)

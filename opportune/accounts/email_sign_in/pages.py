@@ -30,8 +30,8 @@ from opportune.web.rendering.flash import flash
 
 PATH = f"{LOGIN_PATH}/email"
 PASSWORD_REMOVED = (
-    "Your address is verified now. Another person may have registered it before, so the old password and all sign-ins"
-    " have ended. Please choose a new password."
+    "Your address is verified now. Another person may have registered it before, so your old password"
+    " was removed, and all devices were signed out. Please choose a new password."
 )
 COOKIE = PageCookie("email_sign_in", LOGIN_PATH, service.LIFETIME_SECONDS)
 """The encrypted sign-in request of this browser. Its code is valid only in this browser."""
@@ -52,37 +52,46 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
     if data := form.data:
         with show_errors_in(form):
             next_path = next_page(request, form)
-            pending = await service.request_sign_in(context, data.email, next_path, remember=data.remember)
+            sign_in_request = await service.request_sign_in(context, data.email, next_path, remember=data.remember)
             response = RedirectResponse(f"{PATH}/code", 303)
-            COOKIE.set(request, response, service.seal_request(context.settings, pending))
+            COOKIE.set(request, response, service.seal_request(context.settings, sign_in_request))
             return response
     return show_form(request, "email_sign_in", form)
 
 
 @router.get("/code")
 async def show_code_form(request: Request) -> Response:
-    pending = _pending_request(request)
-    return _show_code(request, pending, Form(EmailSignInCode)) if pending else RedirectResponse(PATH, 303)
+    sign_in_request = _read_sign_in_request(request)
+    return (
+        _show_code(request, sign_in_request, Form(EmailSignInCode)) if sign_in_request else RedirectResponse(PATH, 303)
+    )
 
 
 @router.post("/code")
 async def check_code(request: Request, context: AccountCtx) -> Response:
-    pending = _pending_request(request)
-    if pending is None:
+    sign_in_request = _read_sign_in_request(request)
+    if sign_in_request is None:
         return RedirectResponse(PATH, 303)
     form = await read_form(request, EmailSignInCode)
     if form.data:
-        device = trusted_device(request, pending.email)
+        device = trusted_device(request, sign_in_request.email)
         try:
             with show_errors_in(form):
-                if user := await service.check_code(context, pending, form.data.code, device):
-                    return await _login(request, context, user, pending.number, pending.next, remember=pending.remember)
+                if user := await service.check_code(context, sign_in_request, form.data.code, device):
+                    return await _finish_sign_in(
+                        request,
+                        context,
+                        user,
+                        sign_in_request.number,
+                        sign_in_request.next,
+                        remember=sign_in_request.remember,
+                    )
                 form.refuse(service.WRONG_CODE, "code")
-        except service.RequestEnded as refusal:
+        except service.TooManyWrongCodes as refusal:
             response = redirect_with_error(request, PATH, refusal)
             COOKIE.delete(request, response)
             return response
-    return _show_code(request, pending, form)
+    return _show_code(request, sign_in_request, form)
 
 
 @router.get("/link")
@@ -92,9 +101,11 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     if link is None:
         return invalid_link(request, PATH)
     user, details = link
-    pending = _pending_request(request)
-    is_same_browser = pending is not None and pending.number == details["number"]
-    form = Form(EmailSignInLink, {"token": token, "remember": is_same_browser and pending and pending.remember})
+    sign_in_request = _read_sign_in_request(request)
+    is_same_browser = sign_in_request is not None and sign_in_request.number == details["number"]
+    form = Form(
+        EmailSignInLink, {"token": token, "remember": is_same_browser and sign_in_request and sign_in_request.remember}
+    )
     context = {"email": user.email, "details": details, "at": datetime.fromisoformat(details["at"])}
     return show(
         request, "email_sign_in_link", headers=PRIVATE_HEADERS, form=form, is_same_browser=is_same_browser, **context
@@ -109,16 +120,19 @@ async def use_link(request: Request, context: AccountCtx) -> Response:
         context.log_refused_sign_in("email", None)
         return invalid_link(request, PATH)
     user, details = link
-    return await _login(request, context, user, details["number"], details["next"], remember=form.data.remember)
+    return await _finish_sign_in(
+        request, context, user, details["number"], details["next"], remember=form.data.remember
+    )
 
 
-async def _login(
+async def _finish_sign_in(
     request: Request, context: AccountContext, user: User, number: str, next_path: str, *, remember: bool
 ) -> Response:
-    """Sign in the user of this e-mail, or ask for their second factor."""
-    loses_password = user.has_password and not user.is_verified  # see `prove_email`
+    """Sign in the user who received this e-mail, or ask for their second factor."""
+    # `use_email` verifies the address, which removes the password: see `UserManager.prove_email`.
+    password_will_be_removed = user.has_password and not user.is_verified
     if await service.use_email(context, user, number):
-        if loses_password:
+        if password_will_be_removed:
             flash(request, PASSWORD_REMOVED, "warning")
         response = await finish_first_step(request, context, user, next_path, remember=remember)
     else:
@@ -127,9 +141,9 @@ async def _login(
     return response
 
 
-def _pending_request(request: Request) -> service.SignInRequest | None:
+def _read_sign_in_request(request: Request) -> service.SignInRequest | None:
     return service.read_request(request.app.state.settings, COOKIE.read(request))
 
 
-def _show_code(request: Request, pending: service.SignInRequest, form: Form[EmailSignInCode]) -> Response:
-    return show(request, "email_sign_in_code", form=form, pending=pending)
+def _show_code(request: Request, sign_in_request: service.SignInRequest, form: Form[EmailSignInCode]) -> Response:
+    return show(request, "email_sign_in_code", form=form, pending=sign_in_request)

@@ -15,7 +15,7 @@ from opportune.accounts.emails.delivery import send_account_email
 from opportune.accounts.emails.signed_links import LIFETIMES, make_link_token, read_link_token
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.sign_in.service import PASSWORDS_PER_ADDRESS, PASSWORDS_PER_DEVICE
+from opportune.accounts.sign_in.service import PASSWORDS_PER_DEVICE, PASSWORDS_PER_IP
 from opportune.accounts.sign_in_methods.email_codes import is_code, make_code
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import find_active_by_email, find_by_email
@@ -40,7 +40,7 @@ WRONG_CODE = "This is not the code of the newest e-mail that you requested here.
 TOO_MANY_CODES = "There were too many wrong codes, so this e-mail is no longer valid. Request another one."
 
 
-class RequestEnded(Refused):
+class TooManyWrongCodes(Refused):
     """There were too many wrong codes, so the code and the link of this e-mail are no longer valid."""
 
     status = 410
@@ -61,15 +61,17 @@ async def request_sign_in(
     context: AccountContext, email: str, next_path: str = "/", *, remember: bool = False
 ) -> SignInRequest:
     """Queue a sign-in e-mail, which is sent if the address has an active account. Raises TooManyRequests."""
-    pending = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
+    sign_in_request = SignInRequest(secrets.token_urlsafe(16), email, next_path, remember)
     client = context.client
     device = describe_user_agent(client.user_agent)
-    await context.request_email(email, send_sign_in_email(email, pending.number, next_path, device, client.address))
-    return pending
+    await context.request_email(
+        email, send_sign_in_email(email, sign_in_request.number, next_path, device, client.address)
+    )
+    return sign_in_request
 
 
-def seal_request(settings: Settings, pending: SignInRequest) -> str:
-    return seal(settings, PURPOSE, json.dumps(asdict(pending)))
+def seal_request(settings: Settings, sign_in_request: SignInRequest) -> str:
+    return seal(settings, PURPOSE, json.dumps(asdict(sign_in_request)))
 
 
 def read_request(settings: Settings, sealed: str) -> SignInRequest | None:
@@ -78,25 +80,27 @@ def read_request(settings: Settings, sealed: str) -> SignInRequest | None:
     return None if text is None else SignInRequest(**json.loads(text))
 
 
-async def check_code(context: AccountContext, pending: SignInRequest, code: str, device: str = "") -> User | None:
+async def check_code(
+    context: AccountContext, sign_in_request: SignInRequest, code: str, device: str = ""
+) -> User | None:
     """Return the user of this code; None if the code is wrong. Call `use_email` before signing in the user.
 
     `device` is the id from `trusted_device` if this user has signed in with this browser before.
 
     Raises:
-        RequestEnded: there were too many wrong codes for this e-mail.
-        TooManyRequests: there were too many wrong codes for this account, or from this address.
+        TooManyWrongCodes: there were too many wrong codes for this e-mail.
+        TooManyRequests: there were too many wrong codes for this account, or from this IP address.
     """
     try:
-        await context.limiter.hit(CODES_PER_REQUEST.by(pending.number))
+        await context.limiter.hit(CODES_PER_REQUEST.by(sign_in_request.number))
     except TooManyRequests:
         context.log_refused_sign_in("email_code", None)
-        raise RequestEnded(TOO_MANY_CODES) from None
-    untrusted = PASSWORDS_PER_ADDRESS.by(context.client.address), CODES_PER_ACCOUNT.by(pending.email)
+        raise TooManyWrongCodes(TOO_MANY_CODES) from None
+    untrusted = PASSWORDS_PER_IP.by(context.client.address), CODES_PER_ACCOUNT.by(sign_in_request.email)
     attempts = (PASSWORDS_PER_DEVICE.by(device),) if device else untrusted
     await context.limiter.hit(*attempts)
-    user = await find_by_email(context.session, pending.email)
-    if not is_code(context.settings, user, pending.number, code):
+    user = await find_by_email(context.session, sign_in_request.email)
+    if not is_code(context.settings, user, sign_in_request.number, code):
         context.log_refused_sign_in("email_code", user)
         return None
     await context.limiter.refund(context.session, *attempts)
@@ -104,7 +108,10 @@ async def check_code(context: AccountContext, pending: SignInRequest, code: str,
 
 
 async def read_link(session: AsyncSession, settings: Settings, token: str) -> tuple[User, dict[str, Any]] | None:
-    """Return the user of a link and its details; None if it is invalid. Call `use_email` before signing in the user."""
+    """Return the user of a link, and the details that `send_sign_in_email` signed; None if the link is invalid.
+
+    Call `use_email` before signing in the user.
+    """
     return await read_link_token(session, settings, "email-sign-in", token)
 
 

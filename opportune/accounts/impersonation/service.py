@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session, User
-from opportune.accounts.sessions.credentials import hash_token, prune
+from opportune.accounts.sessions.credentials import delete_expired_and_surplus, hash_token
 from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import utc_now
 from opportune.errors import NotFound, Refused
@@ -76,7 +76,7 @@ async def start_impersonation(
         raise NotFound
     if problem := impersonation_problem(superuser, user):
         raise ImpersonationRefused(problem)
-    await prune(session, user, Session)
+    await delete_expired_and_surplus(session, user, Session)
     token = secrets.token_urlsafe(32)
     new_session = Session(
         token_hash=hash_token(token),

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/accounts/confirm")
 
 
 @router.get("")
-async def show_form(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
+async def show_confirmation_form(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     if is_confirmed(request.state.session, user):
         return redirect_to_next(request)
     return await _show_page(request, context, user, Form(Confirmation))

@@ -20,8 +20,8 @@ from opportune.config.signing import seal, unseal
 from opportune.jobs import JobContext, defer, job
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
-REGISTRATIONS_PER_ADDRESS = RateLimit("accounts.registrations_per_address", 100, HOUR_SECONDS)
-FAILED_REGISTRATIONS_PER_ADDRESS = RateLimit("accounts.failed_registrations_per_address", 20)
+REGISTRATIONS_PER_IP = RateLimit("accounts.registrations_per_address", 100, HOUR_SECONDS)
+FAILED_REGISTRATIONS_PER_IP = RateLimit("accounts.failed_registrations_per_address", 20)
 
 REGISTRATION_PURPOSE = "accounts: register"
 
@@ -69,8 +69,8 @@ async def require_registration(context: AccountContext, email: str) -> None:
 
 
 async def _register_now(context: AccountContext, email: str, password: str) -> User:
-    registration = REGISTRATIONS_PER_ADDRESS.by(context.client.address)
-    failure = FAILED_REGISTRATIONS_PER_ADDRESS.by(context.client.address)
+    registration = REGISTRATIONS_PER_IP.by(context.client.address)
+    failure = FAILED_REGISTRATIONS_PER_IP.by(context.client.address)
     await context.limiter.hit(registration, failure)
     await require_registration(context, email)
     user = await context.manager.register(email, password)

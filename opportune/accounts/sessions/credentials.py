@@ -27,7 +27,7 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
-async def prune(session: AsyncSession, user: User, model: type[Session | ApiToken]) -> None:
+async def delete_expired_and_surplus(session: AsyncSession, user: User, model: type[Session | ApiToken]) -> None:
     """Make room for a new row: delete the user's expired rows, and those that expire first if there are too many."""
     is_owned, expires_at = col(model.user_id) == user.id, col(model.expires_at)
     surplus_ids = (

@@ -9,7 +9,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from opportune.accounts.models import Session, User
-from opportune.accounts.sessions.credentials import UserCredentials, hash_token, prune
+from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.web.client import Client
@@ -34,7 +34,7 @@ async def create_session(
     session: AsyncSession, settings: Settings, user: User, client: Client | None = None, *, remember: bool = False
 ) -> str:
     """Create a session and return its token, which is not stored."""
-    await prune(session, user, Session)
+    await delete_expired_and_surplus(session, user, Session)
     client = client or Client()
     now, token = utc_now(), secrets.token_urlsafe(32)
     new_session = Session(token_hash=hash_token(token), user_id=user.id, expires_at=now, is_remembered=remember)

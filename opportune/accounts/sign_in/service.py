@@ -10,7 +10,7 @@ from opportune.jobs import defer
 from opportune.web.rate_limit import Hit, RateLimit
 
 PASSWORDS_PER_ACCOUNT = RateLimit("accounts.passwords_per_account", 10)
-PASSWORDS_PER_ADDRESS = RateLimit("accounts.passwords_per_address", 20)
+PASSWORDS_PER_IP = RateLimit("accounts.passwords_per_address", 20)
 PASSWORDS_PER_DEVICE = RateLimit("accounts.passwords_per_device", 10)
 CODES_PER_ACCOUNT = RateLimit("accounts.codes_per_account", 5)
 """Only counted after a correct password, so that other people cannot lock the account."""
@@ -66,4 +66,4 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
 def _password_limits(context: AccountContext, email: str, device: str) -> tuple[Hit, ...]:
     if device:
         return (PASSWORDS_PER_DEVICE.by(device),)
-    return PASSWORDS_PER_ADDRESS.by(context.client.address), PASSWORDS_PER_ACCOUNT.by(email)
+    return PASSWORDS_PER_IP.by(context.client.address), PASSWORDS_PER_ACCOUNT.by(email)

@@ -35,7 +35,7 @@ from opportune.web.rate_limit import Hit, RateLimit
 if TYPE_CHECKING:
     from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-FAILURES_PER_ADDRESS = RateLimit("accounts.passkey_failures_per_address", 20)
+FAILURES_PER_IP = RateLimit("accounts.passkey_failures_per_address", 20)
 FAILURES_PER_USER = RateLimit("accounts.passkey_failures_per_user", 10)
 MAX_PASSKEYS_PER_USER = 50
 MAX_CREDENTIAL_ID_BYTES = 1023
@@ -142,14 +142,14 @@ class PasskeyCeremonies:
             return []
         await UserSessions(session, user.id).delete_all(keep=keep_session)
         await forget_confirmations(session, user)
-        await delete_access_tokens(session, user, keep=None)
+        await delete_access_tokens(session, user, keep_id=None)
         return await renew_recovery_codes(session, user)
 
     async def _read_assertion(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
         """Return ceremony, credential and the counted failure, which the caller refunds after verification."""
         await self.context.manager.release()
         address = self.context.client.address
-        failure = FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_ADDRESS.by(address)
+        failure = FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_IP.by(address)
         await self.context.limiter.hit(failure)
         return *await webauthn.read_assertion(self.context, assertion, purpose, self.browser_id, self.user), failure
 

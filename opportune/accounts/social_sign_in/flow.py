@@ -56,37 +56,37 @@ def create_request(provider: Provider, next_path: str, *, remember: bool = False
     return AuthRequest(provider.name, state, verifier, nonce, next_path, remember, user_id)
 
 
-def seal_request(settings: Settings, pending: AuthRequest) -> str:
-    return seal(settings, PURPOSE, json.dumps(asdict(pending)))
+def seal_request(settings: Settings, auth_request: AuthRequest) -> str:
+    return seal(settings, PURPOSE, json.dumps(asdict(auth_request)))
 
 
 def read_request(settings: Settings, provider: Provider, sealed: str, state: str) -> AuthRequest | None:
     """Return the decrypted request; None if it is expired, or does not match this provider and `state`."""
     text = unseal(settings, PURPOSE, sealed, LIFETIME_SECONDS)
-    pending = AuthRequest(**json.loads(text)) if text is not None else None
-    if pending is None or pending.provider != provider.name:
+    auth_request = AuthRequest(**json.loads(text)) if text is not None else None
+    if auth_request is None or auth_request.provider != provider.name:
         return None
-    return pending if hmac.compare_digest(pending.state.encode(), state.encode(errors="replace")) else None
+    return auth_request if hmac.compare_digest(auth_request.state.encode(), state.encode(errors="replace")) else None
 
 
-async def authorization_url(settings: Settings, provider: Provider, pending: AuthRequest) -> str:
-    """Return the address of the provider that the browser is redirected to. Raises SocialSignInRefused."""
-    digest = hashlib.sha256(pending.verifier.encode()).digest()
+async def authorization_url(settings: Settings, provider: Provider, auth_request: AuthRequest) -> str:
+    """Return the URL of the provider that the browser is redirected to. Raises SocialSignInRefused."""
+    digest = hashlib.sha256(auth_request.verifier.encode()).digest()
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     callback = callback_url(settings, provider)
     with _translate_provider_errors(provider):
         client = await asyncio.to_thread(_load_client, provider)
-        return await client.authorization_url(callback, pending.state, challenge, pending.nonce)
+        return await client.authorization_url(callback, auth_request.state, challenge, auth_request.nonce)
 
 
 async def read_identity(
-    settings: Settings, provider: Provider, pending: AuthRequest, code: str, issuer: str | None
+    settings: Settings, provider: Provider, auth_request: AuthRequest, code: str, issuer: str | None
 ) -> Identity:
     """Exchange the authorization code for the identity of the user. Raises SocialSignInRefused."""
     callback = callback_url(settings, provider)
     with _translate_provider_errors(provider):
         client = await asyncio.to_thread(_load_client, provider)
-        return await client.fetch_identity(code, callback, pending.verifier, pending.nonce, issuer)
+        return await client.fetch_identity(code, callback, auth_request.verifier, auth_request.nonce, issuer)
 
 
 def _load_client(provider: Provider) -> "ProviderClient":

@@ -28,7 +28,7 @@ from opportune.db.models.model import RowId
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
-NOT_STARTED_HERE = "This sign-in was not started in this browser, or has expired. Please try again."
+SIGN_IN_EXPIRED = "This sign-in was not started in this browser, or has expired. Please try again."
 COOKIE = PageCookie("social", SOCIAL_PATH, flow.LIFETIME_SECONDS)
 """The encrypted `AuthRequest`, while the user is at the provider."""
 
@@ -49,17 +49,17 @@ async def start(request: Request, provider: NamedProvider, context: AccountCtx) 
     """Redirect to the provider. CSRF protection prevents another site from starting a sign-in."""
     form = await read_form(request, SocialSignIn)
     remember = form.data is not None and form.data.remember
-    pending = flow.create_request(provider, next_page(request, form), remember=remember)
-    return await _redirect_to_provider(request, context, provider, pending)
+    auth_request = flow.create_request(provider, next_page(request, form), remember=remember)
+    return await _redirect_to_provider(request, context, provider, auth_request)
 
 
 @router.get("/social/{provider}/callback")
 async def callback(request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx) -> Response:
     """Handle the redirect of a provider: sign in the user, or link their account."""
     state = request.query_params.get("state", "")
-    pending = flow.read_request(request.app.state.settings, provider, COOKIE.read(request), state)
+    auth_request = flow.read_request(request.app.state.settings, provider, COOKIE.read(request), state)
     try:
-        response = await _finish_callback(request, context, provider, pending, user)
+        response = await _finish_callback(request, context, provider, auth_request, user)
     except SocialSignInRefused as refusal:
         context.log_refused_sign_in(provider.name, user)
         response = redirect_with_error(request, PROFILE_PATH if user else LOGIN_PATH, refusal)
@@ -75,8 +75,8 @@ async def start_linking(request: Request, user: CurrentUser, context: AccountCtx
         raise HTTPException(404)
     if not await reauthenticated(context, user, form):
         return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate), form)
-    pending = flow.create_request(provider, PROFILE_PATH, user_id=user.id)
-    return await _redirect_to_provider(request, context, provider, pending)
+    auth_request = flow.create_request(provider, PROFILE_PATH, user_id=user.id)
+    return await _redirect_to_provider(request, context, provider, auth_request)
 
 
 @router.post("/profile/linked-accounts/{account_id}/unlink")
@@ -89,58 +89,59 @@ async def unlink(request: Request, account_id: RowId, user: CurrentUser, context
 
 
 async def _redirect_to_provider(
-    request: Request, context: AccountContext, provider: Provider, pending: AuthRequest
+    request: Request, context: AccountContext, provider: Provider, auth_request: AuthRequest
 ) -> Response:
     """Return a page that redirects automatically, because `form-action` of the CSP forbids redirects to other sites."""
-    await context.limiter.hit(service.STARTS_PER_ADDRESS.by(context.client.address))
+    await context.limiter.hit(service.STARTS_PER_IP.by(context.client.address))
     try:
-        address = await flow.authorization_url(context.settings, provider, pending)
+        url = await flow.authorization_url(context.settings, provider, auth_request)
     except SocialSignInRefused as refusal:
-        return redirect_with_error(request, PROFILE_PATH if pending.user_id else LOGIN_PATH, refusal)
+        return redirect_with_error(request, PROFILE_PATH if auth_request.user_id else LOGIN_PATH, refusal)
     headers = {"Cache-Control": "no-store"}
-    response = show(request, "to_provider", headers=headers, label=provider.label, address=address)
-    COOKIE.set(request, response, flow.seal_request(context.settings, pending))
+    response = show(request, "to_provider", headers=headers, label=provider.label, address=url)
+    COOKIE.set(request, response, flow.seal_request(context.settings, auth_request))
     return response
 
 
 async def _finish_callback(
-    request: Request, context: AccountContext, provider: Provider, pending: AuthRequest | None, user: User | None
+    request: Request, context: AccountContext, provider: Provider, auth_request: AuthRequest | None, user: User | None
 ) -> Response:
     """Check the response of the provider, then sign in the user or link the account.
 
     Raises:
-        SocialSignInRefused: with a message for the user.
+        SocialSignInRefused: the sign-in or linking is refused; the message is for the user.
         TooManyRequests: there were too many failures.
     """
-    failure = service.FAILURES_PER_ADDRESS.by(context.client.address)
+    # Count a failure now. It is refunded on success.
+    failure = service.FAILURES_PER_IP.by(context.client.address)
     await context.limiter.hit(failure)
-    if pending is None or not await context.is_first_use(flow.STATES.by(pending.state)):
-        raise SocialSignInRefused(NOT_STARTED_HERE)
-    identity = await _read_identity(request, provider, pending)
-    if pending.user_id:
-        if user is None or user.id != pending.user_id:
-            raise SocialSignInRefused(NOT_STARTED_HERE)
+    if auth_request is None or not await context.is_first_use(flow.STATES.by(auth_request.state)):
+        raise SocialSignInRefused(SIGN_IN_EXPIRED)
+    identity = await _read_identity(request, provider, auth_request)
+    if auth_request.user_id:
+        if user is None or user.id != auth_request.user_id:
+            raise SocialSignInRefused(SIGN_IN_EXPIRED)
         response = await _link(context, provider, identity, user, request)
     else:
-        response = await _sign_in(context, provider, identity, pending, request)
+        response = await _sign_in(context, provider, identity, auth_request, request)
     await context.limiter.refund(context.session, failure)
     return response
 
 
-async def _read_identity(request: Request, provider: Provider, pending: AuthRequest) -> Identity:
+async def _read_identity(request: Request, provider: Provider, auth_request: AuthRequest) -> Identity:
     query = request.query_params
     if query.get("error") or not query.get("code"):
         raise SocialSignInRefused(f"You were not signed in at {provider.label}.")
-    return await flow.read_identity(request.app.state.settings, provider, pending, query["code"], query.get("iss"))
+    return await flow.read_identity(request.app.state.settings, provider, auth_request, query["code"], query.get("iss"))
 
 
 async def _sign_in(
-    context: AccountContext, provider: Provider, identity: Identity, pending: AuthRequest, request: Request
+    context: AccountContext, provider: Provider, identity: Identity, auth_request: AuthRequest, request: Request
 ) -> Response:
     user, is_new = await service.sign_in_with(context, provider, identity)
     if is_new:
-        flash(request, "Welcome! You have an account now, and are signed in.")
-    return await finish_first_step(request, context, user, pending.next, remember=pending.remember)
+        flash(request, "Welcome! Your account was created, and you are signed in.")
+    return await finish_first_step(request, context, user, auth_request.next, remember=auth_request.remember)
 
 
 async def _link(
@@ -149,5 +150,5 @@ async def _link(
     try:
         await service.link(context, provider, identity, user)
     except AccountLinkedError:  # by a concurrent request
-        raise SocialSignInRefused(NOT_STARTED_HERE) from None
+        raise SocialSignInRefused(SIGN_IN_EXPIRED) from None
     return redirect_with_message(request, "profile", f"You can now sign in with your account at {provider.label}.")

@@ -5,7 +5,7 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import LinkedAccount, User
-from opportune.accounts.registration.service import REGISTRATIONS_PER_ADDRESS, require_registration
+from opportune.accounts.registration.service import REGISTRATIONS_PER_IP, require_registration
 from opportune.accounts.sign_in_methods.available import count_sign_in_methods
 from opportune.accounts.sign_in_methods.linked_accounts import account_label, account_provider, find_linked_accounts
 from opportune.accounts.sign_in_methods.providers import Identity, Provider, SocialSignInRefused
@@ -14,8 +14,8 @@ from opportune.accounts.users.errors import CHANGED_MEANWHILE, EmailTakenError, 
 from opportune.errors import NotFound
 from opportune.web.rate_limit import RateLimit
 
-STARTS_PER_ADDRESS = RateLimit("accounts.social_starts_per_address", 60)
-FAILURES_PER_ADDRESS = RateLimit("accounts.social_failures_per_address", 20)
+STARTS_PER_IP = RateLimit("accounts.social_starts_per_address", 60)
+FAILURES_PER_IP = RateLimit("accounts.social_failures_per_address", 20)
 
 
 async def sign_in_with(context: AccountContext, provider: Provider, identity: Identity) -> tuple[User, bool]:
@@ -46,7 +46,7 @@ async def _register(context: AccountContext, provider: Provider, identity: Ident
             f"{label} has not verified {identity.email}. "
             f"Register here with that address, then add {label} on your profile."
         )
-    await context.limiter.hit(REGISTRATIONS_PER_ADDRESS.by(context.client.address))
+    await context.limiter.hit(REGISTRATIONS_PER_IP.by(context.client.address))
     try:
         await require_registration(context, identity.email)
         return await context.manager.oauth_callback(

@@ -12,7 +12,7 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import redirect_with_message, show
 from opportune.accounts.schemas import TokenCreate
-from opportune.accounts.tokens.scopes import offered_scopes, scope_rows
+from opportune.accounts.tokens.scopes import scope_labels, scope_rows
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -50,7 +50,7 @@ async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, con
 
 
 def scope_choices(request: Request) -> Choices:
-    return {"scopes": offered_scopes(request.app.state.features)}
+    return {"scopes": scope_labels(request.app.state.features)}
 
 
 async def show_tokens(

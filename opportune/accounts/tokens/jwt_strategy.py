@@ -22,7 +22,7 @@ from sqlmodel import col
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
-from opportune.accounts.sessions.credentials import prune
+from opportune.accounts.sessions.credentials import delete_expired_and_surplus
 from opportune.accounts.sessions.lookup import find_by_token_id
 from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token
@@ -66,7 +66,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 
     async def start_sign_in(self, user: User, scopes: str, name: str) -> tuple[ApiToken, AccessToken]:
         """Create the row of a sign-in and return it with its first tokens. Users see `name` in their list."""
-        await prune(self.session, user, ApiToken)
+        await delete_expired_and_surplus(self.session, user, ApiToken)
         expires_at = utc_now() + timedelta(days=self.settings.session_days)
         row = ApiToken(user_id=user.id, name=name, token_hash="", expires_at=expires_at, scopes=scopes)
         row.token_hash = secrets.token_hex(32)  # a placeholder, because the token contains the id of the row

@@ -9,7 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from opportune.accounts.tokens.bearer import oauth2_scheme
-from opportune.accounts.tokens.scopes import needed_scopes, offered_scopes
+from opportune.accounts.tokens.scopes import needed_scopes, scope_labels
 from opportune.web.errors.openapi import complete_responses, operations, refusals
 
 HTTP_BEARER = "HTTPBearer"
@@ -32,7 +32,7 @@ def _add_scopes(app: FastAPI, schema: dict[str, Any]) -> None:
     features = app.state.features
     scheme = schema.get("components", {}).get("securitySchemes", {}).get(oauth2_scheme.scheme_name)
     if scheme:
-        scheme["flows"]["password"]["scopes"] = offered_scopes(features)
+        scheme["flows"]["password"]["scopes"] = scope_labels(features)
     for context in iter_route_contexts(app.routes):
         if any(dependency.call is oauth2_scheme for dependency in _dependencies(context.original_route)):
             continue  # signing out accepts any token

@@ -1,7 +1,8 @@
 """Scopes of tokens. Every route of the API requires one by default.
 
 A route of the feature `books` needs `books:read` if it only reads, else `books:write`. The scopes `read` and `write`
-include these scopes of all features. They do not include other scopes, such as `books:export` of `needs_scope`.
+include these scopes of all features. They do not include
+other scopes that a route declares, such as `needs_scope("books:export")`.
 """
 
 import re
@@ -21,7 +22,7 @@ MANAGE_ACCOUNT = "accounts:manage"
 `read` and `write` do not include it.
 """
 ALL_SCOPES = "*"
-"""All scopes: those of a sign-in, and of tokens from releases without scopes."""
+"""All scopes, for tokens created by signing in, and for tokens created before scopes existed."""
 
 ACCOUNTS = "accounts"
 """Name of the feature whose routes need `MANAGE_ACCOUNT` by default, so that new routes are protected."""
@@ -33,9 +34,11 @@ _named_scopes: dict[str, None] = {}
 
 
 def register_scopes(scopes: Sequence[str]) -> None:
-    """Register the scopes of a route. Raises OperatorError for a scope that does not name its subject."""
+    """Register the scopes of a route. Raises OperatorError for a scope without a prefix, such as `export`."""
     if invalid_scope := next((scope for scope in scopes if not SCOPE_NAME.fullmatch(scope)), None):
-        raise OperatorError(f"{invalid_scope!r} is not a scope. Name its subject, such as needs_scope('books:export').")
+        raise OperatorError(
+            f"{invalid_scope!r} is not a scope. Write it with a prefix, such as needs_scope('books:export')."
+        )
     _named_scopes.update(dict.fromkeys(scope for scope in scopes if ":" in scope))
 
 
@@ -56,17 +59,18 @@ def common_scopes(scopes: str, other_scopes: str) -> str:
 
 
 def needed_scopes(route: object, method: str, features: Sequence[Feature]) -> list[str]:
-    """Return the scopes that the route declares; by default, reading or writing in its feature."""
+    """Return the scopes that the route declares; by default, the `read` or `write` scope of its feature."""
     dependant = getattr(route, "dependant", None)
     if declared := list(dict.fromkeys(_declared_scopes(dependant))) if dependant else []:
         return declared
-    name, verb = origin(getattr(route, "endpoint", None)), READ if method in SAFE_METHODS else WRITE
+    name = origin(getattr(route, "endpoint", None))
+    verb = READ if method in SAFE_METHODS else WRITE
     if name == ACCOUNTS:
         return [MANAGE_ACCOUNT]
     return [f"{name}:{verb}" if any(feature.name == name for feature in features) else verb]
 
 
-class ScopeRow(NamedTuple):
+class FeatureScopes(NamedTuple):
     """Scopes of one feature on the page of tokens."""
 
     label: str
@@ -74,7 +78,7 @@ class ScopeRow(NamedTuple):
     """Full names by verb: `{"read": "books:read"}`."""
 
 
-def scope_rows(features: Sequence[Feature]) -> list[ScopeRow]:
+def scope_rows(features: Sequence[Feature]) -> list[FeatureScopes]:
     """Return the scopes that a token can have, grouped by feature."""
     labels = {feature.name: feature.navigation[0].label for feature in features if feature.navigation}
     labels[ACCOUNTS] = "Your account"
@@ -84,20 +88,22 @@ def scope_rows(features: Sequence[Feature]) -> list[ScopeRow]:
         verbs_by_name.setdefault(name, {})[verb] = None
     verbs_by_name[ACCOUNTS] = verbs_by_name.pop(ACCOUNTS, {})  # moves it to the end
     rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in verbs_by_name.items() if verbs)
-    scopes = [ScopeRow(label, {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)}) for label, name, verbs in rows]
-    return [ScopeRow("All features", {READ: READ, WRITE: WRITE}), *scopes]
+    scopes = [
+        FeatureScopes(label, {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)}) for label, name, verbs in rows
+    ]
+    return [FeatureScopes("All features", {READ: READ, WRITE: WRITE}), *scopes]
 
 
-def offered_scopes(features: Sequence[Feature]) -> dict[str, str]:
+def scope_labels(features: Sequence[Feature]) -> dict[str, str]:
     """Return the label of each scope that a token can have."""
     return {name: f"{row.label}: {verb}" for row in scope_rows(features) for verb, name in row.scopes.items()}
 
 
 def require_known_scopes(scopes: Sequence[str], features: Sequence[Feature], field: str) -> None:
     """Raise FieldErrors for `field` if a requested scope does not exist."""
-    offered = offered_scopes(features)
-    if not set(scopes) <= offered.keys():
-        raise FieldErrors({field: f"Unknown scope. Available scopes: {', '.join(offered)}."})
+    labels = scope_labels(features)
+    if not set(scopes) <= labels.keys():
+        raise FieldErrors({field: f"Unknown scope. Available scopes: {', '.join(labels)}."})
 
 
 def _default_verbs(feature: Feature) -> dict[str, None]:

@@ -10,13 +10,13 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import ApiToken, User
-from opportune.accounts.sessions.credentials import UserCredentials, hash_token, prune
+from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
 from opportune.accounts.users.factory import user_manager
 from opportune.db.models.model import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
-"""Lifetime of the token of a sign-in."""
+"""Lifetime of access tokens, which programs get by signing in."""
 ACCESS_TOKEN_NAME = "Signed in"
 """Name of tokens that a sign-in creates. Users choose the names of their other tokens."""
 TOKEN_PREFIX = "opp_"
@@ -35,16 +35,18 @@ async def create_token(
     session: AsyncSession, user: User, name: str, lifetime: timedelta, scopes: Sequence[str] = (READ, WRITE)
 ) -> str:
     """Create a token and return it in plain text."""
-    await prune(session, user, ApiToken)
+    await delete_expired_and_surplus(session, user, ApiToken)
     token, expires_at = TOKEN_PREFIX + secrets.token_urlsafe(32), utc_now() + lifetime
-    token_hash, hint, scope = hash_token(token), token[:HINT_LENGTH], " ".join(scopes)
-    row = ApiToken(token_hash=token_hash, user_id=user.id, name=name, hint=hint, expires_at=expires_at, scopes=scope)
+    token_hash, hint, scope_string = hash_token(token), token[:HINT_LENGTH], " ".join(scopes)
+    row = ApiToken(
+        token_hash=token_hash, user_id=user.id, name=name, hint=hint, expires_at=expires_at, scopes=scope_string
+    )
     session.add(row)
     return token
 
 
 async def issue_access_token(session: AsyncSession, user: User, scopes: str = ALL_SCOPES) -> str:
-    """Create the token of a sign-in and return it."""
+    """Create an access token, and return it in plain text."""
     return await create_token(session, user, ACCESS_TOKEN_NAME, ACCESS_TOKEN_LIFETIME, scopes.split())
 
 
@@ -65,10 +67,10 @@ async def create_access_token(session: AsyncSession, user: User) -> str:
     return token
 
 
-async def delete_access_tokens(session: AsyncSession, user: User, keep: int | None) -> None:
-    """Delete the tokens of sign-ins except the one with the id `keep`. Tokens with names of users stay."""
+async def delete_access_tokens(session: AsyncSession, user: User, keep_id: int | None) -> None:
+    """Delete the tokens of sign-ins except the one with the id `keep_id`. Tokens that users created and named stay."""
     statement = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
-    await session.execute(statement if keep is None else statement.where(col(ApiToken.id) != keep))
+    await session.execute(statement if keep_id is None else statement.where(col(ApiToken.id) != keep_id))
 
 
 async def delete_token(session: AsyncSession, token: str) -> None:

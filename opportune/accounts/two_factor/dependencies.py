@@ -1,3 +1,5 @@
+"""Dependency of the routes that change the second factor."""
+
 from typing import Annotated
 
 from fastapi import Depends, Request

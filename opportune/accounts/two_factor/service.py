@@ -77,7 +77,7 @@ class TwoFactorSetup:
         if codes is None:
             raise WrongCredential("code", WRONG_CODE)
         await UserSessions(session, self.user.id).delete_all(keep=self.session_id)
-        await delete_access_tokens(session, self.user, keep=self.token_id)
+        await delete_access_tokens(session, self.user, keep_id=self.token_id)
         await forget_confirmations(session, self.user)
         record_event(self.context, self.user, "two_factor_on")
         return codes

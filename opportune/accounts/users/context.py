@@ -17,7 +17,7 @@ from opportune.web.security_log import log_security_event
 if TYPE_CHECKING:
     from opportune.accounts.users.manager import UserManager
 
-EMAILS_PER_ADDRESS = RateLimit("accounts.emails_per_address", 20)
+EMAILS_PER_IP = RateLimit("accounts.emails_per_address", 20)
 EMAILS_PER_RECIPIENT = RateLimit("accounts.emails_per_recipient", 5, HOUR_SECONDS)
 
 
@@ -41,7 +41,7 @@ class AccountContext:
 
     async def count_email(self, email: str) -> None:
         """Count an e-mail that a visitor requests, for the client and for the recipient. Raises TooManyRequests."""
-        await self.limiter.hit(EMAILS_PER_ADDRESS.by(self.client.address), EMAILS_PER_RECIPIENT.by(email))
+        await self.limiter.hit(EMAILS_PER_IP.by(self.client.address), EMAILS_PER_RECIPIENT.by(email))
 
     async def is_first_use(self, hit: Hit) -> bool:
         """Count the use of a code or token that is valid once. Return whether this is its first use."""

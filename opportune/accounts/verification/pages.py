@@ -33,11 +33,11 @@ async def show_link(request: Request, user: OptionalUser, session: ReadSession, 
 
 
 @router.post("/verify")
-async def verify(request: Request, signed_in: OptionalUser, context: AccountCtx) -> Response:
+async def verify(request: Request, signed_in_user: OptionalUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailVerification)
     if not form.data:
         return invalid_link(request, REQUEST_PATH)
-    owner = _account_owner(request, signed_in)
+    owner = _account_owner(request, signed_in_user)
     change = service.verify_email(context, form.data.token, form.data.password, owner)
     user = await use_link(request, form, change, template="verify", request_path=REQUEST_PATH)
     if isinstance(user, Response):

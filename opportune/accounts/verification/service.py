@@ -41,7 +41,7 @@ async def is_link_for(session: AsyncSession, settings: Settings, token: str, use
     return bool(link and user and link[0].id == user.id)
 
 
-async def verify_email(context: AccountContext, token: str, password: str, signed_in: User | None = None) -> User:
+async def verify_email(context: AccountContext, token: str, password: str, signed_in_user: User | None = None) -> User:
     """Verify the address of a link. The link of a registration also creates the account.
 
     `signed_in` is the user of this browser, who needs no password for a link to their own address.
@@ -58,7 +58,7 @@ async def verify_email(context: AccountContext, token: str, password: str, signe
     credentials = (user.email, user.hashed_password) if user else read_registration(context.settings, token)
     if credentials is None or (user and user.is_verified):
         raise InvalidLinkError
-    if user and signed_in and user.id == signed_in.id:
+    if user and signed_in_user and user.id == signed_in_user.id:
         return await _verify_user(context, user)
     email, hashed_password = credentials
     await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))

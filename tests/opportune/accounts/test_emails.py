@@ -9,7 +9,7 @@ from sqlmodel import col
 from opportune.accounts.events import service as events
 from opportune.accounts.models import User
 from opportune.accounts.profile.service import change_password
-from opportune.accounts.users.context import EMAILS_PER_ADDRESS, EMAILS_PER_RECIPIENT, AccountContext
+from opportune.accounts.users.context import EMAILS_PER_IP, EMAILS_PER_RECIPIENT, AccountContext
 from opportune.db.database import Database
 from opportune.mail import InvalidEmailError
 from opportune.testing.factories import PASSWORD, make_user
@@ -55,8 +55,8 @@ async def test_emails_to_a_recipient_are_limited(
 
 @on_sqlite
 async def test_email_requests_per_ip_address_are_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert EMAILS_PER_ADDRESS.limit == 20
-    monkeypatch.setattr(EMAILS_PER_ADDRESS, "limit", 3)
+    assert EMAILS_PER_IP.limit == 20
+    monkeypatch.setattr(EMAILS_PER_IP, "limit", 3)
     pages = ("register", "forgot-password", "verify/again")
     responses = [
         await client.post(

@@ -44,7 +44,7 @@ def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit, count in (
         (service.PASSWORDS_PER_ACCOUNT, 3),
         (service.PASSWORDS_PER_DEVICE, 3),
-        (service.PASSWORDS_PER_ADDRESS, 6),
+        (service.PASSWORDS_PER_IP, 6),
     ):
         monkeypatch.setattr(limit, "limit", count)
 
@@ -98,7 +98,7 @@ async def test_wrong_passwords_per_ip_address_are_limited(
     client: AsyncClient, other_browser: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL)
-    for number in range(service.PASSWORDS_PER_ADDRESS.limit):
+    for number in range(service.PASSWORDS_PER_IP.limit):
         client.headers["X-Forwarded-For"] = f"198.51.100.{number}"
         assert (await guess(client, f"user{number}@example.com")).status_code == 422
 
@@ -148,7 +148,7 @@ async def test_right_guess_among_many_wrong_ones_is_refused(client: AsyncClient,
 @pytest.mark.usefixtures("low_limits")
 async def test_sign_in_keeps_the_count_of_its_address(client: AsyncClient, database: Database) -> None:
     await make_user(database, "eve@example.com")
-    for number in range(service.PASSWORDS_PER_ADDRESS.limit - 1):
+    for number in range(service.PASSWORDS_PER_IP.limit - 1):
         await guess(client, f"user{number}@example.com")
     client.cookies.clear()
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 303

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.email_sign_in import service
 from opportune.accounts.management import set_password
 from opportune.accounts.models import Session, User
-from opportune.accounts.sign_in.service import PASSWORDS_PER_ADDRESS
+from opportune.accounts.sign_in.service import PASSWORDS_PER_IP
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
@@ -174,8 +174,8 @@ async def test_wrong_codes_of_an_account_are_limited_per_day(
 async def test_wrong_codes_per_ip_address_are_limited(
     app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert PASSWORDS_PER_ADDRESS.limit == 20
-    monkeypatch.setattr(PASSWORDS_PER_ADDRESS, "limit", 3)
+    assert PASSWORDS_PER_IP.limit == 20
+    monkeypatch.setattr(PASSWORDS_PER_IP, "limit", 3)
     await make_user(database, EMAIL)
     for number in range(3):
         await request_email(client, f"user{number}@example.com")

@@ -165,7 +165,7 @@ async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: 
 async def test_only_failures_are_counted(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passkeys.FAILURES_PER_ADDRESS, "limit", 2)
+    monkeypatch.setattr(passkeys.FAILURES_PER_IP, "limit", 2)
     device = await add_passkey(app, user)
     for _ in range(3):
         assert (await sign_in(client, device)).headers["location"] == "/"
@@ -186,7 +186,7 @@ async def test_malformed_assertions_are_refused(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Replace, cut or change each part of both responses in turn."""
-    for limit in (passkeys.FAILURES_PER_ADDRESS, passkeys.FAILURES_PER_USER):
+    for limit in (passkeys.FAILURES_PER_IP, passkeys.FAILURES_PER_USER):
         monkeypatch.setattr(limit, "limit", 10_000)
     # Challenges are valid once; this test reuses one.
     monkeypatch.setattr(webauthn.CHALLENGES, "limit", 10_000)

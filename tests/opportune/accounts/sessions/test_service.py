@@ -228,7 +228,7 @@ async def test_sessions_per_user_are_limited(
             session.add(model(token_hash=str(number), user_id=user.id, expires_at=end, **fields))
         session.add(model(token_hash="another's", user_id=other_user.id, expires_at=end_times[1], **fields))
     async with database.writer() as session:
-        await credentials.prune(session, user, model)
+        await credentials.delete_expired_and_surplus(session, user, model)
 
     async with database.reader() as session:
         remaining = await session.scalars(select(col(model.token_hash)).order_by(col(model.id)))

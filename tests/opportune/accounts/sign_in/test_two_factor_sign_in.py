@@ -138,7 +138,7 @@ async def test_second_step_redirects_to_this_site_only(client: AsyncClient, auth
 @on_sqlite
 @pytest.mark.usefixtures("authenticator")
 async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    for limit in (CODES_PER_ACCOUNT, service.PASSWORDS_PER_ACCOUNT, service.PASSWORDS_PER_ADDRESS):
+    for limit in (CODES_PER_ACCOUNT, service.PASSWORDS_PER_ACCOUNT, service.PASSWORDS_PER_IP):
         monkeypatch.setattr(limit, "limit", 2)
     assert {(await sign_in_program(client)).status_code for _ in range(4)} == {401}
 

@@ -221,8 +221,8 @@ async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: Fak
 async def test_failures_per_address_are_limited(
     client: AsyncClient, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.FAILURES_PER_ADDRESS, "limit", 2)
-    monkeypatch.setattr(service.STARTS_PER_ADDRESS, "limit", 3)
+    monkeypatch.setattr(service.FAILURES_PER_IP, "limit", 2)
+    monkeypatch.setattr(service.STARTS_PER_IP, "limit", 3)
     await return_from_provider(client, provider)
     await return_from_provider(client, provider)
     for expected in (303, 303, 429):

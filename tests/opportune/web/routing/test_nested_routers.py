@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from opportune.accounts import CurrentUser, may
 from opportune.accounts.groups import permissions
-from opportune.accounts.tokens.scopes import offered_scopes
+from opportune.accounts.tokens.scopes import scope_labels
 from opportune.admin.permissions import Permissions
 from opportune.cli.development.routes import find_rows
 from opportune.config.project import installed_features
@@ -144,7 +144,7 @@ async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
     assert [*paths[API_PATH]["get"]["security"][0].values()] == [["shelves:read"]]
     assert PAGE_PATH not in paths
-    assert {"shelves:read", "shelves:write"} <= offered_scopes(app.state.features).keys()
+    assert {"shelves:read", "shelves:write"} <= scope_labels(app.state.features).keys()
 
 
 @pytest.mark.database("sqlite")
