@@ -1,3 +1,5 @@
+"""The feature of the admin: its views, pages and checks."""
+
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry
 from opportune.admin.shipped_groups import shipped_group_statements
