@@ -25,7 +25,7 @@ async def library(database: Database) -> Database:
 
 
 @pytest.fixture
-async def session(library: Database, ann: User, bob: User, root: User) -> AsyncIterator[AsyncSession]:
+async def session(library: Database, ann: User, bob: User, superuser: User) -> AsyncIterator[AsyncSession]:
     async with library.writer() as session:
         yield session
 
@@ -41,7 +41,7 @@ async def bob(database: Database) -> User:
 
 
 @pytest.fixture
-async def root(database: Database) -> User:
+async def superuser(database: Database) -> User:
     return await make_user(database, is_superuser=True)
 
 

@@ -98,18 +98,18 @@ async def test_nested_relationships_are_objects(
 async def test_access_by_grants_and_owner(app: FastAPI, client: AsyncClient, librarian: AsyncClient, bob: User) -> None:
     assert (await client.get(f"{API}/notes")).status_code == 401
     assert (await client.post(f"{API}/volumes", json=EMMA)).status_code == 401
-    async with signed_in_client(app, bob) as stranger:
-        assert (await stranger.post(f"{API}/volumes", json=EMMA)).status_code == 403
+    async with signed_in_client(app, bob) as other_user_client:
+        assert (await other_user_client.post(f"{API}/volumes", json=EMMA)).status_code == 403
         await librarian.post(f"{API}/volumes", json={**EMMA, "status": "draft"})
-        assert (await stranger.get(f"{API}/volumes/emma")).status_code == 404
+        assert (await other_user_client.get(f"{API}/volumes/emma")).status_code == 404
         assert (await librarian.get(f"{API}/volumes/emma")).status_code == 200
-        assert (await stranger.patch(f"{API}/volumes/emma", json={})).status_code == 403
+        assert (await other_user_client.patch(f"{API}/volumes/emma", json={})).status_code == 403
         note = (await librarian.post(f"{API}/notes", json={"text": "Mine"})).json()["id"]
         for method in ("GET", "PATCH", "DELETE"):
-            response = await stranger.request(method, f"{API}/notes/{note}", json={"text": "Yours"})
+            response = await other_user_client.request(method, f"{API}/notes/{note}", json={"text": "Yours"})
             assert response.status_code == 404
         assert (await librarian.get(f"{API}/notes")).json()["total"] == 1
-        assert (await stranger.get(f"{API}/notes")).json() == {"items": [], "total": 0, "page": 1, "pages": 1}
+        assert (await other_user_client.get(f"{API}/notes")).json() == {"items": [], "total": 0, "page": 1, "pages": 1}
 
 
 @pytest.mark.database("sqlite")
@@ -204,7 +204,7 @@ async def test_added_route_comes_first(client: AsyncClient) -> None:
 
 
 @pytest.mark.database("sqlite")
-async def test_route_can_be_left_out(client: AsyncClient) -> None:
+async def test_excluded_route_does_not_exist(client: AsyncClient) -> None:
     assert (await client.delete(f"{API}/nested/1")).status_code == 405
 
 
@@ -238,8 +238,8 @@ async def test_openapi_describes_requests_and_responses(app: FastAPI) -> None:
 async def users(settings: Settings) -> UserHeaders:
     """A superuser and an anonymous visitor. Their site is stopped, because a synchronous test cannot stop it."""
     async with library_site(settings) as app:
-        root = await make_user(app.state.database, is_superuser=True)
-        return [{"Authorization": f"Bearer {await make_token(app.state.database, root)}"}, {}]
+        superuser = await make_user(app.state.database, is_superuser=True)
+        return [{"Authorization": f"Bearer {await make_token(app.state.database, superuser)}"}, {}]
 
 
 @pytest.mark.database("sqlite")

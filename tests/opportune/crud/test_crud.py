@@ -25,7 +25,7 @@ from tests.opportune.crud.library import (
     Writers,
 )
 
-VOLUME: dict[str, Any] = {
+VOLUME_VALUES: dict[str, Any] = {
     "title": "Emma",
     "slug": "emma",
     "writer_id": 1,
@@ -37,12 +37,12 @@ VOLUME: dict[str, Any] = {
 
 
 @pytest.fixture
-async def volumes(session: AsyncSession, root: User) -> Volumes:
+async def volumes(session: AsyncSession, superuser: User) -> Volumes:
     """The volumes of a superuser, with one hidden writer and one hidden topic."""
     session.add_all([Writer(id=1, name="Jane Austen"), Writer(id=2, name="Nobody", is_hidden=True)])
     session.add_all([Topic(id=1, name="Love"), Topic(id=2, name="Money"), Topic(id=3, name="Hidden", is_hidden=True)])
     await session.flush()
-    return Volumes(session, root)
+    return Volumes(session, superuser)
 
 
 class PagingWithAnySort(Paging):
@@ -63,7 +63,7 @@ async def test_unknown_orders_share_a_statement(session: AsyncSession) -> None:
 
 @pytest.mark.database("sqlite")
 async def test_row_is_found_by_lookup_and_id(volumes: Volumes) -> None:
-    emma = await volumes.add({**VOLUME, "topics": [2, 1]})
+    emma = await volumes.add({**VOLUME_VALUES, "topics": [2, 1]})
     row = await volumes.get("emma")
     assert_type(row, Volume)
     assert (row.id, row.price, row.status) == (emma.id, Decimal("12.50"), BookStatus.PUBLISHED)
@@ -84,7 +84,7 @@ async def test_impossible_key_is_not_found(volumes: Volumes) -> None:
 
 @pytest.mark.database("sqlite")
 async def test_change_keeps_other_fields(volumes: Volumes) -> None:
-    emma = await volumes.add({**VOLUME, "topics": [1]})
+    emma = await volumes.add({**VOLUME_VALUES, "topics": [1]})
     changed = await volumes.change("emma", {"price": "3", "topics": [2]})
     assert changed is emma
     assert (emma.title, emma.price, [topic.id for topic in emma.topics]) == ("Emma", Decimal(3), [2])
@@ -92,7 +92,7 @@ async def test_change_keeps_other_fields(volumes: Volumes) -> None:
 
 @pytest.mark.database("sqlite")
 async def test_deleted_row_is_not_found(volumes: Volumes) -> None:
-    emma = await volumes.add(VOLUME)
+    emma = await volumes.add(VOLUME_VALUES)
     await volumes.delete(emma)
     with pytest.raises(NotFound):
         await volumes.get("emma")
@@ -104,7 +104,7 @@ async def three_volumes(volumes: Volumes) -> Volumes:
     for number, topics in enumerate([[1], [1, 2], []], 1):
         day = date(2020 + number, 1, 1)
         slug = price = str(number)
-        await volumes.add({**VOLUME, "slug": slug, "price": price, "topics": topics, "published_on": day})
+        await volumes.add({**VOLUME_VALUES, "slug": slug, "price": price, "topics": topics, "published_on": day})
     return volumes
 
 
@@ -138,8 +138,8 @@ async def test_page_past_the_end_is_empty_and_has_the_total(three_volumes: Volum
 
 @pytest.mark.database("sqlite")
 async def test_rows_have_their_annotations(volumes: Volumes, ann: User, bob: User) -> None:
-    emma = await volumes.add(VOLUME)
-    await volumes.add({**VOLUME, "slug": "other"})
+    emma = await volumes.add(VOLUME_VALUES)
+    await volumes.add({**VOLUME_VALUES, "slug": "other"})
     volumes.session.add_all(
         [Opinion(volume_id=emma.id, user_id=user.id, stars=stars) for user, stars in ((ann, 4), (bob, 5))]
     )
@@ -150,7 +150,7 @@ async def test_rows_have_their_annotations(volumes: Volumes, ann: User, bob: Use
 
 @pytest.mark.database("sqlite")
 async def test_readable_rows_depend_on_the_user(volumes: Volumes, ann: User) -> None:
-    await volumes.add({**VOLUME, "status": "draft"})
+    await volumes.add({**VOLUME_VALUES, "status": "draft"})
     for crud in (Volumes(volumes.session), Volumes(volumes.session, ann)):
         assert (await crud.find()).total == 0
         with pytest.raises(NotFound):
@@ -182,7 +182,7 @@ async def test_row_of_another_owner_is_not_found(session: AsyncSession, ann: Use
 
 @pytest.mark.database("sqlite")
 async def test_public_row_is_only_writable_by_its_owner(volumes: Volumes, ann: User, bob: User) -> None:
-    emma = await volumes.add(VOLUME)
+    emma = await volumes.add(VOLUME_VALUES)
     ann_opinions, bob_opinions = Opinions(volumes.session, ann), Opinions(volumes.session, bob)
     opinion = await ann_opinions.add({"volume_id": emma.id, "stars": 5})
     assert (await bob_opinions.get(opinion.id)).stars == 5
@@ -197,9 +197,9 @@ async def test_guarded_fields_are_refused_by_name(volumes: Volumes) -> None:
     names = ("id", "is_staff", "secret_note", "created_at", "rating", "nonsense")
     for name in names:
         with pytest.raises(FieldErrors) as refused:
-            await volumes.add({**VOLUME, name: 1})
+            await volumes.add({**VOLUME_VALUES, name: 1})
         assert list(refused.value.errors) == [name]
-    await volumes.add(VOLUME)
+    await volumes.add(VOLUME_VALUES)
     for name in names:
         with pytest.raises(FieldErrors) as refused:
             await volumes.change("emma", {name: 1})
@@ -208,7 +208,7 @@ async def test_guarded_fields_are_refused_by_name(volumes: Volumes) -> None:
 
 @pytest.mark.database("sqlite")
 async def test_owner_cannot_be_set_by_values(volumes: Volumes, ann: User, bob: User) -> None:
-    emma = await volumes.add(VOLUME)
+    emma = await volumes.add(VOLUME_VALUES)
     with pytest.raises(FieldErrors):
         await Opinions(volumes.session, ann).add({"volume_id": emma.id, "stars": 1, "user_id": bob.id})
 
@@ -218,17 +218,17 @@ async def test_reference_to_an_invisible_row_is_refused(volumes: Volumes, ann: U
     editor_volumes = Volumes(volumes.session, ann, {("volume", "*")})
     for invalid in ({"writer_id": 2}, {"writer_id": 99}, {"topics": [1, 3]}, {"topics": [99]}):
         with pytest.raises(FieldErrors) as refused:
-            await editor_volumes.add({**VOLUME, **invalid})
+            await editor_volumes.add({**VOLUME_VALUES, **invalid})
         assert list(refused.value.errors) == list(invalid)
 
 
 async def test_session_is_usable_after_constraint_errors(volumes: Volumes) -> None:
-    emma = await volumes.add(VOLUME)
+    emma = await volumes.add(VOLUME_VALUES)
     for invalid, field in (({"slug": "emma"}, "slug"), ({"slug": "x", "pages": 0}, "pages")):
         with pytest.raises(FieldErrors) as refused:
-            await volumes.add({**VOLUME, **invalid})
+            await volumes.add({**VOLUME_VALUES, **invalid})
         assert list(refused.value.errors) == [field]
-    other = await volumes.add({**VOLUME, "slug": "other"})
+    other = await volumes.add({**VOLUME_VALUES, "slug": "other"})
     with pytest.raises(FieldErrors):
         await volumes.change(other, {"slug": "emma", "title": "Changed"})
     assert (other.slug, other.title, other.writer.name) == ("other", "Emma", "Jane Austen")
@@ -240,17 +240,17 @@ async def test_session_is_usable_after_constraint_errors(volumes: Volumes) -> No
 
 
 async def test_session_is_usable_if_its_first_statement_fails(volumes: Volumes) -> None:
-    await volumes.add(VOLUME)
+    await volumes.add(VOLUME_VALUES)
     await volumes.session.commit()
     with pytest.raises(FieldErrors) as refused:
-        await volumes.add(VOLUME)
+        await volumes.add(VOLUME_VALUES)
     assert list(refused.value.errors) == ["slug"]
     assert (await volumes.find()).total == 1
 
 
 @pytest.mark.database("sqlite")
 async def test_invisible_links_are_kept(volumes: Volumes) -> None:
-    emma = await volumes.add({**VOLUME, "topics": [1]})
+    emma = await volumes.add({**VOLUME_VALUES, "topics": [1]})
     emma.topics.append(await Topics(volumes.session).session.get_one(Topic, 3))
     await volumes.session.commit()
     volumes.session.expunge_all()
@@ -266,7 +266,7 @@ async def test_cached_statement_respects_the_rules_of_related_rows(volumes: Volu
     class Shelf(Crud[Volume]):
         read_access = Access.ANYONE
 
-    await volumes.add({**VOLUME, "writer_id": 2})
+    await volumes.add({**VOLUME_VALUES, "writer_id": 2})
     names = ["title", "writer.name"]
     pages = [await Shelf(volumes.session, user).rows(None, names) for user in (volumes.user, None, volumes.user)]
     assert [page.items[0]["writer.name"] for page in pages] == ["Nobody", None, "Nobody"]

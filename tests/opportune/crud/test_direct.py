@@ -39,7 +39,7 @@ async def database(app: FastAPI) -> Database:
     return database
 
 
-QUERIES = [
+LIST_QUERIES = [
     "",
     "?page=2&size=1",
     "?size=",
@@ -56,14 +56,14 @@ QUERIES = [
 @pytest.mark.database("sqlite")
 async def test_direct_list_responds_like_fastapi(app: FastAPI, librarian: AsyncClient, client: AsyncClient) -> None:
     await librarian.post(f"{API}/volumes", json=EMMA)
-    for query in QUERIES:
+    for query in LIST_QUERIES:
         direct = await client.get(f"{API}/volumes{query}")
         with without_direct_routes(app):
             expected = await client.get(f"{API}/volumes{query}")
         assert (direct.status_code, direct.json()) == (expected.status_code, expected.json()), query
 
 
-BODIES = [
+INSERT_BODIES = [
     (b"", "application/json"),
     (b"{", "application/json"),
     (b"\xff", "application/json"),
@@ -79,7 +79,7 @@ BODIES = [
 
 @pytest.mark.database("sqlite")
 async def test_direct_insert_responds_like_fastapi(app: FastAPI, librarian: AsyncClient) -> None:
-    for body, content_type in BODIES:
+    for body, content_type in INSERT_BODIES:
         headers = {"Content-Type": content_type}
         responses = [await librarian.post(f"{API}/notes", content=body, headers=headers)]
         with without_direct_routes(app):

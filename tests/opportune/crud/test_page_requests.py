@@ -40,7 +40,7 @@ class Trips(Crud[Trip]):
         return col(Trip.id) == int(code)
 
 
-PATHS = ("/trips", "/trips/members", "/trips/guides")
+TRIP_PATHS = ("/trips", "/trips/members", "/trips/guides")
 trips = Feature(
     name="trips",
     summary="Trips.",
@@ -92,5 +92,5 @@ async def test_navigation_shows_links_that_the_user_may_open(app: FastAPI, clien
     async with signed_in_client(app) as member_client, signed_in_client(app, guide) as guide_client:
         pages = [(await user_client.get("/trips")).text for user_client in (client, member_client, guide_client)]
 
-    links = [[path for path in PATHS if f'href="{path}"' in text] for text in pages]
+    links = [[path for path in TRIP_PATHS if f'href="{path}"' in text] for text in pages]
     assert links == [["/trips"], ["/trips", "/trips/members"], ["/trips", "/trips/members", "/trips/guides"]]

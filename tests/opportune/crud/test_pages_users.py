@@ -81,9 +81,9 @@ async def test_only_writers_can_choose_other_users(app: FastAPI, client: AsyncCl
     bob = await make_user(app.state.database, "bob@example.org", display_name="Bob")
     async with signed_in_client(app, bob) as reader:
         assert (await reader.get(choices)).json() == {"results": [{"id": str(bob.id), "text": "Bob"}]}
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as root:
-        assert "Ann" in (await root.get(choices)).text
-        assert "example.org" not in (await root.get("/letters")).text
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
+        assert "Ann" in (await superuser.get(choices)).text
+        assert "example.org" not in (await superuser.get("/letters")).text
 
 
 async def test_filter_labels_use_the_titles_of_fields(client: AsyncClient, letter: Letter) -> None:
@@ -107,9 +107,9 @@ async def test_api_lets_users_choose_only_themselves(app: FastAPI, bob: User, le
 
 
 async def test_superusers_choose_any_user(app: FastAPI, letter: Letter) -> None:
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as root:
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
         body = {"contents": "Honey", "user_id": letter.user_id}
-        assert (await root.post(PARCELS, json=body)).status_code == 201
+        assert (await superuser.post(PARCELS, json=body)).status_code == 201
 
 
 async def test_stored_user_stays_when_others_change_the_row(app: FastAPI, bob: User, letter: Letter) -> None:

@@ -46,8 +46,8 @@ def _temporary_hooks() -> Iterator[None]:
         yield
 
 
-async def test_hooks_run_when_a_row_is_written(session: AsyncSession, root: User, events: list[str]) -> None:
-    writers = Writers(session, root)
+async def test_hooks_run_when_a_row_is_written(session: AsyncSession, superuser: User, events: list[str]) -> None:
+    writers = Writers(session, superuser)
     jane = await writers.add({"name": "Jane Austen"})
     assert events == ["1 created"]
     await writers.change(jane, {"is_hidden": True})
@@ -55,8 +55,10 @@ async def test_hooks_run_when_a_row_is_written(session: AsyncSession, root: User
     assert events == ["1 created", "1 changed is_hidden", "1 deleted"]
 
 
-async def test_session_is_usable_after_a_hook_refuses(session: AsyncSession, root: User, events: list[str]) -> None:
-    writers = Writers(session, root)
+async def test_session_is_usable_after_a_hook_refuses(
+    session: AsyncSession, superuser: User, events: list[str]
+) -> None:
+    writers = Writers(session, superuser)
     jane = await writers.add({"name": "Jane Austen"})
     with pytest.raises(FieldErrors) as refused:
         await writers.change(jane, {"name": "Anonymous"})

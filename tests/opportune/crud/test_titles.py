@@ -1,4 +1,4 @@
-"""The title of a row's page, and the column of a list that links to it."""
+"""Titles of rows, on their pages and in the column of a list that links to these pages."""
 
 from collections.abc import AsyncIterator
 from enum import StrEnum

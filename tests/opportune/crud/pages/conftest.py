@@ -1,3 +1,5 @@
+"""A site with the pages of the library, and clients of its users."""
+
 from collections.abc import AsyncIterator
 
 import pytest

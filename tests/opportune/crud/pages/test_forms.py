@@ -7,16 +7,22 @@ from httpx import AsyncClient
 from opportune.accounts import User
 from opportune.testing import grant
 from tests.opportune.crud.library import Note, Opinion, Writer
-from tests.opportune.crud.pages.volumes import HTMX, VOLUME, read_volume
+from tests.opportune.crud.pages.volumes import HTMX, VOLUME_FORM, read_volume
 
 pytestmark = pytest.mark.database("sqlite")
 
-PROTECTED = [("GET", "/new"), ("POST", "/new"), ("GET", "/emma/edit"), ("POST", "/emma/edit"), ("GET", "/emma/delete")]
+WRITE_REQUESTS = [
+    ("GET", "/new"),
+    ("POST", "/new"),
+    ("GET", "/emma/edit"),
+    ("POST", "/emma/edit"),
+    ("GET", "/emma/delete"),
+]
 
 
 async def test_writing_needs_a_grant(app: FastAPI, client: AsyncClient, member: AsyncClient) -> None:
-    for method, path in (*PROTECTED, ("POST", "/emma/delete")):
-        data = VOLUME if method == "POST" else None
+    for method, path in (*WRITE_REQUESTS, ("POST", "/emma/delete")):
+        data = VOLUME_FORM if method == "POST" else None
         anonymous = await client.request(method, f"/volumes{path}", data=data)
         assert anonymous.status_code == 303, method
         assert anonymous.headers["location"].startswith("/accounts/login?next="), method
@@ -42,7 +48,9 @@ async def test_row_is_added_with_its_links(app: FastAPI, admin: AsyncClient) -> 
     assert "Hidden" not in form
     assert "secret_note" not in form
     assert "<legend" in form
-    response = await admin.post("/volumes/new", data={**VOLUME, "topics": ["1", "2"], "is_staff": "true", "id": "77"})
+    response = await admin.post(
+        "/volumes/new", data={**VOLUME_FORM, "topics": ["1", "2"], "is_staff": "true", "id": "77"}
+    )
     assert (response.status_code, response.headers["location"]) == (303, "/volumes/persuasion")
     added = await read_volume(app, "persuasion")
     assert added
@@ -66,9 +74,9 @@ async def test_related_row_is_added_in_a_dialog(admin: AsyncClient) -> None:
 
 
 async def test_htmx_gets_only_the_form_with_errors(admin: AsyncClient) -> None:
-    response = await admin.post("/volumes/new", data=VOLUME, headers=HTMX)
+    response = await admin.post("/volumes/new", data=VOLUME_FORM, headers=HTMX)
     assert response.headers["HX-Redirect"] == "/volumes/persuasion"
-    response = await admin.post("/volumes/new", data=VOLUME, headers=HTMX)
+    response = await admin.post("/volumes/new", data=VOLUME_FORM, headers=HTMX)
     assert response.status_code == 422
     assert response.text.strip().startswith("<form")
     assert "This value is already in use." in response.text
@@ -80,7 +88,7 @@ async def test_row_is_changed_and_its_links_replaced(admin: AsyncClient) -> None
     assert 'value="Emma &lt;b&gt;"' in form
     assert "checked" in form
     response = await admin.post(
-        "/volumes/emma/edit", data={**VOLUME, "slug": "emma", "topics": "2", "published_on": ""}
+        "/volumes/emma/edit", data={**VOLUME_FORM, "slug": "emma", "topics": "2", "published_on": ""}
     )
     assert (response.status_code, response.headers["location"]) == (303, "/volumes/emma")
     text = (await admin.get("/volumes/emma")).text
@@ -103,13 +111,13 @@ async def test_invalid_form_keeps_its_values(app: FastAPI, admin: AsyncClient, a
         for path in paths:
             # The superuser sees hidden writers, a librarian does not.
             sender = member if path.endswith("new") else admin
-            response = await sender.post(path, data={**VOLUME, "blurb": "typed <i>", **data})
+            response = await sender.post(path, data={**VOLUME_FORM, "blurb": "typed <i>", **data})
             assert (response.status_code, message in response.text) == (422, True), (path, response.text)
             assert 'value="99"' in response.text or "pages" in data
         assert not await read_volume(app, "persuasion"), data
 
 
-async def test_row_that_others_need_is_not_deleted(admin: AsyncClient) -> None:
+async def test_referenced_row_is_not_deleted(admin: AsyncClient) -> None:
     page = (await admin.get("/writers/1/delete")).text
     assert "cannot be deleted now" in page
     assert "Yes, delete" not in page
@@ -166,7 +174,7 @@ async def test_choices_are_searched_among_visible_rows(admin: AsyncClient, clien
 
 @pytest.mark.usefixtures("many_writers")
 async def test_choices_are_searched_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
-    response = await admin.post("/volumes/new", data={**VOLUME, "writer_id.search": "097"})
+    response = await admin.post("/volumes/new", data={**VOLUME_FORM, "writer_id.search": "097"})
     assert response.status_code == 422
     assert ">Writer 097</option>" in response.text
     assert "Choose one of the results" in response.text

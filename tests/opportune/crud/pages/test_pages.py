@@ -50,7 +50,7 @@ async def test_added_route_comes_first(client: AsyncClient) -> None:
 
 
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
-async def test_list_is_direct(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_list_skips_dependency_resolution(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(**_options: Any) -> None:
         raise AssertionError
 
@@ -78,7 +78,7 @@ async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClien
         ([], []),
     ],
 )
-def test_values_are_escaped_together_like_one_by_one(values: list[Any], texts: list[str]) -> None:
+def test_values_escaped_together_equal_values_escaped_singly(values: list[Any], texts: list[str]) -> None:
     assert list(escaped(format_all(values, format_value))) == texts
     assert [str(escape(format_value(value))) for value in values] == texts
 
@@ -140,7 +140,7 @@ async def test_unreadable_row_is_not_found(client: AsyncClient) -> None:
         assert (await client.get(path)).status_code == 404
 
 
-async def test_route_can_be_left_out(admin: AsyncClient) -> None:
+async def test_excluded_route_does_not_exist(admin: AsyncClient) -> None:
     assert (await admin.post("/topics/1/delete")).status_code == 404
     assert "/topics/1/delete" not in (await admin.get("/topics/1")).text
 

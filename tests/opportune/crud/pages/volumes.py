@@ -9,7 +9,7 @@ from sqlmodel import col
 from tests.opportune.crud.library import BookStatus, Volume
 
 HTMX = {"HX-Request-Type": "partial"}
-VOLUME = {"title": "Persuasion", "slug": "persuasion", "writer_id": "1", "price": "8", "pages": "99"}
+VOLUME_FORM = {"title": "Persuasion", "slug": "persuasion", "writer_id": "1", "price": "8", "pages": "99"}
 
 
 def volume(**fields: Any) -> Volume:
