@@ -1,4 +1,4 @@
-"""Model with a field of every type, and an admin view without options."""
+"""Samples: a model with a field of every type, and an admin view without options."""
 
 from datetime import datetime
 from decimal import Decimal

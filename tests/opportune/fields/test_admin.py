@@ -15,7 +15,7 @@ from tests.opportune.storage.pictures import photo
 
 pytestmark = pytest.mark.database("sqlite")
 
-FORM = {
+SAMPLE_FORM = {
     "title": "One Book",
     "status": "for_sale",
     "size": "large",
@@ -31,7 +31,7 @@ FORM = {
 }
 
 
-SUMMER = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vienna"}
+SUMMER_TIME = {"starts_at": "2026-07-01 14:00:00", "starts_at.zone": "Europe/Vienna"}
 
 
 async def read_samples(app: FastAPI) -> list[Sample]:
@@ -57,13 +57,15 @@ async def test_admin_form_has_an_input_per_type(admin: AsyncClient) -> None:
 
 
 async def test_admin_form_refuses_a_file_that_is_no_picture(admin: AsyncClient) -> None:
-    response = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", b"text")})
+    response = await admin.post("/admin/sample/create", data=SAMPLE_FORM, files={"cover": ("a.jpg", b"text")})
     assert (response.status_code, "This is not a picture that we can read" in response.text) == (400, True)
 
 
 async def test_admin_form_refuses_a_time_skipped_by_the_clock_change(admin: AsyncClient) -> None:
 
-    response = await admin.post("/admin/sample/create", data=FORM | SUMMER | {"starts_at": "2026-03-29 02:30:00"})
+    response = await admin.post(
+        "/admin/sample/create", data=SAMPLE_FORM | SUMMER_TIME | {"starts_at": "2026-03-29 02:30:00"}
+    )
     assert (response.status_code, "This time does not exist" in response.text) == (400, True)
 
 
@@ -81,7 +83,9 @@ async def test_admin_form_has_an_error_message_per_type(admin: AsyncClient) -> N
         ("slug", "!!", "Please use letters from a to z or digits."),
     )
     for cases in (unreadable, invalid):
-        response = await admin.post("/admin/sample/create", data=FORM | {name: value for name, value, _ in cases})
+        response = await admin.post(
+            "/admin/sample/create", data=SAMPLE_FORM | {name: value for name, value, _ in cases}
+        )
         assert response.status_code == 400
         for name, _, message in cases:
             error = response.text.partition(f'id="error-{name}"')[2].partition("</div>")[0]
@@ -89,11 +93,11 @@ async def test_admin_form_has_an_error_message_per_type(admin: AsyncClient) -> N
 
 
 async def test_admin_form_accepts_long_keywords(admin: AsyncClient) -> None:
-    assert (await admin.post("/admin/sample/create", data=FORM | {"keywords": "x" * 10_000})).status_code == 303
+    assert (await admin.post("/admin/sample/create", data=SAMPLE_FORM | {"keywords": "x" * 10_000})).status_code == 303
 
 
 async def test_admin_form_stores_values_by_type(app: FastAPI, admin: AsyncClient) -> None:
-    response = await admin.post("/admin/sample/create", data=FORM, files={"cover": ("a.jpg", photo())})
+    response = await admin.post("/admin/sample/create", data=SAMPLE_FORM, files={"cover": ("a.jpg", photo())})
     assert response.status_code == 303, response.text
     [row] = await read_samples(app)
     assert (row.slug, row.status, row.price, row.email) == (
@@ -111,13 +115,13 @@ async def test_admin_form_stores_values_by_type(app: FastAPI, admin: AsyncClient
     form_page = (await admin.get(f"/admin/sample/edit/{row.id}")).text
     assert "one\ntwo</textarea>" in form_page
     assert "Clear: keep no file" in form_page
-    await admin.post(f"/admin/sample/edit/{row.id}", data=FORM | {"slug": row.slug, "title": "Two"})
+    await admin.post(f"/admin/sample/edit/{row.id}", data=SAMPLE_FORM | {"slug": row.slug, "title": "Two"})
     [changed] = await read_samples(app)
     assert (changed.slug, changed.cover) == (row.slug, row.cover)
 
 
 async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
-    await admin.post("/admin/sample/create", data=FORM)
+    await admin.post("/admin/sample/create", data=SAMPLE_FORM)
     for format_ in ("csv", "json"):
         exported = (await admin.get(f"/admin/sample/export/{format_}?search=one-book")).text
         changed = exported.replace("one-book", f"another-{format_}").replace("One Book", "Another")
@@ -133,9 +137,9 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
 
 
 DATETIMES = [
-    (SUMMER, datetime(2026, 7, 1, 12, tzinfo=UTC)),
+    (SUMMER_TIME, datetime(2026, 7, 1, 12, tzinfo=UTC)),
     ({"starts_at": "2026-07-01 14:00:00"}, datetime(2026, 7, 1, 12, tzinfo=UTC)),
-    (SUMMER | {"starts_at": "2026-10-25 02:30:00"}, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+    (SUMMER_TIME | {"starts_at": "2026-10-25 02:30:00"}, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
     (
         {"starts_at": "2026-10-25 02:30:00", "starts_at.zone": "Europe/Vienna again"},
         datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
@@ -146,7 +150,7 @@ DATETIMES = [
 async def test_datetimes_use_the_users_time_zone(app: FastAPI, admin: AsyncClient) -> None:
     admin.cookies.set("time_zone", "Europe/Vienna")
     for form_data, stored_at in DATETIMES:
-        await admin.post("/admin/sample/create", data=FORM | form_data)
+        await admin.post("/admin/sample/create", data=SAMPLE_FORM | form_data)
         [*_, row] = await read_samples(app)
         assert row.starts_at == stored_at
         page = (await admin.get(f"/admin/sample/edit/{row.id}")).text
@@ -156,7 +160,7 @@ async def test_datetimes_use_the_users_time_zone(app: FastAPI, admin: AsyncClien
             "starts_at": re.findall(r'value="([^"]+)"[^>]* name="starts_at"', page)[0],
             "starts_at.zone": zones[0],
         }
-        await admin.post(f"/admin/sample/edit/{row.id}", data=FORM | submitted)
+        await admin.post(f"/admin/sample/edit/{row.id}", data=SAMPLE_FORM | submitted)
         assert (await read_samples(app))[-1].starts_at == stored_at
 
 

@@ -1,4 +1,4 @@
-"""Tests of the examples in docs/fields.md."""
+"""The examples in docs/fields.md work."""
 
 import re
 from typing import Any

@@ -48,7 +48,7 @@ router = APIRouter()
 
 
 @router.post("/shops")
-async def create(request: Request) -> Response:
+async def create_shop(request: Request) -> Response:
     form = await read_form(request, Shop)
     if form.data:
         return Response(form.data.model_dump_json(exclude={"cover"}), media_type="application/json")
@@ -57,7 +57,7 @@ async def create(request: Request) -> Response:
 
 
 @router.post("/api/shops")
-async def add(shop: Shop) -> Shop:
+async def add_shop(shop: Shop) -> Shop:
     return shop
 
 
@@ -66,7 +66,7 @@ def app(settings: Settings) -> FastAPI:
     return create_test_app(settings, [Feature(name="shops", summary="For tests.", pages=router)])
 
 
-TEXTS = {
+FORM_TEXTS = {
     "price": "1.50",
     "email": "A@example.com",
     "home": "https://x.at",
@@ -76,7 +76,7 @@ TEXTS = {
     "facts": '{"a": 1}',
     "about": "*a*",
 }
-STORED = TEXTS | {
+STORED_VALUES = FORM_TEXTS | {
     "email": "a@example.com",
     "phone": "+431711000",
     "country": "AT",
@@ -87,10 +87,10 @@ STORED = TEXTS | {
 
 
 async def test_form_and_api_accept_the_same_values(client: AsyncClient) -> None:
-    form = await client.post("/shops", data=TEXTS | {"country": "AT"})
-    api = await client.post("/api/shops", json=TEXTS | {"keywords": ["a", "b"], "facts": {"a": 1}})
-    assert form.json() == STORED
-    assert api.json() == STORED | {"cover": None}
+    form = await client.post("/shops", data=FORM_TEXTS | {"country": "AT"})
+    api = await client.post("/api/shops", json=FORM_TEXTS | {"keywords": ["a", "b"], "facts": {"a": 1}})
+    assert form.json() == STORED_VALUES
+    assert api.json() == STORED_VALUES | {"cover": None}
 
 
 async def test_invalid_input_has_a_message_per_field(client: AsyncClient) -> None:
@@ -102,14 +102,14 @@ async def test_invalid_input_has_a_message_per_field(client: AsyncClient) -> Non
         ("facts", "1", "Please enter JSON, such as {&#34;colour&#34;: &#34;red&#34;}."),
         ("country", "XX", "Please choose one of the options."),
     ):
-        response = await client.post("/shops", data=TEXTS | {name: value})
+        response = await client.post("/shops", data=FORM_TEXTS | {name: value})
         assert response.status_code == 422, name
         assert f'<div class="invalid-feedback d-block" id="{name}-error">{message}</div>' in response.text
-        assert (await client.post("/api/shops", json=TEXTS | {name: value})).status_code == 422
+        assert (await client.post("/api/shops", json=FORM_TEXTS | {name: value})).status_code == 422
 
 
 async def test_api_refuses_text_as_image(client: AsyncClient) -> None:
-    response = await client.post("/api/shops", json=TEXTS | {"cover": "covers/1.webp"})
+    response = await client.post("/api/shops", json=FORM_TEXTS | {"cover": "covers/1.webp"})
     assert response.status_code == 422
     assert "Please choose a file." in response.text
 

@@ -56,7 +56,7 @@ async def test_form_accepts_and_refuses_values(
         assert form.errors == {name: message}
 
 
-STORED: dict[str, Any] = {
+STORED_VALUES: dict[str, Any] = {
     "title": "One",
     "slug": "one",
     "status": Status.FOR_SALE,
@@ -77,10 +77,10 @@ STORED: dict[str, Any] = {
 
 async def test_stored_values_round_trip(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
-        session.add(Sample(**STORED))
+        session.add(Sample(**STORED_VALUES))
     async with app.state.database.reader() as session:
         row = (await session.scalars(select(Sample))).one()
-    assert {name: getattr(row, name) for name in STORED} == STORED
+    assert {name: getattr(row, name) for name in STORED_VALUES} == STORED_VALUES
 
     async with app.state.database.writer() as session:
         row = (await session.scalars(select(Sample))).one()
@@ -123,7 +123,7 @@ def test_control_type_and_label(name: str, type_: str, label: str) -> None:
 
 
 def test_form_is_filled_from_a_row() -> None:
-    form = Form(Sample, Sample(**STORED))
+    form = Form(Sample, Sample(**STORED_VALUES))
     assert form.value("keywords") == "one\ntwo"
     assert form.value("facts").split() == ["{", '"a":', "[", "1,", "null", "]", "}"]
     assert (form.value("country"), form.field("country").choices["AT"]) == ("AT", "Austria")
