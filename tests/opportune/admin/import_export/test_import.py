@@ -82,7 +82,7 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
         )
 
 
-async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_faults_of_csv_lines_are_reported(app: FastAPI, admin: AsyncClient) -> None:
     valid_line = "fine,1,red,new,2"
     lines = ["gizmo,1,red,new,2", "far,999,red,new,2", ",1,red,new,2", "c,1,green,new,2", "d,x,red,new,many"]
     page = await upload(admin, "\n".join([HEADER, valid_line, *lines]))
@@ -103,6 +103,8 @@ async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, mo
     assert "Line 5: The database does not allow this value." in text.replace("Line 5: Size: ", "Line 5: ")
     assert await read_gadgets(app) == []
 
+
+async def test_faults_of_json_rows_are_reported(app: FastAPI, admin: AsyncClient) -> None:
     valid_row = {"name": "a", "maker_id": 1, "colour": "red", "state": "new", "size": 2}
     invalid_values: list[tuple[str, object]] = [
         ("notes", "nul \0"),
@@ -122,6 +124,8 @@ async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, mo
         assert f"Row {number}: {name.partition('_id')[0].replace('_', ' ').capitalize()}: " in page.text, (name, value)
     assert await read_gadgets(app) == []
 
+
+async def test_unsuitable_files_are_refused(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.opportune.admin.gadget_feature.GadgetAdmin.max_import_file_size", 150)
     for content, message in (
         (f"{HEADER}\n{ROW}".encode("utf-16"), "This file is not UTF-8 text."),
@@ -138,26 +142,26 @@ async def test_faults_of_lines_are_reported(app: FastAPI, admin: AsyncClient, mo
     assert await read_gadgets(app) == []
 
 
-PYTHON_MESSAGES = ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Not a valid", "Traceback")
-GARBAGE = ("abc", "1.5", "nan", "9" * 5000, "1e999999")
+PYTHON_PHRASES = ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Not a valid", "Traceback")
+UNREADABLE_VALUES = ("abc", "1.5", "nan", "9" * 5000, "1e999999")
 
 
 async def test_unreadable_values_have_readable_messages(app: FastAPI, admin: AsyncClient) -> None:
     row = {"name": "fine", "maker_id": "1", "spare_id": "", "size": "1", "weight": "1", "made_on": "2026-01-01"}
     columns = ("maker_id", "spare_id", "size", "weight", "made_on")
-    field_errors = [dict.fromkeys(columns, value) for value in GARBAGE]
+    field_errors = [dict.fromkeys(columns, value) for value in UNREADABLE_VALUES]
     # Validation of the whole model runs only after each field is valid.
     model_errors = [{"size": value} for value in ("1.5", "-1", "9" * 30)]
     model_errors += [{"weight": value} for value in ("nan", "9" * 30, "1e999999")]
     for values in (*field_errors, *model_errors):
         form = await admin.post("/admin/gadget/create", data={**row, **values, "colour": "red", "state": "new"})
         assert form.status_code in (303, 400), values
-        assert not [text for text in PYTHON_MESSAGES if text in form.text], values
+        assert not [phrase for phrase in PYTHON_PHRASES if phrase in form.text], values
     lines = [",".join((row | values).values()) for values in (*field_errors, *model_errors)]
     file = await upload(admin, "\n".join([",".join(row), *lines]))
     assert file.status_code == 400
     assert f"Line {len(lines)}: " in file.text
-    assert not [text for text in PYTHON_MESSAGES if text in file.text]
+    assert not [phrase for phrase in PYTHON_PHRASES if phrase in file.text]
 
 
 async def test_constraint_error_after_preview_stores_nothing(app: FastAPI, admin: AsyncClient) -> None:
