@@ -32,8 +32,8 @@ def migrate_file(path: Path, states: Path, cache: Path) -> None:
         cache: Folder for migrated databases, which later runs copy instead of running Alembic.
     """
     graph = MigrationGraph(installed_names())
-    states_of_run = _states(graph.ordered, states)
-    *_, migrated = states_of_run.values()
+    state_files = _state_files(graph.ordered, states)
+    *_, migrated = state_files.values()
     if not any(CODE_IMPORT.search(migration.path.read_text("utf-8")) for migration in graph.ordered):
         migrated = cache / migrated.name
     if migrated.exists():
@@ -41,7 +41,7 @@ def migrate_file(path: Path, states: Path, cache: Path) -> None:
     else:
         from opportune.testing.migrations import apply_migrations, store_state
 
-        apply_migrations(path, graph, states_of_run)
+        apply_migrations(path, graph, state_files)
         store_state(path, migrated)
         _remove_old_files(cache)
     with connect(settings_for(f"sqlite:///{path}")) as connection:
@@ -51,7 +51,7 @@ def migrate_file(path: Path, states: Path, cache: Path) -> None:
         require_migrations(connection, graph.features)
 
 
-def _states(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:
+def _state_files(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:
     """Return the file for the database after each migration. Its name is a hash of all migrations up to it."""
     digest, states = sha256("\n".join(_versions()).encode()), {}
     for file in sorted((FRAMEWORK / "db").rglob("*.py")):

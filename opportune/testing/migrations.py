@@ -31,26 +31,26 @@ def apply_migrations(path: Path, graph: MigrationGraph, states: dict[Migration, 
         graph: The migrations.
         states: Files of the database after each migration. They are used if they exist, and stored for each feature.
     """
-    if common := next((state for state in reversed(states.values()) if state.exists()), None):
-        shutil.copyfile(common, path)
+    if last_common_state := next((state for state in reversed(states.values()) if state.exists()), None):
+        shutil.copyfile(last_common_state, path)
 
     @contextmanager
-    def announce(step: Step) -> Iterator[None]:
+    def store_state_before(step: Step) -> Iterator[None]:
         position = graph.ordered.index(step.migration)
-        before = graph.ordered[position - 1]
-        if position and before.feature != step.migration.feature:
-            store_state(path, states[before])
+        previous = graph.ordered[position - 1]
+        if position and previous.feature != step.migration.feature:
+            store_state(path, states[previous])
         yield
 
     with connect(settings_for(f"sqlite:///{path}")) as connection:
-        run_migrations(connection, graph, plan_migrations(graph), announce, derive=False)
+        run_migrations(connection, graph, plan_migrations(graph), store_state_before, derive=False)
 
 
 def store_state(path: Path, state: Path) -> None:
     """Store a copy of the database, unless another process has done so."""
     if state.exists():
         return
-    stored = state.with_name(uuid4().hex)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(stored)) as target:
+    temporary = state.with_name(uuid4().hex)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(temporary)) as target:
         source.backup(target)
-    stored.replace(state)
+    temporary.replace(state)

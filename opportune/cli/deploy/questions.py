@@ -16,7 +16,7 @@ FLAGS = {
     "has_pooler": "--pooler or --no-pooler",
     "domain": "--domain example.org",
 }
-NEGATIVE = {"domain": ""}
+VALUES_FOR_NO = {"domain": ""}
 QUESTIONS = {
     "is_paid": "Is it a paid plan?",
     "has_volume": "Is a volume mounted at data/, where the site writes?",
@@ -34,9 +34,9 @@ def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
     options = deployment.options
     names = [name for name in QUESTIONS if getattr(options, name) is None and _is_relevant(name, deployment)]
     if names and not yes and not sys.stdin.isatty():
-        questions = " ".join(f"{_question(name, deployment)} Add {FLAGS[name]}." for name in names)
+        questions = " ".join(f"{_question_text(name, deployment)} Add {FLAGS[name]}." for name in names)
         raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")
-    values: dict[str, Any] = {name: NEGATIVE.get(name, False) if yes else _ask(name, deployment) for name in names}
+    values: dict[str, Any] = {name: VALUES_FOR_NO.get(name, False) if yes else _ask(name, deployment) for name in names}
     return replace(options, **values)
 
 
@@ -45,8 +45,8 @@ def _is_relevant(name: str, deployment: Deployment) -> bool:
     if name == "is_paid":
         return bool(recipe.free_limits)
     if name == "has_volume":
-        writes = bool(url and url.kind == "sqlite") or deployment.uploads is not None
-        return writes and recipe.has_volumes and not recipe.host.keeps_disk
+        writes_to_disk = bool(url and url.kind == "sqlite") or deployment.uploads is not None
+        return writes_to_disk and recipe.has_volumes and not recipe.host.keeps_disk
     if name == "domain":
         return recipe.provides_address and not deployment.settings.base_url
     return _pooler_is_unknown(url) and deployment.settings.database_pooled == "auto"
@@ -56,13 +56,13 @@ def _pooler_is_unknown(url: DatabaseURL | None) -> bool:
     return bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
 
 
-def _question(name: str, deployment: Deployment) -> str:
+def _question_text(name: str, deployment: Deployment) -> str:
     plan = deployment.recipe.first_paid_plan
     return f"Is it the plan {plan} or a larger one?" if name == "is_paid" and plan else QUESTIONS[name]
 
 
 def _ask(name: str, deployment: Deployment) -> bool | str:
-    question = _question(name, deployment)
+    question = _question_text(name, deployment)
     if name == "domain":
         domain: str = typer.prompt(
             f"{question} Enter its name, or nothing:", default="", show_default=False, prompt_suffix=" "

@@ -12,7 +12,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, new_key
+from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, generate_key
 from opportune.config.base_settings import FILE_OWNER_HINT
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import open_replacement
@@ -35,9 +35,9 @@ def write_env(path: Path) -> bool:
     except UnicodeDecodeError:
         return False  # reported when the settings are read
     except OSError as error:
-        raise _unwritable(path, error) from error
-    with _reported_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(f"\n{KEY}={new_key()}\n")
+        raise _write_error(path, error) from error
+    with _report_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write(f"\n{KEY}={generate_key()}\n")
     return True
 
 
@@ -47,7 +47,7 @@ def create_env(path: Path, text: str) -> None:
     Raises:
         OperatorError: the file exists, or cannot be written.
     """
-    with _reported_errors(path):
+    with _report_errors(path):
         path.touch(mode=0o600, exist_ok=False)
         path.write_text(text, encoding="utf-8")
 
@@ -58,13 +58,13 @@ def add_to_env(path: Path, **values: str) -> None:
     Raises:
         OperatorError: the file cannot be written.
     """
-    with _reported_errors(path), path.open("a", encoding="utf-8") as file:
+    with _report_errors(path), path.open("a", encoding="utf-8") as file:
         file.writelines(f"{name}='{value}'\n" for name, value in values.items())
 
 
 def with_first_values(example: str) -> str:
     """Return the text of `.env.example` with the values of a first `.env` and a new key."""
-    for name, value in {**FIRST_VALUES, KEY: new_key()}.items():
+    for name, value in {**FIRST_VALUES, KEY: generate_key()}.items():
         example, count = re.subn(rf"^# ?{name}=.*$", f"{name}={value}", example, count=1, flags=re.MULTILINE)
         example += "" if count else f"\n{name}={value}\n"
     return example
@@ -83,7 +83,7 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
     Raises:
         OperatorError: the file has no key, or cannot be written.
     """
-    with _reported_errors(path):
+    with _report_errors(path):
         text = path.read_text(encoding="utf-8")
         values = dotenv_values(stream=StringIO(text))
         old_key = values.get(KEY)
@@ -91,15 +91,15 @@ def rotate_key(path: Path, *, keep: bool = True) -> int:
             raise OperatorError(f"{path.name} has no {KEY} to rotate. Create one with: python3 oppman.py env init")
         older_keys = [key.strip() for key in (values.get(FALLBACK_KEYS) or "").split(",") if key.strip()]
         fallbacks = [old_key, *older_keys] if keep else []
-        new_lines = f"{KEY}={new_key()}\n{FALLBACK_KEYS}={','.join(fallbacks)}\n"
-        lines = _with_settings_replaced(text, (KEY, FALLBACK_KEYS), new_lines)
+        new_lines = f"{KEY}={generate_key()}\n{FALLBACK_KEYS}={','.join(fallbacks)}\n"
+        lines = _replace_settings(text, (KEY, FALLBACK_KEYS), new_lines)
         with open_replacement(path.resolve()) as file:
             file.write("".join(lines).encode())
             _copy_permissions(path, file.fileno())
     return len(fallbacks)
 
 
-def _with_settings_replaced(text: str, names: Sequence[str], new_lines: str) -> Iterator[str]:
+def _replace_settings(text: str, names: Sequence[str], new_lines: str) -> Iterator[str]:
     """Yield the lines of the file. The first line that sets one of the names is replaced, others are omitted."""
     for binding in parse_stream(StringIO(text)):
         line = binding.original.string
@@ -119,7 +119,7 @@ def _copy_permissions(path: Path, descriptor: int) -> None:
 
 
 @contextmanager
-def _reported_errors(path: Path) -> Iterator[None]:
+def _report_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
@@ -129,9 +129,9 @@ def _reported_errors(path: Path) -> Iterator[None]:
     except UnicodeDecodeError:
         raise OperatorError(f"{path} is not encoded in UTF-8. Save it as UTF-8.") from None
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _write_error(path, error) from error
 
 
-def _unwritable(path: Path, error: OSError) -> OperatorError:
+def _write_error(path: Path, error: OSError) -> OperatorError:
     advice = FILE_OWNER_HINT if path.exists() else "Make the folder writable."
     return OperatorError(f"{path} cannot be written ({error.strerror}). {advice}")

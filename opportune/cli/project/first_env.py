@@ -7,11 +7,11 @@ FIRST_VALUES = {"ENVIRONMENT": "development", "DEBUG": "true"}
 """Settings of a first `.env`, without the key."""
 
 
-def new_key() -> str:
+def generate_key() -> str:
     """Return 64 random characters for SECRET_KEY."""
     return secrets.token_urlsafe(48)
 
 
 def first_env() -> str:
     lines = "".join(f"{name}={value}\n" for name, value in FIRST_VALUES.items())
-    return f"# Your settings; .env.example lists all.\n{lines}{KEY}={new_key()}\n"
+    return f"# Your settings; .env.example lists all.\n{lines}{KEY}={generate_key()}\n"

@@ -7,7 +7,7 @@ import typer
 from opportune.admin.operations.settings_table import displayed_settings
 from opportune.cli.output import say
 from opportune.cli.project.env_file import FALLBACK_KEYS, rotate_key
-from opportune.cli.project.first_env import KEY, new_key
+from opportune.cli.project.first_env import KEY, generate_key
 from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
@@ -24,7 +24,7 @@ REMOVAL_EFFECTS = (
 @command.command()
 def generate() -> None:
     """Print a new value for SECRET_KEY."""
-    print(new_key())
+    print(generate_key())
 
 
 @command.command()

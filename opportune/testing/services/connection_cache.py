@@ -47,8 +47,8 @@ class ConnectionCache:
             if issubclass(connection_class, CachedConnection)
             else (CachedConnection, connection_class)
         )
-        connects = type("CachedAppConnection", bases, {"cache": self})
-        patch.setattr(psycopg_timeouts, "TimedConnection", connects)
+        cached_class = type("CachedAppConnection", bases, {"cache": self})
+        patch.setattr(psycopg_timeouts, "TimedConnection", cached_class)
 
     def pids(self, database: str) -> list[int]:
         """Return the process ids of the idle connections."""

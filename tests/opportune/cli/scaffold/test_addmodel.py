@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -107,8 +108,13 @@ def file_texts(project: Path) -> dict[str, str]:
     return {path.relative_to(project).as_posix(): path.read_text() for path in project.rglob("*") if path.is_file()}
 
 
+class GeneratedProject(NamedTuple):
+    folder: Path
+    run: RunCommand
+
+
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[tuple[Path, RunCommand]]:
+def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[GeneratedProject]:
     """A copy of the project after COMMANDS, whose tests use the PostgreSQL server of this test run."""
     folder = ProjectCopy(tmp_path_factory.mktemp("generated") / "copy").folder
     install_required_features(folder, "teams")
@@ -123,34 +129,34 @@ def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgre
             if command[:2] == ("startapp", "blog"):
                 migration = folder / "migrations/versions/blog/0001_initial.py"
                 migration.write_text(migration.read_text().replace('"', "'"))  # the quotes of Alembic without ruff
-        yield folder, run
+        yield GeneratedProject(folder, run)
 
 
-def test_generated_code_passes_the_linter(generated: tuple[Path, RunCommand]) -> None:
+def test_generated_code_passes_the_linter(generated: GeneratedProject) -> None:
     for task in (["check"], ["format", "--check"]):
         command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
-        result = subprocess.run(command, cwd=generated[0], capture_output=True, text=True, check=False)
+        result = subprocess.run(command, cwd=generated.folder, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout
 
 
-def test_migrations_are_named_after_models(generated: tuple[Path, RunCommand]) -> None:
-    names = [path.name for path in sorted((generated[0] / "migrations/versions/blog").glob("*.py"))]
+def test_migrations_are_named_after_models(generated: GeneratedProject) -> None:
+    names = [path.name for path in sorted((generated.folder / "migrations/versions/blog").glob("*.py"))]
     assert names == ["0001_initial.py", "0002_tag.py", "0003_post.py", "0004_comment.py"]
 
 
-def test_target_migration_may_be_unformatted(generated: tuple[Path, RunCommand]) -> None:
-    category_migration, _, post_migration, _ = sorted((generated[0] / "migrations/versions/blog").glob("*.py"))
+def test_target_migration_may_be_unformatted(generated: GeneratedProject) -> None:
+    category_migration, _, post_migration, _ = sorted((generated.folder / "migrations/versions/blog").glob("*.py"))
     assert "'blog_category'" in category_migration.read_text()
     assert "blog_category.id" in post_migration.read_text()
 
 
-def test_second_enum_of_a_name_gets_a_prefix(generated: tuple[Path, RunCommand]) -> None:
-    models = (generated[0] / "app/news/models.py").read_text()
+def test_second_enum_of_a_name_gets_a_prefix(generated: GeneratedProject) -> None:
+    models = (generated.folder / "app/news/models.py").read_text()
     assert ("class Kind(StrEnum):" in models, "    kind: MemoKind\n" in models) == (True, True)
 
 
-def test_account_fields_are_plain_foreign_keys(generated: tuple[Path, RunCommand]) -> None:
-    models = (generated[0] / "app/shop/models.py").read_text()
+def test_account_fields_are_plain_foreign_keys(generated: GeneratedProject) -> None:
+    models = (generated.folder / "app/shop/models.py").read_text()
     key = 'foreign_key="accounts_user.id", ondelete='
     assert f'    customer_id: int = Field({key}"CASCADE", index=True)\n' in models
     assert f'    seller_id: int | None = Field(default=None, {key}"SET NULL", index=True)\n' in models
@@ -158,23 +164,23 @@ def test_account_fields_are_plain_foreign_keys(generated: tuple[Path, RunCommand
     assert '    customer: User = Relationship(sa_relationship_kwargs={"foreign_keys": "Order.customer_id"})\n' in models
 
 
-def test_personal_data_has_columns_of_readable_rows(generated: tuple[Path, RunCommand]) -> None:
+def test_personal_data_has_columns_of_readable_rows(generated: GeneratedProject) -> None:
     """Rows that only another user or a team may read are not exported."""
-    entry = (generated[0] / "app/shop/feature.py").read_text().partition("personal_data=")[2]
+    entry = (generated.folder / "app/shop/feature.py").read_text().partition("personal_data=")[2]
     columns = ["Order.customer_id", "Order.seller_id", "Visit.user_id", "Task.owner_id", "Claim.account_id"]
     assert re.findall(r"models\.(\w+\.\w+)", entry) == columns
-    assert "Shift.member_id" not in (generated[0] / "app/works/feature.py").read_text()
+    assert "Shift.member_id" not in (generated.folder / "app/works/feature.py").read_text()
 
 
-def test_generated_tests_pass_on_both_databases(generated: tuple[Path, RunCommand]) -> None:
+def test_generated_tests_pass_on_both_databases(generated: GeneratedProject) -> None:
     selection = ("-k", f"not postgresql and ({SELECTED_TESTS}) or test_posts and api or deleting_an_account")
-    code, output = generated[1]("pytest", "-q", *selection, "tests/blog", "tests/notes", "tests/shop", "tests/works")
+    code, output = generated.run("pytest", "-q", *selection, "tests/blog", "tests/notes", "tests/shop", "tests/works")
     assert code == 0, output[-5000:]
     assert "failed" not in output
 
 
-def test_generated_code_uses_public_imports(generated: tuple[Path, RunCommand]) -> None:
-    files = [file for name in ("blog", "news", "notes", "shop") for file in generated[0].glob(f"*/{name}/*.py")]
+def test_generated_code_uses_public_imports(generated: GeneratedProject) -> None:
+    files = [file for name in ("blog", "news", "notes", "shop") for file in generated.folder.glob(f"*/{name}/*.py")]
     assert len(files) > 15
     assert {file.name: imports for file in files if (imports := find_unlisted_imports(file.read_text()))} == {}
 
@@ -184,7 +190,7 @@ def source_texts(folder: Path) -> dict[str, str]:
     return {file.relative_to(folder).as_posix(): file.read_text() for file in files if file.is_file()}
 
 
-def test_removemodel_lists_remaining_uses(generated: tuple[Path, RunCommand]) -> None:
+def test_removemodel_lists_remaining_uses(generated: GeneratedProject) -> None:
     """After the listed files are restored, as by git, the models match the migrations."""
     folder, run = generated
     texts_before = source_texts(folder)
@@ -222,12 +228,12 @@ RUN_COMMANDS = (
 )
 
 
-def test_removemodel_refuses_and_changes_nothing(generated: tuple[Path, RunCommand]) -> None:
-    texts_before = source_texts(generated[0])
-    code, output = generated[1]("-c", RUN_COMMANDS, *(f"removemodel {arguments}" for arguments, _ in INVALID_REMOVALS))
+def test_removemodel_refuses_and_changes_nothing(generated: GeneratedProject) -> None:
+    texts_before = source_texts(generated.folder)
+    code, output = generated.run("-c", RUN_COMMANDS, *(f"removemodel {arguments}" for arguments, _ in INVALID_REMOVALS))
     assert (code, output.splitlines().count("1 1 1 1")) == (0, 1), output
     assert [message for _, message in INVALID_REMOVALS if message not in output] == []
-    assert source_texts(generated[0]) == texts_before
+    assert source_texts(generated.folder) == texts_before
 
 
 INVALID_ARGUMENTS = (
