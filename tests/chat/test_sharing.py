@@ -21,12 +21,12 @@ API = "/api/v1/conversations"
 
 
 @pytest.mark.database("sqlite")
-async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, client: AsyncClient) -> None:
+async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClient) -> None:
     owner = await make_user(app.state.database, display_name="Ada Lovelace")
     number = await make_conversation(app.state.database, owner.id, 1)
     async with signed_in_client(app, owner) as ada:
-        sent = await ada.post(f"/chat/{number}/share")
-        assert re.fullmatch(r"/chat/shared#s\d+", sent.headers["location"])
+        response = await ada.post(f"/chat/{number}/share")
+        assert re.fullmatch(r"/chat/shared#s\d+", response.headers["location"])
         link = re.search(r'value="http://[^/]+(/chat/shared/[\w-]{22})"', (await ada.get("/chat/shared")).text)
         assert link
         again = (await ada.post(f"{API}/{number}/shares")).json()
@@ -54,21 +54,36 @@ async def test_link_shows_the_shared_branch_until_it_is_deleted(app: FastAPI, cl
         for message in (later.id, other.id):
             assert "Another" not in (await client.get(f"{link[1]}?before={message}")).text
 
+
+@pytest.mark.database("sqlite")
+async def test_only_the_owner_manages_links(app: FastAPI) -> None:
+    owner = await make_user(app.state.database)
+    number = await make_conversation(app.state.database, owner.id, 1)
+    async with signed_in_client(app, owner) as ada:
+        share = (await ada.post(f"{API}/{number}/shares")).json()
         listed = (await ada.get(f"{API}/shares")).json()["items"]
-        assert [(share["id"], share["path"]) for share in listed] == [(again["id"], link[1])]
+        assert [(item["id"], item["path"]) for item in listed] == [(share["id"], share["path"])]
         async with signed_in_client(app) as other_client:
             assert (await other_client.post(f"/chat/{number}/share")).status_code == 404
             assert (await other_client.post(f"{API}/{number}/shares")).status_code == 404
-            assert (await other_client.post(f"/chat/shared/{again['id']}/delete")).status_code == 404
-            assert (await other_client.delete(f"{API}/shares/{again['id']}")).status_code == 404
+            assert (await other_client.post(f"/chat/shared/{share['id']}/delete")).status_code == 404
+            assert (await other_client.delete(f"{API}/shares/{share['id']}")).status_code == 404
             assert (await other_client.get(f"{API}/shares")).json()["total"] == 0
-        assert (await ada.post(f"/chat/shared/{again['id']}/delete")).headers["location"] == "/chat/shared"
-        assert (await client.get(link[1])).status_code == 404
 
-        once_more = (await ada.post(f"{API}/{number}/shares")).json()
-        assert once_more["path"] != link[1]
+
+@pytest.mark.database("sqlite")
+async def test_deleted_link_shows_nothing(app: FastAPI, client: AsyncClient) -> None:
+    owner = await make_user(app.state.database)
+    number = await make_conversation(app.state.database, owner.id, 1)
+    async with signed_in_client(app, owner) as ada:
+        share = (await ada.post(f"{API}/{number}/shares")).json()
+        assert (await ada.post(f"/chat/shared/{share['id']}/delete")).headers["location"] == "/chat/shared"
+        assert (await client.get(share["path"])).status_code == 404
+
+        new_share = (await ada.post(f"{API}/{number}/shares")).json()
+        assert new_share["path"] != share["path"]
         await ada.post(f"/chat/{number}/delete")
-        assert (await client.get(once_more["path"])).status_code == 404, "shares are deleted with the conversation"
+        assert (await client.get(new_share["path"])).status_code == 404, "shares are deleted with the conversation"
 
 
 @pytest.mark.database("sqlite")
