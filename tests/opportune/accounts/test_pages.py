@@ -34,7 +34,7 @@ async def read_emails(database: Database) -> list[str]:
         return list(await session.scalars(select(col(User.email))))
 
 
-async def test_forms_show_errors_and_keep_values(client: AsyncClient, database: Database) -> None:
+async def test_forms_contain_the_next_page(client: AsyncClient) -> None:
     for page in ["login", "register"]:
         response = await client.get(f"/accounts/{page}?next=/accounts/tokens")
 
@@ -42,6 +42,8 @@ async def test_forms_show_errors_and_keep_values(client: AsyncClient, database: 
         assert 'name="next" value="/accounts/tokens"' in response.text
         assert 'autocomplete="username' in response.text
 
+
+async def test_refused_form_keeps_values_except_the_password(client: AsyncClient) -> None:
     data = {"email": "<b>@example.com", "password": "Tell-Nobody!", "next": "/accounts/tokens"}
 
     for page in ("login", "register"):
@@ -51,6 +53,8 @@ async def test_forms_show_errors_and_keep_values(client: AsyncClient, database: 
         assert 'name="next" value="/accounts/tokens"' in response.text
         assert "Tell-Nobody!" not in response.text
 
+
+async def test_errors_are_beside_their_fields(client: AsyncClient) -> None:
     response = await client.post("/accounts/login", data={"email": "", "password": ""})
 
     assert response.status_code == 422
@@ -63,6 +67,8 @@ async def test_forms_show_errors_and_keep_values(client: AsyncClient, database: 
     assert "Please give an e-mail address" in response.text
     assert "Please use at least 8 characters." in response.text
 
+
+async def test_invalid_registration_creates_no_account(client: AsyncClient, database: Database) -> None:
     for email, password in [("nonsense", PASSWORD), (EMAIL, "short"), (EMAIL, EMAIL)]:
         response = await client.post("/accounts/register", data={"email": email, "password": password})
 

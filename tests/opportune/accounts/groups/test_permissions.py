@@ -88,12 +88,14 @@ async def program_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]
         yield client
 
 
-async def test_group_grant_permits_a_route(client: AsyncClient, app: FastAPI, database: Database) -> None:
+async def test_visitor_must_sign_in_first(client: AsyncClient) -> None:
     page, program = await client.get(PAGE), await client.get(API)
 
     assert (page.status_code, page.headers["location"]) == (303, f"/accounts/login?next={PAGE.replace('/', '%2F')}")
     assert (program.status_code, program.headers["www-authenticate"]) == (401, "Bearer")
 
+
+async def test_group_grant_permits_a_route(app: FastAPI, database: Database) -> None:
     user, staff = await make_user(database), await make_user(database, is_staff=True)
     for identity, action in [("cake", "list"), ("pie-crust", "*"), ("*", "list")]:
         await grant(database, staff, identity, action)

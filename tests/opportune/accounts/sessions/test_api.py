@@ -51,7 +51,7 @@ async def test_sessions_need_a_user(client: AsyncClient) -> None:
     assert (await create_token(client)).status_code == 401
 
 
-async def test_user_lists_and_ends_sessions(
+async def test_user_lists_sessions(
     ada_client: AsyncClient, other_browser: AsyncClient, database: Database, eve_client: AsyncClient
 ) -> None:
     async with database.writer() as session:
@@ -70,6 +70,8 @@ async def test_user_lists_and_ends_sessions(
     assert not other_session["is_current"]
     assert "hash" not in str(current_session)
 
+
+async def test_user_ends_sessions(ada_client: AsyncClient, other_browser: AsyncClient, eve_client: AsyncClient) -> None:
     ids = {row["is_current"]: row["id"] for row in (await ada_client.get(SESSIONS)).json()}
 
     assert (await eve_client.delete(f"{SESSIONS}/{ids[False]}")).status_code == 404

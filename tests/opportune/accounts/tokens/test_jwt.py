@@ -95,11 +95,9 @@ async def test_reused_refresh_token_ends_later_ones(client: AsyncClient, user: U
 
 
 @pytest.mark.database("sqlite")
-async def test_foreign_tokens_are_refused(
-    client: AsyncClient, user: User, settings: Settings, database: Database
-) -> None:
-    claims_of_user = (await login(client, user))["access_token"]
-    claims = jwt.decode(claims_of_user, options={"verify_signature": False})
+async def test_forged_jwts_are_refused(client: AsyncClient, user: User, settings: Settings) -> None:
+    valid_jwt = (await login(client, user))["access_token"]
+    claims = jwt.decode(valid_jwt, options={"verify_signature": False})
     key = derived_key(settings, "accounts: jwt")
 
     def make_jwt(key: str = key, algorithm: str = "HS256", **changes: Any) -> str:
@@ -121,20 +119,23 @@ async def test_foreign_tokens_are_refused(
         make_jwt(sid=2**70),
         make_jwt(sub="999"),
         make_jwt(sub="²"),
-        f"{claims_of_user}x",
-        claims_of_user.rpartition(".")[0] + ".",
+        f"{valid_jwt}x",
+        valid_jwt.rpartition(".")[0] + ".",
         "a.b.c",
     ]
     assert [await get_status(client, token) for token in forged_tokens] == [401] * len(forged_tokens)
 
-    ended, granted = await login(client, user), None
+
+@pytest.mark.database("sqlite")
+async def test_forged_refresh_tokens_are_refused(client: AsyncClient, user: User) -> None:
+    ended = await login(client, user)
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
     granted = await login(client, user)  # SQLite reuses the id of the deleted row
-    claims_of_user = granted["refresh_token"]
-    forged = claims_of_user[:-4] + ("AAAA" if claims_of_user[-4:] != "AAAA" else "BBBB")
+    refresh_token = granted["refresh_token"]
+    forged = refresh_token[:-4] + ("AAAA" if refresh_token[-4:] != "AAAA" else "BBBB")
     for invalid_token in ("", "x", "ü", granted["access_token"][:200], forged, ended["refresh_token"]):
         assert (await refresh(client, invalid_token)).status_code == 401
-    assert (await refresh(client, claims_of_user)).status_code == 200
+    assert (await refresh(client, refresh_token)).status_code == 200
 
 
 @pytest.mark.database("sqlite")

@@ -120,12 +120,14 @@ async def test_deletion_removes_links(app: FastAPI, admin: AsyncClient) -> None:
     assert await read_genre_ids(app) == []
 
 
-async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
+async def test_lookup_finds_only_rows_that_the_user_may_list(admin: AsyncClient, staff: AsyncClient) -> None:
     address = "/admin/novel/ajax/lookup?name=genres&term="
     results = (await admin.get(address)).json()["results"]
     assert [row["text"] for row in results] == ["Crime", "Poetry"]
     assert (await staff.get(address)).status_code == 403
 
+
+async def test_add_button_needs_permission_to_create(app: FastAPI, admin: AsyncClient) -> None:
     add_link = 'href="/admin/genre/create?_dialog=1"'
     assert add_link in (await admin.get(CREATE)).text
     user = await make_user(app.state.database, is_staff=True)
@@ -135,6 +137,8 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
         assert add_link not in (await reader.get(CREATE)).text
         assert (await reader.get("/admin/genre/create?_dialog=1")).status_code == 403
 
+
+async def test_invalid_selection_is_refused(app: FastAPI, admin: AsyncClient) -> None:
     for text, message in (
         ("Crime", "Choose one from the list, or enter its number."),
         ("1,Crime", "Choose one from the list, or enter its number."),
@@ -150,6 +154,8 @@ async def test_lookup_finds_only_listed_rows(app: FastAPI, admin: AsyncClient, s
         async with app.state.database.reader() as session:
             assert (await session.scalars(select(Novel))).all() == [], text
 
+
+async def test_deleted_row_cannot_be_selected(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         await session.execute(delete(Genre).where(col(Genre.id) == 1))
     response = await admin.post(CREATE, data=NOVEL_FORM | {"genres": "1,2"})

@@ -114,7 +114,7 @@ async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: Asy
     assert "user:edit, user:list" in (await admin.get("/admin/group/history/1")).text
 
 
-async def test_log_is_read_only(admin: AsyncClient, app: FastAPI) -> None:
+async def test_log_is_escaped_and_read_only(admin: AsyncClient) -> None:
     await admin.post("/admin/group/create", data={"name": "<b>Editors</b>"})
     page = (await admin.get("/admin/audit-entry/list")).text
     assert '<a href="/admin/group/history/1">&lt;b&gt;Editors&lt;/b&gt;</a>' in page
@@ -123,6 +123,8 @@ async def test_log_is_read_only(admin: AsyncClient, app: FastAPI) -> None:
         assert (await admin.get(f"/admin/audit-entry/{path}")).status_code == 403, path
         assert (await admin.post(f"/admin/audit-entry/{path}", data={"confirmed": "y"})).status_code in (403, 405), path
 
+
+async def test_history_omits_a_deleted_user_with_the_same_id(admin: AsyncClient, app: FastAPI) -> None:
     user = await make_user(app.state.database)
     hour = timedelta(hours=1)
     async with app.state.database.writer() as session:
@@ -132,6 +134,8 @@ async def test_log_is_read_only(admin: AsyncClient, app: FastAPI) -> None:
     assert "current user" in page
     assert "deleted user" not in page
 
+
+async def test_log_hides_password_hashes(admin: AsyncClient, app: FastAPI) -> None:
     new_user = {"email": "new@example.com", "password": NEW_PASSWORD, "is_active": "y", "save": "Save"}
     await admin.post("/admin/user/create", data=new_user)
     created = (await read_entries(app))[-1]
