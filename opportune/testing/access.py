@@ -139,13 +139,13 @@ async def request_all_routes(
             results = []
             role_headers = admin_headers if path.startswith(ADMIN_PATH) else headers
             for role in ROLES:
-                if known_result := known_result_of((method, path, role)):
-                    results.append(known_result)
-                    continue
-                results.append(status_word(await send_request(app, method, example_path(path), role_headers[role])))
-                if method != "GET" and results[-1] not in REFUSALS and _data_version(connection) != version:
-                    copy_sqlite_file(backup, file)
-                    version = _data_version(connection)
+                result = known_result_of((method, path, role))
+                if result is None:
+                    result = status_word(await send_request(app, method, example_path(path), role_headers[role]))
+                    if method != "GET" and result not in REFUSALS and _data_version(connection) != version:
+                        copy_sqlite_file(backup, file)  # undo the changes of the request
+                        version = _data_version(connection)
+                results.append(result)
             table[method, path] = TableLine(source, method, path, tuple(results))
     return table
 

@@ -43,6 +43,10 @@ class Make:
     async def __call__(self, model: type[M], /, **values: Any) -> M:
         """Create a row.
 
+        Args:
+            model: The model.
+            values: Values of fields and relationships. The others are generated.
+
         Raises:
             ValidationError: The model refuses a value.
             ValueError: No valid value was found for a field.
@@ -51,7 +55,13 @@ class Make:
             return await _create_row(session, model, values)
 
     async def many(self, model: type[M], number: int, /, **values: Any) -> list[M]:
-        """Create several rows with the same values."""
+        """Create several rows with the same values.
+
+        Args:
+            model: The model.
+            number: Number of rows.
+            values: Values of fields and relationships. The others are generated for each row.
+        """
         async with self._session() as session:
             return [await _create_row(session, model, values) for _ in range(number)]
 
@@ -68,19 +78,7 @@ async def _create_row(session: AsyncSession, model: type[M], arguments: Mapping[
     mapper: Mapper[M] = inspect(model)
     related_rows = {name: value for name, value in arguments.items() if name in mapper.relationships}
     values = {name: value for name, value in arguments.items() if name not in related_rows}
-    targets = foreign_keys_of(mapper)
-    for name, relation in mapper.relationships.items():
-        if relation.direction is not RelationshipDirection.MANYTOONE:
-            continue
-        for column in relation.local_columns:
-            key = mapper.get_property_by_column(column).key
-            if name not in related_rows and key not in values and model.model_fields[key].is_required():
-                related_rows[name] = await _create_row(session, relation.mapper.class_, {})
-            if name in related_rows:
-                values[key] = related_rows[name].id if related_rows[name] else None
-    for name, target in targets.items():
-        if name not in values and model.model_fields[name].is_required():
-            values[name] = (await _create_row(session, target, {})).id
+    await _set_foreign_keys(session, mapper, related_rows, values)
     # Not a dict, whose `items` SQLModel would use for a relationship of that name.
     data = SimpleNamespace(**{**_default_values(model), **_generated_values(model, values), **values})
     row = model.model_validate(data, from_attributes=True)
@@ -89,6 +87,25 @@ async def _create_row(session: AsyncSession, model: type[M], arguments: Mapping[
     session.add(row)
     await session.flush()
     return row
+
+
+async def _set_foreign_keys(
+    session: AsyncSession, mapper: Mapper[Any], related_rows: dict[str, Any], values: dict[str, Any]
+) -> None:
+    """Set the foreign keys to related rows in `values`, and create a row for each required key without one."""
+    fields = mapper.class_.model_fields
+    for name, relationship in mapper.relationships.items():
+        if relationship.direction is not RelationshipDirection.MANYTOONE:
+            continue
+        for column in relationship.local_columns:
+            key = mapper.get_property_by_column(column).key
+            if name not in related_rows and key not in values and fields[key].is_required():
+                related_rows[name] = await _create_row(session, relationship.mapper.class_, {})
+            if name in related_rows:
+                values[key] = related_rows[name].id if related_rows[name] else None
+    for name, target in foreign_keys_of(mapper).items():
+        if name not in values and fields[name].is_required():
+            values[name] = (await _create_row(session, target, {})).id
 
 
 def _default_values(model: type[SQLModel]) -> dict[str, Any]:
