@@ -48,7 +48,7 @@ async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncC
 async def test_verification_needs_the_password_of_the_account(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
-    await make_user(database, EMAIL)  # for example by staff, who know its password and request the e-mail
+    await make_user(database, EMAIL)  # staff may have created the account, and know its password
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
     path, token = await read_newest_link(app)
 
@@ -57,6 +57,10 @@ async def test_verification_needs_the_password_of_the_account(
         assert (await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})).status_code == 422
     assert await read_users(database) == [(EMAIL, False)]
 
+
+@on_sqlite
+async def test_password_reset_also_verifies_the_address(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    await make_user(database, EMAIL)
     await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
     _, token = await read_newest_link(app)
     assert await submit_new_password(client, "page", token, NEW_PASSWORD) == 303

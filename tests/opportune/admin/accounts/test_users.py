@@ -81,6 +81,8 @@ async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: Asy
             assert leak not in response.text
     assert await read_user(app, "new@example.com") is None
 
+
+async def test_unexpected_uploads_are_refused(admin: AsyncClient) -> None:
     files = {"email": ("a.txt", b"a@example.com"), "password": ("b.txt", b"12345678")}
     assert (await admin.post("/admin/user/create", files=files)).status_code == 400
 
@@ -99,6 +101,8 @@ async def test_edit_ignores_read_only_fields(app: FastAPI, admin: AsyncClient) -
     assert changed.is_verified
     assert (changed.id, changed.hashed_password, changed.created_at) == (user.id, user.hashed_password, user.created_at)
 
+
+async def test_email_of_another_user_is_refused(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "old@example.com")
     response = await admin.post(f"/admin/user/edit/{user.id}", data={"email": "Root@example.com", "is_active": "y"})
     assert response.status_code == 400
@@ -126,6 +130,8 @@ async def test_list_is_filtered_and_sorted(app: FastAPI, admin: AsyncClient) -> 
     assert len(await list_emails(admin, created_at_op="greater_than", created_at="2001-01-01")) == 3
     assert await list_emails(admin, created_at_op="equals", created_at="2001-01-01") == []
 
+
+async def test_export_contains_only_matches_of_the_search(app: FastAPI, admin: AsyncClient) -> None:
     await make_user(app.state.database, "=1+1@example.com")
     await make_user(app.state.database, "other@example.com")
     response = await admin.get("/admin/user/export/csv?search=1")
@@ -179,9 +185,7 @@ async def test_hashes_are_never_shown(app: FastAPI, admin: AsyncClient, superuse
         assert await list_emails(admin, search=text) == []
 
 
-async def test_deletion_of_several_users_is_atomic(
-    app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_deletion_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     ann, bob = [await make_user(app.state.database) for _ in range(2)]
     response = await admin.post(f"/admin/user/delete?pks={ann.id},{bob.id},{superuser.id}", data=CONFIRMED)
     assert response.headers["location"] == "/admin/user/list"
@@ -192,7 +196,11 @@ async def test_deletion_of_several_users_is_atomic(
     assert response.headers["location"] == "/admin/user/list?search=user"
     assert await list_emails(admin) == ["root@example.com"]
 
-    async def session_count(user: User) -> int:
+
+async def test_deletion_in_batches_is_atomic(
+    app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def count_sessions(user: User) -> int:
         async with app.state.database.reader() as session:
             statement = select(func.count()).select_from(Session).where(col(Session.user_id) == user.id)
             return await session.scalar(statement) or 0
@@ -201,9 +209,9 @@ async def test_deletion_of_several_users_is_atomic(
     user = await make_user(app.state.database)
     async with signed_in_client(app, user):
         await admin.post(f"/admin/user/delete?pks={user.id},{superuser.id}", data=CONFIRMED)
-        assert (await session_count(user), await session_count(superuser)) == (1, 1)
+        assert (await count_sessions(user), await count_sessions(superuser)) == (1, 1)
         await admin.post(f"/admin/user/delete?pks={user.id}", data=CONFIRMED)
-    assert (await session_count(user), await session_count(superuser)) == (0, 1)
+    assert (await count_sessions(user), await count_sessions(superuser)) == (0, 1)
     assert len(await list_emails(admin)) == 1
 
 
@@ -214,12 +222,15 @@ async def test_deletion_of_unknown_rows_is_refused(admin: AsyncClient) -> None:
     assert "Select at least one row." in (await admin.get("/admin/user/list")).text
 
 
-async def test_superuser_cannot_remove_own_permissions(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+async def test_superuser_cannot_remove_own_permissions(admin: AsyncClient, superuser: User) -> None:
     for flag in ("is_superuser", "is_active"):
         refused = await admin.post(f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, flag: "y"})
         assert refused.status_code == 400
         assert "You cannot remove your own permissions" in refused.text
         assert (await admin.get("/admin/user/export/json")).status_code == 200
+
+
+async def test_superuser_can_demote_another(app: FastAPI, admin: AsyncClient) -> None:
     colleague = await make_user(app.state.database, "other@example.com", is_superuser=True)
     response = await admin.post(f"/admin/user/edit/{colleague.id}", data={"email": colleague.email, "is_active": "y"})
     assert response.status_code == 303
@@ -258,17 +269,21 @@ async def test_invalid_password_changes_nothing(app: FastAPI, admin: AsyncClient
     assert unchanged.hashed_password == user.hashed_password
 
 
-async def test_search_matches_all_words_literally(admin: AsyncClient, app: FastAPI) -> None:
+async def test_dashboard_links_to_list_and_form(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/")).text
     assert 'href="/admin/user/list"' in page
     assert 'href="/admin/user/create"' in page
 
     assert "<textarea" not in (await admin.get("/admin/user/create")).text
 
+
+async def test_empty_result_is_explained(admin: AsyncClient) -> None:
     empty = (await admin.get("/admin/user/list?search=nobody")).text
     assert "Nothing matches" in empty
     assert "1 to 0" not in empty
 
+
+async def test_search_matches_all_words_literally(admin: AsyncClient, app: FastAPI) -> None:
     for email in ("anna.smith@example.com", "anna.jones@example.com", "100%_sure@example.com"):
         await make_user(app.state.database, email)
     assert await list_emails(admin, search="smith anna") == ["anna.smith@example.com"]

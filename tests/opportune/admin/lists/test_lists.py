@@ -89,6 +89,8 @@ async def test_empty_and_too_large_selections_are_refused(
     assert (page.count("Select at most 50 Gadgets."), page.count("Select at least one row.")) == (2, 2)
     assert await read_polished_names(app) == []
 
+
+async def test_deletion_needs_a_confirmed_post_of_this_site(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
     address = "/admin/gadget/delete?pks=1"
     assert (await admin.get(address + "&confirmed=yes")).status_code == 200
     assert (await admin.post(address)).status_code == 200
@@ -120,8 +122,8 @@ async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncC
     async with app.state.database.writer() as session:
         session.add_all([Gadget(name=name, maker_id=1, seen_at=at, made_on=at.date()) for name, at in seen_at.items()])
         session.add(Gadget(name="never", maker_id=2, spare_id=1, state="used"))
-    year = ["now", "before"] if (today - timedelta(days=5)).year == today.year else ["now"]
-    month = ["now", "before"] if (today - timedelta(days=5)).month == today.month else ["now"]
+    names_this_year = ["now", "before"] if (today - timedelta(days=5)).year == today.year else ["now"]
+    names_this_month = ["now", "before"] if (today - timedelta(days=5)).month == today.month else ["now"]
     for query, names in (
         ("state=new&state=used", ["now", "before", "long ago", "never"]),
         ("state=used&state=nonsense", ["never"]),
@@ -129,8 +131,8 @@ async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncC
         ("made_on_op=today", ["now"]),
         ("seen_at_op=last_7_days", ["now", "before"]),
         ("made_on_op=last_7_days", ["now", "before"]),
-        ("seen_at_op=this_month", month),
-        ("made_on_op=this_year", year),
+        ("seen_at_op=this_month", names_this_month),
+        ("made_on_op=this_year", names_this_year),
         ("seen_at_op=empty", ["never"]),
         ("maker_id=1&maker_id=2", ["now", "before", "long ago", "never"]),
         ("spare_id=&spare_id=empty", ["now", "before", "long ago"]),
@@ -150,6 +152,8 @@ async def test_active_filters_can_be_removed(admin: AsyncClient, gadgets: None) 
     assert chips["Clear all"] == "/admin/gadget/list"
     assert "chip" not in (await admin.get("/admin/gadget/list?sortBy=size&sort=asc&page=2")).text
 
+
+async def test_list_links_to_its_last_page(admin: AsyncClient, gadgets: None) -> None:
     page = unescape((await admin.get("/admin/gadget/list?pageSize=5&search=gadget")).text)
     link = 'href="/admin/gadget/list?pageSize=5&search=gadget&page=12"><span class="visually-hidden">Last page, </span>'
     assert link in page
@@ -157,6 +161,8 @@ async def test_active_filters_can_be_removed(admin: AsyncClient, gadgets: None) 
     assert "56 to 60 of 60" in last_page
     assert "Last page" not in last_page
 
+
+async def test_row_that_others_require_cannot_be_deleted(admin: AsyncClient, gadgets: None) -> None:
     page = (await admin.get("/admin/maker/delete?pks=1,2")).text
     assert "These still refer to it." in page
     assert "60 Gadgets: Gadget 1, " in page
@@ -176,6 +182,8 @@ async def test_export_keeps_the_order_and_is_logged(
     assert (entry.actor, entry.action, entry.identity) == (superuser.email, "export", "gadget")
     assert entry.title == f"csv {query}"
 
+
+async def test_search_matches_words_and_quoted_texts(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         names = ("red door", "door, red", "100% red", "a_b", "axb")
         session.add_all([Gadget(name=name, maker_id=1) for name in names])
