@@ -84,13 +84,13 @@ def require_registration(features: Iterable[Feature]) -> None:
     """Check that no name is registered twice, and that required features are installed.
 
     Raises:
-        OperatorError: A name is registered twice, or a feature is missing. The message describes the first fault.
+        OperatorError: A name is registered twice, or a feature is missing. The message describes the first error.
     """
-    if fault := next(registration_faults(features), ""):
-        raise OperatorError(fault)
+    if message := next(find_registration_errors(features), ""):
+        raise OperatorError(message)
 
 
-def registration_faults(features: Iterable[Feature]) -> Iterator[str]:
+def find_registration_errors(features: Iterable[Feature]) -> Iterator[str]:
     """Yield one line for each name that is registered twice, and for each missing feature or job."""
     features = list(features)
     locations = {("filter or global", name): "opportune.web.rendering.templates" for name in templates.built_in_names}

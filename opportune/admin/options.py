@@ -45,7 +45,7 @@ LOAD_OPTIONS = ("load",)
 SECRET_FREE_OPTIONS = {*DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}
 
 
-def view_faults(views: Iterable[Any]) -> Iterator[str]:
+def find_view_errors(views: Iterable[Any]) -> Iterator[str]:
     """Yield a line for each unknown name in the options of views."""
     views = list(views)
     admin_views = [view for view in views if hasattr(view, "option_faults")]

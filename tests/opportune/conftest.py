@@ -1,3 +1,5 @@
+"""Fixtures of all tests of the framework."""
+
 import pytest
 
 

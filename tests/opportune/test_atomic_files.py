@@ -1,3 +1,5 @@
+"""Replacement of files that are complete or unchanged, and removal of abandoned ones."""
+
 import os
 from pathlib import Path
 from typing import BinaryIO

@@ -92,7 +92,7 @@ def test_feature_settings_are_replaced_in_tests() -> None:
         ("BOOKS_PER_PAGE", "0", "BOOKS_PER_PAGE: must be 1 or more"),
     ],
 )
-def test_invalid_feature_setting_is_one_line_at_the_start(
+def test_invalid_feature_setting_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -162,19 +162,21 @@ def test_example_has_headings_for_project_settings() -> None:
     assert "\n# ===== Settings of tests =====\n\n# Size of the shelf" in text
 
 
-def test_settings_class_without_base_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Dropping(BaseSettings):
+def test_settings_class_without_base_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SettingsWithoutBase(BaseSettings):
         site_name: str = "Shelf"
 
-    monkeypatch.setattr("opportune.config.settings.settings_class", lambda: Dropping)
+    monkeypatch.setattr("opportune.config.settings.settings_class", lambda: SettingsWithoutBase)
     with pytest.raises(SettingsError) as error:
         load_settings()
-    first = ", ".join(map(str.upper, sorted(Settings.model_fields.keys() - Dropping.model_fields.keys())[:3]))
+    first = ", ".join(
+        map(str.upper, sorted(Settings.model_fields.keys() - SettingsWithoutBase.model_fields.keys())[:3])
+    )
     assert str(error.value).startswith(f"app/settings.py: Settings lacks {first} and ")
     assert str(error.value).endswith(" more. Begin it with class Settings(opportune.config.Settings):")
 
 
-def test_project_without_settings_class_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_without_settings_class_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("app.settings.Settings")
     with pytest.raises(OperatorError, match=r"^app/settings\.py has no class Settings"):
         load_settings()

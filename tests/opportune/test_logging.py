@@ -1,3 +1,5 @@
+"""Log lines: format, escaping, levels, requests, jobs and traces."""
+
 import asyncio
 import json
 import logging
@@ -22,16 +24,18 @@ from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 from opportune.web.middleware.request_log import request_id
 
-UNSEEN = "\x00\x07\x08\x0b\x0c\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800"
+CONTROL_CHARACTERS = (
+    "\x00\x07\x08\x0b\x0c\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800"
+)
 """Characters that control terminals, end lines in editors, or are invisible."""
 
 
-def log(
+def write_log(
     capsys: pytest.CaptureFixture[str],
     log_format: Literal["text", "json"],
     message: str,
     name: str = "app.test",
-    number: str = "request-1",
+    request_number: str = "request-1",
     error: BaseException | None = None,
     settings: Settings | None = None,
 ) -> str:
@@ -41,7 +45,7 @@ def log(
     settings = (settings or settings_for("sqlite:///x.db")).model_copy(update={"log_format": log_format})
     try:
         logging.config.dictConfig(logging_config(settings))
-        token = request_id.set(number)
+        token = request_id.set(request_number)
         logging.getLogger(name).warning("%s", message, extra={"status": 200}, exc_info=error)
         request_id.reset(token)
     finally:
@@ -50,34 +54,36 @@ def log(
 
 
 def test_text_line_names_logger_and_request(capsys: pytest.CaptureFixture[str]) -> None:
-    line = log(capsys, "text", "hello")
+    line = write_log(capsys, "text", "hello")
     assert "WARNING hello  [app.test request-1]" in line
 
 
 def test_user_input_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert log(capsys, "text", "a\r\n2026 INFO forged").count("\n") == 1
+    assert write_log(capsys, "text", "a\r\n2026 INFO forged").count("\n") == 1
 
 
 def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    line = log(capsys, "text", f"message{UNSEEN}\ttab", f"app{UNSEEN}", f"request{UNSEEN}")
-    escaped = UNSEEN.encode("unicode_escape").decode()
+    line = write_log(
+        capsys, "text", f"message{CONTROL_CHARACTERS}\ttab", f"app{CONTROL_CHARACTERS}", f"request{CONTROL_CHARACTERS}"
+    )
+    escaped = CONTROL_CHARACTERS.encode("unicode_escape").decode()
     assert line.endswith(f"WARNING message{escaped}\ttab  [app{escaped} request{escaped}]\n")
     assert line.splitlines() == [line.removesuffix("\n")]
 
 
 def test_text_of_any_language_is_not_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Grüße 你好 שלום 👋" in log(capsys, "text", "Grüße 你好 שלום 👋")
+    assert "Grüße 你好 שלום 👋" in write_log(capsys, "text", "Grüße 你好 שלום 👋")
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpx2", "mcp.client.streamable_http"])
 def test_requested_urls_are_not_logged(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    log(capsys, "text", "as the site logs")  # configures the loggers
+    write_log(capsys, "text", "as the site logs")  # configures the loggers
     assert not logging.getLogger(name).isEnabledFor(logging.INFO)
 
 
-def raise_exception() -> BaseException:
-    """Return an exception with user input in all its parts."""
-    forged = f"typed{UNSEEN}\n2026-11-20 10:00:00,000 INFO    forged"
+def make_exception_with_user_input() -> BaseException:
+    """Return a raised exception group with forged log lines in all its texts."""
+    forged = f"typed{CONTROL_CHARACTERS}\n2026-11-20 10:00:00,000 INFO    forged"
     error = ValueError(forged)
     error.add_note(forged)
     group = ExceptionGroup(forged, [error])
@@ -92,7 +98,9 @@ def fail(error: Exception) -> None:
 
 
 def test_traceback_is_indented_and_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    first_line, *traceback_lines = log(capsys, "text", "failed", error=raise_exception()).removesuffix("\n").split("\n")
+    first_line, *traceback_lines = (
+        write_log(capsys, "text", "failed", error=make_exception_with_user_input()).removesuffix("\n").split("\n")
+    )
     assert "WARNING failed  [app.test request-1]" in first_line
     assert any(f'File "{__file__}"' in line for line in traceback_lines)
     assert sum("forged" in line for line in traceback_lines) >= 4
@@ -100,20 +108,27 @@ def test_traceback_is_indented_and_forges_no_line(capsys: pytest.CaptureFixture[
 
 
 def test_traceback_cached_by_another_handler_is_escaped() -> None:
-    error = raise_exception()
+    error = make_exception_with_user_input()
     record = logging.LogRecord("app", logging.ERROR, "", 0, "failed", None, (type(error), error, error.__traceback__))
     logging.Formatter().format(record)
     assert "\x1b" not in LineFormatter().format(record)
 
 
 def test_json_line_escapes_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    line = log(capsys, "json", UNSEEN, f"app{UNSEEN}", UNSEEN, raise_exception())
+    line = write_log(
+        capsys,
+        "json",
+        CONTROL_CHARACTERS,
+        f"app{CONTROL_CHARACTERS}",
+        CONTROL_CHARACTERS,
+        make_exception_with_user_input(),
+    )
     assert line.removesuffix("\n").isprintable()
-    assert json.loads(line)["message"] == UNSEEN
+    assert json.loads(line)["message"] == CONTROL_CHARACTERS
 
 
 def test_json_line_has_the_logged_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    entry = json.loads(log(capsys, "json", "a\nb"))
+    entry = json.loads(write_log(capsys, "json", "a\nb"))
     assert entry["message"] == "a\nb"
     assert (entry["level"], entry["logger"], entry["request_id"], entry["status"]) == (
         "WARNING",
@@ -129,13 +144,15 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 async def test_lines_of_a_job_have_its_id_and_trace(capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> tuple[str, str]:
         with observed_job(JobAttempt(12, "books.nightly", 1, TRACE)):
-            return log(capsys, "json", "hello", number=""), log(capsys, "text", "hello", number="")
+            return write_log(capsys, "json", "hello", request_number=""), write_log(
+                capsys, "text", "hello", request_number=""
+            )
 
     line, text = await asyncio.create_task(run())  # jobs run in a separate task
     entry = json.loads(line)
     assert (entry["job_id"], entry["trace_id"]) == (12, TRACE[3:35])
     assert f"[app.test job 12 {TRACE[3:35]}]" in text
-    assert "job_id" not in json.loads(log(capsys, "json", "hello"))
+    assert "job_id" not in json.loads(write_log(capsys, "json", "hello"))
 
 
 @pytest.mark.database("sqlite")
@@ -175,7 +192,7 @@ async def test_job_belongs_to_the_trace_that_queued_it(app: FastAPI) -> None:
 @pytest.mark.parametrize(("level", "is_logged"), [("debug", True), ("WARNING", True), ("error", False)])
 def test_log_level_is_a_setting(level: str, is_logged: bool, capsys: pytest.CaptureFixture[str]) -> None:
     settings = load_settings(log_level=level)
-    assert bool(log(capsys, "text", "hello", settings=settings)) is is_logged
+    assert bool(write_log(capsys, "text", "hello", settings=settings)) is is_logged
 
 
 def test_invalid_log_level_lists_the_valid_ones() -> None:
@@ -187,7 +204,7 @@ def test_invalid_log_level_lists_the_valid_ones() -> None:
 async def test_statements_are_logged_without_parameters(
     database: Database, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log(capsys, "text", "as the site logs", settings=database.settings.model_copy(update={"database_echo": True}))
+    write_log(capsys, "text", "as the site logs", settings=database.settings.model_copy(update={"database_echo": True}))
     async with database.reader() as session:
         await session.execute(select(User).where(col(User.email) == "private@example.com"))
     logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)

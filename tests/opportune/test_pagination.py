@@ -1,3 +1,5 @@
+"""Pages, sort orders and links to page numbers."""
+
 from typing import Annotated, Any
 
 import pytest

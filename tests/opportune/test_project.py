@@ -41,7 +41,7 @@ IMPORTED = (
 )
 """Slow imports that do not depend on deleted features."""
 
-MIGRATE = """
+MIGRATE_NEW_DATABASE = """
 from opportune.testing.migrations import migrate
 import app.main
 migrate("sqlite:///data/new.db")
@@ -49,17 +49,17 @@ migrate("sqlite:///data/new.db")
 """Builds the site, then migrates."""
 
 CODE_FOLDERS, CODE_ENDS = ("app", "templates", "static", "tests"), (".css", ".html", ".js", ".py", ".txt")
-USER = f"{ADMIN_PATH}/user/details/1"
+USER_PAGE = f"{ADMIN_PATH}/user/details/1"
 FRAMEWORK = "opportune"
 THIS_FILE = Path(__file__).relative_to(PROJECT).as_posix()
 
 # Folders of the framework's tests that are searched. Other tests use features of such names.
-SEARCHED = tuple(f"tests/{FRAMEWORK}/{part}/" for part in ("accounts", "admin", "cli", "security"))
+SEARCHED_TESTS = tuple(f"tests/{FRAMEWORK}/{part}/" for part in ("accounts", "admin", "cli", "security"))
 
-SINGULAR = "|".join(f"{name.removesuffix('s')}" for name in FEATURES)
+SINGULAR_NAMES = "|".join(f"{name.removesuffix('s')}" for name in FEATURES)
 # Excludes events of streams, and paths below those of the framework, as in f"{ACCOUNTS}/events".
-NAMED = re.compile(
-    rf'\bapp\.({SINGULAR})|(?<!\w)(?<![A-Z]\}})/({SINGULAR})s?\b|(?<![]\w]\[)"({SINGULAR})"|["\']({SINGULAR})s?/'
+FEATURE_USE = re.compile(
+    rf'\bapp\.({SINGULAR_NAMES})|(?<!\w)(?<![A-Z]\}})/({SINGULAR_NAMES})s?\b|(?<![]\w]\[)"({SINGULAR_NAMES})"|["\']({SINGULAR_NAMES})s?/'
 )
 
 CODE_BLOCK = re.compile("^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -98,7 +98,7 @@ def remove_feature(feature: str, project: Path) -> None:
     assert list(removal.leftovers()) == []
 
 
-class Copy:
+class ProjectCopy:
     """A copy of the project without some features, and a runner for its tests."""
 
     def __init__(self, folder: Path, run: RunCommand) -> None:
@@ -117,11 +117,11 @@ class Copy:
 
 
 @pytest.fixture(scope="module")
-def copy_of_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+def copy_of_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectCopy]:
     folder = tmp_path_factory.mktemp("project")
     restore(folder)
     with command_server(folder, *IMPORTED) as run:
-        yield Copy(folder, run)
+        yield ProjectCopy(folder, run)
 
 
 def restore(copy: Path) -> None:
@@ -175,10 +175,12 @@ async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_
                 and (access.is_project_feature(source) or not FEATURES)
                 and not path.startswith(ADMIN_PATH)
             }
-            responses[USER] = await send_request(site, "GET", USER, users["superuser"])  # has lines of features
+            responses[USER_PAGE] = await send_request(
+                site, "GET", USER_PAGE, users["superuser"]
+            )  # has lines of features
         assert {path: response.status for path, response in responses.items() if response.is_crash} == {}
         visited = {name for name in FEATURES if any(path.startswith(f"/{name}") for path in responses)}
-        assert (visited & {*excluded}, bool(visited), responses[USER].status) == (set(), bool(FEATURES), 200)
+        assert (visited & {*excluded}, bool(visited), responses[USER_PAGE].status) == (set(), bool(FEATURES), 200)
 
 
 def test_no_other_file_uses_a_feature() -> None:
@@ -192,19 +194,19 @@ def test_no_other_file_uses_a_feature() -> None:
 
 def other_features_in(name: str) -> Iterator[str]:
     """Yield uses of features in a file that does not belong to them."""
-    if name.startswith(f"tests/{FRAMEWORK}/") and not name.startswith(SEARCHED):
+    if name.startswith(f"tests/{FRAMEWORK}/") and not name.startswith(SEARCHED_TESTS):
         return
     owner = name.split("/")[1].removesuffix("s")
-    for match in NAMED.finditer((PROJECT / name).read_text()):
+    for match in FEATURE_USE.finditer((PROJECT / name).read_text()):
         if owner not in match.groups():
             yield f"{name}: {match[0]}"
 
 
-def test_project_works_after_features_are_deleted(copy_of_project: Copy) -> None:
+def test_project_works_after_features_are_deleted(copy_of_project: ProjectCopy) -> None:
     """Delete half of the features, then all."""
     project, run = copy_of_project.folder, copy_of_project.run
     copy_of_project.delete(FEATURES[::2])
-    assert run("-c", MIGRATE) == (0, "")
+    assert run("-c", MIGRATE_NEW_DATABASE) == (0, "")
     copy_of_project.delete(FEATURES)
     run_tool(project, "ruff", "check", INSTALLED)  # the only changed code
     run_tool(project, "lint-imports", "--no-cache")
@@ -213,7 +215,7 @@ def test_project_works_after_features_are_deleted(copy_of_project: Copy) -> None
     assert "1 passed" in output
 
 
-def test_deleted_feature_leaves_nothing(copy_of_project: Copy) -> None:
+def test_deleted_feature_leaves_nothing(copy_of_project: ProjectCopy) -> None:
     paths = "|".join(rf"\b{re.escape(folder)}/{name}\b" for folder in PARENT_FOLDERS for name in FEATURES)
     words = "|".join(rf"\b{name}\b|\b{name}_" for name in NAMED_BY_WORD)
     pattern = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}")
@@ -274,14 +276,14 @@ def test_project_files_are_the_same_without_git(monkeypatch: pytest.MonkeyPatch)
     assert project_files() == listed
 
 
-def run_tests(copy: Copy, folder: Path, code: str, *options: str) -> tuple[int, str]:
+def run_tests(copy: ProjectCopy, folder: Path, code: str, *options: str) -> tuple[int, str]:
     """Run tests with the project's configuration and these options."""
     (folder / "test_it.py").write_text(code)
     configured = ("-c", f"{PROJECT}/pyproject.toml", f"--rootdir={folder}")
     return copy.run("CI=", "pytest", *configured, *options, str(folder))
 
 
-def test_hanging_test_is_stopped(tmp_path: Path, pytestconfig: pytest.Config, copy_of_project: Copy) -> None:
+def test_hanging_test_is_stopped(tmp_path: Path, pytestconfig: pytest.Config, copy_of_project: ProjectCopy) -> None:
     assert float(pytestconfig.getini("faulthandler_timeout")) == 300
     hanging_test = "import threading\ndef test_it(): threading.Event().wait()\n"
     code, output = run_tests(copy_of_project, tmp_path, hanging_test, "-o", "faulthandler_timeout=0.5")
@@ -298,7 +300,7 @@ def test_it(program): skip_for_missing(program, f"apt install {program.lower()}"
 """
 
 
-def test_skipped_tests_are_counted_with_advice(tmp_path: Path, copy_of_project: Copy) -> None:
+def test_skipped_tests_are_counted_with_advice(tmp_path: Path, copy_of_project: ProjectCopy) -> None:
     _, output = run_tests(copy_of_project, tmp_path, SKIPPED, "-p", "opportune.testing.services.missing_programs")
     *_, total, first, second, last = output.splitlines()
     assert total == "3 tests were skipped:"
@@ -307,7 +309,7 @@ def test_skipped_tests_are_counted_with_advice(tmp_path: Path, copy_of_project: 
     assert "3 skipped in" in last
 
 
-def test_one_skipped_test_is_singular(tmp_path: Path, copy_of_project: Copy) -> None:
+def test_one_skipped_test_is_singular(tmp_path: Path, copy_of_project: ProjectCopy) -> None:
     code = SKIPPED.replace(', "Redis", "PgBouncer"', "")
     _, output = run_tests(copy_of_project, tmp_path, code, "-p", "opportune.testing.services.missing_programs")
     assert output.splitlines()[-3] == "1 test was skipped:"
@@ -328,7 +330,7 @@ def test_links_in_docs_are_valid() -> None:
     pages = [PROJECT / name for name in project_files() if name.endswith(".md")]
     texts = {page: CODE_BLOCK.sub("", page.read_text()) for page in pages}
     headings = {
-        page: {anchor(heading) for heading in re.findall("^#+ (.*)", text, re.MULTILINE)}
+        page: {heading_anchor(heading) for heading in re.findall("^#+ (.*)", text, re.MULTILINE)}
         for page, text in texts.items()
     }
     broken_links = []
@@ -341,12 +343,12 @@ def test_links_in_docs_are_valid() -> None:
     assert broken_links == []
 
 
-def anchor(heading: str) -> str:
-    """Return GitHub's anchor of a heading."""
+def heading_anchor(heading: str) -> str:
+    """Return GitHub's heading_anchor of a heading."""
     return re.sub(r"[^\w -]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower()).replace(" ", "-")
 
 
-def test_the_readme_is_short() -> None:
+def test_readme_is_short() -> None:
     assert len((PROJECT / "README.md").read_text().splitlines()) <= 130
 
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter
 from sqladmin import BaseView
 
-from opportune.admin.options import view_faults
+from opportune.admin.options import find_view_errors
 from opportune.application import create_app
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings
@@ -15,7 +15,7 @@ from opportune.db import after_create
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Finding
-from opportune.features import CORE_FEATURES, all_features, registration_faults
+from opportune.features import CORE_FEATURES, all_features, find_registration_errors
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
 from opportune.runtime.services import Service, Services
@@ -56,27 +56,27 @@ class OtherView(BaseView):
 HANDLER = {"error_handlers": {OSError: shout}}
 
 
-def router(path: str) -> APIRouter:
+def route_at(path: str) -> APIRouter:
     router = APIRouter()
     router.add_api_route(path, shout, methods=["GET"])
     return router
 
 
-def socket(path: str) -> APIRouter:
+def websocket_at(path: str) -> APIRouter:
     router = APIRouter()
     router.add_api_websocket_route(path, shout)
     return router
 
 
-def service(name: str) -> Service[Any]:
+def make_service(name: str) -> Service[Any]:
     return Service(name, str, lambda _services: "")
 
 
-def books(**registered: Any) -> Feature:
+def books_feature(**registered: Any) -> Feature:
     return Feature(name="books", summary="", **registered)
 
 
-def notes(**registered: Any) -> Feature:
+def notes_feature(**registered: Any) -> Feature:
     return Feature(name="notes", summary="", **registered)
 
 
@@ -87,73 +87,77 @@ def notes(**registered: Any) -> Feature:
         ({"checks": [check_books]}, {"production_checks": [check_books]}, f"check {THIS_MODULE}.check_books"),
         ({"template_filters": {"shout": shout}}, {"template_filters": {"shout": shout}}, "filter or global shout"),
         ({"template_filters": {"shout": shout}}, {"template_globals": {"shout": shout}}, "filter or global shout"),
-        ({"services": [service("shop")]}, {"services": [service("shop")]}, "service shop"),
-        ({"pages": router("/books/{id}")}, {"pages": router("/books/{name}")}, "address GET /books/{}"),
-        ({"pages": router("/books")}, {"routes": router("/books")}, "address GET /books"),
-        ({"pages": socket("/books")}, {"pages": socket("/books")}, "address WEBSOCKET /books"),
-        ({"api": router("/books")}, {"api": router("/books")}, "address GET /api/v1/books"),
+        ({"services": [make_service("shop")]}, {"services": [make_service("shop")]}, "service shop"),
+        ({"pages": route_at("/books/{id}")}, {"pages": route_at("/books/{name}")}, "address GET /books/{}"),
+        ({"pages": route_at("/books")}, {"routes": route_at("/books")}, "address GET /books"),
+        ({"pages": websocket_at("/books")}, {"pages": websocket_at("/books")}, "address WEBSOCKET /books"),
+        ({"api": route_at("/books")}, {"api": route_at("/books")}, "address GET /api/v1/books"),
         ({"admin_operations": {"shout": shout}}, {"admin_operations": {"shout": shout}}, "operation shout"),
         (HANDLER, HANDLER, "error handler of builtins.OSError"),
         ({"admin": "app.books.admin"}, {"admin": "app.books.admin"}, "admin view app.books.admin"),
         ({"admin": [BookView]}, {"admin": [BookView]}, f"admin view {THIS_MODULE}.BookView"),
     ],
 )
-def test_double_registration_is_one_line(books_arguments: Any, notes_arguments: Any, name: str) -> None:
-    (line,) = registration_faults([books(**books_arguments), notes(**notes_arguments)])
-    assert line.startswith(f"The {name} is registered twice: in ")
-    assert "(feature books)" in line
-    assert line.endswith("(feature notes). Rename one.")
+def test_double_registration_is_reported(books_arguments: Any, notes_arguments: Any, name: str) -> None:
+    (message,) = find_registration_errors([books_feature(**books_arguments), notes_feature(**notes_arguments)])
+    assert message.startswith(f"The {name} is registered twice: in ")
+    assert "(feature books)" in message
+    assert message.endswith("(feature notes). Rename one.")
 
 
-def test_operation_registered_twice_is_one_line() -> None:
+def test_operation_registered_twice_is_reported() -> None:
     operations = {"Tidy up": tidy()}
-    (line,) = registration_faults([books(jobs=[tidy], operations=operations), notes(operations=operations)])
-    assert line.startswith("The operation Tidy up is registered twice")
+    (message,) = find_registration_errors(
+        [books_feature(jobs=[tidy], operations=operations), notes_feature(operations=operations)]
+    )
+    assert message.startswith("The operation Tidy up is registered twice")
 
 
-def test_tool_registered_twice_is_one_line() -> None:
-    (line,) = registration_faults([*CORE_FEATURES, books(tools=[find_book]), notes(tools=[find_book])])
-    assert line.startswith(f"The tool find_book is registered twice: in {THIS_MODULE} (feature books)")
+def test_tool_registered_twice_is_reported() -> None:
+    (message,) = find_registration_errors(
+        [*CORE_FEATURES, books_feature(tools=[find_book]), notes_feature(tools=[find_book])]
+    )
+    assert message.startswith(f"The tool find_book is registered twice: in {THIS_MODULE} (feature books)")
 
 
-def test_hook_registered_twice_is_one_line() -> None:
+def test_hook_registered_twice_is_reported() -> None:
     with temporary_hooks():
 
         @after_create(Job)
         async def note(_session: Any, _row: Job) -> None: ...
 
-        (line,) = registration_faults([books(hooks=[note]), notes(hooks=[note])])
-    assert line.startswith(f"The hook {THIS_MODULE}.")
+        (message,) = find_registration_errors([books_feature(hooks=[note]), notes_feature(hooks=[note])])
+    assert message.startswith(f"The hook {THIS_MODULE}.")
 
 
 @pytest.mark.parametrize(
     ("registered", "location"),
     [
         ({"template_filters": {"date": shout}}, "opportune.web.rendering.templates"),
-        ({"services": [service("database")]}, "opportune.application"),
+        ({"services": [make_service("database")]}, "opportune.application"),
     ],
 )
 def test_name_of_the_framework_is_refused(registered: Any, location: str) -> None:
-    (line,) = registration_faults([books(**registered)])
-    assert f"registered twice: in {location} and in" in line
+    (message,) = find_registration_errors([books_feature(**registered)])
+    assert f"registered twice: in {location} and in" in message
 
 
 def test_address_of_the_framework_is_refused() -> None:
-    (line,) = registration_faults([*CORE_FEATURES, books(pages=router("/health"))])
-    assert line.startswith(
+    (message,) = find_registration_errors([*CORE_FEATURES, books_feature(pages=route_at("/health"))])
+    assert message.startswith(
         "The address GET /health is registered twice: in opportune.web.endpoints.health (feature web)"
     )
 
 
-def test_two_admin_pages_at_one_address_are_one_line() -> None:
-    assert list(view_faults([BookView, OtherView])) == [
+def test_two_admin_pages_at_one_address_are_reported() -> None:
+    assert list(find_view_errors([BookView, OtherView])) == [
         "BookView and OtherView both have the address /admin/books: set identity=… in one of them."
     ]
 
 
-def test_operation_of_an_unlisted_job_is_one_line() -> None:
-    (line,) = registration_faults([books(operations={"Tidy up": tidy()})])
-    assert line == (
+def test_operation_of_an_unlisted_job_is_reported() -> None:
+    (message,) = find_registration_errors([books_feature(operations={"Tidy up": tidy()})])
+    assert message == (
         f"Feature('books') queues the job books.tidy of {THIS_MODULE}, which no installed feature lists: "
         "add it to jobs=[…], or install its feature."
     )
@@ -168,9 +172,9 @@ def test_operation_of_an_unlisted_job_is_one_line() -> None:
         ({"llm_guard": shout}, "llm_guard=…", "llm"),
     ],
 )
-def test_missing_required_feature_is_one_line(registered: Any, argument: str, required: str) -> None:
-    (line,) = registration_faults([books(**registered)])
-    assert line == f"Feature('books', {argument}) needs the feature {required}. Add it to installed.py."
+def test_missing_required_feature_is_reported(registered: Any, argument: str, required: str) -> None:
+    (message,) = find_registration_errors([books_feature(**registered)])
+    assert message == f"Feature('books', {argument}) needs the feature {required}. Add it to installed.py."
 
 
 def test_service_without_required_service_does_not_start() -> None:
@@ -183,11 +187,11 @@ def test_service_without_required_service_does_not_start() -> None:
     )
 
 
-def test_installed_features_have_no_faults() -> None:
-    assert list(registration_faults(all_features(installed_features()))) == []
+def test_installed_features_have_no_errors() -> None:
+    assert list(find_registration_errors(all_features(installed_features()))) == []
 
 
 def test_site_with_a_double_registration_does_not_start() -> None:
-    features = [*installed_features(), books(jobs=[tidy]), notes(jobs=[tidy_with_same_name])]
+    features = [*installed_features(), books_feature(jobs=[tidy]), notes_feature(jobs=[tidy_with_same_name])]
     with pytest.raises(OperatorError, match=r"The job books\.tidy is registered twice"):
         create_app(settings_for("sqlite:///unused.db"), features)

@@ -1,3 +1,5 @@
+"""Settings of the site: sources, validation and the example file."""
+
 import re
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from opportune.config.settings import load_settings, read_feature_settings
 from opportune.errors import SettingsError
 from opportune.testing.services.unreadable import unreadable
 
-GOOD_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
+STRONG_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 
 
 @pytest.fixture(autouse=True)
@@ -24,30 +26,30 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def example() -> str:
+def read_example() -> str:
     return (PROJECT / ".env.example").read_text(encoding="utf-8")
 
 
 def test_example_lists_every_setting() -> None:
-    assert example() == env_example(settings_classes())
+    assert read_example() == env_example(settings_classes())
 
 
 def test_example_loads_as_env_file(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(example(), encoding="utf-8")
+    (tmp_path / ".env").write_text(read_example(), encoding="utf-8")
     assert load_settings().port == 8000
 
 
 def test_example_loads_with_every_setting_uncommented(tmp_path: Path) -> None:
-    text, count = re.subn(r"^# ([A-Z][A-Z0-9_]*=)", r"\1", example(), flags=re.MULTILINE)
+    text, count = re.subn(r"^# ([A-Z][A-Z0-9_]*=)", r"\1", read_example(), flags=re.MULTILINE)
     assert count == len(setting_names())
     (tmp_path / ".env").write_text(text, encoding="utf-8")
     read_feature_settings(load_settings(), installed_features())
 
 
 def test_example_begins_with_common_settings() -> None:
-    first, second = re.findall(r"^# ===== (.+) =====$", example(), re.MULTILINE)[:2]
+    first, second = re.findall(r"^# ===== (.+) =====$", read_example(), re.MULTILINE)[:2]
     assert (first, second) == ("Most sites change these", "General")
-    beginning = example().partition(f"= {second} =")[0]
+    beginning = read_example().partition(f"= {second} =")[0]
     assert re.findall(r"^# ([A-Z_]+)=", beginning, re.MULTILINE) == [name.upper() for name in COMMON_SETTINGS]
 
 
@@ -55,7 +57,7 @@ def test_area_of_the_example_begins_with_a_setting() -> None:
     assert not {name.upper() for name in AREAS} - set(setting_names())
 
 
-@pytest.mark.parametrize("key", ["", "changeme", "CHANGE-ME", "x" * 64, GOOD_KEY[:31]])
+@pytest.mark.parametrize("key", ["", "changeme", "CHANGE-ME", "x" * 64, STRONG_KEY[:31]])
 def test_production_refuses_weak_keys(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("SECRET_KEY", key)
@@ -78,7 +80,7 @@ def test_former_setting_in_env_file_is_refused(tmp_path: Path) -> None:
 
 def test_production_refuses_debug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
-    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv("SECRET_KEY", STRONG_KEY)
     monkeypatch.setenv("DEBUG", "true")
     with pytest.raises(SettingsError, match="DEBUG"):
         load_settings()
@@ -92,7 +94,7 @@ def test_development_makes_a_key_for_each_process() -> None:
 
 @pytest.mark.parametrize(("name", "header"), [("FLY_APP_NAME", "Fly-Client-IP"), ("DYNO", "")])
 def test_client_address_header_comes_from_the_host(monkeypatch: pytest.MonkeyPatch, name: str, header: str) -> None:
-    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv("SECRET_KEY", STRONG_KEY)
     monkeypatch.setenv(name, "site")
     assert load_settings().client_address_header == header
 
@@ -113,7 +115,7 @@ def test_known_host_is_production(monkeypatch: pytest.MonkeyPatch, name: str) ->
     ],
 )
 def test_base_url_comes_from_the_host(monkeypatch: pytest.MonkeyPatch, name: str, value: str, address: str) -> None:
-    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv("SECRET_KEY", STRONG_KEY)
     monkeypatch.setenv(name, value)
     settings = load_settings()
     assert settings.base_url == address
@@ -123,7 +125,7 @@ def test_base_url_comes_from_the_host(monkeypatch: pytest.MonkeyPatch, name: str
 def test_international_hosts_are_converted_to_ascii(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SECRET_KEY", GOOD_KEY)
+    monkeypatch.setenv("SECRET_KEY", STRONG_KEY)
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("BASE_URL", "https://münchen.example:8443/")
     settings = load_settings()
@@ -170,14 +172,14 @@ def test_value_of_a_wrong_type_has_advice(monkeypatch: pytest.MonkeyPatch, name:
         load_settings()
 
 
-def test_env_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
+def test_env_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"SECRET_KEY=\xff\xfe")
     with pytest.raises(SettingsError, match=r"\.env is not valid UTF-8\. "):
         load_settings()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other owners")
-def test_env_file_of_another_user_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_env_file_of_another_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class_ = settings_class()  # another user may be unable to import it from the project
     monkeypatch.setattr("opportune.config.settings.settings_class", lambda: class_)
     with unreadable(".env", "PORT=1\n") as path:
@@ -189,7 +191,7 @@ def test_env_file_of_another_user_is_one_line(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "line", ["DATABASE_URL='postgresql://me:it's@h/d'", 'DATABASE_URL="postgresql://me:sesame@h/d']
 )
-def test_unreadable_line_is_not_shown(tmp_path: Path, line: str) -> None:
+def test_line_with_an_open_quote_is_not_shown(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(f"PORT=1\n{line}\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"\.env: line 2 has a quote that does not end its value: ") as error:
         load_settings()

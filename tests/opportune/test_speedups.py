@@ -31,28 +31,37 @@ FAST_ROUTER = "opportune.web.routing.fast_router_adapter", "FastRouter"
 NAMED_TUPLE = {"_asdict", "_replace"}
 """Public methods of named tuples, despite their names."""
 
-KINDS = (ast.arg, ast.AsyncFunctionDef, ast.Attribute, ast.ClassDef, ast.FunctionDef, ast.If, ast.ImportFrom, ast.Name)
+NODE_TYPES = (
+    ast.arg,
+    ast.AsyncFunctionDef,
+    ast.Attribute,
+    ast.ClassDef,
+    ast.FunctionDef,
+    ast.If,
+    ast.ImportFrom,
+    ast.Name,
+)
 """Syntax nodes that define or use a name, and `if TYPE_CHECKING` blocks."""
 
 PRIVATE = re.compile(r"\b_(?!_)\w+")
 USED = re.compile(rf"\.\s*({PRIVATE.pattern})|^\s*from .*{PRIVATE.pattern}|^\s+_.*,$", re.MULTILINE)
 """Possible uses of a private name, found without parsing."""
-PLAINLY_DEFINED = re.compile(
+PLAIN_DEFINITION = re.compile(
     rf"^\s*(?:(?:async )?def |class |(?:(?:self|cls)\.)?(?={PRIVATE.pattern}(?:: | = )))({PRIVATE.pattern})",
     re.MULTILINE,
 )
 """Definitions at the start of a line. Files with other definitions are parsed."""
 
-DESCRIBE = """
+PRINT_OPENAPI = """
 import json
 from opportune.application import create_app
 from opportune.testing.plugin import settings_for
 print(json.dumps(create_app(settings_for("sqlite:///unused.db")).openapi()))
 """
-WITHOUT_THEM = f"""
+RUN_TESTS_AND_PRINT_OPENAPI = f"""
 import sys, pytest
 code = int(pytest.main(sys.argv[2:]))
-{DESCRIBE}
+{PRINT_OPENAPI}
 print(code, *sys.modules)
 """
 CORE_TESTS = (
@@ -142,8 +151,8 @@ def test_sqlite_driver_depends_on_speedups(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_core_tests_pass_without_speedups() -> None:
     """Also compare the OpenAPI documents. Without speed-ups, the site uses public names of libraries only."""
     with command_server(PROJECT) as run:  # its processes have not imported adapters yet
-        code, output = run("SPEEDUPS=off", "-c", WITHOUT_THEM, *PYTEST_OPTIONS, *CORE_TESTS)
-        expected = run("-c", DESCRIBE)
+        code, output = run("SPEEDUPS=off", "-c", RUN_TESTS_AND_PRINT_OPENAPI, *PYTEST_OPTIONS, *CORE_TESTS)
+        expected = run("-c", PRINT_OPENAPI)
     log, document, last = output.rstrip().rsplit("\n", 2)
     assert (code, last.partition(" ")[0]) == (0, "0"), log[-7000:]
     assert " passed" in log
@@ -152,15 +161,15 @@ def test_core_tests_pass_without_speedups() -> None:
     assert expected == (0, f"{document}\n")
 
 
-def nodes(text: str) -> list[ast.AST]:
-    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, KINDS)]
+def parse_nodes(text: str) -> list[ast.AST]:
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, NODE_TYPES)]
 
 
 def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name != "_"
 
 
-def defined(files: Iterable[list[ast.AST]]) -> set[str]:
+def find_defined_names(files: Iterable[list[ast.AST]]) -> set[str]:
     """Return the private names that these files define."""
     names = set()
     for node in chain.from_iterable(files):
@@ -172,7 +181,7 @@ def defined(files: Iterable[list[ast.AST]]) -> set[str]:
     return names
 
 
-def private_uses(nodes: list[ast.AST], ours: set[str]) -> Iterator[str]:
+def find_private_uses(nodes: list[ast.AST], own_names: set[str]) -> Iterator[str]:
     only_types = {id(node) for block in nodes if is_type_checking(block) for node in ast.walk(block)}
     for node in nodes:
         match node:
@@ -182,7 +191,7 @@ def private_uses(nodes: list[ast.AST], ours: set[str]) -> Iterator[str]:
                     yield from (f"{module}: {part}" for part in parts if is_private(part))
             case ast.Attribute(value=ast.Name(id="os" | "sys" | "zlib")):
                 """Documented private names of the standard library."""
-            case ast.Attribute(attr=name) if is_private(name) and name not in ours and name not in NAMED_TUPLE:
+            case ast.Attribute(attr=name) if is_private(name) and name not in own_names and name not in NAMED_TUPLE:
                 yield name
 
 
@@ -193,17 +202,19 @@ def is_type_checking(node: ast.AST) -> bool:
 def test_only_adapters_use_private_names_of_libraries() -> None:
     """Only files that may use or define private names are parsed, because parsing all takes two seconds."""
     texts = {path: path.read_text() for folder in (FRAMEWORK, PROJECT / "app") for path in folder.rglob("*.py")}
-    plainly_ours = {name for text in texts.values() for name in PLAINLY_DEFINED.findall(text)}
-    doubtful = {
-        path: {*USED.findall(text)} - plainly_ours
+    plainly_defined = {name for text in texts.values() for name in PLAIN_DEFINITION.findall(text)}
+    possible_uses = {
+        path: {*USED.findall(text)} - plainly_defined
         for path, text in texts.items()
         if not path.name.endswith("_adapter.py")
     }
-    names = set().union(*doubtful.values())
-    ours = plainly_ours | defined(map(nodes, (text for text in texts.values() if names & {*PRIVATE.findall(text)})))
-    found = {
+    names = set().union(*possible_uses.values())
+    own_names = plainly_defined | find_defined_names(
+        map(parse_nodes, (text for text in texts.values() if names & {*PRIVATE.findall(text)}))
+    )
+    uses_by_file = {
         path.relative_to(PROJECT).as_posix(): sorted(uses)
-        for path, of_file in doubtful.items()
-        if of_file and (uses := set(private_uses(nodes(texts[path]), ours)))
+        for path, possible_names in possible_uses.items()
+        if possible_names and (uses := set(find_private_uses(parse_nodes(texts[path]), own_names)))
     }
-    assert found == {}
+    assert uses_by_file == {}

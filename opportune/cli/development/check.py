@@ -17,7 +17,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.admin.mount import add_icons
-from opportune.admin.options import view_faults
+from opportune.admin.options import find_view_errors
 from opportune.admin.permissions import Permissions
 from opportune.admin.view_classes import view_classes
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
@@ -46,7 +46,7 @@ from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.questions import Choices
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.features import all_features, registration_faults
+from opportune.features import all_features, find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.factory import transport_for
 from opportune.mail.templates import environment as mail_templates
@@ -121,7 +121,7 @@ def check_addresses(settings: Settings) -> Iterator[Finding]:
 
 
 def check_registration(_settings: Settings) -> Iterator[Finding]:
-    yield from map(Finding, registration_faults(all_features(installed_features())))
+    yield from map(Finding, find_registration_errors(all_features(installed_features())))
 
 
 def check_features(settings: Settings) -> Iterator[Finding]:
@@ -138,7 +138,7 @@ def check_features(settings: Settings) -> Iterator[Finding]:
 
 def check_admin(_settings: Settings) -> Iterator[Finding]:
     """Find unknown column names in the options of admin views, which would prevent the start of the site."""
-    yield from map(Finding, view_faults([view for view, _ in view_classes(installed_features())]))
+    yield from map(Finding, find_view_errors([view for view, _ in view_classes(installed_features())]))
 
 
 def check_hooks(_settings: Settings) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ SECRET_PAIR = re.compile(
 SECRET_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+@")
 
 CODE_VERSION_PATH = "/debug/saved"
-"""Path that returns another version when a file is saved, because the server restarts or a template is reloaded."""
+"""Path that the debug page polls for the version of the code. The version changes when a file is saved."""
 PROCESS_ID = uuid4().hex
 
 router = APIRouter(include_in_schema=False)
@@ -37,7 +37,7 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """Content of the debug page, with secrets masked by their name or their value in the settings."""
+    """Content of the debug page. Secrets are masked: variables with such names, and values of secret settings."""
 
     type_name: str
     message: str
@@ -132,7 +132,7 @@ def _request_values(request: Request, mask: SecretMask) -> Iterator[tuple[str, s
 
 
 @router.get(CODE_VERSION_PATH)
-async def saved() -> dict[str, Any]:
+async def show_code_version() -> dict[str, Any]:
     """Return the version of the code. The debug page polls it every second and reloads when it changes."""
     return {"saved": await run_in_threadpool(code_version)}
 

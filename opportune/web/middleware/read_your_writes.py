@@ -49,5 +49,5 @@ class ReadYourWritesMiddleware:
         return send_with_cookie
 
     def _is_marked(self, scope: Scope) -> bool:
-        # Not parsed, because a false match only costs a read from the primary.
+        # Not parsed, because a false positive only costs a read from the primary.
         return any(name == b"cookie" and self._mark in value for name, value in scope["headers"])

@@ -48,7 +48,7 @@ def flash(request: Request, text: str, level: Level = "success", address: str = 
     Args:
         request: The current request.
         text: One sentence, at most 500 characters.
-        level: Colour of the message.
+        level: Level of the message, which decides its colour.
         address: URL of the page that the message links to, such as the changed object.
     """
     _messages_of(request).added.append(Message(text[:MAX_MESSAGE_CHARS], level, address))
@@ -69,7 +69,7 @@ def added_messages(scope: Scope) -> list[Message]:
 
 def may_have_messages(scope: Scope) -> bool:
     """Return whether the request may have a cookie with messages to render."""
-    # Not parsed, because a false match only bypasses the cache.
+    # Not parsed, because a false positive only bypasses the page cache.
     return any(name == b"cookie" and b"messages=" in value for name, value in scope["headers"])
 
 

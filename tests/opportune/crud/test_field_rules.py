@@ -314,7 +314,7 @@ async def test_custom_schema_omits_hidden_fields(tables: Database) -> None:
         (None, "Bad.hidden_fields: it returned None. Return a set of names."),
     ],
 )
-async def test_invalid_names_are_reported_in_one_line(hidden: Any, message: str) -> None:
+async def test_invalid_names_of_hidden_fields_are_reported(hidden: Any, message: str) -> None:
     class Bad(Crud[Ware]):
         def hidden_fields(self) -> Collection[str]:
             return hidden  # type: ignore[no-any-return]  # what a project might write

@@ -1,3 +1,5 @@
+"""Settings, e-mails and templates for tests of mail."""
+
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""A searchable model of books."""
+
 import pytest
 
 from opportune.db.database import Database

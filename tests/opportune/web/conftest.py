@@ -1,3 +1,5 @@
+"""Fixtures for tests of pages."""
+
 from collections.abc import Iterator
 
 import pytest

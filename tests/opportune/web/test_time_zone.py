@@ -110,7 +110,7 @@ def test_invalid_zone_is_ignored() -> None:
         assert find_zone(name) is None, name
 
 
-def test_invalid_time_zone_setting_is_one_line() -> None:
+def test_invalid_time_zone_setting_is_refused() -> None:
     with pytest.raises(SettingsError, match="TIME_ZONE: must be the name of a time zone, such as Europe/Vienna"):
         load_settings(time_zone="Vienna")
 

@@ -1,3 +1,5 @@
+"""Stores of the page cache, a cached function and a clock."""
+
 import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace

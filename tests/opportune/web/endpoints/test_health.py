@@ -1,3 +1,5 @@
+"""Health checks of the site and its database."""
+
 from pathlib import Path
 
 import pytest

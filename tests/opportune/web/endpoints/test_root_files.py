@@ -1,3 +1,5 @@
+"""Favicon, robots.txt and other files at the root of the site."""
+
 from pathlib import Path
 
 import pytest

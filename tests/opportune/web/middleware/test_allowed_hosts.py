@@ -1,3 +1,5 @@
+"""Refusal of unknown host names."""
+
 import pytest
 from httpx import ASGITransport, AsyncClient
 

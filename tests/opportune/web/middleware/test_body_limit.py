@@ -1,3 +1,5 @@
+"""Limit for the size of request bodies."""
+
 from collections.abc import AsyncIterator
 
 import pytest

@@ -1,3 +1,5 @@
+"""Refusal of cross-site requests that write."""
+
 import pytest
 from fastapi import FastAPI, Request, Response
 from httpx import ASGITransport, AsyncClient

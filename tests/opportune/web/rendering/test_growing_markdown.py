@@ -1,3 +1,5 @@
+"""Rendering of Markdown that grows while it is streamed."""
+
 from collections.abc import Iterator
 
 import pytest

@@ -1,3 +1,5 @@
+"""Splitting of streamed Markdown into pieces that render alone."""
+
 from unittest.mock import patch
 
 import pytest

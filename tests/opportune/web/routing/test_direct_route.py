@@ -1,4 +1,4 @@
-"""Direct routes do not skip dependencies of outer routers."""
+"""Direct handlers respond without dependency resolution, unless an outer router has dependencies."""
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
