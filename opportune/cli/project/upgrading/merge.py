@@ -21,6 +21,7 @@ from opportune.cli.project.shared_files import (
     VENDOR,
     ProjectNames,
     starter_root,
+    with_wheel,
     write_shared_files,
     write_text,
 )
@@ -138,6 +139,21 @@ class Merge:
         write_text(file, text.replace(self.pinned_hash, hash_of(self.release.wheel)))
         self.clone("add", "--", str(file))
 
+    def _replace_lock(self, full_path: str, path: str) -> None:
+        """Take the release's version of a lock. Feature packages with a wheel in `vendor/` stay pinned."""
+        own_pins = _pins(self.clone("show", f"HEAD:{full_path}")) - _pins((self.folder / "old" / path).read_text())
+        self.clone("checkout", "--quiet", "--theirs", "--", full_path)
+        file = self.clone.folder / full_path
+        text = file.read_text(encoding="utf-8")
+        wheels = sorted((file.parent / VENDOR).glob("*.whl")) if path == BASE_LOCK else []
+        for wheel in wheels:
+            name, version, *_ = wheel.name.split("-")
+            if name != NAME:
+                text = with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
+        write_text(file, text)
+        if own_pins - _pins(text):
+            self.replaced_locks.append(path)
+
     def commit(self) -> None:
         """Create the branch in the clone."""
         message = f"Upgrade to Opportune {self.release.version}"
@@ -179,8 +195,7 @@ class Merge:
         if "2" not in stages:
             self.clone("rm", "--quiet", "--force", "--", full_path)  # stays deleted
         elif "3" in stages and LOCK.fullmatch(path):
-            self.clone("checkout", "--quiet", "--theirs", "--", full_path)
-            self.replaced_locks.append(path)
+            self._replace_lock(full_path, path)
         elif stages != {"1", "2", "3"}:
             self.clone("checkout", "--quiet", "--ours", "--", full_path)
             self.unchanged.append(path)
@@ -190,6 +205,11 @@ class Merge:
             self.conflicts[path] = (
                 _line_list(lines) if lines else "you and the release changed it. Your version was kept"
             )
+
+
+def _pins(lock: str) -> set[str]:
+    """Return the pinned packages of a lock, such as `httpx==0.28.1`."""
+    return set(re.findall(r"^[\w.-]+==\S+", lock, re.MULTILINE))
 
 
 def _line_list(numbers: Sequence[int]) -> str:

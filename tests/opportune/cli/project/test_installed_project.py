@@ -100,23 +100,29 @@ def next_wheel(tmp_path: Path) -> Path:
     return write_wheel(tmp_path / "wheels", starter).path
 
 
-def test_project_is_installed_tested_and_upgraded(site: Site, next_wheel: Path) -> None:
+def test_project_is_installed_tested_and_upgraded(site: Site, next_wheel: Path, tmp_path: Path) -> None:
     assert site.run("--version").startswith(f"Opportune {__version__} (")
     assert site.run("check").endswith("No errors found.\n")
     packages = site.folder / ".venv/lib"
     assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
     assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "-m", "not e2e and not model")
 
+    site.run("startapp", "reviews", "--package", "--folder", str(tmp_path / "source"))
+    site.run("addapp", str(tmp_path / "source"))
     edit(site.folder / "Dockerfile", "useradd", "useradd --system")
     commit(site.folder)
     output = site.run("upgrade", str(next_wheel), "--yes", "--no-test")
+    assert "without your own dependencies" not in output
     assert output.endswith("git switch main && git merge upgrade-99.0\n")
     assert site.run("--version").startswith("Opportune 99.0 (")
     text = (site.folder / "Dockerfile").read_text()
     assert ("useradd --system" in text, "EXPOSE 8080" in text) == (True, True)
     assert run_git(site.folder, "status", "--porcelain") == ""
+    assert "opportune-reviews==0.1.0" in (site.folder / "requirements.lock").read_text()
+    site.run("removeapp", "reviews", "--yes")
+    assert site.run("check").endswith("No errors found.\n")
 
-    run_git(site.folder, "switch", "--quiet", "main")
+    run_git(site.folder, "switch", "--quiet", "--force", "main")
     assert site.run("--version").startswith(f"Opportune {__version__} (")
     site.run("removeapp", EXAMPLES[-1], "--yes")
     assert site.run("check").endswith("No errors found.\n")
