@@ -300,7 +300,7 @@ def check_icons(_settings: Settings) -> Iterator[Finding]:
     features = installed_features()
     add_icons(features)
     icons.add(*(view.icon for view, _ in view_classes(features)))
-    yield from (Finding(problem, is_error=False) for problem in icons.find_faults())
+    yield from (Finding(problem, is_error=False) for problem in icons.find_icon_errors())
 
 
 def check_superusers(_settings: Settings) -> Iterator[Finding]:

@@ -60,7 +60,12 @@ class DocumentIndex(IndexDefinition[H]):
         return build(self, source, url, progress)
 
     def commands(self, source: Callable[[Path | None], Source], of_folder: str) -> "typer.Typer":
-        """Return the commands `index [FOLDER]`, `status` and `clear`, for `command` in a feature's `commands.py`."""
+        """Return the commands `index [FOLDER]`, `status` and `clear`, for `command` in a feature's `commands.py`.
+
+        Args:
+            source: Function that returns the source in a folder, or the default source for None.
+            of_folder: Help of the argument FOLDER.
+        """
         from opportune.search.documents.commands import commands_for  # noqa: PLC0415 - sites do not import typer
 
         return commands_for(self, source, of_folder)

@@ -45,7 +45,9 @@ class Edition(NamedTuple):
     made_of: str
     """Value of `EmbeddingModel.made_of`."""
     fields: str
+    """Names of the fields, separated by commas."""
     is_whole: bool
+    """Whether the job has embedded all rows."""
 
 
 class Vectors(ABC):
@@ -83,7 +85,7 @@ class Vectors(ABC):
         """Return ids and distances of similar rows, the nearest first, among `within` or all rows."""
 
     async def prepare(self, session: AsyncSession) -> None:
-        """Prepare the session's connection for comparisons."""
+        """Register what the session's connection needs to compare vectors."""
 
     async def is_possible(self, database: Database) -> bool:
         """Create the extension for vectors if the database needs one, and return whether it can store vectors."""
@@ -98,8 +100,8 @@ class Vectors(ABC):
         """Return the edition to search: the complete one, or the first incomplete one."""
         if not await self.has_vector_tables(session):
             return None
-        stored = await self._editions(session, fields)
-        return next((edition for edition in stored if edition.is_whole), next(iter(stored), None))
+        existing = await self._editions(session, fields)
+        return next((edition for edition in existing if edition.is_whole), next(iter(existing), None))
 
     async def begin_edition(self, session: AsyncSession, fields: Fields, made_of: str) -> Edition:
         """Return the edition of a model, created if necessary."""

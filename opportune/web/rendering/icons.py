@@ -77,7 +77,7 @@ def used_names() -> frozenset[str]:
     return frozenset(_added).union(*(_names_in_file(path, modified) for path, modified in _source_files()))
 
 
-def find_faults() -> Iterator[str]:
+def find_icon_errors() -> Iterator[str]:
     """Yield one line for each icon that would be invisible."""
     for path, modified in _source_files():
         short_path = os.path.relpath(path, PROJECT)

@@ -50,7 +50,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def _cached_checks() -> Iterator[None]:
     """Run the slow checks of templates, icons and models only once."""
     drafts: dict[tuple[str, frozenset[str]], Sequence[NewMigration]] = {}
-    faults = icons.find_faults
+    faults = icons.find_icon_errors
     cached_faults = cache(lambda *_folders: [*faults()])
 
     def draft_once(settings: Settings, *arguments: Any, **options: Any) -> Sequence[NewMigration]:
@@ -61,7 +61,7 @@ def _cached_checks() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "draft_migrations", draft_once)
-        patch.setattr(icons, "find_faults", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
+        patch.setattr(icons, "find_icon_errors", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
         patch.setattr(check, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
         patch.setattr(check, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
         yield

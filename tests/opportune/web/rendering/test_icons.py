@@ -1,4 +1,4 @@
-"""Style sheet of the icons, and faults in their names."""
+"""Style sheet of the icons, and errors in their names."""
 
 import re
 from pathlib import Path
@@ -35,12 +35,12 @@ def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def names_in_sheet() -> list[str]:
+def read_icon_names() -> list[str]:
     return re.findall(r"\.ti-([a-z0-9-]+) {", icons.style_sheet().decode())
 
 
 def test_icons_of_project_exist() -> None:
-    assert list(icons.find_faults()) == []
+    assert list(icons.find_icon_errors()) == []
 
 
 def test_framework_names_icons_in_scanned_files_only() -> None:
@@ -62,30 +62,30 @@ def test_icons_of_features_are_in_the_sheet(project: Path, app: FastAPI, monkeyp
 
     create_app(app.state.settings, [Feature(name="books", summary="", admin=[ShelfAdmin, OldAdmin])])
     kinds.add_event_kind(kinds.EventKind("book_lost", "A book was lost", icon="ti-mood-sad"))
-    assert {"books", "mood-sad"} <= {*names_in_sheet()}
-    (line,) = icons.find_faults()
-    assert line.startswith("Tabler has no icon named fa-solid fa-user")
+    assert {"books", "mood-sad"} <= {*read_icon_names()}
+    (message,) = icons.find_icon_errors()
+    assert message.startswith("Tabler has no icon named fa-solid fa-user")
 
 
 def test_icon_in_a_file_is_in_the_sheet(project: Path) -> None:
-    assert names_in_sheet() == ["home", "star-filled"]
+    assert read_icon_names() == ["home", "star-filled"]
     (project / "static/own.js").write_text("button.className = 'ti ti-arrow-big-up'")
-    assert names_in_sheet() == ["arrow-big-up", "home", "star-filled"]
+    assert read_icon_names() == ["arrow-big-up", "home", "star-filled"]
     (project / "static/own.js").unlink()
-    assert names_in_sheet() == ["home", "star-filled"]
+    assert read_icon_names() == ["home", "star-filled"]
 
 
 def test_added_icon_is_in_the_sheet(project: Path) -> None:
     icons.add("mood-happy")
-    assert "mood-happy" in names_in_sheet()
+    assert "mood-happy" in read_icon_names()
 
 
 def test_unknown_icon_is_reported(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     (project / "templates/page.html").write_text('<i class="ti ti-home"></i><i class="ti ti-hoem"></i>')
-    (line,) = icons.find_faults()
-    assert line.startswith("templates/page.html: Tabler has no icon named hoem: see https://")
-    assert names_in_sheet() == ["home", "star-filled"]
-    assert [record.message for record in caplog.records] == [line.removeprefix("templates/page.html: ")]
+    (message,) = icons.find_icon_errors()
+    assert message.startswith("templates/page.html: Tabler has no icon named hoem: see https://")
+    assert read_icon_names() == ["home", "star-filled"]
+    assert [record.message for record in caplog.records] == [message.removeprefix("templates/page.html: ")]
 
 
 @pytest.mark.parametrize(
@@ -100,17 +100,17 @@ def test_unknown_icon_is_reported(project: Path, caplog: pytest.LogCaptureFixtur
 )
 def test_composed_class_is_reported(project: Path, text: str) -> None:
     (project / "templates/page.html").write_text(text)
-    (line,) = icons.find_faults()
-    assert line.startswith("templates/page.html: the class of an icon is composed, so it cannot be found.")
-    assert names_in_sheet() == ["star-filled"]
+    (message,) = icons.find_icon_errors()
+    assert message.startswith("templates/page.html: the class of an icon is composed, so it cannot be found.")
+    assert read_icon_names() == ["star-filled"]
 
 
 def test_similar_text_is_not_an_icon(project: Path) -> None:
     (project / "templates/page.html").write_text(
         "<b class='multi-line ti anti-spam --ti-x'>ti-{{ link.icon }}, `ti-`</b>"
     )
-    assert list(icons.find_faults()) == []
-    assert names_in_sheet() == ["star-filled"]
+    assert list(icons.find_icon_errors()) == []
+    assert read_icon_names() == ["star-filled"]
 
 
 async def test_sheet_url_changes_with_content(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
