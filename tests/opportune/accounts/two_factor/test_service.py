@@ -121,9 +121,7 @@ async def test_setup_needs_password_and_code(app: FastAPI, database: Database) -
 
 
 @on_sqlite
-async def test_invalid_setups_turn_nothing_on(
-    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_wrong_first_code_turns_nothing_on(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
         started = (await client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
@@ -136,6 +134,11 @@ async def test_invalid_setups_turn_nothing_on(
             assert extract_key(response.text) == extract_key(started)
     assert not (await reload_user(database, user)).has_two_factor
 
+
+@on_sqlite
+async def test_key_of_another_user_or_expired_key_is_refused(
+    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     thief = await make_user(database)
     async with signed_in_client(app) as owner, signed_in_client(app, thief) as client:
         started = (await owner.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
