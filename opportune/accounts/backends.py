@@ -12,7 +12,7 @@ from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.strategy import SessionStrategy
-from opportune.accounts.tokens.dependencies import request_scopes
+from opportune.accounts.tokens.dependencies import get_request_scopes
 from opportune.accounts.tokens.factory import token_strategy
 from opportune.accounts.tokens.strategies import TokenStrategy
 from opportune.accounts.users.manager import UserManager
@@ -30,7 +30,7 @@ async def get_session_strategy(request: Request, context: AccountCtx) -> Session
 
 async def get_token_strategy(request: Request, context: AccountCtx) -> TokenStrategy:
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
-    strategy.needed_scopes = request_scopes(request)
+    strategy.needed_scopes = get_request_scopes(request)
     return strategy
 
 

@@ -16,7 +16,7 @@ from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.sessions.lookup import Grants, find_by_token, find_impersonator
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
-from opportune.accounts.tokens.dependencies import request_scopes, require_scopes
+from opportune.accounts.tokens.dependencies import get_request_scopes, require_scopes
 from opportune.accounts.tokens.factory import token_strategy
 from opportune.accounts.tokens.scopes import register_scopes
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
@@ -98,7 +98,7 @@ async def _read_user(request: HTTPConnection) -> User | None:
         return None
     row, user, grants = match
     if isinstance(row, ApiToken):
-        require_scopes(row.scopes, request_scopes(request))
+        require_scopes(row.scopes, get_request_scopes(request))
     elif row.impersonator_session_id is not None:
         request.state.impersonator = await find_impersonator(database, row, user)
         if request.state.impersonator is None:
@@ -143,7 +143,7 @@ class CurrentUserScheme(SecurityBase):
     async def __call__(self, request: HTTPConnection, needed: SecurityScopes = NO_SCOPES) -> User:
         user = await get_optional_user(request)
         if user is None:
-            raise sign_in_required(request)
+            raise make_sign_in_error(request)
         if needed.scopes and request.state.token:
             require_scopes(request.state.token.scopes, needed.scopes)
         if request.state.impersonator is not None and _is_personal(request):
@@ -160,7 +160,7 @@ async def _require_second_factor(request: HTTPConnection, user: User) -> None:
     if request.scope["path"].startswith(SECOND_FACTOR_PATHS):
         return
     if await setup_is_required(state.database, state.settings, user):
-        raise redirect_error(request, SECOND_FACTOR_SETUP_PATH, HTTPException(403, NO_SECOND_FACTOR))
+        raise make_redirect_error(request, SECOND_FACTOR_SETUP_PATH, HTTPException(403, NO_SECOND_FACTOR))
 
 
 def _is_personal(request: HTTPConnection) -> bool:
@@ -215,7 +215,7 @@ CurrentImpersonator = Annotated[User | None, Depends(get_impersonator)]
 """The superuser who impersonates the user of this request, or None."""
 
 
-def account_context(request: Request, session: AsyncSession) -> AccountContext:
+def make_account_context(request: Request, session: AsyncSession) -> AccountContext:
     """Return the context that services receive instead of the request."""
     state = request.app.state
     session.info[REQUEST_KEY] = request
@@ -223,22 +223,22 @@ def account_context(request: Request, session: AsyncSession) -> AccountContext:
 
 
 async def get_account_context(request: Request, session: WriteSession) -> AccountContext:
-    return account_context(request, session)
+    return make_account_context(request, session)
 
 
 AccountCtx = Annotated[AccountContext, Depends(get_account_context)]
 
 
-def sign_in_required(request: HTTPConnection) -> HTTPException:
+def make_sign_in_error(request: HTTPConnection) -> HTTPException:
     """Return the error for visitors who are not signed in.
 
     It redirects browsers to the sign-in page. Programs and WebSockets get 401.
     """
     error = HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
-    return redirect_error(request, f"{LOGIN_PATH}?{urlencode({'next': return_path(request)})}", error)
+    return make_redirect_error(request, f"{LOGIN_PATH}?{urlencode({'next': find_return_path(request)})}", error)
 
 
-def redirect_error(request: HTTPConnection, address: str, error: HTTPException) -> HTTPException:
+def make_redirect_error(request: HTTPConnection, address: str, error: HTTPException) -> HTTPException:
     """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`."""
     if not isinstance(request, Request) or wants_json(request):
         return error
@@ -247,7 +247,7 @@ def redirect_error(request: HTTPConnection, address: str, error: HTTPException) 
     return HTTPException(303, headers={"Location": address})
 
 
-def return_path(request: HTTPConnection) -> str:
+def find_return_path(request: HTTPConnection) -> str:
     """Return the path of the page that the user comes back to.
 
     For a GET request of a browser it is the requested page, otherwise the page with the form or script.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.deletion.service import delete_personal_data, deletion_refusal
+from opportune.accounts.deletion.service import delete_personal_data, find_deletion_refusal
 from opportune.accounts.events.service import record_event
 from opportune.accounts.groups.service import require_other_superuser
 from opportune.accounts.models import User
@@ -112,7 +112,7 @@ async def delete_user(session: AsyncSession, database: Database, features: Seque
 
 async def _require_deletable(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
     await require_other_superuser(session, user)
-    if refusal := await deletion_refusal(session, features, user):
+    if refusal := await find_deletion_refusal(session, features, user):
         raise OperatorError(refusal)
 
 

@@ -14,7 +14,7 @@ from opportune.accounts.models import User
 from opportune.accounts.schemas import NEW_PASSWORD_AUTOCOMPLETE, EmailRequest
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
-from opportune.accounts.sign_in_methods.providers import configured_providers
+from opportune.accounts.sign_in_methods.providers import list_configured_providers
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import InvalidLinkError, InvalidPasswordError
 from opportune.config.settings import Settings
@@ -69,7 +69,10 @@ def show_form(
 ) -> Response:
     """Render a page for anonymous visitors, with the sign-in methods of the site and `next`."""
     settings: Settings = request.app.state.settings
-    methods = {"providers": configured_providers(settings), "offers_email_sign_in": email_sign_in_is_offered(settings)}
+    methods = {
+        "providers": list_configured_providers(settings),
+        "offers_email_sign_in": email_sign_in_is_offered(settings),
+    }
     return show(request, name, headers=headers, form=form, next=next_page(request, form), **methods, **context)
 
 
@@ -120,15 +123,15 @@ async def request_email(
     if form.data:
         with show_errors_in(form):
             await send(context, form.data.email)
-            return email_sent(request)
+            return show_email_sent(request)
     return show_form(request, template, form)
 
 
-def email_sent(request: Request) -> Response:
+def show_email_sent(request: Request) -> Response:
     return templates.render(request, "accounts/email_sent.html")
 
 
-def invalid_link(request: Request, request_path: str) -> Response:
+def show_invalid_link(request: Request, request_path: str) -> Response:
     """Render the page of an invalid link. It links to `request_path`, where visitors can request another one."""
     page = templates.render(request, "accounts/invalid_link.html", {"request_path": request_path}, 410)
     page.headers.update(PRIVATE_HEADERS)
@@ -144,7 +147,7 @@ async def use_link(
         with show_errors_in(form):
             user = await change
     except InvalidLinkError:
-        return invalid_link(request, request_path)
+        return show_invalid_link(request, request_path)
     return user or show_form(request, template, form, PRIVATE_HEADERS)
 
 

@@ -70,7 +70,7 @@ async def may_look_up(request: Request, view: View, lookup: Lookup | None) -> bo
     return may_use_column and await may_list(request, lookup.view if lookup else view)
 
 
-def models_with_permission(request: Request, site: Site, action: str) -> set[str] | None:
+def list_models_with_permission(request: Request, site: Site, action: str) -> set[str] | None:
     """Return the identities of models whose rows the user may act on. None means all, including removed models."""
     if is_superuser(request):
         return None

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from opportune.accounts.dependencies import get_optional_user, sign_in_required
+from opportune.accounts.dependencies import get_optional_user, make_sign_in_error
 from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
@@ -38,7 +38,7 @@ class StaffOnlyMiddleware:
         request = Request(scope)
         user = await get_optional_user(request)
         if user is None:
-            raise sign_in_required(request)
+            raise make_sign_in_error(request)
         response = await _find_refusal(request, user) or self.app
         await response(scope, receive, send)
 

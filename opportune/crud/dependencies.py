@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, HTTPException, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import get_current_user, get_optional_user, sign_in_required
+from opportune.accounts.dependencies import get_current_user, get_optional_user, make_sign_in_error
 from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.crud.access import Access
@@ -82,7 +82,7 @@ async def open_crud(
     team = await _find_team(crud_class, request, session, user, writes=writes, action=action)
     crud = crud_class(session, user, grants, team)
     if action and not crud.may(action):
-        raise sign_in_required(request) if user is None else HTTPException(403)
+        raise make_sign_in_error(request) if user is None else HTTPException(403)
     return crud
 
 

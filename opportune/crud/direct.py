@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 
-from opportune.accounts.dependencies import get_optional_user, sign_in_required
+from opportune.accounts.dependencies import get_optional_user, make_sign_in_error
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud
 from opportune.crud.dependencies import open_crud
@@ -36,7 +36,7 @@ async def open_directly(
     access = crud_class.definition.write_access if writes else crud_class.definition.read_access
     user = await get_optional_user(request)
     if user is None and access is not Access.ANYONE:
-        raise sign_in_required(request)
+        raise make_sign_in_error(request)
     database = request.app.state.database
     async with database.writer() if writes else database.reader() as session:
         yield await open_crud(crud_class, request, session, user, action, writes=writes)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from opportune.accounts.dependencies import CurrentUser
-from opportune.accounts.events.service import UserEvents, event_text
+from opportune.accounts.events.service import UserEvents, describe_event
 from opportune.accounts.models import AccountEvent
 from opportune.accounts.schemas import AccountEventRead
 from opportune.db.sessions.dependencies import DatabaseDependency
@@ -23,11 +23,11 @@ async def list_events(
     async with database.reader(fresh=True) as session:
         page = await UserEvents(session, user.id).list_page(paging)
     return Page[AccountEventRead](
-        items=[event_read(event) for event in page.items], total=page.total, page=page.page, pages=page.pages
+        items=[make_event_read(event) for event in page.items], total=page.total, page=page.page, pages=page.pages
     )
 
 
-def event_read(event: AccountEvent) -> AccountEventRead:
+def make_event_read(event: AccountEvent) -> AccountEventRead:
     device = describe_user_agent(event.agent) if event.agent else ""
     by_staff = event.actor_id is not None
-    return AccountEventRead(**event.model_dump(), words=event_text(event), device=device, by_staff=by_staff)
+    return AccountEventRead(**event.model_dump(), words=describe_event(event), device=device, by_staff=by_staff)

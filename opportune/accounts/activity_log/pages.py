@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.events.kinds import KINDS
-from opportune.accounts.events.service import UserEvents, event_text
+from opportune.accounts.events.service import UserEvents, describe_event
 from opportune.accounts.responses import show
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.pagination import Paging
@@ -22,4 +22,6 @@ async def list_events(
     async with database.reader(fresh=True) as session:
         page = await UserEvents(session, user.id).list_page(paging)
     days = request.app.state.settings.account_event_days
-    return show(request, "events", page=page, kinds=KINDS, words=event_text, describe=describe_user_agent, days=days)
+    return show(
+        request, "events", page=page, kinds=KINDS, words=describe_event, describe=describe_user_agent, days=days
+    )

@@ -51,7 +51,7 @@ async def delete_personal_data(session: AsyncSession, features: Sequence[Feature
             await data.forget(session, to_person(user))
 
 
-async def deletion_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:
+async def find_deletion_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:
     """Return why features still need this user, or an empty string."""
     reasons = [await data.refuse(session, to_person(user)) for data in personal_data_of(features) if data.refuse]
     return " ".join(filter(None, reasons))
@@ -60,7 +60,7 @@ async def deletion_refusal(session: AsyncSession, features: Sequence[Feature], u
 async def _check_may_delete(context: AccountContext, features: Sequence[Feature], user: User) -> None:
     if user.is_superuser and await lock_superusers(context.session) <= {user.id}:
         raise DeletionRefused(LAST_SUPERUSER)
-    if refusal := await deletion_refusal(context.session, features, user):
+    if refusal := await find_deletion_refusal(context.session, features, user):
         raise DeletionRefused(refusal)
     if not await context.manager.is_unchanged(user):
         raise DeletionRefused(CHANGED_MEANWHILE)

@@ -11,13 +11,13 @@ from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
 from opportune.accounts.models import User
 from opportune.accounts.responses import (
     PRIVATE_HEADERS,
-    invalid_link,
     next_page,
     redirect_to_next,
     redirect_with_error,
     show,
     show_errors_in,
     show_form,
+    show_invalid_link,
 )
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
 from opportune.accounts.sessions.page_cookies import PageCookie
@@ -99,7 +99,7 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
     link = await service.read_link(session, request.app.state.settings, token)
     if link is None:
-        return invalid_link(request, PATH)
+        return show_invalid_link(request, PATH)
     user, details = link
     sign_in_request = _read_sign_in_request(request)
     is_same_browser = sign_in_request is not None and sign_in_request.number == details["number"]
@@ -118,7 +118,7 @@ async def use_link(request: Request, context: AccountCtx) -> Response:
     link = form.data and await service.read_link(context.session, context.settings, form.data.token)
     if not (form.data and link):
         context.log_refused_sign_in("email", None)
-        return invalid_link(request, PATH)
+        return show_invalid_link(request, PATH)
     user, details = link
     return await _finish_sign_in(
         request, context, user, details["number"], details["next"], remember=form.data.remember
@@ -136,7 +136,7 @@ async def _finish_sign_in(
             flash(request, PASSWORD_REMOVED, "warning")
         response = await finish_first_step(request, context, user, next_path, remember=remember)
     else:
-        response = invalid_link(request, PATH)
+        response = show_invalid_link(request, PATH)
     COOKIE.delete(request, response)
     return response
 

@@ -117,7 +117,7 @@ class UserEvents:
         return await paginate(self.session, query.order_by(col(AccountEvent.id).desc()), paging)
 
 
-def event_text(event: AccountEvent) -> str:
+def describe_event(event: AccountEvent) -> str:
     """Describe the event in one line."""
     kind = KINDS.get(event.kind)  # None if the kind belongs to a newer release or a removed feature
     return kind.words.format(**event.details) if kind else event.kind.replace("_", " ").capitalize()
@@ -150,7 +150,7 @@ def _send_email(context: EventContext, to: str, user: User, event: AccountEvent)
             to,
             "event",
             email=user.email,
-            words=event_text(event),
+            words=describe_event(event),
             text=kind.email.format(**event.details),
             advice=kind.advice,
             by_staff=event.actor_id is not None,

@@ -32,7 +32,7 @@ class ImpersonationRefused(Refused):
     """The superuser may not sign in as this user; the message says why."""
 
 
-def impersonation_problem(superuser: User, user: User) -> str:
+def find_impersonation_problem(superuser: User, user: User) -> str:
     """Return why this superuser may not sign in as this user; empty if they may."""
     if user.id == superuser.id:
         return NOT_YOURSELF
@@ -74,7 +74,7 @@ async def start_impersonation(
     user = await session.scalar(select(User).where(col(User.id) == user_id).with_for_update())
     if user is None:
         raise NotFound
-    if problem := impersonation_problem(superuser, user):
+    if problem := find_impersonation_problem(superuser, user):
         raise ImpersonationRefused(problem)
     await delete_expired_and_surplus(session, user, Session)
     token = secrets.token_urlsafe(32)

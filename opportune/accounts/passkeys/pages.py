@@ -12,8 +12,8 @@ from opportune.accounts.passkeys import service
 from opportune.accounts.reauthentication.dependencies import ConfirmedUser
 from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show, sign_in_response
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
-from opportune.accounts.sign_in.second_step import CODE_PATH, finish_second_step, pending_sign_in
-from opportune.accounts.sign_in_methods.passkey_requests import PATH, anonymous_ceremonies, passkey_ceremonies
+from opportune.accounts.sign_in.second_step import CODE_PATH, finish_second_step, read_pending_sign_in
+from opportune.accounts.sign_in_methods.passkey_requests import PATH, get_anonymous_ceremonies, get_passkey_ceremonies
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies, find_passkeys
 from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
@@ -34,11 +34,11 @@ async def create_sign_in_options(request: Request, context: AccountCtx) -> Respo
     """Return the WebAuthn options for a sign-in by passkey, alone or after the password."""
     form = await read_form(request, PasskeyRequest)
     if not (form.data and form.data.purpose == "second-step"):
-        return await _options_response(lambda: anonymous_ceremonies(request, context), "sign-in")
-    pending = await pending_sign_in(request, context.session)
+        return await _options_response(lambda: get_anonymous_ceremonies(request, context), "sign-in")
+    pending = await read_pending_sign_in(request, context.session)
     if pending is None:
         return Response(status_code=204)
-    return await _options_response(lambda: anonymous_ceremonies(request, context, pending[0]), "second-step")
+    return await _options_response(lambda: get_anonymous_ceremonies(request, context, pending[0]), "second-step")
 
 
 @router.post("/login/passkey")
@@ -47,7 +47,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, PasskeySignIn)
     data, path = form.data or PasskeySignIn(), next_page(request, form)
     try:
-        user = await passkey_ceremonies(request, context).authenticate("sign-in", data.passkey)
+        user = await get_passkey_ceremonies(request, context).authenticate("sign-in", data.passkey)
     except PasskeyRefused as refusal:
         return redirect_with_error(request, f"{LOGIN_PATH}?{urlencode({'next': path})}", refusal)
     return await sign_in_response(request, context.session, user, RedirectResponse(path, 303), remember=data.remember)
@@ -56,13 +56,13 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
 @router.post("/login/code/passkey")
 async def check_second_step(request: Request, context: AccountCtx) -> Response:
     """Sign in by a passkey after the password, instead of a code."""
-    form, pending = await read_form(request, PasskeySignIn), await pending_sign_in(request, context.session)
+    form, pending = await read_form(request, PasskeySignIn), await read_pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
     user, options = pending
     try:
         assertion = form.data.passkey if form.data else ""
-        user = await passkey_ceremonies(request, context, user).authenticate("second-step", assertion)
+        user = await get_passkey_ceremonies(request, context, user).authenticate("second-step", assertion)
     except PasskeyRefused as refusal:
         return redirect_with_error(request, CODE_PATH, refusal)
     return await finish_second_step(request, context, user, options)
@@ -73,7 +73,7 @@ async def create_options(request: Request, user: CurrentUser, context: AccountCt
     """Return the WebAuthn options for the signed-in user to add a passkey or to confirm their identity."""
     form = await read_form(request, PasskeyRequest)
     purpose: Purpose = "add" if form.data and form.data.purpose == "add" else "confirm"
-    return await _options_response(lambda: passkey_ceremonies(request, context, user), purpose)
+    return await _options_response(lambda: get_passkey_ceremonies(request, context, user), purpose)
 
 
 @router.get("/passkeys")
@@ -93,7 +93,7 @@ async def add(request: Request, user: ConfirmedUser, context: AccountCtx) -> Res
     current: Session | None = request.state.session
     if form.data:
         try:
-            ceremonies = passkey_ceremonies(request, context, user)
+            ceremonies = get_passkey_ceremonies(request, context, user)
             codes = await ceremonies.add(user, form.data.passkey, form.data.name, current.id if current else None)
         except PasskeyRefused as refusal:
             form.refuse(str(refusal))
@@ -130,7 +130,7 @@ async def _show_list(
     codes_left = await count_recovery_codes(context.session, user)
     problem = ""
     try:
-        passkey_ceremonies(request, context, user)
+        get_passkey_ceremonies(request, context, user)
     except PasskeyRefused as refusal:
         problem = str(refusal)
     return show(request, "passkeys", passkeys=rows, codes_left=codes_left, problem=problem, form=form)

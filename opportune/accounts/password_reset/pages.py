@@ -6,7 +6,7 @@ from fastapi.responses import RedirectResponse
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx
 from opportune.accounts.emails import signed_links
 from opportune.accounts.password_reset import service
-from opportune.accounts.responses import PRIVATE_HEADERS, invalid_link, request_email, show_form, use_link
+from opportune.accounts.responses import PRIVATE_HEADERS, request_email, show_form, show_invalid_link, use_link
 from opportune.accounts.schemas import EmailRequest, PasswordReset
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
@@ -30,7 +30,7 @@ async def request_password_reset(request: Request, context: AccountCtx) -> Respo
 @router.get("/reset-password")
 async def show_link(request: Request, session: ReadSession, token: str = "") -> Response:
     if await signed_links.read_link_token(session, request.app.state.settings, "reset", token) is None:
-        return invalid_link(request, REQUEST_PATH)
+        return show_invalid_link(request, REQUEST_PATH)
     return show_form(request, "reset_password", Form(PasswordReset, {"token": token}), PRIVATE_HEADERS)
 
 

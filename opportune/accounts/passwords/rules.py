@@ -39,7 +39,7 @@ def password_problem(password: str, email: str, settings: Settings, name: str = 
     Takes up to 60 ms, so requests use `find_password_problem`.
     """
     return _length_problem(password, settings.min_password_length) or _guessing_problem(
-        password, [email.lower(), *context_words(email, settings.site_name, name)]
+        password, [email.lower(), *find_personal_words(email, settings.site_name, name)]
     )
 
 
@@ -79,7 +79,7 @@ def _estimate_guesses(password: str, words: list[str]) -> dict[str, Any]:
     return estimate
 
 
-def context_words(email: str, site_name: str, name: str) -> list[str]:
+def find_personal_words(email: str, site_name: str, name: str) -> list[str]:
     """Return words that are easy to guess: parts of the e-mail, of the user's name and of the site's name."""
     local, _, domain = email.partition("@")
     sources = (local, domain.rpartition(".")[0], name, site_name)

@@ -15,13 +15,13 @@ from opportune.accounts.profile.service import (
     update_profile,
 )
 from opportune.accounts.reauthentication.identity import reauthenticated
-from opportune.accounts.responses import invalid_link, redirect_with_message, show, show_password_error
+from opportune.accounts.responses import redirect_with_message, show, show_invalid_link, show_password_error
 from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trust_device
 from opportune.accounts.sign_in_methods.available import signs_in_by_email
 from opportune.accounts.sign_in_methods.linked_accounts import label_accounts
-from opportune.accounts.sign_in_methods.providers import configured_providers
+from opportune.accounts.sign_in_methods.providers import list_configured_providers
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.users.schemas import PROVED_FIELDS, UserUpdate
@@ -93,7 +93,7 @@ async def confirm_email(request: Request, user: CurrentUser, database: DatabaseD
     async with database.reader(fresh=True) as session:
         link = await read_email_change(session, request.app.state.settings, user, token)
     if link is None:
-        return invalid_link(request, PROFILE_PATH)
+        return show_invalid_link(request, PROFILE_PATH)
     return show(request, "change_email", headers=SECRET_HEADERS, email=link[1], token=token)
 
 
@@ -103,12 +103,12 @@ async def change_email(request: Request, user: CurrentUser, context: AccountCtx)
     token = form.data.token if form.data else ""
     link = await read_email_change(context.session, context.settings, user, token)
     if link is None:
-        return invalid_link(request, PROFILE_PATH)
+        return show_invalid_link(request, PROFILE_PATH)
     owner, email = link
     try:
         await confirm_email_change(context, owner, email)
     except (EmailTakenError, InvalidPasswordError):  # another request was faster
-        return invalid_link(request, PROFILE_PATH)
+        return show_invalid_link(request, PROFILE_PATH)
     return redirect_with_message(request, "profile", EMAIL_CHANGED)
 
 
@@ -154,7 +154,7 @@ async def show_profile(
     forms = (profile_form, email_form, link_form)
     status = next((form.status for form in forms if form and form.errors), 200)
     panels = await render_panels(request, (feature.profile_panel for feature in request.app.state.features), user)
-    providers = configured_providers(request.app.state.settings)
+    providers = list_configured_providers(request.app.state.settings)
     context: dict[str, Any] = {
         "profile_form": profile_form,
         "project_fields": project_fields(profile_form),

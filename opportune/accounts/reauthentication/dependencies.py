@@ -7,7 +7,7 @@ from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from opportune.accounts.dependencies import CurrentUser, redirect_error, return_path
+from opportune.accounts.dependencies import CurrentUser, find_return_path, make_redirect_error
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.errors import OperatorError
@@ -32,8 +32,8 @@ def confirmation_required(request: Request) -> HTTPException:
     """Return the error that redirects browsers to the confirmation page and back. Programs get 403."""
     if request.method != "GET" and not wants_json(request):
         flash(request, NOT_CHANGED_YET, "info")
-    address = f"{CONFIRM_PATH}?{urlencode({'next': return_path(request)})}"
-    return redirect_error(request, address, HTTPException(403, CONFIRM_FIRST))
+    address = f"{CONFIRM_PATH}?{urlencode({'next': find_return_path(request)})}"
+    return make_redirect_error(request, address, HTTPException(403, CONFIRM_FIRST))
 
 
 @pass_context

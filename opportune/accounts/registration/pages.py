@@ -6,9 +6,9 @@ from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.registration import service
 from opportune.accounts.responses import (
-    email_sent,
     redirect_to_next,
     show,
+    show_email_sent,
     show_errors_in,
     show_form,
     show_password_error,
@@ -46,7 +46,7 @@ async def register(request: Request, context: AccountCtx) -> Response:
         with show_errors_in(form):
             user = await service.register(context, form.data.email, form.data.password)
             if not user:
-                return email_sent(request)
+                return show_email_sent(request)
             flash(request, _welcome(context.settings, user.email))
             return await sign_in_response(request, context.session, user, redirect_to_next(request, form))
     except RegistrationClosedError as refusal:

@@ -6,7 +6,7 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session
 from opportune.accounts.schemas import SessionRead
-from opportune.accounts.sessions.service import UserSessions, session_device
+from opportune.accounts.sessions.service import UserSessions, describe_session_device
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 
@@ -19,7 +19,7 @@ async def list_sessions(request: Request, user: CurrentUser, database: DatabaseD
     async with database.reader(fresh=True) as session:
         rows = await UserSessions(session, user.id).list_valid()
     current: Session | None = request.state.session
-    return [session_read(row, is_current=current is not None and current.id == row.id) for row in rows]
+    return [make_session_read(row, is_current=current is not None and current.id == row.id) for row in rows]
 
 
 @router.delete("", status_code=204)
@@ -32,10 +32,12 @@ async def end_sessions(user: CurrentUser, context: AccountCtx) -> None:
 @router.delete("/{session_id}", status_code=204)
 async def end_session(session_id: RowId, user: CurrentUser, context: AccountCtx) -> None:
     deleted = await UserSessions(context.session, user.id).delete(session_id)
-    record_event(context, user, "session_ended", device=session_device(deleted))
+    record_event(context, user, "session_ended", device=describe_session_device(deleted))
 
 
-def session_read(row: Session, *, is_current: bool) -> SessionRead:
+def make_session_read(row: Session, *, is_current: bool) -> SessionRead:
     is_impersonation = row.impersonator_session_id is not None
     values = row.model_dump() | ({"address": ""} if is_impersonation else {})
-    return SessionRead(**values, device=session_device(row), is_current=is_current, is_impersonation=is_impersonation)
+    return SessionRead(
+        **values, device=describe_session_device(row), is_current=is_current, is_impersonation=is_impersonation
+    )

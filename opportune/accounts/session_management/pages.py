@@ -8,7 +8,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Session
 from opportune.accounts.responses import redirect_with_message, show
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.service import UserSessions, session_device
+from opportune.accounts.sessions.service import UserSessions, describe_session_device
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.rendering.flash import flash
@@ -20,19 +20,21 @@ router = APIRouter(prefix="/accounts/sessions")
 async def list_sessions(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
         rows = await UserSessions(session, user.id).list_valid()
-    return show(request, "sessions", sessions=rows, device=session_device, current_id=current_session_id(request))
+    return show(
+        request, "sessions", sessions=rows, device=describe_session_device, current_id=get_current_session_id(request)
+    )
 
 
 @router.post("/{session_id}/end")
 async def end_session(request: Request, session_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     deleted = await UserSessions(context.session, user.id).delete(session_id)
-    record_event(context, user, "session_ended", device=session_device(deleted))
+    record_event(context, user, "session_ended", device=describe_session_device(deleted))
     return redirect_with_message(request, "sessions", "That device is signed out.")
 
 
 @router.post("/end-others")
 async def end_other_sessions(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
-    await UserSessions(context.session, user.id).delete_all(keep=current_session_id(request))
+    await UserSessions(context.session, user.id).delete_all(keep=get_current_session_id(request))
     record_event(context, user, "sessions_ended")
     return redirect_with_message(request, "sessions", "Every other device is signed out.")
 
@@ -47,7 +49,7 @@ async def end_all_sessions(request: Request, user: CurrentUser, context: Account
     return response
 
 
-def current_session_id(request: Request) -> int | None:
+def get_current_session_id(request: Request) -> int | None:
     """Return the id of this browser's session."""
     row: Session | None = request.state.session
     return row.id if row else None

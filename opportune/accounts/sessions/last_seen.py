@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session
-from opportune.accounts.sessions.service import session_expiry
+from opportune.accounts.sessions.service import get_session_expiry
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
@@ -66,5 +66,5 @@ def _update_statement(row: Session | ApiToken, address: str, settings: Settings)
     now = utc_now()
     if isinstance(row, ApiToken):
         return update(ApiToken).where(col(ApiToken.id) == row.id).values(used_at=now)
-    values = {"seen_at": now, "expires_at": session_expiry(settings, row, now), "address": address[:64]}
+    values = {"seen_at": now, "expires_at": get_session_expiry(settings, row, now), "address": address[:64]}
     return update(Session).where(col(Session.id) == row.id).values(values)

@@ -25,7 +25,7 @@ class UserSessions(UserCredentials[Session]):
     newest_first = (col(Session.seen_at), col(Session.id))
 
 
-def session_device(row: Session) -> str:
+def describe_session_device(row: Session) -> str:
     """Describe the device of a session. The device of a superuser who is signed in as the user stays hidden."""
     return describe_user_agent(row.agent) if row.impersonator_session_id is None else IMPERSONATOR
 
@@ -38,13 +38,13 @@ async def create_session(
     client = client or Client()
     now, token = utc_now(), secrets.token_urlsafe(32)
     new_session = Session(token_hash=hash_token(token), user_id=user.id, expires_at=now, is_remembered=remember)
-    new_session.expires_at = session_expiry(settings, new_session, now)
+    new_session.expires_at = get_session_expiry(settings, new_session, now)
     new_session.address, new_session.agent = client.address[:64], client.user_agent[:256]
     session.add(new_session)
     return token
 
 
-def session_expiry(settings: Settings, row: Session, seen_at: datetime) -> datetime:
+def get_session_expiry(settings: Settings, row: Session, seen_at: datetime) -> datetime:
     """Return when a session expires if it is not used again."""
     if row.impersonator_session_id is not None:  # an impersonation has a fixed end, even if it is in use
         return row.expires_at

@@ -13,7 +13,7 @@ from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.trusted_devices import trusted_device
 from opportune.accounts.sign_in import service
-from opportune.accounts.sign_in.second_step import finish_first_step, finish_second_step, pending_sign_in
+from opportune.accounts.sign_in.second_step import finish_first_step, finish_second_step, read_pending_sign_in
 from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.web.forms.forms import Form, read_form
@@ -42,7 +42,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
 
 @router.get("/login/code")
 async def ask_code(request: Request, session: ReadSession) -> Response:
-    if pending := await pending_sign_in(request, session):
+    if pending := await read_pending_sign_in(request, session):
         return await _show_code(request, session, pending[0], Form(SignInCode))
     return RedirectResponse(LOGIN_PATH, 303)
 
@@ -50,7 +50,7 @@ async def ask_code(request: Request, session: ReadSession) -> Response:
 @router.post("/login/code")
 async def check_code(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, SignInCode)
-    pending = await pending_sign_in(request, context.session)
+    pending = await read_pending_sign_in(request, context.session)
     if pending is None:
         return RedirectResponse(LOGIN_PATH, 303)
     user, options = pending

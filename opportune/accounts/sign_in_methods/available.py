@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.models import LinkedAccount, Passkey, User
-from opportune.accounts.sign_in_methods.providers import configured_providers
+from opportune.accounts.sign_in_methods.providers import list_configured_providers
 from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.config.settings import Settings
 
@@ -52,7 +52,7 @@ async def confirms_by_email(session: AsyncSession, settings: Settings, user: Use
 
 async def count_sign_in_methods(session: AsyncSession, settings: Settings, user: User) -> SignInMethods:
     issuers = await session.scalars(select(col(LinkedAccount.issuer)).where(col(LinkedAccount.user_id) == user.id))
-    providers = configured_providers(settings)
+    providers = list_configured_providers(settings)
     linked = sum(any(provider.accepts_issuer(issuer) for provider in providers) for issuer in issuers)
     query = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
     passkeys = await session.scalar(query) or 0

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import LinkedAccount, User
-from opportune.accounts.sign_in_methods.providers import Provider, configured_providers
+from opportune.accounts.sign_in_methods.providers import Provider, list_configured_providers
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 
@@ -21,15 +21,15 @@ async def find_linked_accounts(session: AsyncSession, user: User) -> Sequence[Li
 async def label_accounts(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:
     """Return the user's linked accounts, each with the label of its provider."""
     async with database.reader(fresh=True) as session:
-        return [(row, account_label(settings, row)) for row in await find_linked_accounts(session, user)]
+        return [(row, get_account_label(settings, row)) for row in await find_linked_accounts(session, user)]
 
 
-def account_provider(settings: Settings, row: LinkedAccount) -> Provider | None:
+def find_account_provider(settings: Settings, row: LinkedAccount) -> Provider | None:
     """Return the provider of a linked account; None if the settings no longer configure it."""
-    providers = configured_providers(settings)
+    providers = list_configured_providers(settings)
     return next((provider for provider in providers if provider.accepts_issuer(row.issuer)), None)
 
 
-def account_label(settings: Settings, row: LinkedAccount) -> str:
-    provider = account_provider(settings, row)
+def get_account_label(settings: Settings, row: LinkedAccount) -> str:
+    provider = find_account_provider(settings, row)
     return provider.label if provider else row.issuer.removeprefix("https://")

@@ -9,7 +9,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.page_cookies import PageCookie
 from opportune.accounts.sessions.trusted_devices import COOKIE_PATH
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies
-from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, relying_party
+from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, find_relying_party
 from opportune.accounts.users.context import AccountContext
 from opportune.web.middleware.response_cookies import add_cookies
 
@@ -19,14 +19,14 @@ MAX_COOKIE_CHARS = 64
 NO_DOMAIN_NAME = "Passkeys need a domain name. On this computer, open the site at {localhost} instead."
 
 
-def passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+def get_passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
     """Return the passkey ceremonies of this browser, for `user` or for any user.
 
     Raises:
         PasskeyRefused: the address of the site is not a domain name.
     """
     try:
-        site = relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")
+        site = find_relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")
         port = f":{request.url.port}" if request.url.port else ""
     except ValueError:  # the Host header is invalid
         site, port = None, ""
@@ -35,13 +35,13 @@ def passkey_ceremonies(request: Request, context: AccountContext, user: User | N
     return PasskeyCeremonies(context, site, _browser_id(request), user)
 
 
-def anonymous_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+def get_anonymous_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
     """Return the ceremonies of a browser without a session. A cookie identifies it in the next request.
 
     Raises:
-        PasskeyRefused: as `passkey_ceremonies`.
+        PasskeyRefused: as `get_passkey_ceremonies`.
     """
-    ceremonies = passkey_ceremonies(request, context, user)
+    ceremonies = get_passkey_ceremonies(request, context, user)
     is_valid = 0 < len(ceremonies.browser_id) <= MAX_COOKIE_CHARS
     browser_id = ceremonies.browser_id if is_valid else secrets.token_urlsafe(16)
     cookie_response = Response()

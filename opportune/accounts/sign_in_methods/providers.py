@@ -64,14 +64,14 @@ class Provider:
         return issuer.startswith(prefix) and issuer.endswith(suffix) if tenant else issuer.rstrip("/") == self.issuer
 
 
-def configured_providers(settings: Settings) -> list[Provider]:
+def list_configured_providers(settings: Settings) -> list[Provider]:
     """Return the providers of the settings, in the order of their buttons."""
     names = (name for name in SOCIAL_PROVIDERS if getattr(settings, f"{name}_client_id"))
     return [_provider(settings, name) for name in names]
 
 
 def find_provider(settings: Settings, name: str) -> Provider | None:
-    return next((provider for provider in configured_providers(settings) if provider.name == name), None)
+    return next((provider for provider in list_configured_providers(settings) if provider.name == name), None)
 
 
 def callback_url(settings: Settings, provider: Provider) -> str:

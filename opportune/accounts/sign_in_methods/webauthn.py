@@ -78,7 +78,7 @@ class CeremonyOptions:
     """The encrypted `Ceremony`, sent back with the assertion."""
 
 
-def relying_party(settings: Settings, requested_url: str) -> RelyingParty | None:
+def find_relying_party(settings: Settings, requested_url: str) -> RelyingParty | None:
     """Return the site of BASE_URL; in development without BASE_URL, that of the requested address.
 
     Return None if the host is an IP address: passkeys need a domain name or `localhost`.

@@ -7,7 +7,11 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import LinkedAccount, User
 from opportune.accounts.registration.service import REGISTRATIONS_PER_IP, require_registration
 from opportune.accounts.sign_in_methods.available import count_sign_in_methods
-from opportune.accounts.sign_in_methods.linked_accounts import account_label, account_provider, find_linked_accounts
+from opportune.accounts.sign_in_methods.linked_accounts import (
+    find_account_provider,
+    find_linked_accounts,
+    get_account_label,
+)
 from opportune.accounts.sign_in_methods.providers import Identity, Provider, SocialSignInRefused
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
@@ -94,7 +98,7 @@ async def unlink(context: AccountContext, user: User, row_id: int) -> None:
     if account is None:
         raise NotFound
     methods = await count_sign_in_methods(context.session, context.settings, user)
-    if methods.total <= (account_provider(context.settings, account) is not None):
+    if methods.total <= (find_account_provider(context.settings, account) is not None):
         raise SocialSignInRefused("This is your only sign-in method. Choose a password first.")
     await context.session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == row_id))
-    record_event(context, user, "account_unlinked", label=account_label(context.settings, account))
+    record_event(context, user, "account_unlinked", label=get_account_label(context.settings, account))

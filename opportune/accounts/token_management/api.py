@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
+from opportune.accounts.dependencies import AccountCtx, CurrentUser, make_sign_in_error
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken
 from opportune.accounts.reauthentication.identity import confirm_password
@@ -37,7 +37,7 @@ async def make_token(
         require_scope(request, scope)
     await confirm_password(context, user, body.current_password)
     if not await context.manager.is_unchanged(user):  # a concurrent change of the password must end all tokens
-        raise sign_in_required(request)
+        raise make_sign_in_error(request)
     token = await create_token(context.session, user, body.name, timedelta(days=body.days), body.scopes)
     record_event(context, user, "token_created", name=body.name)
     new_row, *_older_rows = await UserTokens(context.session, user.id).list_valid()

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser, sign_in_required
+from opportune.accounts.dependencies import AccountCtx, CurrentUser, make_sign_in_error
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
@@ -25,20 +25,20 @@ router = APIRouter(prefix="/accounts/tokens")
 @router.get("")
 async def list_tokens(request: Request, user: CurrentUser, database: DatabaseDependency) -> Response:
     async with database.reader(fresh=True) as session:
-        return await show_tokens(request, session, user, Form(TokenCreate, choices=scope_choices(request)))
+        return await show_tokens(request, session, user, Form(TokenCreate, choices=list_scope_choices(request)))
 
 
 @router.post("")
 async def make_token(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     """Create a token and show it once."""
-    form = await read_form(request, TokenCreate, choices=scope_choices(request))
+    form = await read_form(request, TokenCreate, choices=list_scope_choices(request))
     token = ""
     if data := await reauthenticated(context, user, form):
         if not await context.manager.is_unchanged(user):  # a concurrent change of the password must end all tokens
-            raise sign_in_required(request)
+            raise make_sign_in_error(request)
         token = await create_token(context.session, user, data.name, timedelta(days=data.days), data.scopes)
         record_event(context, user, "token_created", name=data.name)
-        form = Form(TokenCreate, choices=scope_choices(request))
+        form = Form(TokenCreate, choices=list_scope_choices(request))
     return await show_tokens(request, context.session, user, form, token)
 
 
@@ -49,7 +49,7 @@ async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, con
     return redirect_with_message(request, "tokens", "The token has ended.")
 
 
-def scope_choices(request: Request) -> Choices:
+def list_scope_choices(request: Request) -> Choices:
     return {"scopes": scope_labels(request.app.state.features)}
 
 

@@ -23,7 +23,7 @@ def require_scope(request: Request, needed: str) -> None:
         require_scopes(request.state.token.scopes, [needed])
 
 
-def request_scopes(request: HTTPConnection) -> list[str]:
+def get_request_scopes(request: HTTPConnection) -> list[str]:
     """Return the scopes that a token needs for this request. A WebSocket needs the scope of a changing method."""
     method = request.scope.get("method", "WEBSOCKET")
     return needed_scopes(request.scope.get("route"), method, request.app.state.features)

@@ -24,7 +24,7 @@ from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.credentials import delete_expired_and_surplus
 from opportune.accounts.sessions.lookup import find_by_token_id
-from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
+from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
 from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy, response_scope
 from opportune.config.settings import Settings
@@ -112,7 +112,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
                 await UserTokens(self.session, row.user_id).delete_if_exists(row.id)
 
     def _issue_tokens(self, row: ApiToken, refresh_token: str, scopes: str = "") -> AccessToken:
-        scopes = common_scopes(row.scopes, scopes) if scopes else row.scopes
+        scopes = get_common_scopes(row.scopes, scopes) if scopes else row.scopes
         claims = {"sub": str(row.user_id), "sid": row.id, "aud": self.token_audience[0], "iat": utc_now()}
         claims |= {"auth_time": row.created_at.timestamp(), "scope": scopes}
         token = generate_jwt(claims, self.encode_key, self.lifetime_seconds, self.algorithm)

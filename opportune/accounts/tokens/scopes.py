@@ -48,7 +48,7 @@ def has_scope(scopes: Collection[str], needed: str) -> bool:
     return needed in scopes or ALL_SCOPES in scopes or (verb in (READ, WRITE) and verb in scopes)
 
 
-def common_scopes(scopes: str, other_scopes: str) -> str:
+def get_common_scopes(scopes: str, other_scopes: str) -> str:
     """Return the scopes that two tokens have in common, separated by spaces."""
     names, other_names = scopes.split(), other_scopes.split()
     common = [

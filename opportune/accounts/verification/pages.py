@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
 from opportune.accounts.models import User
-from opportune.accounts.responses import PRIVATE_HEADERS, invalid_link, request_email, show_form, use_link
+from opportune.accounts.responses import PRIVATE_HEADERS, request_email, show_form, show_invalid_link, use_link
 from opportune.accounts.schemas import EmailRequest, EmailToken, EmailVerification
 from opportune.accounts.verification import service
 from opportune.db.sessions.dependencies import ReadSession
@@ -26,7 +26,7 @@ async def show_link(request: Request, user: OptionalUser, session: ReadSession, 
         return show_form(request, "verify_again", Form(EmailRequest))
     settings = request.app.state.settings
     if not await service.can_verify(session, settings, token):
-        return invalid_link(request, REQUEST_PATH)
+        return show_invalid_link(request, REQUEST_PATH)
     is_own_link = await service.is_link_for(session, settings, token, _account_owner(request, user))
     form: Form[Any] = Form(EmailToken if is_own_link else EmailVerification, {"token": token})
     return show_form(request, "verify", form, PRIVATE_HEADERS)
@@ -36,7 +36,7 @@ async def show_link(request: Request, user: OptionalUser, session: ReadSession, 
 async def verify(request: Request, signed_in_user: OptionalUser, context: AccountCtx) -> Response:
     form = await read_form(request, EmailVerification)
     if not form.data:
-        return invalid_link(request, REQUEST_PATH)
+        return show_invalid_link(request, REQUEST_PATH)
     owner = _account_owner(request, signed_in_user)
     change = service.verify_email(context, form.data.token, form.data.password, owner)
     user = await use_link(request, form, change, template="verify", request_path=REQUEST_PATH)

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, Session, User
-from opportune.accounts.sessions.service import session_device
+from opportune.accounts.sessions.service import describe_session_device
 from opportune.admin.accounts.events import EventAdmin, record_staff_change
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.views import AdminView
@@ -15,7 +15,7 @@ class SessionAdmin(SuperuserOnly, AdminView, model=Session):
 
     column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
     column_labels = {"agent": "Device"}
-    column_formatters = {"agent": lambda row, _: session_device(row)}
+    column_formatters = {"agent": lambda row, _: describe_session_device(row)}
     column_searchable_list = ("address", "agent")
     column_filters = ("user_id", "created_at", "seen_at", "expires_at")
     can_create = can_edit = False

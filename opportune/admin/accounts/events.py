@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.accounts.dependencies import account_context
-from opportune.accounts.events.service import event_text, record_event
+from opportune.accounts.dependencies import make_account_context
+from opportune.accounts.events.service import describe_event, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.views import AdminView
@@ -23,7 +23,7 @@ EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
 
 def record_staff_change(session: AsyncSession, request: Request, user: User, event: str, **details: Any) -> None:
     """Record an account event of a change by staff, and notify the owner of the account."""
-    record_event(account_context(request, session), user, event, by=request.state.user, **details)
+    record_event(make_account_context(request, session), user, event, by=request.state.user, **details)
 
 
 class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
@@ -34,7 +34,7 @@ class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
     column_details_list = (*column_list, "details")
     column_labels = {"created_at": "When", "kind": "Event", "agent": "Device", "actor_id": "Staff"}
     column_formatters = {
-        "kind": lambda row, _: event_text(row),
+        "kind": lambda row, _: describe_event(row),
         "agent": lambda row, _: describe_user_agent(row.agent) if row.agent else "",
     }
     column_searchable_list = ("address", "agent")

@@ -41,14 +41,14 @@ class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no
     async def for_request(cls, database: Database, request: Request) -> "GroupsField | None":
         """Return the field, or None for a user who may not assign groups."""
         async with database.reader(fresh=True) as session:
-            assignable = await assignable_groups(session, request)
+            assignable = await find_assignable_groups(session, request)
             groups = await session.scalars(select(Group).where(col(Group.id).in_(assignable)).order_by(col(Group.name)))
             choices = [(group.id, group.name) for group in groups]
         style = {"class": "form-check-input me-2"}
         return cls("Groups", choices=choices, coerce=int, render_kw=style) if choices else None
 
 
-async def assignable_groups(session: AsyncSession, request: Request) -> set[int]:
+async def find_assignable_groups(session: AsyncSession, request: Request) -> set[int]:
     """Return the ids of groups that the user may assign: editors may not assign permissions that they lack."""
     if not has_grant(request, GroupAdmin.identity, Action.EDIT):
         return set()
@@ -60,11 +60,11 @@ async def assignable_groups(session: AsyncSession, request: Request) -> set[int]
 
 async def has_more_grants(session: AsyncSession, request: Request, user: User) -> bool:
     """Return whether the groups of a user have a permission that the current user lacks."""
-    granted = await grants_by_group(session, user)
+    granted = await read_grants_by_group(session, user)
     return not all(has_grant(request, *grant.split(":", 1)) for grants in granted.values() for grant in grants)
 
 
-async def grants_by_group(session: AsyncSession, user: User) -> dict[str, list[str]]:
+async def read_grants_by_group(session: AsyncSession, user: User) -> dict[str, list[str]]:
     """Return the grants of each group of a user, by name."""
     statement = (
         select(col(Group.name), col(Grant.identity), col(Grant.action))
@@ -137,7 +137,7 @@ class MembershipAdmin(SuperuserOnly, AdminView, model=Membership):
 GROUPS = (GroupAdmin, MembershipAdmin)
 
 
-async def groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
+async def read_groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
     """Return the names of a user's groups by id."""
     statement = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
     groups = await session.scalars(statement.where(col(Membership.user_id) == user.id).order_by(col(Group.name)))
@@ -146,13 +146,13 @@ async def groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
 
 async def set_groups(session: AsyncSession, request: Request, user: User, group_ids: Collection[int]) -> Changes:
     """Set the groups of a user. Groups that the current user may not assign are kept as they are."""
-    assignable = await assignable_groups(session, request)
-    before, has_user = await groups_of_user(session, user), col(Membership.user_id) == user.id
+    assignable = await find_assignable_groups(session, request)
+    before, has_user = await read_groups_of_user(session, user), col(Membership.user_id) == user.id
     ids = (before.keys() - assignable) | (set(group_ids) & assignable)
     await session.execute(delete(Membership).where(has_user, col(Membership.group_id).not_in(ids)))
     session.add_all(Membership(user_id=user.id, group_id=group_id) for group_id in ids if group_id not in before)
     await session.flush()
-    after = await groups_of_user(session, user)
+    after = await read_groups_of_user(session, user)
     return {"groups": [list(before.values()), list(after.values())]} if before != after else {}
 
 

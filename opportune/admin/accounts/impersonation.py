@@ -8,10 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.accounts.dependencies import account_context
+from opportune.accounts.dependencies import make_account_context
 from opportune.accounts.impersonation.service import (
     ImpersonationRefused,
-    impersonation_problem,
+    find_impersonation_problem,
     start_impersonation,
 )
 from opportune.accounts.models import Session, User
@@ -53,7 +53,7 @@ class ImpersonationMixin(AdminView):
     logged_fields = ("reason",)
 
     def impersonation_link(self, request: Request, user: User) -> list[tuple[str, str]]:
-        if not is_superuser(request) or impersonation_problem(request.state.user, user):
+        if not is_superuser(request) or find_impersonation_problem(request.state.user, user):
             return []
         return [("Sign in as …", str(request.url_for("admin:view-user-impersonate", pk=user.id)))]
 
@@ -64,7 +64,7 @@ class ImpersonationMixin(AdminView):
         user = await self.get_object_for_details(request)
         if user is None:
             raise HTTPException(404)
-        if problem := impersonation_problem(request.state.user, user):
+        if problem := find_impersonation_problem(request.state.user, user):
             raise HTTPException(403, problem)
         current: Session | None = request.state.session
         if current is None or not is_confirmed(current, request.state.user):
@@ -84,7 +84,7 @@ class ImpersonationMixin(AdminView):
         """Start the session. Raises ImpersonationRefused if a rule has forbidden it since the page was rendered."""
         response = RedirectResponse("/", 303)
         async with self.site.database.writer() as session:
-            context = account_context(request, session)
+            context = make_account_context(request, session)
             new_session, token = await start_impersonation(
                 context, request.state.user, current, user.id, data.reason, may_write=data.may_write
             )

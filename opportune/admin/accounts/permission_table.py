@@ -101,10 +101,10 @@ def editable_table(site: Site, request: Request, grants: Collection[str] = ()) -
 
 def readable_table(site: Site, groups: Groups) -> PermissionTable:
     """Return the rows of models for which a group has a grant."""
-    grants_by_group = [{_split_grant(grant) for grant in grants} for grants in groups.values()]
+    grants_of_groups = [{_split_grant(grant) for grant in grants} for grants in groups.values()]
 
     def make_cell(identity: str, action: str, label: str) -> PermissionCell:
-        positions = enumerate(grants_by_group, 1)
+        positions = enumerate(grants_of_groups, 1)
         origins = [position for position, grants in positions if matches_grant(grants, identity, action)]
         return PermissionCell(f"{identity}:{action}", label, False, origins)
 

@@ -22,7 +22,13 @@ from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.accounts.users.factory import user_manager
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, record_staff_change
-from opportune.admin.accounts.groups import GroupsField, grants_by_group, groups_of_user, has_more_grants, set_groups
+from opportune.admin.accounts.groups import (
+    GroupsField,
+    has_more_grants,
+    read_grants_by_group,
+    read_groups_of_user,
+    set_groups,
+)
 from opportune.admin.accounts.impersonation import ImpersonationMixin
 from opportune.admin.accounts.permission_table import readable_table
 from opportune.admin.accounts.user_columns import user_columns
@@ -94,7 +100,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         async with self.site.database.reader(fresh=True) as session:
-            groups = await groups_of_user(session, obj)
+            groups = await read_groups_of_user(session, obj)
         return {**await super().get_form_data_for_edit(obj), "groups": list(groups)}
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
@@ -189,7 +195,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         if row.is_superuser or not has_grant(request, "group", Action.LIST):
             return ""
         async with self.site.database.reader(fresh=True) as session:
-            granted = await grants_by_group(session, row)
+            granted = await read_grants_by_group(session, row)
         return readable_table(self.site, granted).render(by_group=True) if granted else ""
 
     def links(self, request: Request, row: User) -> list[tuple[str, str]]:

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune import __version__
-from opportune.admin.authorization import models_with_permission
+from opportune.admin.authorization import list_models_with_permission
 from opportune.admin.dashboard.charts import Chart, read_chart
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.ttl_cache import TTLCache
 from opportune.admin.log import audit
-from opportune.admin.log.history import action_label, model_label
+from opportune.admin.log.history import get_action_label, get_model_label
 from opportune.admin.models import AuditEntry
 from opportune.admin.panels import read_panels
 from opportune.admin.protocols import Site, View
@@ -38,7 +38,7 @@ class Dashboard:
         self._charts: TTLCache[Chart] = TTLCache()
 
     async def context(self, request: Request) -> dict[str, Any]:
-        listed = models_with_permission(request, self._site, Action.LIST)
+        listed = list_models_with_permission(request, self._site, Action.LIST)
         async with self._site.database.reader(fresh=True) as session:
             context: dict[str, Any] = {
                 "groups": await self._menu_groups(session, request),
@@ -55,7 +55,7 @@ class Dashboard:
 
     def _with_labels(self, entries: Sequence[AuditEntry]) -> list[tuple[AuditEntry, str, str]]:
         views = [(entry, self._site.view_by_identity(entry.identity)) for entry in entries]
-        return [(entry, action_label(entry, view), model_label(entry, view)) for entry, view in views]
+        return [(entry, get_action_label(entry, view), get_model_label(entry, view)) for entry, view in views]
 
     async def _menu_groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
         """Return the groups of the menu with their models and row counts, which one query reads."""

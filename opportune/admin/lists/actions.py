@@ -71,7 +71,7 @@ async def _all_listed_keys(request: Request, view: View) -> list[str]:
     return [str(get_object_identifier(row)) for row in rows]
 
 
-def primary_key_in(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
+def match_primary_keys(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
     """Return the condition for rows with these primary keys.
 
     Raises:
@@ -96,7 +96,7 @@ def _parse_key(view: Pages, pk: str) -> tuple[Any, ...]:
 
 
 async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> list[Any]:
-    statement = view.list_query(request).where(primary_key_in(view, pks))
+    statement = view.list_query(request).where(match_primary_keys(view, pks))
     rows: list[Any] = await view.fetch_rows(statement.options(*view.loading(())))
     return rows
 
@@ -142,7 +142,7 @@ def with_confirmation(action: Any, view: View) -> ActionEndpoint:
             question = view.action_question(slug)
             if not selection.is_confirmed and (question or len(selection.pks) > 1):
                 rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
-                return await confirmation_page(request, view, selection, rows, title=label, question=question)
+                return await show_confirmation_page(request, view, selection, rows, title=label, question=question)
             response: Response = await action(_with_selection(request, selection.pks))
         except FieldErrors as refusal:
             return redirect_with_error(request, view, str(refusal))
@@ -153,7 +153,7 @@ def with_confirmation(action: Any, view: View) -> ActionEndpoint:
     return confirm_or_run
 
 
-async def confirmation_page(
+async def show_confirmation_page(
     request: Request, view: View, selection: Selection, rows: Sequence[Any], *, title: str, **extra_context: object
 ) -> Response:
     """Render the confirmation page. `extra_context` is added to the context of the template."""

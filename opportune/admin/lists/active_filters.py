@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from opportune.admin.lists.filters import VALUELESS_OPERATIONS, has_operator
-from opportune.admin.lists.parameters import ORDER_PARAMETERS, narrowing_parameters
+from opportune.admin.lists.parameters import ORDER_PARAMETERS, list_narrowing_parameters
 from opportune.admin.protocols import View
 
 
@@ -35,7 +35,7 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
         "filters": controls,
         "active_filters": active,
         "clear": _url_without(request, request.query_params.keys() - ORDER_PARAMETERS),
-        "is_narrowed": any(request.query_params.get(name) for name in narrowing_parameters(view)),
+        "is_narrowed": any(request.query_params.get(name) for name in list_narrowing_parameters(view)),
     }
 
 

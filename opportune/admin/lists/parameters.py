@@ -13,7 +13,7 @@ from opportune.pagination import TRACKING_PARAMETER
 ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy"}
 
 
-def narrowing_parameters(view: Pages) -> set[str]:
+def list_narrowing_parameters(view: Pages) -> set[str]:
     """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
     return {
         "search",
@@ -29,7 +29,7 @@ def _filter_parameters(filter_: Any) -> Iterator[str]:
 
 
 def allowed_parameters(view: Pages) -> set[str]:
-    return ORDER_PARAMETERS | narrowing_parameters(view)
+    return ORDER_PARAMETERS | list_narrowing_parameters(view)
 
 
 def refuse_unknown_parameters(request: Request, view: Pages) -> None:

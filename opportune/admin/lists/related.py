@@ -43,14 +43,14 @@ async def related_rows(
     request: Request, parent: View, row: Any, inlines: Sequence[tuple[View, str]] = ()
 ) -> AsyncIterator[RelatedRows]:
     """Yield the related rows of each model that the user may list, except models that the form edits inline."""
-    related = [pair for pair in referring_views(parent) if pair not in inlines]
+    related = [pair for pair in find_referring_views(parent) if pair not in inlines]
     columns_by_view = Counter(view.identity for view, _ in related)
     for view, column in related:
         if await may_list(request, view):
             yield await _load_related_rows(request, view, column, row, has_several=columns_by_view[view.identity] > 1)
 
 
-def referring_views(parent: View) -> list[tuple[View, str]]:
+def find_referring_views(parent: View) -> list[tuple[View, str]]:
     """Return the views of models that refer to this one, each with its foreign key column."""
     views: list[Any] = [view for view in parent.site.views if hasattr(view, "references")]
     return [

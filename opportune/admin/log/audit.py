@@ -59,7 +59,7 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
 
 
 def entries_of_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
-    """Return the condition for entries of these models. None means all models, as in `models_with_permission`."""
+    """Return the condition for entries of these models. None means all models, as in `list_models_with_permission`."""
     return true() if models is None else col(AuditEntry.identity).in_(models)
 
 

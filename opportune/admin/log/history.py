@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.authorization import models_with_permission
+from opportune.admin.authorization import list_models_with_permission
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
 from opportune.admin.log.audit import entries_of_models
@@ -76,7 +76,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         self.truncated_columns -= {"action", "identity"}
 
     def list_query(self, request: Request) -> Select[Any]:
-        models = models_with_permission(request, self.site, Action.DETAILS)
+        models = list_models_with_permission(request, self.site, Action.DETAILS)
         return super().list_query(request).where(entries_of_models(models))
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
@@ -89,13 +89,15 @@ class LogAdmin(AdminView, model=AuditEntry):
             return getattr(obj, prop), self._display(obj, prop, request)
         if prop == "changes":
             template, view = self.templates.env.get_template("admin/diff.html"), self._view_of(obj)
-            names = await reference_names(request, [obj], view) if request else {}
-            return obj.changes, Markup(await template.render_async(changes=change_rows(obj, view, names)))  # noqa: S704 - escaped
+            names = await load_reference_names(request, [obj], view) if request else {}
+            return obj.changes, Markup(await template.render_async(changes=list_change_rows(obj, view, names)))  # noqa: S704 - escaped
         return await super().get_detail_value(obj, prop, request)
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         return (
-            visible_changes(obj, self._view_of(obj)) if prop == "changes" else await super().get_prop_value(obj, prop)
+            get_visible_changes(obj, self._view_of(obj))
+            if prop == "changes"
+            else await super().get_prop_value(obj, prop)
         )
 
     def _view_of(self, entry: AuditEntry) -> View | None:
@@ -104,9 +106,9 @@ class LogAdmin(AdminView, model=AuditEntry):
     def _display(self, entry: AuditEntry, prop: str, request: Request) -> str:
         view = self._view_of(entry)
         if prop == "action":
-            return action_label(entry, view)
+            return get_action_label(entry, view)
         if prop == "identity":
-            return model_label(entry, view)
+            return get_model_label(entry, view)
         title = entry.title or entry.row_id
         if not (view and entry.row_id and view.has_history and view.has_permission(request, Action.DETAILS)):
             return title
@@ -128,12 +130,12 @@ async def history_page(request: Request, view: AdminView) -> Response:
     if row is None and not entries:
         raise HTTPException(404)
     page = entries[:ENTRIES_PER_PAGE]
-    names = await reference_names(request, page, view)
+    names = await load_reference_names(request, page, view)
     context = {
         "model_view": view,
         "row": row,
         "pk": pk,
-        "entries": [(entry, action_label(entry, view), change_rows(entry, view, names)) for entry in page],
+        "entries": [(entry, get_action_label(entry, view), list_change_rows(entry, view, names)) for entry in page],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
@@ -155,7 +157,7 @@ async def _read_entries(view: AdminView, pk: str, row: Any, before: str) -> Sequ
     return rows
 
 
-def action_label(entry: AuditEntry, view: View | None) -> str:
+def get_action_label(entry: AuditEntry, view: View | None) -> str:
     """Return the label of an entry's action."""
     action, _, slug = entry.action.partition(":")
     if not slug:
@@ -164,12 +166,12 @@ def action_label(entry: AuditEntry, view: View | None) -> str:
     return str(labels.get(slug, slug.replace("-", " ").capitalize()))
 
 
-def model_label(entry: AuditEntry, view: View | None) -> str:
+def get_model_label(entry: AuditEntry, view: View | None) -> str:
     """Return the label of an entry's model."""
     return view.name if view else entry.identity.replace("-", " ").capitalize()
 
 
-async def reference_names(request: Request, entries: Sequence[AuditEntry], view: View | None) -> Names:
+async def load_reference_names(request: Request, entries: Sequence[AuditEntry], view: View | None) -> Names:
     """Return the titles of rows that changed foreign keys refer to. Rows the user may not see are left out."""
     names: dict[tuple[str, Any], str] = {}
     for column, lookup in view.references.items() if view else ():
@@ -179,10 +181,10 @@ async def reference_names(request: Request, entries: Sequence[AuditEntry], view:
     return names
 
 
-def change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tuple[str, str, str]]:
+def list_change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tuple[str, str, str]]:
     """Return label, old and new value of each change."""
     labels = view.labels if view else {}
-    changes = visible_changes(entry, view)
+    changes = get_visible_changes(entry, view)
 
     def display(name: str, value: Any) -> str:
         return _format_value(names.get((name, value), value) if isinstance(value, int) else value)
@@ -193,7 +195,7 @@ def change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tupl
     ]
 
 
-def visible_changes(entry: AuditEntry, view: View | None) -> Changes:
+def get_visible_changes(entry: AuditEntry, view: View | None) -> Changes:
     """Return the changes of columns that the view shows, and changes of secrets without values. Without a view, all."""
     if view is None:
         return entry.changes

@@ -53,7 +53,7 @@ async def run_operation(request: Request, name: str, form_data: FormData) -> str
 
 
 def has_operation(app: FastAPI, name: str) -> bool:
-    return name in {*_all_changes(app), *TASKS, *queueable_jobs(app)}
+    return name in {*_all_changes(app), *TASKS, *find_queueable_jobs(app)}
 
 
 def _all_changes(app: FastAPI) -> dict[str, Change]:
@@ -61,14 +61,14 @@ def _all_changes(app: FastAPI) -> dict[str, Change]:
     return {**CHANGES, **{name: change for operations in groups for name, change in operations.items()}}
 
 
-def queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
+def find_queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
     """Return the jobs that features offer as buttons, by name: label of the button and call to queue."""
     pairs = (pair for feature in app.state.features for pair in feature.operations.items())
     return {call.job.name: (label, call) for label, call in pairs}
 
 
 def _queue_operation(request: Request, name: str) -> Change | None:
-    label, call = queueable_jobs(request.app).get(name, ("", None))
+    label, call = find_queueable_jobs(request.app).get(name, ("", None))
     if call is None:
         return None
 

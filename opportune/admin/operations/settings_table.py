@@ -44,7 +44,7 @@ class DisplayedSetting:
     """Whether the value differs from the default."""
 
 
-def displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[DisplayedSetting]:
+def list_displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[DisplayedSetting]:
     """Yield all settings in the order of `.env.example`: first the site, then its features."""
     dotenv_names = {name.upper() for name in dotenv_values(PROJECT / ".env")}
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)

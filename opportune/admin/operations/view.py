@@ -15,10 +15,10 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.models import ApiToken, Session
 from opportune.admin.forms.admin_form import read_form_texts
-from opportune.admin.operations.operations import has_operation, queueable_jobs, record_operation, run_operation
+from opportune.admin.operations.operations import find_queueable_jobs, has_operation, record_operation, run_operation
 from opportune.admin.operations.page import OperationsPage
 from opportune.admin.operations.reauthentication import OPERATIONS_PATH, reauthentication_required
-from opportune.admin.operations.settings_table import displayed_settings
+from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.admin.panels import read_panels
 from opportune.checks import check_secret_key, production_checks
@@ -49,7 +49,7 @@ class OperationsAdmin(OperationsPage):
             "migrations": await migration_state(state.database, [feature.name for feature in state.features]),
             "upgrade": _get_upgrade(request.app),
             "jobs": jobs,
-            "queueable": queueable_jobs(request.app),
+            "queueable": find_queueable_jobs(request.app),
             "browsers": browsers,
             "expired": expired,
             "tokens": tokens,
@@ -94,7 +94,7 @@ def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[s
     feature_checks = [check for feature in features for check in feature.checks]
     checks = [check_secret_key, *feature_checks, *production_checks(features)]
     findings = [finding for check in checks for finding in check(settings)]
-    return {"rows": list(displayed_settings(settings, features)), "findings": findings}
+    return {"rows": list(list_displayed_settings(settings, features)), "findings": findings}
 
 
 def _jobs_url(settings: Settings) -> str:

@@ -11,12 +11,12 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import may_list
 from opportune.admin.lists.actions import (
     Selection,
-    confirmation_page,
     list_url,
-    primary_key_in,
+    match_primary_keys,
     read_selection,
     redirect_with_error,
     selected_rows,
+    show_confirmation_page,
 )
 from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
@@ -43,7 +43,7 @@ async def delete_page(request: Request, view: View) -> Response:
         if not await view.check_can_delete(request, row):
             raise HTTPException(403)
     impact = await deletion_impact(request, view, selection.pks)
-    return await confirmation_page(request, view, selection, rows, title="Delete", consequences=impact)
+    return await show_confirmation_page(request, view, selection, rows, title="Delete", consequences=impact)
 
 
 async def _delete(request: Request, view: View, selection: Selection) -> Response:
@@ -66,4 +66,4 @@ async def deletion_impact(request: Request, view: View, pks: Sequence[str]) -> D
         return label, related.list_query(request) if await may_list(request, related) else None
 
     async with view.site.database.reader(fresh=True) as session:
-        return await find_deletion_impact(session, view.mapper, primary_key_in(view, pks), describe, title_of)
+        return await find_deletion_impact(session, view.mapper, match_primary_keys(view, pks), describe, title_of)

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.forms.inlines import INLINES_KEY, InlineTable, after_inlines, save_inlines
 from opportune.admin.forms.many_to_many import link_rows
-from opportune.admin.lists.actions import list_url, primary_key_in
+from opportune.admin.lists.actions import list_url, match_primary_keys
 from opportune.admin.lists.display import DisplayMixin
 from opportune.admin.log import audit, diff
 from opportune.admin.models import AuditEntry
@@ -144,7 +144,9 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
     async def _lock_selected(
         self, session: AsyncSession, request: Request, pks: Sequence[str], check: Check
     ) -> Sequence[Any]:
-        rows = await self.lock_rows(session, request, self.list_query(request).where(primary_key_in(self, pks)), check)
+        rows = await self.lock_rows(
+            session, request, self.list_query(request).where(match_primary_keys(self, pks)), check
+        )
         if len(rows) < len(pks):
             raise HTTPException(404)
         return rows

@@ -3,7 +3,7 @@
 Secrets are not shown.
 """
 
-from opportune.admin.operations.settings_table import displayed_settings
+from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
 from opportune.config.project import installed_features
@@ -11,7 +11,7 @@ from opportune.config.settings import get_settings
 
 
 def command(as_json: AsJson = False) -> None:
-    rows = [row for row in displayed_settings(get_settings(), installed_features()) if row.differs]
+    rows = [row for row in list_displayed_settings(get_settings(), installed_features()) if row.differs]
     if as_json:
         print_json([{"name": row.name, "value": row.value, "default": row.default} for row in rows])
     elif rows:

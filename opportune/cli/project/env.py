@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.admin.operations.settings_table import displayed_settings
+from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.project.env_file import create_env, with_first_values
@@ -25,7 +25,7 @@ def show(
     """List the settings and their sources: the environment, SECRETS_FROM or .env. Secrets are not shown."""
     if context.invoked_subcommand:
         return
-    rows = list(displayed_settings(get_settings(), installed_features()))
+    rows = list(list_displayed_settings(get_settings(), installed_features()))
     selected = [row for row in rows if show_all or row.source != "default"]
     if as_json:
         keys = ("name", "value", "from", "secret")

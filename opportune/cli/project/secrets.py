@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.admin.operations.settings_table import displayed_settings
+from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.cli.output import say
 from opportune.cli.project.env_file import FALLBACK_KEYS, rotate_key
 from opportune.cli.project.first_env import KEY, generate_key
@@ -53,7 +53,7 @@ def refuse_overridden_key() -> None:
     Raises:
         OperatorError: the environment or SECRETS_FROM sets the key and overrides .env.
     """
-    sources = {row.name: row.source for row in displayed_settings(get_settings(), installed_features())}
+    sources = {row.name: row.source for row in list_displayed_settings(get_settings(), installed_features())}
     for name in (KEY, FALLBACK_KEYS):
         if sources[name] in ("environment", "SECRETS_FROM"):
             raise OperatorError(

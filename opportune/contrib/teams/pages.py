@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser, return_path
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser, find_return_path
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS
@@ -52,7 +52,7 @@ async def index(request: Request, user: CurrentUser, session: ReadSession) -> Re
 @router.get("/switcher")
 async def switcher(request: Request, _user: CurrentUser) -> Response:
     """Render the team menu, for pages that have not loaded the teams."""
-    context = {"shown_path": return_path(request).partition("?")[0]}
+    context = {"shown_path": find_return_path(request).partition("?")[0]}
     page = templates.render(request, "teams/fetched_switcher.html", context)
     page.headers.update(PRIVATE_HEADERS)
     return page

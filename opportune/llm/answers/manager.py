@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.accounts.tokens.scopes import ALL_SCOPES, common_scopes
+from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
 from opportune.db.database import Database, after_commit
 from opportune.db.models.model import utc_now
 from opportune.jobs.worker_lock import WorkerLock
@@ -105,7 +105,7 @@ class AnswerManager:
     def within(self, scopes: str) -> Self:
         """Return a manager whose questions use only tools allowed by these scopes (separated by spaces)."""
         limited = copy(self)  # shares the running answers
-        limited._scopes = common_scopes(self._scopes, scopes)
+        limited._scopes = get_common_scopes(self._scopes, scopes)
         return limited
 
     def charging(self, visitor: Payer) -> Self:
@@ -241,7 +241,7 @@ class AnswerManager:
             return row
         if row.lease_until is None or row.lease_until < utc_now():
             approval = REFUSED
-        scopes = common_scopes(row.tool_scopes, self._scopes)
+        scopes = get_common_scopes(row.tool_scopes, self._scopes)
         if approval != REFUSED:
             self._require_allowed(runs[call]["name"], scopes)
         row.tool_scopes, row.tool_runs = scopes, set_approval(runs, call, approval)
@@ -372,7 +372,7 @@ class AnswerManager:
 
     async def _start_answer(self, session: AsyncSession, answer: Answer) -> Answer:
         await self._check_may_run(session, answer)
-        answer.tool_scopes = common_scopes(answer.tool_scopes, self._scopes)
+        answer.tool_scopes = get_common_scopes(answer.tool_scopes, self._scopes)
         answer.charged_to = self._visitor
         model = self._find_model(answer)
         if model.guard:

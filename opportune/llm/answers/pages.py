@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import Response
 
-from opportune.accounts.dependencies import CurrentUser, return_path
+from opportune.accounts.dependencies import CurrentUser, find_return_path
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.llm.answers import rating as ratings
@@ -86,7 +86,7 @@ def _after_decision(request: Request, answer: Answer) -> Response:
 
 
 def _back(request: Request, answer: Answer) -> Response:
-    page = safe_redirect_path(return_path(request))
+    page = safe_redirect_path(find_return_path(request))
     return redirect(request, page if page != "/" else answer_path(answer))
 
 

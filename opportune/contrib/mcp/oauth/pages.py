@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
-from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, sign_in_required
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, make_sign_in_error
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
@@ -88,7 +88,7 @@ async def _allow(
     request: Request, context: AccountContext, user: User, authorization: AuthorizationRequest, consent: Consent
 ) -> Response:
     if not await context.manager.is_unchanged(user):  # a concurrent change of the password ends all sessions
-        raise sign_in_required(request)
+        raise make_sign_in_error(request)
     code = await create_code(context.session, authorization, request.state.session, consent.scopes)
     record_event(context, user, "program_connected", name=authorization.client.name, scopes=", ".join(consent.scopes))
     return _render_redirect(request, authorization, authorization.address(code=code))

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import ApiToken
 from opportune.accounts.tokens.jwt_strategy import JwtStrategy, matches_row
-from opportune.accounts.tokens.scopes import common_scopes
+from opportune.accounts.tokens.scopes import get_common_scopes
 from opportune.accounts.tokens.strategies import TokenMatch
 from opportune.config.settings import Settings
 from opportune.contrib.mcp.oauth.addresses import MCP_PATH, build_address
@@ -22,7 +22,7 @@ class McpTokenStrategy(JwtStrategy):
     async def find_match(self, token: str) -> TokenMatch | None:
         match = await super().find_match(token) if token.count(".") == 2 else None
         if match and (claims := self._read_claims(token)):
-            match[0].scopes = common_scopes(match[0].scopes, str(claims["scope"]))  # a refresh may request fewer
+            match[0].scopes = get_common_scopes(match[0].scopes, str(claims["scope"]))  # a refresh may request fewer
         return match
 
     async def find_either(self, token: str) -> ApiToken | None:

@@ -8,7 +8,7 @@ from httpx import AsyncClient
 from sqlalchemy import select
 
 from opportune.accounts.events.kinds import KINDS
-from opportune.accounts.events.service import event_text
+from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent
 from opportune.config.project import PROJECT
 
@@ -30,4 +30,4 @@ async def test_guide_routes_record_events(
     assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]
     async with app.state.database.reader() as session:
         event = (await session.scalars(select(AccountEvent))).one()
-    assert event_text(event) == "Your card was changed: …4242"
+    assert describe_event(event) == "Your card was changed: …4242"

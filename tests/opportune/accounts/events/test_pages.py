@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.accounts.cleanup import delete_expired
-from opportune.accounts.events.service import event_text, record_event
+from opportune.accounts.events.service import describe_event, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
@@ -129,7 +129,7 @@ async def test_wrong_passwords_are_counted_in_one_event(app: FastAPI, database: 
     assert await read_sent_subjects(app) == []  # runs the jobs
     async with app.state.database.reader() as session:
         (event,) = (await session.scalars(select(AccountEvent))).all()
-    assert event_text(event) == "Wrong passwords were tried: 3"
+    assert describe_event(event) == "Wrong passwords were tried: 3"
     assert "Firefox" in event.agent
 
 
@@ -175,7 +175,7 @@ async def test_changes_by_staff_name_staff_as_the_actor(
 
     async with database.reader() as session:
         events = (await session.scalars(select(AccountEvent).order_by(col(AccountEvent.id)))).all()
-    assert [event_text(event) for event in events] == [
+    assert [describe_event(event) for event in events] == [
         "Your e-mail address was changed",
         "Staff changed your account: Staff",
         "Your password was changed",

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.events.service import event_text, record_event
+from opportune.accounts.events.service import describe_event, record_event
 from opportune.accounts.models import AccountEvent
 from opportune.accounts.users.context import AccountContext
 from opportune.db.database import Database
@@ -31,7 +31,7 @@ async def test_event_is_stored_and_sent_with_client_and_advice(app: FastAPI, dat
 
     async with database.reader() as session:
         event = (await session.scalars(select(AccountEvent))).one()
-    assert (event.user_id, event_text(event)) == (user.id, "New API token: Backup <b>")
+    assert (event.user_id, describe_event(event)) == (user.id, "New API token: Backup <b>")
     assert (event.address, event.agent, event.actor_id) == ("203.0.113.7", FIREFOX, None)
     (email,) = await read_sent_emails(app)
     assert (email["To"], email["Subject"]) == (EMAIL, "New API token: Backup <b>")
@@ -68,4 +68,4 @@ async def test_unknown_kind_or_missing_detail_is_refused(app: FastAPI, database:
 
 
 async def test_event_of_a_removed_kind_has_a_text() -> None:
-    assert event_text(AccountEvent(user_id=1, kind="carrier_pigeon")) == "Carrier pigeon"
+    assert describe_event(AccountEvent(user_id=1, kind="carrier_pigeon")) == "Carrier pigeon"

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from opportune.accounts import AccountOwner, CurrentUser
 from opportune.accounts.dependencies import OWNER_ONLY, READ_ONLY
-from opportune.accounts.events.service import event_text
+from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.testing import make_team
@@ -38,7 +38,7 @@ async def team(database: Database, ada: User) -> Team:
 
 
 async def read_event_texts(app: FastAPI, user: User) -> list[str]:
-    return [event_text(event) for event in await read_events(app, user)]
+    return [describe_event(event) for event in await read_events(app, user)]
 
 
 async def read_team_name(database: Database) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, dependencies, record_event
-from opportune.accounts.events.service import event_text
+from opportune.accounts.events.service import describe_event
 from opportune.accounts.impersonation.service import (
     IMPERSONATION_LIFETIME,
     NOT_INACTIVE,
@@ -93,7 +93,7 @@ async def test_start_is_recorded_for_user_admin_and_log(
     await boss_client.post(END)
 
     started, end = await read_events(app, ada)
-    assert [event_text(event) for event in (started, end)] == [
+    assert [describe_event(event) for event in (started, end)] == [
         "A superuser signed in as you",
         "The superuser left your account",
     ]

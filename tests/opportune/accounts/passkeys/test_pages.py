@@ -13,7 +13,7 @@ from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode, Sess
 from opportune.accounts.passkeys import service
 from opportune.accounts.sign_in_methods import passkeys, webauthn
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
-from opportune.accounts.sign_in_methods.webauthn import relying_party
+from opportune.accounts.sign_in_methods.webauthn import find_relying_party
 from opportune.accounts.users.factory import user_manager
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -314,18 +314,18 @@ async def test_passkeys_are_exported_and_deleted(
 
 
 async def test_passkey_is_bound_to_the_domain_of_the_site(settings: Settings, ada_client: AsyncClient) -> None:
-    def find_relying_party(visited: str = "http://localhost:8000", **changes: object) -> tuple[str, str] | None:
-        party = relying_party(settings.model_copy(update={"base_url": "", **changes}), visited)
+    def find_site(visited: str = "http://localhost:8000", **changes: object) -> tuple[str, str] | None:
+        party = find_relying_party(settings.model_copy(update={"base_url": "", **changes}), visited)
         return (party.id, party.origin) if party else None
 
-    assert find_relying_party() == ("localhost", "http://localhost:8000")
-    assert find_relying_party("http://127.0.0.1:8000") is find_relying_party("http://[::1]:8000") is None
+    assert find_site() == ("localhost", "http://localhost:8000")
+    assert find_site("http://127.0.0.1:8000") is find_site("http://[::1]:8000") is None
     public = {"base_url": "https://example.org"}
-    assert find_relying_party("https://evil.example", **public) == ("example.org", "https://example.org")
-    assert find_relying_party(base_url="HTTPS://Example.org:443") == ("example.org", "https://example.org")
-    assert find_relying_party(base_url="https://example.org:8443") == ("example.org", "https://example.org:8443")
+    assert find_site("https://evil.example", **public) == ("example.org", "https://example.org")
+    assert find_site(base_url="HTTPS://Example.org:443") == ("example.org", "https://example.org")
+    assert find_site(base_url="https://example.org:8443") == ("example.org", "https://example.org:8443")
     hosts = {"environment": "production", "allowed_hosts": ["example.org"]}
-    assert find_relying_party("https://evil.example", **hosts) == ("example.org", "https://example.org")
+    assert find_site("https://evil.example", **hosts) == ("example.org", "https://example.org")
     page = await ada_client.get(PASSKEYS, headers={"host": "127.0.0.1:8000"})
     assert 'href="http://localhost:8000/accounts/passkeys"' in page.text
     refused = await ada_client.post(f"{PASSKEYS}/options", data={"purpose": "add"}, headers={"host": "127.0.0.1"})

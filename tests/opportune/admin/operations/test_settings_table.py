@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
 
-from opportune.admin.operations.settings_table import displayed_settings
+from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.config.base_settings import BaseSettings
 from opportune.config.settings import Settings
 from opportune.feature import Feature
@@ -45,7 +45,7 @@ def test_all_settings_are_shown_without_secrets() -> None:
         name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRET_VALUES.items()
     }
     values |= {f"{name}_client_id": "public" for name in PROVIDERS} | {"oidc_url": "https://id.example"}
-    rows = {row.name: row for row in displayed_settings(Settings(_env_file=None, environment="test", **values))}
+    rows = {row.name: row for row in list_displayed_settings(Settings(_env_file=None, environment="test", **values))}
     assert rows.keys() == {name.upper() for name in Settings.model_fields}
     assert CANARY_TEXT not in str(rows)
     assert (rows["SECRET_KEY"].value, rows["SECRET_KEY"].is_secret) == ("set", True)
@@ -71,7 +71,7 @@ def test_settings_of_features_are_shown() -> None:
 
     settings = settings_for("sqlite://", BooksSettings(books_key=SecretStr(CANARY_TEXT)))
     books = Feature(name="books", summary="", settings=BooksSettings)
-    rows = {row.name: row for row in displayed_settings(settings, [books])}
+    rows = {row.name: row for row in list_displayed_settings(settings, [books])}
     assert (rows["BOOKS_KEY"].value, rows["BOOKS_KEY"].is_secret) == ("set", True)
     assert (rows["BOOKS_PER_PAGE"].value, rows["BOOKS_PER_PAGE"].source) == ("20", "default")
     assert CANARY_TEXT not in str(rows)
@@ -87,7 +87,7 @@ def test_all_secret_settings_have_a_canary() -> None:
 )
 def test_invalid_address_is_not_shown(url: str) -> None:
     settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
-    assert CANARY_TEXT not in str(list(displayed_settings(settings)))
+    assert CANARY_TEXT not in str(list(list_displayed_settings(settings)))
 
 
 def test_source_of_a_setting_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_source_of_a_setting_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / ".env").write_text("LLM_MODEL=small\n", encoding="utf-8")
     monkeypatch.setattr("opportune.admin.operations.settings_table.PROJECT", tmp_path)
     settings = Settings(_env_file=tmp_path / ".env", environment="test")
-    sources = {row.name: row.source for row in displayed_settings(settings)}
+    sources = {row.name: row.source for row in list_displayed_settings(settings)}
     assert (sources["LOG_FORMAT"], sources["LLM_MODEL"], sources["PORT"]) == ("environment", ".env", "default")
     assert sources["ENVIRONMENT"] == "set at start"
 

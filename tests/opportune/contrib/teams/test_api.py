@@ -4,7 +4,7 @@ from httpx import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.events.service import event_text
+from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database
@@ -23,7 +23,7 @@ async def read_events(database: Database, user: User) -> list[tuple[str, str]]:
     query = select(AccountEvent).where(col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).like("team%"))
     async with database.reader() as session:
         rows = await session.scalars(query.order_by(col(AccountEvent.id)))
-        return [(event_text(row), row.address) for row in rows]
+        return [(describe_event(row), row.address) for row in rows]
 
 
 async def test_team_is_created_read_renamed_and_deleted(client: AsyncClient, clients: Clients) -> None:
