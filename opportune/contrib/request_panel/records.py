@@ -132,7 +132,7 @@ class RequestRecord:
             return "stream"
         if self.is_htmx:
             return "htmx"
-        return "HTML" if self.content_type == "text/html" else self.content_type.rpartition("/")[2].rpartition("+")[2]
+        return self.content_type.rpartition("/")[2].rpartition("+")[2].upper()
 
     @property
     def repeats(self) -> Counter[int]:

@@ -35,7 +35,7 @@ async def test_page_is_recorded(client: AsyncClient, records: Stored) -> None:
 async def test_json_response_names_its_record(client: AsyncClient, records: Stored) -> None:
     response = await client.get("/api/v1/users/me")
     assert response.headers["x-debug-request"] == records[0].url
-    assert records[0].type_name == "json"
+    assert records[0].type_name == "JSON"
     assert "sql;dur=" in response.headers["server-timing"]
 
 
