@@ -177,7 +177,7 @@ async def test_custom_embedder_is_used() -> None:
     [
         ("small", "EMBEDDING_MODEL: small needs a base_url"),
         ("{", "must be a name, or JSON"),
-        ('{"name": "a", "base_url": "nowhere"}', "must be an address"),
+        ('{"name": "a", "base_url": "nowhere"}', "must be a URL"),
         (
             {"name": "a", "base_url": "http://a", "api_key_setting": "nothing"},
             "EMBEDDING_MODEL: there is no setting nothing",

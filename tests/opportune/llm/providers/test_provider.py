@@ -130,7 +130,7 @@ ADDRESS = '"base_url": "https://llm.example/v1"'
         ('{"name": "Fast"}', "LLM_MODELS: must be a JSON list such as"),
         ('[{"model": "fast"}]', "LLM_MODELS: entry 1, name: Field required"),
         ('[{"name": "Fast", "url": "x"}]', "LLM_MODELS: entry 1, url: Extra inputs are not permitted"),
-        ('[{"name": "Fast", "base_url": "llm.example"}]', "LLM_MODELS: entry 1, base_url: must be an address"),
+        ('[{"name": "Fast", "base_url": "llm.example"}]', "LLM_MODELS: entry 1, base_url: must be a URL"),
         ('[{"name": "Fast"}]', "LLM_MODELS: Fast needs a base_url, or set LLM_BASE_URL for all models"),
         (f'[{{"name": "Fast", {ADDRESS}}}, {{"name": "Fast", {ADDRESS}}}]', "LLM_MODELS: Fast is listed twice"),
         (
