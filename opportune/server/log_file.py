@@ -1,12 +1,16 @@
 """Log file of development, which coding agents read through `oppman.py mcp`."""
 
+import logging
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 from opportune.config.project import PROJECT
-from opportune.config.settings import Settings
+from opportune.db.drivers.sqlite_file import make_private
+from opportune.errors import OperatorError
 
 PATH = PROJECT / "data" / "development.log"
 MAX_FILE_BYTES = 1_000_000
@@ -15,29 +19,31 @@ ENTRY_START = re.compile(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
 ERROR_ENTRY = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL)")
 
 
-def log_file_handler(settings: Settings) -> dict[str, Any] | None:
-    """Return the configuration of a handler that writes the file; None outside development."""
-    if settings.environment != "development" or not os.access(PROJECT, os.W_OK):
-        return None
-    PATH.parent.mkdir(exist_ok=True)
-    return {
-        "class": "logging.handlers.RotatingFileHandler",
-        "filename": str(PATH),
-        "maxBytes": MAX_FILE_BYTES,
-        "backupCount": 1,
-        "encoding": "utf-8",
-        "delay": True,
-        "formatter": "text",
-        "filters": ["request_number"],
-    }
+def open_log_file() -> logging.Handler:
+    """Return a handler that writes the file, or one that does nothing if the file cannot be created.
+
+    Only this user can read the file, because it contains data of the site.
+    """
+    try:
+        make_private(PATH)
+    except OperatorError:
+        return logging.NullHandler()
+    handler = RotatingFileHandler(PATH, maxBytes=MAX_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True)
+    handler.rotator = _rotate
+    return handler
+
+
+def _rotate(source: str, destination: str) -> None:
+    os.replace(source, destination)  # noqa: PTH105 - the handler passes texts
+    make_private(Path(source))
 
 
 def read_entries() -> Sequence[str]:
-    """Return the entries of the file, oldest first."""
-    try:
-        text = PATH.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ()
+    """Return the entries of both files, oldest first."""
+    text = ""
+    for path in (PATH.with_name(f"{PATH.name}.1"), PATH):
+        with suppress(FileNotFoundError):
+            text += path.read_text(encoding="utf-8", errors="replace")
     return [entry.rstrip("\n") for entry in ENTRY_START.split(text) if entry]
 
 

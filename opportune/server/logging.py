@@ -3,10 +3,13 @@
 import logging
 from typing import Any
 
-from opportune.config.settings import Settings
+from opportune.config.settings import Settings, get_settings
 from opportune.runtime.observers import job_id, trace_id
-from opportune.server.log_file import log_file_handler
+from opportune.server.log_file import open_log_file
+from opportune.web.errors.debug_page import SecretMask, build_report
 from opportune.web.middleware.request_log import request_id
+
+TEXT_FORMAT = "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"
 
 
 class RequestIdFilter(logging.Filter):
@@ -44,6 +47,22 @@ class LineFormatter(logging.Formatter):
         return "\n  ".join([line, *map(escape_control_chars, trace)])
 
 
+class MaskedFormatter(LineFormatter):
+    """Masks secrets, and adds the variables of the failing line, as the debug page does."""
+
+    def formatException(self, ei: Any) -> str:
+        report = build_report(ei[1], get_settings())
+        variables = (f"  {name} = {value}" for name, value in report.variables.items())
+        return "\n".join([super().formatException(ei), f"Variables in {report.function}:", *variables])
+
+    def format(self, record: logging.LogRecord) -> str:
+        # Another handler may have cached the traceback, and must not print the variables.
+        record.exc_text, cached_text = None, record.exc_text
+        text = super().format(record)
+        record.exc_text = cached_text
+        return SecretMask.of(get_settings()).mask_text(text)
+
+
 def escape_control_chars(text: str) -> str:
     """Escape characters that would move the cursor, end the line or change the text direction."""
     if text.isprintable():
@@ -57,7 +76,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     # The formats do not use these fields, and collecting them takes time.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatters = {
-        "text": {"()": LineFormatter, "format": "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"},
+        "text": {"()": LineFormatter, "format": TEXT_FORMAT},
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
@@ -68,8 +87,9 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     handlers: dict[str, Any] = {
         "stderr": {"class": "logging.StreamHandler", "formatter": settings.log_format, "filters": ["request_number"]}
     }
-    if log_file := log_file_handler(settings):
-        handlers["file"] = log_file
+    if settings.environment == "development":
+        formatters["masked"] = {"()": MaskedFormatter, "format": TEXT_FORMAT}
+        handlers["file"] = {"()": open_log_file, "formatter": "masked", "filters": ["request_number"]}
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -1,11 +1,14 @@
 """Schema of the site's database for coding agents."""
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Inspector, inspect
 
+from opportune.cli.development.agents.read_only import read
 from opportune.config.settings import Settings
-from opportune.db.factory import open_database
+from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
+from opportune.db.migrations.post_migrate import is_derived
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 
@@ -14,24 +17,26 @@ async def read_schema(settings: Settings, table: str) -> dict[str, Any]:
     """Return the names of all tables with their columns, or the details of one table.
 
     Raises:
-        OperatorError: The table does not exist.
+        OperatorError: The table does not exist, or the database cannot be read.
     """
-    database = open_database(settings)
-    try:
-        async with database.engine.connect() as connection:
-            return await connection.run_sync(describe_table if table else describe_tables, table)
-    finally:
-        await database.dispose()
+    with ignore_reflection_warnings():
+        return await read(settings, partial(describe_table, table=table) if table else describe_tables)
 
 
-def describe_tables(connection: Connection, _table: str) -> dict[str, Any]:
+def describe_tables(connection: Connection) -> dict[str, Any]:
+    """Return the columns of each table, without those of search indexes."""
     inspector = inspect(connection)
-    return {name: [column["name"] for column in inspector.get_columns(name)] for name in inspector.get_table_names()}
+    columns = inspector.get_multi_columns()
+    return {name: [column["name"] for column in columns[None, name]] for name in table_names(inspector)}
+
+
+def table_names(inspector: Inspector) -> list[str]:
+    return [name for name in inspector.get_table_names() if not is_derived(name)]
 
 
 def describe_table(connection: Connection, table: str) -> dict[str, Any]:
     inspector = inspect(connection)
-    names = inspector.get_table_names()
+    names = table_names(inspector)
     if table not in names:
         raise OperatorError(f"There is no table {table}.{did_you_mean(table, names)}")
     return {

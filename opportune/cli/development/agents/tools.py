@@ -15,16 +15,19 @@ from opportune.cli.development.agents.commands import run_command, shorten
 from opportune.cli.development.agents.query import MAX_ROWS, run_query
 from opportune.cli.development.agents.schema import read_schema
 from opportune.cli.development.docs import find_sections
+from opportune.config.project import PROJECT
 from opportune.config.settings import Settings, load_settings
 from opportune.contrib.documentation.content import page_names, sections_of
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
+from opportune.search.query import MAX_QUERY_LENGTH
 from opportune.server.log_file import PATH, is_error, read_entries
 
 INSTRUCTIONS = (
     "Tools for one project on the Opportune framework. AGENTS.md has its rules, and .agents/skills guides for common "
     "tasks. Search the documentation before you write code, and run `check` and the tests afterwards."
 )
+NO_TABLES = "The database has no tables. Run: python3 oppman.py migrate"
 TEST_TIMEOUT_SECONDS = 600
 MAX_LOG_ENTRIES = 200
 
@@ -69,7 +72,8 @@ def with_one_line_errors(tool: Tool[P]) -> Tool[P]:
 
 async def show_schema(table: str = "") -> str:
     """List the tables of the database with their columns, or show types, keys and indexes of one table."""
-    return json.dumps(await read_schema(development_settings(), table), indent=1)
+    schema = await read_schema(development_settings(), table)
+    return shorten("\n".join(f"{name}: {json.dumps(value)}" for name, value in schema.items())) or NO_TABLES
 
 
 async def query_database(sql: str, max_rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 50) -> str:
@@ -79,7 +83,7 @@ async def query_database(sql: str, max_rows: Annotated[int, Field(ge=1, le=MAX_R
 
 async def list_routes(filter_text: str = "") -> str:
     """List the routes of the site: path, methods, name and feature. A filter selects lines that contain it."""
-    return await run_command("routes", *([filter_text] if filter_text else []))
+    return await run_command("routes", "--", filter_text)
 
 
 async def list_settings() -> str:
@@ -89,7 +93,7 @@ async def list_settings() -> str:
 
 async def search_documentation(words: str) -> str:
     """Search the documentation of the framework and list matching sections. Read their page with `read_page`."""
-    hits = await find_sections(words)
+    hits = await find_sections(words[:MAX_QUERY_LENGTH])
     if not hits:
         raise OperatorError(f"Nothing in the documentation matches {words!r}. Try fewer or other words.")
     return "\n".join(f"{hit.page}: {hit.name}" for hit in hits)
@@ -139,6 +143,8 @@ async def run_tests(path: str = "tests") -> str:
     """Run the tests of a file or folder, or one test such as `tests/books/test_api.py::test_list`."""
     if path.startswith("-"):
         raise OperatorError("Name a file or folder of tests, not an option.")
+    if not (PROJECT / path.partition("::")[0]).exists():
+        raise OperatorError(f"There is no {path}. Name a file or folder of tests, such as tests/users.")
     return await run_command("test", path, timeout_seconds=TEST_TIMEOUT_SECONDS)
 
 

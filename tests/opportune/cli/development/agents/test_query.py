@@ -1,17 +1,42 @@
 """Read-only SQL of the development server for coding agents, on both databases."""
 
+from pathlib import Path
+
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select
+from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.cli.development.agents import query
-from opportune.cli.development.agents.query import MASK, run_query
+from opportune.cli.development.agents import read_only
+from opportune.cli.development.agents.query import MASK, MAX_RESULT_CHARS, run_query
+from opportune.cli.development.agents.schema import read_schema
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing import make_user
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {} FROM n"
+WITH_SECRETS = [
+    "SELECT hashed_password AS a FROM accounts_user",
+    "SELECT 'x' || hashed_password FROM accounts_user",
+    "SELECT max(hashed_password) FROM accounts_user",
+    "SELECT u.hashed_password FROM (SELECT * FROM accounts_user) AS u",
+    "WITH u(a, b, c, d, e, f, g, h, i, j, k, l) AS (SELECT * FROM accounts_user) SELECT * FROM u",
+    "SELECT 'a' AS a UNION ALL SELECT hashed_password FROM accounts_user",
+]
+PATHS_AROUND_THE_MASK = [
+    "SELECT * FROM {schema}.accounts_user",
+    'SELECT * FROM {schema} . "accounts_user"',
+    "SELECT * FROM {schema}.--\naccounts_user",
+    "SELECT * FROM {schema}./**/accounts_user",
+    'SELECT * FROM U&"public".accounts_user',
+    "SELECT table_to_xml('accounts_user', true, true, '')",
+    "SELECT * FROM pg_stats",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_sleep(60)",
+    "SELECT * FROM sqlite_stat4",
+]
 DELETING = "WITH gone AS (DELETE FROM accounts_user RETURNING id) SELECT * FROM gone"
 
 
@@ -37,9 +62,59 @@ async def test_secret_columns_are_masked(settings: Settings) -> None:
     assert (row["hashed_password"], row["totp_secret"], row["email"]) == (MASK, MASK, "ada@example.com")
 
 
-async def test_secret_columns_cannot_be_named(settings: Settings) -> None:
-    with pytest.raises(OperatorError, match="hashed_password is the name of a secret"):
-        await run_query(settings, "SELECT hashed_password AS x FROM accounts_user", 10)
+@pytest.mark.parametrize("sql", WITH_SECRETS)
+async def test_expressions_cannot_reveal_secrets(settings: Settings, database: Database, sql: str) -> None:
+    async with database.reader() as session:
+        password = (await session.scalars(select(col(User.hashed_password)))).one()
+    text = str((await run_query(settings, sql, 10))["rows"])
+    assert MASK in text
+    assert password not in text
+
+
+@pytest.mark.database("postgresql")
+@pytest.mark.parametrize("expression", ["row_to_json(u)", "u::text", "u"])
+async def test_whole_rows_are_masked(settings: Settings, expression: str) -> None:
+    text = str((await run_query(settings, f"SELECT {expression} FROM accounts_user AS u", 10))["rows"])  # noqa: S608 - constants
+    assert ("ada@example.com" in text, MASK in text, "argon2" in text) == (True, True, False)
+
+
+@pytest.mark.parametrize("sql", PATHS_AROUND_THE_MASK)
+async def test_paths_around_the_mask_are_refused(settings: Settings, database_kind: str, sql: str) -> None:
+    schema = "main" if database_kind == "sqlite" else "public"
+    with pytest.raises(
+        OperatorError, match=r"^(A statement cannot contain |Name the table accounts_user without)[^\n]+$"
+    ):
+        await run_query(settings, sql.format(schema=schema), 10)
+
+
+async def test_tables_named_like_secrets_can_be_read(settings: Settings) -> None:
+    assert "token_hash" in (await run_query(settings, "SELECT * FROM accounts_token", 10))["columns"]
+
+
+async def test_size_of_the_result_is_limited(settings: Settings, database_kind: str) -> None:
+    value = "hex(zeroblob(10000))" if database_kind == "sqlite" else "repeat('a', 20000)"
+    sql = f"{NUMBERS} LIMIT 150".format(f"i, {value}")
+    result = await run_query(settings, sql, 150)
+    assert len(str(result)) < MAX_RESULT_CHARS * 1.1
+    assert result["has_more_rows"]
+
+
+@pytest.mark.database("sqlite")
+async def test_missing_database_is_not_created(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "missing.db"
+    settings = settings.model_copy(update={"database_url": SecretStr(f"sqlite:///{path}")})
+    for work in (run_query(settings, "SELECT 1", 1), read_schema(settings, "")):
+        with pytest.raises(OperatorError, match=r"^There is no database at [^\n]+$"):
+            await work
+    assert not path.exists()
+
+
+async def test_schema_has_columns_keys_and_indexes(settings: Settings) -> None:
+    assert (await read_schema(settings, ""))["accounts_group"] == ["id", "name"]
+    table = await read_schema(settings, "accounts_session")
+    assert table["foreign_keys"]["user_id"] == "accounts_user.id"
+    assert table["columns"]["token_hash"].startswith("VARCHAR")
+    assert table["indexes"]
 
 
 async def test_number_of_rows_is_limited(settings: Settings) -> None:
@@ -88,6 +163,6 @@ async def test_database_refuses_writes_in_one_line(settings: Settings, database:
 
 
 async def test_long_statement_is_cancelled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(query, "TIMEOUT_SECONDS", 0.2)
-    with pytest.raises(OperatorError, match="took more than"):
+    monkeypatch.setattr(read_only, "TIMEOUT_SECONDS", 1)
+    with pytest.raises(OperatorError, match=r"took more than|statement timeout"):
         await run_query(settings, NUMBERS.format("count(*)"), 10)

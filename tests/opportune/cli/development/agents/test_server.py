@@ -1,6 +1,5 @@
 """The server of `oppman.py mcp`, called by the official client."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -70,9 +69,9 @@ async def test_tools_are_described_and_marked(process: StdioServerParameters) ->
 
 async def test_schema_routes_and_settings_are_read(process: StdioServerParameters) -> None:
     async with connect(process) as client:
-        assert "accounts_user" in json.loads(await call(client, "show_schema"))
-        table = json.loads(await call(client, "show_schema", table="accounts_session"))
-        assert table["foreign_keys"]["user_id"] == "accounts_user.id"
+        assert 'accounts_group: ["id", "name"]' in await call(client, "show_schema")
+        table = await call(client, "show_schema", table="accounts_session")
+        assert '"user_id": "accounts_user.id"' in table
         assert "/api/v1/users/me" in await call(client, "list_routes", filter_text="users")
         settings = await call(client, "list_settings")
         assert "SECRET_KEY" in settings
@@ -100,6 +99,7 @@ async def test_documentation_is_searched_and_read() -> None:
     [
         ("search_documentation", {"words": "xyzzyq"}, "Nothing in the documentation matches 'xyzzyq'."),
         ("read_page", {"page": "crudd"}, "The documentation has no page crudd. Did you mean crud?"),
+        ("run_tests", {"path": "tests/nowhere"}, "There is no tests/nowhere."),
         ("run_tests", {"path": "--help"}, "Name a file or folder of tests, not an option."),
     ],
 )

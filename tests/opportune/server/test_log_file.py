@@ -1,0 +1,112 @@
+"""Log file of development."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opportune.errors import OperatorError
+from opportune.server import log_file
+from opportune.server.logging import TEXT_FORMAT, LineFormatter, MaskedFormatter, RequestIdFilter, logging_config
+from opportune.testing.plugin import settings_for
+
+PASSWORD = "opensesame"
+SETTINGS = settings_for("sqlite:///nowhere.db")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the log file, which does not exist yet."""
+    monkeypatch.setattr(log_file, "PATH", tmp_path / "data/development.log")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def logger(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """A logger that writes to a stream and to the log file, which is full after 10,000 bytes."""
+    monkeypatch.setattr(log_file, "MAX_FILE_BYTES", 10_000)
+    logger = logging.Logger(folder.name)
+    handlers = {logging.StreamHandler(): LineFormatter, log_file.open_log_file(): MaskedFormatter}
+    for handler, formatter in handlers.items():
+        handler.setFormatter(formatter(TEXT_FORMAT))
+        handler.addFilter(RequestIdFilter())
+        logger.addHandler(handler)
+    yield logger
+    for handler in handlers:
+        handler.close()
+
+
+def fail(password: str, number: int) -> None:
+    raise ValueError(f"cannot use {number}, password={password}")
+
+
+def log_error(logger: logging.Logger) -> None:
+    try:
+        fail(PASSWORD, 7)
+    except ValueError:
+        logger.exception("unhandled error")
+
+
+def test_error_has_its_frames_and_variables(logger: logging.Logger) -> None:
+    log_error(logger)
+    (entry,) = log_file.read_entries()
+    assert log_file.is_error(entry)
+    assert "test_log_file.py" in entry
+    assert "Variables in fail:" in entry
+    assert "    number = 7" in entry
+
+
+def test_other_handlers_print_no_variables(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    log_error(logger)
+    assert "Variables" not in capsys.readouterr().err
+
+
+def test_secrets_are_masked(logger: logging.Logger, folder: Path) -> None:
+    log_error(logger)
+    logger.warning("signed in with token=%s", PASSWORD)
+    text = (folder / "development.log").read_text()
+    assert PASSWORD not in text
+    assert text.count("••••••") > 2
+
+
+def test_only_the_newest_entries_are_stored(logger: logging.Logger, folder: Path) -> None:
+    for number in range(1000):
+        logger.warning("message %d", number)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 20_000
+    entries = log_file.read_entries()
+    assert "message 999" in entries[-1]
+    assert len(entries) > 100
+
+
+def test_entries_remain_after_a_rotation(logger: logging.Logger, folder: Path) -> None:
+    log_error(logger)
+    while not (folder / "development.log.1").exists():
+        logger.warning("message")
+    assert any(map(log_file.is_error, log_file.read_entries()))
+
+
+def test_other_users_cannot_read_the_files(logger: logging.Logger, folder: Path) -> None:
+    for _ in range(500):
+        logger.warning("message")
+    assert {path.name: path.stat().st_mode & 0o077 for path in folder.iterdir()} == {
+        "development.log": 0,
+        "development.log.1": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("environment", "handlers"),
+    [("development", ["stderr", "file"]), ("production", ["stderr"]), ("test", ["stderr"])],
+)
+def test_only_development_writes_the_file(environment: str, handlers: list[str]) -> None:
+    config = logging_config(SETTINGS.model_copy(update={"environment": environment}))
+    assert config["root"]["handlers"] == handlers
+
+
+def test_read_only_folder_disables_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OperatorError(str(path))
+
+    monkeypatch.setattr(log_file, "make_private", refuse)
+    assert isinstance(log_file.open_log_file(), logging.NullHandler)
