@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -47,6 +47,7 @@ from opportune.testing.shared_caches import (
 )
 
 if TYPE_CHECKING:  # imported by the fixtures, because most runs of a few tests need neither
+    from opportune.llm.providers.fake import FakeProvider
     from opportune.testing.services.postgres import Postgres
     from opportune.testing.services.spare_databases import SpareDatabases
 
@@ -89,12 +90,12 @@ def use_cheap_hashes() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def site_caches(run_folder: Path) -> Iterator[None]:
-    """Caches that all sites of a run share."""
-    from opportune.testing.site_caches import share_site_caches
+def create_site(run_folder: Path) -> Iterator[Callable[[Settings], FastAPI]]:
+    """Function that creates sites, which share caches in the folder of the run."""
+    from opportune.testing.app import create_test_app, share_site_caches
 
     with share_site_caches(run_folder):
-        yield
+        yield create_test_app
 
 
 @pytest.fixture(scope="session")
@@ -203,13 +204,20 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def app(settings: Settings, site_caches: None) -> AsyncIterator[FastAPI]:
+async def app(settings: Settings, create_site: Callable[[Settings], FastAPI]) -> AsyncIterator[FastAPI]:
     """The whole site, started."""
-    from opportune.testing.app import create_test_app
-
-    app = create_test_app(settings)
+    app = create_site(settings)
     async with app.router.lifespan_context(app):
         yield app
+
+
+@pytest.fixture
+def fake_llm(app: FastAPI) -> "FakeProvider":
+    """Replace the site's model by a `FakeProvider`. Set its `script`, and read the messages in `received`."""
+    from opportune.llm.providers.fake import FakeProvider
+
+    app.state.llm.provider = model = FakeProvider("A scripted answer.")
+    return model
 
 
 @pytest.fixture

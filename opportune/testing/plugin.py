@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opportune.cli.development.test import ONLY_DATABASE
+from opportune.config.project import settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ SECRET_KEY = "a key for tests that opens nothing anywhere"
 
 DATABASE_KINDS = ("sqlite", "postgresql")
 
-FIXTURE_MODULES = ("opportune.testing.fixtures", "opportune.llm.testing")
-"""Modules with fixtures, imported in processes that run tests."""
+FIXTURES = "opportune.testing.fixtures"
+"""Module that is imported in processes that run tests."""
 
 HYPOTHESIS_PLUGIN = "hypothesispytest"
 """Name of the plugin in pytest."""
@@ -40,13 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
     gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
-        for plugin in FIXTURE_MODULES:
-            config.pluginmanager.import_plugin(plugin)
+        config.pluginmanager.import_plugin(FIXTURES)
 
 
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.enable()
+def pytest_runtest_call() -> None:
+    """Collect garbage from the first test on, whose fixtures import most of the site."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -97,8 +99,6 @@ def _database_of(item: pytest.Item) -> str:
 def settings_for(database_url: str, *feature_settings: "BaseSettings") -> "Settings":
     """Return settings that read no file of the machine. Settings of features have their defaults unless given."""
     from pydantic import SecretStr
-
-    from opportune.config.project import settings_class
 
     environ = frozenset(item for item in os.environ.items() if item[0] not in ("DATABASE_URL", "PYTEST_CURRENT_TEST"))
     settings = _read_settings(settings_class(), environ)

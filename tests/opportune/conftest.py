@@ -1,8 +1,11 @@
 """Fixtures of all tests of the framework."""
 
+from collections.abc import Callable
+
 import pytest
+from fastapi import FastAPI
 
 
 @pytest.fixture(scope="session", autouse=True)
-def caches_of_all_sites(site_caches: None) -> None:
+def caches_of_all_sites(create_site: Callable[..., FastAPI]) -> None:
     """Share caches also between sites that tests create without the fixture `app`."""

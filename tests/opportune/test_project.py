@@ -36,7 +36,7 @@ NAMED_BY_WORD = [name for name in FEATURES if name not in ("chat", "events", "ho
 """Features whose name is searched as a word. For the others, only paths and modules are searched."""
 
 IMPORTED = (
-    *("opportune.testing.fixtures", "opportune.testing.access", "opportune.testing.site_caches"),
+    *("opportune.testing.fixtures", "opportune.testing.access", "opportune.testing.app"),
     *(*FEATURE_MODULES, f"app.{USERS}.feature"),
 )
 """Slow imports that do not depend on deleted features."""

@@ -3,24 +3,25 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from opportune.contrib.documentation import pages
-from opportune.contrib.documentation.search import Documentation
 from opportune.feature import Feature
 from opportune.web.routing.router import router_of
 
 
 def init_app(app: FastAPI) -> None:
     if app.state.settings.environment == "development":
+        from opportune.contrib.documentation import pages, search  # noqa: PLC0415 - only needed in development
+
         router_of(app).include_pages(pages.router)
+        app.state.documentation = search.Documentation(app.state.settings)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.documentation = Documentation(app.state.settings)
     try:
         yield
     finally:
-        await app.state.documentation.close()
+        if hasattr(app.state, "documentation"):
+            await app.state.documentation.close()
 
 
 documentation = Feature(

@@ -53,4 +53,5 @@ class Documentation:
         """Remove the index."""
         if self._search:
             await self._search.close()
+            self._search = None
         self._stack.close()

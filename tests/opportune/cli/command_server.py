@@ -34,7 +34,7 @@ TEST_MODULES = (
         "opportune.admin.site",
         "opportune.testing.fixtures",
         "opportune.testing.migrations",
-        "opportune.testing.site_caches",
+        "opportune.testing.app",
         "opportune.cli.development.check",
         "opportune.cli.database.makemigrations",
         "opportune.cli.database.migrate",

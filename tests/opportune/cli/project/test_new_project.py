@@ -45,7 +45,7 @@ PRELOADED_MODULES = (
     "app.main",
     "opportune.testing.fixtures",
     "opportune.testing.migrations",
-    "opportune.testing.site_caches",
+    "opportune.testing.app",
     "opportune.cli.database.migrate",
     "opportune.cli.development.check",
 )
