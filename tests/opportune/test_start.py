@@ -87,7 +87,7 @@ def test_production_imports_the_admin_on_first_use(start: Start) -> None:
 def test_production_does_not_import_the_documentation(start: Start) -> None:
     names = {name for name in start.modules["production"] if name.startswith("opportune.contrib.documentation.")}
     assert names == {"opportune.contrib.documentation.feature"}
-    assert start.has("development", "opportune.contrib.documentation.pages") == set()  # a test environment
+    assert start.imported("development", "opportune.contrib.documentation.pages") == set()  # a test environment
 
 
 def test_rarely_used_libraries_are_not_imported(start: Start) -> None:
