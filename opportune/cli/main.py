@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # private modules of Typer, needed only for types
     from typer._click.shell_completion import CompletionItem
 
 PERMISSION_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
-GC_THRESHOLD = 20_000
+MAX_NEW_OBJECTS = 20_000
 """Number of new objects after which garbage is collected. Many commands import the project, which creates more."""
 MAX_HELP_COLUMNS = 120
 """Maximum width of the help."""
@@ -139,7 +139,7 @@ def collect_garbage_again() -> None:
     """Enable garbage collection after the imports of a command, except for the imported objects."""
     if not gc.isenabled():
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
+        gc.set_threshold(MAX_NEW_OBJECTS)
         gc.enable()
 
 

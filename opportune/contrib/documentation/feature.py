@@ -3,16 +3,15 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from opportune.contrib import documentation as pages
 from opportune.feature import Feature
 from opportune.web.routing.router import router_of
 
 
 def init_app(app: FastAPI) -> None:
     if app.state.settings.environment == "development":
-        from opportune.contrib.documentation import pages, search  # noqa: PLC0415 - only needed in development
-
         router_of(app).include_pages(pages.router)
-        app.state.documentation = search.Documentation(app.state.settings)
+        app.state.documentation = pages.Documentation(app.state.settings)
 
 
 @asynccontextmanager
