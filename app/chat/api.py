@@ -1,3 +1,5 @@
+"""API of conversations."""
+
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
@@ -27,7 +29,7 @@ from app.chat.schemas import (
     ShareRead,
 )
 from app.chat.search import ChatHit, search_messages
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from app.chat.sharing import NothingToShareError, Shares
 from opportune.accounts import AccountOwner, CurrentUser
 from opportune.db import ReadSession, RowId, WriteSession
@@ -43,7 +45,7 @@ router = APIRouter(prefix="/conversations", tags=["chat"])
 async def list_conversations(
     user: CurrentUser, session: ReadSession, filters: Annotated[ConversationFilter, Query()]
 ) -> Page[Conversation]:
-    return await Chat(session, user.id).conversations(filters)
+    return await Conversations(session, user.id).list_page(filters)
 
 
 @router.post("", status_code=202)
@@ -51,9 +53,8 @@ async def create_conversation(
     data: ConversationCreate, user: CurrentUser, answers: Answers, response: Response
 ) -> MessageCreated:
     """Start a new conversation with a question. `Location` is its address."""
-    created = _to_message_created(
-        *await service.ask(answers, user.id, None, data, files=data.attachments, settings=data)
-    )
+    question, answer = await service.ask(answers, user.id, None, data, files=data.attachments, settings=data)
+    created = _to_message_created(question, answer)
     response.headers["Location"] = f"/api/v1/conversations/{created.conversation}"
     return created
 
@@ -117,7 +118,7 @@ async def export_conversation(
     user: CurrentUser, session: ReadSession, conversation: CurrentConversation
 ) -> ConversationExport:
     """Export the messages of all branches."""
-    return to_data(conversation, await Chat(session, user.id).list_all_messages(conversation.id))
+    return to_data(conversation, await Conversations(session, user.id).list_all_messages(conversation.id))
 
 
 @router.post("/{conversation_id}/messages", status_code=202)
@@ -125,7 +126,8 @@ async def ask_question(
     data: QuestionCreate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> MessageCreated:
     """Ask a question. Read the growing answer from `stream_url`."""
-    return _to_message_created(*await service.ask(answers, user.id, conversation.id, data, files=data.attachments))
+    question, answer = await service.ask(answers, user.id, conversation.id, data, files=data.attachments)
+    return _to_message_created(question, answer)
 
 
 def _to_message_created(question: Message, answer: Message) -> MessageCreated:
@@ -168,17 +170,17 @@ async def edit_question(
     data: QuestionCreate, user: CurrentUser, question: CurrentQuestion, answers: Answers
 ) -> MessageCreated:
     """Replace a question in a new branch, which becomes the current one."""
-    return _to_message_created(
-        *await service.ask(
-            *(answers, user.id, question.conversation_id, data), replaced_question=question, files=data.attachments
-        )
+    new_question, answer = await service.ask(
+        answers, user.id, question.conversation_id, data, replaced_question=question, files=data.attachments
     )
+    return _to_message_created(new_question, answer)
 
 
 @messages.post("/retry", status_code=202)
 async def retry_answer(user: CurrentUser, answer: CurrentAnswer, answers: Answers) -> MessageCreated:
     """Answer the same question again in a new branch, which becomes the current one."""
-    return _to_message_created(*await service.retry(answers, user.id, answer))
+    question, new_answer = await service.retry(answers, user.id, answer)
+    return _to_message_created(question, new_answer)
 
 
 @messages.post("/continue", status_code=202)
@@ -190,4 +192,4 @@ async def resume_answer(answer: CurrentAnswer, answers: Answers) -> MessageRead:
 @messages.post("/show", status_code=204)
 async def select_branch(user: CurrentUser, message: CurrentMessage, session: WriteSession) -> None:
     """Select the newest branch that contains this message."""
-    await Chat(session, user.id).select_branch(message)
+    await Conversations(session, user.id).select_branch(message)

@@ -11,7 +11,7 @@ from app.chat.export import to_data, to_markdown
 from app.chat.models import TitledBy
 from app.chat.schemas import ConversationTitle, ConversationUpdate
 from app.chat.search import search_messages
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
 from opportune.db import ReadSession
@@ -46,7 +46,7 @@ async def rename_conversation(
     renamed = await service.configure(answers, conversation, ConversationUpdate(title=form.data.title))
     if not is_htmx(request):
         return redirect(request, f"/chat/{conversation.id}")
-    return templates.render_block(request, "chat/chat.html", "titled", {"conversation": renamed})
+    return templates.render_block(request, "chat/chat.html", "new_title", {"conversation": renamed})
 
 
 @router.get("/{conversation_id}/title")
@@ -55,10 +55,10 @@ async def show_title(
 ) -> Response:
     """Return the title of the model, or poll again."""
     if conversation.titled_by != TitledBy.QUESTION:
-        return templates.render_block(request, "chat/chat.html", "titled", {"conversation": conversation})
+        return templates.render_block(request, "chat/chat.html", "new_title", {"conversation": conversation})
     context = {"conversation_id": conversation.id, "tries": tries}
     is_last = tries == MAX_TITLE_POLLS
-    return templates.partial("") if is_last else templates.render_block(request, "chat/title.html", "waiting", context)
+    return templates.partial("") if is_last else templates.render_block(request, "chat/title.html", "poll", context)
 
 
 @router.get("/{conversation_id}/export/{kind}")
@@ -69,7 +69,7 @@ async def export_conversation(
         messages = await read_branch(session, await find_leaf(session, conversation))
         text = to_markdown(conversation, messages)
     else:
-        messages = await Chat(session, user.id).list_all_messages(conversation.id)
+        messages = await Conversations(session, user.id).list_all_messages(conversation.id)
         text = to_data(conversation, messages).model_dump_json(indent=2)
     headers = {
         "Content-Disposition": f'attachment; filename="conversation-{conversation.id}.{kind}"',

@@ -61,11 +61,14 @@ is_example = col(Conversation.created_at).in_(CREATION_TIMES)
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The conversations")
     existing = set(await session.scalars(select(col(Conversation.created_at)).where(is_example)))
-    missing = [sample for sample in zip(CREATION_TIMES, SAMPLES, strict=True) if sample[0] not in existing]
-    return sum([await _add(session, owner.id, created_at, turns) for created_at, turns in missing])
+    samples = zip(CREATION_TIMES, SAMPLES, strict=True)
+    missing = [(created_at, turns) for created_at, turns in samples if created_at not in existing]
+    return sum([await _add_conversation(session, owner.id, created_at, turns) for created_at, turns in missing])
 
 
-async def _add(session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]]) -> int:
+async def _add_conversation(
+    session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]]
+) -> int:
     """Add a conversation and return the number of rows."""
     conversation = Conversation(owner_id=owner_id, title=title_from_question(turns[0][0]), created_at=created_at)
     session.add(conversation)
@@ -74,17 +77,17 @@ async def _add(session: AsyncSession, owner_id: int, created_at: datetime, turns
         message = Message(
             conversation_id=conversation.id, parent_id=conversation.leaf_id, role=Role.USER, question=question
         )
-        # Recent, so that the chart of the admin is not empty.
+        # Recent, so that the chart of the admin is not empty. The minute of `created_at` is the number of the sample.
         message.created_at = utc_now() - timedelta(days=1 + 5 * created_at.minute, minutes=-2 * number)
         session.add(message)
         await session.flush()
-        session.add(answer := _answer(owner_id, conversation.topic, message, text))
+        session.add(answer := _create_answer(owner_id, conversation.topic, message, text))
         await session.flush()
         conversation.leaf_id, conversation.used_at = answer.id, message.created_at
     return 1 + 2 * len(turns)
 
 
-def _answer(owner_id: int, topic: str, question: Message, text: str) -> Message:
+def _create_answer(owner_id: int, topic: str, question: Message, text: str) -> Message:
     answer = Answer(
         owner_id=owner_id,
         topic=topic,

@@ -8,7 +8,7 @@ from fastapi import Depends, HTTPException, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.chat.models import Conversation, Message, Role, TitledBy
-from app.chat.service import Chat, find_newest_answer
+from app.chat.service import Conversations, find_newest_answer
 from app.chat.tree import find_siblings
 from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser, OptionalUser
@@ -18,13 +18,13 @@ from opportune.llm import Answers, AnswerStream, StreamPosition
 
 async def find_conversation(conversation_id: RowId, user: CurrentUser, answers: Answers) -> Conversation | None:
     async with answers.database.reader() as session:
-        return await Chat(session, user.id).conversation(conversation_id)
+        return await Conversations(session, user.id).find(conversation_id)
 
 
-FoundConversation = Annotated[Conversation | None, Depends(find_conversation)]
+OptionalConversation = Annotated[Conversation | None, Depends(find_conversation)]
 
 
-async def get_conversation(conversation: FoundConversation) -> Conversation:
+async def get_conversation(conversation: OptionalConversation) -> Conversation:
     if conversation is None:
         raise HTTPException(404)
     return conversation
@@ -52,7 +52,7 @@ CurrentConversationView = Annotated[ConversationView, Depends(get_conversation_v
 
 async def get_message(message_id: RowId, user: CurrentUser, answers: Answers) -> Message:
     async with answers.database.reader() as session:
-        message = await Chat(session, user.id).message(message_id)
+        message = await Conversations(session, user.id).find_message(message_id)
     if message is None:
         raise HTTPException(404)
     return message
@@ -97,25 +97,27 @@ async def get_stream(
     """Return the answer at the client's position, or the newest one. None if it does not exist."""
     if user is None:
         return None
-    # Not from a replica: a client that reconnects may be ahead of it.
+    # A replica may be behind the client that reconnects, so read from the primary database.
     async with answers.database.reader(fresh=True) as session:
-        chat = Chat(session, user.id)
-        if not (conversation := await chat.conversation(conversation_id)):
+        conversations = Conversations(session, user.id)
+        if not (conversation := await conversations.find(conversation_id)):
             return None
-        message = await chat.message(position[0]) if position else None
+        message = await conversations.find_message(position[0]) if position else None
         if message is None or message.conversation_id != conversation_id or message.role != Role.ASSISTANT:
             message = await find_newest_answer(session, conversation_id)
         if message is None or message.answer is None:
             return None
-        awaits_title = conversation.titled_by == TitledBy.QUESTION and await _is_first(session, message)
+        awaits_title = conversation.titled_by == TitledBy.QUESTION and await _is_first_answer(session, message)
         branches = (await find_siblings(session, [message]))[message.id]
     offset = position[1] if position and position[0] == message.id else 0
-    # A copy without its answer, whose prompt is the whole conversation. All viewers share the row of `view`.
-    copy = Message(**message.model_dump())
-    return MessageStream(answers.view(message.answer), offset, message.id, copy, branches, awaits_title)
+    # The answer's prompt is the whole conversation, so a stream of each viewer must not hold its own answer.
+    message_without_answer = Message(**message.model_dump())
+    return MessageStream(
+        answers.view(message.answer), offset, message.id, message_without_answer, branches, awaits_title
+    )
 
 
-async def _is_first(session: AsyncSession, answer: Message) -> bool:
+async def _is_first_answer(session: AsyncSession, answer: Message) -> bool:
     return (await session.get_one(Message, answer.parent_id)).parent_id is None
 
 

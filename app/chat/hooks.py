@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from app.chat.jobs import gives_title, write_title
+from app.chat.jobs import can_be_titled, write_title
 from app.chat.models import Conversation, Message, TitledBy
 from opportune.db import before_delete
 from opportune.jobs import defer
@@ -20,15 +20,15 @@ async def delete_answers(session: AsyncSession, conversation: Conversation) -> N
 
 @after_answer("chat")
 async def queue_title(session: AsyncSession, answer: Answer) -> None:
-    if not gives_title(answer):
+    if not can_be_titled(answer):
         return
     question = aliased(Message)
-    untitled = (
+    untitled_conversation = (
         select(col(Conversation.id))
         .join(Message, col(Message.conversation_id) == col(Conversation.id))
         .join(question, col(question.id) == col(Message.parent_id))
         .where(col(Message.answer_id) == answer.id, col(question.parent_id).is_(None))
         .where(col(Conversation.titled_by) == TitledBy.QUESTION)
     )
-    if conversation_id := await session.scalar(untitled):
+    if conversation_id := await session.scalar(untitled_conversation):
         defer(session, write_title(conversation_id), key=f"title of conversation {conversation_id}")

@@ -30,10 +30,10 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
         conversation = await session.get(Conversation, conversation_id)
         if conversation is None or conversation.titled_by != TitledBy.QUESTION:
             return
-        first_two = (
+        first_messages = (
             select(Message).where(col(Message.conversation_id) == conversation_id).order_by(col(Message.id)).limit(2)
         )
-        messages = [*await session.scalars(first_two)]
+        messages = [*await session.scalars(first_messages)]
     excerpt = "\n\n".join(message.text[:MAX_EXCERPT_LENGTH] for message in messages)
     answer = next((message.answer for message in messages if message.answer), None)
     # The title is charged like the answer: to the visitor, if the account is shared by visitors.
@@ -49,9 +49,9 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
 
 async def _read_reply(llm: LanguageModel, excerpt: str) -> str:
     reply = ""
-    async with aclosing(llm.stream(excerpt, system=TITLE_PROMPT)) as pieces:
-        async for piece in pieces:
-            reply += piece
+    async with aclosing(llm.stream(excerpt, system=TITLE_PROMPT)) as texts:
+        async for text in texts:
+            reply += text
             if len(reply) > MAX_REPLY_LENGTH:  # more tokens would cost money
                 break
     return reply
@@ -62,7 +62,7 @@ async def store_title(session: AsyncSession, conversation_id: int, title: str) -
     await session.execute(update(Conversation).where(*untitled).values(title=title, titled_by=TitledBy.MODEL))
 
 
-def gives_title(answer: Answer) -> bool:
+def can_be_titled(answer: Answer) -> bool:
     """Return True if a first answer is complete enough for a title."""
     return bool(answer.text) and answer.status in (AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED)
 

@@ -8,10 +8,10 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.chat.models import Conversation, Message
-from app.chat.periods import by_period
+from app.chat.periods import group_by_period
 from app.chat.prompt import EXAMPLE_QUESTIONS
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
-from app.chat.service import Chat, find_model, max_question_length
+from app.chat.service import Conversations, find_model, max_question_length
 from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser
 from opportune.llm import AnswerManager, Answers, ShownAnswer
@@ -38,53 +38,59 @@ class ChatPage:
         """Render the whole page, with a conversation or for a new one."""
         messages = view.messages if view else []
         form = form or Form(MessageForm if view else ConversationForm)
-        context = await self._composer(form, 0, messages)
-        context |= self._settings(view.conversation if view else None, settings or form)
+        context = await self._composer_context(form, 0, messages)
+        context |= self._settings_context(view.conversation if view else None, settings or form)
         filters = filters or ConversationFilter()
         async with self.answers.database.reader() as session:
-            chat = Chat(session, self.user_id)
+            conversations = Conversations(session, self.user_id)
             if view and filters.model_fields_set <= {"size", "before", "at"}:  # open the list at the conversation
-                page_number = await chat.find_page_number(view.conversation, filters.size)
+                page_number = await conversations.find_page_number(view.conversation, filters.size)
                 filters = filters.model_copy(update={"page": page_number})
-            context["conversations"] = page = await chat.conversations(filters)
-        context["periods"] = [("", page.items)] if filters.sort else by_period(page.items)
-        context |= {**await _messages(view), "fault": self.answers.llm.fault, "silence": ShownAnswer.silence_timeout}
+            context["conversations"] = page = await conversations.list_page(filters)
+        context["periods"] = [("", page.items)] if filters.sort else group_by_period(page.items)
+        context |= {
+            **await _messages_context(view),
+            "fault": self.answers.llm.fault,
+            "silence": ShownAnswer.silence_timeout,
+        }
         return templates.render(self.request, TEMPLATE, context, settings.status if settings else form.status)
 
-    async def show_earlier(self, view: ConversationView) -> HTMLResponse:
+    async def show_earlier_messages(self, view: ConversationView) -> HTMLResponse:
         """Render the messages before the first one on the page."""
-        return templates.render_block(self.request, TEMPLATE, "brought", await _messages(view))
+        return templates.render_block(self.request, TEMPLATE, "earlier_messages", await _messages_context(view))
 
     async def show_branch(self, message: Message, form: Form[Any]) -> Response:
         """Render the branch after a change at a message, or the refused form."""
         if form.errors:
-            return await self.refuse(message.conversation_id, form)
+            return await self.show_errors(message.conversation_id, form)
         path = f"/chat/{message.conversation_id}"
         view = await view_conversation(self.answers, self.user_id, message.conversation_id)
         if view is None or message.id not in view.branches:  # the page shows only the end of the branch
             return redirect(self.request, f"{path}?at={message.id}#m{message.id}")
         if not is_htmx(self.request):
             return redirect(self.request, f"{path}#m{message.id}")
-        context = await _messages(view) | await self._composer(form, 0, view.messages)
+        context = await _messages_context(view) | await self._composer_context(form, 0, view.messages)
         return templates.render_block(self.request, TEMPLATE, "branch", context)
 
     async def show_new_messages(self, conversation_id: int, form: Form[Any], last_id: int) -> HTMLResponse:
         """Render the messages after the last one on the page, from this tab or another one."""
         view = await view_conversation(self.answers, self.user_id, conversation_id, after=last_id)
         form = form if form.errors else Form(MessageForm)
-        context = await _messages(view) | await self._composer(form, last_id, view.messages if view else ())
-        return templates.render_block(self.request, TEMPLATE, "asked", context, form.status)
+        context = await _messages_context(view) | await self._composer_context(
+            form, last_id, view.messages if view else ()
+        )
+        return templates.render_block(self.request, TEMPLATE, "new_messages", context, form.status)
 
-    async def refuse(self, conversation_id: int | None, form: Form[Any]) -> HTMLResponse:
-        """Show the error of a question and keep its text in the form."""
+    async def show_errors(self, conversation_id: int | None, form: Form[Any]) -> HTMLResponse:
+        """Show the errors of a question, whose text stays in the form."""
         if is_htmx(self.request):
-            return templates.render_block(self.request, TEMPLATE, "refused", {"form": form}, form.status)
+            return templates.render_block(self.request, TEMPLATE, "errors", {"form": form}, form.status)
         view = None
         if conversation_id:
             view = await view_conversation(self.answers, self.user_id, conversation_id)
         return await self.show(view, form)
 
-    def _settings(self, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
+    def _settings_context(self, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
         """Return the context of the settings form, which a new conversation sends with its first question."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
@@ -99,7 +105,7 @@ class ChatPage:
             "model_notice": notice,
         }
 
-    async def _composer(self, form: Form[Any], last_id: int, messages: Sequence[Message]) -> dict[str, Any]:
+    async def _composer_context(self, form: Form[Any], last_id: int, messages: Sequence[Message]) -> dict[str, Any]:
         """Return the context of the question form below the last message."""
         return {
             "form": form,
@@ -109,12 +115,12 @@ class ChatPage:
         }
 
 
-async def _messages(view: ConversationView | None) -> dict[str, Any]:
+async def _messages_context(view: ConversationView | None) -> dict[str, Any]:
     """Return the context of the messages above the form."""
     messages = view.messages if view else []
     return {
         "conversation": view.conversation if view else None,
-        "messages": await view.rendered() if view else (),
+        "messages": await view.render_messages() if view else (),
         "earlier": view.earlier if view else None,
         "is_end": view is None or view.is_end,
         "answer": next((message for message in messages if message.is_running), None),

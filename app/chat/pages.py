@@ -1,3 +1,5 @@
+"""Pages of conversations."""
+
 from contextlib import suppress
 from typing import Annotated
 
@@ -12,9 +14,9 @@ from app.chat.dependencies import (
     CurrentMessage,
     CurrentQuestion,
     CurrentStream,
-    FoundConversation,
+    OptionalConversation,
 )
-from app.chat.jobs import gives_title
+from app.chat.jobs import can_be_titled
 from app.chat.page import CurrentPage
 from app.chat.schemas import (
     ConversationFilter,
@@ -23,7 +25,7 @@ from app.chat.schemas import (
     ConversationSettings,
     MessageForm,
 )
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from app.chat.views import ShownMessage, view_conversation
 from opportune.accounts import CurrentUser
 from opportune.llm import Answer, AnswerRunning, Answers, ShownAnswer, TooManyAnswers, answer_gone, refusals_in
@@ -31,6 +33,8 @@ from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect
 
 router = APIRouter(prefix="/chat")
 
+MESSAGE_ID_PREFIX = "m"
+"""Prefix of the HTML ids of messages."""
 DELETED = "This conversation has been deleted. Start a new one with this question."
 
 REFUSALS: dict[type[Exception], str] = {
@@ -51,12 +55,12 @@ async def show_new_conversation(
 async def create_conversation(request: Request, user: CurrentUser, answers: Answers, page: CurrentPage) -> Response:
     form = await read_form(request, ConversationForm)
     if form.data is None:
-        return await page.refuse(None, form)
+        return await page.show_errors(None, form)
     data = form.data
     with refusals_in(form, "content", REFUSALS):
         question, _ = await service.ask(answers, user.id, None, data, files=data.attachments, settings=data)
     if form.errors:
-        return await page.refuse(None, form)
+        return await page.show_errors(None, form)
     return redirect(request, f"/chat/{question.conversation_id}")
 
 
@@ -68,26 +72,26 @@ async def show_conversation(
     view: CurrentConversationView,
     filters: Annotated[ConversationPageFilter, Query()],
 ) -> HTMLResponse:
-    return await (page.show_earlier(view) if is_htmx(request) else page.show(view, filters=filters))
+    return await (page.show_earlier_messages(view) if is_htmx(request) else page.show(view, filters=filters))
 
 
 @router.post("/{conversation_id}/messages")
 async def ask_question(
-    request: Request, user: CurrentUser, answers: Answers, page: CurrentPage, conversation: FoundConversation
+    request: Request, user: CurrentUser, answers: Answers, page: CurrentPage, conversation: OptionalConversation
 ) -> Response:
     form = await read_form(request, MessageForm)
     if conversation is None:
         form.refuse(DELETED, "content", 404)
-        return await page.refuse(None, form)
+        return await page.show_errors(None, form)
     if form.data is None:
-        return await page.refuse(conversation.id, form)
+        return await page.show_errors(conversation.id, form)
     data = form.data
     with refusals_in(form, "content", REFUSALS):
-        await service.ask(answers, user.id, conversation.id, data, seen=data.last, files=data.attachments)
+        await service.ask(answers, user.id, conversation.id, data, last_seen_id=data.last, files=data.attachments)
     if is_htmx(request):
         return await page.show_new_messages(conversation.id, form, data.last)
     if form.errors:
-        return await page.refuse(conversation.id, form)
+        return await page.show_errors(conversation.id, form)
     return redirect(request, f"/chat/{conversation.id}")
 
 
@@ -105,18 +109,19 @@ async def update_settings(
 
 @router.get("/{conversation_id}/stream", response_class=EventStream)
 async def stream_answer(request: Request, answer_stream: CurrentStream) -> EventStream:
-    if answer_stream is None:  # signed out or deleted: after any other response htmx would reconnect forever
+    if answer_stream is None:
+        # The user signed out or deleted the conversation. After other responses htmx would reconnect forever.
         return EventStream(answer_gone())
 
     async def render_message(answer: Answer) -> str:
         message = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
         html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": message})
-        if not (answer_stream.awaits_title and gives_title(answer)):
+        if not (answer_stream.awaits_title and can_be_titled(answer)):
             return html
         context = {"conversation_id": answer_stream.message.conversation_id, "tries": 0}
-        return html + templates.render_block_to_string(request, "chat/title.html", "waiting", context)
+        return html + templates.render_block_to_string(request, "chat/title.html", "poll", context)
 
-    return EventStream(answer_stream.html(render_message, "m"))
+    return EventStream(answer_stream.html(render_message, MESSAGE_ID_PREFIX))
 
 
 @router.post("/messages/{message_id}/stop")
@@ -134,7 +139,12 @@ async def edit_question(
     if data := form.data:
         with refusals_in(form, "content", REFUSALS):
             question, _ = await service.ask(
-                *(answers, user.id, question.conversation_id, data), replaced_question=question, files=data.attachments
+                answers,
+                user.id,
+                question.conversation_id,
+                data,
+                replaced_question=question,
+                files=data.attachments,
             )
     return await page.show_branch(question, form)
 
@@ -142,7 +152,7 @@ async def edit_question(
 @router.post("/messages/{message_id}/retry")
 async def retry_answer(user: CurrentUser, answers: Answers, page: CurrentPage, answer: CurrentAnswer) -> Response:
     form = Form(MessageForm)
-    with refusals_in(form, "content", REFUSALS), suppress(AnswerRunning):  # the page then shows the running answer
+    with refusals_in(form, "content", REFUSALS), suppress(AnswerRunning):  # if it is running, the page shows it
         _, answer = await service.retry(answers, user.id, answer)
     return await page.show_branch(answer, form)
 
@@ -158,5 +168,5 @@ async def resume_answer(user: CurrentUser, answers: Answers, page: CurrentPage, 
 @router.post("/messages/{message_id}/show")
 async def select_branch(user: CurrentUser, answers: Answers, page: CurrentPage, message: CurrentMessage) -> Response:
     async with answers.database.writer() as session:
-        await Chat(session, user.id).select_branch(message)
+        await Conversations(session, user.id).select_branch(message)
     return await page.show_branch(message, Form(MessageForm))

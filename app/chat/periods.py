@@ -9,14 +9,16 @@ from opportune.db import utc_now
 from opportune.web import current_zone
 
 
-def by_period(conversations: Sequence[Conversation]) -> Iterator[tuple[str, list[Conversation]]]:
+def group_by_period(conversations: Sequence[Conversation]) -> Iterator[tuple[str, list[Conversation]]]:
     """Group conversations that are sorted by last use."""
-    today = _day(utc_now())
-    for period, group in groupby(conversations, lambda conversation: period_of(_day(conversation.used_at), today)):
+    today = _local_date(utc_now())
+    for period, group in groupby(
+        conversations, lambda conversation: name_period(_local_date(conversation.used_at), today)
+    ):
         yield period, list(group)
 
 
-def period_of(day: date, today: date) -> str:
+def name_period(day: date, today: date) -> str:
     """Return the name of a period up to today: days, then months."""
     days = (today - day).days
     if days < 2:
@@ -26,5 +28,5 @@ def period_of(day: date, today: date) -> str:
     return "This month" if (day.year, day.month) == (today.year, today.month) else f"{day:%B} {day.year}"
 
 
-def _day(moment: datetime) -> date:
+def _local_date(moment: datetime) -> date:
     return moment.astimezone(current_zone.get()).date()

@@ -1,6 +1,7 @@
 """Questions, answers and conversations of one owner.
 
-The functions commit their own sessions, because an answer starts after the commit. `Chat` uses its caller's session.
+The functions commit their own sessions, because an answer starts after the commit. `Conversations` uses the session of
+its caller.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,14 +54,14 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
     conversation_id: int | None,
     question: MessageCreate,
     *,
-    seen: int = 0,
+    last_seen_id: int = 0,
     replaced_question: Message | None = None,
     files: Sequence[SentFile] = (),
     settings: ConversationSettings | None = None,
 ) -> tuple[Message, Message]:
     """Store a question, in a new conversation if no id is given, and start its answer.
 
-    The question continues the current branch, or the branch of the message with the id `seen`. With
+    The question continues the current branch, or the branch of the message `last_seen_id`. With
     `replaced_question` it starts a branch beside that question and keeps its files. A repeated `client_key` returns
     the stored question and answer.
 
@@ -72,23 +73,29 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         stored_attachments(answers.storage, owner_id, files) as attachments,
         answers.database.writer() as session,
     ):
-        chat = Chat(session, owner_id)
-        await chat.lock_owner()
-        if question.client_key and (repeated := await chat.find_repeated(question.client_key, conversation_id)):
+        conversations = Conversations(session, owner_id)
+        await conversations.lock_owner()
+        if question.client_key and (
+            repeated := await conversations.find_repeated(question.client_key, conversation_id)
+        ):
             return repeated
         if conversation_id:
-            conversation = await chat.conversation(conversation_id)
+            conversation = await conversations.find(conversation_id)
         else:
             values = settings.model_dump(include={*ConversationSettings.model_fields}) if settings else {}
-            conversation = await chat.create_conversation(question.content, values)
+            conversation = await conversations.create_conversation(question.content, values)
         if conversation is None:  # deleted during the request
             raise NotFound
         _check_question(find_model(answers.llm, conversation)[0], question.content, attachments)
-        parent_id = replaced_question.parent_id if replaced_question else await find_leaf(session, conversation, seen)
-        stored = await chat.add_question(conversation, question.content, question.client_key, parent_id, attachments)
+        parent_id = (
+            replaced_question.parent_id if replaced_question else await find_leaf(session, conversation, last_seen_id)
+        )
+        stored = await conversations.add_question(
+            conversation, question.content, question.client_key, parent_id, attachments
+        )
         if replaced_question:
             stored.attachment_ids = replaced_question.attachment_ids + stored.attachment_ids
-        return stored, await _start_answer(answers, chat, conversation, stored)
+        return stored, await _start_answer(answers, conversations, conversation, stored)
 
 
 async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple[Message, Message]:
@@ -100,27 +107,29 @@ async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple
     async with answers.database.writer() as session:
         question = await session.get_one(Message, answer.parent_id)
         conversation = await session.get_one(Conversation, question.conversation_id)
-        return question, await _start_answer(answers, Chat(session, owner_id), conversation, question)
+        return question, await _start_answer(answers, Conversations(session, owner_id), conversation, question)
 
 
-async def _start_answer(answers: AnswerManager, chat: "Chat", conversation: Conversation, question: Message) -> Message:
+async def _start_answer(
+    answers: AnswerManager, conversations: "Conversations", conversation: Conversation, question: Message
+) -> Message:
     model, notice = find_model(answers.llm, conversation)
-    earlier = await read_branch(chat.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
-    files = await find_files(chat.session, chat.owner_id, [*earlier, question], with_text=True)
+    earlier = await read_branch(conversations.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
+    files = await find_files(conversations.session, conversations.owner_id, [*earlier, question], with_text=True)
     prompt, omitted = build_prompt(
         earlier, question, model.context_budget, system=conversation.system_prompt, files=files
     )
     answer = await answers.ask(
-        chat.session,
+        conversations.session,
         prompt,
-        owner_id=chat.owner_id,
+        owner_id=conversations.owner_id,
         topic=conversation.topic,
         model="" if notice else conversation.model,
         temperature=conversation.temperature,
         omitted=f"{notice} {omitted}".strip(),
         tools=True,
     )
-    return await chat.add_answer(answer, question)
+    return await conversations.add_answer(answer, question)
 
 
 def find_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
@@ -209,7 +218,7 @@ async def find_newest_answer(session: AsyncSession, conversation_id: int) -> Mes
     return (await session.scalars(query.order_by(message_id_column.desc()).limit(1))).one_or_none()
 
 
-class Chat:
+class Conversations:
     """The conversations of one owner. Rows of other owners are not found."""
 
     def __init__(self, session: AsyncSession, owner_id: int) -> None:
@@ -220,7 +229,7 @@ class Chat:
             select(Message).join(Conversation, col(Conversation.id) == conversation_id_column).where(self._is_owner)
         )
 
-    async def conversations(self, filters: ConversationFilter) -> Page[Conversation]:
+    async def list_page(self, filters: ConversationFilter) -> Page[Conversation]:
         """List conversations, by default the last used first."""
         title, created_at, used_at = col(Conversation.title), col(Conversation.created_at), col(Conversation.used_at)
         query = select(Conversation).where(self._is_owner)
@@ -237,11 +246,11 @@ class Chat:
         query = select(func.count()).select_from(Conversation).where(self._is_owner, newer)
         return (await self.session.scalar(query) or 0) // size + 1
 
-    async def conversation(self, conversation_id: int) -> Conversation | None:
+    async def find(self, conversation_id: int) -> Conversation | None:
         query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)
         return (await self.session.scalars(query)).one_or_none()
 
-    async def message(self, message_id: int) -> Message | None:
+    async def find_message(self, message_id: int) -> Message | None:
         return (await self.session.scalars(self._messages.where(message_id_column == message_id))).one_or_none()
 
     async def list_all_messages(self, conversation_id: int) -> list[Message]:

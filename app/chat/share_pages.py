@@ -32,11 +32,11 @@ async def create_share(
     request: Request, user: AccountOwner, session: WriteSession, conversation: CurrentConversation
 ) -> Response:
     try:
-        added = await Shares(session, user.id).add(conversation)
+        share = await Shares(session, user.id).add(conversation)
     except NothingToShareError as error:
         flash(request, str(error), "warning")
         return redirect(request, f"/chat/{conversation.id}")
-    return redirect(request, f"/chat/shared#s{added.id}")
+    return redirect(request, f"/chat/shared#s{share.id}")
 
 
 @router.post("/shared/{share_id}/delete")

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Role
-from app.chat.service import Chat, find_files
+from app.chat.service import Conversations, find_files
 from app.chat.tree import (
     conversation_id_column,
     find_leaf,
@@ -59,7 +59,7 @@ class ConversationView:
         """Id of the first message if the branch has older ones, else None."""
         return self.messages[0].id if self.messages and self.messages[0].parent_id else None
 
-    async def rendered(self) -> list[ShownMessage]:
+    async def render_messages(self) -> list[ShownMessage]:
         return [
             ShownMessage(
                 message,
@@ -85,7 +85,7 @@ async def view_conversation(
     Instead of the end, read the messages `before` a message, around the message `at`, or `after` a message.
     """
     async with answers.database.reader() as session:
-        conversation = await Chat(session, owner_id).conversation(conversation_id)
+        conversation = await Conversations(session, owner_id).find(conversation_id)
         if conversation is None:
             return None
         leaf = await find_leaf(session, conversation, at or after)

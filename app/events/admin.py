@@ -16,7 +16,7 @@ TOGGLE_FORM = Markup(
     '<form method="post" action="{address}"><button class="btn btn-icon btn-sm btn-ghost-secondary"'
     ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
 )
-# Label of the button, and the value before the click.
+# Slug of the action, label of its button, and icon of the state before the click.
 CHECK_IN, CHECK_OUT = ("check-in", "is here", "ti-x"), ("check-out", "is not here", "ti-check text-green")
 
 

@@ -14,8 +14,8 @@ MAX_SHOWN_EVENTS = 3
 """Events on the landing page."""
 
 
-async def next_events(session: AsyncSession, _user: User | None) -> Mapping[str, Any]:
+async def read_next_events(session: AsyncSession, _user: User | None) -> Mapping[str, Any]:
     return {"events": (await Events(session).find(EventFilter(size=MAX_SHOWN_EVENTS))).items}
 
 
-home_card = Panel("events/home_card.html", next_events)
+home_card = Panel("events/home_card.html", read_next_events)

@@ -18,7 +18,7 @@ class Event(Model, table=True):
     ends_at: datetime
     place: str = Field(default="", max_length=200)
     link: Url = Field(
-        default="", max_length=500, description="Of a meeting online. Only those who are registered get it."
+        default="", max_length=500, description="Address of the online meeting. Only registered attendees receive it."
     )
     capacity: int = Field(default=50, ge=1, le=100_000)
     is_published: bool = True

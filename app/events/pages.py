@@ -26,7 +26,7 @@ BROKEN_LINK = "This link is not complete. Copy it from the mail once more, to it
 
 @router.get("")
 async def index(request: Request, events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Response:
-    context: dict[str, object] = {"page": await events.find(filters), "wanted": filters}
+    context: dict[str, object] = {"page": await events.find(filters), "query": filters}
     if is_htmx(request):
         return templates.render_block(request, "events/list.html", "found", context)
     context["filter"] = Form(EventFilter, filters, prefix="filter-")

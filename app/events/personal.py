@@ -23,7 +23,7 @@ async def read(session: AsyncSession, user: Person) -> Mapping[str, Sequence[Map
     }
 
 
-async def files(session: AsyncSession, user: Person) -> Sequence[str]:
+async def list_photos(session: AsyncSession, user: Person) -> Sequence[str]:
     photos = select(col(Registration.photo)).where(_is_registered_by(user), col(Registration.photo) != "")
     return (await session.scalars(photos)).all()
 
@@ -40,6 +40,6 @@ def _is_registered_by(user: Person) -> ColumnElement[bool]:
 personal_data = PersonalData(
     summary="Your registrations for events, with your photos, if your e-mail is verified",
     read=read,
-    files=files,
+    files=list_photos,
     forget=forget,
 )

@@ -16,6 +16,8 @@ from opportune.mail import enqueue_email, render_email
 from opportune.storage import Storage, StorageError
 from opportune.web import Upload, format_datetime
 
+ALREADY_CANCELLED = "This registration is cancelled."
+
 
 class Registrations:
     """Registers attendees and cancels registrations by the link in the e-mail."""
@@ -78,6 +80,3 @@ class Registrations:
         context = {"event": result.event, "starts_at": format_datetime(result.event.starts_at), "cancel_path": path}
         email = render_email(self.settings, result.registration.email, f"events/mail/{template}", context)
         enqueue_email(self.session, email)
-
-
-ALREADY_CANCELLED = "This registration is cancelled."

@@ -1,7 +1,7 @@
 """Index of Python's documentation."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from fastapi import Depends
 
@@ -10,11 +10,25 @@ from app.pydocs.settings import PydocsSettings
 from opportune.search import MAX_TEXT_LENGTH, Document, DocumentIndex, DocumentSearch
 
 # Ranks of entry types; smaller values come first.
-RANKS = dict(zip(get_args(Kind), (0, 1, 2, 1, 3, 4, 4, 4, 5, 2, 5, 0, 1), strict=True))
+RANKS: dict[Kind, int] = {
+    "module": 0,
+    "keyword": 0,
+    "class": 1,
+    "function": 1,
+    "topic": 1,
+    "exception": 2,
+    "term": 2,
+    "method": 3,
+    "property": 4,
+    "attribute": 4,
+    "data": 4,
+    "section": 5,
+    "other": 5,
+}
 
 
 @dataclass(slots=True)
-class Piece(Document):
+class Entry(Document):
     """Entry of the index: a symbol with its full dotted name, or a section of a page."""
 
     kind: Kind
@@ -37,6 +51,6 @@ class Piece(Document):
         return is_private, RANKS[self.kind], self.name.count("."), len(self.name), self.name, self.slug
 
 
-python_docs = DocumentIndex("pydocs", "the documentation", Piece, SearchHit, PydocsSettings, by_meaning=True)
+python_docs = DocumentIndex("pydocs", "the documentation", Entry, SearchHit, PydocsSettings, by_meaning=True)
 
 Index = Annotated[DocumentSearch[SearchHit], Depends(python_docs.search)]

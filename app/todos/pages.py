@@ -72,7 +72,7 @@ async def list_context(todos: Todos, filters: TodoFilter, form: Form[TodoCreate]
     return {
         "page": await todos.find(filters),
         "statistics": await todos.statistics(),
-        "wanted": filters,
+        "query": filters,
         "today": todos.today,
         "form": form,
         "filter": Form(TodoFilter, filters, prefix="filter-"),

@@ -5,7 +5,7 @@ import asyncio
 from app.chat import service
 from app.chat.models import Conversation, Message
 from app.chat.schemas import MessageCreate
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from app.chat.views import view_conversation
 from opportune.db import Database
 from opportune.llm import Answer, AnswerManager, AnswerStatus
@@ -46,8 +46,10 @@ async def make_conversation(database: Database, owner_id: int, questions: int) -
         conversation = Conversation(owner_id=owner_id, title="A long conversation")
         session.add(conversation)
         await session.flush()
-        chat, leaf = Chat(session, owner_id), None
+        conversations, leaf = Conversations(session, owner_id), None
         for number in range(questions):
-            question = await chat.add_question(conversation, f"Question {number}?", parent_id=leaf)
-            leaf = (await chat.add_answer(make_answer(owner_id, conversation, f"Answer {number}."), question)).id
+            question = await conversations.add_question(conversation, f"Question {number}?", parent_id=leaf)
+            leaf = (
+                await conversations.add_answer(make_answer(owner_id, conversation, f"Answer {number}."), question)
+            ).id
     return conversation.id

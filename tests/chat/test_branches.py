@@ -9,7 +9,7 @@ from app.chat import service
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import MessageCreate
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from app.chat.views import MAX_QUESTIONS_PER_PAGE, ConversationView, view_conversation
 from opportune import llm
 from opportune.llm import AnswerManager, FakeProvider
@@ -49,13 +49,13 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
     assert view
     assert view.branches[other.id] == [two.id, other.id]
     async with manager.database.writer() as session:
-        await Chat(session, owner_id).select_branch(two)
+        await Conversations(session, owner_id).select_branch(two)
     assert await read_texts(manager, owner_id, conversation_id) == ["One?", "To One?", "Two?", "To Two?"]
     async with manager.database.writer() as session:
-        await Chat(session, owner_id).select_branch(other)
+        await Conversations(session, owner_id).select_branch(other)
     assert await read_texts(manager, owner_id, conversation_id) == path, "the last viewed branch is current"
 
-    await ask("After two?", seen=to_two.id)  # from a page with the other branch
+    await ask("After two?", last_seen_id=to_two.id)  # from a page with the other branch
     assert (await read_texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
 
 
@@ -70,7 +70,7 @@ async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: in
     await wait_until_ended(manager, again)
     assert await read_texts(manager, owner_id, conversation_id) == ["Why?", "Another."]
     async with manager.database.writer() as session:
-        await Chat(session, owner_id).select_branch(first)
+        await Conversations(session, owner_id).select_branch(first)
     assert (await read_texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
 
 

@@ -161,9 +161,9 @@ async def test_copy_and_keyboard_navigation_between_branches(page: Page, script:
     await expect(page.get_by_text("Why: Short.")).to_be_focused()
     await more.press("Enter")
     await more.press("Tab")
-    await expect(page.get_by_role("button", name="Share by a link")).to_be_focused()
+    await expect(page.get_by_role("button", name="Share by link")).to_be_focused()
     await page.get_by_label("Delete this conversation").focus()
-    await expect(page.get_by_role("button", name="Share by a link")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Share by link")).to_be_hidden()
 
 
 async def copy_code_and_answer(page: Page, script: FakeProvider) -> None:

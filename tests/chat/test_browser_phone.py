@@ -19,7 +19,7 @@ async def test_header_is_sticky_on_a_phone(page: Page, app: FastAPI, site: str, 
     await expect(page.locator(".chat-header")).to_be_in_viewport()
     assert await page.evaluate("scrollY") > 0
     await page.get_by_label("More about this conversation").click()
-    await expect(page.get_by_text("Share by a link")).to_be_in_viewport()
+    await expect(page.get_by_text("Share by link")).to_be_in_viewport()
 
 
 async def test_enter_is_a_new_line_on_touch_screens(

@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.chat.models import Conversation
-from app.chat.periods import period_of
-from app.chat.service import Chat
+from app.chat.periods import name_period
+from app.chat.service import Conversations
 from opportune.db import utc_now
 from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
@@ -35,7 +35,7 @@ API = "/api/v1/conversations"
     ],
 )
 def test_days_have_relative_names(day: date, period: str) -> None:
-    assert period_of(day, date(2026, 3, 20)) == period
+    assert name_period(day, date(2026, 3, 20)) == period
 
 
 async def test_list_is_grouped_by_local_date(app: FastAPI, fake_llm: FakeProvider) -> None:
@@ -87,10 +87,10 @@ async def test_conversation_exports_markdown_and_json(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)
     async with app.state.database.writer() as session:
-        chat = Chat(session, owner.id)
+        conversations = Conversations(session, owner.id)
         conversation = await session.get_one(Conversation, number)
-        other = await chat.add_question(conversation, "Other question?")
-        await chat.add_answer(make_answer(owner.id, conversation, "*Other* answer."), other)
+        other = await conversations.add_question(conversation, "Other question?")
+        await conversations.add_answer(make_answer(owner.id, conversation, "*Other* answer."), other)
     async with signed_in_client(app, owner) as client, signed_in_client(app) as other_client:
         text = await client.get(f"/chat/{number}/export/md")
         assert text.text == "# A long conversation\n\n## You\n\nOther question?\n\n## Answer\n\n*Other* answer.\n"

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from app.chat.demo import MODEL, SAMPLES, clear, load
 from app.chat.models import Conversation, Message, Role, topic_of
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from opportune.accounts import User
 from opportune.db import Database
 from opportune.errors import OperatorError
@@ -70,18 +70,18 @@ async def test_reload_adds_only_missing_demo_rows(database: Database, admin: Use
 @pytest.mark.database("sqlite")
 async def test_clear_deletes_only_demo_conversations(database: Database, admin: User) -> None:
     async with database.writer() as session:
-        conversation = await Chat(session, admin.id).create_conversation(SAMPLES[0][0][0])
+        conversation = await Conversations(session, admin.id).create_conversation(SAMPLES[0][0][0])
         await load(session)
         demo_id = await session.scalar(
             select(col(Conversation.id)).where(col(Conversation.id) != conversation.id).limit(1)
         )
         assert demo_id
-        chat = Chat(session, admin.id)
-        question = await chat.add_question(await session.get_one(Conversation, demo_id), "And now?")
+        conversations = Conversations(session, admin.id)
+        question = await conversations.add_question(await session.get_one(Conversation, demo_id), "And now?")
         running_answer = Answer(
             owner_id=admin.id, topic=topic_of(demo_id), text="Half an answ", status=AnswerStatus.STREAMING
         )
-        await chat.add_answer(running_answer, question)
+        await conversations.add_answer(running_answer, question)
     async with database.writer() as session:
         assert await clear(session) == DEMO_ROWS + 2
         assert await clear(session) == 0

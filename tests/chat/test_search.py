@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.chat.models import Conversation
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_answer
 
@@ -18,12 +18,14 @@ async def test_search_finds_only_rows_of_the_owner(app: FastAPI) -> None:
     ids: dict[str, int] = {}
     async with app.state.database.writer() as session:
         for user, title in ((owner, "About whales"), (owner, "Fish"), (other_user, "Secret whales")):
-            chat = Chat(session, user.id)
+            conversations = Conversations(session, user.id)
             session.add(conversation := Conversation(owner_id=user.id, title=title))
             await session.flush()
-            question = await chat.add_question(conversation, "Do <whales> sing?" if title == "Fish" else "What else?")
+            question = await conversations.add_question(
+                conversation, "Do <whales> sing?" if title == "Fish" else "What else?"
+            )
             text = "*Whales* sing at night." if title != "About whales" else "Nothing."
-            answer = await chat.add_answer(make_answer(user.id, conversation, text), question)
+            answer = await conversations.add_answer(make_answer(user.id, conversation, text), question)
             ids |= {title: conversation.id, f"{title} question": question.id, f"{title} answer": answer.id}
 
     async with signed_in_client(app, owner) as client:
@@ -45,7 +47,7 @@ async def test_search_finds_only_rows_of_the_owner(app: FastAPI) -> None:
         await client.patch(f"{API}/{ids['About whales']}", json={"title": "About rays"})
         assert await search_for_ids("rays") == [(ids["About whales"], None)]
         async with app.state.database.writer() as session:
-            message = await Chat(session, owner.id).message(ids["About whales answer"])
+            message = await Conversations(session, owner.id).find_message(ids["About whales answer"])
             assert message
             assert message.answer
             message.answer.text = "Rays glide."

@@ -10,7 +10,7 @@ from app.chat import service
 from app.chat.models import Conversation
 from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import ConversationSettings, MessageCreate
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.db import Database
@@ -45,7 +45,7 @@ async def manager(database: Database, llm: LanguageModel, settings: Settings) ->
 
 async def read_conversation(manager: AnswerManager, owner_id: int, id_: int) -> Conversation:
     async with manager.database.reader(fresh=True) as session:
-        conversation = await Chat(session, owner_id).conversation(id_)
+        conversation = await Conversations(session, owner_id).find(id_)
     assert conversation
     return conversation
 
@@ -69,7 +69,7 @@ async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id:
 
 async def test_missing_model_is_replaced(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     async with manager.database.writer() as session:
-        conversation = await Chat(session, owner_id).create_conversation("Why?", {"model": "Gone"})
+        conversation = await Conversations(session, owner_id).create_conversation("Why?", {"model": "Gone"})
     _, answer = await service.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
     stored = await wait_until_ended(manager, answer)
     assert (stored.model, stored.omitted) == ("Fast", "Gone is no longer available. Fast answers instead.")

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from app.chat import share_pages
-from app.chat.service import Chat
+from app.chat.service import Conversations
 from app.chat.tree import find_leaf
 from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
@@ -33,14 +33,14 @@ async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClie
         assert again["path"] == link[1], "sharing again returns the same link"
 
         async with app.state.database.writer() as session:  # later messages, and another branch
-            chat = Chat(session, owner.id)
-            conversation = await chat.conversation(number)
+            conversations = Conversations(session, owner.id)
+            conversation = await conversations.find(number)
             assert conversation
             leaf = await find_leaf(session, conversation)
-            later = await chat.add_question(conversation, "A later question?", parent_id=leaf)
-            await chat.add_answer(make_answer(owner.id, conversation, "Later."), later)
-            other = await chat.add_question(conversation, "Another branch?")
-            await chat.add_answer(make_answer(owner.id, conversation, "Of it."), other)
+            later = await conversations.add_question(conversation, "A later question?", parent_id=leaf)
+            await conversations.add_answer(make_answer(owner.id, conversation, "Later."), later)
+            other = await conversations.add_question(conversation, "Another branch?")
+            await conversations.add_answer(make_answer(owner.id, conversation, "Of it."), other)
         await ada.patch(f"{API}/{number}", json={"title": "A new title"})
 
         response = await client.get(link[1])

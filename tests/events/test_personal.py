@@ -3,7 +3,7 @@
 import pytest
 
 from app.events.models import Event
-from app.events.personal import files, forget, read
+from app.events.personal import forget, list_photos, read
 from opportune.db import Database
 from opportune.feature import Person
 from opportune.testing import RecordedJobs
@@ -21,7 +21,7 @@ async def test_export_has_registrations_of_the_email(database: Database, tea: Ev
     async with database.reader() as session:
         (row,) = (await read(session, ADA))["registrations"]
         assert (row["event"], row["name"], row["notes"]) == ("Tea", "Ada", "Vegetarian")
-        assert await files(session, ADA) == ["events/one.webp"]
+        assert await list_photos(session, ADA) == ["events/one.webp"]
         assert (await read(session, UNPROVEN))["registrations"] == []
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic import SecretStr
 
-from app.pydocs.documents import Piece, python_docs
+from app.pydocs.documents import Entry, python_docs
 from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
 from opportune.config.settings import Settings
@@ -14,8 +14,8 @@ from opportune.search.documents.contents import Contents
 from opportune.testing.plugin import settings_for
 
 
-def make_piece(name: str, kind: Kind = "function", text: str = "", **more: str) -> Piece:
-    return Piece(name, name, kind, body=f"<p>{text}</p>", title=text, text=text, **more)
+def make_piece(name: str, kind: Kind = "function", text: str = "", **more: str) -> Entry:
+    return Entry(name, name, kind, body=f"<p>{text}</p>", title=text, text=text, **more)
 
 
 def index_settings(url: str) -> PydocsSettings:
@@ -27,7 +27,7 @@ def settings_with_index(url: str) -> Settings:
     return settings_for("sqlite:///unused.db", index_settings(url))
 
 
-def fill_index(url: str, pieces: Iterable[Piece], source: str = "Shelf 1.0") -> None:
+def fill_index(url: str, pieces: Iterable[Entry], source: str = "Shelf 1.0") -> None:
     store = python_docs.store(DatabaseURL.parse(url))
     store.prepare()
     store.write(Contents.from_documents(source, pieces, 0), lambda number: None)

@@ -7,24 +7,24 @@ from textwrap import dedent
 
 import pytest
 
-from app.pydocs.documents import Piece
+from app.pydocs.documents import Entry
 from app.pydocs.schemas import EntryRead
 from app.pydocs.sources import python
 from app.pydocs.sources.docstrings import first_line, to_html
-from app.pydocs.sources.language import language_pieces
+from app.pydocs.sources.language import create_language_entries
 from app.pydocs.sources.python import PythonSource
 from opportune.search import Batch
 from tests.pydocs.search_index import fill_index, make_piece, open_search
 
 
 @pytest.fixture(scope="module")
-def pieces_by_slug() -> dict[str, Piece]:
+def pieces_by_slug() -> dict[str, Entry]:
     batches = [Batch(name, "") for name in ("builtins", "collections", "json", "math", "os.path", "typing")]
     results = [result for _, result in PythonSource().read(batches)]
     return {piece.slug: piece for pieces in results if not isinstance(pieces, str) for piece in pieces}
 
 
-def test_python_objects_are_described(pieces_by_slug: dict[str, Piece]) -> None:
+def test_python_objects_are_described(pieces_by_slug: dict[str, Entry]) -> None:
     kinds = {slug: pieces_by_slug[slug].kind for slug in ("os.path", "dict", "dict.get", "json.dumps", "math.pi")}
     assert list(kinds.values()) == ["module", "class", "method", "function", "data"]
     assert pieces_by_slug["json.JSONDecodeError"].kind == "exception"
@@ -44,7 +44,7 @@ def test_module_list_omits_private_and_test_modules() -> None:
 
 
 def test_failing_module_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(python, "INSPECTING", copy_script_with_bad_modules(tmp_path))
+    monkeypatch.setattr(python, "INSPECT_PROGRAM", copy_script_with_bad_modules(tmp_path))
     results_to_come = PythonSource().read(
         [Batch(name, "") for name in ("hangs", "exits", "fails", "prints", "absent", "json")]
     )
@@ -52,8 +52,8 @@ def test_failing_module_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         short_timeout.setattr(python, "MODULE_TIMEOUT_SECONDS", 0.3)
         results = dict([next(results_to_come)])
     results |= dict(results_to_come)
-    assert results[Batch("hangs", "")] == "it ends its process, or takes more than 0.3 seconds"
-    assert results[Batch("exits", "")] == "it ends its process, or takes more than 20 seconds"
+    assert results[Batch("hangs", "")] == "its process exited, or took more than 0.3 seconds"
+    assert results[Batch("exits", "")] == "its process exited, or took more than 20 seconds"
     assert results[Batch("fails", "")] == "RuntimeError: no"
     assert results[Batch("absent", "")] == []
     assert [pieces[0].slug for pieces in results.values() if isinstance(pieces, list) and pieces] == ["prints", "json"]
@@ -69,7 +69,7 @@ def copy_script_with_bad_modules(folder: Path) -> Path:
     }
     for name, source in modules.items():
         (folder / f"{name}.py").write_text(source)
-    script = python.INSPECTING.read_text()
+    script = python.INSPECT_PROGRAM.read_text()
     (folder / "inspecting.py").write_text(f"import sys; sys.path.append({str(folder)!r})\n{script}")
     return folder / "inspecting.py"
 
@@ -77,8 +77,8 @@ def copy_script_with_bad_modules(folder: Path) -> Path:
 def test_index_contains_no_local_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "a secret of this machine")
     ((_, pieces),) = PythonSource().read([Batch("os", "")])
-    assert "os.environ" in {piece.slug for piece in pieces if isinstance(piece, Piece)}
-    texts = " ".join(piece.body + piece.signature for piece in pieces if isinstance(piece, Piece))
+    assert "os.environ" in {piece.slug for piece in pieces if isinstance(piece, Entry)}
+    texts = " ".join(piece.body + piece.signature for piece in pieces if isinstance(piece, Entry))
     assert "a secret of this machine" not in texts
     assert sys.prefix not in texts
 
@@ -109,7 +109,7 @@ def test_underlined_lines_become_headings() -> None:
 
 
 def test_keywords_link_to_the_language_reference() -> None:
-    pieces = {piece.name: piece for piece in language_pieces() if piece.kind == "keyword"}
+    pieces = {piece.name: piece for piece in create_language_entries() if piece.kind == "keyword"}
     assert set(keyword.kwlist) - set(pieces) == {"None", "True", "False"}, (
         "the language reference has no pages of these keywords"
     )
@@ -119,7 +119,7 @@ def test_keywords_link_to_the_language_reference() -> None:
     assert "*****" not in pieces["with"].body
 
 
-async def test_builtins_rank_first(empty_database_url: str, pieces_by_slug: dict[str, Piece]) -> None:
+async def test_builtins_rank_first(empty_database_url: str, pieces_by_slug: dict[str, Entry]) -> None:
     built_in = [piece for piece in pieces_by_slug.values() if piece.module == "builtins"]
     similar_names = [
         make_piece("webbrowser.open"),
@@ -127,7 +127,7 @@ async def test_builtins_rank_first(empty_database_url: str, pieces_by_slug: dict
         make_piece("for_each", "module"),
         make_piece("withdraw", "module"),
     ]
-    fill_index(empty_database_url, [*similar_names, *language_pieces(), *built_in])
+    fill_index(empty_database_url, [*similar_names, *create_language_entries(), *built_in])
     search = open_search(empty_database_url)
     for query, kind in {"open": "function", "for": "keyword", "with": "keyword", "yield": "keyword"}.items():
         best = (await search.find(query)).items[0]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.pydocs.documents import Piece
+from app.pydocs.documents import Entry
 from app.pydocs.sources.inventory import read_inventory
 from app.pydocs.sources.pages import read_parts
 from app.pydocs.sources.sphinx import SphinxSource
@@ -19,10 +19,10 @@ def folder(tmp_path: Path) -> Path:
     return make_sphinx_folder(tmp_path / "html")
 
 
-def read_folder(folder: Path) -> tuple[dict[str, Piece], dict[str, str]]:
+def read_folder(folder: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     """Return the pieces by slug, and the reason of each skipped page."""
     source = SphinxSource(folder)
-    pieces: dict[str, Piece] = {}
+    pieces: dict[str, Entry] = {}
     skipped_pages: dict[str, str] = {}
     for batch, result in source.read(source.batches()):
         if isinstance(result, str):

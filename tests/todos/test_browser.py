@@ -14,7 +14,7 @@ pytestmark = pytest.mark.database("sqlite")
 async def test_todos_are_added_with_the_keyboard(page: Page, app: FastAPI, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database), site)
     await page.goto("/todos?q=nothing")
-    field = page.get_by_label("What is to be done?")
+    field = page.get_by_label("What needs to be done?")
     await field.focus()
     for count, title in enumerate(("Buy milk", "Water the plants"), 1):
         await page.keyboard.insert_text(title)

@@ -4,7 +4,7 @@ import re
 
 from markupsafe import escape
 
-from app.pydocs.documents import Piece
+from app.pydocs.documents import Entry
 from app.pydocs.schemas import Kind
 
 BLANK_LINES = re.compile(r"\n\s*\n")
@@ -12,8 +12,8 @@ HEADING = re.compile(r"([^\n]+)\n([-=*~^\"])\2{2,}\s*")
 PREFORMATTED = re.compile(r"^(?:\s|>>>|[-+*] |-{2}|[=|#]|\d+[.)])", re.MULTILINE)
 
 
-def create_piece(doc: str, slug: str, name: str, kind: Kind, **more: str) -> Piece:
-    return Piece(slug, name, kind, body=to_html(doc), title=first_line(doc, name), text=doc, **more)
+def create_entry(doc: str, slug: str, name: str, kind: Kind, **fields: str) -> Entry:
+    return Entry(slug, name, kind, body=to_html(doc), title=first_line(doc, name), text=doc, **fields)
 
 
 def to_html(doc: str) -> str:

@@ -22,8 +22,8 @@ ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 DESCRIPTORS = types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType
 ROUTINES = types.FunctionType, types.BuiltinFunctionType, *DESCRIPTORS
 
-described: set[tuple[int, str]] = set()
-classes: set[type] = set()
+described_objects: set[tuple[int, str]] = set()
+described_classes: set[type] = set()
 
 
 def describe_members(module: types.ModuleType, name: str) -> Iterator[dict[str, str]]:
@@ -36,9 +36,9 @@ def describe_members(module: types.ModuleType, name: str) -> Iterator[dict[str, 
         if inspect.isclass(value):
             yield from describe_class(value, path, name)
         elif inspect.isroutine(value) or hasattr(value, "__wrapped__"):
-            yield entry(path, "function", name, documentation(value), signature_of(value, label))
+            yield create_entry(path, "function", name, read_docstring(value), read_signature(value, label))
         else:
-            yield entry(path, "data", name, type_and_value(value))
+            yield create_entry(path, "data", name, describe_value(value))
 
 
 def public_names(module: types.ModuleType) -> list[str]:
@@ -62,50 +62,52 @@ def is_duplicate(value: object, label: str) -> bool:
     """Return True if a package that re-exports the value has already been described."""
     if not callable(value):
         return False
-    count_before = len(described)
-    described.add((id(value), label))
-    return len(described) == count_before
+    count_before = len(described_objects)
+    described_objects.add((id(value), label))
+    return len(described_objects) == count_before
 
 
 def describe_class(cls: type, path: str, parent: str) -> Iterator[dict[str, str]]:
     kind = "exception" if issubclass(cls, BaseException) else "class"
-    yield entry(path, kind, parent, documentation(cls), signature_of(cls, cls.__name__))
-    if cls not in classes:  # list the members only once for aliases
-        classes.add(cls)
-        yield from (member(label, value, cls, path) for label, value in sorted(vars(cls).items()) if label[0] != "_")
+    yield create_entry(path, kind, parent, read_docstring(cls), read_signature(cls, cls.__name__))
+    if cls not in described_classes:  # list the members only once for aliases
+        described_classes.add(cls)
+        yield from (
+            describe_member(label, value, cls, path) for label, value in sorted(vars(cls).items()) if label[0] != "_"
+        )
 
 
-def member(label: str, value: Any, cls: type, parent: str) -> dict[str, str]:
+def describe_member(label: str, value: Any, cls: type, parent: str) -> dict[str, str]:
     path = f"{parent}.{label}"
     function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
     if isinstance(function, ROUTINES):
         bound = inspect.getattr_static(cls, label) if isinstance(value, types.ClassMethodDescriptorType) else function
-        return entry(path, "method", parent, documentation(function), signature_of(bound, label))
+        return create_entry(path, "method", parent, read_docstring(function), read_signature(bound, label))
     if inspect.isdatadescriptor(value):
-        return entry(path, "property", parent, documentation(value))
-    return entry(path, "attribute", parent, "" if isinstance(value, enum.Enum) else type_and_value(value))
+        return create_entry(path, "property", parent, read_docstring(value))
+    return create_entry(path, "attribute", parent, "" if isinstance(value, enum.Enum) else describe_value(value))
 
 
-def type_and_value(value: object) -> str:
+def describe_value(value: object) -> str:
     # Only values that cannot contain paths or the environment of this machine.
     name = type(value).__name__
     return f"{name}, {value!r}" if isinstance(value, (bool, int, float)) else name
 
 
-def documentation(value: object) -> str:
+def read_docstring(value: object) -> str:
     doc = inspect.getdoc(value)
     return doc if isinstance(doc, str) else ""
 
 
-def signature_of(value: Any, label: str) -> str:
+def read_signature(value: Any, label: str) -> str:
     try:
         return label + ADDRESS.sub("", str(inspect.signature(value)))
     except Exception:  # noqa: BLE001 - may evaluate annotations
-        first_line = documentation(value).partition("\n")[0]
+        first_line = read_docstring(value).partition("\n")[0]
         return first_line.partition(" -> ")[0] if first_line.startswith(f"{label}(") else ""
 
 
-def entry(name: str, kind: str, parent: str = "", doc: str = "", signature: str = "") -> dict[str, str]:
+def create_entry(name: str, kind: str, parent: str = "", doc: str = "", signature: str = "") -> dict[str, str]:
     parent = parent or name.rpartition(".")[0]
     return {"name": name, "kind": kind, "parent": parent, "doc": doc, "signature": signature}
 
@@ -113,7 +115,7 @@ def entry(name: str, kind: str, parent: str = "", doc: str = "", signature: str 
 def describe_module(name: str) -> list[dict[str, str]] | str:
     try:
         module = importlib.import_module(name)
-        return [entry(name, "module", doc=documentation(module)), *describe_members(module, name)]
+        return [create_entry(name, "module", doc=read_docstring(module)), *describe_members(module, name)]
     except ImportError:
         return []  # a module for another system
     except BaseException as error:  # noqa: BLE001 - continue with the next module, whatever this one raises

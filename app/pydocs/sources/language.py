@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pydoc import Helper
 
-from app.pydocs.documents import Piece
-from app.pydocs.sources.docstrings import create_piece
+from app.pydocs.documents import Entry
+from app.pydocs.sources.docstrings import create_entry
 
 try:
     from pydoc_data.topics import topics
@@ -21,15 +21,15 @@ KEYWORD_SECTIONS = {"match": ("compound", 'The "match" statement'), "case": ("co
 """Topics and headings of keywords that help() does not have."""
 
 
-def language_pieces() -> Iterator[Piece]:
+def create_language_entries() -> Iterator[Entry]:
     for name in [*keyword.kwlist, *KEYWORD_SECTIONS]:
         if text := keyword_text(name):
             title, body = split_heading(text)
-            yield replace(create_piece(body, f"keyword/{name}", name, "keyword", source=SOURCE), title=title)
+            yield replace(create_entry(body, f"keyword/{name}", name, "keyword", source=SOURCE), title=title)
     for label, text in topics.items():
         if not keyword.iskeyword(label):
             title, body = split_heading(text)
-            yield create_piece(body, f"topic/{label}", title, "topic", source=SOURCE)
+            yield create_entry(body, f"topic/{label}", title, "topic", source=SOURCE)
 
 
 def keyword_text(name: str) -> str:

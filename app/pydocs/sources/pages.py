@@ -52,7 +52,7 @@ class PartReader:
         elif group := description_group(element):
             self._read_descriptions(element, group, part)
         elif element.tag in HEADINGS and part and part.group == "section" and not part.titles:
-            part.titles.append(title_text(element))
+            part.titles.append(read_title(element))
         elif part is None or element.tag == "span":  # syntax highlighting
             self.read(element, part)
         else:
@@ -74,7 +74,7 @@ class PartReader:
             elif anchor or part:
                 part = self._add_part(child, group, outer_part)
             if part:
-                part.titles.append(title_text(child))
+                part.titles.append(read_title(child))
 
     def _add_part(self, element: HtmlElement, group: str, outer_part: Part | None) -> Part:
         self.parts.append(Part(element.attributes.get("id", ""), group, outer_part))
@@ -101,10 +101,10 @@ def is_silent(element: HtmlElement) -> bool:
     return element.is_silent or not SILENT_CLASSES.isdisjoint(element.classes)
 
 
-def title_text(child: HtmlElement | str) -> str:
+def read_title(child: HtmlElement | str) -> str:
     if isinstance(child, str):
         return child
-    return "" if is_silent(child) else "".join(map(title_text, child.children))
+    return "" if is_silent(child) else "".join(map(read_title, child.children))
 
 
 def read_parts(page: str, rewrite_link: Callable[[str], str]) -> list[Part]:

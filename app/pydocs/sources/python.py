@@ -11,13 +11,13 @@ from subprocess import DEVNULL, PIPE, Popen
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from app.pydocs.documents import Piece
-from app.pydocs.sources.docstrings import create_piece
-from app.pydocs.sources.language import language_pieces
+from app.pydocs.documents import Entry
+from app.pydocs.sources.docstrings import create_entry
+from app.pydocs.sources.language import create_language_entries
 from opportune.search import Batch
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
-INSPECTING = Path(__file__).with_name("inspecting.py")
+INSPECT_PROGRAM = Path(__file__).with_name("inspecting.py")
 MODULE_TIMEOUT_SECONDS: float = 20
 """Timeout of the import and description of a module."""
 LANGUAGE = "the language"
@@ -40,10 +40,10 @@ class PythonSource:
         modules = sorted(all_names, key=lambda name: (name.count("."), name))
         return [Batch(name, sys.version) for name in (LANGUAGE, *modules)]
 
-    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
+    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Entry] | str], None, None]:
         queue = deque(batches)
         if queue and queue[0].name == LANGUAGE:
-            yield queue.popleft(), list(language_pieces()) or "this Python does not include it"
+            yield queue.popleft(), list(create_language_entries()) or "this Python does not include it"
         while queue:
             yield from describe_modules(queue)
 
@@ -60,9 +60,9 @@ def submodules(package: str) -> Iterator[str]:
             yield ".".join(names)
 
 
-def describe_modules(queue: deque[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
+def describe_modules(queue: deque[Batch]) -> Generator[tuple[Batch, list[Entry] | str], None, None]:
     """Describe modules in a process until one of them ends it. Closing the generator kills the process."""
-    command = [sys.executable, "-I", "-W", "ignore", "-X", "utf8", str(INSPECTING), str(MODULE_TIMEOUT_SECONDS)]
+    command = [sys.executable, "-I", "-W", "ignore", "-X", "utf8", str(INSPECT_PROGRAM), str(MODULE_TIMEOUT_SECONDS)]
     command += [batch.name for batch in queue]
     with TemporaryDirectory(prefix="opportune-pydocs-") as folder:
         # Modules must not see the settings in the environment.
@@ -72,17 +72,17 @@ def describe_modules(queue: deque[Batch]) -> Generator[tuple[Batch, list[Piece] 
             try:
                 for line in process.stdout or ():
                     if line.endswith(b"\n"):
-                        yield queue.popleft(), pieces(json.loads(line))
+                        yield queue.popleft(), create_entries(json.loads(line))
             finally:
                 process.kill()
     if queue:
-        yield queue.popleft(), f"it ends its process, or takes more than {MODULE_TIMEOUT_SECONDS} seconds"
+        yield queue.popleft(), f"its process exited, or took more than {MODULE_TIMEOUT_SECONDS} seconds"
 
 
-def pieces(result: list[dict[str, Any]] | str) -> list[Piece] | str:
-    """Turn the objects of a module (the first is the module itself) into pieces; pass on a reason of failure."""
+def create_entries(result: list[dict[str, Any]] | str) -> list[Entry] | str:
+    """Turn the objects of a module (the first is the module itself) into entries, or return the error."""
     if isinstance(result, str):
         return result
     for entry in result[1:]:
         entry["module"] = result[0]["name"]
-    return [create_piece(slug=entry["name"], **entry) for entry in result]
+    return [create_entry(slug=entry["name"], **entry) for entry in result]

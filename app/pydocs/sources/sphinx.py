@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urldefrag
 
 import nh3
 
-from app.pydocs.documents import Piece
+from app.pydocs.documents import Entry
 from app.pydocs.schemas import Kind
 from app.pydocs.sources.inventory import Inventory, read_inventory
 from app.pydocs.sources.pages import Part, read_parts
@@ -18,7 +18,7 @@ from opportune.errors import OperatorError
 from opportune.search import Batch
 
 # Pages that only list other pages.
-NO_TEXT = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")
+LIST_PAGES = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")
 TAGS = nh3.ALLOWED_TAGS - {"area", "img", "map", "span"}
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}}
 CLEANER = nh3.Cleaner(tags=TAGS, attributes=ATTRIBUTES, url_schemes={"http", "https"})
@@ -61,14 +61,14 @@ class SphinxSource:
         listed = self.inventory.pages or [
             path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.html")
         ]
-        pages = {page for page in listed if page.endswith(".html") and not NO_TEXT.fullmatch(page)}
+        pages = {page for page in listed if page.endswith(".html") and not LIST_PAGES.fullmatch(page)}
         if not pages:
             raise OperatorError(f"{self.folder} has no HTML pages. Pass the output folder of `sphinx-build -b html`.")
         return [Batch(page, self._page_version(page)) for page in sorted(pages)]
 
-    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Piece] | str], None, None]:
+    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Entry] | str], None, None]:
         for batch in batches:
-            yield batch, self._page(batch.name)
+            yield batch, self._read_page(batch.name)
 
     def _page_version(self, page: str) -> str:
         with suppress(OSError, ValueError):
@@ -76,7 +76,7 @@ class SphinxSource:
             return f"{self.title} {status.st_mtime_ns} {status.st_size}"
         return "missing"
 
-    def _page(self, page: str) -> list[Piece] | str:
+    def _read_page(self, page: str) -> list[Entry] | str:
         path = self.folder / page
         try:
             if not path.resolve().is_relative_to(self.folder.resolve()):
@@ -91,7 +91,7 @@ class SphinxSource:
 
 @dataclass
 class PageReader:
-    """Turns the parts of one page into pieces."""
+    """Turns the parts of one page into entries."""
 
     page: str
     inventory: Inventory
@@ -99,48 +99,48 @@ class PageReader:
     """Anchor of the page."""
     module: str = ""
 
-    def read(self, text: str) -> list[Piece]:
-        """Return the pieces of a page.
+    def read(self, text: str) -> list[Entry]:
+        """Return the entries of a page.
 
         Raises:
             ValueError: The markup is invalid.
         """
         parts = read_parts(text, self._rewrite_link)
         self.first_anchor = parts[0].anchor if parts else ""
-        return [piece for part in parts for piece in self._pieces(part) if part.anchor or part.parent is None]
+        return [entry for part in parts for entry in self._create_entries(part) if part.anchor or part.parent is None]
 
-    def _pieces(self, part: Part) -> Iterator[Piece]:
-        """Yield the part, and one piece per alias."""
+    def _create_entries(self, part: Part) -> Iterator[Entry]:
+        """Yield an entry for the part, and one for each alias."""
         headings = [" ".join(title.split()) for title in part.titles or [""]]
         body = CLEANER.clean("".join(part.body)[:MAX_BODY_LENGTH]).strip()
         for number, anchor in enumerate([part.anchor, *part.anchors]):
             alias_headings = headings[number : number + 1] or headings[-1:]
-            yield self._piece(part, anchor, "\n".join(alias_headings if part.anchors else headings), body)
+            yield self._create_entry(part, anchor, "\n".join(alias_headings if part.anchors else headings), body)
 
-    def _piece(self, part: Part, anchor: str, heading: str, body: str) -> Piece:
+    def _create_entry(self, part: Part, anchor: str, heading: str, body: str) -> Entry:
         name, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
         kind: Kind = "module" if role == "py:module" else KINDS.get(part.group, "other")
         if kind == "module":
             self.module = name
         name = (name if kind != "section" else "") or heading or anchor or self.page
-        piece = Piece(self._slug(anchor), name, kind, body=body, text="".join(part.text))
-        piece.title = heading if kind == "module" else FIRST_SENTENCE.split(piece.text[:200], maxsplit=1)[0]
-        piece.signature = heading if piece.is_dotted and kind != "module" else ""
-        piece.module = self._module(piece)
-        piece.parent = self._slug(part.parent.anchor) if part.parent else ""
-        piece.source = f"{self.page}#{anchor}" if anchor else self.page
-        return piece
+        entry = Entry(self._find_slug(anchor), name, kind, body=body, text="".join(part.text))
+        entry.title = heading if kind == "module" else FIRST_SENTENCE.split(entry.text[:200], maxsplit=1)[0]
+        entry.signature = heading if entry.is_dotted and kind != "module" else ""
+        entry.module = self._find_module(entry)
+        entry.parent = self._find_slug(part.parent.anchor) if part.parent else ""
+        entry.source = f"{self.page}#{anchor}" if anchor else self.page
+        return entry
 
-    def _module(self, piece: Piece) -> str:
-        if piece.kind == "module":
+    def _find_module(self, entry: Entry) -> str:
+        if entry.kind == "module":
             return ""
-        if not piece.is_dotted:
+        if not entry.is_dotted:
             return self.module or self.page.removesuffix(".html")
-        parent_names = (piece.name.rsplit(".", cut)[0] for cut in range(1, piece.name.count(".") + 1))
+        parent_names = (entry.name.rsplit(".", cut)[0] for cut in range(1, entry.name.count(".") + 1))
         return next((name for name in parent_names if name in self.inventory.modules), "")
 
-    def _slug(self, anchor: str) -> str:
-        entry_slug = slug(self.page, anchor, self.inventory)
+    def _find_slug(self, anchor: str) -> str:
+        entry_slug = find_slug(self.page, anchor, self.inventory)
         return self.page if anchor in ("", self.first_anchor) and "#" in entry_slug else entry_slug
 
     def _rewrite_link(self, href: str) -> str:
@@ -151,10 +151,10 @@ class PageReader:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(self.page), page)) if page else self.page
         if target.startswith(("../", "/")) or not target.endswith(".html"):
             return ""
-        return f"/pydocs/{quote(slug(target, anchor, self.inventory))}"
+        return f"/pydocs/{quote(find_slug(target, anchor, self.inventory))}"
 
 
-def slug(page: str, anchor: str, inventory: Inventory) -> str:
+def find_slug(page: str, anchor: str, inventory: Inventory) -> str:
     """Return the name of a Python symbol, or the address of anything else."""
     address = f"{page}#{anchor}" if anchor else page
     name, role = inventory.symbols.get(address, ("", ""))

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from app.pydocs.documents import Piece, python_docs
+from app.pydocs.documents import Entry, python_docs
 from app.pydocs.sources.python import PythonSource
 from opportune.db import DatabaseURL
 from opportune.search.documents.contents import Contents
@@ -12,7 +12,7 @@ from opportune.search.documents.contents import Contents
 INDEX_ENTRIES = 20_000
 
 
-def pieces() -> Iterator[Piece]:
+def pieces() -> Iterator[Entry]:
     """Return the entries of Python, repeated under other names up to INDEX_ENTRIES."""
     source = PythonSource()
     pieces_by_slug = {
