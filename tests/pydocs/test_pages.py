@@ -115,7 +115,7 @@ async def test_missing_index_hides_command_in_production(
     app.state.settings = app.state.settings.model_copy(update={"environment": "production"})
     fake_search.is_empty = True
     page = (await client.get("/pydocs?q=os")).text
-    assert "There is no index yet" in page
+    assert "The index does not exist yet" in page
     assert "oppman.py" not in page
     assert "/admin/operations" not in page
 
