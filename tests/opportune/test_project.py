@@ -263,6 +263,7 @@ def test_tests_do_not_contain_the_site_name() -> None:
         "tests/opportune/cli/project/upgrading/test_refusals.py",
         "tests/opportune/cli/project/upgrading/test_release.py",
         "tests/opportune/cli/project/upgrading/test_upgrade.py",
+        "tests/opportune/cli/scaffold/packages/test_listing.py",
         "tests/opportune/test_project.py",
     }
     files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}

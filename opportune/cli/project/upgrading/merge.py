@@ -141,7 +141,9 @@ class Merge:
 
     def _replace_lock(self, full_path: str, path: str) -> None:
         """Take the release's version of a lock. Feature packages with a wheel in `vendor/` stay pinned."""
-        own_pins = _pins(self.clone("show", f"HEAD:{full_path}")) - _pins((self.folder / "old" / path).read_text())
+        own_pins = _pins(self.clone("show", f"HEAD:{full_path}")) - _pins(
+            (self.folder / "old" / path).read_text("utf-8")
+        )
         self.clone("checkout", "--quiet", "--theirs", "--", full_path)
         file = self.clone.folder / full_path
         text = file.read_text(encoding="utf-8")

@@ -1,6 +1,9 @@
 """`startapp --package`: the files of the package, and refusals."""
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from opportune.cli.main import main
 from opportune.cli.scaffold import startapp
 from opportune.cli.scaffold.packages import create
+from opportune.config.project import PROJECT
 
 INSTALLED = """\
 from app.plants.feature import plants
@@ -17,6 +21,25 @@ from opportune.feature import Feature
 INSTALLED: tuple[Feature, ...] = (plants,)
 """
 PLANT = 'class Plant(Model, table=True):\n    __tablename__ = "plants_plant"\n'
+
+STARTAPP = """
+import sys
+from pathlib import Path
+from opportune.cli.main import main
+from opportune.cli.scaffold import startapp
+from opportune.cli.scaffold.packages import create
+
+startapp.PROJECT = create.PROJECT = Path.cwd()
+sys.exit(main(["startapp", "--package", *sys.argv[1:]]))
+"""
+TIMEOUT_SECONDS = 120
+
+
+def create_package(project: Path, *arguments: str) -> None:
+    """Create a package in another process, because the command adds the package's models to those of its process."""
+    command = [sys.executable, "-P", "-c", STARTAPP, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    subprocess.run(command, cwd=project, env=environment, check=True, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def package(project: Path) -> Path:
     """The package of a new feature `journals`, with its default model."""
-    assert main(["startapp", "journals", "--package"]) == 0
+    create_package(project, "journals")
     return project.parent / "opportune-journals"
 
 
@@ -81,7 +104,7 @@ def test_reference_to_a_model_of_the_project_is_refused(project: Path, capsys: p
 
 
 def test_folder_of_package_can_be_chosen(project: Path, tmp_path: Path) -> None:
-    assert main(["startapp", "letters", "--package", "--folder", str(tmp_path / "elsewhere")]) == 0
+    create_package(project, "letters", "--folder", str(tmp_path / "elsewhere"))
     assert (tmp_path / "elsewhere/opportune_letters/feature.py").is_file()
 
 
