@@ -19,7 +19,7 @@ from opportune.config.settings import Settings, get_settings, read_feature_setti
 from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
 from opportune.feature import Feature
-from opportune.features import all_features, require_registration, running_process
+from opportune.features import all_features, require_consistent_features, running_process
 from opportune.jobs.factory import open_jobs, open_services
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     installed = installed_features() if features is None else features
     require_unique_names(installed)
     features = all_features(installed)
-    require_registration(features)
+    require_consistent_features(features)
     read_feature_settings(settings, features)
     app = FastAPI(
         title=settings.site_name,

@@ -80,7 +80,7 @@ def all_features(installed: Iterable[Feature]) -> list[Feature]:
     return [*CORE_FEATURES, *(feature for feature in installed if feature not in CORE_FEATURES)]
 
 
-def require_registration(features: Iterable[Feature]) -> None:
+def require_consistent_features(features: Iterable[Feature]) -> None:
     """Check that no name is registered twice, and that required features are installed.
 
     Raises:
@@ -93,7 +93,7 @@ def require_registration(features: Iterable[Feature]) -> None:
 def find_registration_errors(features: Iterable[Feature]) -> Iterator[str]:
     """Yield one line for each name that is registered twice, and for each missing feature or job."""
     features = list(features)
-    locations = {("filter or global", name): "opportune.web.rendering.templates" for name in templates.built_in_names}
+    locations = {("template name", name): "opportune.web.rendering.templates" for name in templates.built_in_names}
     locations |= {("service", name): "opportune.application" for name in RESERVED_SERVICES}
     for feature in features:
         for type_, name, module in _registrations(feature):
@@ -125,8 +125,8 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
         "hook": ((_qualified_name(hook), hook) for hook in feature.hooks),
         "tool": map(_named_tool, feature.tools),
         "error handler of": ((_qualified_name(type_), handler) for type_, handler in feature.error_handlers.items()),
-        "filter or global": (*feature.template_filters.items(), *feature.template_globals.items()),
-        "address": _addresses(feature),
+        "template name": (*feature.template_filters.items(), *feature.template_globals.items()),
+        "route": _routes(feature),
     }
     for type_, entries in registered.items():
         for name, object_ in entries:
@@ -141,7 +141,7 @@ def _named_tool(tool: Any) -> tuple[str, Any]:
     return (tool.name, tool.function) if isinstance(tool, Tool) else (tool.__name__, tool)
 
 
-def _addresses(feature: Feature) -> Iterator[tuple[str, Any]]:
+def _routes(feature: Feature) -> Iterator[tuple[str, Any]]:
     """Yield the method and path of each route, with its function."""
     for prefix, routers in (("/api/v1", feature.api), ("", feature.pages), ("", feature.routes)):
         for route in chain.from_iterable(router.routes for router in router_list(routers)):

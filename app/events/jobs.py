@@ -29,7 +29,7 @@ async def shrink_photo(run: JobContext, registration_id: int, original: str) -> 
         return  # an earlier attempt deleted it, or the registration is cancelled
     except ImageRefusedError:
         small = ""
-    # After an interrupted attempt this returns the picture of that attempt.
+    # A retry gets the stored result of this step, which names the photo that the earlier attempt saved.
     stored = await run.write(use_photo, registration_id, original, small)
     for name in {original, small} - {stored, ""}:
         await run.storage.delete(name)

@@ -25,7 +25,7 @@ NO_SECOND_FACTOR = "The admin requires a second factor. Set one up at /accounts/
 
 
 class StaffOnlyMiddleware:
-    """Responds with 403 to users who are not staff, also for addresses below the admin that do not exist.
+    """Responds with 403 to users who are not staff, even for URLs of the admin that do not exist.
 
     User and grants are read for each request, so a user who is demoted, signed out or removed from a group is refused
     immediately. The module `authorization` checks permissions of pages and rows.
@@ -66,9 +66,9 @@ class HasRoutes(Protocol):
 
 
 class RelativeUrlsMiddleware:
-    """Generates addresses of the admin as paths, without scheme and host.
+    """Generates URLs of the admin as paths, without scheme and host.
 
-    SQLAdmin writes absolute addresses into its pages and redirects. Behind a proxy that terminates TLS, these begin
+    SQLAdmin writes absolute URLs into its pages and redirects. Behind a proxy that terminates TLS, these begin
     with http:, and browsers refuse to load them or to send forms to them.
     """
 

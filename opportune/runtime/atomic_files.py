@@ -22,9 +22,9 @@ LOCK_NAME = "lock"
 
 
 def temporary_path(path: Path, suffix: str = "") -> Path:
-    """Return the path of the temporary file that replaces `path`. With a suffix, return a second temporary file.
+    """Return the path of the temporary file that replaces `path`.
 
-    The lock of the file without a suffix protects all of them.
+    With a suffix, return the path of an additional one. The lock on the file without a suffix protects them all.
     """
     return path.with_name(f"{path.name}{TEMPORARY_INFIX}{suffix and f'.{suffix}'}")
 
@@ -153,7 +153,7 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
 
 def _try_lock(file: BinaryIO) -> bool:
     """Lock the file until it is closed. Return False if another process holds the lock."""
-    if sys.platform == "win32":  # Windows cannot remove open files, which serves as the lock
+    if sys.platform == "win32":  # Windows cannot remove open files, so no lock is needed
         return True
     import fcntl
 

@@ -35,27 +35,27 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
     model.script = ["To One?"]
     conversation_id, first = await start_conversation(manager, owner_id, "One?")
     await wait_until_ended(manager, first)
-    two, to_two = await ask("Two?")
-    other, _ = await ask("Two, but better?", replaced_question=two)
+    second_question, second_answer = await ask("Two?")
+    edited_question, _ = await ask("Two, but better?", replaced_question=second_question)
     await ask("Three?")
     assert [turn.content for turn in model.received[-1]] == [
         SYSTEM_PROMPT,
         *("One?", "To One?", "Two, but better?", "To Two, but better?", "Three?"),
     ]
-    path = ["One?", "To One?", "Two, but better?", "To Two, but better?", "Three?", "To Three?"]
-    assert await read_texts(manager, owner_id, conversation_id) == path
+    expected_texts = ["One?", "To One?", "Two, but better?", "To Two, but better?", "Three?", "To Three?"]
+    assert await read_texts(manager, owner_id, conversation_id) == expected_texts
 
     view = await view_conversation(manager, owner_id, conversation_id)
     assert view
-    assert view.branches[other.id] == [two.id, other.id]
+    assert view.branches[edited_question.id] == [second_question.id, edited_question.id]
     async with manager.database.writer() as session:
-        await Conversations(session, owner_id).select_branch(two)
+        await Conversations(session, owner_id).select_branch(second_question)
     assert await read_texts(manager, owner_id, conversation_id) == ["One?", "To One?", "Two?", "To Two?"]
     async with manager.database.writer() as session:
-        await Conversations(session, owner_id).select_branch(other)
-    assert await read_texts(manager, owner_id, conversation_id) == path, "the last viewed branch is current"
+        await Conversations(session, owner_id).select_branch(edited_question)
+    assert await read_texts(manager, owner_id, conversation_id) == expected_texts, "the last viewed branch is current"
 
-    await ask("After two?", last_seen_id=to_two.id)  # from a page with the other branch
+    await ask("After two?", last_seen_id=second_answer.id)  # from a page with the other branch
     assert (await read_texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
 
 

@@ -11,8 +11,10 @@ from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import ProjectCopy
 
 GUIDES = [PROJECT / "docs/errands.md", *sorted((PROJECT / "app").glob("*/README.md"))]
-IMPORTED = tuple(f"opportune.{name}" for name in ("db.factory", "db.migrations.runner", "fields", "web.routing"))
-"""Slow imports that do not depend on features and users, which errands change."""
+PRELOADED_MODULES = tuple(
+    f"opportune.{name}" for name in ("db.factory", "db.migrations.runner", "fields", "web.routing")
+)
+"""Slow modules that errands do not change. The command server imports them once."""
 FEATURES = ("welcome",)
 """Features that the guide adds to `app/installed.py`."""
 
@@ -52,7 +54,7 @@ def test_errands_work(tmp_path: Path) -> None:
         for file in (PROJECT / folder).glob("[_c]*.py"):  # fixtures of the examples' tests
             (copy / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy(file, copy / folder)
-    with command_server(copy, *IMPORTED) as run:
+    with command_server(copy, *PRELOADED_MODULES) as run:
         assert run("startapp", "books")[0] == 0
         for name, changes in diffs():
             apply(changes, copy / name)

@@ -85,13 +85,13 @@ def notes_feature(**registered: Any) -> Feature:
     [
         ({"jobs": [tidy]}, {"jobs": [tidy_with_same_name]}, "job books.tidy"),
         ({"checks": [check_books]}, {"production_checks": [check_books]}, f"check {THIS_MODULE}.check_books"),
-        ({"template_filters": {"shout": shout}}, {"template_filters": {"shout": shout}}, "filter or global shout"),
-        ({"template_filters": {"shout": shout}}, {"template_globals": {"shout": shout}}, "filter or global shout"),
+        ({"template_filters": {"shout": shout}}, {"template_filters": {"shout": shout}}, "template name shout"),
+        ({"template_filters": {"shout": shout}}, {"template_globals": {"shout": shout}}, "template name shout"),
         ({"services": [make_service("shop")]}, {"services": [make_service("shop")]}, "service shop"),
-        ({"pages": route_at("/books/{id}")}, {"pages": route_at("/books/{name}")}, "address GET /books/{}"),
-        ({"pages": route_at("/books")}, {"routes": route_at("/books")}, "address GET /books"),
-        ({"pages": websocket_at("/books")}, {"pages": websocket_at("/books")}, "address WEBSOCKET /books"),
-        ({"api": route_at("/books")}, {"api": route_at("/books")}, "address GET /api/v1/books"),
+        ({"pages": route_at("/books/{id}")}, {"pages": route_at("/books/{name}")}, "route GET /books/{}"),
+        ({"pages": route_at("/books")}, {"routes": route_at("/books")}, "route GET /books"),
+        ({"pages": websocket_at("/books")}, {"pages": websocket_at("/books")}, "route WEBSOCKET /books"),
+        ({"api": route_at("/books")}, {"api": route_at("/books")}, "route GET /api/v1/books"),
         ({"admin_operations": {"shout": shout}}, {"admin_operations": {"shout": shout}}, "operation shout"),
         (HANDLER, HANDLER, "error handler of builtins.OSError"),
         ({"admin": "app.books.admin"}, {"admin": "app.books.admin"}, "admin view app.books.admin"),
@@ -145,7 +145,7 @@ def test_name_of_the_framework_is_refused(registered: Any, location: str) -> Non
 def test_address_of_the_framework_is_refused() -> None:
     (message,) = find_registration_errors([*CORE_FEATURES, books_feature(pages=route_at("/health"))])
     assert message.startswith(
-        "The address GET /health is registered twice: in opportune.web.endpoints.health (feature web)"
+        "The route GET /health is registered twice: in opportune.web.endpoints.health (feature web)"
     )
 
 

@@ -32,8 +32,8 @@ INVITATION_NEEDED = "You need an invitation to register. Use the address that it
 async def register(context: AccountContext, email: str, password: str) -> User | None:
     """Create an account and return it; return None if the site sends a link that creates it.
 
-    With a link, responses and their times are the same for existing accounts. Without e-mails (MAIL_URL is `console:`),
-    the response reveals that an address has an account, so there is a rate limit.
+    With a link, the response and its timing do not reveal whether an account exists. Without e-mails (MAIL_URL is
+    `console:`), the response reveals it, so there is a rate limit.
 
     Raises:
         RegistrationClosedError: registration is closed; or, without e-mails, the address has no invitation.
@@ -61,7 +61,7 @@ def read_registration(settings: Settings, token: str) -> tuple[str, str] | None:
     return email, hashed_password
 
 
-async def require_registration(context: AccountContext, email: str) -> None:
+async def require_may_register(context: AccountContext, email: str) -> None:
     """Raise RegistrationClosedError if this address may not register."""
     if not await context.manager.may_register(email):
         is_closed = context.settings.registration == "closed"
@@ -72,7 +72,7 @@ async def _register_now(context: AccountContext, email: str, password: str) -> U
     registration = REGISTRATIONS_PER_IP.by(context.client.address)
     failure = FAILED_REGISTRATIONS_PER_IP.by(context.client.address)
     await context.limiter.hit(registration, failure)
-    await require_registration(context, email)
+    await require_may_register(context, email)
     user = await context.manager.register(email, password)
     await context.limiter.refund(context.session, failure)
     await context.manager.request_verify(user)
@@ -81,7 +81,10 @@ async def _register_now(context: AccountContext, email: str, password: str) -> U
 
 @job("accounts.send_registration_email")
 async def send_registration_email(run: JobContext, email: str, token: str) -> None:
-    """Send the link that creates the account, or a reminder to its owner. Skip addresses that may not register."""
+    """Send the link that creates the account. If the address has an account, send a reminder to its owner.
+
+    Addresses that may not register get no e-mail.
+    """
     await run.write(_send_email, run.settings, email, token)
 
 

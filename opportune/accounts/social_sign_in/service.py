@@ -5,7 +5,7 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import LinkedAccount, User
-from opportune.accounts.registration.service import REGISTRATIONS_PER_IP, require_registration
+from opportune.accounts.registration.service import REGISTRATIONS_PER_IP, require_may_register
 from opportune.accounts.sign_in_methods.available import count_sign_in_methods
 from opportune.accounts.sign_in_methods.linked_accounts import (
     find_account_provider,
@@ -52,7 +52,7 @@ async def _register(context: AccountContext, provider: Provider, identity: Ident
         )
     await context.limiter.hit(REGISTRATIONS_PER_IP.by(context.client.address))
     try:
-        await require_registration(context, identity.email)
+        await require_may_register(context, identity.email)
         return await context.manager.oauth_callback(
             identity.issuer, "", identity.subject, identity.email, is_verified_by_default=True
         )

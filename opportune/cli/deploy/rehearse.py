@@ -48,8 +48,8 @@ def rehearse(
     if sys.platform == "win32":
         raise OperatorError("Rehearsals need Linux or macOS. On Windows, run them in WSL.")
     hosts = selected_hosts(names or [], rehearse_all=rehearse_all)
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), asyncio.Runner() as loop:
-        raise typer.Exit(1 if loop.run(_rehearse(hosts, full=full, keep=keep)) else 0)
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), asyncio.Runner() as runner:
+        raise typer.Exit(1 if runner.run(_rehearse(hosts, full=full, keep=keep)) else 0)
     raise typer.Exit(130)
 
 

@@ -25,7 +25,8 @@ def secrets_source(
     Args:
         settings_class: The class to read settings for.
         secrets_from: `aws:NAME`, `gcp:PROJECT` or `azure:VAULT`. Several names are separated by commas.
-        all_setting_names: Returns the names of all settings. Called if an AWS secret has no setting of the class.
+        all_setting_names: Function that returns all setting names of the site, to report an AWS secret with none of
+            them.
 
     Raises:
         SettingsError: The secrets cannot be read. The message contains no secret.

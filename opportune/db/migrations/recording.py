@@ -18,8 +18,8 @@ from opportune.db.migrations.python_steps import CodeOp
 
 Direction = Literal["upgrade", "downgrade"]
 
-READS_ROWS = "Run code on existing rows"
-UNKNOWN_STEPS = "The following steps depend on the database"
+READS_ROWS_MESSAGE = "Run code on existing rows"
+UNKNOWN_STEPS_MESSAGE = "The following steps depend on the database"
 
 
 def record(
@@ -34,7 +34,7 @@ def record(
     try:
         getattr(module, direction)()
     except Exception:  # noqa: BLE001 - code of the project that may need a database
-        recorder.operations.append(CodeOp(UNKNOWN_STEPS, ""))
+        recorder.operations.append(CodeOp(UNKNOWN_STEPS_MESSAGE, ""))
     return recorder.operations
 
 
@@ -68,7 +68,7 @@ class Recorder(Operations):
         yield RecordingBatch(self, SimpleNamespace(table_name=table_name, schema=options.get("schema")))
 
     def get_bind(self) -> Any:
-        self.operations.append(CodeOp(READS_ROWS, ""))
+        self.operations.append(CodeOp(READS_ROWS_MESSAGE, ""))
         return NoRows()
 
 

@@ -29,11 +29,11 @@ EXPORTED_RATING_FIELDS = {"topic", "rating", "rating_note", "created_at"}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    # Answers without a question belong to rows that their feature exports.
-    with_question = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.question) != "")
-    answers = await session.scalars(with_question.order_by(col(Answer.id)))
-    rated = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.rating).is_not(None))
-    ratings = await session.scalars(rated.order_by(col(Answer.id)))
+    # Answers without a question belong to rows of another feature, such as chat messages, which exports them.
+    with_question_query = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.question) != "")
+    answers = await session.scalars(with_question_query.order_by(col(Answer.id)))
+    rated_query = select(Answer).where(col(Answer.owner_id) == person.id, col(Answer.rating).is_not(None))
+    ratings = await session.scalars(rated_query.order_by(col(Answer.id)))
     files = await session.scalars(select(AnswerAttachment).where(col(AnswerAttachment.owner_id) == person.id))
     usage = await session.scalars(select(LlmUsage).where(col(LlmUsage.owner_id) == person.id))
     return {

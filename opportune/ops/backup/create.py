@@ -66,7 +66,7 @@ def refuse_unmigrated(settings: Settings) -> None:
 def write_archive(
     settings: Settings, graph: MigrationGraph, file: Sink, scratch: Path, notify: Notify, *, with_bucket: bool = False
 ) -> Manifest:
-    """Write database and uploads into a stream, without reading or seeking.
+    """Write database and uploads into a stream that only has to support `write`.
 
     Args:
         scratch: Path for a temporary copy of the database.
@@ -144,7 +144,11 @@ def prune(newest: Path, keep: int) -> list[Path]:
 def _add_database(
     writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path, notify: Notify
 ) -> tuple[Content, str, DatabaseState]:
-    """Add a snapshot, using a temporary file at `path`. Return the member's name, a dump's schema and the state."""
+    """Add a snapshot, using a temporary file at `path`.
+
+    Returns:
+        The member's name, the PostgreSQL schema of a dump, and the state.
+    """
     if migration_url(settings).kind != "postgresql":
         copy_to: Callable[..., DatabaseState] = _snapshot_sqlite
     elif reason := postgresql.find_reason_against_dump(settings):
@@ -160,7 +164,7 @@ def _add_database(
 
 
 def _add_uploads(writer: ArchiveWriter, location: StorageLocation, notify: Notify) -> str:
-    """Add the uploads of a folder and return "". Other storage is not added; return its label."""
+    """Add the uploads if they are in a folder. Otherwise return the label of the storage that holds them."""
     if isinstance(location, Path):
         uploads.add_uploads(writer, location)
         return ""

@@ -10,8 +10,8 @@ from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.query import Query
 from opportune.search.words import fold_like_postgresql
 
-# Texts are cut, because PostgreSQL limits a tsvector to 1 MiB. Accents are removed, and punctuation, because the parser
-# would otherwise detect hosts, paths and compounds.
+# Texts are cut, because PostgreSQL limits a tsvector to 1 MiB. Accents and punctuation are removed.
+# With punctuation, the parser would detect host names, paths and compounds.
 WORDS = (
     r"lower(regexp_replace(regexp_replace(normalize(left(coalesce({column}, ''), 100000), NFKD),"
     r" '[\u0300-\u036f]+', '', 'g'), '[!-/:-@[-`{{-~]+', ' ', 'g'))"

@@ -44,7 +44,7 @@ class Store(ABC):
     async def save(
         self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
     ) -> None:
-        """Save a response. `lookup` is the result of `find` before the build."""
+        """Save a response. `lookup` is the result of `find` before the response was generated."""
 
     @abstractmethod
     async def drop(self, key: str) -> None: ...
@@ -55,12 +55,12 @@ class Store(ABC):
     @abstractmethod
     async def size(self) -> CacheSize: ...
 
-    async def claim(self, _build: str) -> bool:
-        """Return whether this process may build the response, because no other process does."""
+    async def claim(self, _key: str) -> bool:
+        """Return whether this process may generate the response, because no other process does."""
         return True
 
-    async def release(self, _build: str) -> None:
-        """Let other processes build the response again."""
+    async def release(self, _key: str) -> None:
+        """Let other processes generate the response again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class MemoryStore(Store):
     name = "memory"
     is_shared = False
     max_tags = 10_000
-    """Tags whose versions are stored. If there are more, all responses are cleared."""
+    """Maximum number of tags to remember. If there are more, the whole cache is cleared."""
 
     def __init__(self, entries: int = 2000, size: int = 32 * 1024 * 1024) -> None:
         self._entries: OrderedDict[str, CacheEntry] = OrderedDict()

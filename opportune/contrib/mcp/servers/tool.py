@@ -13,7 +13,7 @@ from opportune.llm.tools.declaration import Tool
 
 
 class ServerFailed(HTTPException):
-    """Failure of another server. The message is for the model."""
+    """Failure of another server. The message is sent to the language model."""
 
     def __init__(self, message: str) -> None:
         super().__init__(424, message)
@@ -21,7 +21,7 @@ class ServerFailed(HTTPException):
 
 @dataclass(frozen=True, eq=False)
 class RemoteTool(Tool):
-    """Tool of another server, which validates its arguments."""
+    """Tool of another MCP server. That server validates the arguments, so none are declared here."""
 
     remote_description: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from tests.opportune.llm.providers.model_answers import QUESTION, read_error_of,
 LENGTH = {"choices": [{"delta": {}, "finish_reason": "length"}]}
 
 
-def think(**delta: Any) -> bytes:
+def reasoning_event(**delta: Any) -> bytes:
     return event({"choices": [{"index": 0, "delta": {"content": None, **delta}}]})
 
 
@@ -38,17 +38,19 @@ async def read_chunks(*steps: Step) -> list[Chunk]:
         {"reasoning": "Hm.", "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]},
     ],
 )
-async def test_reasoning_is_apart_from_the_text(delta: dict[str, Any]) -> None:
-    chunks = await read_chunks(EVENTS, think(**delta), text("Because."), event(STOP), usage_event(80), DONE)
+async def test_reasoning_is_separate_from_the_text(delta: dict[str, Any]) -> None:
+    chunks = await read_chunks(EVENTS, reasoning_event(**delta), text("Because."), event(STOP), usage_event(80), DONE)
     assert chunks == [Reasoning("Hm."), "Because.", Done(7, 90, reasoning_tokens=80)]
 
 
 async def test_reasoning_of_another_type_is_ignored() -> None:
-    chunks = await read_chunks(EVENTS, think(reasoning={"effort": "low"}), text("Because."), event(STOP), DONE)
+    chunks = await read_chunks(
+        EVENTS, reasoning_event(reasoning={"effort": "low"}), text("Because."), event(STOP), DONE
+    )
     assert chunks == ["Because.", Done()]
 
 
-@pytest.mark.parametrize("step", [think(reasoning="Hm."), usage_event(90), text("")])
+@pytest.mark.parametrize("step", [reasoning_event(reasoning="Hm."), usage_event(90), text("")])
 async def test_error_explains_that_thinking_used_all_tokens(step: bytes) -> None:
     error = await read_error_of(EVENTS, step, event(LENGTH), DONE)
     assert error.code == "out_of_tokens"
@@ -56,18 +58,18 @@ async def test_error_explains_that_thinking_used_all_tokens(step: bytes) -> None
 
 
 async def test_error_has_the_reported_tokens() -> None:
-    error = await read_error_of(EVENTS, think(reasoning="Hm."), event(LENGTH), usage_event(90), DONE)
+    error = await read_error_of(EVENTS, reasoning_event(reasoning="Hm."), event(LENGTH), usage_event(90), DONE)
     assert error.done
     assert (error.done.prompt_tokens, error.done.completion_tokens, error.done.reasoning_tokens) == (7, 90, 90)
 
 
 async def test_reasoning_without_an_answer_is_an_error() -> None:
-    error = await read_error_of(EVENTS, think(reasoning="Hm."), event(STOP), DONE)
+    error = await read_error_of(EVENTS, reasoning_event(reasoning="Hm."), event(STOP), DONE)
     assert (error.code, str(error)) == ("empty", "The model thought, but gave no answer. Try again.")
 
 
 async def test_endless_reasoning_is_cut() -> None:
-    reasoning_events = [think(reasoning="x" * 50_000)] * 5
+    reasoning_events = [reasoning_event(reasoning="x" * 50_000)] * 5
     async with serve_provider(EVENTS, *reasoning_events, "hang") as (provider, endpoint):
         length = 0
         with pytest.raises(LLMError) as caught:  # noqa: PT012 - the stream is read until it fails
@@ -80,5 +82,8 @@ async def test_endless_reasoning_is_cut() -> None:
 
 
 async def test_complete_returns_the_text_alone() -> None:
-    async with serve_provider(EVENTS, think(reasoning="Hm."), text("Because."), event(STOP), DONE) as (provider, _):
+    async with serve_provider(EVENTS, reasoning_event(reasoning="Hm."), text("Because."), event(STOP), DONE) as (
+        provider,
+        _,
+    ):
         assert await LanguageModel(lambda: provider).complete("Why?") == "Because."

@@ -1,4 +1,4 @@
-"""Rows inserted by migrations are replaced by those of the source."""
+"""`copydb` and `restore` replace rows that migrations of the destination inserted."""
 
 from dataclasses import replace
 
@@ -19,18 +19,18 @@ from tests.opportune.ops.copydb.two_databases import Databases, databases
 
 __all__ = ["databases"]  # a fixture
 
-INSERT = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
+INSERT_GENRES = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> SampleFeatures:
-    """Database whose migration inserted two genres. One was renamed later, and a third one was added."""
+    """Site whose migration inserted two genres. One was renamed later, and a third one was added."""
     folder = tmp_path_factory.mktemp("source")
     sample = SampleFeatures(settings_for(f"sqlite:///{folder}/source.db"), folder / "versions")
     sample.table("library_genre", Column("name", String(50), unique=True))
     sample.table("library_book", sample.foreign_key("library_genre", "genre_id"))
     sample.make_migrations()
-    sample.write_migration("library", INSERT)
+    sample.write_migration("library", INSERT_GENRES)
     sample.migrate()
     sample.execute("UPDATE library_genre SET name = 'verse' WHERE id = 2")
     sample.execute("INSERT INTO library_genre (id, name) VALUES (7, 'poem')")
@@ -38,13 +38,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> SampleFeatures:
     return sample
 
 
-def with_database(source: SampleFeatures, address: str) -> SampleFeatures:
-    return replace(source, settings=settings_for(address))
+def with_database(source: SampleFeatures, url: str) -> SampleFeatures:
+    return replace(source, settings=settings_for(url))
 
 
 def copy_all(source: SampleFeatures, target: SampleFeatures, *, force: bool = False) -> None:
-    addresses = [DatabaseURL.parse(sample.settings.database_url.get_secret_value()) for sample in (source, target)]
-    copy(addresses[0], addresses[1], source.graph, force=force, metadata=source.metadata)
+    urls = [DatabaseURL.parse(sample.settings.database_url.get_secret_value()) for sample in (source, target)]
+    copy(urls[0], urls[1], source.graph, force=force, metadata=source.metadata)
 
 
 def read_genres(sample: SampleFeatures) -> list[tuple[object, ...]]:
