@@ -1,4 +1,4 @@
-"""Features that are packages of their own: `opportune_NAME` instead of a folder of the project.
+"""Features in separate packages: `opportune_NAME` instead of a folder of the project.
 
 Uses only light modules of the standard library, because the overview of commands needs it.
 """

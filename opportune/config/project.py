@@ -132,7 +132,7 @@ def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
 
 
 def feature_module(name: str) -> str:
-    """Return the Python package of a feature: `opportune_books` if it is a package of its own, else `app.books`."""
+    """Return the Python package of a feature: `opportune_books` for a separate package, else `app.books`."""
     return f"{PREFIX}{name}" if name in feature_packages() else f"{PACKAGE}.{name}"
 
 

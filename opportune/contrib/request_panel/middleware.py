@@ -94,7 +94,7 @@ def _start_response(record: RequestRecord, message: Message) -> None:
 
 
 def _describe(record: RequestRecord, scope: Scope, mask: PanelMask) -> None:
-    """Add what is known at the end of a request: route, user and session."""
+    """Add the route, the user and the session, which are known at the end of a request."""
     request, route = Request(scope), scope.get("route")
     record.path = masked_path(request)[:MAX_DETAIL_LENGTH]
     details = masked_request(request, mask.secrets)

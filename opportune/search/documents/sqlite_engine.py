@@ -97,7 +97,7 @@ class SQLiteEngine(Engine):
         await self.database.dispose()
 
     async def _load_if_new(self) -> None:
-        """Load the file if it is new: in the background if an old index can be searched meanwhile."""
+        """Load the file if it is new. If an old index can be searched until then, load it in the background."""
         if self._is_loaded and monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS:
             return
         self._checked_at = monotonic()

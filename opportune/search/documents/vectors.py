@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 
 def vector_fields_of(index: IndexDefinition[Any]) -> Fields:
-    """Return fields for the tables of vectors. A document index has no table of its own in the site's database."""
+    """Return fields for the tables of vectors. A document index has no separate table in the site's database."""
     return Fields(f"{index.name}_documents", {}, by_meaning=True, has_documents=True)
 
 

@@ -1,4 +1,4 @@
-"""Commands of `oppman.py` in processes of their own, so that they use the current code of the project."""
+"""Runs commands of `oppman.py` in new processes, so that they use the current code of the project."""
 
 import asyncio
 import os

@@ -1,1 +1,1 @@
-"""Features that are packages of their own: creation, installation and removal."""
+"""Features in separate packages: creation, installation and removal."""
