@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
+from opportune.errors import OperatorError
 from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
 DISPLAY_OPTIONS = ("column_list", "column_details_list", "column_export_list")
@@ -42,6 +43,7 @@ FORM_OPTIONS = (
 )
 COLUMN_OPTIONS = ("file_columns", "prepopulated")
 LOAD_OPTIONS = ("load",)
+RENAMED_METHODS = {"readonly": "get_readonly_fields"}
 SECRET_FREE_OPTIONS = {*DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}
 
 
@@ -86,8 +88,22 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     if view.crud and view.crud.model is not view.model:
         yield f"{owner}.crud: {view.crud.__name__} is for {view.crud.model.__name__}, not for {view.model.__name__}."
     yield from (f"{owner}.inlines: {fault}" for inline in view.inlines for fault in _inline_faults(mapper, inline))
+    yield from (f"{owner}.{old} is now {new}. Rename it." for old, new in RENAMED_METHODS.items() if hasattr(view, old))
     for name, suggestion in _misspelt_options(view, base):
         yield f"{owner} has no option {name}. Did you mean {suggestion}?"
+
+
+def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, None]:
+    """Return the column names that a hook such as `get_fields` has returned, in order and without duplicates.
+
+    Raises:
+        OperatorError: A name does not exist, so the hook would protect nothing.
+    """
+    columns = dict.fromkeys(map(view.name_of, names))
+    for name in columns.keys() - {*view.form_names, *view.readonly_names}:
+        if fault := _name_fault(view, view.mapper, "form_columns", name, _form_fault):
+            raise OperatorError(f"{_name_of(view)}.{method}: {fault}")
+    return columns
 
 
 def _name_of(view: Any) -> str:

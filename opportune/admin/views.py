@@ -18,7 +18,7 @@ from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
-from opportune.admin.options import option_faults
+from opportune.admin.options import names_of_hook, option_faults
 from opportune.admin.protocols import Site
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.models.columns import (
@@ -215,13 +215,30 @@ class AdminView(RowQueriesMixin):
 
     # Forms
 
-    def readonly(self, request: Request, row: Any) -> Sequence[str]:
-        """Return the columns that the user sees and may not change. `row` is None for a new row."""
+    def get_fields(self, request: Request, row: Any) -> Sequence[str]:
+        """Return the fields of the form, in order. `row` is None for a new row.
+
+        Fields left out are neither shown nor read. Fields that the user may not change are shown as text.
+        """
+        readonly = self.get_readonly_fields(request, row)
+        return list(dict.fromkeys((*self.form_names, *self.related_fields, *self.readonly_names, *readonly)))
+
+    def get_readonly_fields(self, request: Request, row: Any) -> Sequence[str]:
+        """Return the fields that the user sees and may not change. `row` is None for a new row."""
         return () if row is None else self.readonly_after_create
 
+    def shown_fields(self, request: Request, row: Any) -> list[str]:
+        """Return the names of `get_fields`, without those that are hidden from the user."""
+        names = names_of_hook(self, "get_fields", self.get_fields(request, row))
+        return [name for name in names if not self.hides(name)]
+
     def unwritable_columns(self, request: Request, row: Any) -> list[str]:
-        """Return the columns that this user may not change, because of `readonly` or the rules of `crud`."""
-        return list(dict.fromkeys((*self.readonly(request, row), *self.locked_names)))
+        """Return the names that this user may not change, because of the hooks above or the rules of `crud`."""
+        readonly = names_of_hook(self, "get_readonly_fields", self.get_readonly_fields(request, row))
+        shown = names_of_hook(self, "get_fields", self.get_fields(request, row))
+        fields = (*self.form_names, *self.related_fields)
+        omitted = [name for name in fields if name not in shown]
+        return list(dict.fromkeys((*readonly, *self.locked_names, *omitted)))
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         if not self.form_names:

@@ -111,8 +111,8 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             raise ValidationRefused("This is not an e-mail address.", "email") from None
         return values
 
-    def readonly(self, request: Request, row: Any) -> Sequence[str]:
-        return (*super().readonly(request, row), *(() if is_superuser(request) else ("is_verified",)))
+    def get_readonly_fields(self, request: Request, row: Any) -> Sequence[str]:
+        return (*super().get_readonly_fields(request, row), *(() if is_superuser(request) else ("is_verified",)))
 
     # Changes
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sqladmin.forms import WTFORMS_ATTRS
 from starlette.datastructures import FormData
 
 from opportune.admin.forms.admin_form import AdminForm
@@ -23,7 +24,8 @@ def group_fields(fieldsets: Sequence[Fieldset], names: Iterable[str]) -> list[tu
 
 def without_fields(form: type[AdminForm], names: Iterable[str]) -> type[AdminForm]:
     """Return the form class without these fields."""
-    hidden = {name: None for name in names if hasattr(form, name)}
+    field_names = (WTFORMS_ATTRS.get(name, name) for name in names)
+    hidden = {name: None for name in field_names if hasattr(form, name)}
     return type(form.__name__, (form,), hidden) if hidden else form
 
 

@@ -104,15 +104,15 @@ def _flash_saved(request: Request, view: View, row: Any) -> None:
 async def _render_page(
     request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
 ) -> Response:
-    fields = {field.name: field for field in form}
-    names = dict.fromkeys((*view.readonly_names, *view.unwritable_columns(request, row))) if row is not None else {}
-    readonly_fields = [name for name in names if view.name_of(name) == name and not view.hides(name)]
+    fields = view.site.plain_names({field.name: field for field in form}, view.model)
+    texts = {*view.readonly_names, *view.unwritable_columns(request, row)} if row is not None else set()
+    shown = [name for name in view.shown_fields(request, row) if name in {*fields, *texts}]
     context = {
         "model_view": view,
         "obj": row,
         "form": form,
         "fields": fields,
-        "groups": group_fields(view.fieldsets, [*fields, *readonly_fields]),
+        "groups": group_fields(view.fieldsets, [*shown, *fields]),
         "tables": tables,
         "has_files": bool(view.files or inline_file_fields(view)),
         "inline_columns": [(table.view, table.by) for table in tables],

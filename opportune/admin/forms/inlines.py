@@ -1,7 +1,7 @@
 """Rows of another model, edited in the form of the row they refer to and saved in the same transaction."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,8 @@ class InlineRow:
     form: AdminForm
     stored: Mapping[str, Any] = field(default_factory=dict)
     """Initial values of the fields."""
+    shown: Collection[str] = ()
+    """Columns that the user may see."""
     is_submitted: bool = False
     """Whether the submitted page had this row."""
     is_deleted: bool = False
@@ -197,7 +199,7 @@ async def _build_line(
     is_submitted = form_data is not None and any(name.startswith(prefix) for name in form_data)
     form = form_class(form_data if is_submitted else None, data=initial, prefix=prefix)
     is_deleted = row is not None and form_data is not None and f"{prefix}delete" in form_data
-    return InlineRow(row, form, initial, is_submitted, is_deleted)
+    return InlineRow(row, form, initial, view.shown_fields(request, row), is_submitted, is_deleted)
 
 
 def differs(before: Any, after: Any) -> bool:

@@ -73,9 +73,9 @@ class ShelfAdmin(AdminView, model=Shelf):
     inlines = (Inline(Label, "shelf_id", ("text", "size", "is_bold")),)
     save_as = True
 
-    def readonly(self, request: Request, row: Any) -> Sequence[str]:
+    def get_readonly_fields(self, request: Request, row: Any) -> Sequence[str]:
         locked_fields = () if request.state.user.email == "root@example.com" else ("price",)
-        return (*super().readonly(request, row), *locked_fields)
+        return (*super().get_readonly_fields(request, row), *locked_fields)
 
     def site_url(self, row: Any) -> str:
         return f"/shelves/{row.slug}"
