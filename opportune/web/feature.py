@@ -1,7 +1,7 @@
 from fastapi import FastAPI
 
 from opportune.feature import Feature
-from opportune.web.endpoints import api_docs, health, markdown_preview, root_files
+from opportune.web.endpoints import api_docs, component_gallery, health, markdown_preview, root_files
 from opportune.web.errors import debug_page
 from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.routing.router import router_of
@@ -13,6 +13,8 @@ def init_app(app: FastAPI) -> None:
         router_of(app).include_flat(debug_page.router)
     if not app.state.settings.is_production:
         router_of(app).include_pages(api_docs.router)
+    if app.state.settings.debug and not app.state.settings.is_production:
+        router_of(app).include_pages(component_gallery.router)
 
 
 web = Feature(

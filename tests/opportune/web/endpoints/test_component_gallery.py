@@ -1,0 +1,61 @@
+"""Gallery of the components, which only developers see."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from playwright.async_api import Page, expect
+
+from opportune.config.settings import Settings
+from opportune.testing.app import create_test_app
+from opportune.testing.services.accessibility import find_violations
+from opportune.web.rendering.templates import templates
+
+pytestmark = pytest.mark.database("sqlite")
+
+ADDRESS = "/_components"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"debug": True, "environment": "development", "jobs": "off"})
+
+
+@pytest.mark.parametrize("update", [{"debug": False}, {"environment": "production"}])
+async def test_gallery_exists_only_with_debug(settings: Settings, update: dict[str, object]) -> None:
+    app = create_test_app(settings.model_copy(update=update))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:
+        assert (await client.get(ADDRESS)).status_code == 404
+
+
+async def test_gallery_is_accessible_and_opens_the_modal(app: FastAPI, page: Page) -> None:
+    await page.goto(ADDRESS)
+    assert not await find_violations(page)
+    await page.get_by_role("button", name="Delete the book").click()
+    dialog = page.get_by_role("dialog", name="Delete the book?")
+    await expect(dialog).to_contain_text("Its reviews are deleted with it.")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_be_hidden()
+
+
+async def test_toast_can_be_closed(app: FastAPI, page: Page) -> None:
+    await page.goto(ADDRESS)
+    alert = page.get_by_role("alert")
+    await alert.get_by_role("button", name="Close").click()
+    await expect(alert).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("call", "html"),
+    [
+        ('button("Save", form="book")', '<button class="btn" form="book">Save</button>'),
+        ('button("<b>", href="/books")', '<a class="btn" href="/books">&lt;b&gt;</a>'),
+        ('tabs({"/a": "A"}, "/a")', 'href="/a" aria-current="page">A</a>'),
+        ('toast("Gone.", "danger")', 'role="alert"'),
+        ('empty_state("No books", href="/books/new", label="Add")', 'href="/books/new">Add</a>'),
+        ('stat("Books", 3, href="/books")', '<a class="text-reset" href="/books">3</a>'),
+    ],
+)
+def test_macro_renders(call: str, html: str) -> None:
+    name = call.partition("(")[0]
+    source = f'{{% from "macros/components.html" import {name} %}}{{{{ {call} }}}}'
+    assert html in templates.environment.from_string(source).render()
