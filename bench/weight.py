@@ -21,7 +21,7 @@ from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
 
-MAX_FIRST_VISIT_BYTES = 130_000
+MAX_FIRST_VISIT_BYTES = 190_000
 PAGES = ("/", "/", "/accounts/login", "/accounts/register")
 
 BytesByURL = dict[str, int]

@@ -39,6 +39,7 @@ from opportune.web.rendering import icons
 from opportune.web.rendering.flash import take_messages
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_datetime
 
 # The admin does not use these routes of SQLAdmin: assets come from /static, and users sign out at /accounts.
@@ -78,6 +79,7 @@ class AdminSite(AdapterSite):
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
         self.templates.env.globals |= {
             "asset": assets.url,
+            "typeface": preloaded_file,
             "take_messages": take_messages,
             "form_token": form_token,
             "title_of": title_of,

@@ -24,7 +24,7 @@ from typing import Any
 from opportune.application import create_app
 from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
-from opportune.web.rendering import icons
+from opportune.web.rendering import icons, typeface
 
 SOURCE_SUFFIXES = (".c", ".h", ".pyx", ".pxd", ".pyi", ".a")
 IMPORTED_BY_NAME = (
@@ -49,6 +49,7 @@ def slim(environment: Path) -> str:
     packages = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     create_app()  # registers the icons that features declare
     delete_unused_icons(icons.used_names())
+    typeface.cut()
     modules = import_all()
     delete_unused_files(packages)
     strip_symbols(packages)
@@ -88,6 +89,7 @@ def delete_unused_icons(used: frozenset[str]) -> None:
 
 
 def delete_unused_files(packages: Path) -> None:
+    shutil.rmtree(packages / "fontTools", ignore_errors=True)  # has cut the typeface
     for folder in packages.glob("*/tests/"):
         shutil.rmtree(folder)
     for path in packages.rglob("*.*"):

@@ -25,7 +25,7 @@ from starlette.types import Scope
 from opportune.config.feature_packages import feature_packages
 from opportune.config.project import PROJECT
 from opportune.web.middleware.compression import accepts_gzip
-from opportune.web.rendering import icons
+from opportune.web.rendering import icons, typeface
 
 STATIC_URL = "/static"
 ICONS_FILE = "icons.css"
@@ -46,6 +46,7 @@ class Assets(StaticFiles):
         super().__init__(directory=folder, packages=list(PACKAGES), check_dir=False)
         self.config_checked = True  # git keeps no empty folder, so the project's may be missing
         self.all_directories[1:1] = [Path(package) / "static" for package in feature_packages().values()]
+        self.all_directories.append(typeface.folder())
         self._urls: dict[str, tuple[float, str]] = {}
         self._digests: dict[str, tuple[int, str]] = {}
         self._compressed: dict[str, tuple[str, bytes]] = {}

@@ -17,6 +17,7 @@ from opportune.web.rendering.flash import take_messages
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_date, format_datetime, format_time, local
 
 BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
@@ -34,7 +35,12 @@ class Templates:
         self.environment = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self.environment.globals |= {"asset": assets.url, "take_messages": take_messages, "form_token": form_token}
+        self.environment.globals |= {
+            "asset": assets.url,
+            "typeface": preloaded_file,
+            "take_messages": take_messages,
+            "form_token": form_token,
+        }
         self.environment.filters |= {
             "date": format_date,
             "datetime": format_datetime,

@@ -7,6 +7,7 @@ import threading
 
 from fastapi import FastAPI
 
+from opportune.web.rendering import typeface
 from opportune.web.rendering.static_files import ICONS_FILE, assets
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def _read_files() -> None:
 
 
 def _work_in_background(app: FastAPI) -> None:
+    typeface.cut()
     assets.hash_files()
     if app.state.settings.is_production:  # production does not publish the OpenAPI document
         return

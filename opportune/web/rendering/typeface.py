@@ -1,0 +1,72 @@
+"""Typeface of all pages: Geist, cut into one file for Latin and one for extended Latin letters.
+
+The package `fontpkg-geist` has one large TrueType file. A server that starts cuts it with fontTools, which takes less
+than a second, and stores the result in the environment. Until then, and if the environment is read-only, pages use the
+system's typeface.
+"""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+LATIN = "geist-latin.woff"
+SUBSETS = {
+    "geist-latin-ext.woff": "100-130,132-151,154-2BA,2BD-2C5,2C7-2D9,2DD-2FF,1E00-1E9F,1EF2-1EFF,20A0-20AB,20AD-20C0",
+    LATIN: "0-FF,131,152-153,2BB-2BC,2C6,2DA,2DC,304,308,329,2000-206F,20AC,2122,2190-2193,2212,FFFD",
+}
+"""Code points of each file. `static/typeface.css` has the same ranges."""
+OPTIONS = (
+    "--flavor=woff",
+    "--layout-features=ccmp,kern,liga,locl,mark,mkmk,tnum",
+    "--no-hinting",
+    "--drop-tables+=meta",
+)
+
+
+@lru_cache
+def font() -> Path | None:
+    """Return the complete font, or None without its package."""
+    package = find_spec("fontpkg_geist")  # only this file is used
+    return Path(package.origin).with_name("files") / "Geist[wght].ttf" if package and package.origin else None
+
+
+@lru_cache
+def folder() -> Path:
+    """Return the folder of the cut files. Its name changes with the font and the options."""
+    content = path.read_bytes() if (path := font()) else b""
+    version = hashlib.blake2b(content + repr((SUBSETS, OPTIONS)).encode(), digest_size=6).hexdigest()
+    return Path(sys.prefix) / "share" / "opportune" / f"typeface-{version}"
+
+
+def is_ready() -> bool:
+    """Return whether the files exist."""
+    return all((folder() / name).is_file() for name in SUBSETS)
+
+
+def preloaded_file() -> str:
+    """Return the static file that each page preloads, or an empty text while it does not exist."""
+    return LATIN if is_ready() else ""
+
+
+def cut() -> None:
+    """Write the files unless they exist or cannot be written."""
+    path = font()
+    if path is None or is_ready() or not (find_spec("fontTools") and os.access(sys.prefix, os.W_OK)):
+        return
+    folder().mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        for name, code_points in SUBSETS.items():
+            _cut_file(path, folder() / name, code_points)
+
+
+def _cut_file(path: Path, target: Path, code_points: str) -> None:
+    """Run fontTools in another process, because it occupies 20 MB."""
+    temporary = target.with_suffix(f".{os.getpid()}")
+    arguments = (str(path), f"--unicodes={code_points}", f"--output-file={temporary}", *OPTIONS)
+    subprocess.run([sys.executable, "-m", "fontTools.subset", *arguments], capture_output=True, timeout=60, check=True)
+    temporary.replace(target)

@@ -1,0 +1,36 @@
+"""The typeface, which is cut into small files when a server starts."""
+
+import re
+
+import pytest
+from httpx import AsyncClient
+
+from opportune.config.project import FRAMEWORK
+from opportune.web.rendering import typeface
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+def test_style_sheet_has_ranges_of_cut_files() -> None:
+    sheet = (FRAMEWORK / "static" / "typeface.css").read_text(encoding="utf-8")
+    faces = re.findall(r'url\("(.+?)"\).*?unicode-range: (.+?);', sheet, re.DOTALL)
+    assert {name: ranges.replace("U+", "").replace(" ", "") for name, ranges in faces} == typeface.SUBSETS
+
+
+@pytest.mark.parametrize("path", ["/accounts/login", "/accounts/register"])
+async def test_page_preloads_latin_file(client: AsyncClient, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typeface, "is_ready", lambda: True)
+    monkeypatch.setattr(typeface, "LATIN", "icon.svg")
+    assert re.search(r'<link rel="preload" href="/static/icon.svg\?v=\w+" as="font"', (await client.get(path)).text)
+
+
+async def test_page_without_cut_files_uses_system_typeface(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typeface, "is_ready", lambda: False)
+    assert "typeface.css" not in (await client.get("/accounts/login")).text
+
+
+async def test_content_security_policy_allows_own_fonts(client: AsyncClient) -> None:
+    policy = (await client.get("/accounts/login")).headers["content-security-policy"]
+    assert "font-src 'self';" in policy
