@@ -25,11 +25,13 @@ __all__ = [
     "HealthLight",
     "Link",
     "Metric",
+    "Number",
     "Panel",
     "Person",
     "PersonalData",
     "Service",
     "Services",
+    "Table",
     "UserColumn",
 ]
 
@@ -145,11 +147,14 @@ class PersonalData:
 
 @dataclass(frozen=True)
 class Metric:
-    """A chart of rows per day on the admin's dashboard, shown to users who may list these rows."""
+    """A chart on the admin's dashboard: new rows per day, for staff who may list these rows."""
 
     label: str
     at: Any
     """The column with the time of each row, such as `Message.created_at`."""
+    shape: Literal["line", "bar"] = "line"
+    by: Any = None
+    """A column with choices, such as `Loan.state`: a bar for each choice instead of each day."""
 
     def __post_init__(self) -> None:
         from sqlalchemy import DateTime  # noqa: PLC0415 - this module is read before anything is installed
@@ -157,6 +162,60 @@ class Metric:
         type_ = getattr(self.at, "type", None)
         if not isinstance(getattr(type_, "impl_instance", type_), DateTime):
             raise OperatorError(f"Metric({self.label!r}, …) needs a datetime column, such as Message.created_at.")
+        if self.shape not in ("line", "bar"):
+            raise OperatorError(f'Metric({self.label!r}, shape={self.shape!r}): choose "line" or "bar".')
+        if self.by is not None and getattr(self.by, "class_", None) is not self.model:
+            raise OperatorError(f"Metric({self.label!r}, by=…) needs a column of {self.model.__name__}.")
+
+    @property
+    def model(self) -> type[Any]:
+        model: type[Any] = self.at.class_
+        return model
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number on the admin's dashboard, for staff who may list the model's rows."""
+
+    label: str
+    query: Any
+    """A model or a select of its rows, which are counted; or a select of one value: `select(func.sum(Order.total))`."""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """Filters of the model's list, `{"state": "open"}`, which narrow the query. The number links to this list."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, type):
+            raise OperatorError(f"Number({self.label!r}, …) needs a model or a select of its columns.")
+
+    @property
+    def model(self) -> type[Any]:
+        if isinstance(self.query, type):
+            return self.query
+        columns = getattr(self.query, "column_descriptions", None) or [{}]
+        model: type[Any] = columns[0].get("entity")
+        return model
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first rows of a list on the admin's dashboard, for staff who may list the model's rows."""
+
+    label: str
+    model: type[Any]
+    columns: Sequence[str] = ()
+    """Names as in the `column_list` of the model's view; empty for the first columns of its list."""
+    limit: int = 5
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """Filters of the model's list, `{"state": "open"}`. The table links to this list."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= MAX_TABLE_ROWS:
+            raise OperatorError(f"Table({self.label!r}, limit={self.limit}): choose 1 to {MAX_TABLE_ROWS} rows.")
+
+
+MAX_TABLE_ROWS = 20
+
+Widget = Metric | Number | Table
 
 
 @dataclass(frozen=True)
@@ -205,7 +264,8 @@ class Feature:
     template_filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     admin: Sequence[Any] | str = ()
     """The module of its SQLAdmin views, `"app.books.admin"`, imported when the admin is first opened; or the views."""
-    metrics: Sequence[Metric] = ()
+    metrics: Sequence[Widget] = ()
+    """Charts, numbers and tables on the admin's dashboard."""
     navigation: Sequence[Link] = ()
     navigation_template: str = ""
     """A file below `templates/` that every page shows in its navigation."""

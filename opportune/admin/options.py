@@ -106,6 +106,20 @@ def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, Non
     return columns
 
 
+def list_column_fault(view: Any, name: str) -> str:
+    """Return a message if lists of a view cannot have this column."""
+    return _name_fault(view, inspect(view.model), "column_list", name, _path_fault)
+
+
+def filter_fault(view: Any, parameter: str) -> str:
+    """Return a message if the list of a view has no such filter."""
+    name, mapper = parameter.removesuffix("_op"), inspect(view.model)
+    names = [str(getattr(item, "parameter_name", getattr(item, "key", item))) for item in view.column_filters]
+    if not names or name in [*names, *(column_of_relation(mapper, name) for name in names)]:
+        return _path_fault(mapper, name)
+    return f"{name!r} is not in {_name_of(view)}.column_filters."
+
+
 def _name_of(view: Any) -> str:
     return (view if isinstance(view, type) else type(view)).__name__
 

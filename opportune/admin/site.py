@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from opportune.admin.authorization import Authorization, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
+from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import form_page
 from opportune.admin.import_export.export import export_page
@@ -57,7 +58,8 @@ def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = No
         site.add_view(view, feature)
     icons.add(*(view.icon for view in site.views))
     admin_views = [view for view in site.views if isinstance(view, AdminView)]
-    if fault := next(chain(shared_identities(site.views), inlines_without_view(admin_views)), ""):
+    widget_errors = find_widget_errors(app.state.features, site.views)
+    if fault := next(chain(shared_identities(site.views), inlines_without_view(admin_views), widget_errors), ""):
         raise OperatorError(fault)
     return site
 

@@ -1,54 +1,140 @@
-"""Charts of new rows per day, for `Feature(metrics=[Metric("Messages", Message.created_at)])`."""
+"""Charts of new rows, for `Feature(metrics=[Metric("Messages", Message.created_at)])`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.models.model import utc_now
+from opportune.admin.dashboard.list_links import date_filter, list_url
+from opportune.admin.dashboard.ranges import DAY, Range
+from opportune.admin.lists.filters import NULL_CHOICE
+from opportune.admin.protocols import View
+from opportune.db.models.columns import choice_label, choice_value, choices_of
 from opportune.feature import Metric
 
-CHART_DAYS = 30
+WIDTH, HEIGHT = 300, 64
+"""Size of the drawing, which is stretched to the width of its card."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Rows of a day, of a week, or with one choice."""
+
+    label: str
+    number: int
+    url: str = ""
 
 
 @dataclass(frozen=True)
 class Chart:
     label: str
-    days: Sequence[tuple[date, int]]
-    """Counts of the last 30 days. Today is the last entry."""
+    points: Sequence[Point]
     previous_total: int
-    """Count of the 30 days before."""
+    """Count of the period before."""
+    period: str
+    """Length of the period, such as `30 days`."""
+    per: str = "day"
+    """Period of a point: `day` or `week`."""
+    shape: str = "line"
+    """`line`, `bar`, or `choices` for a bar for each choice."""
 
-    @property
+    @cached_property
     def total(self) -> int:
-        return sum(number for _, number in self.days)
+        return sum(point.number for point in self.points)
 
-    @property
-    def max_per_day(self) -> int:
-        return max(number for _, number in self.days)
+    @cached_property
+    def max_number(self) -> int:
+        return max((point.number for point in self.points), default=0)
 
     @property
     def change(self) -> float | None:
         """Return the growth, 0.5 for 50 % more; None if the earlier count is zero."""
         return self.total / self.previous_total - 1 if self.previous_total else None
 
+    @property
+    def step(self) -> float:
+        return WIDTH / len(self.points)
 
-async def read_chart(session: AsyncSession, metric: Metric) -> Chart:
-    today = utc_now().date()
-    first_day = today - timedelta(days=2 * CHART_DAYS - 1)
+    def height_of(self, point: Point) -> float:
+        return round(point.number / self.max_number * (HEIGHT - 4), 1) if self.max_number else 0
+
+    def percent_of(self, point: Point) -> float:
+        return round(100 * point.number / self.max_number, 1) if self.max_number else 0
+
+    @property
+    def line(self) -> str:
+        """Return the `points` of an SVG polyline. It reaches both edges."""
+        step = WIDTH / max(len(self.points) - 1, 1)
+        tops = [f"{index * step:.1f},{HEIGHT - 2 - self.height_of(each):.1f}" for index, each in enumerate(self.points)]
+        return " ".join(tops)
+
+
+async def read_chart(session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any] = ()) -> Chart:
+    """Count the rows of each day, in this range and in the range before."""
     column: ColumnElement[datetime] = metric.at
     day = _day_column(column, session.get_bind().dialect.name).label("day_of_metric")
-    since = datetime.combine(first_day, datetime.min.time(), UTC)
-    rows = await session.execute(select(day, func.count()).where(column >= since).group_by("day_of_metric"))
+    since = _midnight(range_.first_day() - range_.days * DAY)
+    rows = await session.execute(
+        select(day, func.count()).where(column >= since, *conditions).group_by("day_of_metric")
+    )
     counts = {str(day_): number for day_, number in rows}
-    days = [
-        (day_, counts.get(str(day_), 0))
-        for day_ in (first_day + timedelta(days=offset) for offset in range(2 * CHART_DAYS))
+    points = [
+        Point(_day_label(first, range_), sum(counts.get(str(each), 0) for each in days))
+        for first, days in range_.steps()
     ]
-    return Chart(metric.label, days[CHART_DAYS:], sum(number for _, number in days[:CHART_DAYS]))
+    previous = sum(number for day_, number in counts.items() if day_ < str(range_.first_day()))
+    return Chart(metric.label, points, previous, range_.label, range_.per, metric.shape)
+
+
+async def read_choices(
+    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: View
+) -> Chart:
+    """Count the rows with each choice of the column `by`."""
+    counts = {
+        value: (now, before) for value, now, before in await session.execute(_by_choice(metric, range_, conditions))
+    }
+    name = metric.by.key
+    choices = [*(choices_of(metric.model, name) or (True, False)), *([None] if None in counts else [])]
+    since = date_filter(view, metric.at, range_)
+    points = [
+        Point(_choice_text(value), counts.get(value, (0, 0))[0], list_url(view, {name: _parameter(value), **since}))
+        for value in choices
+    ]
+    previous = sum(before for _, before in counts.values())
+    return Chart(metric.label, points, previous, range_.label, shape="choices")
+
+
+def _by_choice(metric: Metric, range_: Range, conditions: Sequence[Any]) -> Select[Any]:
+    column: ColumnElement[datetime] = metric.at
+    first = _midnight(range_.first_day())
+    end = _midnight(range_.first_day() + range_.days * DAY)
+    numbers = func.count().filter(column >= first), func.count().filter(column < first)
+    start = _midnight(range_.first_day() - range_.days * DAY)
+    return select(metric.by, *numbers).where(column >= start, column < end, *conditions).group_by(metric.by)
+
+
+def _choice_text(value: Any) -> str:
+    if value is None:
+        return "Empty"
+    return ("No", "Yes")[value] if isinstance(value, bool) else choice_label(value)
+
+
+def _parameter(value: Any) -> str:
+    if value is None:
+        return NULL_CHOICE
+    return str(value).lower() if isinstance(value, bool) else choice_value(value)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+def _day_label(day: date, range_: Range) -> str:
+    return f"{'Week from ' if range_.step > 1 else ''}{day.day} {day:%b}"
 
 
 def _day_column(column: ColumnElement[datetime], dialect: str) -> ColumnElement[Any]:

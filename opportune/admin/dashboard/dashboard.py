@@ -1,8 +1,7 @@
 """The dashboard of the admin: models with their row counts, charts, health, and recent actions."""
 
 import platform
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,15 +12,14 @@ from starlette.requests import Request
 
 from opportune import __version__
 from opportune.admin.authorization import list_models_with_permission
-from opportune.admin.dashboard.charts import Chart, read_chart
 from opportune.admin.dashboard.health import Health
-from opportune.admin.dashboard.ttl_cache import TTLCache
+from opportune.admin.dashboard.ranges import RANGES, requested_range
+from opportune.admin.dashboard.widgets import Widgets, is_listed
 from opportune.admin.log import audit
 from opportune.admin.log.history import get_action_label, get_model_label
 from opportune.admin.models import AuditEntry
 from opportune.admin.panels import read_panels
 from opportune.admin.protocols import Site, View
-from opportune.feature import Metric
 
 MAX_RECENT_ENTRIES = 8
 
@@ -32,21 +30,21 @@ class Dashboard:
     """The context of the page. It only contains models that the user may list."""
 
     def __init__(self, app: FastAPI, site: Site) -> None:
-        self._features = app.state.features
         self._site = site
         self._health = Health(app)
-        self._charts: TTLCache[Chart] = TTLCache()
+        self.widgets = Widgets(app, site)
 
     async def context(self, request: Request) -> dict[str, Any]:
         listed = list_models_with_permission(request, self._site, Action.LIST)
         async with self._site.database.reader(fresh=True) as session:
             context: dict[str, Any] = {
                 "groups": await self._menu_groups(session, request),
-                "charts": await self._visible_charts(session, request),
                 "recent": self._with_labels(await audit.read_recent(session, listed, MAX_RECENT_ENTRIES)),
             }
+        range_, widgets = requested_range(request), self.widgets.visible(request)
+        context |= {"range": range_, "ranges": RANGES, "widgets": await self.widgets.read(request, widgets, range_)}
         log = self._site.view_for_model(AuditEntry)
-        context["log"] = log if log and self._is_listed(log, request) else None
+        context["log"] = log if log and is_listed(log, request) else None
         if request.state.user.is_superuser:
             context["panels"] = (await read_panels(request, "dashboard"))["top"]
             context["lights"] = await self._health.lights()
@@ -59,27 +57,10 @@ class Dashboard:
 
     async def _menu_groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
         """Return the groups of the menu with their models and row counts, which one query reads."""
-        views = [view for view in self._site.views if view.is_model and self._is_listed(view, request)]
+        views = [view for view in self._site.views if view.is_model and is_listed(view, request)]
         queries = [view.count_query(request).scalar_subquery() for view in views]
         numbers = (await session.execute(select(*queries))).one() if queries else ()
         groups: dict[str, list[Card]] = {}
         for view, number in zip(views, numbers, strict=True):
             groups.setdefault(view.category, []).append((view, number))
         return groups
-
-    async def _visible_charts(self, session: AsyncSession, request: Request) -> list[Chart]:
-        return [
-            await self._charts.get(str(metric.at), partial(read_chart, session, metric))
-            for metric in self._visible_metrics(request)
-        ]
-
-    def _visible_metrics(self, request: Request) -> Iterator[Metric]:
-        for feature in self._features:
-            for metric in feature.metrics:
-                view = self._site.view_for_model(metric.at.class_)
-                if view and self._is_listed(view, request):
-                    yield metric
-
-    @staticmethod
-    def _is_listed(view: View, request: Request) -> bool:
-        return view.is_visible(request) and view.is_accessible(request) and view.has_permission(request, Action.LIST)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.mount import add_icons
 from opportune.admin.options import find_view_errors
 from opportune.admin.permissions import Permissions
@@ -137,8 +138,11 @@ def check_features(settings: Settings) -> Iterator[Finding]:
 
 
 def check_admin(_settings: Settings) -> Iterator[Finding]:
-    """Find unknown column names in the options of admin views, which would prevent the start of the site."""
-    yield from map(Finding, find_view_errors([view for view, _ in view_classes(installed_features())]))
+    """Find unknown column names in admin views and widgets, which would prevent the start of the admin."""
+    features = installed_features()
+    views = [view for view, _ in view_classes(features)]
+    yield from map(Finding, find_view_errors(views))
+    yield from map(Finding, find_widget_errors(features, views))
 
 
 def check_hooks(_settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.admin.dashboard.charts import Chart
+from opportune.admin.dashboard.charts import Chart, Point
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.llm.spending.call_guard import SITE
 from opportune.llm.spending.guard import SpendingGuard
@@ -103,8 +103,10 @@ async def _read_charts(session: AsyncSession, first: date, days: int, model: str
         for row in rows:
             if name in ("", row[1]):
                 sums[row[0]] = sums.get(row[0], 0) + row[column]
-        points = [(day, _scale(sums.get(day, 0), per)) for day in (first + timedelta(days=n) for n in range(days))]
-        return Chart(label, points, _scale(sum(number for day, number in sums.items() if day < first), per))
+        dates = (first + timedelta(days=n) for n in range(days))
+        points = [Point(f"{day.day} {day:%b}", _scale(sums.get(day, 0), per)) for day in dates]
+        previous = _scale(sum(number for day, number in sums.items() if day < first), per)
+        return Chart(label, points, previous, f"{days} days", shape="bar")
 
     charts = [chart("Tokens", 2), chart(f"Cost in {currency}", 3, per=MICRO_PER_UNIT), chart("Answers", 4)]
     names = sorted({row[1] for row in rows})

@@ -13,8 +13,9 @@ from sqlmodel import col
 from opportune import __version__
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.dashboard import ttl_cache
-from opportune.admin.dashboard.charts import CHART_DAYS, read_chart
+from opportune.admin.dashboard.charts import read_chart
 from opportune.admin.dashboard.health import Health
+from opportune.admin.dashboard.ranges import DEFAULT_RANGE
 from opportune.admin.models import AuditEntry
 from opportune.db.models.model import utc_now
 from opportune.feature import Metric
@@ -25,6 +26,7 @@ on_sqlite = pytest.mark.database("sqlite")
 """Mark of tests whose queries are the same on PostgreSQL."""
 
 SIGN_UPS = Metric("Sign-ups", User.created_at)
+DAYS = DEFAULT_RANGE.days
 
 
 @pytest.fixture
@@ -44,14 +46,14 @@ async def test_chart_counts_days_in_utc(app: FastAPI) -> None:
     today = utc_now().date()
     midnight = datetime.combine(today, datetime.min.time(), UTC)
     second = timedelta(seconds=1)
-    start, previous_start = [midnight - timedelta(days=days - 1) for days in (CHART_DAYS, 2 * CHART_DAYS)]
+    start, previous_start = [midnight - timedelta(days=days - 1) for days in (DAYS, 2 * DAYS)]
     for moment in (midnight, start, start, start - second, previous_start, previous_start - second):
         await make_user(app.state.database, created_at=moment)
     async with app.state.database.reader() as session:
-        chart = await read_chart(session, SIGN_UPS)
-    assert len(chart.days) == CHART_DAYS
-    assert (chart.days[0], chart.days[-1]) == ((start.date(), 2), (today, 1))
-    assert (chart.total, chart.previous_total, chart.max_per_day, chart.change) == (3, 2, 2, 0.5)
+        chart = await read_chart(session, SIGN_UPS, DEFAULT_RANGE)
+    assert len(chart.points) == DAYS
+    assert (chart.points[0].number, chart.points[-1].number) == (2, 1)
+    assert (chart.total, chart.previous_total, chart.max_number, chart.change) == (3, 2, 2, 0.5)
 
 
 @on_sqlite
@@ -65,12 +67,12 @@ async def test_dashboard_has_counts_and_charts(app: FastAPI, admin: AsyncClient)
     assert "Sign-ups" in labels
     for label in labels:
         assert f'aria-label="{label} by day: ' in page, label
-    assert page.count("<title>") == 1 + len(labels) * CHART_DAYS
+    assert page.count("<title>") == 1 + len(labels) * DAYS
     assert f" {__version__}, Python " in page
 
     async with app.state.database.reader() as session:
-        chart = await read_chart(session, SIGN_UPS)
-    assert (chart.total, chart.max_per_day, chart.change) == (1, 1, None), "no sign-ups in the previous period"
+        chart = await read_chart(session, SIGN_UPS, DEFAULT_RANGE)
+    assert (chart.total, chart.max_number, chart.change) == (1, 1, None), "no sign-ups in the previous period"
 
 
 def read_sign_up_count(page: str) -> str:

@@ -1,0 +1,37 @@
+"""Lists that the dashboard's widgets summarize: their rows, filters and addresses."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import ColumnElement, tuple_
+from starlette.requests import Request
+
+from opportune.admin.dashboard.ranges import DAY, Range
+from opportune.admin.lists.filters import ComparisonFilter
+from opportune.admin.protocols import View
+
+
+def row_conditions(view: View, request: Request) -> list[ColumnElement[bool]]:
+    """Return the condition for rows that the view lists for this user; empty for all rows of the table."""
+    query = view.list_query(request)
+    if query.whereclause is None and [*query.get_final_froms()] == [view.table]:
+        return []
+    keys = [view.mapper.get_property_by_column(key).class_attribute for key in view.pk_columns]
+    rows = query.with_only_columns(*keys, maintain_column_froms=True).order_by(None)
+    return [(tuple_(*keys) if len(keys) > 1 else keys[0]).in_(rows)]
+
+
+def date_filter(view: View, column: Any, range_: Range) -> dict[str, str]:
+    """Return the filter of the list for the rows since the first day of a range; empty if the list has none."""
+    filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ComparisonFilter)]
+    if column.key not in [filter_.parameter_name for filter_ in filters]:
+        return {}
+    return {f"{column.key}_op": "greater_than", column.key: str(range_.first_day() - DAY)}
+
+
+def list_url(view: View, filters: Mapping[str, str]) -> str:
+    """Return the address of a list. A filter that the list does not have is left out."""
+    names = {str(filter_.parameter_name) for filter_ in view.get_filters()}
+    present = {name: value for name, value in filters.items() if name.removesuffix("_op") in names}
+    return f"/admin/{view.identity}/list" + (f"?{urlencode(present)}" if present else "")

@@ -1,0 +1,50 @@
+"""Ranges of the dashboard's charts, chosen by the parameter `range` of the address."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from starlette.requests import Request
+
+from opportune.db.models.model import utc_now
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Range:
+    name: str
+    """Value of the parameter."""
+    label: str
+    days: int
+    step: int = 1
+    """Days of a point of a chart."""
+
+    @property
+    def per(self) -> str:
+        """Return the period of a point."""
+        return "week" if self.step > 1 else "day"
+
+    def first_day(self) -> date:
+        return utc_now().date() - (self.days - 1) * DAY
+
+    def steps(self) -> Iterator[tuple[date, list[date]]]:
+        """Yield the points of a chart: the first day of each, and all its days."""
+        first = self.first_day()
+        for offset in range(0, self.days, self.step):
+            day = first + offset * DAY
+            yield day, [day + number * DAY for number in range(self.step)]
+
+
+RANGES = [
+    Range("7", "7 days", 7),
+    Range("30", "30 days", 30),
+    Range("90", "90 days", 90),
+    Range("year", "52 weeks", 52 * 7, 7),
+]
+DEFAULT_RANGE = RANGES[1]
+
+
+def requested_range(request: Request) -> Range:
+    name = request.query_params.get("range")
+    return next((range_ for range_ in RANGES if range_.name == name), DEFAULT_RANGE)

@@ -1,0 +1,47 @@
+"""Checks the names in the widgets of features, when the admin is built and by `oppman.py check`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Boolean, inspect
+
+from opportune.admin.options import filter_fault, list_column_fault
+from opportune.db.models.columns import choices_of
+from opportune.feature import Feature, Metric, Table, Widget
+
+
+def find_widget_errors(features: Sequence[Feature], views: Iterable[Any]) -> Iterator[str]:
+    """Yield a line for each unknown name in a widget, and for each label that is not unique."""
+    views_by_model = {view.model: view for view in views if hasattr(view, "model")}
+    for feature in features:
+        labels: set[str] = set()
+        for widget in feature.metrics:
+            faults = [*_faults(widget, views_by_model.get(widget.model))]
+            if widget.label in labels:
+                faults.append("another widget of the feature has this label.")
+            labels.add(widget.label)
+            yield from (f"Feature({feature.name!r}): {_name_of(widget)}: {fault}" for fault in faults)
+
+
+def _name_of(widget: Widget) -> str:
+    return f"{type(widget).__name__}({widget.label!r})"
+
+
+def _faults(widget: Widget, view: Any) -> Iterator[str]:
+    if isinstance(widget, Metric):
+        yield from _choice_faults(widget)
+    elif view is None:
+        name = widget.model.__name__
+        yield f"{name} has no view. Add {name}Admin(AdminView, model={name})."
+    else:
+        yield from filter(None, (filter_fault(view, name) for name in widget.filters))
+        if isinstance(widget, Table):
+            yield from filter(None, (list_column_fault(view, name) for name in widget.columns))
+
+
+def _choice_faults(metric: Metric) -> Iterator[str]:
+    if metric.by is None:
+        return
+    column = inspect(metric.model).columns.get(metric.by.key)
+    if column is None or not (choices_of(metric.model, metric.by.key) or isinstance(column.type, Boolean)):
+        yield f"by={metric.by.key!r} needs a column with choices: an Enum, a Literal or a bool."

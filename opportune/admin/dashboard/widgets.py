@@ -1,0 +1,165 @@
+"""Widgets of the dashboard, which features declare in `metrics`. Each takes one query, which is cached if it counts."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from fastapi import FastAPI
+from sqladmin.authorization import Action
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+from opportune.admin.dashboard.charts import read_chart, read_choices
+from opportune.admin.dashboard.list_links import date_filter, list_url, row_conditions
+from opportune.admin.dashboard.ranges import Range
+from opportune.admin.dashboard.ttl_cache import TTLCache
+from opportune.admin.lists.filters import apply_filter
+from opportune.admin.protocols import Site, View
+from opportune.crud.display import format_value
+from opportune.feature import Metric, Number, Table, Widget
+from opportune.pagination import count_rows
+
+DEFAULT_COLUMNS = 3
+ORDER = (Number, Metric, Table)
+"""Types in their default order, so that widgets of one height are side by side."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A widget with the view of its model."""
+
+    key: str
+    """Name in stored arrangements: the feature and the label."""
+    widget: Widget
+    view: View
+
+    @property
+    def label(self) -> str:
+        return self.widget.label
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A widget with its data, for the template of its type."""
+
+    declared: Declared
+    type: str
+    """`number`, `chart` or `table`."""
+    url: str
+    """Address of the list."""
+    data: Any
+
+
+@dataclass(frozen=True)
+class ListedRows:
+    """The first rows of a list."""
+
+    view: View
+    names: Sequence[str]
+    rows: Sequence[Any]
+
+
+class Widgets:
+    """Widgets of the installed features. Counts are cached for a minute."""
+
+    def __init__(self, app: FastAPI, site: Site) -> None:
+        self._features = app.state.features
+        self._site = site
+        self._counts: TTLCache[Any] = TTLCache()
+
+    def visible(self, request: Request) -> list[Declared]:
+        """Return the widgets of models that the user may list."""
+        return sorted(self._visible(request), key=lambda each: ORDER.index(type(each.widget)))
+
+    def _visible(self, request: Request) -> Iterator[Declared]:
+        for feature in self._features:
+            for widget in feature.metrics:
+                view = self._site.view_for_model(widget.model)
+                if view and is_listed(view, request) and not any(map(view.hides, _columns_of(widget))):
+                    yield Declared(f"{feature.name}:{widget.label}", widget, view)
+
+    async def read(self, request: Request, widgets: Sequence[Declared], range_: Range) -> list[list[Rendered]]:
+        """Read the data of widgets. Numbers are lower than other widgets, so a run of numbers is a part of its own."""
+        async with self._site.database.reader(fresh=True) as session:
+            counts = {
+                each.key: await self._read_count(session, request, each, each.widget, range_)
+                for each in widgets
+                if not isinstance(each.widget, Table)
+            }
+        # Views load rows with sessions of their own, so no other session is open.
+        tables = {
+            each.key: await _read_table(request, each, each.widget)
+            for each in widgets
+            if isinstance(each.widget, Table)
+        }
+        rendered = [(counts | tables)[each.key] for each in widgets]
+        return [[*run] for _, run in groupby(rendered, key=lambda each: each.type == "number")]
+
+    async def _read_count(
+        self, session: AsyncSession, request: Request, declared: Declared, widget: Metric | Number, range_: Range
+    ) -> Rendered:
+        view = declared.view
+        conditions = row_conditions(view, request)
+        # The rows of a view may depend on the user.
+        key = f"{range_.name}:{request.state.user.id if conditions else ''}:{declared.key}"
+        data = await self._counts.get(key, _count_reader(session, widget, range_, conditions, view))
+        if isinstance(widget, Number):
+            return Rendered(declared, "number", list_url(view, widget.filters), data)
+        return Rendered(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), data)
+
+
+def _columns_of(widget: Widget) -> Iterator[str]:
+    """Yield the columns that the widget reveals. A table leaves hidden columns out."""
+    if isinstance(widget, Metric):
+        yield from (column.key for column in (widget.at, widget.by) if column is not None)
+    else:
+        yield from (name.removesuffix("_op") for name in widget.filters)
+
+
+def _count_reader(
+    session: AsyncSession, widget: Metric | Number, range_: Range, conditions: Sequence[Any], view: View
+) -> Callable[[], Awaitable[Any]]:
+    if isinstance(widget, Number):
+        return partial(_read_number, session, widget, conditions, view)
+    if widget.by is None:
+        return partial(read_chart, session, widget, range_, conditions)
+    return partial(read_choices, session, widget, range_, conditions, view)
+
+
+async def _read_number(session: AsyncSession, number: Number, conditions: Sequence[Any], view: View) -> str:
+    query: Select[Any] = select(number.query) if isinstance(number.query, type) else number.query
+    query = await _narrow(query.where(*conditions), view, number.filters)
+    counts_rows = query.column_descriptions[0]["expr"] is number.model
+    value = await session.scalar(count_rows(query, view.pk_columns[0]) if counts_rows else query) or 0
+    return f"{round(value, 2):,}" if isinstance(value, int | float | Decimal) else str(format_value(value))
+
+
+async def _read_table(request: Request, declared: Declared, table: Table) -> Rendered:
+    view = declared.view
+    names = [name for name in table.columns or _default_columns(view) if not view.hides(name)]
+    query = view.sort_query(await _narrow(view.list_query(request), view, table.filters), request)
+    rows = await view.fetch_rows(query.options(*view.loading(names)).limit(table.limit))
+    for name in view.references.keys() & set(names):
+        await view.name_references(request, name, rows)
+    return Rendered(declared, "table", list_url(view, table.filters), ListedRows(view, names, rows))
+
+
+async def _narrow(query: Select[Any], view: View, filters: Mapping[str, str]) -> Select[Any]:
+    """Apply filters of the view's list."""
+    for filter_ in view.get_filters() if filters else ():
+        query = await apply_filter(query, filter_, QueryParams(dict(filters)), view.model)
+    return query
+
+
+def _default_columns(view: View) -> Sequence[str]:
+    keys = {key.key for key in view.pk_columns}
+    return [name for name in view.list_names if name not in keys][:DEFAULT_COLUMNS]
+
+
+def is_listed(view: View, request: Request) -> bool:
+    return view.is_visible(request) and view.is_accessible(request) and view.has_permission(request, Action.LIST)

@@ -1,0 +1,159 @@
+"""Widgets of the dashboard: charts of a range, bars by choice, numbers and tables."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.admin.dashboard.ranges import RANGES
+from opportune.admin.dashboard.widget_errors import find_widget_errors
+from opportune.config.settings import Settings
+from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
+from opportune.feature import Metric, Number, Table, Widget
+from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.statements import counted_statements
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
+from tests.opportune.admin.gadget_feature import Table as GadgetTable
+from tests.opportune.site_with import site_with
+
+WIDGETS: list[Widget] = [
+    Metric("New gadgets", Gadget.created_at),
+    Metric("Seen", Gadget.seen_at, shape="bar"),
+    Metric("By colour", Gadget.created_at, by=Gadget.colour),
+    Number("Red ones", Gadget, filters={"colour": "red"}),
+    Number("Total size", select(func.sum(Gadget.size))),
+    Number("Big ones", select(Gadget).where(col(Gadget.size) > 10)),
+    Table("Latest", Gadget, columns=("name", "maker_id"), limit=2),
+]
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
+        ages = {"today": 0, "week": 6, "month": 29, "quarter": 89, "year": 360, "old": 800}
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+            await session.flush()
+            session.add_all(
+                Gadget(name=name, maker_id=1, size=1000, created_at=utc_now() - timedelta(days=days))
+                for name, days in ages.items()
+            )
+            session.add(Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE))
+        yield app
+
+
+@pytest.mark.parametrize(("range_", "total"), [("7", 3), ("30", 4), ("90", 5), ("year", 6), ("bad", 4)])
+async def test_range_of_the_address_counts_its_rows(app: FastAPI, admin: AsyncClient, range_: str, total: int) -> None:
+    page = (await admin.get("/admin/", params={"range": range_})).text
+    per = "week" if range_ == "year" else "day"
+    assert f'aria-label="New gadgets by {per}: {total} from ' in page
+
+
+async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/?range=90")).text
+    assert '<a class="btn btn-primary" href="/admin/?range=90" aria-current="true">90 days</a>' in page
+    assert page.count('aria-current="true"') == 1
+    assert [range_.name for range_ in RANGES if f"/admin/?range={range_.name}" in page] == ["7", "30", "90", "year"]
+
+
+async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/?range=7")).text
+    day = utc_now().date() - timedelta(days=7)
+    url = f"/admin/gadget/list?created_at_op=greater_than&amp;created_at={day}"
+    assert f'href="{url}">New gadgets</a>' in page
+    listed = (await admin.get(url.replace("&amp;", "&"))).text
+    assert "1 to 3 of 3" in listed
+
+
+async def test_bars_count_each_choice(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/?range=30")).text
+    bars = page.partition(">By colour</a>")[2].partition("</section>")[0]
+    assert "colour=red&amp;created_at_op=greater_than" in bars
+    assert '>Red</a><span class="ms-auto ps-2">3</span>' in bars
+    assert '>Deep blue</a><span class="ms-auto ps-2">1</span>' in bars
+    assert "1 in the 30 days before" not in bars
+
+
+async def test_numbers_count_rows_and_show_values(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/")).text
+    assert read_number(page, "Red ones") == "6"
+    assert read_number(page, "Total size") == "6,001"
+    assert read_number(page, "Big ones") == "6"
+    assert 'href="/admin/gadget/list?colour=red">Red ones</a>' in page
+
+
+def read_number(page: str, label: str) -> str:
+    return page.partition(f">{label}</a>")[2].partition('<div class="h1 mb-0">')[2].partition("</div>")[0]
+
+
+async def test_table_shows_its_columns_of_the_first_rows(app: FastAPI, admin: AsyncClient) -> None:
+    table = (await admin.get("/admin/")).text.partition(">Latest</a>")[2].partition("</section>")[0]
+    assert table.count("<tr>") == 3
+    assert '<th scope="col">Name</th><th scope="col">Maker</th>' in table
+    assert ">blue</a>" in table
+    assert "Acme" in table
+
+
+@pytest.mark.database("sqlite")
+async def test_widgets_of_hidden_models_run_no_query(app: FastAPI) -> None:
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    await grant(app.state.database, staff, "maker", "list")
+    async with signed_in_client(app, staff) as client:
+        with counted_statements("test_gadget") as statements:
+            page = (await client.get("/admin/")).text
+    assert "Makers" in page
+    assert "New gadgets" not in page
+    assert not statements
+
+
+@pytest.mark.database("sqlite")
+async def test_each_widget_takes_one_query(app: FastAPI, admin: AsyncClient) -> None:
+    with counted_statements("FROM test_gadget") as statements:
+        await admin.get("/admin/")
+    assert len(statements) == len(WIDGETS) + 1, "one more counts the rows of all models"
+    with counted_statements("FROM test_gadget") as statements:
+        await admin.get("/admin/")
+    assert len(statements) == 2, "counts of widgets are cached, tables are not"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Metric("Seen", Gadget.seen_at, shape="pie"), r'shape=\'pie\'\): choose "line" or "bar"'),  # type: ignore[arg-type]
+        (lambda: Metric("Seen", Gadget.seen_at, by=User.is_staff), "needs a column of Gadget"),
+        (lambda: Number("Seen", 5), "needs a model or a select"),
+        (lambda: Table("Seen", Gadget, limit=100), "choose 1 to 20 rows"),
+    ],
+)
+def test_invalid_widget_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("widget", "message"),
+    [
+        (Metric("Seen", Gadget.seen_at, by=Gadget.name), "by='name' needs a column with choices"),
+        (Number("Seen", Gadget, filters={"color": "red"}), "Did you mean colour?"),
+        (Table("Seen", Gadget, columns=("nam",)), "Did you mean name?"),
+        (Table("Seen", User), "User has no view. Add UserAdmin(AdminView, model=User)."),
+    ],
+)
+def test_unknown_name_in_a_widget_is_reported(widget: Widget, message: str) -> None:
+    (fault,) = find_widget_errors([replace(gadgets, metrics=[widget])], [GadgetAdmin, MakerAdmin])
+    assert fault.startswith(f"Feature('gadgets'): {type(widget).__name__}('Seen'): ")
+    assert message in fault
+
+
+def test_repeated_label_is_reported() -> None:
+    twice: list[Widget] = [Number("Gadgets", Gadget), Table("Gadgets", Gadget)]
+    (fault,) = find_widget_errors([replace(gadgets, metrics=twice)], [GadgetAdmin, MakerAdmin])
+    assert fault == "Feature('gadgets'): Table('Gadgets'): another widget of the feature has this label."
