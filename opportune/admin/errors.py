@@ -8,3 +8,10 @@ class ValidationRefused(FieldErrors):
 
     def __init__(self, message: str, *fields: str) -> None:
         super().__init__(dict.fromkeys(fields or [""], message))
+
+
+class RowChanged(ValidationRefused):
+    """Another user has changed the row after the request has read it."""
+
+    def __init__(self) -> None:
+        super().__init__("Another user has just changed this row. Save again to see the change.")

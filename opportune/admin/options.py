@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
 from opportune.crud.declaration import secret_name_message, unknown_name_message
@@ -223,6 +223,10 @@ def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
         advice = f"Did you mean {references[0]}?" if references else f"No column of {model} does."
         yield f"{inline.by!r} of {model} does not refer to {mapper.class_.__name__}. {advice}"
     yield from filter(None, (secret_name_message(name) or _form_fault(target, name) for name in inline.columns))
+    if inline.sortable and (fault := _column_fault(target, inline.sortable)):
+        yield fault
+    elif inline.sortable and not isinstance(target.columns[inline.sortable].type, Integer):
+        yield f"{inline.sortable!r} of {model} has no whole numbers, so it cannot store positions."
 
 
 def _misspelt_options(view: Any, base: Any) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,7 @@
   // Values that a script fills in at the start, such as those of pickers, are not changes of the user.
   let changed = Boolean(form.querySelector(".is-invalid"));
   for (const type of ["input", "change"]) form.addEventListener(type, (event) => { changed = changed || event.isTrusted; });
+  form.addEventListener("inline:change", () => { changed = true; });
   jQuery(form).on("select2:select select2:clear", () => { changed = true; });
   form.addEventListener("submit", (event) => { changed = changed && event.defaultPrevented; });
   if (window === window.top) window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });

@@ -48,7 +48,7 @@
     "e": () => follow(document.querySelector('.page-header a[href*="/edit/"]')),
     "?": () => keys.showModal(),
   };
-  const save = (part) => document.querySelector("main [name=save][value=Save]") ?? part.closest("form[method=post]")?.querySelector(".btn-primary");
+  const save = (part) => document.querySelector("main .btn-primary[name=save]") ?? part.closest("form[method=post]")?.querySelector(".btn-primary");
   const isTextInput = (part) => part.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], [role=combobox], .select2-container");
 
   document.addEventListener("keydown", (event) => {

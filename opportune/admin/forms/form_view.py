@@ -1,7 +1,8 @@
 """Pages with a model's form: a new row, an existing row, and a copy of a row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, cast
 
 from starlette.datastructures import FormData
@@ -9,18 +10,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.errors import ValidationRefused
+from opportune.admin.errors import RowChanged, ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.edit_conflicts import (
+    READ_VALUES_KEY,
+    SEEN_FIELD,
+    Conflict,
+    describe_conflicts,
+    find_changed_fields,
+    hash_values,
+    read_values,
+    use_stored_values,
+)
 from opportune.admin.forms.fieldsets import group_fields, prefill, without_fields
 from opportune.admin.forms.files import read_form_data, stored_uploads
-from opportune.admin.forms.inlines import (
-    INLINES_KEY,
-    INVALID_ROWS,
-    InlineTable,
-    inline_file_fields,
-    inline_tables,
-    validate_inlines,
-)
+from opportune.admin.forms.inline_changes import INVALID_ROWS, validate_inlines
+from opportune.admin.forms.inline_tables import edits_lines, inline_file_fields, inline_tables
+from opportune.admin.forms.inlines import INLINES_KEY, InlineTable
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.protocols import View
@@ -44,30 +50,72 @@ async def form_page(request: Request, view: View, row: Any) -> Response:
 
 
 async def _respond(request: Request, view: View, row: Any) -> Response:
-    if request.method == "GET":
-        form = await _build_form(request, view, row)
-        if row is None:
-            prefill(form, request.query_params)
-        return await _render_page(request, view, row, form, await inline_tables(request, view, row))
-    form_data = await read_form_data(request, dict.fromkeys(view.files, 1) | inline_file_fields(view))
-    target = None if await _is_saved_as_new(request, view, form_data) else row
-    form = await _build_form(request, view, target, form_data)
-    tables = await inline_tables(request, view, target, form_data)
-    try:
-        saved_row = await _save(request, view, target, form, tables)
-    except FieldErrors as refusal:
-        return await _render_page(request, view, row, form, tables, add_refusal(form, refusal))
-    if DIALOG_PARAMETER in request.query_params:
-        context = {"model_view": view, "row": saved_row, "row_title": await view.title_for(request, saved_row)}
-        return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
-    _flash_saved(request, view, saved_row)
-    return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, saved_row), 303)
+    if request.method == "POST":
+        form_data = await read_form_data(request, dict.fromkeys(view.files, 1) | inline_file_fields(view))
+        return await _submit(request, view, row, form_data)
+    page = await _open_form(request, view, row)
+    if row is None:
+        prefill(page.form, request.query_params)
+    return await _render(request, page)
 
 
-async def _build_form(request: Request, view: View, row: Any, form_data: FormData | None = None) -> AdminForm:
+@dataclass
+class FormPage:
+    """A form with the tables of its inlines."""
+
+    view: View
+    row: Any
+    """The stored row; None for a new row."""
+    form: AdminForm
+    initial: Mapping[str, Any]
+    """Initial values of the fields."""
+    tables: Sequence[InlineTable]
+    seen: str = ""
+    """Hashes of the values that the user has seen."""
+    conflicts: Sequence[Conflict] = ()
+
+    @property
+    def stored_form(self) -> AdminForm:
+        return type(self.form)(data=self.initial)
+
+
+async def _open_form(request: Request, view: View, row: Any, form_data: FormData | None = None) -> FormPage:
     unwritable = view.unwritable_columns(request, row)
     form_class = without_fields(await view.form_class(request, creating=row is None), unwritable)
-    return form_class(form_data, data={} if row is None else await view.get_form_data_for_edit(row))
+    initial = {} if row is None else await view.get_form_data_for_edit(row)
+    tables = await inline_tables(request, view, row, form_data)
+    page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
+    seen = form_data.get(SEEN_FIELD) if form_data else ""
+    page.seen = seen if isinstance(seen, str) and seen else hash_values(page.stored_form)
+    return page
+
+
+async def _submit(
+    request: Request, view: View, row: Any, form_data: FormData, *, is_repeated: bool = False
+) -> Response:
+    is_new = row is None or await _is_saved_as_new(request, view, form_data)
+    page = await _open_form(request, view, None if is_new else row, form_data)
+    if edits_lines(form_data):
+        return await _render(request, page, row)
+    if await _find_conflicts(request, page):
+        return await _render(request, page, row)
+    try:
+        saved_row = await _save(request, page)
+    except RowChanged as refusal:
+        if not is_repeated and (row := await view.get_object_for_edit(request)) is not None:
+            return await _submit(request, view, row, form_data, is_repeated=True)
+        return await _render(request, page, row, str(refusal))
+    except FieldErrors as refusal:
+        return await _render(request, page, row, add_refusal(page.form, refusal))
+    return await _respond_to_saved(request, view, saved_row, form_data)
+
+
+async def _respond_to_saved(request: Request, view: View, row: Any, form_data: FormData) -> Response:
+    if DIALOG_PARAMETER in request.query_params:
+        context = {"model_view": view, "row": row, "row_title": await view.title_for(request, row)}
+        return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
+    _flash_saved(request, view, row)
+    return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, row), 303)
 
 
 async def _is_saved_as_new(request: Request, view: View, form_data: FormData) -> bool:
@@ -78,18 +126,32 @@ async def _is_saved_as_new(request: Request, view: View, form_data: FormData) ->
     return True
 
 
-async def _save(request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable]) -> Any:
-    is_valid = validate_inlines(tables)
-    values = view.clean(form, row)
+async def _find_conflicts(request: Request, page: FormPage) -> bool:
+    """Show the values that another user has changed. The next submission overwrites them."""
+    stored = page.stored_form
+    changed = find_changed_fields(page.form, stored, page.seen)
+    if not changed:
+        return False
+    use_stored_values(page.form, stored, changed)
+    page.conflicts = await describe_conflicts(request, page.view, request.path_params["pk"], changed)
+    page.seen = hash_values(stored)
+    return True
+
+
+async def _save(request: Request, page: FormPage) -> Any:
+    view, storage = page.view, request.app.state.storage
+    is_valid = validate_inlines(page.tables)
+    values = view.clean(page.form, page.row)
     if not is_valid:
         raise ValidationRefused(INVALID_ROWS)
-    values[INLINES_KEY] = tables
+    values[INLINES_KEY] = page.tables
     async with AsyncExitStack() as uploads:
-        await uploads.enter_async_context(stored_uploads(request.app.state.storage, form, values))
-        for line in (line for table in tables for line in table.lines if line.is_submitted and not line.is_deleted):
-            await uploads.enter_async_context(stored_uploads(request.app.state.storage, line.form, line.values))
-        if row is None:
+        await uploads.enter_async_context(stored_uploads(storage, page.form, values))
+        for line in (line for table in page.tables for line in table.lines if line.is_filled_in):
+            await uploads.enter_async_context(stored_uploads(storage, line.form, line.values))
+        if page.row is None:
             return await view.insert_model(request, values)
+        values[READ_VALUES_KEY] = read_values(view, page.form, page.initial)
         return await view.update_model(request, request.path_params["pk"], values)
 
 
@@ -101,25 +163,27 @@ def _flash_saved(request: Request, view: View, row: Any) -> None:
     flash(request, f"{view.name} “{truncate(title_of(row))}” was saved.", address=address)
 
 
-async def _render_page(
-    request: Request, view: View, row: Any, form: AdminForm, tables: Sequence[InlineTable], error: str = ""
-) -> Response:
-    fields = view.site.plain_names({field.name: field for field in form}, view.model)
+async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:
+    """Render the form. `row` is the row in the address, also while a copy of it is saved as new."""
+    view, row = page.view, page.row if row is None else row
+    fields = view.site.plain_names({field.name: field for field in page.form}, view.model)
     texts = {*view.readonly_names, *view.unwritable_columns(request, row)} if row is not None else set()
     shown = [name for name in view.shown_fields(request, row) if name in {*fields, *texts}]
     context = {
         "model_view": view,
         "obj": row,
-        "form": form,
+        "form": page.form,
         "fields": fields,
         "groups": group_fields(view.fieldsets, [*shown, *fields]),
-        "tables": tables,
+        "tables": page.tables,
+        "seen": page.seen if page.row is not None else "",
+        "conflicts": page.conflicts,
         "has_files": bool(view.files or inline_file_fields(view)),
-        "inline_columns": [(table.view, table.by) for table in tables],
+        "inline_columns": [(table.view, table.by) for table in page.tables],
         "error": error,
         "list": list_url(request, view),
         "may_create": view.can_create and await view.check_can_create(request),
     }
     context |= await (view.create_context(request) if row is None else view.edit_context(request))
-    status = 400 if error or form.errors else 200
+    status = 409 if page.conflicts else 400 if error or page.form.errors else 200
     return cast("Response", await view.templates.TemplateResponse(request, view.edit_template, context, status))

@@ -134,6 +134,11 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         """The text in the input element."""
         return str(self.raw_data[0]) if self.raw_data else self._format(self.data)
 
+    @property
+    def plain_text(self) -> str:
+        """The text without differences that browsers make."""
+        return _normalize_line_breaks(self.text).strip()
+
     def __call__(self, **attributes: Any) -> Markup:
         """Render the input element, without label and errors."""
         options = {**(self.render_kw or {}), **attributes}

@@ -1,6 +1,6 @@
 """Writes and reads the audit log. Entries of the admin are written in the transaction of the change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -15,6 +15,9 @@ from opportune.admin.log.diff import Changes
 from opportune.admin.models import AuditEntry
 from opportune.db.models.columns import title_of
 from opportune.web.client import client_address
+
+MAX_SEARCHED_ENTRIES = 30
+"""Maximum entries of a row to search for the author of a change."""
 
 
 def record(
@@ -61,6 +64,16 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
 def entries_of_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
     """Return the condition for entries of these models. None means all models, as in `list_models_with_permission`."""
     return true() if models is None else col(AuditEntry.identity).in_(models)
+
+
+async def read_last_changes(
+    session: AsyncSession, identity: str, row_id: str, names: Iterable[str]
+) -> dict[str, AuditEntry]:
+    """Return the newest entry that has changed each of these columns. Old changes are not found."""
+    entries = select(AuditEntry).where(col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == row_id)
+    newest = (await session.scalars(entries.order_by(col(AuditEntry.id).desc()).limit(MAX_SEARCHED_ENTRIES))).all()
+    entries_by_name = {name: next((entry for entry in newest if name in entry.changes), None) for name in names}
+    return {name: entry for name, entry in entries_by_name.items() if entry}
 
 
 async def read_recent(session: AsyncSession, models: AbstractSet[str] | None, limit: int) -> Sequence[AuditEntry]:

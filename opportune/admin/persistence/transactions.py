@@ -11,7 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.forms.inlines import INLINES_KEY, InlineTable, after_inlines, save_inlines
+from opportune.admin.forms.edit_conflicts import READ_VALUES_KEY, refuse_changed_row
+from opportune.admin.forms.inline_changes import after_inlines, save_inlines
+from opportune.admin.forms.inlines import INLINES_KEY, InlineTable
 from opportune.admin.forms.many_to_many import link_rows
 from opportune.admin.lists.actions import list_url, match_primary_keys
 from opportune.admin.lists.display import DisplayMixin
@@ -74,10 +76,11 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         return row
 
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
-        tables = data.get(INLINES_KEY, ())
+        tables, read_values = data.get(INLINES_KEY, ()), data.pop(READ_VALUES_KEY, {})
         with translate_database_errors(self.table):
             async with self.site.database.writer() as session:
                 row = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
+                refuse_changed_row(row, read_values)
                 await self.change_row(session, request, row, data)
         await self.after_model_change(data, row, False, request)
         await after_inlines(request, tables)

@@ -59,6 +59,7 @@ class Label(Table, table=True):
     text: str = Field(max_length=20, unique=True)
     size: int = Field(default=1, ge=1)
     is_bold: bool = True
+    position: int = 0
 
     def __str__(self) -> str:
         return self.text

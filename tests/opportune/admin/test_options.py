@@ -84,6 +84,8 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"inlines": (Inline(Review, "bok_id", ()),)}, "does not refer to Book. Did you mean book_id?"),
         ({"inlines": (Inline(Review, "critic_id", ()),)}, "does not refer to Book. Did you mean book_id?"),
         ({"inlines": (Inline(Review, "book_id", ("starrs",)),)}, "Review has no 'starrs'."),
+        ({"inlines": (Inline(Review, "book_id", (), sortable="star"),)}, "Review has no 'star'. Did you mean stars?"),
+        ({"inlines": (Inline(Review, "book_id", (), sortable="mood"),)}, "has no whole numbers"),
         ({"column_filter": ("price",)}, "has no option column_filter. Did you mean column_filters?"),
     ],
 )

@@ -113,7 +113,7 @@ async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, mo
     assert await read_labels(app) == LABELS_BEFORE
 
     assert 'name="label-1-text"' in (await admin.get(EDIT)).text
-    monkeypatch.setattr("opportune.admin.forms.inlines.MAX_INLINE_ROWS", 1)
+    monkeypatch.setattr("opportune.admin.forms.inline_tables.MAX_INLINE_ROWS", 1)
     page = (await admin.get(EDIT)).text
     assert 'name="label-1-text"' not in page
     assert 'href="/admin/label/list?shelf_id=1"' in page

@@ -1,0 +1,123 @@
+"""Values that another user has changed since a form was rendered.
+
+A form has a hidden field with a hash of each value that it shows. If a stored value has another hash when the form is
+submitted, another user has changed it.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from sqladmin.authorization import Action
+from starlette.requests import Request
+
+from opportune.admin.errors import RowChanged
+from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.files import FileField
+from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
+from opportune.admin.forms.wtforms_classes import Field
+from opportune.admin.log.audit import read_last_changes
+from opportune.admin.protocols import View
+
+SEEN_FIELD = "(seen)"
+"""Name of the hidden field. No column has this name."""
+READ_VALUES_KEY = "(read)"
+"""Key of the columns that the request has read, among the values of a form."""
+ANOTHER_USER = "Another user"
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A field whose stored value has changed since the form was rendered."""
+
+    name: str
+    is_edited: bool
+    """Whether the user has also changed it, to another value."""
+    author: str
+    changed_at: datetime | None
+
+
+def hash_values(form: AdminForm) -> str:
+    """Return the value of the hidden field: names and hashes."""
+    return " ".join(f"{field.short_name}:{_hash(field)}" for field in form)
+
+
+def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> dict[str, bool]:
+    """Return the fields that saving would set back, each with whether the user has also changed it.
+
+    Args:
+        form: The submitted form.
+        stored: The form with the stored values.
+        seen: The hidden field of the submitted page.
+    """
+    seen_hashes, changed = _parse(seen), {}
+    for field in form:
+        stored_hash, submitted = _hash(stored[field.short_name]), _hash(field)
+        seen_hash = seen_hashes.get(field.short_name, stored_hash)
+        if stored_hash not in (seen_hash, submitted):
+            changed[field.short_name] = submitted != seen_hash
+    return changed
+
+
+def is_edited(form: AdminForm, seen: str) -> bool:
+    """Return whether the user has changed a field."""
+    hashes = _parse(hash_values(form))
+    return any(hashes.get(name, hash_) != hash_ for name, hash_ in _parse(seen).items())
+
+
+def use_stored_values(form: AdminForm, stored: AdminForm, changed: Mapping[str, bool]) -> None:
+    """Replace the values that the user has not changed by the stored values."""
+    for name in (name for name, has_edited in changed.items() if not has_edited):
+        form[name].raw_data = None
+        form[name].process(None, stored[name].data)
+
+
+async def describe_conflicts(request: Request, view: View, row_id: str, changed: Mapping[str, bool]) -> list[Conflict]:
+    """Return the changes with their authors, if the user may see the history of the row."""
+    entries = {}
+    if view.has_history and view.has_permission(request, Action.DETAILS):
+        async with view.site.database.reader(fresh=True) as session:
+            entries = await read_last_changes(session, view.identity, row_id, changed)
+    return [
+        Conflict(name, has_edited, entry.actor or ANOTHER_USER, entry.at)
+        if (entry := entries.get(name))
+        else Conflict(name, has_edited, ANOTHER_USER, None)
+        for name, has_edited in changed.items()
+    ]
+
+
+def read_values(view: View, form: AdminForm, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored values of columns in a form, to compare them with the locked row."""
+    return {name: value for name, value in stored.items() if name in form and name in view.mapper.columns}
+
+
+def refuse_changed_row(locked_row: Any, read_values: Mapping[str, Any]) -> None:
+    """Raise RowChanged if a locked row has other values than those that the request has read."""
+    if any(getattr(locked_row, name) != value for name, value in read_values.items()):
+        raise RowChanged
+
+
+def authors_of(conflicts: Collection[Conflict]) -> str:
+    return " and ".join(dict.fromkeys(conflict.author for conflict in conflicts))
+
+
+def _parse(seen: str) -> dict[str, str]:
+    """Return the hash of each field."""
+    return {name: hash_ for name, _, hash_ in (part.partition(":") for part in seen.split())}
+
+
+def _hash(field: Field) -> str:
+    return blake2b(_text_of(field).encode("utf-8", "replace"), digest_size=6).hexdigest()
+
+
+def _text_of(field: Field) -> str:
+    """Return the value as the page shows it, because a text can have fewer digits than the stored value."""
+    if isinstance(field, FileField):
+        return f"{field.data or ''} {bool(field.upload)} {field.is_cleared}"
+    if isinstance(field, ModelField) and field.control.type != "checkbox":
+        text = field.plain_text
+        return "" if text == NO_CHOICE else text
+    value: Any = field.data
+    return ",".join(sorted(map(str, value))) if isinstance(value, list | tuple | set) else str(value or "")

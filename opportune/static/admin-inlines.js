@@ -1,0 +1,77 @@
+// Tables of inline rows in forms of the admin: add, remove and move lines without sending the form.
+for (const box of document.querySelectorAll("[data-inline]")) {
+  const prefix = box.dataset.inline, body = box.querySelector("tbody"), template = box.querySelector("template");
+  const form = box.closest("form"), add = form.elements[`${prefix}-(add)`];
+  const changed = () => form.dispatchEvent(new CustomEvent("inline:change"));
+  let number = Math.max(-1, ...[...body.querySelectorAll("[name$='-(rows)']")].map(({ value }) => Number(value.match(/^new(\d+)$/)?.[1] ?? -1))) + 1;
+
+  const update = () => { if (add) add.disabled = body.rows.length >= Number(box.dataset.maxLines); };
+  const move = (row, next) => {
+    body.insertBefore(row, next);
+    changed();
+  };
+
+  // The pickers of SQLAdmin's main.js, which only prepares those of the loaded page.
+  const preparePicker = (select) => jQuery(select).select2({
+    placeholder: select.getAttribute("placeholder") || "Search",
+    allowClear: !select.multiple && "allowBlank" in select.dataset,
+    ajax: { url: select.dataset.url, dataType: "json", data: ({ term }) => ({ name: select.name, term }) },
+  });
+  const addLine = () => {
+    const part = document.createElement("tbody");
+    part.innerHTML = template.innerHTML.replaceAll("new__", `new${number++}`);
+    const row = part.firstElementChild;
+    delete row.dataset.blank;
+    body.append(row);
+    row.querySelectorAll("[data-role=select2-ajax]").forEach(preparePicker);
+    row.querySelector("td input:not([type=hidden]), td select, td textarea")?.focus();
+    update();
+    changed();
+  };
+  const remove = (row) => {
+    const next = row.nextElementSibling ?? row.previousElementSibling;
+    row.remove();
+    update();
+    (next?.querySelector("input:not([type=hidden]), select, textarea, button") ?? add)?.focus();
+    changed();
+  };
+
+  add?.addEventListener("click", (event) => {
+    event.preventDefault();
+    addLine();
+  });
+  body.addEventListener("click", (event) => {
+    const button = event.target.closest("button"), row = button?.closest("tr");
+    if (button?.matches(".inline-remove")) remove(row);
+    if (!button?.name.endsWith("-(move)")) return;
+    event.preventDefault();
+    const isUp = button.value.endsWith(":up");
+    const other = isUp ? row.previousElementSibling : row.nextElementSibling;
+    if (other) move(row, isUp ? other : other.nextElementSibling);
+    button.focus();
+  });
+
+  body.addEventListener("pointerdown", (event) => {
+    const handle = event.target.closest("[data-drag]"), row = handle?.closest("tr");
+    if (!row || event.button) return;
+    event.preventDefault();
+    handle.setPointerCapture(event.pointerId);
+    row.classList.add("is-dragged");
+    // The neighbours move, because moving the handle would end the drag.
+    const middle = (other) => other.getBoundingClientRect().top + other.offsetHeight / 2;
+    const drag = ({ clientY }) => {
+      let other;
+      while ((other = row.previousElementSibling) && clientY < middle(other)) row.after(other);
+      while ((other = row.nextElementSibling) && clientY > middle(other)) row.before(other);
+      changed();
+    };
+    handle.addEventListener("pointermove", drag);
+    handle.addEventListener("lostpointercapture", () => {
+      handle.removeEventListener("pointermove", drag);
+      row.classList.remove("is-dragged");
+    }, { once: true });
+  });
+
+  for (const row of [...body.rows]) if ("blank" in row.dataset) row.remove();
+  update();
+}

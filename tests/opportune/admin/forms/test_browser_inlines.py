@@ -1,0 +1,123 @@
+"""Inline rows in a browser: add, remove and sort lines."""
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.admin.forms.inlines import Inline
+from opportune.testing.factories import sign_in_browser
+from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, Review
+from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
+
+# Runs on SQLite only: the pages are the same on both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+EDIT = "/admin/shelf/edit/1"
+
+
+@pytest.fixture
+async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size"), sortable="position"),))
+    async with app_with_shelves.state.database.writer() as session:
+        session.add(Shelf(id=1, title="Novels"))
+        await session.flush()
+        for position, text in enumerate(("first", "second", "third"), 1):
+            session.add(Label(shelf_id=1, text=text, position=position))
+            await session.flush()
+    return app_with_shelves
+
+
+async def read_labels(app: FastAPI) -> list[str]:
+    async with app.state.database.reader(fresh=True) as session:
+        return [label.text for label in await session.scalars(select(Label).order_by(col(Label.position)))]
+
+
+async def save(page: Page) -> None:
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("status")).to_contain_text("was saved.")
+
+
+async def test_lines_are_sorted_and_stored(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    up = page.get_by_role("button", name="Move third up")
+    await up.focus()
+    await page.keyboard.press("Enter")
+    await expect(up).to_be_focused()
+    await expect(page.locator("tbody tr").nth(1).get_by_label("Text of third")).to_be_visible()
+
+    handle = page.locator("[data-drag]").first
+    box, last = await handle.bounding_box(), await page.locator("[data-drag]").last.bounding_box()
+    assert box
+    assert last
+    await page.mouse.move(box["x"] + 4, box["y"] + 10)
+    await page.mouse.down()
+    await page.mouse.move(box["x"] + 4, last["y"] + 30, steps=8)
+    await page.mouse.up()
+    await expect(page.locator("tr.is-dragged")).to_have_count(0)
+    await save(page)
+    assert await read_labels(app) == ["third", "second", "first"]
+
+
+async def test_lines_are_added_and_removed(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    await expect(page.locator("tbody tr")).to_have_count(3)
+    add = page.get_by_role("button", name="Add Label")
+    await add.click()
+    await expect(page.get_by_label("Text of new Label")).to_be_focused()
+    await page.keyboard.type("fourth")
+    await add.click()
+    await page.get_by_label("Text of new Label").last.fill("fifth")
+    await page.get_by_role("button", name="Remove new Label").first.click()
+    await page.get_by_label("Delete second").check()
+    await save(page)
+    assert await read_labels(app) == ["first", "third", "fifth"]
+
+
+async def test_enter_key_saves_the_form(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    await page.get_by_label("Text of second").fill("2nd")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("was saved.")
+    assert await read_labels(app) == ["first", "2nd", "third"]
+
+
+async def test_buttons_work_in_a_browser_without_scripts(
+    app: FastAPI, plain_page: Page, superuser: User, site: str
+) -> None:
+    await sign_in_browser(plain_page, app, superuser, site)
+    await plain_page.goto(EDIT)
+    await plain_page.get_by_label("Text of second").fill("2nd")
+    await plain_page.get_by_role("button", name="Move second up").click()
+    await plain_page.get_by_role("button", name="Add Label").click()
+    await expect(plain_page.get_by_label("Text of new Label")).to_have_count(3)
+    await plain_page.get_by_label("Text of new Label").last.fill("fourth")
+    await save(plain_page)
+    assert await read_labels(app) == ["2nd", "first", "third", "fourth"]
+
+
+class TestPickers:
+    @pytest.fixture
+    async def app(self, app_with_bookshelf: FastAPI) -> FastAPI:
+        async with app_with_bookshelf.state.database.writer() as session:
+            session.add(Author(id=1, name="Sigrid"))
+            await session.flush()
+            session.add(Book(id=1, title="Kristin", slug="k", isbn="1", author_id=1))
+        return app_with_bookshelf
+
+    async def test_added_line_has_pickers(self, app: FastAPI, page: Page, superuser: User, site: str) -> None:
+        assert BookAdmin.inlines
+        await sign_in_browser(page, app, superuser, site)
+        await page.goto("/admin/book/edit/1")
+        await page.get_by_role("button", name="Add Review").click()
+        await page.locator("#review-new2-critic_id + .select2").click()
+        await page.get_by_role("option", name="Sigrid").click()
+        await save(page)
+        async with app.state.database.reader(fresh=True) as session:
+            (review,) = await session.scalars(select(Review))
+            assert review.critic_id == 1

@@ -1,0 +1,170 @@
+"""Two users who edit the same row."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.admin.forms.inlines import Inline
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.lists.test_related import grant
+from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin, run_before_saving
+
+EDIT = "/admin/shelf/edit/1"
+SHELF_FORM = {"title": "Novels", "slug": "n", "price": "3", "save": "Save"}
+NEW_KEY = 'name="label-new0-text"'
+
+
+@pytest.fixture
+async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size")),))
+    async with app_with_shelves.state.database.writer() as session:
+        session.add(Shelf(title="Novels", slug="n", price=3))
+        await session.flush()
+        session.add(Label(shelf_id=1, text="red", size=1))
+    return app_with_shelves
+
+
+async def open_form(client: AsyncClient) -> dict[str, Any]:
+    """Return the data of the form, as a browser sends it."""
+    return SHELF_FORM | hidden_fields((await client.get(EDIT)).text) | {"label-1-text": "red", "label-1-size": "1"}
+
+
+def hidden_fields(page: str) -> dict[str, Any]:
+    pairs = re.findall(r'<input type="hidden" name="([\w-]*\((?:seen|rows)\))" value="([^"]*)"', page)
+    rows = [value for name, value in pairs if name == "label-(rows)" and value != "new__"]
+    return dict(pairs) | {"label-(rows)": rows}
+
+
+async def change(app: FastAPI, model: type[Any], **values: Any) -> None:
+    async with app.state.database.writer() as session:
+        row = await session.get_one(model, 1)
+        for name, value in values.items():
+            setattr(row, name, value)
+
+
+async def read(app: FastAPI, model: type[Any], *names: str) -> list[Any]:
+    async with app.state.database.reader(fresh=True) as session:
+        row = await session.get_one(model, 1)
+        return [getattr(row, name) for name in names]
+
+
+async def test_change_of_another_user_is_shown(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin)
+    ann = await make_user(app.state.database, email="ann@example.com", is_superuser=True)
+    async with signed_in_client(app, ann) as client:
+        await client.post(EDIT, data=await open_form(client) | {"title": "Plays", "slug": "ann"})
+    response = await admin.post(EDIT, data=form_data | {"slug": "mine"})
+    assert response.status_code == 409
+    assert response.text.count("ann@example.com, ") == 2, "each changed field names the author and the time"
+    assert 'value="mine"' in response.text, "the user's text is kept"
+    assert 'value="Plays" id="title"' in response.text, "unchanged fields have the new value"
+    assert await read(app, Shelf, "slug", "title") == ["ann", "Plays"]
+    again = form_data | hidden_fields(response.text) | {"slug": "mine", "title": "Plays"}
+    assert (await admin.post(EDIT, data=again)).status_code == 303
+    assert await read(app, Shelf, "slug", "title") == ["mine", "Plays"]
+
+
+@pytest.mark.database("sqlite")
+async def test_author_needs_the_permission_for_history(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database, is_staff=True)
+    for action in ("list", "edit"):
+        await grant(app, user.id, "shelf", action)
+    async with signed_in_client(app, user) as staff:
+        form_data = await open_form(staff)
+        await admin.post(EDIT, data=await open_form(admin) | {"slug": "root"})
+        page = (await staff.post(EDIT, data=form_data | {"slug": "mine"})).text
+    assert "Another user" in page
+    assert "root@example.com" not in page
+
+
+@pytest.mark.database("sqlite")
+async def test_same_change_is_no_conflict(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin)
+    await change(app, Shelf, slug="same")
+    assert (await admin.post(EDIT, data=form_data | {"slug": "same"})).status_code == 303
+
+
+@pytest.mark.database("sqlite")
+async def test_change_of_another_column_is_no_conflict(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin)
+    await change(app, Shelf, code="N7")
+    assert (await admin.post(EDIT, data=form_data | {"slug": "mine"})).status_code == 303
+    assert await read(app, Shelf, "slug", "code") == ["mine", "N7"]
+
+
+async def test_change_while_saving_is_shown(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    form_data = await open_form(admin)
+
+    async def change_price() -> None:
+        if await read(app, Shelf, "price") == [3]:
+            await change(app, Shelf, price=8)
+
+    run_before_saving(monkeypatch, change_price)
+    response = await admin.post(EDIT, data=form_data | {"slug": "mine"})
+    assert response.status_code == 409
+    assert re.search(r'value="8" id="price"', response.text)
+    assert await read(app, Shelf, "slug", "price") == ["n", 8]
+
+
+async def test_change_of_an_inline_is_shown(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin)
+    await change(app, Label, size=5)
+    response = await admin.post(EDIT, data=form_data | {"label-1-text": "mine"})
+    assert response.status_code == 400
+    assert "Another user has changed this row. Size: 5. Save again to keep your text." in response.text
+    assert await read(app, Label, "text", "size") == ["red", 5]
+    again = form_data | hidden_fields(response.text) | {"label-1-text": "mine", "label-1-size": "5"}
+    assert (await admin.post(EDIT, data=again)).status_code == 303
+    assert await read(app, Label, "text", "size") == ["mine", 5]
+
+
+@pytest.mark.database("sqlite")
+async def test_untouched_inline_keeps_the_other_change(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin)
+    await change(app, Label, size=5)
+    assert (await admin.post(EDIT, data=form_data | {"slug": "mine"})).status_code == 303
+    assert await read(app, Label, "text", "size") == ["red", 5]
+
+
+@pytest.mark.database("sqlite")
+async def test_changed_inline_is_deleted_on_repetition(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin) | {"label-1-delete": "1"}
+    await change(app, Label, size=5)
+    page = (await admin.post(EDIT, data=form_data)).text
+    assert "Save again to delete it." in page
+    assert (await admin.post(EDIT, data=form_data | hidden_fields(page))).status_code == 303
+    async with app.state.database.reader(fresh=True) as session:
+        assert await session.get(Label, 1) is None
+
+
+async def test_text_in_a_deleted_inline_is_kept(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin)
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(Label, 1))
+    page = (await admin.post(EDIT, data=form_data | {"label-1-text": "mine"})).text
+    assert "Another user has deleted or moved this row. Save again to add it as a new row, or remove it." in page
+    assert 'value="mine"' in page
+    assert NEW_KEY in page
+    added = SHELF_FORM | {"label-(rows)": "new0", "label-new0-text": "mine", "label-new0-size": "1"}
+    assert (await admin.post(EDIT, data=added)).status_code == 303
+
+
+@pytest.mark.database("sqlite")
+async def test_untouched_deleted_inline_is_ignored(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin)
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(Label, 1))
+    assert (await admin.post(EDIT, data=form_data | {"slug": "mine"})).status_code == 303
+    assert await read(app, Shelf, "slug") == ["mine"]
+
+
+@pytest.mark.database("sqlite")
+async def test_invalid_value_keeps_the_seen_values(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin) | {"slug": "mine"}
+    page = (await admin.post(EDIT, data=form_data | {"title": ""})).text
+    await change(app, Shelf, slug="other")
+    assert hidden_fields(page)["(seen)"] == form_data["(seen)"]
+    assert (await admin.post(EDIT, data=form_data | hidden_fields(page))).status_code == 409

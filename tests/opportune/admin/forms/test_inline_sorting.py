@@ -1,0 +1,125 @@
+"""Positions of inline rows."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.admin.forms.inlines import Inline
+from opportune.admin.models import AuditEntry
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.lists.test_related import grant
+from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
+
+EDIT = "/admin/shelf/edit/1"
+SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
+
+
+@pytest.fixture
+async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text",), sortable="position"),))
+    async with app_with_shelves.state.database.writer() as session:
+        session.add(Shelf(title="Novels"))
+        await session.flush()
+        for number, text in ((30, "third"), (10, "first"), (20, "second")):
+            session.add(Label(shelf_id=1, text=text, position=number))
+            await session.flush()
+    return app_with_shelves
+
+
+def order_of(*keys: str) -> dict[str, Any]:
+    """Return form data with these lines, in this order."""
+    texts = {"1": "third", "2": "first", "3": "second"}
+    return SHELF_FORM | {"label-(rows)": [*keys]} | {f"label-{key}-text": texts.get(key, key) for key in keys}
+
+
+async def read_positions(app: FastAPI) -> list[tuple[str, int]]:
+    async with app.state.database.reader(fresh=True) as session:
+        labels = await session.scalars(select(Label).order_by(col(Label.position), col(Label.id)))
+        return [(label.text, label.position) for label in labels]
+
+
+async def test_lines_have_the_order_of_positions(admin: AsyncClient) -> None:
+    page = (await admin.get(EDIT)).text
+    assert page.index('value="first"') < page.index('value="second"') < page.index('value="third"')
+    assert 'name="label-1-position"' not in page
+
+
+async def test_unchanged_order_keeps_positions(app: FastAPI, admin: AsyncClient) -> None:
+    assert (await admin.post(EDIT, data=order_of("2", "3", "1", "new0"))).status_code == 303
+    assert await read_positions(app) == [("first", 10), ("second", 20), ("third", 30), ("new0", 31)]
+
+
+async def test_new_order_is_stored_and_logged(app: FastAPI, admin: AsyncClient) -> None:
+    assert (await admin.post(EDIT, data=order_of("1", "new0", "2", "3"))).status_code == 303
+    assert await read_positions(app) == [("third", 1), ("new0", 2), ("first", 3), ("second", 4)]
+    async with app.state.database.reader(fresh=True) as session:
+        entries = await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "edit"))
+        assert {entry.title: entry.changes for entry in entries}["third"] == {"position": [30, 1]}
+
+
+async def test_equal_positions_are_numbered(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        for label in await session.scalars(select(Label)):
+            label.position = 0
+    assert (await admin.post(EDIT, data=order_of("1", "2", "3"))).status_code == 303
+    assert await read_positions(app) == [("third", 1), ("first", 2), ("second", 3)]
+
+
+async def test_row_added_meanwhile_comes_last(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Label(shelf_id=1, text="other", position=1))
+    assert (await admin.post(EDIT, data=order_of("3", "2", "1"))).status_code == 303
+    assert [text for text, _ in await read_positions(app)] == ["second", "first", "third", "other"]
+
+
+@pytest.mark.database("sqlite")
+async def test_deleted_line_has_no_position(app: FastAPI, admin: AsyncClient) -> None:
+    assert (await admin.post(EDIT, data=order_of("1", "2", "3") | {"label-1-delete": "1"})).status_code == 303
+    assert await read_positions(app) == [("first", 10), ("second", 20)]
+
+
+@pytest.mark.database("sqlite")
+async def test_buttons_work_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = order_of("2", "3", "1") | {"label-2-text": "typed", "title": "Draft", "label-(move)": "1:up"}
+    response = await admin.post(EDIT, data={name: value for name, value in form_data.items() if name != "save"})
+    assert response.status_code == 200
+    page = response.text
+    assert page.index('value="typed"') < page.index('value="third"') < page.index('value="second"')
+    assert 'value="Draft"' in page
+    assert await read_positions(app) == [("first", 10), ("second", 20), ("third", 30)], "nothing is saved yet"
+    page = (await admin.post(EDIT, data=order_of("2", "new0") | {"label-(add)": "1"})).text
+    assert 'name="label-new0-text"' in page
+    assert 'name="label-new1-text"' in page
+
+
+@pytest.mark.database("sqlite")
+async def test_locked_row_prevents_sorting(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check_can_edit(_self: object, _request: object, row: Label | None) -> bool:
+        return row is None or row.text != "first"
+
+    monkeypatch.setattr(LabelAdmin, "check_can_edit", check_can_edit)
+    page = (await admin.get(EDIT)).text
+    assert "label-(move)" not in page
+    assert 'name="label-2-text"' not in page
+    assert '<div class="form-control-plaintext">first</div>' in page, "the row is still visible"
+    forged = order_of("1", "2", "3") | {"label-2-text": "forged"}
+    assert (await admin.post(EDIT, data=forged)).status_code == 303
+    assert await read_positions(app) == [("first", 10), ("second", 20), ("third", 30)]
+
+
+@pytest.mark.database("sqlite")
+async def test_user_without_edit_permission_may_add_lines(app: FastAPI) -> None:
+    user = await make_user(app.state.database, is_staff=True)
+    await grant(app, user.id, "shelf", "*")
+    await grant(app, user.id, "label", "create")
+    async with signed_in_client(app, user) as staff:
+        page = (await staff.get(EDIT)).text
+        assert 'name="label-new0-text"' in page
+        assert 'value="second"' not in page, "rows need the permission to list them"
+        forged = order_of("1", "new0") | {"label-1-text": "forged", "label-1-delete": "1"}
+        assert (await staff.post(EDIT, data=forged)).status_code == 303
+    assert [text for text, _ in await read_positions(app)] == ["new0", "first", "second", "third"]
