@@ -9,6 +9,7 @@ from sqlmodel import Field
 
 from opportune.config.project import PACKAGE, USER_TABLE, users_module
 from opportune.db.models.model import BigId, Model, utc_now
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.errors import OperatorError
 
 
@@ -16,6 +17,12 @@ class UserBase(Model):
     """Base of the `User` in `app/users/models.py`, with the fields that every site needs."""
 
     __tablename__ = USER_TABLE
+
+    @classmethod
+    def __init_subclass__(cls, **options: Any) -> None:
+        if SoftDelete in cls.__mro__:
+            raise OperatorError(f"{cls.__name__} cannot be SoftDelete. Clear is_active to keep a user from signing in.")
+        super().__init_subclass__(**options)
 
     email: str = Field(max_length=320)
     hashed_password: str = Field(max_length=1024)

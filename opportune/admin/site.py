@@ -32,7 +32,7 @@ from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
-from opportune.db.database import Database
+from opportune.db.database import Database, Session
 from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
 from opportune.web.forms.submissions import form_token
@@ -70,7 +70,7 @@ class AdminSite(AdapterSite):
     def __init__(self, path: str, database: Database, title: str) -> None:
         self.database = database
         # SQLAdmin itself only reads, so it must not hold SQLite's one writing connection. Our views write.
-        reading_sessions = async_sessionmaker(database.reading_engine, expire_on_commit=False)
+        reading_sessions = async_sessionmaker(database.reading_engine, class_=Session, expire_on_commit=False)
         super().__init__(
             Starlette(),  # SQLAdmin mounts itself here; `add_admin` mounts it behind the middleware
             session_maker=reading_sessions,

@@ -33,6 +33,7 @@ from opportune.db.models.columns import (
     may_truncate,
     natural_key_of,
 )
+from opportune.db.models.soft_delete import is_trash_column
 from opportune.db.queries.paths import column_of_relation, relation_of_column
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
@@ -145,7 +146,8 @@ class AdminView(RowQueriesMixin):
 
     def _is_default_field(self, name: str) -> bool:
         """Return whether pages show this by default: a column, or a relationship that forms can edit."""
-        return name in self.mapper.columns or name in many_to_many_of(self.mapper)
+        is_shown = name in self.mapper.columns or name in many_to_many_of(self.mapper)
+        return is_shown and not is_trash_column(self.model, name)
 
     def _short_texts(self) -> list[str]:
         names = [name for name, column in self.mapper.columns.items() if is_text(column) and not is_long(column)]
@@ -157,7 +159,9 @@ class AdminView(RowQueriesMixin):
         columns = [
             name
             for name, column in self.mapper.columns.items()
-            if name not in keys and (choices_of(self.model, name) or not (is_text(column) or is_json(column)))
+            if name not in keys
+            and self._is_default_field(name)
+            and (choices_of(self.model, name) or not (is_text(column) or is_json(column)))
         ]
         return [*columns, *self.many_to_many]
 

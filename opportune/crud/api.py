@@ -20,7 +20,7 @@ from opportune.web.routing.direct_route import DirectRoute, set_direct
 
 M = TypeVar("M", bound=Model)
 
-ROUTES = ("find", "add", "read", "update", "delete")
+ROUTES = ("find", "add", "read", "update", "delete", "restore")
 STATUSES = {"add": 201, "delete": 204}
 ROUTE_NAMES = {"find": "list"}
 """Names that differ from the method. They are part of the operation id, such as `books_list`."""
@@ -34,7 +34,7 @@ class CrudApi(Generic[M]):
     Args:
         crud: The data layer, such as `Books`.
         prefix: Path of the routes below the API, such as `/books`.
-        without: Routes to leave out, of `find`, `add`, `read`, `update` and `delete`.
+        without: Routes to leave out, of `find`, `add`, `read`, `update`, `delete` and `restore`.
 
     Raises:
         OperatorError: `without` names an unknown route.
@@ -70,6 +70,12 @@ class CrudApi(Generic[M]):
     async def delete(self, crud: Crud[M], key: Key) -> None:
         await crud.delete(key)
 
+    async def purge(self, crud: Crud[M], key: Key) -> None:
+        await crud.purge(key)
+
+    async def restore(self, crud: Crud[M], key: Key) -> Response:
+        return await self.respond(crud, await crud.restore(key), 200)
+
     async def respond(self, crud: Crud[M], row: M, status: int) -> Response:
         """Return the response with the stored values of a row that was just written."""
         serializer = crud.serializer
@@ -84,7 +90,7 @@ class CrudApi(Generic[M]):
         row_path, schema = f"/{{{path_parameter_name(self.crud)}}}", self.crud.Read
         read_errors, write_errors = self._error_responses(reads=True), self._error_responses(reads=False)
         page_schema: Any = Page[schema]  # type: ignore[valid-type]  # derived at run time
-        options: Mapping[str, Mapping[str, Any]] = {
+        options: dict[str, Mapping[str, Any]] = {
             "find": {"path": "", "methods": ["GET"], "response_model": page_schema, "responses": read_errors(422)},
             "add": {"path": "", "methods": ["POST"], "response_model": schema, "responses": write_errors(422)},
             "read": {"path": row_path, "methods": ["GET"], "response_model": schema, "responses": read_errors(404)},
@@ -96,6 +102,12 @@ class CrudApi(Generic[M]):
             },
             "delete": {"path": row_path, "methods": ["DELETE"], "responses": write_errors(404, 422)},
         }
+        if self.crud.definition.has_trash:
+            responses = write_errors(404)
+            path = f"{row_path}/restore"
+            options |= {
+                "restore": {"path": path, "methods": ["POST"], "response_model": schema, "responses": responses}
+            }
         dependencies = [Depends(dependency) for dependency in self._team_dependencies]
         router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=dependencies)
         for name, route_options in options.items():
@@ -172,7 +184,17 @@ class CrudApi(Generic[M]):
         async def delete(crud: Crud[M], key: Key) -> None:
             await self.delete(crud, key)
 
-        return set_route_types(self.crud, delete, crud=self._writing, key=path_parameter_type(self.crud))
+        async def delete_or_purge(crud: Crud[M], key: Key, permanently: bool = False) -> None:
+            await (self.purge(crud, key) if permanently else self.delete(crud, key))
+
+        route = delete_or_purge if self.crud.definition.has_trash else delete
+        return set_route_types(self.crud, route, crud=self._writing, key=path_parameter_type(self.crud))
+
+    def _restore_route(self) -> Any:
+        async def restore(crud: Crud[M], key: Key) -> Response:
+            return await self.restore(crud, key)
+
+        return set_route_types(self.crud, restore, crud=self._writing, key=path_parameter_type(self.crud))
 
     def _body(self, schema: type[BaseModel]) -> Any:
         """Return the type of a request body. If its fields depend on the user, the data layer validates it instead."""

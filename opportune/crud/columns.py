@@ -15,6 +15,7 @@ from opportune.crud.display import Format, format_all, format_for, names_of, tit
 from opportune.crud.reader import read_linked
 from opportune.crud.schemas import writable_names
 from opportune.db.models.columns import choices_of, is_long, label_of, type_of
+from opportune.db.models.soft_delete import is_trash_column
 from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of
 from opportune.pagination import Page, Paging
@@ -132,7 +133,9 @@ def default_columns(crud_class: type[Crud[Any]]) -> list[str]:
 def _is_short(crud_class: type[Crud[Any]], shape: Shape, name: str) -> bool:
     if name in crud_class.definition.annotations:
         return True
-    if name in ("id", crud_class.owner) or name not in shape.columns or is_long(shape.columns[name]):
+    if name in ("id", crud_class.owner) or is_trash_column(shape.model, name):
+        return False
+    if name not in shape.columns or is_long(shape.columns[name]):
         return False
     return options_of(shape.model.model_fields[name]).type not in LONG_TYPES
 

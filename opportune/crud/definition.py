@@ -26,6 +26,7 @@ from opportune.crud.schemas import (
 from opportune.crud.serializer import Serializer
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.db.models.columns import is_text, is_unique
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.pagination import Paging
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Definition:
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
         self.list_statements: dict[tuple[str, Sequence[str]], ListStatement] = {}
         self.shape = shape_of(crud_class.model)
+        self.has_trash = issubclass(crud_class.model, SoftDelete)
         self.annotations = {name: _label_annotation(name, value) for name, value in crud_class.annotations.items()}
         self.filter_methods = filter_methods_of(crud_class)
         self.field_rules = FieldRules(self, hides=hides, locks=locks)
@@ -169,7 +171,11 @@ class Definition:
     @cached_property
     def filter_schema(self) -> type[Paging]:
         return self.crud_class.filter_schema or filter_schema(
-            self.options.prefix, self.filter_fields, self.crud_class.sort, searched=bool(self.crud_class.search)
+            self.options.prefix,
+            self.filter_fields,
+            self.crud_class.sort,
+            searched=bool(self.crud_class.search),
+            has_trash=self.has_trash,
         )
 
     @cached_property

@@ -22,6 +22,8 @@ from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.database import Session
 from opportune.db.hooks.registry import AddedRow, rows_added_with
 from opportune.db.queries.dependent_statement import DependentStatement
+from opportune.db.queries.trash_conflicts import explain_trash_conflict
+from opportune.errors import FieldErrors
 from opportune.pagination import Paging
 
 INSERT_METHODS = ("add", "assign", "new_row", "column", "query", "get", "written")
@@ -92,8 +94,11 @@ async def insert_row(crud: Crud[Any], new: BaseModel) -> dict[str, Any] | None:
         return addition.values(row)
 
     hook_rows = [DependentStatement(*_hook_insert(addition.model), partial(values_of, addition)) for addition in added]
-    with translate_database_errors(crud_class.model.__table__):
-        stored = await session.write_and_commit(statement, values, hook_rows)
+    try:
+        with translate_database_errors(crud_class.model.__table__):
+            stored = await session.write_and_commit(statement, values, hook_rows)
+    except FieldErrors as error:
+        raise await explain_trash_conflict(session, crud_class.model, error, values) from error
     # The values of the response come first.
     return dict(zip(crud_class.definition.serializer.names, stored[0], strict=False)) if stored else None
 

@@ -181,10 +181,12 @@ def method_field(declaration: Declaration, name: str, method: Callable[..., Any]
 
 
 def filter_schema(
-    prefix: str, fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool
+    prefix: str, fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool, has_trash: bool
 ) -> type[Paging]:
     """Return the schema of a list's query: search, filters, order and page."""
     search = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
     parameters: dict[str, Any] = {**({"q": search} if searched else {}), **fields}
+    if has_trash:
+        parameters["deleted"] = bool, Field(default=False, title="In the trash")
     parameters["sort"] = Annotated[str, SortBy(*sort)], ""
     return create_model(f"{prefix}Filter", __base__=Paging, __module__=__name__, **parameters)

@@ -23,11 +23,14 @@ from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import parse_path
+from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, NotFound
 from opportune.pagination import Page, Paging, count_rows, order, page_count
 from opportune.web.forms.error_messages import MESSAGES
 
 Rows = Page[dict[str, Any]]
+TRASH_PARAMETER = "deleted"
+"""Query parameter of lists of `SoftDelete` models."""
 PAGING = frozenset(Paging.model_fields)
 
 
@@ -49,6 +52,8 @@ class ReadOperations(CrudOptions[M]):
         count = count_rows(rows, self.model.id)
         statement = rows.add_columns(*self.definition.annotations.values(), count.scalar_subquery())
         statement = statement.order_by(*self.ordering(query.sort)).offset((query.page - 1) * query.size)
+        if self.lists_trash(query):
+            statement, count = with_deleted(statement), with_deleted(count)
         result = (await self.session.execute(statement.limit(query.size))).all()
         total = result[0][-1] if result else 0
         if not result and query.page > 1:  # a page past the end has no row with the total
@@ -77,6 +82,8 @@ class ReadOperations(CrudOptions[M]):
         """Return the query, by default an empty one. Raises Forbidden and FieldErrors if the user may not run it."""
         self.require("list")
         checked: Paging = query or self.Filter()
+        if self.lists_trash(checked):
+            self.require("delete")
         self._refuse_hidden(checked)
         return checked
 
@@ -100,7 +107,10 @@ class ReadOperations(CrudOptions[M]):
         selected = rows.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
         paged = add_joins(selected, selection).order_by(*self.ordering(query.sort))
         limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
-        return ListStatement(selection, paged.limit(limits[0]).offset(limits[1]), count)
+        paged = paged.limit(limits[0]).offset(limits[1])
+        if self.lists_trash(query):
+            return ListStatement(selection, paged, count)
+        return ListStatement(selection, hide_deleted(paged), hide_deleted(count))
 
     async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row by name. Raises NotFound."""
@@ -155,12 +165,20 @@ class ReadOperations(CrudOptions[M]):
             value = getattr(query, name)
             if value is None or value == []:
                 continue
-            if name == "q":
+            if name == TRASH_PARAMETER and self.definition.has_trash:
+                if value:
+                    yield self.model.deleted_at.is_not(None)
+                    yield self.writable()
+            elif name == "q":
                 yield from matching_words([parse_path(mapper, path) for path in self.search_paths], value, self.visible)
             elif name in self.definition.filter_methods:
                 yield self._method_condition(name, value)
             else:
                 yield self.definition.filters[name].condition(self.visible, value)
+
+    def lists_trash(self, query: Paging) -> bool:
+        """Return whether a query asks for the rows in the trash."""
+        return self.definition.has_trash and getattr(query, TRASH_PARAMETER, False) is True
 
     def _refuse_hidden(self, query: Paging) -> None:
         """Raise FieldErrors for parameters of hidden fields, with the same messages as for unknown parameters."""

@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from opportune.crud.options import Key, M, Values
 from opportune.crud.row_reading import ReadOperations
 from opportune.db.constraint_errors import ENTRY_MISSING, translate_database_errors
 from opportune.db.models.model import Model
+from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.queries.trash_conflicts import explain_trash_conflict
+from opportune.db.sessions.trash import purge, restore, with_deleted
 from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import messages_by_field
 
@@ -36,11 +39,19 @@ class WriteOperations(ReadOperations[M]):
         data = self._validated_values(self.Create, values, all_fields=True)
         row = self.new_row()
         data |= await self._linked_rows(row, data, is_new=True)
-        async with self._database_errors(in_transaction=in_transaction):
+        async with self._explained_conflicts(data), self._database_errors(in_transaction=in_transaction):
             await self.assign(row, data)
             self.session.add(row)
             await self.session.flush()
         return row
+
+    @asynccontextmanager
+    async def _explained_conflicts(self, values: Mapping[str, Any]) -> AsyncIterator[None]:
+        """Explain unique values that a row in the trash holds."""
+        try:
+            yield
+        except FieldErrors as error:
+            raise await explain_trash_conflict(self.session, self.model, error, values) from error
 
     def new_row(self) -> M:
         """Return a new row. It belongs to the user if rows have owners."""
@@ -66,7 +77,7 @@ class WriteOperations(ReadOperations[M]):
         data = self._validated_values(self.Update, values, all_fields=False)
         data |= await self._linked_rows(target, data, is_new=False)
         try:
-            async with self._database_errors(in_transaction=in_transaction):
+            async with self._explained_conflicts(data), self._database_errors(in_transaction=in_transaction):
                 await self.assign(target, data)
                 await self.session.flush()
         except FieldErrors:
@@ -76,12 +87,36 @@ class WriteOperations(ReadOperations[M]):
         return target
 
     async def delete(self, row: M | Key) -> None:
-        """Delete a row. Raises NotFound, and FieldErrors if other rows reference it."""
+        """Delete a row, or move it to the trash if the model is `SoftDelete`.
+
+        Raises:
+            NotFound: The row does not exist for this user, or the user may not change it.
+            FieldErrors: Other rows reference it.
+        """
         in_transaction = self.session.in_transaction()
         target = await self.get_writable(row.id if isinstance(row, Model) else row, "delete")
         async with self._database_errors(in_transaction=in_transaction, deleting=True):
             await self.session.delete(target)
             await self.session.flush()
+
+    async def restore(self, row: M | Key) -> M:
+        """Take a row out of the trash. Raises NotFound if it is not there, or the user may not delete it."""
+        target = await self._load_with_trash(row, self.model.deleted_at.is_not(None))
+        await restore(self.session, cast("SoftDelete", target))
+        return target
+
+    async def purge(self, row: M | Key) -> None:
+        """Delete a row permanently, also from the trash. Raises NotFound, and FieldErrors if rows reference it."""
+        in_transaction = self.session.in_transaction()
+        target = await self._load_with_trash(row)
+        async with self._database_errors(in_transaction=in_transaction, deleting=True):
+            await purge(self.session, target)
+
+    async def _load_with_trash(self, row: M | Key, *conditions: ColumnElement[bool]) -> M:
+        self.require("delete")
+        key = row.id if isinstance(row, Model) else row
+        query = self.query().where(self.readable(), self.writable(), self._has_key(key), *conditions)
+        return await self._load_row(with_deleted(query.with_for_update(of=self.model)))
 
     async def assign(self, row: M, values: dict[str, Any]) -> None:
         """Set values on a new or existing row. Override it for fields of a schema that have no column."""

@@ -37,6 +37,7 @@ from opportune.db.models.columns import (
     natural_key_of,
 )
 from opportune.db.models.references import Reference
+from opportune.db.models.soft_delete import SoftDelete, is_trash_column
 from opportune.fields.files import file_columns_of
 from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.fields import JSON_TEXT, TEXT_LISTS
@@ -79,7 +80,8 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
 
 
 def _is_protected(shape: Shape, name: str) -> bool:
-    return is_secret(name) or is_privilege(name) or shape.references.get(name) is User
+    is_managed = is_privilege(name) or is_trash_column(shape.model, name)
+    return is_managed or is_secret(name) or shape.references.get(name) is User
 
 
 def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
@@ -89,7 +91,8 @@ def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     nested_columns = {shape.column_of(name): name for name in options.nested if name in shape.to_one}
     names = [nested_columns.get(name, name) for name in (*shape.columns, *shape.links, *options.annotations)]
     nested = [name for name in options.nested if name not in names]
-    return [name for name in (*names, *nested) if name not in options.exclude and not is_secret(name)]
+    excluded = {*options.exclude, *(("deleted_by_id",) if issubclass(shape.model, SoftDelete) else ())}
+    return [name for name in (*names, *nested) if name not in excluded and not is_secret(name)]
 
 
 def check_schemas(declaration: Declaration, options: SchemaOptions) -> None:

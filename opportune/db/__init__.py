@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from opportune.db.models.native_type import NativeType
     from opportune.db.models.partial_index import PartialIndex
     from opportune.db.models.references import Reference
+    from opportune.db.models.soft_delete import SoftDelete
     from opportune.db.queries.batches import delete_in_batches
     from opportune.db.queries.loading import load
     from opportune.db.sessions.context import Context, ReadonlyContext
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         WriteSession,
         context_dependency,
     )
+    from opportune.db.sessions.trash import deleted_rows_included, purge, restore, with_deleted
     from opportune.db.url.database_url import DatabaseURL
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "ReadonlyCtx",
     "Reference",
     "RowId",
+    "SoftDelete",
     "WriteSession",
     "after_change",
     "after_commit",
@@ -68,12 +71,16 @@ __all__ = [
     "changes",
     "context_dependency",
     "delete_in_batches",
+    "deleted_rows_included",
     "explain",
     "has_hooks",
     "is_outage",
     "load",
     "open_database",
+    "purge",
+    "restore",
     "utc_now",
+    "with_deleted",
 ]
 
 __getattr__ = lazy_exports(
@@ -100,6 +107,7 @@ __getattr__ = lazy_exports(
         ".models.native_type": ("NativeType",),
         ".models.partial_index": ("PartialIndex",),
         ".models.references": ("Reference",),
+        ".models.soft_delete": ("SoftDelete",),
         ".sessions.context": ("Context", "ReadonlyContext"),
         ".sessions.dependencies": (
             "DatabaseDependency",
@@ -109,6 +117,7 @@ __getattr__ = lazy_exports(
             "WriteSession",
             "context_dependency",
         ),
+        ".sessions.trash": ("deleted_rows_included", "purge", "restore", "with_deleted"),
         ".url.database_url": ("DatabaseURL",),
     },
 )

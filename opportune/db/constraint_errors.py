@@ -11,10 +11,11 @@ from sqlalchemy.sql.visitors import iterate
 
 from opportune.errors import FieldErrors
 
+VALUE_IN_USE = "This value is already in use."
 ENTRY_MISSING = "The selected entry no longer exists."
 # PostgreSQL's error code, the start of SQLite's message, and our message.
 MESSAGES = (
-    ("23505", "UNIQUE", "This value is already in use."),
+    ("23505", "UNIQUE", VALUE_IN_USE),
     ("23502", "NOT NULL", "Please fill this in."),
     ("23503", "FOREIGN KEY", ENTRY_MISSING),
     ("23001", "FOREIGN KEY", ENTRY_MISSING),  # PostgreSQL 18: foreign key with ON DELETE RESTRICT

@@ -13,6 +13,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.db.database import Database
 from opportune.db.queries.batches import delete_dependents_in_batches
+from opportune.db.sessions.trash import deleted_rows_included
 from opportune.errors import Refused
 from opportune.feature import Feature
 
@@ -45,10 +46,11 @@ async def delete_account(context: AccountContext, database: Database, features: 
 
 
 async def delete_personal_data(session: AsyncSession, features: Sequence[Feature], user: User) -> None:
-    """Delete the personal data that no foreign key with ON DELETE CASCADE deletes."""
-    for data in personal_data_of(features):
-        if data.forget:
-            await data.forget(session, to_person(user))
+    """Delete the personal data that no foreign key with ON DELETE CASCADE deletes, including the trash."""
+    with deleted_rows_included(session, purges=True):
+        for data in personal_data_of(features):
+            if data.forget:
+                await data.forget(session, to_person(user))
 
 
 async def find_deletion_refusal(session: AsyncSession, features: Sequence[Feature], user: User) -> str:

@@ -16,7 +16,7 @@ from opportune.accounts.models import UserBase
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
 from opportune.admin.models import AuditEntry
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
-from opportune.db.hooks.registry import add_after_create, after_change, after_delete, changes
+from opportune.db.hooks.registry import Change, add_after_create, after_change, after_delete, changes
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import ModelBase, utc_now
 from opportune.web.client import client_address
@@ -44,7 +44,13 @@ async def record_changed(session: AsyncSession, row: SQLModel) -> None:
     before = {name: _titles_or_value(change.before) for name, change in changed.items()}
     after = {name: _titles_or_value(change.after) for name, change in changed.items()}
     if differences := diff_values(before, after):
-        _record(session, "edit", row, differences)
+        _record(session, _action(changed), row, differences)
+
+
+def _action(changed: Mapping[str, Change]) -> str:
+    """Return `delete` if the changes moved a row to the trash, `restore` if they took it out, else `edit`."""
+    deletion = changed.get("deleted_at")
+    return "edit" if deletion is None else "delete" if deletion.after else "restore"
 
 
 @after_delete(ModelBase, where=keeps_history)

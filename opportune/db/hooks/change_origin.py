@@ -29,3 +29,10 @@ def changes_come_from(origin: ChangeOrigin) -> Iterator[None]:
         yield
     finally:
         current_origin.reset(token)
+
+
+def acting_user_id() -> int | None:
+    """Return the id of the user who makes the current changes, or of the superuser who impersonates the user."""
+    state = origin.scope.get("state") or {} if (origin := current_origin.get()) else {}
+    user = state.get("impersonator") or state.get("user")
+    return user.id if user else None

@@ -19,6 +19,8 @@ from opportune.db.hooks.registry import (
     state_of,
     unwritten_changes,
 )
+from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.sessions.trash import TrashSession
 
 Operation = Literal["create", "change", "delete"]
 
@@ -41,7 +43,7 @@ class Write(NamedTuple):
     savepoint: SessionTransaction | None
 
 
-class HookedSession(Session):
+class HookedSession(TrashSession):
     """Synchronous session inside the framework's sessions. Its `flush` ignores `objects` and writes all rows."""
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
@@ -87,12 +89,18 @@ async def _run_before_hooks(sync_session: Session) -> None:
 
 
 async def _run_before_hooks_of_row(session: AsyncSession, operation: Operation, row: SQLModel) -> None:
+    hooks = hooks_of(type(row))
+    guards = hooks.get("before_delete", ()) if operation == "change" and _is_moved_to_trash(row) else ()
     try:
-        for hook in hooks_of(type(row)).get(f"before_{operation}", ()):
+        for hook in (*guards, *hooks.get(f"before_{operation}", ())):
             session.info[BEFORE_HOOK] = hook
             await hook(session, row)
     finally:
         session.info.pop(BEFORE_HOOK, None)
+
+
+def _is_moved_to_trash(row: SQLModel) -> bool:
+    return isinstance(row, SoftDelete) and bool(row.deleted_at) and "deleted_at" in unwritten_changes(state_of(row))
 
 
 def _set_foreign_keys(row: SQLModel) -> None:

@@ -1,0 +1,125 @@
+"""Rows in the trash: hidden from queries, restored and deleted permanently."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import event, inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.sql.base import ExecutableOption
+from sqlmodel import SQLModel
+
+from opportune.db.hooks.change_origin import acting_user_id
+from opportune.db.models.model import utc_now
+from opportune.db.models.soft_delete import SoftDelete
+
+Statement = TypeVar("Statement", bound=Any)
+
+INCLUDES_DELETED = "includes_deleted"
+"""Execution option of statements, and key in a session's `info`."""
+PURGES = "purges"
+"""Key in the `info` of a session that deletes rows permanently."""
+
+
+def with_deleted(statement: Statement) -> Statement:
+    """Return a query that also returns rows in the trash: `with_deleted(select(Book))`.
+
+    Args:
+        statement: A select statement. Its related rows in the trash are also loaded.
+    """
+    included: Statement = statement.execution_options(**{INCLUDES_DELETED: True})
+    return included
+
+
+def hide_deleted(statement: Statement) -> Statement:
+    """Return the query without rows in the trash, for statements that no session executes."""
+    hidden: Statement = statement.options(*_live_rows) if _live_rows else statement
+    return hidden
+
+
+_live_rows: list[ExecutableOption] = []
+"""Options that limit the rows of each model to those outside the trash."""
+
+
+@event.listens_for(SoftDelete, "after_mapper_constructed", propagate=True)
+def _add_option(_mapper: Mapper[Any], model: Any) -> None:
+    is_live = model.deleted_at.is_(None)
+    _live_rows.append(with_loader_criteria(model, is_live, include_aliases=True))
+
+
+@contextmanager
+def deleted_rows_included(session: AsyncSession, *, purges: bool = False) -> Iterator[None]:
+    """Include rows in the trash in the queries of a session within this block.
+
+    Args:
+        session: Session of the queries.
+        purges: Also let `session.delete(row)` delete rows permanently.
+    """
+    keys = (INCLUDES_DELETED, PURGES) if purges else (INCLUDES_DELETED,)
+    previous = {key: session.info.get(key, False) for key in keys}
+    session.info.update(dict.fromkeys(keys, True))
+    try:
+        yield
+    finally:
+        session.info.update(previous)
+
+
+async def restore(session: AsyncSession, row: SoftDelete) -> None:
+    """Take a row out of the trash.
+
+    Args:
+        session: Session that loaded the row, with `with_deleted`.
+        row: The deleted row.
+    """
+    row.deleted_at = row.deleted_by_id = None
+    await session.flush()
+
+
+async def purge(session: AsyncSession, row: SQLModel) -> None:
+    """Delete a row permanently, whether it is in the trash or not.
+
+    Args:
+        session: Session that loaded the row.
+        row: The row.
+    """
+    with deleted_rows_included(session, purges=True):
+        await session.delete(row)
+        await session.flush()
+
+
+class TrashSession(Session):
+    """Session that hides rows in the trash, and moves deleted rows there."""
+
+    def delete(self, instance: object) -> None:
+        if isinstance(instance, SoftDelete) and not self.info.get(PURGES):
+            if instance.deleted_at is None:
+                instance.deleted_at, instance.deleted_by_id = utc_now(), acting_user_id()
+            return
+        if _live_rows and (state := inspect(instance, raiseerr=False)):
+            state.load_options = ()  # cascades also reach rows in the trash
+        super().delete(instance)
+
+    def get(self, entity: Any, ident: Any, **options: Any) -> Any:
+        row = super().get(entity, ident, **options)
+        if isinstance(row, SoftDelete) and row.deleted_at is not None:  # the session had loaded it before
+            is_included = self.info.get(INCLUDES_DELETED) or options.get("execution_options", {}).get(INCLUDES_DELETED)
+            return row if is_included else None
+        return row
+
+
+@event.listens_for(TrashSession, "do_orm_execute", propagate=True)
+def _hide_deleted_rows(state: ORMExecuteState) -> None:
+    """Leave rows in the trash out. Changed and deleted rows are refreshed in any case."""
+    if not _live_rows or not state.is_select or state.is_column_load or _inherits_options(state):
+        return
+    if not (state.execution_options.get(INCLUDES_DELETED) or state.session.info.get(INCLUDES_DELETED)):
+        state.statement = hide_deleted(state.statement)
+
+
+def _inherits_options(state: ORMExecuteState) -> bool:
+    """Return whether a relationship is loaded with the options of the query for its row."""
+    loaded_from = state.lazy_loaded_from
+    return state.is_relationship_load and (
+        loaded_from is None or any(option in _live_rows for option in loaded_from.load_options)
+    )

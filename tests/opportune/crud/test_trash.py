@@ -1,0 +1,153 @@
+"""Rows that the data layer and its API move to the trash."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.accounts.deletion.export import read_personal_data
+from opportune.accounts.deletion.service import delete_personal_data
+from opportune.config.settings import Settings
+from opportune.db import with_deleted
+from opportune.db.queries.trash_conflicts import HELD_BY_TRASH
+from opportune.testing import make_user, signed_in_client
+from tests.opportune.crud.trash_feature import TOOLS, Tool, Tools, tool_site
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with tool_site(settings) as app:
+        yield app
+
+
+@pytest.fixture
+async def owner(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+@pytest.fixture
+async def client(app: FastAPI, owner: User) -> AsyncIterator[AsyncClient]:
+    """Client of the owner of a saw, and of a hammer in the trash."""
+    async with app.state.database.writer() as session:
+        session.add(Tool(name="Hammer", owner_id=owner.id))
+        await session.flush()
+        session.add(Tool(name="Saw", owner_id=owner.id))
+    async with signed_in_client(app, owner) as client:
+        assert (await client.delete(f"{TOOLS}/1")).status_code == 204
+        yield client
+
+
+async def _names(client: AsyncClient, query: str = "") -> list[str]:
+    page = (await client.get(f"{TOOLS}{query}")).json()
+    assert page["total"] == len(page["items"])
+    return [tool["name"] for tool in page["items"]]
+
+
+async def _stored_names(app: FastAPI) -> list[str]:
+    async with app.state.database.reader(fresh=True) as session:
+        return [*await session.scalars(with_deleted(select(col(Tool.name)).order_by(col(Tool.id))))]
+
+
+async def test_deleted_row_leaves_the_list(client: AsyncClient) -> None:
+    assert await _names(client) == ["Saw"]
+    assert await _names(client, "?sort=") == ["Saw"]
+
+
+async def test_deleted_row_is_not_found(client: AsyncClient) -> None:
+    assert (await client.get(f"{TOOLS}/1")).status_code == 404
+    assert (await client.patch(f"{TOOLS}/1", json={"name": "Axe"})).status_code == 404
+    assert (await client.delete(f"{TOOLS}/1")).status_code == 404
+
+
+async def test_deleted_row_leaves_pages(client: AsyncClient) -> None:
+    assert "Hammer" not in (await client.get("/tools")).text
+    assert (await client.get("/tools/1")).status_code == 404
+
+
+async def test_trash_lists_deleted_rows(client: AsyncClient) -> None:
+    (tool,) = (await client.get(f"{TOOLS}?deleted=true")).json()["items"]
+    assert (tool["name"], tool["deleted_at"] is not None) == ("Hammer", True)
+    assert await _names(client, "?deleted=false") == ["Saw"]
+
+
+async def test_trash_has_no_rows_of_other_users(app: FastAPI, client: AsyncClient) -> None:
+    async with signed_in_client(app, await make_user(app.state.database)) as stranger:
+        assert await _names(stranger, "?deleted=true") == []
+        assert (await stranger.post(f"{TOOLS}/1/restore")).status_code == 404
+        assert (await stranger.delete(f"{TOOLS}/1?permanently=true")).status_code == 404
+
+
+async def test_anonymous_visitor_cannot_use_the_trash(app: FastAPI, client: AsyncClient) -> None:
+    client.cookies.clear()
+    assert (await client.get(f"{TOOLS}?deleted=true")).status_code == 401
+    assert (await client.post(f"{TOOLS}/1/restore")).status_code == 401
+    assert (await client.delete(f"{TOOLS}/1?permanently=true")).status_code == 401
+
+
+async def test_trash_needs_the_permission_to_delete(client: AsyncClient) -> None:
+    for method, path in (("GET", "?deleted=true"), ("POST", "/1/restore"), ("DELETE", "/1?permanently=true")):
+        assert (await client.request(method, f"/api/v1/open-tools{path}")).status_code == 403
+
+
+async def test_objects_of_the_trash(app: FastAPI, owner: User, client: AsyncClient) -> None:
+    async with app.state.database.reader() as session:
+        page = await Tools(session, owner).find(Tools.Filter(deleted=True))
+    assert ([tool.name for tool in page.items], page.total) == (["Hammer"], 1)
+
+
+async def test_restored_row_is_listed(client: AsyncClient) -> None:
+    response = await client.post(f"{TOOLS}/1/restore")
+    assert (response.status_code, response.json()["deleted_at"]) == (200, None)
+    assert await _names(client) == ["Hammer", "Saw"]
+
+
+async def test_row_outside_the_trash_cannot_be_restored(client: AsyncClient) -> None:
+    assert (await client.post(f"{TOOLS}/2/restore")).status_code == 404
+    assert (await client.post(f"{TOOLS}/9/restore")).status_code == 404
+
+
+async def test_permanent_deletion(app: FastAPI, client: AsyncClient) -> None:
+    for tool in (1, 2):
+        assert (await client.delete(f"{TOOLS}/{tool}?permanently=true")).status_code == 204
+    assert await _stored_names(app) == []
+
+
+async def test_deletion_records_the_user(app: FastAPI, owner: User, client: AsyncClient) -> None:
+    async with app.state.database.reader(fresh=True) as session:
+        assert await session.scalar(with_deleted(select(col(Tool.deleted_by_id)).where(col(Tool.id) == 1))) == owner.id
+    assert "deleted_by_id" not in (await client.get(f"{TOOLS}/2")).json()
+
+
+async def test_trash_columns_are_not_writable(client: AsyncClient) -> None:
+    response = await client.patch(f"{TOOLS}/2", json={"deleted_at": "2026-01-01T00:00:00Z"})
+    assert response.status_code == 422
+
+
+@pytest.mark.parametrize("write", ["new", "change"])
+async def test_unique_value_of_a_deleted_row(client: AsyncClient, write: str) -> None:
+    method, path = ("POST", "") if write == "new" else ("PATCH", "/2")
+    response = await client.request(method, f"{TOOLS}{path}", json={"name": "Hammer"})
+    assert response.status_code == 422
+    assert HELD_BY_TRASH in response.text
+
+
+async def test_unique_value_of_a_live_row(client: AsyncClient) -> None:
+    response = await client.post(TOOLS, json={"name": "Saw"})
+    assert response.status_code == 422
+    assert HELD_BY_TRASH not in response.text
+
+
+async def test_personal_data_has_deleted_rows(app: FastAPI, owner: User, client: AsyncClient) -> None:
+    async with app.state.database.reader() as session:
+        rows = await read_personal_data(session, app.state.features, owner)
+    assert [tool["name"] for tool in rows["workshop"]["tool"]] == ["Hammer", "Saw"]
+
+
+async def test_personal_data_is_deleted_permanently(app: FastAPI, owner: User, client: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        await delete_personal_data(session, app.state.features, owner)
+    assert await _stored_names(app) == []

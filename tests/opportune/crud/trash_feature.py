@@ -1,0 +1,55 @@
+"""The API of tools, which stay in the trash when they are deleted."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, col
+
+from opportune.config.settings import Settings
+from opportune.crud import Crud, CrudApi, CrudPages
+from opportune.db import SoftDelete
+from opportune.feature import Feature, Person, PersonalData
+from tests.opportune.crud.library import LibraryTable, user_key
+from tests.opportune.site_with import site_with
+
+TOOLS = "/api/v1/tools"
+
+
+class Tool(LibraryTable, SoftDelete, table=True):
+    __tablename__ = "library_tool"
+
+    name: str = Field(max_length=50, unique=True)
+    owner_id: int = Field(sa_column=user_key())
+
+
+class Tools(Crud[Tool]):
+    owner = "owner_id"
+    order = ("name",)
+
+
+class OpenTools(Crud[Tool]):
+    """All tools, for users with a permission."""
+
+
+async def forget_tools(session: AsyncSession, person: Person) -> None:
+    for tool in await session.scalars(select(Tool).where(col(Tool.owner_id) == person.id)):
+        await session.delete(tool)
+
+
+tool_feature = Feature(
+    name="workshop",
+    summary="Tools.",
+    models=[Tool],
+    api=[CrudApi(Tools, "/tools").router, CrudApi(OpenTools, "/open-tools").router],
+    pages=CrudPages(Tools, "/tools").router,
+    personal_data=PersonalData(summary="Your tools", owners=(Tool.owner_id,), forget=forget_tools),
+)
+
+
+@asynccontextmanager
+async def tool_site(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(tool_feature, LibraryTable.metadata, settings) as app:
+        yield app

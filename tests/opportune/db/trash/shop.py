@@ -1,0 +1,33 @@
+"""Tables of a shop: goods stay in the trash when they are deleted."""
+
+from sqlalchemy import MetaData
+from sqlmodel import Field, Relationship
+
+from opportune.db import Model, SoftDelete
+from opportune.db.models.model import NAMING_CONVENTION
+
+
+class ShopTable(Model):
+    # Separate from the project's tables, which migrations create.
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Vendor(ShopTable, SoftDelete, table=True):
+    __tablename__ = "test_trash_vendor"
+
+    name: str = Field(max_length=50, unique=True)
+    goods: list["Good"] = Relationship(back_populates="vendor")
+
+
+class Good(ShopTable, SoftDelete, table=True):
+    __tablename__ = "test_trash_good"
+
+    name: str = Field(max_length=50)
+    vendor_id: int | None = Field(default=None, foreign_key="test_trash_vendor.id")
+    vendor: Vendor | None = Relationship(back_populates="goods")
+
+
+class Part(ShopTable, table=True):
+    __tablename__ = "test_trash_part"
+
+    good_id: int = Field(foreign_key="test_trash_good.id", ondelete="CASCADE")

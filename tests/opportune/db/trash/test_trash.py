@@ -1,0 +1,166 @@
+"""Rows that are deleted through a session."""
+
+import pytest
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, selectinload
+from sqlmodel import col
+
+from opportune.db import after_change, after_delete, before_delete, changes, deleted_rows_included, purge, restore
+from opportune.db import with_deleted as include
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
+from opportune.db.sessions.trash import hide_deleted
+from tests.opportune.db.trash.shop import Good, Part, Vendor
+
+NAMES = select(col(Good.name)).order_by(col(Good.id))
+
+
+async def _names(session: AsyncSession) -> list[str]:
+    return [*await session.scalars(NAMES)]
+
+
+async def test_deleted_row_leaves_queries(session: AsyncSession) -> None:
+    assert [good.name for good in await session.scalars(select(Good))] == ["Anvil"]
+
+
+async def test_deleted_row_leaves_queries_of_columns(session: AsyncSession) -> None:
+    assert await _names(session) == ["Anvil"]
+
+
+async def test_deleted_row_leaves_counts(session: AsyncSession) -> None:
+    assert await session.scalar(select(func.count()).select_from(Good)) == 1
+    assert await session.scalar(select(func.count()).select_from(select(col(Good.id)).subquery())) == 1
+
+
+async def test_deleted_row_leaves_get(session: AsyncSession) -> None:
+    assert await session.get(Good, 2) is None
+
+
+async def test_get_after_deletion_in_the_same_session(session: AsyncSession) -> None:
+    good = await session.get_one(Good, 1)
+    await session.delete(good)
+    assert await session.get(Good, 1) is None
+    with deleted_rows_included(session):
+        assert await session.get(Good, 1) is good
+
+
+async def test_deleted_row_leaves_collections(session: AsyncSession) -> None:
+    for option in (selectinload(Vendor.goods), joinedload(Vendor.goods)):  # type: ignore[arg-type]  # SQLModel
+        vendor = (await session.scalars(select(Vendor).options(option))).unique().one()
+        assert [good.name for good in vendor.goods] == ["Anvil"]
+        session.expunge_all()
+
+
+async def test_lazy_load_leaves_deleted_rows_out(session: AsyncSession) -> None:
+    vendor = await session.get_one(Vendor, 1)
+    await session.run_sync(lambda _: vendor.goods)
+    assert [good.name for good in vendor.goods] == ["Anvil"]
+
+
+async def test_deleted_target_is_none(session: AsyncSession) -> None:
+    await session.delete(await session.get_one(Vendor, 1))
+    await session.flush()
+    session.expunge_all()
+    good = await session.get_one(Good, 1)
+    assert await session.run_sync(lambda _: good.vendor) is None
+    assert good.vendor_id == 1
+
+
+async def test_deleted_row_leaves_statements_without_session(session: AsyncSession) -> None:
+    connection = await session.connection()
+    assert [*await connection.scalars(hide_deleted(NAMES))] == ["Anvil"]
+
+
+async def test_with_deleted_includes_the_trash(session: AsyncSession) -> None:
+    assert [*await session.scalars(include(NAMES))] == ["Anvil", "Rocket"]
+
+
+async def test_block_includes_the_trash(session: AsyncSession) -> None:
+    with deleted_rows_included(session):
+        assert await _names(session) == ["Anvil", "Rocket"]
+    assert await _names(session) == ["Anvil"]
+
+
+async def test_deletion_records_time_and_user(session: AsyncSession) -> None:
+    class User:
+        id = 7
+
+    with changes_come_from(ChangeOrigin("page", {"state": {"user": User()}})):
+        good = await session.get_one(Good, 1)
+        await session.delete(good)
+    assert (good.deleted_at is not None, good.deleted_by_id) == (True, 7)
+
+
+async def test_second_deletion_keeps_the_time(session: AsyncSession) -> None:
+    good = await session.scalar(include(select(Good).where(col(Good.id) == 2)))
+    assert good
+    deleted_at = good.deleted_at
+    await session.delete(good)
+    assert good.deleted_at == deleted_at
+
+
+async def test_restored_row_returns(session: AsyncSession) -> None:
+    good = await session.get_one(Good, 2, execution_options={"includes_deleted": True})
+    await restore(session, good)
+    assert await _names(session) == ["Anvil", "Rocket"]
+
+
+async def test_purge_deletes_the_row(session: AsyncSession) -> None:
+    await purge(session, await session.get_one(Good, 2, execution_options={"includes_deleted": True}))
+    assert [*await session.scalars(include(NAMES))] == ["Anvil"]
+
+
+async def test_children_stay_until_the_purge(session: AsyncSession) -> None:
+    good = await session.get_one(Good, 1)
+    session.add(Part(id=1, good_id=1))
+    await session.delete(good)
+    await session.flush()
+    assert [*await session.scalars(select(col(Part.id)))] == [1]
+    await purge(session, good)
+    assert [*await session.scalars(select(col(Part.id)))] == []
+
+
+async def test_purge_clears_references_of_deleted_rows(session: AsyncSession) -> None:
+    vendor = await session.get_one(Vendor, 1)
+    await purge(session, vendor)
+    goods = (await session.scalars(include(select(Good)))).all()
+    assert [good.vendor_id for good in goods] == [None, None]
+
+
+async def test_delete_statement_reaches_the_trash(session: AsyncSession) -> None:
+    await session.execute(delete(Good))
+    assert [*await session.scalars(include(NAMES))] == []
+
+
+async def test_deletion_runs_guards_and_change_hooks(session: AsyncSession) -> None:
+    calls: list[str] = []
+
+    @before_delete(Good)
+    async def guard(_session: AsyncSession, _good: Good) -> None:
+        calls.append("guard")
+
+    @after_change(Good)
+    async def changed(_session: AsyncSession, good: Good) -> None:
+        calls.append(",".join(changes(good)))
+
+    @after_delete(Good)
+    async def deleted(_session: AsyncSession, _good: Good) -> None:
+        calls.append("gone")
+
+    good = await session.get_one(Good, 1)
+    await session.delete(good)
+    await session.flush()
+    assert calls == ["guard", "deleted_at"]
+    await purge(session, good)
+    assert calls == ["guard", "deleted_at", "guard", "gone"]
+
+
+async def test_guard_refuses_a_deletion(session: AsyncSession) -> None:
+    @before_delete(Good)
+    async def refuse(_session: AsyncSession, _good: Good) -> None:
+        raise ValueError("lent")
+
+    await session.delete(await session.get_one(Good, 1))
+    with pytest.raises(ValueError, match="lent"):
+        await session.flush()
+    await session.rollback()
