@@ -80,6 +80,9 @@ class AdminView(RowQueriesMixin):
     inlines: ClassVar[Sequence[Inline]] = ()
     """Rows of other models that are edited in the form of this one."""
 
+    tabs: ClassVar[bool] = False
+    """Whether the form shows each of `fieldsets` and `inlines` in a tab."""
+
     prepopulated: ClassVar[Mapping[str, str]] = {}
     """A slug and the column from which a script fills it: `{"slug": "title"}`."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.admin_form import INVALID, AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import hash_values
 from opportune.admin.forms.files import FileField
 from opportune.admin.protocols import View
@@ -80,7 +80,8 @@ class InlineRow:
         return self.is_submitted and self.may_change and not self.is_deleted and not self.is_blank
 
     def refuse(self, refusal: FieldErrors) -> None:
-        self.error = add_refusal(self.form, refusal)
+        message = add_refusal(self.form, refusal)
+        self.error = "" if message == INVALID and self.form.errors else message
 
 
 @dataclass

@@ -1,0 +1,91 @@
+"""Forms with tabs in a browser."""
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Locator, Page, expect
+
+from opportune.accounts.models import User
+from opportune.testing.factories import sign_in_browser
+from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
+
+# Runs on SQLite only: the pages are the same on both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+EDIT = "/admin/shelf/edit/1"
+
+
+@pytest.fixture
+async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(ShelfAdmin, "tabs", True)
+    async with app_with_shelves.state.database.writer() as session:
+        session.add(Shelf(id=1, title="Novels"))
+        await session.flush()
+        session.add(Label(shelf_id=1, text="red"))
+    return app_with_shelves
+
+
+def tab(page: Page, name: str) -> Locator:
+    return page.get_by_role("tab", name=name)
+
+
+async def test_keys_select_tabs(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    await expect(page.get_by_role("tabpanel", name="Name").get_by_label("Title")).to_be_visible()
+    await expect(page.get_by_label("Price")).to_be_hidden()
+    await tab(page, "Name").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(tab(page, "Looks")).to_be_focused()
+    await expect(page.get_by_label("Photo")).to_be_visible()
+    await page.keyboard.press("End")
+    await expect(tab(page, "Labels")).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_label("Text of red")).to_be_visible()
+    await page.keyboard.press("ArrowRight")
+    await expect(tab(page, "Name")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_label("Title")).to_be_focused()
+
+
+async def test_first_tab_with_an_error_is_open(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    await tab(page, "Other").click()
+    await page.get_by_label("Price").fill("9" * 20)
+    await tab(page, "Labels").click()
+    await page.get_by_label("Text of red").fill("")
+    await page.get_by_label("Size of red").fill("0")
+    await tab(page, "Name").click()
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(tab(page, "Other 1 error")).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_label("Price")).to_be_focused()
+    await expect(tab(page, "Labels 2 errors")).to_be_visible()
+    await expect(tab(page, "Name")).to_have_text("Name")
+
+
+async def test_open_tab_is_remembered(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    await tab(page, "Looks").click()
+    await page.get_by_role("button", name="Save and continue").click()
+    await expect(page.get_by_role("status")).to_contain_text("was saved.")
+    await expect(page.get_by_label("Photo")).to_be_visible()
+
+
+async def test_unreadable_date_opens_its_tab(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    await tab(page, "Other").click()
+    await page.get_by_label("Price").press_sequentially("e")
+    await tab(page, "Name").click()
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_label("Price")).to_be_focused()
+
+
+async def test_all_parts_are_visible_without_scripts(
+    app: FastAPI, plain_page: Page, superuser: User, site: str
+) -> None:
+    await sign_in_browser(plain_page, app, superuser, site)
+    await plain_page.goto(EDIT)
+    for label in ("Title", "Photo", "Price", "Text of red"):
+        await expect(plain_page.get_by_label(label)).to_be_visible()
+    await expect(plain_page.get_by_role("tab")).to_have_count(0)
