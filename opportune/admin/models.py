@@ -1,12 +1,13 @@
-"""The audit log: changes of rows, with their user and channel."""
+"""Tables of the admin: the audit log, and the saved views of lists."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index
+from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
 from opportune.db.models.model import BigId, Model, utc_now
+from opportune.text import Line, Text
 
 
 class AuditEntry(Model, table=True):
@@ -34,3 +35,35 @@ class AuditEntry(Model, table=True):
 
     def __str__(self) -> str:
         return f"{self.action.rpartition(':')[2].capitalize()} {self.identity} {self.title or self.row_id}".rstrip()
+
+
+class SavedView(Model, table=True):
+    """A name for the search, filters, order, columns and page size of a list."""
+
+    __tablename__ = "admin_saved_view"
+    __table_args__ = (UniqueConstraint("owner_id", "identity", "name"),)
+
+    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
+    identity: str = Field(max_length=100)
+    """The model's name in the admin's addresses, such as `todo`."""
+    name: Line = Field(min_length=1, max_length=60)
+    query: Text = ""
+    """Query string of the list."""
+    group_id: int | None = Field(default=None, foreign_key="accounts_group.id", ondelete="SET NULL", index=True)
+    """Group whose members may also open the view."""
+    is_pinned: bool = False
+    """Whether the menu has a link to the view."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DefaultView(Model, table=True):
+    """The view that a user sees when they open a list without parameters."""
+
+    __tablename__ = "admin_default_view"
+    __table_args__ = (UniqueConstraint("user_id", "identity"),)
+
+    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
+    identity: str = Field(max_length=100)
+    view_id: int = Field(foreign_key="admin_saved_view.id", ondelete="CASCADE", index=True)

@@ -12,7 +12,7 @@ from opportune.db.queries.paths import AttributePath, column_of_relation, parse_
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
-DISPLAY_OPTIONS = ("column_list", "column_details_list", "column_export_list")
+DISPLAY_OPTIONS = ("column_list", "column_choices", "column_details_list", "column_export_list")
 NAME_OPTIONS = (
     "column_exclude_list",
     "column_details_exclude_list",

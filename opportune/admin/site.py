@@ -1,7 +1,7 @@
 """The admin at /admin: SQLAdmin with the permissions, forms and pages of this framework."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from opportune.admin.authorization import Authorization, may_look_up
+from opportune.admin.authorization import Authorization, may_list, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.forms.fieldsets import group_fields
@@ -29,6 +29,8 @@ from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import history_page
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.persistence.deletion import delete_page
+from opportune.admin.saved_views.pages import PAGES, open_list
+from opportune.admin.saved_views.queries import load_saved_views
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
@@ -88,6 +90,7 @@ class AdminSite(AdapterSite):
             "when": format_datetime,
         }
         self.templates.env.globals |= {"related_rows": related_rows, "group_fields": group_fields}
+        self.templates.env.globals["load_saved_views"] = load_saved_views
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
         self.admin.router.routes = [
             route for route in self.admin.routes if cast("Any", route).name not in UNUSED_ROUTES
@@ -97,6 +100,8 @@ class AdminSite(AdapterSite):
                 route.methods = PAGE_METHODS[route.name]
 
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
+        for address, page, methods, name in PAGES:
+            self.admin.add_route(f"/{{identity}}/{address}", partial(self._list_page, page), methods, name)
 
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
         # SQLAdmin sets attributes of the class. A process may have several sites, so each site gets a subclass.
@@ -156,12 +161,28 @@ class AdminSite(AdapterSite):
             url = request.url_for("admin:list", identity=identity)
             list_link = {"list_url": "" if url.path == request.url.path else str(url), "list_name": view.name_plural}
         template = self._error_templates.get_template("admin/error.html")
-        return HTMLResponse(template.render({"request": request, **context, **list_link}), status)
+        return HTMLResponse(template.render({"request": request, "is_error": True, **context, **list_link}), status)
 
     @cached_property
     def _error_templates(self) -> Environment:
         # Error handlers render synchronously. The bytecode cache does not distinguish async from sync templates.
         return self.templates.env.overlay(enable_async=False, bytecode_cache=None)
+
+    async def list(self, request: Request) -> Response:
+        """Open the user's default view if the address has no parameters."""
+        view = self.find_view(request.path_params["identity"])
+        if not request.url.query and isinstance(view, AdminView):
+            saved = await load_saved_views(request)
+            if default := saved.default(view.identity):
+                return open_list(request, view, default)
+        return cast("Response", await super().list(request))
+
+    async def _list_page(self, page: Callable[[Request, Any], Awaitable[Response]], request: Request) -> Response:
+        """Return a page for users who may open the list of the model in the address."""
+        view = self._admin_view(request)
+        if not await may_list(request, view):
+            raise HTTPException(403)
+        return await page(request, view)
 
     async def create(self, request: Request) -> Response:
         await self.check_access(request, "create")

@@ -15,11 +15,13 @@ from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.forms.model_fields import AdminConverter
 from opportune.admin.forms.row_fields import RowField
 from opportune.admin.lists.active_filters import list_context
+from opportune.admin.lists.columns import column_choices, further_columns, listed_columns
 from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import names_of_hook, option_faults
 from opportune.admin.protocols import Site
+from opportune.admin.saved_views.context import saved_views_context
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.models.columns import (
     choices_of,
@@ -124,7 +126,7 @@ class AdminView(RowQueriesMixin):
         files = {name: file_field_for(column) for name, column in self.files.items()}
         pickers = dict.fromkeys(self.lookups, RowField)
         self.search_names = [name for name in self.search_names or self._short_texts() if not is_secret(name)]
-        sortable = self.sort_names or [*self._sortable_names()]
+        sortable = self.sort_names or [*self._sortable_names(self.list_names)]
         self.sort_names = [name for name in sortable if not is_secret(name)]
         self.configure(dict(self.lookups), {**pickers, **files})
         filters = self.column_filters or self._default_filters()
@@ -132,7 +134,8 @@ class AdminView(RowQueriesMixin):
         self.truncated_columns = {
             name for name, column in columns.items() if may_truncate(column) and not choices_of(self.model, name)
         }
-        self.truncated_columns |= {name for name in self.list_names if name in linked or "." in name}
+        choices = (*self.list_names, *further_columns(self))
+        self.truncated_columns |= {name for name in choices if name in linked or "." in name}
         readonly = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
@@ -168,9 +171,17 @@ class AdminView(RowQueriesMixin):
         ]
         return [*columns, *self.many_to_many]
 
-    def _sortable_names(self) -> Iterator[str]:
-        """Yield the listed columns, and paths to the titles of rows that foreign keys refer to."""
-        for name in self.list_names:
+    def listed_names(self, request: Request) -> Sequence[str]:
+        return listed_columns(request, self)
+
+    def sortable_names(self, request: Request) -> list[str]:
+        if self.column_sortable_list:
+            return self.sort_names
+        return [*self.sort_names, *self._sortable_names(column_choices(request, self))]
+
+    def _sortable_names(self, names: Sequence[str]) -> Iterator[str]:
+        """Yield the columns that can be sorted, and paths to the titles of rows that foreign keys refer to."""
+        for name in names:
             if name in self.mapper.columns and is_json(self.mapper.columns[name]):
                 continue  # JSON values have no order
             path = self.sort_path(name)
@@ -218,7 +229,7 @@ class AdminView(RowQueriesMixin):
         return ", ".join(self.labels.get(name, name) for name in self.search_names)
 
     async def list_context(self, request: Request) -> dict[str, Any]:
-        return await list_context(request, self)
+        return {**await list_context(request, self), **await saved_views_context(request, self)}
 
     # Forms
 

@@ -10,6 +10,7 @@ from sqladmin.authorization import custom_action
 from sqladmin.helpers import get_object_identifier, object_identifier_values
 from sqlalchemy import Column, ColumnElement, bindparam, tuple_
 from sqlalchemy.orm import load_only
+from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -118,6 +119,12 @@ def list_url(request: Request, view: Pages) -> str:
     params = [(name, value) for name, value in request.query_params.multi_items() if name in names]
     address = str(request.url_for("admin:list", identity=view.identity))
     return f"{address}?{urlencode(params)}" if params else address
+
+
+def list_url_with(request: Request, view: Pages, **parameters: object) -> str:
+    """Return the address of the first page of the list with other parameters. Empty values remove parameters."""
+    url = URL(list_url(request, view)).remove_query_params(["page", *parameters])
+    return str(url.include_query_params(**{name: value for name, value in parameters.items() if value}))
 
 
 def redirect_with_error(request: Request, view: View, message: str) -> Response:

@@ -29,6 +29,9 @@ class DisplayMixin(AdapterView):
     file_columns: ClassVar[Mapping[str, FileColumn]] = {}
     """Columns that hold the name of a stored file. The form can keep, replace and clear it."""
 
+    column_choices: ClassVar[Sequence[Any]] = ()
+    """Columns that users can add to the list. By default, the short columns of the details page."""
+
     fieldsets: ClassVar[Sequence[Fieldset]] = ()
     """Groups of columns with a title, in forms and details. Columns without a group come last."""
 
@@ -49,7 +52,8 @@ class DisplayMixin(AdapterView):
 
     def default_labels(self) -> dict[str, str]:
         """Return the labels of columns and relationships, and of other names in lists, details and search."""
-        displayed = (*self.list_names, *self.details_names, *self.search_names)
+        choices = map(self.name_of, self.column_choices)
+        displayed = (*self.list_names, *choices, *self.details_names, *self.search_names)
         names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
         return {name: label_of(name) for name in names} | titles_of(self.model)
 

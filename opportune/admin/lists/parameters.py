@@ -10,7 +10,8 @@ from opportune.admin.lists.filters import has_operator
 from opportune.admin.protocols import Pages
 from opportune.pagination import TRACKING_PARAMETER
 
-ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy"}
+ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy", "columns", "view"}
+"""Parameters that keep all rows. `view` is the id of the saved view that the list began with, or `plain`."""
 
 
 def list_narrowing_parameters(view: Pages) -> set[str]:

@@ -1,5 +1,6 @@
 """Queries of a view: one row by its key, and a page of rows for the query parameters of a list."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqladmin.pagination import Pagination
@@ -47,10 +48,18 @@ class RowQueriesMixin(PersistenceMixin):
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         return stmt.where(*matching_words([parse_path(self.mapper, path) for path in self.search_names], term))
 
+    def listed_names(self, request: Request) -> Sequence[str]:
+        """Return the columns that the list shows for this request."""
+        return self.list_names
+
+    def sortable_names(self, request: Request) -> Sequence[str]:
+        """Return the paths by which the user may sort."""
+        return self.sort_names
+
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
         """Sort by the `sortBy` of the address or by default, then by primary key, so that pages do not overlap."""
         sort = request.query_params.get("sortBy", "")
-        if sort and sort not in self.sort_names:
+        if sort and sort not in self.sortable_names(request):
             raise HTTPException(400, "Invalid sortBy parameter")
         orders = [(sort, request.query_params.get("sort") == "desc")]
         if not sort:
@@ -87,8 +96,9 @@ class RowQueriesMixin(PersistenceMixin):
         statement = await self.filtered_query(request)
         count = await self.count(request, count_rows(statement, self.pk_columns[0]))
         page = min(max(page, 1), Pagination.max_page(count, size))
-        statement = self.sort_query(statement, request).options(*self.loading(self.list_names))
+        columns = self.listed_names(request)
+        statement = self.sort_query(statement, request).options(*self.loading(columns))
         rows = await self.fetch_rows(statement.limit(size).offset((page - 1) * size))
-        for name in self.references.keys() & set(self.list_names):
+        for name in self.references.keys() & set(columns):
             await self.name_references(request, name, rows)
         return Pagination(rows=rows, page=page, page_size=size, count=count)

@@ -1,0 +1,158 @@
+"""Pages that open, add, change and delete the saved views of a list."""
+
+from typing import cast
+from urllib.parse import urlencode
+
+from pydantic import Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.accounts.models import User
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.lists.actions import list_url, redirect_with_error
+from opportune.admin.lists.columns import choose_columns
+from opportune.admin.models import SavedView
+from opportune.admin.protocols import View
+from opportune.admin.saved_views.list_state import read_list_state, restore_list_state
+from opportune.admin.saved_views.queries import load_saved_views, read_shareable_groups, set_default_view
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.errors import FieldErrors
+from opportune.schemas import Schema
+from opportune.text import Line
+from opportune.web import Form
+from opportune.web.forms.forms import fill_form
+from opportune.web.rendering.flash import flash
+
+MAX_VIEWS_PER_USER = 200
+DUPLICATE_NAME = "You already have a view with this name. Choose another name, or update that view."
+TOO_MANY = f"You have {MAX_VIEWS_PER_USER} views. Delete one first."
+NAME_LENGTH = 60
+
+
+class ViewDetails(Schema):
+    name: Line = Field(min_length=1, max_length=NAME_LENGTH)
+    group_id: int | None = Field(
+        None, title="Share with", description="Members of the group can open the view. Only you can change it."
+    )
+    is_pinned: bool = Field(False, title="Show in the menu")
+
+
+async def open_view(request: Request, view: View) -> Response:
+    """Open the list with the state of a saved view, without columns and filters that no longer exist."""
+    return open_list(request, view, await _find(request, view))
+
+
+def open_list(request: Request, view: View, saved: SavedView) -> Response:
+    restored = restore_list_state(request, view, saved.query)
+    if restored.missing:
+        missing = ", ".join(restored.missing)
+        flash(request, f"“{saved.name}” was opened without {missing}: the list no longer has this.", "warning")
+    address = request.url_for("admin:list", identity=view.identity)
+    return RedirectResponse(f"{address}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
+
+
+async def add_view(request: Request, view: View) -> Response:
+    """Show the form for a new view with the state in the address, or save it."""
+    user: User = request.state.user
+    saved = await load_saved_views(request)
+    try:
+        if sum(row.owner_id == user.id for row in saved.views) >= MAX_VIEWS_PER_USER:
+            raise ValidationRefused(TOO_MANY)
+        row = SavedView(owner_id=user.id, identity=view.identity, name="", query=read_list_state(request, view))
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, str(refusal))
+    return await _form_page(request, view, row)
+
+
+async def edit_view(request: Request, view: View) -> Response:
+    return await _form_page(request, view, await _find_own(request, view))
+
+
+async def _form_page(request: Request, view: View, row: SavedView) -> Response:
+    async with view.site.database.reader(fresh=True) as session:
+        groups = await read_shareable_groups(session, request.state.user)
+    form = Form(ViewDetails, row, choices={"group_id": groups})
+    form.none_label = "Nobody"
+    if not groups:
+        form.leave_out(["group_id"])
+    if request.method == "POST" and (data := (await fill_form(request, form)).data):
+        try:
+            return await _save(request, view, row, data)
+        except FieldErrors as refusal:
+            form.refuse(DUPLICATE_NAME if "name" in refusal.errors else str(refusal), "name")
+    context = {"model_view": view, "form": form, "saved": row, "list": list_url(request, view)}
+    page = await view.templates.TemplateResponse(request, "admin/saved_view.html", context, form.status)
+    return cast("Response", page)
+
+
+async def _save(request: Request, view: View, row: SavedView, details: ViewDetails) -> Response:
+    async with view.site.database.writer() as session:
+        with translate_database_errors(SavedView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
+            row = await session.merge(row)
+            row.sqlmodel_update(details.model_dump())
+            await session.flush()
+    flash(request, f"The view “{row.name}” was saved.")
+    return open_list(request, view, row)
+
+
+async def update_view(request: Request, view: View) -> Response:
+    """Store the state in the address as the new state of the view."""
+    row = await _find_own(request, view)
+    try:
+        state = read_list_state(request, view)
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, str(refusal))
+    async with view.site.database.writer() as session:
+        row = await session.merge(row)
+        row.query = state
+    flash(request, f"The view “{row.name}” was updated.")
+    return open_list(request, view, row)
+
+
+async def delete_view(request: Request, view: View) -> Response:
+    row = await _find_own(request, view)
+    async with view.site.database.writer() as session:
+        await session.delete(await session.merge(row))
+    flash(request, f"The view “{row.name}” was deleted.")
+    return RedirectResponse(request.url_for("admin:list", identity=view.identity), 303)
+
+
+async def toggle_default_view(request: Request, view: View) -> Response:
+    """Open this view by default from now on, or no longer."""
+    row, saved = await _find(request, view), await load_saved_views(request)
+    is_default = row.id in saved.default_ids
+    async with view.site.database.writer() as session:
+        await set_default_view(session, request.state.user, view.identity, None if is_default else row.id)
+    what = "the plain list" if is_default else f"“{row.name}”"
+    flash(request, f"{view.name_plural} now open with {what}.")
+    return open_list(request, view, row)
+
+
+async def _find(request: Request, view: View) -> SavedView:
+    """Return the view in the address. Raises HTTPException if the user may not open it."""
+    saved = await load_saved_views(request)
+    row = saved.find(view.identity, request.path_params["view_id"])
+    if row is None:
+        raise HTTPException(404)
+    return row
+
+
+async def _find_own(request: Request, view: View) -> SavedView:
+    """Return the view in the address. Raises HTTPException if the user may not change it."""
+    row = await _find(request, view)
+    if row.owner_id != request.state.user.id:
+        raise HTTPException(403, "Only the owner of a view can change it. Save a view of your own instead.")
+    return row
+
+
+PAGES = (
+    ("columns", choose_columns, ["POST"], "columns"),
+    ("views/add", add_view, ["GET", "POST"], "add-view"),
+    ("views/{view_id}", open_view, ["GET"], "open-view"),
+    ("views/{view_id}/edit", edit_view, ["GET", "POST"], "edit-view"),
+    ("views/{view_id}/update", update_view, ["POST"], "update-view"),
+    ("views/{view_id}/delete", delete_view, ["POST"], "delete-view"),
+    ("views/{view_id}/default", toggle_default_view, ["POST"], "default-view"),
+)
+"""Path below the model, function, methods and name of each route."""

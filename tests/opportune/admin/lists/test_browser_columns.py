@@ -1,0 +1,69 @@
+"""Control for the columns of a list in a browser, with and without JavaScript."""
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.accounts.models import User
+from opportune.testing.factories import sign_in_browser
+from tests.opportune.admin.gadget_feature import Gadget
+
+LIST = "/admin/gadget/list?columns=name,size,state"
+
+# Runs on SQLite only: the pages are the same on both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI) -> FastAPI:
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add(Gadget(name="gadget", maker_id=1))
+    return app_with_gadgets
+
+
+async def test_arrow_keys_move_a_column(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(LIST)
+    await page.get_by_text("Columns", exact=True).click()
+    handle = page.get_by_role("button", name="Move State")
+    await handle.press("ArrowUp")
+    await expect(handle).to_be_focused()
+    await handle.press("ArrowUp")
+    await page.get_by_role("checkbox", name="Size").uncheck()
+    await page.get_by_role("button", name="Apply").last.click()
+    await page.wait_for_url("**/list?columns=state%2Cname")
+
+
+async def test_pointer_drags_a_column(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(LIST)
+    await page.get_by_text("Columns", exact=True).click()
+    await page.get_by_role("button", name="Move Name").hover()
+    await page.mouse.down()
+    box = await page.get_by_role("button", name="Move State").bounding_box()
+    assert box
+    await page.mouse.move(box["x"] + 5, box["y"] + box["height"] - 2, steps=10)
+    await page.mouse.up()
+    await page.get_by_role("button", name="Apply").last.click()
+    await page.wait_for_url("**/list?columns=size%2Cstate%2Cname")
+
+
+async def test_escape_closes_the_columns(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(LIST)
+    await page.get_by_text("Columns", exact=True).click()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="Move Name")).to_be_hidden()
+    await expect(page.locator("summary", has_text="Columns")).to_be_focused()
+
+
+async def test_numbers_order_columns_without_scripts(
+    app: FastAPI, plain_page: Page, superuser: User, site: str
+) -> None:
+    page = plain_page
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(LIST)
+    await page.get_by_text("Columns", exact=True).click()
+    await page.get_by_label("Position of State").fill("1")
+    await page.get_by_role("button", name="Apply").last.click()
+    await page.wait_for_url("**/list?columns=state%2Cname%2Csize")

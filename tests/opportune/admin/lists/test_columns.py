@@ -1,0 +1,108 @@
+"""Columns of a list: their selection and order in the address, and the control that sets them."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.accounts.models import User
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.bookshelf_feature import Author, Book
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+
+LIST = "/admin/gadget/list"
+
+# Runs on SQLite only: the queries load the same rows as without the parameter.
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI) -> FastAPI:
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add(Gadget(name="gadget", maker_id=1, spare_id=2, story="long"))
+    return app_with_gadgets
+
+
+def headings(page: str) -> list[str]:
+    return [text for text in re.findall(r"<th[^>]*>\s*(?:<a[^>]*>)?([^<]+?)\s*<", page) if text.strip()]
+
+
+async def choose(client: AsyncClient, query: str = "", **form: object) -> str:
+    response = await client.post(f"/admin/gadget/columns{query}", data=form)
+    assert response.status_code == 303
+    return str(response.headers["location"])
+
+
+async def test_columns_are_shown_in_the_requested_order(admin: AsyncClient) -> None:
+    page = (await admin.get(f"{LIST}?columns=size,spare_id,name")).text
+    assert headings(page) == ["Size", "Spare", "Name"]
+    assert "100% Ltd" in page
+
+
+async def test_paths_can_be_selected(app_with_bookshelf: FastAPI, superuser: User) -> None:
+    async with app_with_bookshelf.state.database.writer() as session:
+        session.add(Book(title="Emma", slug="emma", isbn="1", author_id=1))
+        session.add(Author(id=1, name="Jane"))
+    async with signed_in_client(app_with_bookshelf, superuser) as client:
+        page = (await client.get("/admin/book/list?columns=isbn,author.country.name,tags")).text
+    assert headings(page) == ["Isbn", "Author country name", "Tags"]
+
+
+@pytest.mark.parametrize("name", ["story", "api_key", "nothing", "maker.api_key", "maker"])
+async def test_other_columns_are_refused(admin: AsyncClient, name: str) -> None:
+    response = await admin.get(f"{LIST}?columns=name,{name}")
+    assert response.status_code == 400
+    assert f"The list has no column “{name}”." in response.text
+
+
+async def test_secret_columns_are_not_offered(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/maker/list")).text
+    assert ('value="name"' in page, "api_key" in page) == (True, False)
+
+
+async def test_form_sets_columns_and_keeps_filters(admin: AsyncClient) -> None:
+    address = await choose(admin, "?size=1&page=3", column=["name", "size"], **{"place-size": "1", "place-name": "2"})
+    assert address == f"{LIST}?size=1&columns=size%2Cname"
+    assert await choose(admin, "?columns=name&size=1", reset="1") == f"{LIST}?size=1"
+
+
+@pytest.mark.parametrize(
+    ("places", "order"),
+    [
+        ({"place-colour": "1"}, "colour,name,state,size"),
+        ({"place-name": "3"}, "colour,state,name,size"),
+        ({"place-size": "2"}, "name,size,colour,state"),
+        ({"place-name": "x", "place-size": "99999999"}, "name,colour,state,size"),
+    ],
+)
+async def test_typed_place_moves_a_column(admin: AsyncClient, places: Mapping[str, str], order: str) -> None:
+    names = ["name", "colour", "state", "size"]
+    address = await choose(admin, f"?columns={','.join(names)}", column=names, **places)
+    assert address == f"{LIST}?columns={order.replace(',', '%2C')}"
+
+
+async def test_form_without_columns_is_refused(admin: AsyncClient) -> None:
+    assert await choose(admin, "?columns=name") == f"{LIST}?columns=name"
+    assert "Select at least one column." in (await admin.get(LIST)).text
+
+
+async def test_added_columns_can_be_sorted(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GadgetAdmin, "column_list", ("name",))
+    monkeypatch.setattr(GadgetAdmin, "column_choices", ("size",))
+    assert headings((await admin.get(LIST)).text) == ["Name"]
+    page = (await admin.get(f"{LIST}?columns=name,size&sortBy=size")).text
+    assert 'aria-sort="ascending"' in page
+    assert (await admin.get(f"{LIST}?columns=name,colour")).status_code == 400
+
+
+async def test_details_columns_need_the_permission(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GadgetAdmin, "column_list", ("name",))
+    user = await make_user(app.state.database, is_staff=True)
+    await grant(app.state.database, user, "gadget", "list")
+    async with signed_in_client(app, user) as client:
+        assert (await client.get(f"{LIST}?columns=size")).status_code == 400
+        assert (await client.get(f"{LIST}?sortBy=size")).status_code == 400
+        await grant(app.state.database, user, "gadget", "details")
+        assert (await client.get(f"{LIST}?columns=size&sortBy=size")).status_code == 200
