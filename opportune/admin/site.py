@@ -21,7 +21,7 @@ from opportune.admin.authorization import Authorization, may_list, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.forms.fieldsets import group_fields
-from opportune.admin.forms.form_view import form_page
+from opportune.admin.forms.form_view import deleted_row_page, form_page
 from opportune.admin.import_export.export import export_page
 from opportune.admin.import_export.import_view import import_page
 from opportune.admin.lists.actions import list_url, with_confirmation
@@ -145,7 +145,8 @@ class AdminSite(AdapterSite):
         if form.get("save") == "Save" and isinstance(model_view, AdminView):
             may_list = model_view.has_permission(request, Action.LIST)
             return list_url(request, model_view) if may_list else request.url_for("admin:index")
-        return super().get_save_redirect_url(request, form, model_view, obj)
+        url = URL(str(super().get_save_redirect_url(request, form, model_view, obj)))
+        return url.replace(query=request.url.query)  # prefilled values, and the list to return to
 
     @cached_property
     def uses_font_awesome(self) -> bool:
@@ -193,7 +194,7 @@ class AdminSite(AdapterSite):
         view = self._admin_view(request)
         row = await view.get_object_for_edit(request)
         if row is None:
-            raise HTTPException(404)
+            return await deleted_row_page(request, view)
         return await form_page(request, view, row)
 
     async def history(self, request: Request) -> Response:

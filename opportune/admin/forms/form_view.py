@@ -36,6 +36,7 @@ from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
 SAVE_AS_NEW = "Save as new"
+ROW_IS_DELETED = "Another user has deleted this row. Save to add it again."
 DIALOG_PARAMETER = "_dialog"
 """Query parameter of a form in a dialog, which the + button beside a picker opens."""
 
@@ -49,10 +50,34 @@ async def form_page(request: Request, view: View, row: Any) -> Response:
     return response
 
 
+async def deleted_row_page(request: Request, view: View) -> Response:
+    """Show the submitted text of a row that another user has deleted, to add it as a new row.
+
+    Raises:
+        HTTPException: The row exists, but the user may not change it. Or the user may not add rows.
+    """
+    may_create = view.can_create and await view.check_can_create(request)
+    if request.method != "POST" or not may_create or await _exists(request, view):
+        raise HTTPException(404)
+    form_data = await _read_form(request, view)
+    if SEEN_FIELD not in form_data:
+        raise HTTPException(404)
+    page = await _open_form(request, view, None, form_data)
+    page.action = str(request.url_for("admin:create", identity=view.identity))
+    return await _render(request, page, error=ROW_IS_DELETED)
+
+
+async def _exists(request: Request, view: View) -> bool:
+    return bool(await view.fetch_rows(view.select_by_identifier(request.path_params["pk"])))
+
+
+async def _read_form(request: Request, view: View) -> FormData:
+    return await read_form_data(request, dict.fromkeys(view.files, 1) | inline_file_fields(view))
+
+
 async def _respond(request: Request, view: View, row: Any) -> Response:
     if request.method == "POST":
-        form_data = await read_form_data(request, dict.fromkeys(view.files, 1) | inline_file_fields(view))
-        return await _submit(request, view, row, form_data)
+        return await _submit(request, view, row, await _read_form(request, view))
     page = await _open_form(request, view, row)
     if row is None:
         prefill(page.form, request.query_params)
@@ -73,6 +98,8 @@ class FormPage:
     seen: str = ""
     """Hashes of the values that the user has seen."""
     conflicts: Sequence[Conflict] = ()
+    action: str = ""
+    """Address to send the form to; empty for that of the page."""
 
     @property
     def stored_form(self) -> AdminForm:
@@ -178,6 +205,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "tables": page.tables,
         "seen": page.seen if page.row is not None else "",
         "conflicts": page.conflicts,
+        "action": page.action,
         "has_files": bool(view.files or inline_file_fields(view)),
         "inline_columns": [(table.view, table.by) for table in page.tables],
         "error": error,
@@ -185,5 +213,5 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "may_create": view.can_create and await view.check_can_create(request),
     }
     context |= await (view.create_context(request) if row is None else view.edit_context(request))
-    status = 409 if page.conflicts else 400 if error or page.form.errors else 200
+    status = 409 if page.conflicts or page.action else 400 if error or page.form.errors else 200
     return cast("Response", await view.templates.TemplateResponse(request, view.edit_template, context, status))

@@ -114,7 +114,7 @@ async def _build_table(source: _Source, parent: Any) -> InlineTable | None:
     if await source.view.check_can_create(source.request):
         template = await _build_new_line(source, TEMPLATE_KEY)
         lines += [await _build_new_line(source, key) for key in _new_keys(source)]
-        lines += await _restore_deleted_lines(source, lines)
+        lines += await _restore_deleted_lines(source, lines, parent)
     return _sorted(source, InlineTable(source.inline, source.view, source.prefix, lines, template, is_sortable=False))
 
 
@@ -231,8 +231,8 @@ def _unused_key(keys: Sequence[str]) -> str:
     return f"new{max((int(key.removeprefix('new')) + 1 for key in keys), default=0)}"
 
 
-async def _restore_deleted_lines(source: _Source, lines: Sequence[InlineRow]) -> list[InlineRow]:
-    """Return new lines with the user's text in rows that no longer exist."""
+async def _restore_deleted_lines(source: _Source, lines: Sequence[InlineRow], parent: Any) -> list[InlineRow]:
+    """Return new lines with the user's text in rows that no longer exist, and all lines of a deleted parent."""
     restored: list[InlineRow] = []
     keys = [line.key for line in lines]
     for key in source.submitted_keys[: 2 * MAX_INLINE_ROWS]:
@@ -241,8 +241,8 @@ async def _restore_deleted_lines(source: _Source, lines: Sequence[InlineRow]) ->
             continue
         new_key = _unused_key([*filter(NEW_KEY.fullmatch, keys)])
         line = await _build_new_line(source, new_key, _renamed(source, key, new_key))
-        if is_edited(line.form, seen):
-            line.error = ADD_AGAIN
+        if parent is None or is_edited(line.form, seen):
+            line.error = ADD_AGAIN if parent is not None else ""
             restored.append(line)
             keys.append(new_key)
     return restored

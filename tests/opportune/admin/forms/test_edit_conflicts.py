@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
+from sqlalchemy import select
 
 from opportune.admin.forms.inlines import Inline
 from opportune.testing.factories import make_user, signed_in_client
@@ -168,3 +169,31 @@ async def test_invalid_value_keeps_the_seen_values(app: FastAPI, admin: AsyncCli
     await change(app, Shelf, slug="other")
     assert hidden_fields(page)["(seen)"] == form_data["(seen)"]
     assert (await admin.post(EDIT, data=form_data | hidden_fields(page))).status_code == 409
+
+
+async def delete_shelf(app: FastAPI) -> None:
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(Label, 1))
+        await session.delete(await session.get_one(Shelf, 1))
+
+
+async def test_text_of_a_deleted_row_can_be_added_again(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin) | {"title": "Mine"}
+    await delete_shelf(app)
+    response = await admin.post(EDIT, data=form_data)
+    assert response.status_code == 409
+    assert "Another user has deleted this row. Save to add it again." in response.text
+    assert 'value="Mine"' in response.text
+    assert 'value="red"' in response.text, "the inlines are kept"
+    (action,) = re.findall(r'<form class="card" method="post" action="([^"]*)"', response.text)
+    added = SHELF_FORM | {"title": "Mine", "label-(rows)": "new0", "label-new0-text": "red", "label-new0-size": "1"}
+    assert (await admin.post(action, data=added)).status_code == 303
+    async with app.state.database.reader(fresh=True) as session:
+        assert [shelf.title for shelf in await session.scalars(select(Shelf))] == ["Mine"]
+
+
+@pytest.mark.database("sqlite")
+async def test_form_of_a_missing_row_is_not_found(app: FastAPI, admin: AsyncClient) -> None:
+    await delete_shelf(app)
+    assert (await admin.get(EDIT)).status_code == 404
+    assert (await admin.post(EDIT, data=SHELF_FORM)).status_code == 404

@@ -232,3 +232,10 @@ async def test_message_names_and_links_the_saved_row(admin: AsyncClient) -> None
     page = (await admin.get("/admin/shelf/list")).text
     assert "Shelf “&lt;b&gt;Bold&lt;/b&gt;” was saved." in page
     assert 'href="/admin/shelf/edit/1">Open it again</a>' in page
+
+
+async def test_buttons_keep_the_query_of_the_page(app: FastAPI, admin: AsyncClient) -> None:
+    added = await save_shelf(admin, f"{CREATE}?price=7", save="Save and add another")
+    assert added.headers["location"].endswith("/admin/shelf/create?price=7")
+    continued = await save_shelf(admin, f"{EDIT}?page=2", save="Save and continue editing")
+    assert continued.headers["location"].endswith("/admin/shelf/edit/1?page=2")
