@@ -1,9 +1,11 @@
 """Checks the column names in the options of views. An unknown name stops the start with a message of one line."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from datetime import date
 from functools import cache
 from typing import Any
 
+from sqladmin.helpers import get_column_python_type
 from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
@@ -42,9 +44,10 @@ FORM_OPTIONS = (
     "readonly_after_create",
 )
 COLUMN_OPTIONS = ("file_columns", "prepopulated")
+DATE_OPTIONS = ("date_hierarchy",)
 LOAD_OPTIONS = ("load",)
 RENAMED_METHODS = {"readonly": "get_readonly_fields"}
-SECRET_FREE_OPTIONS = {*DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}
+SECRET_FREE_OPTIONS = {*DATE_OPTIONS, *DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}
 
 
 def find_view_errors(views: Iterable[Any]) -> Iterator[str]:
@@ -130,7 +133,7 @@ def _names_in_option(option: str, value: Any) -> Iterator[str]:
         value = [name for _, names in value for name in names]
     elif option == "prepopulated":
         value = [*value.keys(), *value.values()]
-    elif option == "column_default_sort" and not isinstance(value, list):
+    elif option in DATE_OPTIONS or (option == "column_default_sort" and not isinstance(value, list)):
         value = [value]
     for item in (item[0] if isinstance(item, tuple) else item for item in value):
         if isinstance(item, str) or (hasattr(item, "key") and not hasattr(item, "parameter_name")):
@@ -202,12 +205,21 @@ def _column_fault(mapper: Mapper[Any], name: str) -> str:
     return "" if name in mapper.columns else unknown_name_message(mapper.class_, name, mapper.columns.keys())
 
 
+def _date_fault(mapper: Mapper[Any], name: str) -> str:
+    if fault := _column_fault(mapper, name):
+        return fault
+    dates = [key for key, column in mapper.columns.items() if issubclass(get_column_python_type(column), date)]
+    example = f" Name a date or time, such as {dates[-1]!r}." if dates else ""
+    return "" if name in dates else f"{name!r} is not a date or time.{example}"
+
+
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     ((*DISPLAY_OPTIONS, *NAME_OPTIONS, *FILTER_OPTIONS), _path_fault),
     (SORT_OPTIONS, _sort_fault),
     (SEARCH_OPTIONS, _search_fault),
     (FORM_OPTIONS, _form_fault),
     (COLUMN_OPTIONS, _column_fault),
+    (DATE_OPTIONS, _date_fault),
     (LOAD_OPTIONS, _load_fault),
 )
 

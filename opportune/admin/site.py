@@ -29,6 +29,7 @@ from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import history_page
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.persistence.deletion import delete_page
+from opportune.admin.saved_views.context import clean_list_url
 from opportune.admin.saved_views.pages import PAGES, open_list
 from opportune.admin.saved_views.queries import load_saved_views
 from opportune.admin.sqladmin_adapter import AdapterSite
@@ -37,6 +38,7 @@ from opportune.admin.views import AdminView
 from opportune.db.database import Database, Session
 from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
+from opportune.web import is_htmx
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
 from opportune.web.rendering.flash import take_messages
@@ -170,13 +172,24 @@ class AdminSite(AdapterSite):
         return self.templates.env.overlay(enable_async=False, bytecode_cache=None)
 
     async def list(self, request: Request) -> Response:
-        """Open the user's default view if the address has no parameters."""
+        """Open the user's default view if the address has no parameters.
+
+        Forms also send parameters without a value. The address of the list does not contain them.
+        """
         view = self.find_view(request.path_params["identity"])
-        if not request.url.query and isinstance(view, AdminView):
+        if not isinstance(view, AdminView):
+            return cast("Response", await super().list(request))
+        if not request.url.query:
             saved = await load_saved_views(request)
             if default := saved.default(view.identity):
                 return open_list(request, view, default)
-        return cast("Response", await super().list(request))
+        if (url := await clean_list_url(request, view)) and not is_htmx(request):
+            return RedirectResponse(url, 303)
+        response: Response = await super().list(request)
+        response.headers["Vary"] = "HX-Request-Type"
+        if is_htmx(request):
+            response.headers["HX-Replace-Url"] = url or str(request.url)
+        return response
 
     async def _list_page(self, page: Callable[[Request, Any], Awaitable[Response]], request: Request) -> Response:
         """Return a page for users who may open the list of the model in the address."""

@@ -16,6 +16,7 @@ from opportune.admin.forms.model_fields import AdminConverter
 from opportune.admin.forms.row_fields import RowField
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.columns import column_choices, further_columns, listed_columns
+from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
@@ -72,6 +73,9 @@ class AdminView(RowQueriesMixin):
 
     column_filters: ClassVar[Sequence[Any]] = ()
     """Names of columns, or filters of SQLAdmin."""
+
+    date_hierarchy: ClassVar[str] = ""
+    """A date or time whose years, months and days are links above the list."""
 
     readonly_columns: ClassVar[Sequence[Any]] = ("created_at", "updated_at")
     """Columns that the form shows as text and never reads."""
@@ -131,6 +135,7 @@ class AdminView(RowQueriesMixin):
         self.configure(dict(self.lookups), {**pickers, **files})
         filters = self.column_filters or self._default_filters()
         self._filters = [filter_for(self, value) for value in filters if not is_secret(_parameter_name(value))]
+        self._hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
         self.truncated_columns = {
             name for name, column in columns.items() if may_truncate(column) and not choices_of(self.model, name)
         }
@@ -224,6 +229,10 @@ class AdminView(RowQueriesMixin):
 
     def get_filters(self) -> list[Any]:
         return [filter_ for filter_ in self._filters if not self.hides(_parameter_name(filter_))]
+
+    def get_date_hierarchy(self) -> DateHierarchy | None:
+        hierarchy = self._hierarchy
+        return None if hierarchy is None or self.hides(hierarchy.name) else hierarchy
 
     def search_placeholder(self) -> str:
         return ", ".join(self.labels.get(name, name) for name in self.search_names)

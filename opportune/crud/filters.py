@@ -71,7 +71,9 @@ CONTAINS = Operator("__icontains", "{} contains", lambda column, text: column.ic
 STARTS_WITH = Operator("", "{} starts with", lambda column, text: column.istartswith(text, autoescape=True))
 GREATER = Operator("__gt", "{} over", operator.gt)
 LESS = Operator("__lt", "{} under", operator.lt)
-ORDER = (GREATER, Operator("__gte", "{} from", operator.ge), LESS, Operator("__lte", "{} to", operator.le))
+FROM = Operator("__gte", "{} from", operator.ge)
+TO = Operator("__lte", "{} to", operator.le)
+ORDER = (GREATER, FROM, LESS, TO)
 
 
 @dataclass(frozen=True)

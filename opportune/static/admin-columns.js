@@ -1,7 +1,8 @@
 // Order of the columns of a list: drag a column, or move it with the arrow keys. Without this script, numbers do.
-(() => {
-  const list = document.querySelector("[data-order]");
+const orderColumns = () => {
+  const list = document.querySelector("[data-order]:not([data-ready])");
   if (!list) return;
+  list.dataset.ready = "";
   const panel = list.closest("details");
 
   const number = () => [...list.children].forEach((item, index) => { item.querySelector("[type=number]").value = index + 1; });
@@ -42,4 +43,6 @@
     panel.open = false;
     panel.querySelector("summary").focus();
   });
-})();
+};
+orderColumns();
+document.addEventListener("htmx:after:swap", orderColumns); // the search replaces the list

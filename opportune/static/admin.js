@@ -1,24 +1,24 @@
-// Selection of rows in a list. Actions on them are confirmed on another page.
+// Selection of rows in a list. Actions on them are confirmed on another page. The search replaces the list.
 (() => {
-  const label = document.querySelector("[data-chosen]");
-  if (!label) return;
-  const checkboxes = [...document.querySelectorAll(".select-box")];
-  const selectPage = document.getElementById("select-all");
-  const selectAll = document.getElementById("choose-all");
-
   const update = () => {
+    const label = document.querySelector("[data-chosen]");
+    if (!label) return;
+    const checkboxes = [...document.querySelectorAll(".select-box")];
+    const selectPage = document.getElementById("select-all");
+    const isAll = document.getElementById("choose-all")?.checked ?? false;
     const selected = checkboxes.filter((box) => box.checked).length;
-    const count = selectAll?.checked ? Number(label.dataset.chosen) : selected;
+    const count = isAll ? Number(label.dataset.chosen) : selected;
     label.textContent = count ? `${count.toLocaleString("en")} selected:` : "With selected rows:";
     for (const button of document.querySelectorAll("[data-needs-choice]")) button.disabled = !count;
     selectPage.checked = selected === checkboxes.length;
     selectPage.indeterminate = selected > 0 && selected < checkboxes.length;
-    for (const box of checkboxes) box.disabled = selectAll?.checked ?? false;
+    for (const box of checkboxes) box.disabled = isAll;
   };
-  selectPage.addEventListener("change", () => {
-    for (const box of checkboxes) box.checked = selectPage.checked;
+  document.addEventListener("change", ({ target }) => {
+    if (target.id === "select-all") for (const box of document.querySelectorAll(".select-box")) box.checked = target.checked;
+    update();
   });
-  document.addEventListener("change", update);
+  document.addEventListener("htmx:after:swap", update);
   window.addEventListener("pageshow", update); // going back restores the checkboxes
   update();
 })();

@@ -20,7 +20,7 @@ document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
 });
 
 // No response. Aborted requests are not reported.
-const unreachable = (hidden) => { document.getElementById("unreachable").hidden = hidden; };
+const unreachable = (hidden) => document.getElementById("unreachable")?.toggleAttribute("hidden", hidden);
 document.addEventListener("htmx:error", ({ detail: { error } }) => {
   if (error instanceof TypeError) unreachable(false);
 });

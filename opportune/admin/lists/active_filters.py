@@ -1,15 +1,24 @@
 """The filters on the page of a list: controls to choose values, and the active filters with links to clear them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from opportune.admin.lists.filters import VALUELESS_OPERATIONS, has_operator
-from opportune.admin.lists.parameters import ORDER_PARAMETERS, list_narrowing_parameters
+from opportune.admin.lists.filters import (
+    NOT,
+    VALUELESS_OPERATIONS,
+    ComparisonFilter,
+    ListFilter,
+    has_operator,
+    parameters_of,
+)
+from opportune.admin.lists.parameters import ORDER_PARAMETERS, list_narrowing_parameters, url_without
 from opportune.admin.protocols import View
+from opportune.crud.filters import FROM
+from opportune.web import is_htmx
 
 
 @dataclass(frozen=True)
@@ -24,44 +33,70 @@ class FilterControl:
     filter: Any
     options: Sequence[tuple[str, str]]
     selected: Collection[str] = ()
+    operations: Sequence[tuple[str, str]] = ()
+    operation: str = ""
+    """The selected comparison."""
+
+    @property
+    def form_operations(self) -> Sequence[tuple[str, str]]:
+        is_ours = isinstance(self.filter, ListFilter)
+        return self.filter.form_operations(self.operation) if is_ours else self.operations
 
 
 async def list_context(request: Request, view: View) -> dict[str, Any]:
     controls = [await _build_control(request, view, filter_) for filter_ in view.get_filters()]
     search = request.query_params.get("search", "").strip()
-    active = [ActiveFilter(f"“{search}”", _url_without(request, {"search"}))] if search else []
+    active = [ActiveFilter(f"“{search}”", url_without(request, {"search"}))] if search else []
     active += [filter_ for control in controls for filter_ in _active_filters(request, control)]
+    hierarchy = view.get_date_hierarchy()
     return {
+        "is_part": is_htmx(request),
         "filters": controls,
+        "date_parameters": hierarchy.parameters if hierarchy else (),
+        "period_links": await hierarchy.links(request, view) if hierarchy else None,
         "active_filters": active,
-        "clear": _url_without(request, request.query_params.keys() - ORDER_PARAMETERS),
+        "clear": url_without(request, request.query_params.keys() - ORDER_PARAMETERS),
         "is_narrowed": any(request.query_params.get(name) for name in list_narrowing_parameters(view)),
     }
 
 
 async def _build_control(request: Request, view: View, filter_: Any) -> FilterControl:
+    name, query = filter_.parameter_name, request.query_params
+    operation = query.get(f"{name}_op", "")
     if has_operator(filter_):
-        return FilterControl(filter_, filter_.operations())
+        is_equal = f"{name}_op" not in query and query.get(name)
+        return FilterControl(filter_, (), (), filter_.operations(), "equals" if is_equal else operation)
+    operations = filter_.operations() if isinstance(filter_, ListFilter) else []
     options = await filter_.lookups(request, view.model, view.fetch_tuples)
     choices = [(str(value), label) for value, label in options if value not in ("", "all", "__all")]
-    return FilterControl(filter_, choices, request.query_params.getlist(filter_.parameter_name))
+    return FilterControl(filter_, choices, query.getlist(name), operations, operation)
 
 
 def _active_filters(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:
-    name, title, labels = control.filter.parameter_name, control.filter.title, dict(control.options)
-    for text in dict.fromkeys(filter(None, control.selected)):
-        yield ActiveFilter(f"{title}: {labels.get(text, text)}", _url_without(request, {name}, text))
-    operation, text = (request.query_params.get(key, "").strip() for key in (f"{name}_op", name))
-    if has_operator(control.filter) and operation in labels and (text or operation in VALUELESS_OPERATIONS):
-        label = labels[operation] if operation in VALUELESS_OPERATIONS else f"{labels[operation]} {text}"
-        yield ActiveFilter(f"{title} {label}", _url_without(request, {name, f"{name}_op"}))
+    filter_, query = control.filter, request.query_params
+    names, title, labels = parameters_of(filter_), filter_.title, dict(control.operations)
+    operation = query.get(f"{filter_.parameter_name}_op", "").strip()
+    if operation in VALUELESS_OPERATIONS and operation in labels:
+        yield ActiveFilter(f"{title} {labels[operation]}", url_without(request, names))
+    elif has_operator(filter_):
+        if text := _comparison_text(filter_, query, labels):
+            yield ActiveFilter(f"{title} {text}", url_without(request, names))
+    else:
+        yield from _active_values(request, control, f"{title} is not" if operation == NOT else title)
 
 
-def _url_without(request: Request, names: Collection[str], value: str = "") -> str:
-    """Return the address of the first page without these parameters. With `value`, remove only that value."""
-    params = [
-        (name, text)
-        for name, text in request.query_params.multi_items()
-        if text and name != "page" and not (name in names and value in ("", text))
-    ]
-    return f"{request.url.path}?{urlencode(params)}" if params else request.url.path
+def _comparison_text(filter_: Any, query: QueryParams, labels: Mapping[str, str]) -> str:
+    """Return the words of a comparison with typed values, such as "from 3 to 9", or an empty text."""
+    operation, text = query.get(f"{filter_.parameter_name}_op", ""), query.get(filter_.parameter_name, "").strip()
+    if ends := filter_.ends(query) if isinstance(filter_, ComparisonFilter) else {}:
+        return " ".join(f"{'from' if name.endswith(FROM.suffix) else 'to'} {end}" for name, end in ends.items())
+    return f"{labels[operation]} {text}" if text and operation in labels else ""
+
+
+def _active_values(request: Request, control: FilterControl, title: str) -> Iterator[ActiveFilter]:
+    name, labels = control.filter.parameter_name, dict(control.options)
+    values = list(dict.fromkeys(filter(None, control.selected)))
+    for value in values:
+        is_last = len(values) == 1
+        url = url_without(request, parameters_of(control.filter) if is_last else {name}, "" if is_last else value)
+        yield ActiveFilter(f"{title}: {labels.get(value, value)}", url)

@@ -46,6 +46,10 @@ class DisplayMixin(AdapterView):
     """Lookups for references, many-to-many relationships and filters."""
     site: ClassVar[Site]
 
+    def get_date_hierarchy(self) -> Any:
+        """Return the date hierarchy of the list, or None."""
+        return None
+
     def is_visible(self, request: Request) -> bool:
         """Return whether the menu has a link to the list."""
         return self.has_permission(request, Action.LIST)

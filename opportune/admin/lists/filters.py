@@ -4,15 +4,15 @@ Views can also use filters of SQLAdmin. Invalid values in the address are ignore
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sqladmin.filters import ForeignKeyFilter, OperationColumnFilter
 from sqladmin.helpers import get_column_python_type
-from sqlalchemy import ColumnElement, Select, false
+from sqlalchemy import ColumnElement, Select, and_, false, true
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
@@ -21,7 +21,19 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
-from opportune.crud.filters import CONTAINS, EQUAL, GREATER, IN, IS_EMPTY, LESS, MAX_FILTER_VALUES, STARTS_WITH
+from opportune.crud.filters import (
+    CONTAINS,
+    EQUAL,
+    FROM,
+    GREATER,
+    IN,
+    IS_EMPTY,
+    LESS,
+    MAX_FILTER_VALUES,
+    STARTS_WITH,
+    TO,
+    Operator,
+)
 from opportune.db.models.columns import (
     choice_label,
     choice_value,
@@ -33,12 +45,14 @@ from opportune.db.models.columns import (
 from opportune.db.models.model import utc_now
 from opportune.db.queries.paths import AttributePath, column_of_relation, is_linked, parse_path
 from opportune.errors import OperatorError
-from opportune.web.time_zone import local, start_of_day
+from opportune.web.time_zone import local, start_of_day, to_utc
 
 RunQuery = Callable[[Select[Any]], Any]
 
 NULL_CHOICE = "empty"
 NULL_OPERATIONS = {"empty": "is empty", "filled": "is not empty"}
+NOT = "not"
+VALUE_OPERATIONS = {"": "is", NOT: "is not"}
 DATE_RANGES = {
     "today": "today",
     "last_7_days": "in the last 7 days",
@@ -49,6 +63,7 @@ VALUELESS_OPERATIONS = {*DATE_RANGES, *NULL_OPERATIONS}
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "date": {"equals": "on", "less_than": "before", "greater_than": "after", **DATE_RANGES},
     "number": {"equals": "equals", "less_than": "less than", "greater_than": "more than"},
+    "time": {"equals": "at", "less_than": "before", "greater_than": "after"},
     "text": {"contains": "contains", "equals": "equals", "starts_with": "starts with"},
 }
 OPERATORS = {
@@ -72,13 +87,30 @@ class ListFilter(ABC):
     def __init__(self, path: AttributePath, parameter_name: str, title: str) -> None:
         self.path = path
         self.parameter_name = parameter_name
+        self.operation_name = f"{parameter_name}_op"
         self.title = title
         column = path.end.columns.get(path.name)
         self.nullable = column is None or bool(column.nullable)
 
+    @property
+    def parameters(self) -> Sequence[str]:
+        return (self.parameter_name, *((self.operation_name,) if self.operations() else ()))
+
+    @abstractmethod
+    def operations(self) -> list[tuple[str, str]]:
+        """Return names and labels of the comparisons that `…_op` can select."""
+
+    def form_operations(self, selected: str) -> list[tuple[str, str]]:
+        """Return the comparisons that the form offers if one of them is selected."""
+        return self.operations()
+
     @abstractmethod
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
-        """Return the condition on the row at the end of the path, or None if the query has no value."""
+        """Return the condition on the listed rows, or None if the query has no value."""
+
+    @abstractmethod
+    def effective_parameters(self, query: QueryParams) -> Collection[str]:
+        """Return the parameters of the query that change the condition."""
 
 
 class ValuesFilter(ListFilter):
@@ -86,19 +118,41 @@ class ValuesFilter(ListFilter):
 
     takes_many = True
 
+    def operations(self) -> list[tuple[str, str]]:
+        operations = {**(VALUE_OPERATIONS if self.takes_many else {}), **(NULL_OPERATIONS if self.nullable else {})}
+        return [*({"": "is"} | operations).items()] if operations else []
+
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        operation = query.get(self.operation_name, "")
+        if operation in NULL_OPERATIONS:
+            return self.path.exists_where(self._is_empty(operation == "empty"))
         try:
             values = self.parse([text for text in query.getlist(self.parameter_name)[:MAX_FILTER_VALUES] if text])
         except ValueError:
             return false()
         if not values:
             return None
+        matches = self.path.exists_where(self._is_one_of(values))
+        return matches.is_not(true()) if operation == NOT else matches
+
+    def effective_parameters(self, query: QueryParams) -> Collection[str]:
+        if query.get(self.operation_name) in NULL_OPERATIONS:
+            return (self.operation_name,)
+        return self.parameters if any(query.getlist(self.parameter_name)) else ()
+
+    def _is_one_of(self, values: Sequence[Any]) -> ColumnElement[bool]:
         present = [value for value in values if value is not None]
         if self.path.name in self.path.end.relationships:
-            matches, is_empty = is_linked(self.path.attribute.property, present), ~self.path.attribute.any()
+            matches = is_linked(self.path.attribute.property, present)
         else:
-            matches, is_empty = IN.compare(self.path.attribute, present), IS_EMPTY.compare(self.path.attribute, True)
-        return matches | is_empty if None in values else matches
+            matches = IN.compare(self.path.attribute, present)
+        return matches | self._is_empty(True) if None in values else matches
+
+    def _is_empty(self, value: bool) -> ColumnElement[bool]:
+        if self.path.name in self.path.end.relationships:
+            is_linked_to_any: ColumnElement[bool] = self.path.attribute.any()
+            return ~is_linked_to_any if value else is_linked_to_any
+        return IS_EMPTY.compare(self.path.attribute, value)
 
     @abstractmethod
     def parse(self, texts: Sequence[str]) -> list[Any]:
@@ -147,7 +201,7 @@ class LookupFilter(ValuesFilter):
 
 
 class ComparisonFilter(ListFilter):
-    """A filter that compares a text, number or time with a typed value.
+    """A filter that compares a text, number or time with typed values.
 
     Days begin at midnight in the visitor's time zone, like the times in the rows of the list.
     """
@@ -157,32 +211,101 @@ class ComparisonFilter(ListFilter):
     def __init__(self, *args: Any, type_: type[Any]) -> None:
         super().__init__(*args)
         self.type = type_
-        is_number = issubclass(type_, int | float | Decimal)
-        self.input_type = "date" if issubclass(type_, date) else "number" if is_number else "text"
+        types = {"date": date, "time": time, "number": int | float | Decimal}
+        self.input_type = next((name for name, base in types.items() if issubclass(type_, base)), "text")
+        self.end_names: Mapping[str, Operator] = {}
+        """Parameters for the two ends of a range. Texts have none."""
+        if self.input_type != "text":
+            self.end_names = {self.parameter_name + operator.suffix: operator for operator in (FROM, TO)}
+
+    @property
+    def parameters(self) -> Sequence[str]:
+        return (self.parameter_name, self.operation_name, *self.end_names)
 
     def operations(self) -> list[tuple[str, str]]:
         return [*OPERATIONS[self.input_type].items(), *(NULL_OPERATIONS.items() if self.nullable else ())]
 
+    @property
+    def value_operations(self) -> Collection[str]:
+        """Comparisons with one typed value."""
+        return OPERATIONS[self.input_type].keys() - VALUELESS_OPERATIONS
+
+    def form_operations(self, selected: str) -> list[tuple[str, str]]:
+        if not self.end_names:
+            return self.operations()
+        # Ranges replace the comparisons with one value, except those in existing addresses.
+        offered = [(name, label) for name, label in self.operations() if name in {*VALUELESS_OPERATIONS, selected}]
+        return [("", "is between"), *offered] if offered else []
+
+    def ends(self, query: QueryParams) -> dict[str, str]:
+        """Return the non-empty ends of the range. Another comparison takes precedence over a range."""
+        if query.get(self.operation_name):
+            return {}
+        return {name: text for name in self.end_names if (text := query.get(name, "").strip())}
+
+    def effective_parameters(self, query: QueryParams) -> Collection[str]:
+        if query.get(self.operation_name) in VALUELESS_OPERATIONS:
+            return (self.operation_name,)
+        if ends := self.ends(query):
+            return ends
+        # In the form, an empty comparison means a range.
+        is_empty_range = bool(self.end_names) and query.get(self.operation_name) == ""
+        has_value = query.get(self.parameter_name, "").strip() and not is_empty_range
+        return (self.parameter_name, self.operation_name) if has_value else ()
+
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
-        operation, text = query.get(f"{self.parameter_name}_op", ""), query.get(self.parameter_name, "").strip()
+        if ends := self.ends(query):
+            conditions = [self._end_condition(self.end_names[name], text) for name, text in ends.items()]
+            condition: ColumnElement[bool] | None = and_(true(), *(end for end in conditions if end is not None))
+        else:
+            condition = self._comparison(query) if self.effective_parameters(query) else None
+        return None if condition is None else self.path.exists_where(condition)
+
+    def _comparison(self, query: QueryParams) -> ColumnElement[bool] | None:
+        operation, text = query.get(self.operation_name, ""), query.get(self.parameter_name, "").strip()
         column = self.path.attribute
         if operation in NULL_OPERATIONS:
             return IS_EMPTY.compare(column, operation == "empty")
         try:
             if self.input_type == "date":
                 return self._day_condition(operation, *_parse_days(operation, text))
-            value = text.replace("\0", " ").strip() if self.input_type == "text" else _parse_number(self.type, text)
+            value = self._parse(text)
         except (ValueError, OverflowError, InvalidOperation):
             return None
         default = CONTAINS if self.input_type == "text" else EQUAL
         operator = OPERATORS[operation] if operation in OPERATIONS[self.input_type] else default
         return None if value == "" else operator.compare(column, value)
 
+    def _end_condition(self, operator: Operator, text: str) -> ColumnElement[bool] | None:
+        """Return the condition for one end of a range, or None if the text is not valid."""
+        try:
+            if self.input_type != "date":
+                return operator.compare(self.path.attribute, self._parse(text))
+            if self.type is datetime and "T" in text:
+                moment = datetime.fromisoformat(text)
+                return operator.compare(self.path.attribute, moment if moment.tzinfo else to_utc(moment))
+            day = date.fromisoformat(text)
+            return self._since(day) if operator is FROM else self._until(day)
+        except (ValueError, OverflowError, InvalidOperation):
+            return None
+
+    def _parse(self, text: str) -> Any:
+        if self.input_type == "text":
+            return text.replace("\0", " ").strip()
+        return time.fromisoformat(text) if self.input_type == "time" else _parse_number(self.type, text)
+
     def _day_condition(self, operation: str, first: date, last: date) -> ColumnElement[bool]:
-        column, is_moment = self.path.attribute, self.type is datetime
-        since: ColumnElement[bool] = column >= (start_of_day(first) if is_moment else first)
-        until: ColumnElement[bool] = column < start_of_day(last + DAY) if is_moment else column <= last
+        since, until = self._since(first), self._until(last)
         return {"less_than": ~since, "greater_than": ~until}.get(operation, since & until)
+
+    def _since(self, day: date) -> ColumnElement[bool]:
+        return FROM.compare(self.path.attribute, start_of_day(day) if self.type is datetime else day)
+
+    def _until(self, day: date) -> ColumnElement[bool]:
+        """Return the condition that the column is not after the day."""
+        if self.type is datetime:
+            return LESS.compare(self.path.attribute, start_of_day(day + DAY))
+        return TO.compare(self.path.attribute, day)
 
 
 def _parse_days(operation: str, text: str) -> tuple[date, date]:
@@ -251,11 +374,19 @@ def has_operator(filter_: Any) -> bool:
     return bool(getattr(filter_, "has_operator", False))
 
 
+def parameters_of(filter_: Any) -> Sequence[str]:
+    """Return the query parameters of a filter, possibly one of SQLAdmin."""
+    if isinstance(filter_, ListFilter):
+        return filter_.parameters
+    name = filter_.parameter_name
+    return (name, f"{name}_op") if has_operator(filter_) else (name,)
+
+
 async def apply_filter(statement: Select[Any], filter_: Any, query: QueryParams, model: Any) -> Select[Any]:
     """Return the statement with the condition of a filter, possibly one of SQLAdmin."""
     if isinstance(filter_, ListFilter):
         condition = filter_.condition(query)
-        return statement if condition is None else statement.where(filter_.path.exists_where(condition))
+        return statement if condition is None else statement.where(condition)
     name, add_condition = filter_.parameter_name, filter_.get_filtered_query
     filtered: Select[Any] = statement
     if has_operator(filter_):

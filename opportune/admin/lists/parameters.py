@@ -1,36 +1,59 @@
 """Query parameters of a list. Unknown parameters are errors, because without a misspelt filter more rows match."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
-from opportune.admin.lists.filters import has_operator
+from opportune.admin.lists.filters import ListFilter, parameters_of
 from opportune.admin.protocols import Pages
 from opportune.pagination import TRACKING_PARAMETER
 
 ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy", "columns", "view"}
 """Parameters that keep all rows. `view` is the id of the saved view that the list began with, or `plain`."""
+FACETS = "_facets"
+"""Parameter that requests the number of rows beside each choice of the filters."""
 
 
 def list_narrowing_parameters(view: Pages) -> set[str]:
     """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
+    hierarchy = view.get_date_hierarchy()
     return {
         "search",
         *view.list_parameters,
-        *(name for filter_ in view.get_filters() for name in _filter_parameters(filter_)),
+        *(hierarchy.parameters if hierarchy else ()),
+        *(name for filter_ in view.get_filters() for name in parameters_of(filter_)),
     }
 
 
-def _filter_parameters(filter_: Any) -> Iterator[str]:
-    yield filter_.parameter_name
-    if has_operator(filter_):
-        yield f"{filter_.parameter_name}_op"
-
-
 def allowed_parameters(view: Pages) -> set[str]:
-    return ORDER_PARAMETERS | list_narrowing_parameters(view)
+    return ORDER_PARAMETERS | {FACETS} | list_narrowing_parameters(view)
+
+
+def effective_parameters(request: Request, view: Pages) -> list[tuple[str, str]]:
+    """Return the parameters of a list without empty, repeated and overridden ones, which forms also send."""
+    query, droppable = request.query_params, allowed_parameters(view) - {*view.list_parameters}
+    filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ListFilter)]
+    dropped = {name for each in filters for name in {*each.parameters} - {*each.effective_parameters(query)}}
+    params = [(name, text.strip() if name in droppable else text) for name, text in query.multi_items()]
+    return list(
+        dict.fromkeys((name, text) for name, text in params if name not in dropped and (text or name not in droppable))
+    )
+
+
+def url_without(
+    request: Request, names: Collection[str], value: str = "", extra: Sequence[tuple[str, object]] = ()
+) -> str:
+    """Return the address of the first page without these parameters. With `value`, remove only that value."""
+    params = [
+        (name, text)
+        for name, text in request.query_params.multi_items()
+        if text and name != "page" and not (name in names and value in ("", text))
+    ]
+    params += [(name, str(text)) for name, text in extra]
+    return f"{request.url.path}?{urlencode(params)}" if params else request.url.path
 
 
 def refuse_unknown_parameters(request: Request, view: Pages) -> None:

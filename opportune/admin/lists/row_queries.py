@@ -87,6 +87,9 @@ class RowQueriesMixin(PersistenceMixin):
         statement, query = self.list_query(request), request.query_params
         for filter_ in self.get_filters():
             statement = await apply_filter(statement, filter_, query, self.model)
+        hierarchy = self.get_date_hierarchy()
+        if hierarchy and (condition := hierarchy.condition(query)) is not None:
+            statement = statement.where(condition)
         return self.search_query(statement, query["search"]) if query.get("search") else statement
 
     async def list(self, request: Request) -> Pagination:

@@ -1,10 +1,12 @@
 """Context of a list page for its saved views and its columns."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 
 from opportune.admin.lists.columns import column_choices, listed_columns
+from opportune.admin.lists.parameters import effective_parameters
 from opportune.admin.protocols import View
 from opportune.admin.saved_views.list_state import is_same_state, read_list_state
 from opportune.admin.saved_views.queries import load_saved_views
@@ -12,6 +14,16 @@ from opportune.errors import FieldErrors
 
 PLAIN = "plain"
 """Value of the parameter `view` for the list without the user's default view."""
+
+
+async def clean_list_url(request: Request, view: View) -> str:
+    """Return the address of the list without parameters that have no effect, or an empty text if there are none."""
+    params = effective_parameters(request, view)
+    if params == request.query_params.multi_items():
+        return ""
+    if not params and (await load_saved_views(request)).default(view.identity):
+        params = [("view", PLAIN)]
+    return f"{request.url.path}?{urlencode(params)}" if params else request.url.path
 
 
 async def saved_views_context(request: Request, view: View) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.requests import Request
 
 from opportune.admin.lists.columns import column_choices, parse_columns
-from opportune.admin.lists.parameters import allowed_parameters
+from opportune.admin.lists.parameters import FACETS, allowed_parameters
 from opportune.admin.protocols import View
 from opportune.db.models.columns import label_of
 from opportune.errors import FieldErrors
 from opportune.text import make_storable
 
-UNSAVED_PARAMETERS = {"page", "view"}
+UNSAVED_PARAMETERS = {"page", "view", FACETS}
 MAX_QUERY_LENGTH = 4_000
 MAX_PAGE_SIZE_DIGITS = 6
 

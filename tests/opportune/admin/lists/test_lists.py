@@ -143,7 +143,7 @@ async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncC
 
 
 async def test_active_filters_can_be_removed(admin: AsyncClient, gadgets: None) -> None:
-    query = "search=gadget&state=new&state=used&size=3&size_op=greater_than&maker_id=1&page=2&made_on_op="
+    query = "search=gadget&state=new&state=used&size=3&size_op=greater_than&maker_id=1&page=2"
     page = unescape((await admin.get(f"/admin/gadget/list?{query}")).text)
     chips = {text: href for href, text in re.findall(r'chip" href="([^"]*)"[^>]*>([^<]*)<', page)}
     assert list(chips) == ["“gadget”", "Maker: Acme", "State: New", "State: Used", "Size more than 3", "Clear all"]

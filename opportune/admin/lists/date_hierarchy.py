@@ -1,0 +1,161 @@
+"""Date hierarchy of a list: links to the years, months and days that have rows, in the visitor's time zone."""
+
+from calendar import monthrange
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqladmin.helpers import get_column_python_type
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, select
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+from opportune.admin.lists.filters import DAY
+from opportune.admin.lists.parameters import url_without
+from opportune.admin.protocols import View
+from opportune.web.time_zone import MONTHS, local, start_of_day
+
+PARTS = ("year", "month", "day")
+MAX_YEARS = 50
+MAX_READ_ROWS = 10_000
+"""Maximum rows to read for a column without an index. If there are more, the list links all periods."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """A year, a month of it or a day of that month."""
+
+    parts: Sequence[int]
+
+    @property
+    def first(self) -> date:
+        return date(*(*self.parts, 1, 1)[:3])
+
+    @property
+    def last(self) -> date:
+        if len(self.parts) == 1:
+            return date(self.parts[0], 12, 31)
+        return self.first if len(self.parts) == 3 else self.first.replace(day=monthrange(*self.parts)[1])
+
+    @property
+    def label(self) -> str:
+        year, month, day = (*self.parts, 0, 0)[:3]
+        return " ".join(filter(None, (str(day or ""), MONTHS[month - 1] if month else "", str(year))))
+
+    def inside(self) -> Iterator["Period"]:
+        """Yield the months of a year or the days of a month."""
+        numbers = {1: range(1, 13), 2: range(1, self.last.day + 1)}.get(len(self.parts), ())
+        return (Period((*self.parts, number)) for number in numbers)
+
+
+@dataclass(frozen=True)
+class PeriodLinks:
+    """The selected period and the periods inside it that have rows, as labels and addresses."""
+
+    title: str
+    selected: str
+    parents: Sequence[tuple[str, str]]
+    periods: Sequence[tuple[str, str]]
+
+
+class DateHierarchy:
+    """Filter by year, month and day of a date or time: `?created_at__year=2026&created_at__month=3`."""
+
+    def __init__(self, view: View, name: str) -> None:
+        self.name = name
+        self.title = view.labels.get(name, name)
+        self.parameters = tuple(f"{name}__{part}" for part in PARTS)
+        self.attribute = getattr(view.model, name)
+        self.column = view.mapper.columns[name]
+        self.is_moment = issubclass(get_column_python_type(self.column), datetime)
+
+    @property
+    def is_indexed(self) -> bool:
+        return any(next(iter(index.columns), None) is self.column for index in self.column.table.indexes)
+
+    def selected(self, query: QueryParams) -> Period | None:
+        """Return the selected period, or None. Raises ValueError if it does not exist."""
+        texts = [text for name in self.parameters if (text := query.get(name, ""))]
+        if not texts:
+            return None
+        if len(texts) < 3 and query.get(self.parameters[len(texts) - 1], "") != texts[-1]:
+            raise ValueError("a day without a month, or a month without a year")
+        period = Period(tuple(map(int, texts)))
+        return period if period.first else None  # invalid dates raise ValueError
+
+    def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        """Return the condition for the selected period. A period that does not exist has no rows."""
+        try:
+            period = self.selected(query)
+        except (ValueError, OverflowError):
+            return false()
+        return self.is_in(self.attribute, period) if period else None
+
+    def is_in(self, column: Any, period: Period) -> ColumnElement[bool]:
+        bounds: list[ColumnElement[bool]] = []
+        if period.first.year > date.min.year:  # no time zone can convert the first and the last day of the calendar
+            bounds.append(column >= self._start(period.first))
+        if period.last.year < date.max.year:
+            bounds.append(column < self._start(period.last + DAY))
+        return and_(*bounds)
+
+    def _start(self, day: date) -> date:
+        return start_of_day(day) if self.is_moment else day
+
+    async def links(self, request: Request, view: View) -> PeriodLinks | None:
+        """Return the links above the list, or None if the list has no dates."""
+        try:
+            period = self.selected(request.query_params)
+        except (ValueError, OverflowError):
+            return self._links(request, None, [])
+        rows = (await view.filtered_query(request)).order_by(None)
+        candidates = list(period.inside()) if period else await self._outermost_periods(view, rows)
+        if not (candidates or period):
+            return None
+        return self._links(request, period, await self._with_rows(view, rows, candidates))
+
+    def _links(self, request: Request, selected: Period | None, periods: Sequence[Period]) -> PeriodLinks:
+        parts = selected.parts if selected else ()
+        parents = [Period(parts[:count]) for count in range(1, len(parts))]
+        is_narrowed = any(request.query_params.get(name) for name in self.parameters)
+        every_date = [("All dates", url_without(request, self.parameters))] if is_narrowed else []
+        return PeriodLinks(
+            self.title,
+            selected.label if selected else "",
+            [*every_date, *((period.label, self._url(request, period)) for period in parents)],
+            [(period.label, self._url(request, period)) for period in periods],
+        )
+
+    def _url(self, request: Request, period: Period) -> str:
+        return url_without(request, self.parameters, extra=list(zip(self.parameters, period.parts, strict=False)))
+
+    async def _outermost_periods(self, view: View, rows: Select[Any]) -> list[Period]:
+        """Return the years of the rows, the months if all are in one year, or the days of their only month."""
+        ends = (_value(rows, function(self.attribute)).scalar_subquery() for function in (func.min, func.max))
+        ((first, last),) = await view.fetch_tuples(select(*ends))
+        if first is None:
+            return []
+        first, last = (local(end) if self.is_moment else end for end in (first, last))
+        if first.year < last.year:
+            return [Period((year,)) for year in range(max(first.year, last.year - MAX_YEARS + 1), last.year + 1)]
+        is_month = first.month == last.month
+        return list(Period((first.year, first.month) if is_month else (first.year,)).inside())
+
+    async def _with_rows(self, view: View, rows: Select[Any], periods: Sequence[Period]) -> Sequence[Period]:
+        """Return the periods that have rows, in one query."""
+        if not periods:
+            return []
+        if self.is_indexed:
+            matches = (_value(rows.where(self.is_in(self.attribute, period)), literal(1)) for period in periods)
+            (flags,) = await view.fetch_tuples(select(*(match.exists() for match in matches)))
+        else:
+            sample = _value(rows, self.attribute.label("moment")).limit(MAX_READ_ROWS + 1).subquery().c.moment
+            matching = (func.max(case((self.is_in(sample, period), 1), else_=0)) for period in periods)
+            ((count, *flags),) = await view.fetch_tuples(select(func.count(), *matching).select_from(sample.table))
+            flags = [True] * len(periods) if count > MAX_READ_ROWS else flags
+        return [period for period, has_rows in zip(periods, flags, strict=True) if has_rows]
+
+
+def _value(rows: Select[Any], value: Any) -> Select[Any]:
+    return rows.with_only_columns(value, maintain_column_froms=True)

@@ -1,0 +1,31 @@
+// The filters of a list. On a phone they are a sheet, which is closed when the page loads and on Escape.
+(() => {
+  const filters = document.querySelector("details.filters");
+  if (!filters) return;
+  const summary = filters.querySelector("summary");
+  const panel = filters.querySelector(".filters-panel");
+  const phone = matchMedia("(max-width: 767.98px)");
+  if (phone.matches) filters.open = false;
+  delete filters.dataset.initial;
+
+  const close = () => {
+    filters.open = false;
+    summary.focus();
+  };
+  filters.querySelector("[data-close-filters]").addEventListener("click", close);
+  filters.addEventListener("toggle", () => {
+    if (filters.open && phone.matches) filters.querySelector("[data-close-filters]").focus();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && filters.open && phone.matches && !event.defaultPrevented && !document.querySelector(".select2-container--open")) close();
+  });
+  // Keep the focus inside the sheet.
+  panel.addEventListener("keydown", (event) => {
+    if (event.key !== "Tab" || !phone.matches) return;
+    const fields = [...panel.querySelectorAll("a[href], button, input, select, textarea, [tabindex='0']")].filter((field) => field.offsetParent && !field.disabled);
+    const edge = event.shiftKey ? fields[0] : fields.at(-1);
+    if (document.activeElement !== edge) return;
+    event.preventDefault();
+    (event.shiftKey ? fields.at(-1) : fields[0]).focus();
+  });
+})();

@@ -1,0 +1,132 @@
+"""Links to years, months and days above a list."""
+
+import re
+from datetime import UTC, datetime
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.admin.lists import date_hierarchy
+from opportune.admin.views import AdminView
+from opportune.errors import OperatorError
+from opportune.testing import counted_statements
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+
+LIST = "/admin/gadget/list"
+YEAR, MONTH, DAY = (f"seen_at__{part}" for part in ("year", "month", "day"))
+SEEN_AT = {
+    "old": datetime(2024, 5, 7, 12, tzinfo=UTC),
+    "march": datetime(2026, 3, 31, 22, 30, tzinfo=UTC),
+    "june": datetime(2026, 6, 2, 12, tzinfo=UTC),
+}
+"""The second is on 1 April in Vienna."""
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(GadgetAdmin, "date_hierarchy", "seen_at")
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add_all(Gadget(name=name, maker_id=1, seen_at=at) for name, at in SEEN_AT.items())
+        session.add(Gadget(name="never", maker_id=2))
+    return app_with_gadgets
+
+
+async def read_links(admin: AsyncClient, query: str = "") -> dict[str, str]:
+    """Return the queries of the links by label."""
+    page = unescape((await admin.get(f"{LIST}?{query}" if query else LIST)).text)
+    navigation = page.partition("period-links")[2].partition("</nav>")[0]
+    return {
+        re.sub("<[^>]*>", "", label): url.partition("?")[2]
+        for url, label in re.findall(r'<a href="([^"]*)">(.*?)</a>', navigation)
+    }
+
+
+async def list_names(admin: AsyncClient, query: str) -> list[str]:
+    return [row["name"] for row in (await admin.get(f"/admin/gadget/export/json?{query}")).json()]
+
+
+async def test_list_links_years_with_rows(admin: AsyncClient) -> None:
+    assert await read_links(admin) == {"2024": f"{YEAR}=2024", "2026": f"{YEAR}=2026"}
+
+
+async def test_year_links_its_months_with_rows(admin: AsyncClient) -> None:
+    links = await read_links(admin, f"{YEAR}=2026")
+    assert links == {"All dates": "", "Mar 2026": f"{YEAR}=2026&{MONTH}=3", "Jun 2026": f"{YEAR}=2026&{MONTH}=6"}
+
+
+async def test_days_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:
+    admin.cookies.set("time_zone", "Europe/Vienna")
+    links = await read_links(admin, f"{YEAR}=2026&{MONTH}=4")
+    assert list(links) == ["All dates", "2026", "1 Apr 2026"]
+    assert await list_names(admin, links["1 Apr 2026"]) == ["march"]
+    assert await list_names(admin, f"{YEAR}=2026&{MONTH}=3") == []
+
+
+async def test_list_of_one_month_links_its_days(admin: AsyncClient) -> None:
+    assert list(await read_links(admin, "search=june")) == ["2 Jun 2026"]
+
+
+async def test_links_keep_search_and_filters(admin: AsyncClient) -> None:
+    links = await read_links(admin, "state=new&search=m+r&page=1")
+    assert links == {"31 Mar 2026": f"state=new&search=m+r&{YEAR}=2026&{MONTH}=3&{DAY}=31"}
+
+
+async def test_list_without_dates_has_no_links(admin: AsyncClient) -> None:
+    assert await read_links(admin, "search=never") == {}
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    "query", [f"{YEAR}=x", f"{YEAR}=2026&{MONTH}=13", f"{MONTH}=3", f"{YEAR}=99999999999999999999"]
+)
+async def test_impossible_period_has_no_rows(admin: AsyncClient, query: str) -> None:
+    assert await list_names(admin, query) == []
+    assert list(await read_links(admin, query)) == ["All dates"]
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("year", ["1", "9999"])
+async def test_first_and_last_years_have_pages(admin: AsyncClient, year: str) -> None:
+    admin.cookies.set("time_zone", "Pacific/Auckland")
+    assert (await admin.get(f"{LIST}?{YEAR}={year}")).status_code == 200
+
+
+async def test_large_lists_link_all_periods(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(date_hierarchy, "MAX_READ_ROWS", 1)
+    assert len(await read_links(admin, f"{YEAR}=2026")) == 13
+
+
+async def test_indexed_column_links_periods_with_rows(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(date_hierarchy, "MAX_READ_ROWS", 1)
+    monkeypatch.setattr(date_hierarchy.DateHierarchy, "is_indexed", True)
+    assert list(await read_links(admin)) == ["2024", "2026"]
+
+
+@pytest.mark.database("sqlite")
+async def test_period_links_take_two_queries(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    await admin.get(LIST)
+    with counted_statements() as statements:
+        await admin.get(LIST)
+    with_links = len(statements)
+    monkeypatch.setattr(GadgetAdmin, "get_date_hierarchy", lambda view: None)
+    with counted_statements() as statements:
+        await admin.get(LIST)
+    assert len(statements) == with_links - 2
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("seen_att", "Gadget has no 'seen_att'. Did you mean seen_at?"),
+        ("size", "'size' is not a date or time. Name a date or time, such as 'created_at'."),
+    ],
+)
+async def test_start_refuses_a_wrong_date_hierarchy(name: str, message: str) -> None:
+    class WrongAdmin(AdminView, model=Gadget):
+        date_hierarchy = name
+
+    with pytest.raises(OperatorError, match=re.escape(f"WrongAdmin.date_hierarchy: {message}")):
+        WrongAdmin()

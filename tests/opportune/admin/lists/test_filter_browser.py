@@ -1,0 +1,118 @@
+"""Search while the user types, and the filters of a list, in a browser."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, ViewportSize, expect
+
+from opportune.accounts.models import User
+from opportune.testing.factories import sign_in_browser
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
+
+# Runs on SQLite only: the pages are the same on both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+LIST = "/admin/gadget/list"
+PHONE: ViewportSize = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(GadgetAdmin, "date_hierarchy", "created_at")
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add_all(Gadget(name=f"red {number}", maker_id=1) for number in range(26))
+        session.add(Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE))
+    return app_with_gadgets
+
+
+@pytest.fixture
+async def list_page(app: FastAPI, page: Page, superuser: User, site: str) -> Page:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(LIST)
+    return page
+
+
+@pytest.fixture
+async def phone(list_page: Page) -> Page:
+    await list_page.set_viewport_size(PHONE)
+    return list_page
+
+
+async def test_typing_searches_and_keeps_the_focus(list_page: Page) -> None:
+    search = list_page.get_by_role("searchbox", name="Search", exact=True)
+    await search.press_sequentially("blu")
+    await expect(list_page.locator("tbody tr")).to_have_count(1)
+    await expect(search).to_be_focused()
+    await expect(list_page).to_have_url(re.compile(r"/admin/gadget/list\?search=blu$"))
+
+
+async def test_search_announces_the_number_of_results(list_page: Page) -> None:
+    news = list_page.locator("#list-news")
+    await expect(news).to_be_empty()
+    search = list_page.get_by_role("searchbox", name="Search", exact=True)
+    await search.fill("red")
+    await expect(news).to_have_text("26 Gadgets found")
+    await search.fill("green")
+    await expect(news).to_have_text("Nothing matches")
+
+
+async def test_search_updates_export_and_selection(list_page: Page) -> None:
+    await list_page.get_by_role("searchbox", name="Search", exact=True).fill("red")
+    await expect(list_page.get_by_role("link", name="Export CSV")).to_have_attribute("href", re.compile("search=red$"))
+    await list_page.get_by_label("Select all rows on this page").check()
+    await expect(list_page.get_by_text("25 selected:")).to_be_visible()
+
+
+async def test_search_keeps_filters_and_order(list_page: Page) -> None:
+    await list_page.goto(f"{LIST}?sortBy=name&sort=asc&colour=red&page=2")
+    await list_page.get_by_role("searchbox", name="Search", exact=True).fill("red 1")
+    await expect(list_page).to_have_url(re.compile(r"\?search=red\+1&sortBy=name&sort=asc&colour=red$"))
+
+
+async def test_search_and_filters_work_without_javascript(
+    app: FastAPI, plain_page: Page, superuser: User, site: str
+) -> None:
+    await sign_in_browser(plain_page, app, superuser, site)
+    await plain_page.set_viewport_size(PHONE)
+    await plain_page.goto(LIST)
+    await plain_page.get_by_role("searchbox", name="Search", exact=True).fill("red")
+    await plain_page.locator("details.filters > summary").click()
+    await plain_page.get_by_label("Red").check()
+    await plain_page.get_by_role("button", name="Apply").click()
+    await expect(plain_page).to_have_url(re.compile(r"list\?search=red&colour=red$"))
+
+
+async def test_filters_open_as_a_sheet_on_a_phone(phone: Page) -> None:
+    filters, panel = (
+        phone.get_by_text("Filters", exact=True).first,
+        phone.get_by_role("group", name="Filters", exact=True),
+    )
+    await filters.click()
+    assert await panel.evaluate("panel => getComputedStyle(panel).position") == "fixed"
+    await expect(phone.get_by_role("button", name="Close the filters")).to_be_focused()
+    await phone.keyboard.press("Escape")
+    await expect(panel).to_be_hidden()
+    await expect(phone.locator("details.filters > summary")).to_be_focused()
+
+
+async def test_tap_beside_the_sheet_closes_it(phone: Page) -> None:
+    await phone.get_by_text("Filters", exact=True).first.click()
+    await phone.mouse.click(200, 20)
+    await expect(phone.get_by_role("group", name="Filters", exact=True)).to_be_hidden()
+
+
+async def test_active_filters_do_not_open_the_sheet(phone: Page) -> None:
+    await phone.goto(f"{LIST}?colour=red")
+    await expect(phone.get_by_role("button", name="Apply")).to_be_hidden()
+    await phone.set_viewport_size({"width": 1280, "height": 800})
+    await phone.goto(f"{LIST}?colour=red")
+    await expect(phone.get_by_role("button", name="Apply")).to_be_visible()
+
+
+async def test_comparison_without_values_hides_the_ends(list_page: Page) -> None:
+    await list_page.get_by_text("Filters", exact=True).first.click()
+    ends = list_page.get_by_label("Seen at: from")
+    await expect(ends).to_be_visible()
+    await list_page.get_by_label("Seen at: comparison").select_option("today")
+    await expect(ends).to_be_hidden()
