@@ -9,6 +9,7 @@ from sqladmin import BaseView, ModelView
 from opportune.admin.accounts.credentials import ACCOUNTS
 from opportune.admin.accounts.groups import GROUPS
 from opportune.admin.accounts.users import UserAdmin
+from opportune.admin.appearance.view import AppearanceAdmin
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.log.history import LogAdmin
 from opportune.admin.operations.cache import CacheAdmin
@@ -25,7 +26,7 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     feature_views = [(view, feature.name) for feature in features for view in views_of(feature)]
     users = [pair for pair in feature_views if issubclass(pair[0], UserAdmin)]
     yield from users or [(UserAdmin, "")]
-    for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, LogAdmin):
+    for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin, LogAdmin):
         yield view, ""
     yield from (pair for pair in feature_views if pair not in users)
 

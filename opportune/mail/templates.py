@@ -1,6 +1,5 @@
 """Templates of e-mails: HTML is escaped, plain text is not."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,6 @@ from opportune.web.rendering.static_files import assets
 from opportune.web.time_zone import format_date, format_datetime, local
 
 SUBJECT_PREFIX = "Subject: "
-PRIMARY_COLOUR = re.compile(r"--tblr-primary:\s*([^;}]+)")
 
 
 class EmailTemplateLoader(TemplateLoader):
@@ -35,12 +33,6 @@ class EmailTemplateLoader(TemplateLoader):
         return source, path, is_fresh
 
 
-def primary_colour() -> str:
-    """Return the primary colour of `static/colours.css`, because mail programs cannot load style sheets."""
-    match = PRIMARY_COLOUR.search(assets.content("colours.css").decode())
-    return match[1].strip() if match else "#066fd1"
-
-
 environment = Environment(
     loader=EmailTemplateLoader(),
     autoescape=select_autoescape(["html"], default=False),
@@ -49,7 +41,7 @@ environment = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-environment.globals["primary_colour"] = primary_colour
+environment.globals["primary_colour"] = assets.primary_colour  # mail programs cannot load style sheets
 environment.filters |= {"date": format_date, "datetime": format_datetime, "local": local, "money": format_money}
 
 

@@ -8,6 +8,7 @@ from opportune.web.routing.router import router_of
 
 
 def init_app(app: FastAPI) -> None:
+    assets.site_name = app.state.settings.site_name
     app.mount(STATIC_URL, assets, name="static")
     if app.state.settings.debug:
         router_of(app).include_flat(debug_page.router)

@@ -23,12 +23,14 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 from opportune.config.feature_packages import feature_packages
-from opportune.config.project import PROJECT
+from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.web.middleware.compression import accepts_gzip
-from opportune.web.rendering import icons, typeface
+from opportune.web.rendering import icons, logo, typeface
 
 STATIC_URL = "/static"
 ICONS_FILE = "icons.css"
+LOGO_FILE = "icon.svg"
+FRAMEWORK_LOGO = str(FRAMEWORK / "static" / LOGO_FILE)
 PACKAGES = [("opportune", "static"), ("sqladmin", "statics"), ("django_htmx", "static"), ("fastapi_offline", "static")]
 COMPRESSIBLE = {".css", ".js", ".svg", ".html", ".json", ".txt", ".map"}
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -47,6 +49,8 @@ class Assets(StaticFiles):
         self.config_checked = True  # git keeps no empty folder, so the project's may be missing
         self.all_directories[1:1] = [Path(package) / "static" for package in feature_packages().values()]
         self.all_directories.append(typeface.folder())
+        self.site_name = ""
+        """Name in the generated logo."""
         self._urls: dict[str, tuple[float, str]] = {}
         self._digests: dict[str, tuple[int, str]] = {}
         self._compressed: dict[str, tuple[str, bytes]] = {}
@@ -101,9 +105,10 @@ class Assets(StaticFiles):
         return FileResponse(full_path, stat_result=status, media_type=media_type, headers=file_headers)
 
     def _digest(self, name: str) -> str:
-        modified = 0 if name == ICONS_FILE else self._file(name)[1].st_mtime_ns
+        is_generated = self._is_generated(name)
+        modified = 0 if is_generated else self._file(name)[1].st_mtime_ns
         cached = self._digests.get(name)
-        if name == ICONS_FILE or cached is None or cached[0] != modified:
+        if is_generated or cached is None or cached[0] != modified:
             digest = hashlib.blake2b(self.content(name), digest_size=8).hexdigest()
             cached = self._digests[name] = modified, digest
         return cached[1]
@@ -115,12 +120,19 @@ class Assets(StaticFiles):
         return path, status
 
     def content(self, name: str) -> bytes:
-        if name == ICONS_FILE:
-            return icons.style_sheet()
+        if self._is_generated(name):
+            return icons.style_sheet() if name == ICONS_FILE else logo.draw(self.site_name, self.primary_colour())
         content = Path(self._file(name)[0]).read_bytes()
         if not name.endswith(".css"):
             return content
         return RELATIVE_URL.sub(lambda match: match[1] + self._versioned_url(name, match[2].decode()).encode(), content)
+
+    def _is_generated(self, name: str) -> bool:
+        return name == ICONS_FILE or (name == LOGO_FILE and self.lookup_path(name)[0] == FRAMEWORK_LOGO)
+
+    def primary_colour(self) -> str:
+        """Return the colour in `colours.css`, for files and e-mails that cannot use its variables."""
+        return logo.primary_colour(self.content("colours.css").decode())
 
     def _versioned_url(self, sheet: str, name: str) -> str:
         """Return the versioned URL of a file in a style sheet, or the unchanged URL if it does not exist."""

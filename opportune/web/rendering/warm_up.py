@@ -8,7 +8,7 @@ import threading
 from fastapi import FastAPI
 
 from opportune.web.rendering import typeface
-from opportune.web.rendering.static_files import ICONS_FILE, assets
+from opportune.web.rendering.static_files import ICONS_FILE, LOGO_FILE, assets
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ async def warm_up(app: FastAPI) -> None:
 
 def _read_files() -> None:
     assets.url(ICONS_FILE)
+    assets.url(LOGO_FILE)
     mimetypes.guess_type(ICONS_FILE)  # the first call reads the system's list of types
 
 

@@ -16,6 +16,7 @@ from opportune.cli.project.new_project.names import folder_name, name_error, sit
 from opportune.cli.project.shared_files import ProjectNames
 from opportune.cli.registry import handle_broken_pipe
 from opportune.cli.usage import no_such_option, wrong_usage
+from opportune.config.appearance import THEMES
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
@@ -30,6 +31,7 @@ class Arguments(NamedTuple):
     examples: str | None
     here: bool
     no_input: bool
+    theme: str
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,6 +80,7 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
     parser.add_argument(
         "--with", dest="examples", metavar="NAMES", help="examples, separated by commas; or all, or none"
     )
+    parser.add_argument("--theme", choices=THEMES, default="", help="colours, corners and density [default: azure]")
     parser.add_argument("--here", action="store_true", help="turn this clone into the project")
     parser.add_argument(
         *("--no-input", "--yes"),
@@ -110,7 +113,7 @@ def start_project(arguments: Arguments) -> None:
     if arguments.here and not arguments.no_input:
         confirm()
     try:
-        note = build.create_project(target, ProjectNames(site_name(arguments.name), slug), selected)
+        note = build.create_project(target, ProjectNames(site_name(arguments.name), slug), selected, arguments.theme)
     except OSError as error:
         raise not_writable(target, error) from error
     print_summary(site_name(arguments.name), target, selected, note)

@@ -11,6 +11,7 @@ from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.command_line import main
 from opportune.cli.project.new_project.examples import examples
 from opportune.cli.project.new_project.names import folder_name, site_name
+from opportune.config.appearance import find_appearance, read_appearance
 from opportune.config.project import PROJECT
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import EXAMPLES, git_environ, run_program, small_starter, small_starter_folder
@@ -56,6 +57,7 @@ def test_site_name_and_folder_name(name: str, title: str, folder: str) -> None:
         (["Shop", str(PROJECT / "shop")], 1, "is inside the starter"),
         (["Shop", "--with", "tood"], 1, "There is no example 'tood'. Choose from "),
         (["Shop", "shop", "--here"], 1, "--here and a folder cannot be combined."),
+        (["Shop", "--theme", "pink"], 2, "Argument --theme: invalid choice: 'pink'"),
         ([], 2, "oppman.py startproject: The following arguments are required: NAME. See: "),
         (["Shop", "--wiht", "none"], 2, "oppman.py startproject: No such option: --wiht. Did you mean --with? See: "),
         (["Shop", "--wiht=none"], 2, "oppman.py startproject: No such option: --wiht. Did you mean --with? See: "),
@@ -123,6 +125,13 @@ def test_empty_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (tmp_path / ".git").is_dir()
     assert (tmp_path / "oppman.py").is_file()
     assert not list(tmp_path.glob(".startproject-*"))
+
+
+@pytest.mark.usefixtures("small_starter")
+def test_theme_is_written_to_the_project(tmp_path: Path) -> None:
+    assert main(["Shop", str(tmp_path / "shop"), "--with", "none", "--theme", "forest"]) == 0
+    sheet = (tmp_path / "shop/static/colours.css").read_text(encoding="utf-8")
+    assert read_appearance(sheet) == find_appearance("forest")
 
 
 @pytest.mark.usefixtures("small_starter")

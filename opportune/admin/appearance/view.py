@@ -1,0 +1,91 @@
+"""The page /admin/appearance, on which superusers try themes. Only development writes the project's file."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from sqladmin import expose
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.config.appearance import (
+    CORNERS,
+    DEFAULT,
+    DENSITIES,
+    FILE,
+    THEMES,
+    Appearance,
+    find_appearance,
+    read_appearance,
+    style_sheet,
+)
+from opportune.config.project import PROJECT
+from opportune.web.rendering.flash import flash
+
+
+class AppearanceAdmin(SuperuserOnly):
+    name = "Appearance"
+    icon, category = "ti ti-palette", "Operations"
+
+    @expose("/appearance", identity="appearance")
+    async def show(self, request: Request) -> Response:
+        path = PROJECT / FILE
+        sheet = await asyncio.to_thread(_read, path)
+        stored = read_appearance(sheet) if sheet else DEFAULT
+        appearance = read_choice(request.query_params) or stored or DEFAULT
+        context = {
+            "model_view": self,
+            "title": self.name,
+            "file": FILE,
+            "themes": THEMES,
+            "choices": {"corners": CORNERS, "density": DENSITIES},
+            "appearance": appearance,
+            "sheet": style_sheet(appearance),
+            "has_other_rules": stored is None,
+            "may_write": may_write(request, path),
+        }
+        return cast("Response", await self.templates.TemplateResponse(request, "admin/appearance.html", context))
+
+    @expose("/appearance/preview.css", identity="appearance-preview")
+    async def preview(self, request: Request) -> Response:
+        if (appearance := read_choice(request.query_params)) is None:
+            raise HTTPException(404)
+        return Response(style_sheet(appearance), media_type="text/css")
+
+    @expose("/appearance/save", methods=["POST"], identity="appearance-save")
+    async def save(self, request: Request) -> Response:
+        path = PROJECT / FILE
+        if not may_write(request, path):
+            raise HTTPException(403)
+        appearance = read_choice(dict(await read_form_texts(request)))
+        if appearance is None:
+            flash(request, "Select a theme, corners and a density.", "danger")
+        else:
+            await asyncio.to_thread(_write, path, style_sheet(appearance))
+            flash(request, f"The appearance is saved in {FILE}. Commit this file.")
+        return RedirectResponse(request.url_for("admin:view-appearance"), 303)
+
+
+def read_choice(values: Mapping[str, object]) -> Appearance | None:
+    """Return the appearance of a query or form, or None if it is not valid."""
+    return find_appearance(*(str(values.get(name, "")) for name in Appearance._fields))
+
+
+def may_write(request: Request, path: Path) -> bool:
+    """Return whether the page may write the project's file. In production a deployment would overwrite it."""
+    folder = path.parent if path.parent.is_dir() else path.parent.parent
+    return request.app.state.settings.environment == "development" and os.access(folder, os.W_OK)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _write(path: Path, sheet: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(sheet, encoding="utf-8", newline="\n")

@@ -1,0 +1,101 @@
+"""Admin > Appearance: preview, saving in development, and the file's content in production."""
+
+from html import unescape
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from playwright.async_api import Page, expect
+
+from opportune.accounts.models import User
+from opportune.admin.appearance import view
+from opportune.config.appearance import find_appearance, read_appearance, style_sheet
+from opportune.config.settings import Settings
+from opportune.testing.factories import sign_in_browser
+from opportune.testing.services.accessibility import find_violations
+
+pytestmark = pytest.mark.database("sqlite")
+
+ADDRESS = "/admin/appearance"
+PLUM = find_appearance("plum")
+
+
+@pytest.fixture
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    return settings.model_copy(update={"environment": getattr(request, "param", "development"), "jobs": "off"})
+
+
+@pytest.fixture(autouse=True)
+def stored_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a project in a temporary folder."""
+    monkeypatch.setattr(view, "PROJECT", tmp_path)
+    return tmp_path / "static" / "colours.css"
+
+
+def stored_sheet(path: Path) -> str:
+    """Return the content of the file, empty if it does not exist."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+async def test_saving_writes_the_file_of_the_project(superuser_client: AsyncClient, stored_file: Path) -> None:
+    form = {"theme": "plum", "corners": "", "density": ""}
+    response = await superuser_client.post(f"{ADDRESS}/save", data=form, follow_redirects=True)
+    assert "Commit this file." in response.text
+    assert read_appearance(stored_sheet(stored_file)) == PLUM
+    assert 'value="round" selected' in response.text
+
+
+async def test_unknown_theme_is_refused(superuser_client: AsyncClient, stored_file: Path) -> None:
+    response = await superuser_client.post(f"{ADDRESS}/save", data={"theme": "none"}, follow_redirects=True)
+    assert "Select a theme" in response.text
+    assert not stored_sheet(stored_file)
+    assert (await superuser_client.get(f"{ADDRESS}/preview.css?theme=none")).status_code == 404
+
+
+@pytest.fixture
+def own_rules(stored_file: Path) -> None:
+    stored_file.parent.mkdir()
+    stored_file.write_text(":root { --tblr-primary: #123456; }\n")
+
+
+@pytest.mark.usefixtures("own_rules")
+async def test_page_warns_before_it_replaces_own_rules(superuser_client: AsyncClient) -> None:
+    assert "has your own rules. Saving replaces them." in (await superuser_client.get(ADDRESS)).text
+
+
+async def test_preview_button_needs_no_script(superuser_client: AsyncClient) -> None:
+    page = unescape((await superuser_client.get(f"{ADDRESS}?theme=rose&corners=square&density=compact")).text)
+    address = page.partition('id="preview" href="')[2].partition('"')[0]
+    sheet = (await superuser_client.get(address)).text
+    appearance = find_appearance("rose", "square", "compact")
+    assert appearance
+    assert sheet == style_sheet(appearance)
+
+
+@pytest.mark.parametrize("settings", ["test", "production"], indirect=True)
+async def test_production_shows_the_file_and_writes_nothing(superuser_client: AsyncClient, stored_file: Path) -> None:
+    page = (await superuser_client.get(f"{ADDRESS}?theme=plum")).text
+    assert "--tblr-primary: #7e22ce;" in page
+    assert "commit this file" in page
+    assert (await superuser_client.post(f"{ADDRESS}/save", data={"theme": "plum"})).status_code == 403
+    assert not stored_sheet(stored_file)
+
+
+async def test_staff_may_not_change_the_appearance(staff_client: AsyncClient, stored_file: Path) -> None:
+    assert (await staff_client.get(ADDRESS)).status_code == 403
+    assert (await staff_client.post(f"{ADDRESS}/save", data={"theme": "plum"})).status_code == 403
+    assert not stored_sheet(stored_file)
+
+
+async def test_theme_is_previewed_live(app: FastAPI, page: Page, site: str, superuser: User, stored_file: Path) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(ADDRESS)
+    await page.get_by_text("Forest").click()
+    await expect(page.get_by_label("Corners")).to_have_value("large")
+    button = page.get_by_role("button", name="Save")
+    await expect(button).to_have_css("background-color", "rgb(15, 118, 110)")
+    assert not await find_violations(page)
+    await button.click()
+    await expect(page.get_by_role("status")).to_contain_text("static/colours.css")
+    assert read_appearance(stored_sheet(stored_file)) == find_appearance("forest")

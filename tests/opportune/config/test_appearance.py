@@ -1,0 +1,55 @@
+"""Themes: contrast of their colours, and the style sheet that stores one."""
+
+import pytest
+
+from opportune.config.appearance import CORNERS, DENSITIES, THEMES, find_appearance, read_appearance, style_sheet
+
+MIN_CONTRAST = 4.5
+"""WCAG 2, level AA."""
+LIGHT_SECONDARY, DARK_SECONDARY = "#6b7280", "#9ca3af"
+"""Tabler's colours of secondary text."""
+BUTTON_TEXT = "#f9fafb"
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(first: str, second: str) -> float:
+    lighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_theme_has_readable_text(name: str) -> None:
+    theme = THEMES[name]
+    light, dark = theme.greys[0], theme.greys[3:]
+    pairs = [(theme.primary, BUTTON_TEXT), (theme.primary, light), (LIGHT_SECONDARY, light)]
+    pairs += [(text, page) for text in (theme.dark_link, theme.dark_hover, DARK_SECONDARY) for page in dark]
+    assert [pair for pair in pairs if contrast(*pair) < MIN_CONTRAST] == []
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_style_sheet_names_its_appearance(name: str) -> None:
+    appearance = find_appearance(name, "round", "compact")
+    assert appearance
+    assert read_appearance(style_sheet(appearance)) == appearance
+
+
+def test_changed_style_sheet_has_no_appearance() -> None:
+    appearance = find_appearance("forest")
+    assert appearance
+    assert read_appearance(style_sheet(appearance) + "h1 { color: red; }\n") is None
+    assert read_appearance(":root {}") is None
+
+
+@pytest.mark.parametrize("names", [("none",), ("plum", "oval"), ("plum", "", "full")])
+def test_unknown_name_is_no_appearance(names: tuple[str, ...]) -> None:
+    assert find_appearance(*names) is None
+
+
+def test_themes_use_existing_corners_and_densities() -> None:
+    assert {theme.corners for theme in THEMES.values()} <= CORNERS.keys()
+    assert {theme.density for theme in THEMES.values()} <= DENSITIES.keys()
