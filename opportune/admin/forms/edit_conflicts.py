@@ -6,7 +6,7 @@ submitted, another user has changed it.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -113,11 +113,13 @@ def _hash(field: Field) -> str:
 
 
 def _text_of(field: Field) -> str:
-    """Return the value as the page shows it, because a text can have fewer digits than the stored value."""
-    if isinstance(field, FileField):
-        return f"{field.data or ''} {bool(field.upload)} {field.is_cleared}"
-    if isinstance(field, ModelField) and field.control.type != "checkbox":
-        text = field.plain_text
-        return "" if text == NO_CHOICE else text
+    """Return the value with the precision of the page, which can have fewer digits than the stored value."""
     value: Any = field.data
-    return ",".join(sorted(map(str, value))) if isinstance(value, list | tuple | set) else str(value or "")
+    if isinstance(field, FileField):
+        return f"{value or ''} {bool(field.upload)} {field.is_cleared}"
+    if isinstance(value, datetime) and value.tzinfo:  # the page shows it in the time zone of the browser
+        return value.astimezone(UTC).isoformat(timespec="seconds")
+    if isinstance(field, ModelField) and field.control.type != "checkbox":
+        return "" if field.plain_text == NO_CHOICE else field.plain_text
+    is_collection = isinstance(value, list | tuple | set | frozenset)
+    return ",".join(sorted(map(str, value))) if is_collection else str(value or "")

@@ -113,7 +113,7 @@ async def _open_form(request: Request, view: View, row: Any, form_data: FormData
     tables = await inline_tables(request, view, row, form_data)
     page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
     seen = form_data.get(SEEN_FIELD) if form_data else ""
-    page.seen = seen if isinstance(seen, str) and seen else hash_values(page.stored_form)
+    page.seen = seen if isinstance(seen, str) and seen else hash_values(page.stored_form if form_data else page.form)
     return page
 
 
@@ -157,7 +157,7 @@ async def _find_conflicts(request: Request, page: FormPage) -> bool:
     """Show the values that another user has changed. The next submission overwrites them."""
     stored = page.stored_form
     changed = find_changed_fields(page.form, stored, page.seen)
-    if not changed:
+    if page.row is None or not changed:
         return False
     use_stored_values(page.form, stored, changed)
     page.conflicts = await describe_conflicts(request, page.view, request.path_params["pk"], changed)
@@ -203,7 +203,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "fields": fields,
         "groups": group_fields(view.fieldsets, [*shown, *fields]),
         "tables": page.tables,
-        "seen": page.seen if page.row is not None else "",
+        "seen": page.seen if row is not None else "",
         "conflicts": page.conflicts,
         "action": page.action,
         "has_files": bool(view.files or inline_file_fields(view)),

@@ -114,7 +114,7 @@ async def _build_table(source: _Source, parent: Any) -> InlineTable | None:
     if await source.view.check_can_create(source.request):
         template = await _build_new_line(source, TEMPLATE_KEY)
         lines += [await _build_new_line(source, key) for key in _new_keys(source)]
-        lines += await _restore_deleted_lines(source, lines, parent)
+        lines += await (_restore_deleted_lines(source, lines) if parent is not None else _copy_lines(source))
     return _sorted(source, InlineTable(source.inline, source.view, source.prefix, lines, template, is_sortable=False))
 
 
@@ -205,7 +205,9 @@ async def _stored_text(source: _Source, row: Any, name: str) -> str:
 async def _build_new_line(source: _Source, key: str, form_data: FormData | None = None) -> InlineRow:
     form_class = await _form_class(source, None)
     form, is_submitted = _bind(source, form_class, key, {}, form_data)
-    return InlineRow(None, key, form, {}, inline_columns(source.inline, source.view), is_submitted=is_submitted)
+    shown = inline_columns(source.inline, source.view)
+    seen = source.value(f"{key}-{SEEN_FIELD}")
+    return InlineRow(None, key, form, {}, shown, is_submitted=is_submitted, seen=seen)
 
 
 def _bind(
@@ -231,21 +233,30 @@ def _unused_key(keys: Sequence[str]) -> str:
     return f"new{max((int(key.removeprefix('new')) + 1 for key in keys), default=0)}"
 
 
-async def _restore_deleted_lines(source: _Source, lines: Sequence[InlineRow], parent: Any) -> list[InlineRow]:
-    """Return new lines with the user's text in rows that no longer exist, and all lines of a deleted parent."""
+async def _copy_lines(source: _Source) -> list[InlineRow]:
+    """Return a new line for each submitted row, for a copy of the parent or in place of a deleted parent."""
+    return [await _build_new_line(source, key) for key, _ in _stored_keys(source)]
+
+
+async def _restore_deleted_lines(source: _Source, lines: Sequence[InlineRow]) -> list[InlineRow]:
+    """Return new lines with the user's text in rows that no longer exist."""
     restored: list[InlineRow] = []
     keys = [line.key for line in lines]
-    for key in source.submitted_keys[: 2 * MAX_INLINE_ROWS]:
-        seen = source.value(f"{key}-{SEEN_FIELD}")
-        if key in keys or not seen or source.value(f"{key}-delete"):
-            continue
+    for key, seen in _stored_keys(source):
         new_key = _unused_key([*filter(NEW_KEY.fullmatch, keys)])
         line = await _build_new_line(source, new_key, _renamed(source, key, new_key))
-        if parent is None or is_edited(line.form, seen):
-            line.error = ADD_AGAIN if parent is not None else ""
+        if key not in keys and is_edited(line.form, seen):
+            line.error = ADD_AGAIN
             restored.append(line)
             keys.append(new_key)
     return restored
+
+
+def _stored_keys(source: _Source) -> list[tuple[str, str]]:
+    """Return the keys of stored rows in the submitted page that were not deleted, each with its hashes."""
+    keys = source.submitted_keys[: 2 * MAX_INLINE_ROWS]
+    hashes = [(key, source.value(f"{key}-{SEEN_FIELD}")) for key in keys if not source.value(f"{key}-delete")]
+    return [(key, seen) for key, seen in hashes if seen]
 
 
 def _renamed(source: _Source, key: str, new_key: str) -> FormData:

@@ -63,7 +63,8 @@ class InlineRow:
     error: str = ""
 
     def __post_init__(self) -> None:
-        self.seen = self.seen or hash_values(type(self.form)(data=self.stored))
+        if self.row is not None and not self.seen:
+            self.seen = hash_values(type(self.form)(data=self.stored) if self.is_submitted else self.form)
 
     @property
     def is_faulty(self) -> bool:

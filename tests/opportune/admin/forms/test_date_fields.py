@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, time
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqladmin.forms import get_model_form
@@ -12,7 +13,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.datastructures import FormData
 
 from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.edit_conflicts import find_changed_fields, hash_values, is_edited
 from opportune.admin.forms.model_fields import AdminConverter
+from opportune.web.time_zone import current_zone
 
 pytestmark = pytest.mark.anyio
 
@@ -112,3 +115,16 @@ def test_empty_field_is_none(form_class: type[AdminForm]) -> None:
     form = submit_form(form_class, **dict.fromkeys(STORED, ""))
     assert not form.errors
     assert [form[name].data for name in STORED] == [None] * 4
+
+
+def test_hashes_of_times_do_not_depend_on_the_time_zone(form_class: type[AdminForm]) -> None:
+    seen = hash_values(form_class(data=STORED))
+    token = current_zone.set(ZoneInfo("Asia/Tokyo"))
+    try:
+        stored = form_class(data=STORED)
+        texts = {"day": "2026-12-02", "clock": "16:00:05", "naive_at": "2026-12-02T16:00:05"}
+        form = form_class(FormData(texts | {"zoned_at": "2026-12-02T16:00:05", "zoned_at.zone": "UTC"}), data=STORED)
+        assert find_changed_fields(form, stored, seen) == {}
+        assert not is_edited(form, seen)
+    finally:
+        current_zone.reset(token)

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import select
+from sqlmodel import col
 
 from opportune.admin.forms.inlines import Inline
 from opportune.testing.factories import make_user, signed_in_client
@@ -186,10 +187,30 @@ async def test_text_of_a_deleted_row_can_be_added_again(app: FastAPI, admin: Asy
     assert 'value="Mine"' in response.text
     assert 'value="red"' in response.text, "the inlines are kept"
     (action,) = re.findall(r'<form class="card" method="post" action="([^"]*)"', response.text)
-    added = SHELF_FORM | {"title": "Mine", "label-(rows)": "new0", "label-new0-text": "red", "label-new0-size": "1"}
-    assert (await admin.post(action, data=added)).status_code == 303
+    assert (await admin.post(action, data=form_data | hidden_fields(response.text))).status_code == 303
     async with app.state.database.reader(fresh=True) as session:
         assert [shelf.title for shelf in await session.scalars(select(Shelf))] == ["Mine"]
+        assert [label.text for label in await session.scalars(select(Label))] == ["red"]
+
+
+@pytest.mark.database("sqlite")
+async def test_copy_has_copies_of_the_inlines(app: FastAPI, admin: AsyncClient) -> None:
+    copy = await open_form(admin) | {"title": "Copy", "save": "Save as new", "label-1-size": "7"}
+    page = (await admin.post(EDIT, data=copy)).text
+    assert "This value is already in use." in page
+    changed = copy | hidden_fields(page) | {"label-1-text": "blue"}
+    assert (await admin.post(EDIT, data=changed)).status_code == 303
+    async with app.state.database.reader(fresh=True) as session:
+        labels = await session.scalars(select(Label).order_by(col(Label.id)))
+        assert [(row.shelf_id, row.text, row.size) for row in labels] == [(1, "red", 1), (2, "blue", 7)]
+
+
+@pytest.mark.database("sqlite")
+async def test_refused_copy_can_be_saved_as_the_row(app: FastAPI, admin: AsyncClient) -> None:
+    form_data = await open_form(admin) | {"label-1-size": "7"}
+    page = (await admin.post(EDIT, data=form_data | {"save": "Save as new"})).text
+    assert (await admin.post(EDIT, data=form_data | hidden_fields(page))).status_code == 303
+    assert await read(app, Label, "text", "size") == ["red", 7]
 
 
 @pytest.mark.database("sqlite")

@@ -1,0 +1,55 @@
+"""Accessibility of forms with tabs, inline rows, errors and changes of other users."""
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.accounts.models import User
+from opportune.admin.forms.inlines import Inline
+from opportune.testing.factories import sign_in_browser
+from opportune.testing.services.accessibility import find_violations
+from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
+
+# Runs on SQLite only: the pages are the same on both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+EDIT = "/admin/shelf/edit/1"
+
+
+@pytest.fixture
+async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(ShelfAdmin, "tabs", True)
+    monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size"), sortable="position"),))
+    async with app_with_shelves.state.database.writer() as session:
+        session.add(Shelf(id=1, title="Novels"))
+        await session.flush()
+        session.add(Label(shelf_id=1, text="red"))
+    return app_with_shelves
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_form_is_accessible(app: FastAPI, page: Page, superuser: User, site: str, scheme: str) -> None:
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    await page.get_by_role("tab", name="Labels").click()
+    await page.get_by_role("button", name="Add Label").click()
+    await page.get_by_label("Delete red").check()
+    assert await find_violations(page) == []
+    await page.get_by_label("Size of new Label").fill("0")
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("tab", name="Labels 2 errors")).to_be_visible()
+    assert await find_violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_conflict_is_accessible(app: FastAPI, page: Page, superuser: User, site: str, scheme: str) -> None:
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(EDIT)
+    await page.get_by_label("Slug").fill("mine")
+    async with app.state.database.writer() as session:
+        (await session.get_one(Shelf, 1)).slug = "other"
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_role("alert")).to_contain_text("Slug is now other (Another user). The form has your text.")
+    assert await find_violations(page) == []
