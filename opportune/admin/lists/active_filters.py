@@ -1,21 +1,24 @@
 """The filters on the page of a list: controls to choose values, and the active filters with links to clear them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from opportune.admin.lists.facets import count_choices, frequent_rows
 from opportune.admin.lists.filters import (
     NOT,
     VALUELESS_OPERATIONS,
     ComparisonFilter,
     ListFilter,
+    LookupFilter,
+    ValuesFilter,
     has_operator,
     parameters_of,
 )
-from opportune.admin.lists.parameters import ORDER_PARAMETERS, list_narrowing_parameters, url_without
+from opportune.admin.lists.parameters import FACETS, ORDER_PARAMETERS, list_narrowing_parameters, url_without
 from opportune.admin.protocols import View
 from opportune.crud.filters import FROM
 from opportune.web import is_htmx
@@ -36,6 +39,10 @@ class FilterControl:
     operations: Sequence[tuple[str, str]] = ()
     operation: str = ""
     """The selected comparison."""
+    counts: Mapping[str, str] = field(default_factory=dict)
+    """Numbers of rows by choice, if the request is for them."""
+    frequent: Sequence[tuple[str, str]] = ()
+    """Related rows that are offered with their counts."""
 
     @property
     def form_operations(self) -> Sequence[tuple[str, str]]:
@@ -45,6 +52,9 @@ class FilterControl:
 
 async def list_context(request: Request, view: View) -> dict[str, Any]:
     controls = [await _build_control(request, view, filter_) for filter_ in view.get_filters()]
+    has_facets = bool(request.query_params.get(FACETS))
+    if has_facets:
+        controls = [await _add_counts(request, view, control) for control in controls]
     search = request.query_params.get("search", "").strip()
     active = [ActiveFilter(f"“{search}”", url_without(request, {"search"}))] if search else []
     active += [filter_ for control in controls for filter_ in _active_filters(request, control)]
@@ -52,6 +62,9 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     return {
         "is_part": is_htmx(request),
         "filters": controls,
+        "has_facets": has_facets,
+        "may_have_facets": any(isinstance(control.filter, ValuesFilter) for control in controls),
+        "url_without_facets": url_without(request, {FACETS}),
         "date_parameters": hierarchy.parameters if hierarchy else (),
         "period_links": await hierarchy.links(request, view) if hierarchy else None,
         "active_filters": active,
@@ -70,6 +83,15 @@ async def _build_control(request: Request, view: View, filter_: Any) -> FilterCo
     options = await filter_.lookups(request, view.model, view.fetch_tuples)
     choices = [(str(value), label) for value, label in options if value not in ("", "all", "__all")]
     return FilterControl(filter_, choices, query.getlist(name), operations, operation)
+
+
+async def _add_counts(request: Request, view: View, control: FilterControl) -> FilterControl:
+    filter_ = control.filter
+    if not isinstance(filter_, ValuesFilter):
+        return control
+    counts = await count_choices(request, view, filter_)
+    frequent = await frequent_rows(request, filter_, counts) if isinstance(filter_, LookupFilter) else []
+    return replace(control, counts=counts, frequent=[row for row in frequent if row not in control.options])
 
 
 def _active_filters(request: Request, control: FilterControl) -> Iterator[ActiveFilter]:

@@ -116,3 +116,29 @@ async def test_comparison_without_values_hides_the_ends(list_page: Page) -> None
     await expect(ends).to_be_visible()
     await list_page.get_by_label("Seen at: comparison").select_option("today")
     await expect(ends).to_be_hidden()
+
+
+async def test_counts_are_loaded_beside_the_choices(list_page: Page) -> None:
+    await list_page.get_by_text("Filters", exact=True).first.click()
+    await list_page.get_by_label("Deep blue").check()
+    await list_page.get_by_role("button", name="Show counts").click()
+    await expect(list_page.get_by_label("Red 26")).to_be_visible()
+    await expect(list_page.get_by_label("Deep blue 1")).to_be_checked()
+    await expect(list_page.get_by_label("100% Ltd 1")).to_be_visible()
+    await expect(list_page).to_have_url(re.compile(r"\?_facets=1&colour=deep_blue$"))
+
+
+async def test_counts_follow_the_search(list_page: Page) -> None:
+    await list_page.goto(f"{LIST}?_facets=1")
+    await list_page.get_by_role("searchbox", name="Search", exact=True).fill("red 1")
+    await expect(list_page.get_by_label("Red 12")).to_be_visible()
+    await list_page.get_by_role("link", name="Hide counts").click()
+    await expect(list_page.locator(".facet")).to_have_count(0)
+
+
+async def test_counts_work_without_javascript(app: FastAPI, plain_page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(plain_page, app, superuser, site)
+    await plain_page.goto(LIST)
+    await plain_page.locator("details.filters > summary").click()
+    await plain_page.get_by_role("button", name="Show counts").click()
+    await expect(plain_page.get_by_label("Red 26")).to_be_visible()

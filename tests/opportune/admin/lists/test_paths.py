@@ -103,3 +103,13 @@ async def test_list_is_sorted_by_paths(admin: AsyncClient, app: FastAPI) -> None
             assert await list_titles(admin, query) == results, query
         rows = (await admin.get(f"/admin/book/export/json?{query}")).json()
         assert sorted(row["title"] for row in rows) == sorted(results), query
+
+
+async def test_counts_of_related_rows_beside_filters(admin: AsyncClient) -> None:
+    page = unescape((await admin.get(f"{LIST}?_facets=1&price__gte=2")).text)
+    choices = re.findall(r'name="([\w.]+)" value="\d+"[^>]*><span[^>]*>([^<]*) <span class="facet">([^<]*)<', page)
+    assert {(name, title): count for name, title, count in choices if name in ("author.country", "tags")} == {
+        ("author.country", "Norway"): "1",
+        ("author.country", "Iceland"): "1",
+        ("tags", "Epic"): "1",
+    }

@@ -1,0 +1,78 @@
+"""Facets of a list: the number of rows beside each choice of its filters, within limits."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import Select, func, select
+from starlette.requests import Request
+
+from opportune.admin.lists.filters import NULL_CHOICE, ChoiceFilter, LookupFilter, ValuesFilter
+from opportune.admin.protocols import View
+from opportune.db.models.columns import choice_value
+
+MAX_READ_ROWS = 100_000
+"""Maximum rows to read for one filter. If there are more, all counts are minimums, such as "3,512+"."""
+MAX_COUNT = 10_000
+"""Larger counts are shown as "10,000+"."""
+MAX_CHOICES = 200
+MAX_REFERENCES = 10
+"""Maximum related rows that a filter offers with their counts: the most frequent ones."""
+
+
+async def count_choices(request: Request, view: View, filter_: ValuesFilter) -> dict[str, str]:
+    """Return the number of rows for each choice as text, most frequent first.
+
+    The counts respect the search and all other filters of the list.
+    """
+    values = _values(filter_, await view.filtered_query(_request_without(request, filter_)))
+    if values is None:
+        return {}
+    value = values.limit(MAX_READ_ROWS + 1).subquery().c.value
+    count = func.count().label("count")
+    groups = select(value, count, func.sum(count).over()).select_from(value.table).group_by(value)
+    rows = await view.fetch_tuples(groups.order_by(count.desc()).limit(MAX_CHOICES))
+    is_partial = bool(rows) and rows[0][2] > MAX_READ_ROWS
+    counts = {_choice_text(filter_, found): _format(number, is_partial=is_partial) for found, number, _ in rows}
+    if isinstance(filter_, ChoiceFilter) and not is_partial and len(rows) < MAX_CHOICES:
+        return dict.fromkeys(filter_.choices, "0") | counts
+    return counts
+
+
+async def frequent_rows(request: Request, filter_: LookupFilter, counts: dict[str, str]) -> list[tuple[str, str]]:
+    """Return ids and titles of the most frequent related rows that the user may see."""
+    ids = filter_.parse([text for text in counts if text != NULL_CHOICE][:MAX_REFERENCES])
+    visible = {row["id"]: row["text"] for row in map(filter_.lookup.format, await _visible(request, filter_, ids))}
+    return [(text, visible[text]) for text in counts if text in visible]
+
+
+async def _visible(request: Request, filter_: LookupFilter, ids: list[Any]) -> list[Any]:
+    return await filter_.lookup.visible_rows(request, ids) if ids else []
+
+
+def _request_without(request: Request, filter_: ValuesFilter) -> Request:
+    params = [(name, text) for name, text in request.query_params.multi_items() if name not in filter_.parameters]
+    return Request({**request.scope, "query_string": urlencode(params).encode()})
+
+
+def _values(filter_: ValuesFilter, rows: Select[Any]) -> Select[Any] | None:
+    """Select the value of the filter in each row, or None if related rows lead to several values."""
+    path, rows = filter_.path, rows.order_by(None)
+    if path.name not in path.end.relationships:
+        column = None if path.leads_to_many else path.value().label("value")
+        return None if column is None else rows.with_only_columns(column, maintain_column_froms=True)
+    if path.relations:
+        return None
+    relation = path.attribute.property
+    ((key, link_key),), ((_, other),) = relation.synchronize_pairs, relation.secondary_synchronize_pairs
+    return select(other.label("value")).where(link_key.in_(rows.with_only_columns(key, maintain_column_froms=True)))
+
+
+def _choice_text(filter_: ValuesFilter, value: Any) -> str:
+    """Return the value as it is in addresses."""
+    if value is None:
+        return NULL_CHOICE
+    return str(value).lower() if isinstance(value, bool) else choice_value(value)
+
+
+def _format(count: int, *, is_partial: bool) -> str:
+    return f"{min(count, MAX_COUNT):,}{'+' if is_partial or count > MAX_COUNT else ''}"
