@@ -1,7 +1,7 @@
 """The feature of the admin: its views, pages and checks."""
 
 from opportune.admin.log.recording import RECORDING
-from opportune.admin.models import AuditEntry, DefaultView, SavedView
+from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, SavedView
 from opportune.admin.shipped_groups import shipped_group_statements
 from opportune.db.migrations.post_migrate import post_migrate
 from opportune.feature import Feature, PersonalData
@@ -11,9 +11,10 @@ post_migrate(shipped_group_statements)
 admin = Feature(
     name="admin",
     summary="The admin site and its log of changes.",
-    models=(AuditEntry, SavedView, DefaultView),
+    models=(AuditEntry, SavedView, DefaultView, DashboardLayout),
     hooks=RECORDING,
     personal_data=PersonalData(
-        summary="Your saved views of the admin", owners=(SavedView.owner_id, DefaultView.user_id)
+        summary="Your saved views and first page of the admin",
+        owners=(SavedView.owner_id, DefaultView.user_id, DashboardLayout.user_id),
     ),
 )

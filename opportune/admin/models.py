@@ -1,4 +1,4 @@
-"""Tables of the admin: the audit log, and the saved views of lists."""
+"""Tables of the admin: the audit log, the saved views of lists, and settings of the dashboard."""
 
 from datetime import datetime
 from typing import Any
@@ -67,3 +67,18 @@ class DefaultView(Model, table=True):
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
     identity: str = Field(max_length=100)
     view_id: int = Field(foreign_key="admin_saved_view.id", ondelete="CASCADE", index=True)
+
+
+class DashboardLayout(Model, table=True):
+    """Widgets of a page of the dashboard, or the page that a user sees first."""
+
+    __tablename__ = "admin_dashboard"
+
+    name: str = Field(max_length=100, unique=True)
+    """`overview`, `group:` with an id, or `user:` with an id."""
+    group_id: int | None = Field(default=None, foreign_key="accounts_group.id", ondelete="CASCADE", index=True)
+    """Group of the page; None for the overview of superusers."""
+    user_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    """User whose first page this is."""
+    widgets: dict[str, Any] = Field(default_factory=dict)
+    """Keys of widgets and sections: `order` and `hidden`."""

@@ -11,6 +11,7 @@ from opportune.admin.accounts.groups import GROUPS
 from opportune.admin.accounts.users import UserAdmin
 from opportune.admin.appearance.view import AppearanceAdmin
 from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.dashboard.arrange import ArrangeAdmin
 from opportune.admin.log.history import LogAdmin
 from opportune.admin.operations.cache import CacheAdmin
 from opportune.admin.operations.jobs import JobAdmin
@@ -26,7 +27,8 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     feature_views = [(view, feature.name) for feature in features for view in views_of(feature)]
     users = [pair for pair in feature_views if issubclass(pair[0], UserAdmin)]
     yield from users or [(UserAdmin, "")]
-    for view in (*ACCOUNTS, *GROUPS, StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin, LogAdmin):
+    operations = (StatusAdmin, ArrangeAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin)
+    for view in (*ACCOUNTS, *GROUPS, *operations, LogAdmin):
         yield view, ""
     yield from (pair for pair in feature_views if pair not in users)
 

@@ -13,8 +13,10 @@ from starlette.requests import Request
 from opportune import __version__
 from opportune.admin.authorization import list_models_with_permission
 from opportune.admin.dashboard.health import Health
+from opportune.admin.dashboard.layouts import may_arrange, read_pages
 from opportune.admin.dashboard.ranges import RANGES, requested_range
-from opportune.admin.dashboard.widgets import Widgets, is_listed
+from opportune.admin.dashboard.sections import Section, visible_sections
+from opportune.admin.dashboard.widgets import Declared, Widgets, is_listed
 from opportune.admin.log import audit
 from opportune.admin.log.history import get_action_label, get_model_label
 from opportune.admin.models import AuditEntry
@@ -34,33 +36,50 @@ class Dashboard:
         self._health = Health(app)
         self.widgets = Widgets(app, site)
 
+    def parts(self, request: Request) -> list[Declared | Section]:
+        """Return the widgets and sections that the user may see, in their default order."""
+        return [*self.widgets.visible(request), *visible_sections(request, self._site)]
+
     async def context(self, request: Request) -> dict[str, Any]:
-        listed = list_models_with_permission(request, self._site, Action.LIST)
+        range_ = requested_range(request)
         async with self._site.database.reader(fresh=True) as session:
+            pages = await read_pages(session, request)
+            all_sections = [*visible_sections(request, self._site)]
+            sections = pages.arrangement.visible(all_sections)
             context: dict[str, Any] = {
-                "groups": await self._menu_groups(session, request),
-                "recent": self._with_labels(await audit.read_recent(session, listed, MAX_RECENT_ENTRIES)),
+                "pages": pages,
+                "may_arrange": may_arrange(request),
+                "sections": sections,
+                "has_models": any(section.views for section in all_sections),
+                "cards": await self._count(session, request, sections),
+                "recent": await self._read_recent(session, request, sections),
             }
-        range_, widgets = requested_range(request), self.widgets.visible(request)
+        widgets = pages.arrangement.visible(self.widgets.visible(request))
         context |= {"range": range_, "ranges": RANGES, "widgets": await self.widgets.read(request, widgets, range_)}
         log = self._site.view_for_model(AuditEntry)
         context["log"] = log if log and is_listed(log, request) else None
         if request.state.user.is_superuser:
             context["panels"] = (await read_panels(request, "dashboard"))["top"]
+        if "health" in [section.type for section in sections]:
             context["lights"] = await self._health.lights()
             context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
         return context
 
-    def _with_labels(self, entries: Sequence[AuditEntry]) -> list[tuple[AuditEntry, str, str]]:
+    async def _read_recent(
+        self, session: AsyncSession, request: Request, sections: Sequence[Section]
+    ) -> list[tuple[AuditEntry, str, str]]:
+        if "recent" not in [section.type for section in sections]:
+            return []
+        listed = list_models_with_permission(request, self._site, Action.LIST)
+        entries = await audit.read_recent(session, listed, MAX_RECENT_ENTRIES)
         views = [(entry, self._site.view_by_identity(entry.identity)) for entry in entries]
         return [(entry, get_action_label(entry, view), get_model_label(entry, view)) for entry, view in views]
 
-    async def _menu_groups(self, session: AsyncSession, request: Request) -> dict[str, list[Card]]:
-        """Return the groups of the menu with their models and row counts, which one query reads."""
-        views = [view for view in self._site.views if view.is_model and is_listed(view, request)]
+    async def _count(
+        self, session: AsyncSession, request: Request, sections: Sequence[Section]
+    ) -> dict[str, list[Card]]:
+        """Return models with their row counts by section, which one query reads."""
+        views = [view for section in sections for view in section.views]
         queries = [view.count_query(request).scalar_subquery() for view in views]
-        numbers = (await session.execute(select(*queries))).one() if queries else ()
-        groups: dict[str, list[Card]] = {}
-        for view, number in zip(views, numbers, strict=True):
-            groups.setdefault(view.category, []).append((view, number))
-        return groups
+        numbers = iter((await session.execute(select(*queries))).one() if queries else ())
+        return {section.key: [(view, next(numbers)) for view in section.views] for section in sections}

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
@@ -53,3 +53,23 @@ async def test_widgets_fill_each_row(app: FastAPI, page: Page, superuser: User, 
         await page.set_viewport_size({"width": width, "height": 900})
         assert await page.locator(".widgets").evaluate_all(FILLS_ROWS), width
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_widget_is_dragged_to_another_place(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.set_viewport_size({"width": 1280, "height": 1600})
+    await page.goto("/admin/arrange-overview")
+    lines = page.locator("[data-zone]").first.locator("li")
+    last = await lines.last.inner_text()
+    await lines.last.drag_to(lines.first, target_position={"x": 10, "y": 2})
+    await expect(page.get_by_role("status")).to_contain_text("Overview was saved")
+    await expect(lines.first).to_contain_text(last)
+
+
+async def test_arranging_fits_a_phone(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.set_viewport_size({"width": 390, "height": 900})
+    await page.goto("/admin/arrange-overview")
+    await page.get_by_role("button", name="Move Red ones down").click()
+    await expect(page.locator("[data-zone] li").nth(1)).to_contain_text("Red ones")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,0 +1,95 @@
+"""Page that arranges the widgets of a dashboard: their order, and which of them are visible."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqladmin import BaseView, expose
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.dashboard.layouts import (
+    ARRANGE,
+    Pages,
+    delete_arrangement,
+    may_arrange,
+    read_pages,
+    save_arrangement,
+    save_first_page,
+)
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.log import audit
+from opportune.admin.protocols import Site
+from opportune.web.rendering.flash import flash
+
+MOVES = {"up": -1, "down": 1}
+
+
+class ArrangeAdmin(BaseView):
+    """Members of a group with access to this page arrange the group's dashboard. Superusers arrange every page."""
+
+    name = "Arrange the overview"
+    icon = "ti ti-layout-dashboard"
+    category = "Operations"
+    site: Any
+
+    def is_visible(self, request: Request) -> bool:
+        return False
+
+    @expose("/arrange-overview", methods=["GET", "POST"], identity=ARRANGE)
+    async def show(self, request: Request) -> Response:
+        site = cast("Site", self.site)
+        async with site.database.reader(fresh=True) as session:
+            pages = await read_pages(session, request)
+        if request.method == "POST":
+            return await self._change(request, pages, await read_form_texts(request))
+        if not may_arrange(request):
+            raise HTTPException(403)
+        parts = pages.arrangement.sort(self.site.dashboard.parts(request))
+        context: dict[str, Any] = {
+            "model_view": self,
+            "title": self.name,
+            "pages": pages,
+            "zones": {name: [part for part in parts if _zone(part.key) == name] for name in ("Widgets", "Sections")},
+        }
+        return cast("Response", await self.templates.TemplateResponse(request, "admin/arrange.html", context))
+
+    async def _change(self, request: Request, pages: Pages, form: FormData) -> Response:
+        page = pages.current
+        if "first" in form:
+            async with self.site.database.writer() as session:
+                await save_first_page(session, request.state.user, page)
+            flash(request, f"{page.title} is your first page now.")
+            return RedirectResponse(f"/admin/?group={page.parameter}", 303)
+        if not may_arrange(request):
+            raise HTTPException(403)
+        await self._arrange(request, pages, form)
+        flash(request, f"{page.title} was saved.")
+        return RedirectResponse(f"/admin/{ARRANGE}?group={page.parameter}", 303)
+
+    async def _arrange(self, request: Request, pages: Pages, form: FormData) -> None:
+        keys = [part.key for part in self.site.dashboard.parts(request)]
+        order = _move([str(key) for key in form.getlist("order")], str(form.get("move", "")))
+        arrangement = pages.arrangement.merge(keys, order, map(str, form.getlist("shown")))
+        async with self.site.database.writer() as session:
+            if "reset" in form:
+                await delete_arrangement(session, pages.current)
+            else:
+                await save_arrangement(session, pages.current, arrangement)
+            audit.record(session, request, "arrange", "overview", title=pages.current.title)
+
+
+def _zone(key: str) -> str:
+    return "Sections" if key.startswith("/") else "Widgets"
+
+
+def _move(order: Sequence[str], move: str) -> list[str]:
+    """Return the order after a move such as `up:KEY`. Widgets stay among widgets, and sections among sections."""
+    direction, _, key = move.partition(":")
+    keys = [*order]
+    if key in keys and direction in MOVES:
+        other = keys.index(key) + MOVES[direction]
+        if 0 <= other < len(keys) and _zone(keys[other]) == _zone(key):
+            keys[keys.index(key)], keys[other] = keys[other], key
+    return keys
