@@ -58,7 +58,7 @@ async def readers(app: FastAPI, staff: User) -> int:
     async with app.state.database.reader() as session:
         group_id = await session.scalar(select(col(Group.id)).where(col(Group.name) == "Readers"))
     assert group_id
-    return group_id
+    return int(group_id)
 
 
 def shown_labels(page: str) -> list[str]:
