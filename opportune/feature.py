@@ -31,6 +31,7 @@ __all__ = [
     "PersonalData",
     "Service",
     "Services",
+    "SetupStep",
     "Table",
     "UserColumn",
 ]
@@ -219,6 +220,19 @@ Widget = Metric | Number | Table
 
 
 @dataclass(frozen=True)
+class SetupStep:
+    """An item of the checklist that the admin shows to superusers of a new site."""
+
+    name: str
+    """Stored if a superuser dismisses the step."""
+    label: str
+    is_done: "Callable[[FastAPI], Awaitable[bool]]"
+    """Runs whenever a superuser opens the overview."""
+    address: str
+    """Page where the step is done or described: `/admin/llm/provider`, or `/docs/mail` of the documentation."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One line of `oppman.py check`: a problem and the next step. A warning may be intended; an error must be fixed."""
 
@@ -278,6 +292,7 @@ class Feature:
     """Return whether a person with this e-mail address may register if REGISTRATION is `invited`."""
     setup_page: Callable[[Any], Awaitable[str]] | None = None
     """Return the path of a page that the first superuser should fill in next; empty if nothing is missing."""
+    setup_steps: Sequence[SetupStep] = ()
     demo: Demo | None = None
     sample_rows: "Mapping[type[SQLModel], Mapping[str, Any]]" = field(default_factory=dict)
     """Values for the rows that `opportune.testing.access` creates, for models that refuse its generated values."""

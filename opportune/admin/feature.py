@@ -1,10 +1,11 @@
 """The feature of the admin: its views, pages and checks."""
 
+from opportune.admin.dashboard.setup_steps import has_models_of_project, is_deployed
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, SavedView
 from opportune.admin.shipped_groups import shipped_group_statements
 from opportune.db.migrations.post_migrate import post_migrate
-from opportune.feature import Feature, PersonalData
+from opportune.feature import Feature, PersonalData, SetupStep
 
 post_migrate(shipped_group_statements)
 
@@ -16,5 +17,9 @@ admin = Feature(
     personal_data=PersonalData(
         summary="Your saved views and first page of the admin",
         owners=(SavedView.owner_id, DefaultView.user_id, DashboardLayout.user_id),
+    ),
+    setup_steps=(
+        SetupStep("model", "Add a model of your own", has_models_of_project, "/docs/tutorial"),
+        SetupStep("deploy", "Deploy the site", is_deployed, "/docs/deploy"),
     ),
 )

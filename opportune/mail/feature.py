@@ -3,11 +3,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from opportune.feature import Feature
+from opportune.feature import Feature, SetupStep
 from opportune.mail import pages
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.mail.delivery import send_email_job
 from opportune.mail.factory import transport_for
+from opportune.mail.transport import ConsoleTransport
 from opportune.web.routing.router import router_of
 
 
@@ -15,6 +16,10 @@ def init_app(app: FastAPI) -> None:
     transport_for(app.state.settings)  # a mistake in MAIL_URL is reported at the start
     if not app.state.settings.is_production:
         router_of(app).include_pages(pages.router)
+
+
+async def _sends_emails(app: FastAPI) -> bool:
+    return not isinstance(transport_for(app.state.settings), ConsoleTransport)
 
 
 @asynccontextmanager
@@ -30,6 +35,7 @@ mail = Feature(
     init_app=init_app,
     jobs=(send_email_job,),
     checks=(check_admin_email,),
+    setup_steps=(SetupStep("mail", "Send e-mails", _sends_emails, "/docs/mail"),),
     production_checks=(check_mail,),
     lifespan=lifespan,
 )

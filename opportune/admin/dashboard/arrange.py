@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.authorization import is_superuser
+from opportune.admin.dashboard.checklist import step_names
 from opportune.admin.dashboard.layouts import (
     ARRANGE,
     Pages,
@@ -16,6 +18,7 @@ from opportune.admin.dashboard.layouts import (
     may_arrange,
     read_pages,
     save_arrangement,
+    save_dismissed,
     save_first_page,
 )
 from opportune.admin.forms.admin_form import read_form_texts
@@ -64,9 +67,20 @@ class ArrangeAdmin(BaseView):
             return RedirectResponse(f"/admin/?group={page.parameter}", 303)
         if not may_arrange(request):
             raise HTTPException(403)
+        if "dismiss" in form:
+            await self._dismiss(request, pages, str(form["dismiss"]))
+            return RedirectResponse("/admin/", 303)
         await self._arrange(request, pages, form)
         flash(request, f"{page.title} was saved.")
         return RedirectResponse(f"/admin/{ARRANGE}?group={page.parameter}", 303)
+
+    async def _dismiss(self, request: Request, pages: Pages, name: str) -> None:
+        """Dismiss a step of the checklist, or all of them."""
+        if not is_superuser(request):
+            raise HTTPException(403)
+        names = [step for step in step_names(request.app) if name in (step, "all")]
+        async with self.site.database.writer() as session:
+            await save_dismissed(session, dict.fromkeys((*pages.dismissed, *names)))
 
     async def _arrange(self, request: Request, pages: Pages, form: FormData) -> None:
         keys = [part.key for part in self.site.dashboard.parts(request)]

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from opportune import __version__
 from opportune.admin.authorization import list_models_with_permission
+from opportune.admin.dashboard.checklist import read_checklist
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.layouts import may_arrange, read_pages
 from opportune.admin.dashboard.ranges import RANGES, requested_range
@@ -59,6 +60,7 @@ class Dashboard:
         log = self._site.view_for_model(AuditEntry)
         context["log"] = log if log and is_listed(log, request) else None
         if request.state.user.is_superuser:
+            context["checklist"] = await read_checklist(request, pages.dismissed)
             context["panels"] = (await read_panels(request, "dashboard"))["top"]
         if "health" in [section.type for section in sections]:
             context["lights"] = await self._health.lights()

@@ -1,10 +1,10 @@
 """Pages of the dashboard: the overview of superusers and a page for each group, with their stored arrangements."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.exceptions import HTTPException
@@ -18,6 +18,8 @@ from opportune.db.queries.upsert import upsert
 ARRANGE = "arrange-overview"
 """Identity of the page that arranges a dashboard. A grant `list` for it lets members arrange pages of their groups."""
 OVERVIEW = "overview"
+CHECKLIST = "checklist"
+"""Name of the row with the dismissed steps of the checklist."""
 
 
 class Part(Protocol):
@@ -81,7 +83,9 @@ class Pages:
     current: Page
     first: Page
     """The page that the user sees without a parameter in the address."""
-    arrangement: Arrangement = field(default_factory=Arrangement)
+    arrangement: Arrangement
+    dismissed: Sequence[str]
+    """Names of the steps of the checklist that superusers have dismissed."""
 
 
 async def read_pages(session: AsyncSession, request: Request) -> Pages:
@@ -101,7 +105,8 @@ async def read_pages(session: AsyncSession, request: Request) -> Pages:
         raise HTTPException(404)
     widgets = stored[current.name].widgets if current.name in stored else {}
     arrangement = Arrangement(widgets.get("order", []), frozenset(widgets.get("hidden", [])))
-    return Pages(pages, current, first, arrangement)
+    dismissed = stored[CHECKLIST].widgets["hidden"] if CHECKLIST in stored else ()
+    return Pages(pages, current, first, arrangement, dismissed)
 
 
 async def _list_pages(session: AsyncSession, user: User) -> list[Page]:
@@ -114,8 +119,8 @@ async def _list_pages(session: AsyncSession, user: User) -> list[Page]:
 
 
 async def _read_layouts(session: AsyncSession, user: User, pages: Sequence[Page]) -> dict[str, DashboardLayout]:
-    of_pages = col(DashboardLayout.name).in_([page.name for page in pages])
-    query = select(DashboardLayout).where(or_(of_pages, col(DashboardLayout.name) == f"user:{user.id}"))
+    names = [*(page.name for page in pages), f"user:{user.id}", CHECKLIST]
+    query = select(DashboardLayout).where(col(DashboardLayout.name).in_(names))
     return {layout.name: layout for layout in await session.scalars(query)}
 
 
@@ -136,6 +141,10 @@ async def delete_arrangement(session: AsyncSession, page: Page) -> None:
 async def save_first_page(session: AsyncSession, user: User, page: Page) -> None:
     """Store the page that the user sees first."""
     await _save(session, name=f"user:{user.id}", user_id=user.id, group_id=page.group_id, widgets={})
+
+
+async def save_dismissed(session: AsyncSession, steps: Iterable[str]) -> None:
+    await _save(session, name=CHECKLIST, widgets={"hidden": [*steps]})
 
 
 async def _save(session: AsyncSession, **values: Any) -> None:

@@ -1,4 +1,6 @@
-from opportune.feature import Feature, Metric
+from fastapi import FastAPI
+
+from opportune.feature import Feature, Metric, SetupStep
 from opportune.llm.answers import api, pages
 from opportune.llm.answers.admin.operations import OPERATIONS, PANELS
 from opportune.llm.answers.admin.status import spending_lights
@@ -15,10 +17,16 @@ from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.jobs import forget_visitors
 from opportune.llm.spending.models import LlmReservation, LlmState, LlmUsage
 
+
+async def _has_model(app: FastAPI) -> bool:
+    return not await app.state.llm.waits_for_choice()
+
+
 answers = Feature(
     name="answers",
     summary="Durable answers of language models, which continue after their request.",
     models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState, ChosenModel),
+    setup_steps=(SetupStep("llm", "Choose a language model", _has_model, "/admin/llm/provider"),),
     metrics=(Metric("Answers", Answer.created_at),),
     pages=pages.router,
     api=api.router,

@@ -1,7 +1,14 @@
-from opportune.feature import Feature
+from fastapi import FastAPI
+
+from opportune.feature import Feature, SetupStep
 from opportune.ops.backup.admin.operations import OPERATIONS, PANELS, backup_lights
 from opportune.ops.backup.jobs import make_backup, rehearse_restore
 from opportune.ops.backup.marker import check_restore
+
+
+async def _has_schedule(app: FastAPI) -> bool:
+    return bool(app.state.settings.backup_url.get_secret_value().strip())
+
 
 backup = Feature(
     name="backup",
@@ -12,4 +19,5 @@ backup = Feature(
     status={"Jobs, mail and backups": backup_lights},
     jobs=(make_backup, rehearse_restore),
     checks=(check_restore,),
+    setup_steps=(SetupStep("backup", "Schedule backups", _has_schedule, "/docs/backups"),),
 )

@@ -1,0 +1,39 @@
+"""Checklist of a new site on the overview of superusers, with the steps that features declare."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from opportune.feature import SetupStep
+
+DOCUMENTATION = "/docs/"
+"""Beginning of addresses of the documentation, which a site has in development only."""
+
+
+@dataclass(frozen=True)
+class ChecklistItem:
+    step: SetupStep
+    is_done: bool
+    url: str
+    command: str
+    """Command that shows the page of the documentation, if the site has no such page."""
+
+
+async def read_checklist(request: Request, dismissed: Collection[str]) -> list[ChecklistItem]:
+    """Return the steps; empty if all are done or dismissed."""
+    app: FastAPI = request.app
+    steps = [step for feature in app.state.features for step in feature.setup_steps if step.name not in dismissed]
+    items = [_item(app, step, await step.is_done(app)) for step in steps]
+    return items if any(not item.is_done for item in items) else []
+
+
+def step_names(app: FastAPI) -> Sequence[str]:
+    return [step.name for feature in app.state.features for step in feature.setup_steps]
+
+
+def _item(app: FastAPI, step: SetupStep, is_done: bool) -> ChecklistItem:
+    if step.address.startswith(DOCUMENTATION) and not hasattr(app.state, "documentation"):
+        return ChecklistItem(step, is_done, "", f"oppman.py docs {step.address.removeprefix(DOCUMENTATION)}")
+    return ChecklistItem(step, is_done, step.address, "")
