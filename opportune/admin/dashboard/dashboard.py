@@ -60,7 +60,8 @@ class Dashboard:
         log = self._site.view_for_model(AuditEntry)
         context["log"] = log if log and is_listed(log, request) else None
         if request.state.user.is_superuser:
-            context["checklist"] = await read_checklist(request, pages.dismissed)
+            if pages.current.group_id is None:
+                context["checklist"] = await read_checklist(request, pages.dismissed)
             context["panels"] = (await read_panels(request, "dashboard"))["top"]
         if "health" in [section.type for section in sections]:
             context["lights"] = await self._health.lights()

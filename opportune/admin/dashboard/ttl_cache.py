@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 TTL_SECONDS = 60
+MAX_ENTRIES = 1_000
+"""Entries from which expired ones are removed."""
 
 
 class TTLCache(Generic[T]):
@@ -17,6 +19,13 @@ class TTLCache(Generic[T]):
 
     async def get(self, key: str, read: Callable[[], Awaitable[T]]) -> T:
         entry = self._values.get(key)
-        if entry is None or time.monotonic() - entry[0] > TTL_SECONDS:
-            entry = self._values[key] = time.monotonic(), await read()
+        if entry is None or _is_expired(entry):
+            value = await read()
+            if len(self._values) >= MAX_ENTRIES:
+                self._values = {name: each for name, each in self._values.items() if not _is_expired(each)}
+            entry = self._values[key] = time.monotonic(), value
         return entry[1]
+
+
+def _is_expired(entry: tuple[float, object]) -> bool:
+    return time.monotonic() - entry[0] > TTL_SECONDS

@@ -1,5 +1,6 @@
 """Widgets of the dashboard: charts of a range, bars by choice, numbers and tables."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -8,13 +9,17 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlmodel import col
+from starlette.requests import Request
 
 from opportune.accounts.models import User
+from opportune.admin.dashboard import ttl_cache
 from opportune.admin.dashboard.ranges import RANGES
 from opportune.admin.dashboard.widget_errors import find_widget_errors
-from opportune.config.settings import Settings
+from opportune.admin.site import make_site
+from opportune.cli.development.check import check_admin
+from opportune.config.settings import Settings, get_settings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Metric, Number, Table, Widget
@@ -124,6 +129,34 @@ async def test_each_widget_takes_one_query(app: FastAPI, admin: AsyncClient) -> 
     assert len(statements) == 2, "counts of widgets are cached, tables are not"
 
 
+class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
+    """Lists gadgets whose name begins with the user's e-mail address."""
+
+    def list_query(self, request: Request) -> Select[Any]:
+        return super().list_query(request).where(col(Gadget.name).startswith(request.state.user.email[:3]))
+
+
+async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -> None:
+    feature = replace(gadgets, admin=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS)
+    async with site_with(feature, GadgetTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+            await session.flush()
+            session.add_all(Gadget(name=name, maker_id=1) for name in ("ada 1", "ada 2", "bob 1"))
+        pages = [await read_overview(app, f"{name}@example.com") for name in ("ada", "bob", "eve")]
+    for label in ("Red ones", "Total size"):
+        assert [read_number(page, label) for page in pages] == ["2", "1", "0"]
+    assert [re.findall(r"New gadgets by day: (\d+)", page) for page in pages] == [["2"], ["1"], ["0"]]
+    assert ["bob 1" in page for page in pages] == [False, True, False]
+
+
+async def read_overview(app: FastAPI, email: str) -> str:
+    staff = await make_user(app.state.database, email, is_staff=True)
+    await grant(app.state.database, staff, "gadget", "list")
+    async with signed_in_client(app, staff) as client:
+        return (await client.get("/admin/")).text
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -157,3 +190,31 @@ def test_repeated_label_is_reported() -> None:
     twice: list[Widget] = [Number("Gadgets", Gadget), Table("Gadgets", Gadget)]
     (fault,) = find_widget_errors([replace(gadgets, metrics=twice)], [GadgetAdmin, MakerAdmin])
     assert fault == "Feature('gadgets'): Table('Gadgets'): another widget of the feature has this label."
+
+
+async def test_cache_removes_expired_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read() -> int:
+        return 1
+
+    monkeypatch.setattr(ttl_cache, "MAX_ENTRIES", 2)
+    cache: ttl_cache.TTLCache[int] = ttl_cache.TTLCache()
+    await cache.get("a", read)
+    monkeypatch.setattr(ttl_cache, "TTL_SECONDS", -1)
+    await cache.get("b", read)
+    await cache.get("c", read)
+    assert list(cache._values) == ["c"]
+
+
+MISSPELT = replace(gadgets, metrics=[Table("Latest", Gadget, columns=("nam",))])
+
+
+def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.cli.development.check.installed_features", lambda: [MISSPELT])
+    (finding,) = check_admin(get_settings())
+    assert finding.text.startswith("Feature('gadgets'): Table('Latest'): Gadget has no 'nam'. Did you mean name?")
+
+
+async def test_admin_does_not_start_with_a_misspelt_column(settings: Settings) -> None:
+    async with site_with(MISSPELT, GadgetTable.metadata, settings) as app:
+        with pytest.raises(OperatorError, match=r"Did you mean name\?"):
+            make_site(app, "/admin")
