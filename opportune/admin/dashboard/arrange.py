@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from sqladmin import BaseView, expose
 from starlette.datastructures import FormData
@@ -72,7 +73,9 @@ class ArrangeAdmin(BaseView):
             return RedirectResponse("/admin/", 303)
         await self._arrange(request, pages, form)
         flash(request, f"{page.title} was saved.")
-        return RedirectResponse(f"/admin/{ARRANGE}?group={page.parameter}", 303)
+        # The button that was pressed keeps the focus.
+        query = urlencode({"group": page.parameter, "moved": str(form.get("move", ""))})
+        return RedirectResponse(f"/admin/{ARRANGE}?{query}", 303)
 
     async def _dismiss(self, request: Request, pages: Pages, name: str) -> None:
         """Dismiss a step of the checklist, or all of them."""

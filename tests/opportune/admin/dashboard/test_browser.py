@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.testing.factories import sign_in_browser
+from opportune.testing.factories import grant, make_user, sign_in_browser
 from tests.opportune.admin.dashboard.test_widgets import WIDGETS
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
@@ -72,4 +72,17 @@ async def test_arranging_fits_a_phone(app: FastAPI, page: Page, superuser: User,
     await page.goto("/admin/arrange-overview")
     await page.get_by_role("button", name="Move Red ones down").click()
     await expect(page.locator("[data-zone] li").nth(1)).to_contain_text("Red ones")
+    await expect(page.get_by_role("button", name="Move Red ones down"), "Enter moves it again").to_be_focused()
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+async def test_single_section_fills_the_width(app: FastAPI, page: Page, site: str) -> None:
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    await grant(app.state.database, staff, "maker", "list")
+    await sign_in_browser(page, app, staff, site)
+    await page.goto("/admin/")
+    for width in (390, 768, 1280, 1920):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await page.locator(".sections").evaluate(
+            "box => box.lastElementChild.getBoundingClientRect().right > box.getBoundingClientRect().right - 2"
+        ), width
