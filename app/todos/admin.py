@@ -5,6 +5,7 @@ from opportune.admin import AdminView
 class TodoAdmin(AdminView, model=Todo):
     name, name_plural = "To-do", "To-dos"
     column_list = ("id", "title", "owner_id", "due_on", "done_at")
+    column_editable = ("title", "due_on", "owner_id")
     column_searchable_list = ("title", "notes")
     column_filters = ("owner_id", "due_on", "done_at")
     can_import = True

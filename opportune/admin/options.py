@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapper
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
+from opportune.fields.files import file_columns_of
 from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
 DISPLAY_OPTIONS = ("column_list", "column_choices", "column_details_list", "column_export_list")
@@ -31,6 +32,7 @@ SORT_OPTIONS = ("column_sortable_list", "column_default_sort")
 SEARCH_OPTIONS = ("column_searchable_list",)
 FILTER_OPTIONS = ("column_filters",)
 FORM_OPTIONS = (
+    "column_editable",
     "column_import_list",
     "form_ajax_refs",
     "form_args",
@@ -90,6 +92,7 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
                 yield from (f"{owner}.{option}: {fault}" for fault in faults if fault)
     if view.crud and view.crud.model is not view.model:
         yield f"{owner}.crud: {view.crud.__name__} is for {view.crud.model.__name__}, not for {view.model.__name__}."
+    yield from (f"{owner}.column_editable: {fault}" for fault in _editable_faults(view, mapper))
     yield from (f"{owner}.inlines: {fault}" for inline in view.inlines for fault in _inline_faults(mapper, inline))
     yield from (f"{owner}.{old} is now {new}. Rename it." for old, new in RENAMED_METHODS.items() if hasattr(view, old))
     for name, suggestion in _misspelt_options(view, base):
@@ -222,6 +225,26 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (DATE_OPTIONS, _date_fault),
     (LOAD_OPTIONS, _load_fault),
 )
+
+
+def _editable_faults(view: Any, mapper: Mapper[Any]) -> Iterator[str]:
+    """Yield a message for each column that lists cannot edit. Unknown names have their own message."""
+    files = {*file_columns_of(view.model), *view.file_columns}
+    for name in _column_names(view, mapper, "column_editable"):
+        if mapper.has_property(name) and (name not in mapper.columns or name in files):
+            yield f"{name!r} is a file or several rows. Edit it in the form."
+        elif view.column_list and name not in {*_column_names(view, mapper, "column_list")}:
+            yield f"{name!r} is not in column_list."
+        elif name in {*view.readonly_after_create, *_column_names(view, mapper, "readonly_columns")}:
+            yield f"{name!r} is read-only."
+
+
+def _column_names(view: Any, mapper: Mapper[Any], option: str) -> Iterator[str]:
+    value = getattr(view, option)
+    if value == "__all__":
+        yield from mapper.columns.keys()
+    else:
+        yield from (column_of_relation(mapper, name) for name in _names_in_option(option, value))
 
 
 def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:

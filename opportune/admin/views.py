@@ -77,6 +77,12 @@ class AdminView(RowQueriesMixin):
     date_hierarchy: ClassVar[str] = ""
     """A date or time whose years, months and days are links above the list."""
 
+    column_editable: ClassVar[Sequence[Any]] = ()
+    """Columns of the list that are edited in their cells."""
+
+    can_edit_selected: ClassVar[bool] = True
+    """Whether users who may edit rows can change fields of all selected rows together."""
+
     readonly_columns: ClassVar[Sequence[Any]] = ("created_at", "updated_at")
     """Columns that the form shows as text and never reads."""
 
@@ -239,6 +245,12 @@ class AdminView(RowQueriesMixin):
 
     async def list_context(self, request: Request) -> dict[str, Any]:
         return {**await list_context(request, self), **await saved_views_context(request, self)}
+
+    @property
+    def editable_names(self) -> list[str]:
+        """Columns of `column_editable` that the current user may see and that the form has."""
+        fields = self.form_names if self.column_editable else ()
+        return [name for name in map(self.name_of, self.column_editable) if name in fields]
 
     # Forms
 

@@ -4,7 +4,7 @@ A form has a hidden field with a hash of each value that it shows. If a stored v
 submitted, another user has changed it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -39,9 +39,9 @@ class Conflict:
     changed_at: datetime | None
 
 
-def hash_values(form: AdminForm) -> str:
+def hash_values(form: Iterable[Field]) -> str:
     """Return the value of the hidden field: names and hashes."""
-    return " ".join(f"{field.short_name}:{_hash(field)}" for field in form)
+    return " ".join(f"{field.short_name}:{hash_field(field)}" for field in form)
 
 
 def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> dict[str, bool]:
@@ -52,9 +52,9 @@ def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> dict[s
         stored: The form with the stored values.
         seen: The hidden field of the submitted page.
     """
-    seen_hashes, changed = _parse(seen), {}
+    seen_hashes, changed = parse_hashes(seen), {}
     for field in form:
-        stored_hash, submitted = _hash(stored[field.short_name]), _hash(field)
+        stored_hash, submitted = hash_field(stored[field.short_name]), hash_field(field)
         seen_hash = seen_hashes.get(field.short_name, stored_hash)
         if stored_hash not in (seen_hash, submitted):
             changed[field.short_name] = submitted != seen_hash
@@ -63,8 +63,8 @@ def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> dict[s
 
 def is_edited(form: AdminForm, seen: str) -> bool:
     """Return whether the user has changed a field."""
-    hashes = _parse(hash_values(form))
-    return any(hashes.get(name, hash_) != hash_ for name, hash_ in _parse(seen).items())
+    hashes = parse_hashes(hash_values(form))
+    return any(hashes.get(name, hash_) != hash_ for name, hash_ in parse_hashes(seen).items())
 
 
 def use_stored_values(form: AdminForm, stored: AdminForm, changed: Mapping[str, bool]) -> None:
@@ -103,12 +103,12 @@ def authors_of(conflicts: Collection[Conflict]) -> str:
     return " and ".join(dict.fromkeys(conflict.author for conflict in conflicts))
 
 
-def _parse(seen: str) -> dict[str, str]:
+def parse_hashes(seen: str) -> dict[str, str]:
     """Return the hash of each field."""
     return {name: hash_ for name, _, hash_ in (part.partition(":") for part in seen.split())}
 
 
-def _hash(field: Field) -> str:
+def hash_field(field: Field) -> str:
     return blake2b(_text_of(field).encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 

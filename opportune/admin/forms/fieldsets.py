@@ -1,6 +1,6 @@
 """Groups of fields, forms without some fields, and prefilled values."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqladmin.forms import WTFORMS_ATTRS
 from starlette.datastructures import FormData
@@ -11,6 +11,8 @@ from opportune.admin.forms.wtforms_classes import Form
 
 Fieldset = tuple[str, Sequence[str]]
 """A title and the names of its columns."""
+UNCHANGED = "(unchanged)"
+"""A text for required fields, whose validator only checks that a text was sent."""
 
 
 def group_fields(fieldsets: Sequence[Fieldset], names: Iterable[str]) -> list[tuple[str, list[str]]]:
@@ -34,3 +36,11 @@ def prefill(form: Form, params: Mapping[str, str]) -> None:
     for field in form:
         if field.name in params and not isinstance(field, FileField):
             field.process(FormData([(field.name, params[field.name])]), field.data)
+
+
+def keep_unsent(form: AdminForm, sent: Collection[str], *, is_stored: bool = False) -> None:
+    """Restore stored or default values of fields that were not sent. A form would clear checkboxes."""
+    for form_field in form:
+        if form_field.name not in sent:
+            form_field.process_data(form_field.object_data)
+            form_field.raw_data = [UNCHANGED] if is_stored else []

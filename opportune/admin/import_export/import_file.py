@@ -13,11 +13,11 @@ from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.import_export.export import unescape_formula
-from opportune.admin.import_export.names import NamedColumn, NameResolver, keep_unsent, named_columns
+from opportune.admin.import_export.names import NamedColumn, NameResolver, named_columns
 from opportune.admin.protocols import View
 from opportune.db.models.columns import is_secret, is_text
 from opportune.web.forms.forms import ZONE_SUFFIX

@@ -4,7 +4,7 @@ In CSV, `|` separates the names of a list. A backslash precedes a `|` or a backs
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_see_titles
-from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, in_batches
 from opportune.admin.protocols import View
 from opportune.db.models.columns import natural_key_of
@@ -24,8 +23,6 @@ from opportune.db.queries.paths import relation_of_column
 from opportune.errors import FieldErrors
 
 SEPARATOR = "|"
-UNCHANGED = "(unchanged)"
-"""A text for required fields, whose validator only checks that a text was sent."""
 NAME_IN_LIST = re.compile(r"(?:\\.|[^|\\]|\\$)*", re.DOTALL)
 
 
@@ -169,14 +166,6 @@ class NameResolver:
         unset = [field for field in form if field.flags.required and not field.data and field.name != key]
         required = [field.label.text for field in unset]
         return f"a new {view.name} needs more than a name: {', '.join(required)}" if required else ""
-
-
-def keep_unsent(form: AdminForm, sent: Collection[str], *, is_stored: bool = False) -> None:
-    """Restore stored or default values of fields that the file does not have. A form would clear checkboxes."""
-    for form_field in form:
-        if form_field.name not in sent:
-            form_field.process_data(form_field.object_data)
-            form_field.raw_data = [UNCHANGED] if is_stored else []
 
 
 def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[str]) -> Select[Any]:

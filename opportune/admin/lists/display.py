@@ -61,6 +61,11 @@ class DisplayMixin(AdapterView):
         names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
         return {name: label_of(name) for name in names} | titles_of(self.model)
 
+    def title_name(self, columns: Sequence[str]) -> str:
+        """Return the column that links to the row if the first is the id, which is a small target; else empty."""
+        names = columns if columns and columns[0] == "id" else ()
+        return next((name for name in names if name in self.search_names and name not in self.references), "")
+
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
         """Load the titles of the rows that a column refers to, in one query."""
         ids = {getattr(row, column) for row in rows} - {None}

@@ -86,6 +86,10 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"inlines": (Inline(Review, "book_id", ("starrs",)),)}, "Review has no 'starrs'."),
         ({"inlines": (Inline(Review, "book_id", (), sortable="star"),)}, "Review has no 'star'. Did you mean stars?"),
         ({"inlines": (Inline(Review, "book_id", (), sortable="mood"),)}, "has no whole numbers"),
+        ({"column_editable": ("tags",)}, "'tags' is a file or several rows. Edit it in the form."),
+        ({"column_editable": ("cover",), "file_columns": {"cover": FileColumn("books")}}, "'cover' is a file"),
+        ({"column_editable": ("price",), "column_list": ("title",)}, "'price' is not in column_list."),
+        ({"column_editable": ("price",), "readonly_columns": ("price",)}, "'price' is read-only."),
         ({"column_filter": ("price",)}, "has no option column_filter. Did you mean column_filters?"),
     ],
 )

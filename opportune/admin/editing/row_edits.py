@@ -1,0 +1,204 @@
+"""Changes to some columns of stored rows, validated like the whole form and saved in one transaction."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sqladmin.helpers import get_object_identifier
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.edit_conflicts import SEEN_FIELD, find_changed_fields, hash_field, parse_hashes
+from opportune.admin.forms.fieldsets import keep_unsent, without_fields
+from opportune.admin.forms.foreign_keys import in_batches
+from opportune.admin.forms.inline_changes import INVALID_ROWS
+from opportune.admin.forms.inlines import differs
+from opportune.admin.lists.actions import match_primary_keys, selected_rows
+from opportune.admin.log import diff
+from opportune.admin.protocols import View
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.errors import FieldErrors
+
+MAX_ROWS_SAVED_SINGLY = 100
+"""Up to this number, rows are saved one by one, so that an error of the database names its row."""
+ROW_IS_GONE = "Another user has deleted this row."
+NOT_ALLOWED = "You may not change this row."
+NOT_EDITABLE = "This cannot be changed."
+
+
+@dataclass
+class RowEdit:
+    """The submitted texts of some columns of a row, and the values to store."""
+
+    pk: str
+    columns: Sequence[str]
+    sent: FormData
+    """The submitted texts, with the prefix of the row in their names."""
+    checks_loaded: bool = True
+    """Whether to refuse columns that another user has changed after this page was loaded."""
+    form: AdminForm | None = None
+    row: Any = None
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the form before the change."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Changed values, to store."""
+    conflicts: Sequence[str] = ()
+    """Columns that another user has changed after this page was loaded."""
+    error: str = ""
+    is_gone: bool = False
+    snapshot: diff.Values | None = None
+    """Values of the row when it was validated."""
+
+    @property
+    def prefix(self) -> str:
+        return prefix_of(self.pk)
+
+    @property
+    def is_refused(self) -> bool:
+        return bool(self.error or self.conflicts or (self.form and self.form.errors))
+
+    @property
+    def seen(self) -> str:
+        """Hashes of the values that the page showed."""
+        return str(self.sent.get(self.prefix + SEEN_FIELD, ""))
+
+    def error_of(self, column: str) -> str:
+        return " ".join(map(str, self.form[column].errors)) if self.form and column in self.form else ""
+
+    def other_errors(self, columns: Sequence[str]) -> str:
+        """Return the message about the row and about fields that are not beside these columns."""
+        errors = self.form.errors if self.form else {}
+        if not errors:
+            return self.error
+        labels = {name: self.form[name].label.text for name in errors if name not in columns} if self.form else {}
+        return " ".join(f"{label}: {' '.join(map(str, errors[name]))}" for name, label in labels.items())
+
+    def refuse(self, refusal: FieldErrors) -> None:
+        self.error = add_refusal(self.form, refusal) if self.form else str(refusal)
+
+
+def prefix_of(pk: str) -> str:
+    return f"{pk}-"
+
+
+class RowEditor:
+    """Validates and saves edits of the rows of a view."""
+
+    def __init__(self, request: Request, view: View, form_class: type[AdminForm]) -> None:
+        self.request = request
+        self.view = view
+        self.form_class = form_class
+
+    @classmethod
+    async def for_request(cls, request: Request, view: View) -> "RowEditor":
+        return cls(request, view, await view.form_class(request, creating=False))
+
+    async def open(self, row: Any) -> AdminForm:
+        """Return the form of a row with its stored values, without fields that the user may not change."""
+        edit = RowEdit(str(get_object_identifier(row)), (), FormData())
+        edit.stored = await self.view.get_form_data_for_edit(row)
+        return self._fill(edit, row)
+
+    def _fill(self, edit: RowEdit, row: Any) -> AdminForm:
+        form_class = without_fields(self.form_class, self.view.unwritable_columns(self.request, row))
+        form = form_class(edit.sent if edit.columns else None, data=edit.stored, prefix=edit.prefix)
+        if edit.columns:
+            keep_unsent(form, {edit.prefix + name for name in edit.columns}, is_stored=True)
+        return form
+
+    async def plan(self, edit: RowEdit, row: Any) -> None:
+        """Validate an edit of this row. Set the values to store, or the messages."""
+        edit.row, edit.snapshot = row, diff.snapshot(row)
+        edit.values, edit.conflicts, edit.error = {}, (), ""
+        if not await self.view.check_can_edit(self.request, row):
+            edit.error = NOT_ALLOWED
+            return
+        edit.stored = await self.view.get_form_data_for_edit(row)
+        edit.form = self._fill(edit, row)
+        if locked := [name for name in edit.columns if name not in edit.form]:
+            edit.error = f"{self.view.labels.get(locked[0], locked[0])}: {NOT_EDITABLE}"
+        elif edit.checks_loaded:
+            self._leave_out_unchanged(edit, row)
+        if edit.columns and not edit.error:
+            self._clean(edit, row)
+
+    def _leave_out_unchanged(self, edit: RowEdit, row: Any) -> None:
+        """Keep the stored values of columns whose text is still the one that the page showed."""
+        form, seen = cast("AdminForm", edit.form), parse_hashes(edit.seen)
+        changed = [name for name in edit.columns if hash_field(form[name]) != seen.get(name)]
+        stored = type(form)(data=edit.stored)
+        edit.conflicts = [name for name in find_changed_fields(form, stored, edit.seen) if name in changed]
+        if changed != list(edit.columns):
+            edit.columns = changed
+            edit.form = self._fill(edit, row)
+
+    def _clean(self, edit: RowEdit, row: Any) -> None:
+        form = cast("AdminForm", edit.form)
+        try:
+            values = self.view.clean(form, row)
+        except FieldErrors as refusal:
+            edit.refuse(refusal)
+            return
+        edit.values = {name: value for name, value in values.items() if differs(_stored_value(edit, name), value)}
+
+    async def save(self, edits: Sequence[RowEdit]) -> Sequence[RowEdit]:
+        """Save all edits or none. Return those that changed their row.
+
+        Raises:
+            FieldErrors: An edit was refused. Each edit has its messages.
+        """
+        with translate_database_errors(self.view.table):
+            async with self.view.site.database.writer() as session:
+                await self._plan_locked(session, edits)
+                if any(edit.is_refused for edit in edits):
+                    raise ValidationRefused(INVALID_ROWS)
+                changed = [edit for edit in edits if edit.values]
+                await self._write(session, changed)
+        for edit in changed:
+            await self.view.after_model_change(edit.values, edit.row, False, self.request)
+        return changed
+
+    async def _plan_locked(self, session: AsyncSession, edits: Sequence[RowEdit]) -> None:
+        has_key = match_primary_keys(self.view, [edit.pk for edit in edits])
+        query = self.view.list_query(self.request).where(has_key)
+        locked = await self.view.lock_rows(session, self.request, query, _accept)  # `plan` checks permissions
+        rows = {str(get_object_identifier(row)): row for row in locked}
+        for edit in edits:
+            if (row := rows.get(edit.pk)) is None:
+                edit.is_gone = not await selected_rows(self.request, self.view, [edit.pk])
+                edit.error = ROW_IS_GONE if edit.is_gone else NOT_ALLOWED
+            elif edit.snapshot is not None and edit.snapshot == diff.snapshot(row):
+                edit.row = row  # validated before the transaction, which blocks all other writers on SQLite
+            else:
+                await self.plan(edit, row)
+
+    async def _write(self, session: AsyncSession, edits: Sequence[RowEdit]) -> None:
+        for name, lookup in self.view.references.items():
+            ids = {edit.values[name] for edit in edits if edit.values.get(name) is not None}
+            if ids:
+                await lookup.preload(session, self.request, sorted(ids))
+        for batch in _batches(edits):
+            await asyncio.sleep(0)  # let other requests run
+            try:
+                with translate_database_errors(self.view.table):
+                    await self.view.save_rows(session, self.request, [(edit.row, edit.values) for edit in batch])
+            except FieldErrors as refusal:
+                if len(batch) == 1:
+                    batch[0].refuse(refusal)
+                raise
+
+
+def _batches(edits: Sequence[RowEdit]) -> Iterator[Sequence[RowEdit]]:
+    return in_batches(edits) if len(edits) > MAX_ROWS_SAVED_SINGLY else ([edit] for edit in edits)
+
+
+async def _accept(_request: Request, _row: Any) -> bool:
+    return True
+
+
+def _stored_value(edit: RowEdit, name: str) -> Any:
+    return edit.stored[name] if name in edit.stored else getattr(edit.row, name, None)

@@ -1,0 +1,57 @@
+"""Requests for cells and rows, as a browser sends them."""
+
+import re
+from html import unescape
+from typing import Any
+
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.admin.models import AuditEntry
+from tests.opportune.admin.editing.parts_feature import Part
+
+LIST = "/admin/part/list"
+
+
+def hidden_fields(html: str) -> dict[str, str]:
+    """Return the hidden fields of a page, by name."""
+    tags = re.findall(r'<input type="hidden"[^>]*>', html)
+    pairs = [re.findall(r' (name|value)="([^"]*)"', tag) for tag in tags]
+    return {unescape(dict(pair)["name"]): unescape(dict(pair).get("value", "")) for pair in pairs}
+
+
+async def open_cell(client: AsyncClient, column: str, pk: int = 1) -> dict[str, str]:
+    """Return the hidden fields of an opened cell."""
+    response = await client.get(f"/admin/part/cell/{column}/{pk}")
+    assert response.status_code == 200, response.text
+    return hidden_fields(response.text)
+
+
+async def send_cell(client: AsyncClient, column: str, fields: dict[str, str], pk: int = 1) -> Response:
+    return await client.post(f"/admin/part/cell/{column}/{pk}", data=fields)
+
+
+async def edit_cell(client: AsyncClient, column: str, text: str | None, pk: int = 1) -> Response:
+    """Open a cell and send a text. None sends no text, like a checkbox that is not checked."""
+    fields = await open_cell(client, column, pk)
+    return await send_cell(client, column, fields | ({} if text is None else {f"{pk}-{column}": text}), pk)
+
+
+async def undo(client: AsyncClient, column: str, response: Response, pk: int = 1) -> Response:
+    """Send the undo form of a response."""
+    return await send_cell(client, column, hidden_fields(response.text), pk)
+
+
+async def read_part(app: FastAPI, pk: int = 1) -> Part:
+    async with app.state.database.reader(fresh=True) as session:
+        part: Part = await session.get_one(Part, pk)
+        return part
+
+
+async def read_changes(app: FastAPI, pk: int = 1) -> list[dict[str, Any]]:
+    """Return the logged changes of a part, oldest first."""
+    async with app.state.database.reader(fresh=True) as session:
+        entries = select(AuditEntry).where(col(AuditEntry.identity) == "part", col(AuditEntry.row_id) == str(pk))
+        return [entry.changes for entry in await session.scalars(entries.order_by(col(AuditEntry.id)))]

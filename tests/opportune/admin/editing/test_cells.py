@@ -1,0 +1,203 @@
+"""Cells of a list that are edited in place: validation, permissions, hooks, log, conflicts and undo."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import delete
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.editing.pages import (
+    LIST,
+    edit_cell,
+    hidden_fields,
+    open_cell,
+    read_changes,
+    read_part,
+    send_cell,
+    undo,
+)
+from tests.opportune.admin.editing.parts_feature import Part
+
+
+async def delete_part(app: FastAPI, pk: int = 1) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Part).where(col(Part.id) == pk))
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "value"),
+    [
+        ("name", "screw", "screw"),
+        ("maker_id", "2", 2),
+        ("maker_id", "", None),
+        ("state", "used", "used"),
+        ("price", "2.50", Decimal("2.50")),
+        ("is_ready", "true", True),
+        ("due_on", "2026-12-24", date(2026, 12, 24)),
+        ("seen_at", "2026-12-24T18:30", datetime(2026, 12, 24, 18, 30, tzinfo=UTC)),
+    ],
+)
+async def test_cell_saves_each_type(app: FastAPI, admin: AsyncClient, column: str, text: str, value: Any) -> None:
+    before = await read_part(app)
+    response = await edit_cell(admin, column, text)
+    assert response.status_code == 200
+    assert "was saved." in response.text
+    part = await read_part(app)
+    assert getattr(part, column) == value
+    unchanged = [name for name in Part.model_fields if name not in (column, "saves", "updated_at")]
+    assert [getattr(part, name) for name in unchanged] == [getattr(before, name) for name in unchanged]
+    assert part.saves == 1, "before_save ran"
+    assert column in (await read_changes(app))[0]
+    assert getattr(await read_part(app, 2), column) != value
+
+
+async def test_unchecked_checkbox_saves_no(app: FastAPI, admin: AsyncClient) -> None:
+    await edit_cell(admin, "is_ready", "true")
+    await edit_cell(admin, "is_ready", None)
+    assert (await read_part(app)).is_ready is False
+
+
+async def test_unchanged_cell_saves_nothing(app: FastAPI, admin: AsyncClient) -> None:
+    response = await edit_cell(admin, "name", "bolt")
+    assert response.status_code == 200
+    assert "was saved" not in response.text
+    assert await read_changes(app) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "message"),
+    [
+        ("price", "cheap", "Please give a number"),
+        ("name", "", "This field is required."),
+        ("name", "n" * 21, "at most 20 characters"),
+        ("due_on", "soon", "Please give a date"),
+        ("state", "broken", "Choose one of"),
+        ("name", "nut", "This value is already in use."),
+        ("name", "cursed", "This name brings bad luck."),
+        ("maker_id", "99", "no longer exists"),
+    ],
+)
+async def test_refused_text_stays_with_its_reason(
+    app: FastAPI, admin: AsyncClient, column: str, text: str, message: str
+) -> None:
+    response = await edit_cell(admin, column, text)
+    assert response.status_code == 422
+    assert message in response.text
+    assert 'aria-invalid="true"' in response.text
+    assert not text or column == "state" or f'"{text}"' in response.text
+    assert await read_changes(app) == []
+
+
+async def test_rule_of_another_field_is_named(app: FastAPI, admin: AsyncClient) -> None:
+    await edit_cell(admin, "is_ready", "true")
+    response = await edit_cell(admin, "state", "used")
+    assert "Ready: A used part is never ready." in response.text
+    assert (await read_part(app)).state == "new"
+
+
+async def test_undo_restores_the_value(app: FastAPI, admin: AsyncClient) -> None:
+    response = await edit_cell(admin, "price", "2.50")
+    restored = await undo(admin, "price", response)
+    assert "was restored." in restored.text
+    assert (await read_part(app)).price == Decimal(1)
+    assert [changes["price"] for changes in await read_changes(app)] == [["1.00", "2.50"], ["2.50", "1.00"]]
+
+
+async def test_undo_restores_all_digits_of_a_time(app: FastAPI, admin: AsyncClient) -> None:
+    moment = datetime(2026, 12, 24, 18, 30, 5, 123456, tzinfo=UTC)
+    async with app.state.database.writer() as session:
+        (await session.get_one(Part, 1)).seen_at = moment
+    await undo(admin, "seen_at", await edit_cell(admin, "seen_at", ""))
+    assert (await read_part(app)).seen_at == moment
+
+
+async def test_undo_is_refused_after_another_change(app: FastAPI, admin: AsyncClient) -> None:
+    response = await edit_cell(admin, "price", "2.50")
+    await edit_cell(admin, "price", "3")
+    refused = await undo(admin, "price", response)
+    assert refused.status_code == 409
+    assert "Nothing was undone: " in refused.text
+    assert "has changed this to “3.00”." in refused.text
+    assert (await read_part(app)).price == 3
+
+
+async def test_second_editor_sees_the_first_and_may_save(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+    loaded = await open_cell(admin, "state")
+    await edit_cell(admin, "state", "used")
+    async with app.state.database.writer() as session:
+        (await session.get_one(Part, 1)).price = Decimal(7)
+    loaded_price = await open_cell(admin, "price")
+    await edit_cell(admin, "price", "8")
+    conflict = await send_cell(admin, "price", {**loaded_price, "1-price": "9"})
+    assert conflict.status_code == 409
+    assert f"{superuser.email} has changed this to “8.00”. Save again to replace it." in conflict.text
+    assert 'value="9"' in conflict.text
+    assert (await read_part(app)).price == 8
+    fields = hidden_fields(conflict.text)
+    assert (await send_cell(admin, "price", {**fields, "1-price": "9"})).status_code == 200
+    assert (await read_part(app)).price == 9
+    assert (await send_cell(admin, "state", {**loaded, "1-state": "used"})).status_code == 200
+
+
+async def test_deleted_row_gets_one_line(app: FastAPI, admin: AsyncClient) -> None:
+    loaded = await open_cell(admin, "price")
+    await delete_part(app)
+    response = await send_cell(admin, "price", {**loaded, "1-price": "2"})
+    assert response.status_code == 404
+    assert "Another user has deleted this row." in response.text
+    assert (await admin.get("/admin/part/cell/price/1")).status_code == 404
+    assert (await admin.get("/admin/part/row/1")).status_code == 404
+
+
+async def test_closed_cell_shows_the_row(admin: AsyncClient) -> None:
+    row = (await admin.get("/admin/part/row/1?search=bolt")).text
+    assert "bolt" in row
+    assert "/admin/part/edit/1?search=bolt" in row
+    assert "cell-form" not in row
+
+
+async def test_cells_need_the_permission_to_edit(app: FastAPI) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    await grant(app.state.database, staff, "part", "list")
+    await grant(app.state.database, staff, "maker", "list")
+    async with signed_in_client(app, staff) as browser:
+        assert "cell-edit" not in (await browser.get(LIST)).text
+        assert (await browser.get("/admin/part/cell/state/1")).status_code == 403
+        assert (await browser.post("/admin/part/cell/state/1", data={"1-state": "used"})).status_code == 403
+        await grant(app.state.database, staff, "part", "edit")
+        page = (await browser.get(LIST)).text
+        assert "Edit State of 1" in page
+        assert "Edit State of 3" not in page, "the row is locked by check_can_edit"
+        assert "Edit Price of 1" not in page, "get_readonly_fields locks the column"
+        assert (await edit_cell(browser, "state", "used")).status_code == 200
+        assert (await browser.get("/admin/part/cell/price/1")).status_code == 403
+        response = await browser.post("/admin/part/cell/price/1", data={"1-price": "2"})
+        assert "Price: This cannot be changed." in response.text
+        response = await browser.post("/admin/part/cell/state/3", data={"3-state": "used"})
+        assert "You may not change this row." in response.text
+    assert (await read_part(app)).price == 1
+    assert (await read_part(app, 3)).state == "new"
+
+
+@pytest.mark.parametrize("path", ["cell/saves/1", "cell/nothing/1", "cell/state/x", "cell/state/99", "row/99"])
+async def test_unknown_cells_are_not_found(admin: AsyncClient, path: str) -> None:
+    assert (await admin.get(f"/admin/part/{path}")).status_code == 404
+
+
+async def test_visitors_and_users_reach_no_cell(app: FastAPI, client: AsyncClient) -> None:
+    assert (await client.get("/admin/part/cell/state/1")).status_code in (303, 401)
+    user = await make_user(app.state.database, "plain@example.com")
+    async with signed_in_client(app, user) as browser:
+        assert (await browser.get("/admin/part/cell/state/1")).status_code == 403
+
+
+async def test_plain_list_has_no_cells(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/maker/list")).text
+    for text in ("cell-edit", "admin-cells", "data-pk", "cell-messages"):
+        assert text not in page
