@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from opportune.accounts.visitors import visitors
 from opportune.contrib.documentation.feature import documentation
 from opportune.contrib.request_panel.feature import request_panel
+from opportune.contrib.welcome.feature import welcome
 from opportune.db.hooks.registry import find_hook_error
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -65,6 +66,7 @@ CORE_FEATURES = (
     llm,
     tools,
     documentation,
+    welcome,
 )
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
 

@@ -1,4 +1,5 @@
 from app.home.pages import router
 from opportune.feature import Feature
 
-home = Feature(name="home", summary="This page. Put your own in its place.", pages=router)
+home = Feature(name="home", summary="The landing page and the legal pages.", pages=router)
+"""The landing page, with a footer that all pages show. The texts are in `templates/home/`; write your own."""

@@ -1,0 +1,38 @@
+"""Notes for the developer of the project: first steps, installed features and their folders."""
+
+import asyncio
+import platform
+from collections.abc import Sequence
+
+import fastapi
+from fastapi import APIRouter, Request, Response
+
+from opportune.accounts import OptionalUser
+from opportune.config.project import PROJECT, installed_names
+from opportune.web import templates
+
+FOLDERS = ("app/{}", "templates/{}", "static/{}", "migrations/versions/{}", "tests/{}")
+"""Possible folders of a feature. `{}` is its name."""
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/welcome")
+async def welcome(request: Request, _user: OptionalUser) -> Response:
+    state = request.app.state
+    names = installed_names()
+    features = [feature for feature in state.features if feature.name in names]
+    context = {
+        "features": features,
+        "folders": await asyncio.to_thread(find_folders, [feature.name for feature in features]),
+        "database": "PostgreSQL" if state.database.url.kind == "postgresql" else "SQLite",
+        "versions": {"Python": platform.python_version(), "FastAPI": fastapi.__version__},
+    }
+    return templates.render(request, "welcome.html", context)
+
+
+def find_folders(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the folders of each feature that exist in this project."""
+    return {
+        name: [folder for pattern in FOLDERS if (PROJECT / (folder := pattern.format(name))).is_dir()] for name in names
+    }
