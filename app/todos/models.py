@@ -2,10 +2,10 @@ from datetime import date, datetime
 
 from sqlmodel import Field
 
-from opportune.db import Model, utc_now
+from opportune.db import Model, SoftDelete, utc_now
 
 
-class Todo(Model, table=True):
+class Todo(Model, SoftDelete, table=True):
     __tablename__ = "todos_todo"
 
     owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)

@@ -57,7 +57,15 @@ async def set_done(request: Request, todos: WriteTodos, todo_id: RowId, done: An
 
 @router.post("/{todo_id}/delete")
 async def delete(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
+    todo = await todos.get(todo_id)
     await todos.delete(todo_id)
+    flash(request, f"“{todo.title}” is deleted.", undo=f"/todos/{todo_id}/restore?{request.url.query}")
+    return RedirectResponse(list_url(request), 303)
+
+
+@router.post("/{todo_id}/restore")
+async def restore(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
+    await todos.restore(todo_id)
     return RedirectResponse(list_url(request), 303)
 
 

@@ -15,7 +15,7 @@ from tests.todos.conftest import MakeTodo
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-TODO_ROUTES = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete")]
+TODO_ROUTES = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete"), ("POST", "/restore")]
 INVALID_FORMS: list[tuple[dict[str, str], str]] = [
     ({}, "Please fill this in."),
     ({"title": "  "}, "Please fill this in."),
@@ -52,7 +52,7 @@ async def test_list_page_shows_only_own_todos(browser: AsyncClient, ann: User, b
 
 
 async def test_empty_list_says_what_to_do(browser: AsyncClient) -> None:
-    assert "add your first" in (await browser.get("/todos")).text
+    assert "Add your first" in (await browser.get("/todos")).text
 
 
 async def test_htmx_history_gets_the_whole_page(browser: AsyncClient) -> None:
@@ -146,10 +146,32 @@ async def test_todo_is_deleted(browser: AsyncClient, database: Database, ann: Us
     assert await read_todo(database, todo) is None
 
 
-async def test_delete_form_asks_for_confirmation(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+async def test_deleted_todo_can_be_restored(
+    browser: AsyncClient, database: Database, ann: User, make_todo: MakeTodo
+) -> None:
+    todo = await make_todo(ann)
+    await browser.post(f"/todos/{todo.id}/delete")
+
+    response = await browser.post(f"/todos/{todo.id}/restore?state=open")
+
+    assert (response.status_code, response.headers["location"]) == (303, "/todos?state=open")
+    assert await read_todo(database, todo)
+
+
+async def test_htmx_gets_the_undo_button(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(ann)
+    response = await browser.post(f"/todos/{todo.id}/delete", headers=HTMX, follow_redirects=True)
+    assert f'<form class="d-inline" method="post" action="/todos/{todo.id}/restore?">' in response.text
+
+
+async def test_todo_outside_the_trash_is_not_restored(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
+    todo = await make_todo(ann)
+    assert (await browser.post(f"/todos/{todo.id}/restore")).status_code == 404
+
+
+async def test_delete_form_is_sent_once(browser: AsyncClient, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann)
     form = (await browser.get("/todos")).text.partition(f'action="/todos/{todo.id}/delete')[2].partition("</form>")[0]
-    assert 'hx-confirm="Delete this to-do?"' in form
     assert 'name="form_token"' in form
 
 

@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 
 from opportune.db.hooks.change_origin import acting_user_id
 from opportune.db.models.model import utc_now
-from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.models.soft_delete import SoftDelete, soft_delete_models
 
 Statement = TypeVar("Statement", bound=Any)
 
@@ -43,9 +43,13 @@ _live_rows: list[ExecutableOption] = []
 
 
 @event.listens_for(SoftDelete, "after_mapper_constructed", propagate=True)
-def _add_option(_mapper: Mapper[Any], model: Any) -> None:
+def _add_option(_mapper: Mapper[Any] | None, model: Any) -> None:
     is_live = model.deleted_at.is_(None)
     _live_rows.append(with_loader_criteria(model, is_live, include_aliases=True))
+
+
+for mapped_before_import in soft_delete_models():
+    _add_option(None, mapped_before_import)
 
 
 @contextmanager
@@ -92,11 +96,13 @@ class TrashSession(Session):
     """Session that hides rows in the trash, and moves deleted rows there."""
 
     def delete(self, instance: object) -> None:
-        if isinstance(instance, SoftDelete) and not self.info.get(PURGES):
+        state = inspect(instance, raiseerr=False)
+        if isinstance(instance, SoftDelete) and state and state.key and not self.info.get(PURGES):
+            self.add(instance)  # the row may come from another session
             if instance.deleted_at is None:
                 instance.deleted_at, instance.deleted_by_id = utc_now(), acting_user_id()
             return
-        if _live_rows and (state := inspect(instance, raiseerr=False)):
+        if _live_rows and state:
             state.load_options = ()  # cascades also reach rows in the trash
         super().delete(instance)
 

@@ -29,6 +29,8 @@ class Message(NamedTuple):
     level: Level = "success"
     address: str = ""
     """URL of the page that the message links to, such as the changed object; empty for no link."""
+    undo: str = ""
+    """URL that the button "Undo" posts to; empty for no button."""
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Messages:
     are_rendered: bool = False
 
 
-def flash(request: Request, text: str, level: Level = "success", address: str = "") -> None:
+def flash(request: Request, text: str, level: Level = "success", address: str = "", undo: str = "") -> None:
     """Show a message on the next page, unless this request fails.
 
     Args:
@@ -50,8 +52,9 @@ def flash(request: Request, text: str, level: Level = "success", address: str = 
         text: One sentence, at most 500 characters.
         level: Level of the message, which decides its colour.
         address: URL of the page that the message links to, such as the changed object.
+        undo: URL that the button "Undo" posts to, such as one that restores a deleted row.
     """
-    _messages_of(request).added.append(Message(text[:MAX_MESSAGE_CHARS], level, address))
+    _messages_of(request).added.append(Message(text[:MAX_MESSAGE_CHARS], level, address, undo))
 
 
 def take_messages(request: Request) -> list[Message]:
@@ -59,6 +62,11 @@ def take_messages(request: Request) -> list[Message]:
     messages = _messages_of(request)
     messages.are_rendered = True
     return messages.received
+
+
+def has_messages(request: Request) -> bool:
+    """Return whether there are messages to render on this page."""
+    return bool(_messages_of(request).received)
 
 
 def added_messages(scope: Scope) -> list[Message]:

@@ -13,7 +13,7 @@ from opportune.web.forms.forms import Form
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import markdown
 from opportune.web.rendering.blocks import render_block
-from opportune.web.rendering.flash import take_messages
+from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
@@ -89,8 +89,11 @@ class Templates:
     def render_block(
         self, request: Request, name: str, block: str, context: Mapping[str, Any] | None = None, status_code: int = 200
     ) -> HTMLResponse:
-        """Render one block of a page, for htmx."""
-        return self.partial(self.render_block_to_string(request, name, block, context), status_code)
+        """Render one block of a page, for htmx, and add the flash messages to the page."""
+        html = self.render_block_to_string(request, name, block, context)
+        if is_htmx(request) and has_messages(request):
+            html += self.render_to_string(request, "messages_partial.html")
+        return self.partial(html, status_code)
 
     @staticmethod
     def partial(html: str, status_code: int = 200) -> HTMLResponse:

@@ -1,5 +1,8 @@
 """Rows that are deleted through a session."""
 
+import subprocess
+import sys
+
 import pytest
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,6 +11,7 @@ from sqlmodel import col
 
 from opportune.db import after_change, after_delete, before_delete, changes, deleted_rows_included, purge, restore
 from opportune.db import with_deleted as include
+from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.trash import hide_deleted
 from tests.opportune.db.trash.shop import Good, Part, Vendor
@@ -164,3 +168,31 @@ async def test_guard_refuses_a_deletion(session: AsyncSession) -> None:
     with pytest.raises(ValueError, match="lent"):
         await session.flush()
     await session.rollback()
+
+
+async def test_row_of_another_session_moves_to_the_trash(shop: Database) -> None:
+    async with shop.reader() as session:
+        good = await session.get_one(Good, 1)
+    async with shop.writer() as session:
+        await session.delete(good)
+    async with shop.reader() as session:
+        assert await session.get(Good, 1) is None
+
+
+EARLY_MODEL = """
+from opportune.db.models.model import Model
+from opportune.db.models.soft_delete import SoftDelete
+
+class Early(Model, SoftDelete, table=True):
+    __tablename__ = "test_early"
+
+from sqlalchemy import select
+from opportune.db.sessions.trash import hide_deleted
+
+print(hide_deleted(select(Early.id)))
+"""
+
+
+def test_model_may_be_defined_before_the_session_is_imported() -> None:
+    query = subprocess.run([sys.executable, "-c", EARLY_MODEL], capture_output=True, text=True, check=True, timeout=60)
+    assert "deleted_at IS NULL" in query.stdout

@@ -40,6 +40,11 @@ async def show_page(request: Request) -> Response:
     return templates.render(request, "accounts/email_sent.html")
 
 
+@router.get("/part")
+async def show_part(request: Request) -> Response:
+    return templates.render_block(request, "accounts/email_sent.html", "title")
+
+
 @router.get("/cached")
 @cached(60)
 async def show_cached_page(request: Request) -> Response:
@@ -142,3 +147,15 @@ async def test_cached_page_has_no_message_of_other_visitor(app: FastAPI, client:
         assert after.headers["build"] == before.headers["build"]  # still cached
     client.cookies.clear()
     assert "For Ada alone." not in (await client.get(path)).text
+
+
+async def test_response_to_htmx_contains_the_messages(client: AsyncClient) -> None:
+    await client.post("/messages", data={"texts": "This is done."})
+    response = await client.get("/part", headers={"HX-Request-Type": "partial"})
+    assert '<hx-partial hx-target=".messages" hx-swap="innerHTML">' in response.text
+    assert "This is done." in response.text
+    assert "This is done." not in (await client.get("/page")).text
+
+
+async def test_block_without_messages_is_unchanged(client: AsyncClient) -> None:
+    assert "hx-partial" not in (await client.get("/part", headers={"HX-Request-Type": "partial"})).text
