@@ -64,7 +64,7 @@ async def test_list_is_searched_sorted_and_paginated(client: AsyncClient, make_e
     assert "Tea-a" in page
     assert "Tea-b" not in page
     assert 'href="?q=tea&amp;sort=title&amp;size=1&amp;page=2"' in page
-    assert "No upcoming event matches." in (await client.get("/events?q=cake")).text
+    assert "No upcoming event matches" in (await client.get("/events?q=cake")).text
     assert (await client.get("/events?sort=capacity")).status_code == 422
 
 

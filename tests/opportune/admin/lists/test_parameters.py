@@ -82,7 +82,7 @@ async def test_links_to_lists_have_valid_parameters(admin: AsyncClient) -> None:
     pages += [(await admin.get(f"/admin/gadget/delete?pks=1&{query}")).text]
     pages += [(await admin.get(f"/admin/{path}")).text for path in ("maker/details/1", "job/list", "operations", "")]
     links = {unescape(link) for page in pages for link in re.findall(r'href="(/admin/\w+/list\?[^"]*)"', page)}
-    assert {link.partition("?")[0] for link in links} == {LIST, "/admin/job/list"}
+    assert {link.partition("?")[0] for link in links} >= {LIST, "/admin/job/list"}
     assert [link for link in links if (await admin.get(link)).status_code != 200] == []
 
 
