@@ -65,7 +65,7 @@ async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Pa
 
 async def test_lists_fit_a_phone(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
-    email = "somebody.with.a.long.name@post.example.org"
+    email = "long.name.of.ada@example.org"
     await make_user(app.state.database, email)
     await page.goto("/admin/user/list")
     for width in (1280, 390):
