@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqladmin.authorization import Action
@@ -51,6 +51,8 @@ class _Source:
     view: Any
     prefix: str
     form_data: FormData | None
+    form_classes: dict[tuple[bool, frozenset[str]], type[AdminForm]] = field(default_factory=dict)
+    """Forms of lines, by whether the row is new and the fields left out."""
 
     @property
     def submitted_keys(self) -> list[str]:
@@ -151,11 +153,13 @@ async def _load_references(source: _Source, rows: Sequence[tuple[Any, bool]]) ->
 
 async def _form_class(source: _Source, row: Any, *, is_readonly: bool = False) -> type[AdminForm]:
     """Return the form of a line: the columns of the inline that the user may change."""
-    view, request = source.view, source.request
-    form_class: type[AdminForm] = await view.form_class(request, creating=row is None)
+    view, request, forms = source.view, source.request, source.form_classes
     columns = () if is_readonly else inline_columns(source.inline, view)
     omitted = {name for name in (*view.form_names, *view.related_fields) if name not in columns}
-    return without_fields(form_class, {*omitted, *view.unwritable_columns(request, row)})
+    key = row is None, frozenset((*omitted, *view.unwritable_columns(request, row)))
+    if key not in forms:
+        forms[key] = without_fields(await view.form_class(request, creating=row is None), key[1])
+    return forms[key]
 
 
 async def _build_stored_line(source: _Source, row: Any, *, is_writable: bool) -> InlineRow:

@@ -67,9 +67,9 @@ class DisplayMixin(AdapterView):
         return next((name for name in names if name in self.search_names and name not in self.references), "")
 
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
-        """Load the titles of the rows that a column refers to, in one query."""
+        """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
         ids = {getattr(row, column) for row in rows} - {None}
-        related = await self.references[column].rows(list(ids)) if ids else []
+        related = await self.references[column].referenced_rows(request, list(ids))
         names: dict[Any, str] = getattr(request.state, f"names_{self.identity}_{column}", {})
         setattr(request.state, f"names_{self.identity}_{column}", names | {row.id: title_of(row) for row in related})
 
