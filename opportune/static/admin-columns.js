@@ -1,9 +1,8 @@
-// Order of the columns of a list: drag a column, or move it with the arrow keys. Without this script, numbers do.
+// Lists. Order of the columns: drag a column, or move it with the arrow keys. Without this script, numbers do.
 const orderColumns = () => {
   const list = document.querySelector("[data-order]:not([data-ready])");
   if (!list) return;
   list.dataset.ready = "";
-  const panel = list.closest("details");
 
   const number = () => [...list.children].forEach((item, index) => { item.querySelector("[type=number]").value = index + 1; });
   const move = (item, target, isBefore) => { target.insertAdjacentElement(isBefore ? "beforebegin" : "afterend", item); number(); };
@@ -36,13 +35,31 @@ const orderColumns = () => {
     });
     handle.addEventListener("lostpointercapture", () => item.classList.remove("is-dragged"));
   }
-
-  document.addEventListener("click", ({ target }) => { if (!panel.contains(target)) panel.open = false; });
-  panel.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !panel.open) return;
-    panel.open = false;
-    panel.querySelector("summary").focus();
-  });
 };
-orderColumns();
-document.addEventListener("htmx:after:swap", orderColumns); // the search replaces the list
+
+// The page scrolls a list that fits. A wider one scrolls in its container, so that its head stays visible.
+const fitLists = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const fits = target.firstElementChild.scrollWidth <= target.clientWidth;
+    target.classList.toggle("fits", fits);
+    target.classList.toggle("is-wide", !fits);
+  }
+});
+
+const startLists = () => {
+  orderColumns();
+  for (const list of document.querySelectorAll(".listed")) fitLists.observe(list);
+};
+startLists();
+document.addEventListener("htmx:after:swap", startLists); // the search replaces the list
+
+// Panels above a list close by a click elsewhere and by Escape.
+document.addEventListener("click", ({ target }) => {
+  for (const panel of document.querySelectorAll(".list-panel[open]")) panel.open = panel.contains(target);
+});
+document.addEventListener("keydown", ({ key, target }) => {
+  const panel = key === "Escape" && target.closest(".list-panel[open]");
+  if (!panel) return;
+  panel.open = false;
+  panel.querySelector("summary").focus();
+});

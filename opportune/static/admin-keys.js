@@ -8,9 +8,9 @@
   for (const part of document.querySelectorAll("[data-needs-keys]")) part.hidden = false;
 
   // Not scrollIntoView: in some versions of Chromium, Tab would continue there and skip the link to the content.
-  const below = (menu.querySelector("[aria-current]")?.getBoundingClientRect().bottom ?? 0) - innerHeight;
-  if (below > 0) menu.closest("aside").scrollTop += below;
-  const groups = [...menu.querySelectorAll("ul:not(.menu-end)")];
+  const below = (menu.querySelector("[aria-current]")?.getBoundingClientRect().bottom ?? 0) - menu.querySelector(".menu-end").getBoundingClientRect().top;
+  if (below > 0) menu.querySelector(".menu-scroll").scrollTop += below;
+  const groups = [...menu.querySelectorAll("ul.navbar-nav:not(.menu-end)")];
   const isHeading = (part) => part && part.classList.contains("menu-heading");
   filter.addEventListener("input", () => {
     const term = filter.value.trim().toLowerCase();
@@ -23,6 +23,8 @@
         hasMatch = hasMatch || !entry.hidden;
       }
       if (heading) heading.hidden = !hasMatch;
+      const fold = group.closest("details");
+      if (fold) fold.open = Boolean(term) || !fold.hasAttribute("data-closed");
     }
   });
   filter.addEventListener("keydown", (event) => {
