@@ -33,6 +33,7 @@ from opportune.admin.persistence.deletion import delete_page
 from opportune.admin.saved_views.context import clean_list_url
 from opportune.admin.saved_views.pages import PAGES, open_list
 from opportune.admin.saved_views.queries import load_saved_views
+from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
@@ -105,6 +106,7 @@ class AdminSite(AdapterSite):
 
         self.admin.add_route("/{identity}/cell/{column}/{pk:path}", self.cell, ["GET", "POST"], "cell")
         self.admin.add_route("/{identity}/row/{pk:path}", self.row, ["GET"], "row")
+        self.admin.add_route("/search", self.search, ["GET"], "search")
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
         for address, page, methods, name in PAGES:
             self.admin.add_route(f"/{{identity}}/{address}", partial(self._list_page, page), methods, name)
@@ -146,6 +148,9 @@ class AdminSite(AdapterSite):
 
     async def index(self, request: Request) -> Response:
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
+
+    async def search(self, request: Request) -> Response:
+        return await search_page(request, self)
 
     def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method of SQLAdmin
         if form.get("save") == "Save" and isinstance(model_view, AdminView):

@@ -195,3 +195,21 @@ document.addEventListener("submit", ({ target }) => {
     for (const field of form.querySelectorAll("input[name=form_token]")) field.value = token;
   };
 })();
+
+// Ctrl-K or ⌘K opens the command palette. Its script is loaded then.
+(() => {
+  const opener = document.getElementById("palette-open");
+  if (!opener) return;
+  let palette;
+  const open = async (event) => {
+    event.preventDefault();
+    palette ??= import(opener.dataset.script).then(({ makePalette }) => makePalette(opener));
+    await palette.then((toggle) => toggle(), () => location.assign(opener.href));
+  };
+  opener.addEventListener("click", (event) => {
+    if (!event.ctrlKey && !event.metaKey && !event.shiftKey) open(event);
+  });
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key === "k") open(event);
+  });
+})();

@@ -1,0 +1,107 @@
+"""Search over everything in the admin: menu, actions, and rows of all models that the user may list."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from sqladmin.authorization import Action
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.authorization import is_superuser, may_list
+from opportune.admin.operations.reauthentication import OPERATIONS_PATH
+from opportune.admin.protocols import Site, View
+from opportune.db.models.columns import title_of
+from opportune.search.everything import (
+    HITS_PER_GROUP,
+    Entry,
+    EntryGroup,
+    Found,
+    Source,
+    clean_query,
+    matching_entries,
+)
+from opportune.web.rate_limit import RateLimit
+from opportune.web.rendering.templates import is_htmx
+
+SEARCHES_PER_USER = RateLimit("admin.search", 300, 60, storage="cache")
+OVERVIEW = "ti ti-layout-dashboard"
+CONTROLS = (
+    Entry("View site", "/", "ti ti-external-link"),
+    Entry("Your account", "/accounts/profile", "ti ti-user-circle"),
+    Entry("Switch between light and dark", "#theme", "ti ti-moon"),
+    Entry("Keys", "#show-keys", "ti ti-keyboard"),
+    Entry("Sign out", "#sign-out", "ti ti-logout"),
+)
+
+
+async def search_page(request: Request, site: Any) -> Response:
+    """Render the page with all results, or only the palette for its script."""
+    await request.app.state.rate_limiter.hit(SEARCHES_PER_USER.by(request.state.user.id))
+    found = await search_everything(request, site, clean_query(request.query_params.get("q", "")))
+    context = {"found": found, "title": "Search", "search_url": request.url.path}
+    template = "palette/palette.html" if is_htmx(request) else "admin/search.html"
+    response: Response = await site.templates.TemplateResponse(request, template, context)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def search_everything(request: Request, site: Any, query: str) -> Found:
+    found = Found(query)
+    found.add(matching_entries("Pages", _pages(request, site), query))
+    found.add(matching_entries("Actions", [*await _additions(request, site), *CONTROLS], query))
+    async with site.database.reader() as session:
+        await found.add_rows(list(_sources(request, site, session, query)))
+    return found
+
+
+def _pages(request: Request, site: Any) -> Iterator[Entry]:
+    """Yield the entries of the menu, and the pages and buttons of Operations."""
+    yield Entry("Overview", str(request.url_for("admin:index")), OVERVIEW)
+    for item in site.menu.items:
+        entries = item.children if item.type_ == "Category" else [item]
+        for entry in entries:
+            if entry.is_visible(request) and entry.is_accessible(request):
+                yield Entry(entry.display_name, str(entry.url(request)), entry.icon)
+    if is_superuser(request):
+        for feature in request.app.state.features:
+            yield from (Entry(label, OPERATIONS_PATH, "ti ti-tool") for label in feature.operations)
+
+
+async def _additions(request: Request, site: Any) -> Sequence[Entry]:
+    return [
+        Entry(f"Add {view.name}", str(request.url_for("admin:create", identity=view.identity)), "ti ti-plus")
+        for view in _model_views(site)
+        if view.is_accessible(request) and await view.check_can_create(request)
+    ]
+
+
+def _sources(request: Request, site: Any, session: AsyncSession, query: str) -> Iterator[tuple[str, Source]]:
+    for view in _model_views(site):
+        if view.search_names:
+            yield view.name_plural, partial(_search_view, request, view, session, query)
+
+
+async def _search_view(request: Request, view: View, session: AsyncSession, query: str) -> EntryGroup | None:
+    """Return the newest matching rows of a model."""
+    if not await may_list(request, view):
+        return None
+    statement = view.search_query(view.list_query(request), query)
+    newest = statement.order_by(*(key.desc() for key in view.pk_columns)).limit(HITS_PER_GROUP + 1)
+    rows = (await session.scalars(newest.options(*view.loading(())))).unique().all()
+    list_url = f"{request.url_for('admin:list', identity=view.identity)}?{urlencode({'search': query})}"
+    entries = [_row_entry(request, view, row, list_url) for row in rows[:HITS_PER_GROUP]]
+    return EntryGroup(view.name_plural, entries, list_url if len(rows) > HITS_PER_GROUP else "")
+
+
+def _row_entry(request: Request, view: Any, row: Any, list_url: str) -> Entry:
+    """Return the link to the first page of a row that the user may open, else to the list with the search."""
+    pages = (("details", view.can_view_details, Action.DETAILS), ("edit", view.can_edit, Action.EDIT))
+    page = next((name for name, can, action in pages if can and view.has_permission(request, action)), "")
+    return Entry(title_of(row), str(view.url_of_row(page, request, row)) if page else list_url, view.icon)
+
+
+def _model_views(site: Site) -> list[View]:
+    return [view for view in site.views if view.is_model and hasattr(view, "references")]

@@ -1,0 +1,78 @@
+"""Search over everything: entries by their labels, and sources of rows within a limit of number and time."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from opportune.search.query import MAX_QUERY_LENGTH, UNSTORABLE
+from opportune.search.words import fold
+
+HITS_PER_GROUP = 5
+MAX_SOURCES = 30
+"""Maximum number of models and other sources that one request searches."""
+MAX_SECONDS = 1.5
+"""Time after which no further source is searched."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page, a row or an action."""
+
+    label: str
+    url: str
+    """Address, or `#id` of a control of the current page, which the palette presses."""
+    icon: str = "ti ti-arrow-right"
+
+
+@dataclass(frozen=True)
+class EntryGroup:
+    title: str
+    entries: Sequence[Entry]
+    more_url: str = ""
+    """Page with all results; empty if there are no others."""
+
+
+Source = Callable[[], Awaitable[EntryGroup | None]]
+"""Searches the rows of one model. Returns None if the user may not list them."""
+
+
+@dataclass
+class Found:
+    """Results of a search over everything."""
+
+    query: str
+    groups: list[EntryGroup] = field(default_factory=list)
+    note: str = ""
+    """Sentence for users about sources that were not searched."""
+
+    @property
+    def count(self) -> int:
+        return sum(len(group.entries) for group in self.groups)
+
+    def add(self, *groups: EntryGroup) -> None:
+        """Add the groups that have entries."""
+        self.groups += [group for group in groups if group.entries]
+
+    async def add_rows(self, sources: Sequence[tuple[str, Source]]) -> None:
+        """Search one source after another, and stop after `MAX_SECONDS`."""
+        if not self.query:
+            return
+        deadline = monotonic() + MAX_SECONDS
+        for index, (_, search) in enumerate(sources):
+            if index >= MAX_SOURCES or monotonic() > deadline:
+                names = ", ".join(name for name, _ in sources[index:])
+                self.note = f"The search took too long. It left out: {names}."
+                return
+            if group := await search():
+                self.add(group)
+
+
+def clean_query(text: str) -> str:
+    """Return the query without characters that databases reject, cut to `MAX_QUERY_LENGTH` characters."""
+    return UNSTORABLE.sub("", text[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
+
+
+def matching_entries(title: str, entries: Iterable[Entry], query: str) -> EntryGroup:
+    """Return the group of entries whose label contains all words of the query."""
+    words = fold(query).split()
+    return EntryGroup(title, [entry for entry in entries if all(word in fold(entry.label) for word in words)])

@@ -1,0 +1,73 @@
+// The command palette. site.js loads this module when the palette is first opened.
+export const makePalette = (opener) => {
+  const dialog = Object.assign(document.createElement("dialog"), { className: "palette", ariaLabel: "Search" });
+  const part = (role) => dialog.querySelector(`[role=${role}]`);
+  const options = () => [...dialog.querySelectorAll("[role=option]")];
+  const selected = () => dialog.querySelector("[aria-selected=true]");
+  let request, timer, loading;
+
+  const select = (option) => {
+    for (const other of options()) other.setAttribute("aria-selected", other === option);
+    part("combobox").setAttribute("aria-activedescendant", option?.id ?? "");
+    option?.scrollIntoView({ block: "nearest" });
+  };
+
+  const load = async (query) => {
+    request?.abort();
+    request = new AbortController();
+    const parameters = new URLSearchParams({ q: query, at: location.pathname });
+    const response = await fetch(`${opener.href}?${parameters}`, { headers: { "HX-Request-Type": "partial" }, signal: request.signal });
+    if (response.redirected) location.assign(opener.href); // to sign in again
+    if (!response.ok) throw new Error(response.status === 429 ? "Too many searches. Try again in a minute." : "");
+    return new DOMParser().parseFromString(await response.text(), "text/html");
+  };
+
+  const update = async () => {
+    timer = clearTimeout(timer);
+    try {
+      const page = await load(part("combobox").value);
+      for (const role of ["listbox", "status"]) part(role).replaceChildren(...page.querySelector(`[role=${role}]`).childNodes);
+    } catch (error) {
+      if (error.name === "AbortError") return loading; // of the newer request
+      part("listbox").replaceChildren();
+      part("status").textContent = error.message || "The server does not respond.";
+    }
+    part("listbox").hidden = !options().length;
+    part("combobox").setAttribute("aria-expanded", options().length > 0);
+    select(options()[0]);
+  };
+
+  const toggle = async () => {
+    if (dialog.open) return dialog.close();
+    try {
+      dialog.replaceChildren(...(await load("")).documentElement.querySelectorAll("head > *, body > *"));
+    } catch { return location.assign(opener.href); }
+    document.body.append(dialog);
+    await new Promise((resolve) => { dialog.querySelector("link").onload = resolve; });
+    dialog.showModal();
+    select(options()[0]);
+  };
+
+  dialog.addEventListener("input", () => {
+    clearTimeout(timer);
+    loading = new Promise((resolve) => { timer = setTimeout(() => resolve(update()), 150); });
+  });
+  dialog.addEventListener("keydown", async (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.isComposing || !(step || event.key === "Enter")) return;
+    event.preventDefault();
+    const entries = options();
+    if (step) return select(entries.at((entries.indexOf(selected()) + step) % entries.length));
+    await (timer ? update() : loading);
+    selected()?.click();
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+    const control = event.target.closest("[role=option]")?.getAttribute("href");
+    if (!control?.startsWith("#")) return;
+    event.preventDefault();
+    dialog.close();
+    document.querySelector(control)?.click();
+  });
+  return toggle;
+};

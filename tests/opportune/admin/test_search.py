@@ -1,0 +1,145 @@
+"""Search over everything in the admin."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import Select
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+from opportune.admin import search
+from opportune.search import everything
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Country, CountryAdmin
+
+PALETTE = {"HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+async def shelf(app_with_bookshelf: FastAPI) -> FastAPI:
+    """Site with seven authors and a country."""
+    async with app_with_bookshelf.state.database.writer() as session:
+        session.add_all([*(Author(name=f"Ada {number}") for number in range(1, 8)), Country(name="Adaland")])
+    return app_with_bookshelf
+
+
+@pytest.fixture
+async def superuser(shelf: FastAPI) -> User:
+    return await make_user(shelf.state.database, is_superuser=True, is_staff=True)
+
+
+@pytest.fixture
+async def admin(shelf: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(shelf, superuser) as client:
+        yield client
+
+
+@pytest.fixture
+async def staff(shelf: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Client of a user who may only list countries."""
+    user = await make_user(shelf.state.database, is_staff=True)
+    await grant(shelf.state.database, user, "country", "list")
+    async with signed_in_client(shelf, user) as client:
+        yield client
+
+
+async def test_page_groups_rows_by_model(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/search?q=ada")).text
+    assert "Adaland" in page
+    assert [f"Ada {number}" in page for number in (7, 3, 2)] == [True, True, False], "the newest five"
+    assert 'href="/admin/author/list?search=ada"' in page
+    assert "/admin/country/list?search=ada" not in page, "all countries are shown"
+
+
+async def test_row_links_to_its_page(admin: AsyncClient) -> None:
+    assert 'href="/admin/country/details/1"' in (await admin.get("/admin/search?q=adaland")).text
+
+
+async def test_list_shows_the_same_rows_as_its_link(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/author/list?search=ada")).text
+    assert "Ada 1" in page
+
+
+@pytest.mark.database("sqlite")
+async def test_staff_find_only_permitted_entries(staff: AsyncClient) -> None:
+    page = (await staff.get("/admin/search?q=ad", headers=PALETTE)).text
+    assert "Adaland" in page
+    for hidden in ("Ada 1", "Add Country", "/admin/user", "/details/"):
+        assert hidden not in page, hidden
+    assert "/admin/operations" not in (await staff.get("/admin/search", headers=PALETTE)).text
+
+
+@pytest.mark.database("sqlite")
+async def test_search_needs_staff(shelf: FastAPI) -> None:
+    async with signed_in_client(shelf) as user:
+        assert (await user.get("/admin/search?q=ada")).status_code == 403
+
+
+async def test_rows_outside_of_list_query_are_hidden(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_author(self: AuthorAdmin, request: Request) -> Select[tuple[Author]]:
+        return super(AuthorAdmin, self).list_query(request).where(col(Author.name) == "Ada 1")
+
+    monkeypatch.setattr(AuthorAdmin, "list_query", first_author)
+    page = (await admin.get("/admin/search?q=ada")).text
+    assert "Ada 1" in page
+    assert "Ada 2" not in page
+
+
+@pytest.mark.database("sqlite")
+async def test_palette_finds_pages_and_actions(admin: AsyncClient) -> None:
+    palette = (await admin.get("/admin/search?q=count", headers=PALETTE)).text
+    assert "<html" not in palette
+    assert 'href="/admin/country/list"' in palette
+    assert 'href="/admin/country/create"' in palette
+    assert 'href="#sign-out"' in (await admin.get("/admin/search", headers=PALETTE)).text
+    assert 'href="#sign-out"' not in (await admin.get("/admin/search?q=sign")).text, "it needs the script"
+
+
+@pytest.mark.database("sqlite")
+async def test_model_without_permission_to_create_has_no_action(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CountryAdmin, "can_create", False)
+    assert "Add Country" not in (await admin.get("/admin/search?q=country", headers=PALETTE)).text
+
+
+@pytest.mark.parametrize("query", ["", "%00", "'\"%", "x" * 5_000, "😀", "-", "ada or"])
+async def test_any_query_is_valid(admin: AsyncClient, query: str) -> None:
+    response = await admin.get("/admin/search", params={"q": query})
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.database("sqlite")
+async def test_slow_search_names_what_it_left_out(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(everything, "MAX_SECONDS", -1)
+    page = (await admin.get("/admin/search?q=ada")).text
+    assert "The search took too long." in page
+    assert "Authors" in page.partition("It left out:")[2]
+    assert "Ada 1" not in page
+
+
+@pytest.mark.database("sqlite")
+async def test_number_of_models_is_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(everything, "MAX_SOURCES", 0)
+    assert "It left out:" in (await admin.get("/admin/search?q=ada")).text
+
+
+@pytest.mark.database("sqlite")
+async def test_searches_of_a_user_are_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search.SEARCHES_PER_USER, "limit", 1)
+    assert (await admin.get("/admin/search")).status_code == 200
+    assert (await admin.get("/admin/search")).status_code == 429
+
+
+@pytest.mark.database("sqlite")
+async def test_log_has_no_search_words(admin: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        await admin.get("/admin/search?q=ada-secret")
+    messages = [record.getMessage() for record in caplog.records if record.name != "httpx"]
+    assert any("GET /admin/search" in message for message in messages)
+    assert not any("ada-secret" in message for message in messages)
