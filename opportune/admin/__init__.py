@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from opportune.admin.forms.inlines import Inline
     from opportune.admin.lists.actions import selection_query
     from opportune.admin.persistence.transactions import session_of
+    from opportune.admin.row_versions.service import restore_version, versions
     from opportune.admin.views import AdminView
     from opportune.fields import FileColumn, ImageColumn
 
@@ -22,8 +23,10 @@ __all__ = [
     "Inline",
     "UserAdmin",
     "ValidationRefused",
+    "restore_version",
     "selection_query",
     "session_of",
+    "versions",
 ]
 
 __getattr__ = lazy_exports(
@@ -36,6 +39,7 @@ __getattr__ = lazy_exports(
         ".accounts.users": ("UserAdmin",),
         ".errors": ("ValidationRefused",),
         ".lists.actions": ("selection_query",),
+        ".row_versions.service": ("restore_version", "versions"),
         ".persistence.transactions": ("session_of",),
     },
 )

@@ -9,6 +9,9 @@ from sqlmodel import Field
 from opportune.db.models.model import BigId, Model, utc_now
 from opportune.text import Line, Text
 
+PURGE = "delete permanently"
+"""Action of an entry for a row that was in the trash."""
+
 
 class AuditEntry(Model, table=True):
     """A recorded change. It stores the names of row and user, because it outlives both."""
@@ -21,7 +24,7 @@ class AuditEntry(Model, table=True):
     actor: str = Field(default="", max_length=320)
     """E-mail address of the user."""
     action: str = Field(max_length=100)
-    """`create`, `edit`, `delete`, `export`, `import`, `action:` with a name, or the name of an operation."""
+    """`create`, `edit`, `delete`, `restore`, `export`, `import`, `action:` with a name, or the name of an operation."""
     channel: str = Field(default="admin", max_length=100, sa_column_kwargs={"server_default": "admin"})
     """`admin`, `page` or `api`, or `job` or `tool` with its name."""
     identity: str = Field(max_length=100)

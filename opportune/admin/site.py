@@ -30,11 +30,13 @@ from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import history_page
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.persistence.deletion import delete_page
+from opportune.admin.row_versions.pages import version_page
 from opportune.admin.saved_views.context import clean_list_url
 from opportune.admin.saved_views.pages import PAGES, open_list
 from opportune.admin.saved_views.queries import load_saved_views
 from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import AdapterSite
+from opportune.admin.trash.pages import purge_from_trash, restore_from_trash, trash_page
 from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
 from opportune.db.database import Database, Session
@@ -110,6 +112,10 @@ class AdminSite(AdapterSite):
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
         for address, page, methods, name in PAGES:
             self.admin.add_route(f"/{{identity}}/{address}", partial(self._list_page, page), methods, name)
+        self.admin.add_route("/{identity}/version/{pk:path}", self.version, ["GET", "POST"], "version")
+        self.admin.add_route("/{identity}/trash", self.trash, ["GET"], "trash")
+        self.admin.add_route("/{identity}/trash/restore", self.restore, ["POST"], "restore")
+        self.admin.add_route("/{identity}/trash/purge", self.purge, ["POST"], "purge")
 
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
         # SQLAdmin sets attributes of the class. A process may have several sites, so each site gets a subclass.
@@ -230,6 +236,18 @@ class AdminSite(AdapterSite):
 
     async def delete(self, request: Request) -> Response:
         return await delete_page(request, self._admin_view(request))
+
+    async def version(self, request: Request) -> Response:
+        return await version_page(request, self._admin_view(request))
+
+    async def trash(self, request: Request) -> Response:
+        return await trash_page(request, self._admin_view(request))
+
+    async def restore(self, request: Request) -> Response:
+        return await restore_from_trash(request, self._admin_view(request))
+
+    async def purge(self, request: Request) -> Response:
+        return await purge_from_trash(request, self._admin_view(request))
 
     async def import_endpoint(self, request: Request) -> Response:
         await self.check_access(request, "import")

@@ -37,6 +37,7 @@ from opportune.db.models.columns import (
     natural_key_of,
 )
 from opportune.db.models.soft_delete import is_trash_column
+from opportune.db.models.versioned import Versioned
 from opportune.db.queries.paths import column_of_relation, relation_of_column
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
@@ -149,6 +150,11 @@ class AdminView(RowQueriesMixin):
         self.truncated_columns |= {name for name in choices if name in linked or "." in name}
         readonly = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether the history page shows versions that can be restored."""
+        return self.has_history and issubclass(self.model, Versioned)
 
     # Columns
 

@@ -12,7 +12,12 @@ from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_i
 
 
 async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
-    """Return what deleting a row does to related rows. Rows of models without a `Crud` class are only counted."""
+    """Return what deleting a row does to related rows. Rows of models without a `Crud` class are only counted.
+
+    Moving a row to the trash does nothing to related rows.
+    """
+    if crud.definition.has_trash:
+        return DeletionImpact()
     mapper: Mapper[Any] = inspect(crud.model)
 
     async def describe(model: type[Any], count: int) -> tuple[str, Select[Any] | None]:

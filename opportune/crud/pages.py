@@ -282,6 +282,7 @@ class CrudPages(PageOptions[M]):
         context = {
             **await self._row_context(crud, row),
             "consequences": await deletion_impact(crud, row),
+            "moves_to_trash": self.crud_class.definition.has_trash,
             "fault": fault,
         }
         return templates.render(request, self.template("confirm_delete"), context, 422 if fault else 200)

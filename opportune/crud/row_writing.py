@@ -101,8 +101,10 @@ class WriteOperations(ReadOperations[M]):
 
     async def restore(self, row: M | Key) -> M:
         """Take a row out of the trash. Raises NotFound if it is not there, or the user may not delete it."""
+        in_transaction = self.session.in_transaction()
         target = await self._load_with_trash(row, self.model.deleted_at.is_not(None))
-        await restore(self.session, cast("SoftDelete", target))
+        async with self._database_errors(in_transaction=in_transaction):
+            await restore(self.session, cast("SoftDelete", target))
         return target
 
     async def purge(self, row: M | Key) -> None:

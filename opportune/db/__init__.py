@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from opportune.db.models.partial_index import PartialIndex
     from opportune.db.models.references import Reference
     from opportune.db.models.soft_delete import SoftDelete
+    from opportune.db.models.versioned import Versioned
     from opportune.db.queries.batches import delete_in_batches
     from opportune.db.queries.loading import load
     from opportune.db.sessions.context import Context, ReadonlyContext
@@ -59,6 +60,7 @@ __all__ = [
     "Reference",
     "RowId",
     "SoftDelete",
+    "Versioned",
     "WriteSession",
     "after_change",
     "after_commit",
@@ -108,6 +110,7 @@ __getattr__ = lazy_exports(
         ".models.partial_index": ("PartialIndex",),
         ".models.references": ("Reference",),
         ".models.soft_delete": ("SoftDelete",),
+        ".models.versioned": ("Versioned",),
         ".sessions.context": ("Context", "ReadonlyContext"),
         ".sessions.dependencies": (
             "DatabaseDependency",

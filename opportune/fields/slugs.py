@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import before_change, before_create, changes
+from opportune.db.sessions.trash import with_deleted
 from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, FieldOptions, Stored, annotations_of
 from opportune.text import Line
@@ -121,7 +122,7 @@ class SlugSource(Attached):
         used_slugs = RESERVED | {
             getattr(other, name) for other in session.new if type(other) is type(row) and other is not row
         }
-        slugs_of_others = select(column).where(type(row).id != row.id)  # type: ignore[attr-defined]  # a Model
+        slugs_of_others = with_deleted(select(column)).where(type(row).id != row.id)  # type: ignore[attr-defined]  # a Model
         if slug not in used_slugs and await session.scalar(slugs_of_others.where(column == slug)) is None:
             return slug
         stem = slug[: self.max_length - NUMBER_LENGTH].rstrip("-")

@@ -50,6 +50,8 @@ JSON_ERRORS = {"accept": "application/json"}
 """Header that requests JSON errors, which take less time than pages."""
 ROLES_REFUSED_BY_ADMIN = ("user", "owner", "staff")
 PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
+OPTIONAL_PAGES = {"/{identity}/trash": "has_trash", "/{identity}/version/": "has_versions"}
+"""Options of admin views by the page that depends on them."""
 PATH_VALUES = {"identity": SAMPLE_WORD, "export_type": "csv"}
 
 Table = dict[tuple[str, str], "TableLine"]
@@ -188,8 +190,14 @@ def _paths_by_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str,
         yield source, path
         return
     for view in admin_of(app).views:
-        if isinstance(view, ModelView):
+        if isinstance(view, ModelView) and _has_page(view, path):
             yield origin(type(view).__mro__[1]), path.replace("{identity}", view.identity)
+
+
+def _has_page(view: ModelView, path: str) -> bool:
+    """Return whether a view has the page. Only views of some models have a trash and versions."""
+    option = next((option for page, option in OPTIONAL_PAGES.items() if page in path), "")
+    return bool(getattr(view, option, True)) if option else True
 
 
 def admin_of(app: FastAPI) -> AdminSite:

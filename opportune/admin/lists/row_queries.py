@@ -11,13 +11,13 @@ from starlette.requests import Request
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.parameters import refuse_unknown_parameters
-from opportune.admin.persistence.transactions import PersistenceMixin
+from opportune.admin.persistence.trash import TrashMixin
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import parse_path
 from opportune.pagination import count_rows
 
 
-class RowQueriesMixin(PersistenceMixin):
+class RowQueriesMixin(TrashMixin):
     """The queries of `AdminView`."""
 
     references: dict[str, ForeignKeyLookup]

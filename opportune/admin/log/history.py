@@ -1,6 +1,6 @@
 """Pages of the audit log: the list of all entries, and the history of one row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from markupsafe import Markup
@@ -16,17 +16,13 @@ from opportune.admin.authorization import list_models_with_permission
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
 from opportune.admin.log.audit import entries_of_models
-from opportune.admin.log.diff import HIDDEN, Changes
+from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
+from opportune.admin.row_versions.entries import first_version_time, load_versions
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import label_of
 
 ENTRIES_PER_PAGE = 30
-ABSENT = "\N{EN DASH}"
-
-Names = Mapping[tuple[str, Any], str]
-"""Titles of linked rows by column and id."""
 
 
 class ModelFilter:
@@ -89,13 +85,13 @@ class LogAdmin(AdminView, model=AuditEntry):
             return getattr(obj, prop), self._display(obj, prop, request)
         if prop == "changes":
             template, view = self.templates.env.get_template("admin/diff.html"), self._view_of(obj)
-            names = await load_reference_names(request, [obj], view) if request else {}
-            return obj.changes, Markup(await template.render_async(changes=list_change_rows(obj, view, names)))  # noqa: S704 - escaped
+            names = await load_reference_names(request, [obj.changes], view) if request else {}
+            return obj.changes, Markup(await template.render_async(changes=list_change_rows(obj.changes, view, names)))  # noqa: S704 - escaped
         return await super().get_detail_value(obj, prop, request)
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         return (
-            get_visible_changes(obj, self._view_of(obj))
+            get_visible_changes(obj.changes, self._view_of(obj))
             if prop == "changes"
             else await super().get_prop_value(obj, prop)
         )
@@ -130,15 +126,21 @@ async def history_page(request: Request, view: AdminView) -> Response:
     if row is None and not entries:
         raise HTTPException(404)
     page = entries[:ENTRIES_PER_PAGE]
-    names = await load_reference_names(request, page, view)
+    names = await load_reference_names(request, [entry.changes for entry in page], view)
     context = {
         "model_view": view,
         "row": row,
         "pk": pk,
-        "entries": [(entry, get_action_label(entry, view), list_change_rows(entry, view, names)) for entry in page],
+        "entries": [_entry_context(entry, view, names) for entry in page],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
+        **await load_versions(request, view, row),
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
+
+
+def _entry_context(entry: AuditEntry, view: AdminView, names: Names) -> tuple[AuditEntry, str, Sequence[Any]]:
+    """Return an entry with the label of its action and its changes."""
+    return entry, get_action_label(entry, view), list_change_rows(entry.changes, view, names)
 
 
 async def _read_entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
@@ -147,6 +149,9 @@ async def _read_entries(view: AdminView, pk: str, row: Any, before: str) -> Sequ
     if created_at := getattr(row, "created_at", None):
         # SQLite reuses the ids of deleted rows.
         entries = entries.where(col(AuditEntry.at) >= created_at)
+    if first_version := await first_version_time(view, row):  # the page shows these changes as versions
+        is_change = col(AuditEntry.action).in_(("create", "edit"))
+        entries = entries.where(~is_change | (col(AuditEntry.at) < first_version))
     if before:
         try:
             entries = entries.where(col(AuditEntry.id) < parse_id(before))
@@ -169,47 +174,3 @@ def get_action_label(entry: AuditEntry, view: View | None) -> str:
 def get_model_label(entry: AuditEntry, view: View | None) -> str:
     """Return the label of an entry's model."""
     return view.name if view else entry.identity.replace("-", " ").capitalize()
-
-
-async def load_reference_names(request: Request, entries: Sequence[AuditEntry], view: View | None) -> Names:
-    """Return the titles of rows that changed foreign keys refer to. Rows the user may not see are left out."""
-    names: dict[tuple[str, Any], str] = {}
-    for column, lookup in view.references.items() if view else ():
-        ids = {value for entry in entries for value in entry.changes.get(column, ()) if isinstance(value, int)}
-        rows = await lookup.visible_rows(request, [*ids]) if ids else ()
-        names |= {(column, row.id): lookup.format(row)["text"] for row in rows}
-    return names
-
-
-def list_change_rows(entry: AuditEntry, view: View | None, names: Names) -> list[tuple[str, str, str]]:
-    """Return label, old and new value of each change."""
-    labels = view.labels if view else {}
-    changes = get_visible_changes(entry, view)
-
-    def display(name: str, value: Any) -> str:
-        return _format_value(names.get((name, value), value) if isinstance(value, int) else value)
-
-    return [
-        (labels.get(name, label_of(name)), display(name, old), display(name, new))
-        for name, (old, new) in changes.items()
-    ]
-
-
-def get_visible_changes(entry: AuditEntry, view: View | None) -> Changes:
-    """Return the changes of columns that the view shows, and changes of secrets without values. Without a view, all."""
-    if view is None:
-        return entry.changes
-    visible = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}
-    return {
-        name: pair
-        for name, pair in entry.changes.items()
-        if (name in visible or HIDDEN in pair) and not view.hides(name)
-    }
-
-
-def _format_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "Yes" if value else "No"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or ABSENT
-    return ABSENT if value in (None, "") else str(value)

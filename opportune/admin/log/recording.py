@@ -14,11 +14,12 @@ from starlette.requests import Request
 from opportune.accounts.groups.grants import identity_of
 from opportune.accounts.models import UserBase
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
-from opportune.admin.models import AuditEntry
+from opportune.admin.models import PURGE, AuditEntry
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.db.hooks.registry import Change, add_after_create, after_change, after_delete, changes
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import ModelBase, utc_now
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.web.client import client_address
 
 ADMIN = "admin"
@@ -55,7 +56,7 @@ def _action(changed: Mapping[str, Change]) -> str:
 
 @after_delete(ModelBase, where=keeps_history)
 async def record_deleted(session: AsyncSession, row: SQLModel) -> None:
-    _record(session, "delete", row, diff_deleted(row))
+    _record(session, PURGE if isinstance(row, SoftDelete) else "delete", row, diff_deleted(row))
 
 
 RECORDING = (record_created, record_changed, record_deleted)

@@ -20,10 +20,13 @@ from opportune.admin.lists.actions import (
 )
 from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
 from opportune.errors import FieldErrors
 from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
+
+TRASH_QUESTION = "Move to the trash? You can restore it from there{}."
 
 
 async def delete_page(request: Request, view: View) -> Response:
@@ -42,6 +45,10 @@ async def delete_page(request: Request, view: View) -> Response:
     for row in rows:
         if not await view.check_can_delete(request, row):
             raise HTTPException(403)
+    if issubclass(view.model, SoftDelete):
+        days = view.model.keep_deleted_days
+        question = TRASH_QUESTION.format("" if days is None else f" for {days} days")
+        return await show_confirmation_page(request, view, selection, rows, title="Delete", question=question)
     impact = await deletion_impact(request, view, selection.pks)
     return await show_confirmation_page(request, view, selection, rows, title="Delete", consequences=impact)
 
@@ -51,7 +58,8 @@ async def _delete(request: Request, view: View, selection: Selection) -> Respons
         await view.delete_rows(request, selection.pks)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, f"Nothing was deleted. {refusal}")
-    flash(request, f"Deleted {pluralize(len(selection.pks), view.name, view.name_plural)}.")
+    count, is_trashed = pluralize(len(selection.pks), view.name, view.name_plural), issubclass(view.model, SoftDelete)
+    flash(request, f"Moved {count} to the trash." if is_trashed else f"Deleted {count}.")
     return RedirectResponse(list_url(request, view), 303)
 
 

@@ -1,6 +1,7 @@
 """Changes to rows. Each transaction checks permissions again, runs hooks and writes the audit log."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,13 +19,17 @@ from opportune.admin.forms.many_to_many import link_rows
 from opportune.admin.lists.actions import list_url, match_primary_keys
 from opportune.admin.lists.display import DisplayMixin
 from opportune.admin.log import audit, diff
-from opportune.admin.models import AuditEntry
+from opportune.admin.models import PURGE, AuditEntry
 from opportune.admin.persistence.file_cleanup import defer_file_deletion
 from opportune.admin.persistence.loaded_rows import LoadedRowsMixin
 from opportune.admin.persistence.row_rules import RowRulesMixin
 from opportune.admin.protocols import Check
 from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.new_rows import number_new_rows
+from opportune.db.queries.trash_conflicts import explain_trash_conflict
+from opportune.db.sessions.trash import PURGES
+from opportune.errors import FieldErrors
 from opportune.web.rendering.flash import flash
 
 RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
@@ -68,23 +73,33 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         tables = data.get(INLINES_KEY, ())
-        with translate_database_errors(self.table):
-            async with self.site.database.writer() as session:
-                row = await self.add_row(session, request, data)
+        async with self._writer(data) as session:
+            row = await self.add_row(session, request, data)
         await self.after_model_change(data, row, True, request)
         await after_inlines(request, tables)
         return row
 
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
         tables, read_values = data.get(INLINES_KEY, ()), data.pop(READ_VALUES_KEY, {})
-        with translate_database_errors(self.table):
-            async with self.site.database.writer() as session:
-                row = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
-                refuse_changed_row(row, read_values)
-                await self.change_row(session, request, row, data)
+        async with self._writer(data) as session:
+            row = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
+            refuse_changed_row(row, read_values)
+            await self.change_row(session, request, row, data)
         await self.after_model_change(data, row, False, request)
         await after_inlines(request, tables)
         return row
+
+    @asynccontextmanager
+    async def _writer(self, values: Mapping[str, Any]) -> AsyncIterator[AsyncSession]:
+        """Open a session that writes a row with these values. Constraint violations become `FieldErrors`."""
+        database, submitted = self.site.database, dict(values)
+        try:
+            with translate_database_errors(self.table):
+                async with database.writer() as session:
+                    yield session
+        except FieldErrors as error:
+            async with database.reader(fresh=True) as session:
+                raise await explain_trash_conflict(session, self.model, error, submitted) from error
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
         """Delete all of these rows or none.
@@ -269,11 +284,15 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         return {}
 
     async def remove_rows(self, session: AsyncSession, request: Request, rows: Sequence[Any]) -> None:
+        is_purge = bool(session.info.get(PURGES))
+        is_permanent = is_purge or not issubclass(self.model, SoftDelete)
         for row in rows:
             await self.on_model_delete(row, request)
             await self.before_delete(session, row, request)
-            defer_file_deletion(session, row, self.file_columns.keys())
-            audit.record_row(session, request, "delete", self.identity, row, diff.diff_deleted(row))
+            if is_permanent:
+                defer_file_deletion(session, row, self.file_columns.keys())
+            action = PURGE if is_purge else "delete"
+            audit.record_row(session, request, action, self.identity, row, diff.diff_deleted(row))
             await session.delete(row)
         await session.flush()
         for row in rows:

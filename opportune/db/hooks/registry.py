@@ -11,6 +11,7 @@ They run in the transaction of the change. A feature lists its hooks in `Feature
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import update_wrapper
 from inspect import iscoroutinefunction, signature
 from typing import Any, NamedTuple, TypeVar
 
@@ -80,6 +81,7 @@ def add_after_create(
             else:  # a statement takes a third of the time of an object and a second flush
                 await session.execute(insert(inspect(added_model, raiseerr=True).local_table), fields)
 
+        update_wrapper(add_row, values)  # features list hooks by name
         registered.append(Registration("after_create", model, add_row, where, AddedRow(added_model, values)))
         _clear_caches()
         return add_row

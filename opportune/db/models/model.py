@@ -1,7 +1,7 @@
 """Base classes of all tables."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import Path
 from pydantic import BeforeValidator
@@ -14,6 +14,7 @@ from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, annotations_of
 
 MAX_ID = 2**63 - 1
+T = TypeVar("T")
 
 # SQLite generates ids only for a column whose type is exactly INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
@@ -94,6 +95,15 @@ def _require_digits(text: object) -> object:
 RowKey = Annotated[int, BeforeValidator(_require_digits)]
 RowId = Annotated[RowKey, Path(ge=1, le=MAX_ID)]
 """Id of a row as a path parameter. Numbers outside the range of ids are not found (404)."""
+
+
+def tables_with(mixin: type[T]) -> list[type[T]]:
+    """Return the site's tables with a mixin, such as `SoftDelete`."""
+    classes = [*mixin.__subclasses__()]
+    for class_ in classes:  # grows during the loop
+        classes += class_.__subclasses__()
+    tables: set[Any] = {*ModelBase.metadata.tables.values()}
+    return [class_ for class_ in dict.fromkeys(classes) if vars(class_).get("__table__") in tables]
 
 
 def utc_now() -> datetime:

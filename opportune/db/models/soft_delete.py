@@ -16,8 +16,8 @@ class SoftDelete(SQLModel):
     Queries leave rows in the trash out. `with_deleted(select(Book))` returns them as well.
     """
 
-    keep_deleted_days: ClassVar[int] = 30
-    """Days until a daily job deletes a row in the trash permanently."""
+    keep_deleted_days: ClassVar[int | None] = 30
+    """Days until a daily job deletes a row in the trash permanently. None keeps it."""
 
     deleted_at: datetime | None = Field(default=None, index=True)
     deleted_by_id: int | None = Field(default=None, sa_type=BigId)
@@ -27,11 +27,3 @@ class SoftDelete(SQLModel):
 def is_trash_column(model: type[Any], name: str) -> bool:
     """Return whether only deletions and restorations set this column."""
     return name in TRASH_COLUMNS and issubclass(model, SoftDelete)
-
-
-def soft_delete_models() -> list[type[SoftDelete]]:
-    """Return the tables whose deleted rows stay in the trash."""
-    classes = [*SoftDelete.__subclasses__()]
-    for class_ in classes:  # grows during the loop
-        classes += class_.__subclasses__()
-    return [class_ for class_ in dict.fromkeys(classes) if hasattr(class_, "__table__")]

@@ -68,6 +68,12 @@ async def test_deleted_row_leaves_pages(client: AsyncClient) -> None:
     assert (await client.get("/tools/1")).status_code == 404
 
 
+async def test_page_asks_to_move_to_the_trash(client: AsyncClient) -> None:
+    page = (await client.get("/tools/2/delete")).text
+    assert "It moves to the trash." in page
+    assert "cannot be undone" not in page
+
+
 async def test_trash_lists_deleted_rows(client: AsyncClient) -> None:
     (tool,) = (await client.get(f"{TOOLS}?deleted=true")).json()["items"]
     assert (tool["name"], tool["deleted_at"] is not None) == ("Hammer", True)

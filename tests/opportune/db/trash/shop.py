@@ -5,6 +5,7 @@ from sqlmodel import Field, Relationship
 
 from opportune.db import Model, SoftDelete
 from opportune.db.models.model import NAMING_CONVENTION
+from opportune.fields import Slug, slug_field
 
 
 class ShopTable(Model):
@@ -23,6 +24,7 @@ class Good(ShopTable, SoftDelete, table=True):
     __tablename__ = "test_trash_good"
 
     name: str = Field(max_length=50)
+    slug: Slug = slug_field("name")
     vendor_id: int | None = Field(default=None, foreign_key="test_trash_vendor.id")
     vendor: Vendor | None = Relationship(back_populates="goods")
 

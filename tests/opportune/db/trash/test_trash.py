@@ -95,6 +95,12 @@ async def test_deletion_records_time_and_user(session: AsyncSession) -> None:
     assert (good.deleted_at is not None, good.deleted_by_id) == (True, 7)
 
 
+async def test_slug_of_a_deleted_row_is_taken(session: AsyncSession) -> None:
+    session.add(good := Good(id=3, name="Rocket"))
+    await session.flush()
+    assert good.slug == "rocket-2"
+
+
 async def test_second_deletion_keeps_the_time(session: AsyncSession) -> None:
     good = await session.scalar(include(select(Good).where(col(Good.id) == 2)))
     assert good

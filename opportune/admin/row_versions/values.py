@@ -1,0 +1,61 @@
+"""Values of a version: the columns of a row as JSON."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, TypeAdapter
+from pydantic_core import PydanticSerializationError
+from sqlalchemy import inspect
+from sqlalchemy.orm import Mapper
+
+from opportune.db.models.columns import is_secret
+from opportune.db.models.soft_delete import is_trash_column
+from opportune.fields.files import file_columns_of
+
+AUTOMATIC_COLUMNS = {"created_at", "updated_at", "modified_at"}
+
+
+@cache
+def versioned_columns(model: Any) -> frozenset[str]:
+    """Return the columns that versions keep. Keys, secrets, files, time stamps and the trash are left out."""
+    mapper: Mapper[Any] = inspect(model)
+    keys = {column.key for column in mapper.primary_key}
+    left_out = {*keys, *AUTOMATIC_COLUMNS, *file_columns_of(model)}
+    names = (attribute.key for attribute in mapper.column_attrs)
+    return frozenset(
+        name for name in names if name not in left_out and not (is_secret(name) or is_trash_column(model, name))
+    )
+
+
+def stored_values(row: Any) -> dict[str, Any]:
+    """Return the loaded values of a row as JSON."""
+    model: Any = type(row)
+    loaded = inspect(row).dict
+    return {name: to_json(model, name, loaded[name]) for name in sorted(versioned_columns(model)) if name in loaded}
+
+
+def to_json(model: Any, name: str, value: Any) -> Any:
+    try:
+        return None if value is None else _adapter(model, name).dump_python(value, mode="json", warnings=False)
+    except PydanticSerializationError:
+        return str(value)
+
+
+def from_json(model: Any, name: str, value: Any) -> Any:
+    """Return the value of a column. Raises `pydantic.ValidationError` if it is no longer valid."""
+    return None if value is None else _adapter(model, name).validate_python(value)
+
+
+@cache
+def _adapter(model: Any, name: str) -> TypeAdapter[Any]:
+    info = model.model_fields[name]
+    annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    return TypeAdapter(annotation, config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64"))
+
+
+def find_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return [before, after] of each value that differs."""
+    names = [*dict.fromkeys((*after, *before))]
+    pairs = {name: [before.get(name), after.get(name)] for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -1,0 +1,109 @@
+"""Pages of the trash: deleted rows, their restoration and permanent deletion."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+from sqlalchemy import select
+from sqlmodel import col
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.accounts.models import User
+from opportune.admin.lists.actions import Selection, match_primary_keys, read_selection, show_confirmation_page
+from opportune.admin.persistence.deletion import deletion_impact
+from opportune.admin.views import AdminView
+from opportune.errors import FieldErrors
+from opportune.pagination import page_count
+from opportune.runtime.counts import pluralize
+from opportune.web.rendering.flash import flash
+
+ROWS_PER_PAGE = 50
+
+
+class DeletedRow(NamedTuple):
+    row: Any
+    deleted_by: str
+    """E-mail address of the user."""
+
+
+async def trash_page(request: Request, view: AdminView) -> Response:
+    """List the rows in the trash, the last deleted first."""
+    _require_access(request, view)
+    count = await view.count_deleted(request)
+    pages = page_count(count, ROWS_PER_PAGE)
+    page = min(max(view.validate_page_number(request.query_params.get("page"), 1), 1), pages)
+    rows = view.deleted_rows(request).order_by(view.deleted_at.desc(), *view.pk_columns)
+    listed = rows.options(*view.loading(())).limit(ROWS_PER_PAGE).offset((page - 1) * ROWS_PER_PAGE)
+    context = {
+        "model_view": view,
+        "rows": await _with_users(view, await view.fetch_rows(listed)),
+        "count": count,
+        "page": page,
+        "pages": pages,
+        "days": getattr(view.model, "keep_deleted_days", None),
+    }
+    return cast("Response", await view.templates.TemplateResponse(request, "admin/trash.html", context))
+
+
+async def restore_from_trash(request: Request, view: AdminView) -> Response:
+    """Take the selected rows out of the trash."""
+    _require_access(request, view)
+    try:
+        selection = await read_selection(request, view)
+        await view.restore_rows(request, selection.pks)
+    except FieldErrors as refusal:
+        return _redirect(request, view, f"Nothing was restored. {refusal}", is_error=True)
+    return _redirect(request, view, f"Restored {_count(view, selection)}.")
+
+
+async def purge_from_trash(request: Request, view: AdminView) -> Response:
+    """Delete the selected rows permanently, once the user has confirmed."""
+    _require_access(request, view)
+    try:
+        selection = await read_selection(request, view)
+        if not selection.is_confirmed:
+            return await _confirm(request, view, selection)
+        await view.purge_rows(request, selection.pks)
+    except FieldErrors as refusal:
+        return _redirect(request, view, f"Nothing was deleted. {refusal}", is_error=True)
+    return _redirect(request, view, f"Permanently deleted {_count(view, selection)}.")
+
+
+def _require_access(request: Request, view: AdminView) -> None:
+    if not view.has_trash:
+        raise HTTPException(404)
+    if not view.may_use_trash(request):
+        raise HTTPException(403)
+
+
+async def _with_users(view: AdminView, rows: Sequence[Any]) -> list[DeletedRow]:
+    ids = {row.deleted_by_id for row in rows} - {None}
+    users = await view.fetch_tuples(select(col(User.id), col(User.email)).where(col(User.id).in_(ids))) if ids else []
+    emails = dict(users)
+    return [DeletedRow(row, emails.get(row.deleted_by_id, "")) for row in rows]
+
+
+async def _confirm(request: Request, view: AdminView, selection: Selection) -> Response:
+    found = view.deleted_rows(request).where(match_primary_keys(view, selection.pks))
+    rows = await view.fetch_rows(found.options(*view.loading(())))
+    if len(rows) < len(selection.pks):
+        raise HTTPException(404)
+    impact = await deletion_impact(request, view, selection.pks)
+    title, trash_url = "Delete permanently", _trash_url(request, view)
+    return await show_confirmation_page(
+        request, view, selection, rows, title=title, consequences=impact, list=trash_url
+    )
+
+
+def _count(view: AdminView, selection: Selection) -> str:
+    return pluralize(len(selection.pks), view.name, view.name_plural)
+
+
+def _trash_url(request: Request, view: AdminView) -> str:
+    return str(request.url_for("admin:trash", identity=view.identity))
+
+
+def _redirect(request: Request, view: AdminView, message: str, *, is_error: bool = False) -> Response:
+    flash(request, message, "danger" if is_error else "success")
+    return RedirectResponse(_trash_url(request, view), 303)

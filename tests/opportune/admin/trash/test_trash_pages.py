@@ -1,0 +1,153 @@
+"""The trash of a view: its pages, access to them, and the entries of the log."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from opportune.admin.models import AuditEntry
+from opportune.config.settings import Settings
+from opportune.db import with_deleted
+from opportune.db.queries.trash_conflicts import HELD_BY_TRASH
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, parcel_site
+
+TRASH = "/admin/parcel/trash"
+CONFIRMED = {"confirmed": "yes"}
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with parcel_site(settings) as app:
+        yield app
+
+
+async def _row_id(app: FastAPI, code: str) -> int:
+    async with app.state.database.reader(fresh=True) as session:
+        return int((await session.scalars(with_deleted(select(col(Parcel.id)).where(col(Parcel.code) == code)))).one())
+
+
+async def _codes(app: FastAPI, *, deleted: bool = False) -> list[str]:
+    query = select(col(Parcel.code)).order_by(col(Parcel.id))
+    async with app.state.database.reader(fresh=True) as session:
+        return [*await session.scalars(with_deleted(query) if deleted else query)]
+
+
+async def _logged_actions(app: FastAPI) -> list[str]:
+    async with app.state.database.reader(fresh=True) as session:
+        return [*await session.scalars(select(col(AuditEntry.action)).order_by(col(AuditEntry.id)))]
+
+
+async def test_list_leaves_deleted_rows_out(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/parcel/list")).text
+    assert "Here" in page
+    assert "Gone" not in page
+    assert "1 to 1 of 1" in page
+
+
+async def test_list_links_to_the_trash(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/parcel/list")).text
+    assert f'{TRASH}"' in page
+    assert "/admin/stamp/trash" not in (await admin.get("/admin/stamp/list")).text
+
+
+async def test_picker_leaves_deleted_rows_out(admin: AsyncClient) -> None:
+    response = await admin.get("/admin/stamp/ajax/lookup?name=parcel_id&term=")
+    assert [row["text"] for row in response.json()["results"]] == ["Here"]
+
+
+async def test_deleted_row_has_no_details(app: FastAPI, admin: AsyncClient) -> None:
+    assert (await admin.get(f"/admin/parcel/details/{await _row_id(app, 'Gone')}")).status_code == 404
+
+
+async def test_form_has_no_trash_columns(admin: AsyncClient) -> None:
+    assert "deleted" not in (await admin.get("/admin/parcel/create")).text.lower()
+
+
+async def test_trash_lists_row_and_user(app: FastAPI, admin: AsyncClient) -> None:
+    response = await admin.post(f"/admin/parcel/delete?pks={await _row_id(app, 'Here')}", data=CONFIRMED)
+    assert response.status_code == 303
+    page = (await admin.get(TRASH)).text
+    assert "Moved 1 Parcel to the trash." in page
+    assert page.index("Here") < page.index("Gone")
+    assert page.count("root@example.com") >= 1
+    assert "after 30 days" in page
+
+
+async def test_deletion_asks_to_move_to_the_trash(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get(f"/admin/parcel/delete?pks={await _row_id(app, 'Here')}")).text
+    assert "Move to the trash? You can restore it from there for 30 days." in page
+    assert "cannot be undone" not in page
+
+
+async def test_restored_row_is_listed(app: FastAPI, admin: AsyncClient) -> None:
+    response = await admin.post(f"{TRASH}/restore", data={"pk": await _row_id(app, "Gone")})
+    assert (response.status_code, response.headers["location"].endswith(TRASH)) == (303, True)
+    assert await _codes(app) == ["Here", "Gone"]
+    assert await _logged_actions(app) == ["restore"]
+
+
+async def test_live_row_cannot_be_restored(app: FastAPI, admin: AsyncClient) -> None:
+    assert (await admin.post(f"{TRASH}/restore", data={"pk": await _row_id(app, "Here")})).status_code == 404
+
+
+async def test_permanent_deletion_asks_first(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.post(f"{TRASH}/purge", data={"pk": await _row_id(app, "Gone")})).text
+    assert "This cannot be undone" in page
+    assert "1 Stamp" in page
+    assert await _codes(app, deleted=True) == ["Here", "Gone"]
+
+
+async def test_permanent_deletion(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post(f"{TRASH}/purge", data={"pk": await _row_id(app, "Gone"), **CONFIRMED})
+    assert await _codes(app, deleted=True) == ["Here"]
+    assert await _logged_actions(app) == ["delete permanently"]
+    async with app.state.database.reader(fresh=True) as session:
+        assert await session.scalar(select(func.count()).select_from(Stamp)) == 0
+
+
+async def test_row_in_use_stays_in_the_trash(app: FastAPI, admin: AsyncClient) -> None:
+    row_id = await _row_id(app, "Gone")
+    async with app.state.database.writer() as session:
+        session.add(Receipt(parcel_id=row_id))
+    await admin.post(f"{TRASH}/purge", data={"pk": row_id, **CONFIRMED})
+    assert "Nothing was deleted. Something else still refers to it." in (await admin.get(TRASH)).text
+    assert await _codes(app, deleted=True) == ["Here", "Gone"]
+
+
+async def test_hook_refuses_to_move_to_the_trash(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Parcel(code=LOCKED))
+    await admin.post(f"/admin/parcel/delete?pks={await _row_id(app, LOCKED)}", data=CONFIRMED)
+    assert await _codes(app) == ["Here", LOCKED]
+
+
+async def test_form_explains_the_value_of_a_deleted_row(app: FastAPI, admin: AsyncClient) -> None:
+    assert HELD_BY_TRASH in (await admin.post("/admin/parcel/create", data={"code": "Gone"})).text
+    edited = await admin.post(f"/admin/parcel/edit/{await _row_id(app, 'Here')}", data={"code": "Gone"})
+    assert HELD_BY_TRASH in edited.text
+
+
+async def test_model_without_trash_is_not_found(admin: AsyncClient) -> None:
+    assert (await admin.get("/admin/stamp/trash")).status_code == 404
+    assert (await admin.post("/admin/stamp/trash/restore", data={"pk": 1})).status_code == 404
+
+
+async def test_anonymous_visitor_signs_in_first(app: FastAPI, client: AsyncClient) -> None:
+    assert "/accounts/login" in (await client.get(TRASH)).headers["location"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_trash_needs_the_permission_to_delete(app: FastAPI, allowed: bool) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    for action in ("list", "delete") if allowed else ("list",):
+        await grant(app.state.database, staff, "parcel", action)
+    async with signed_in_client(app, staff) as client:
+        row = {"pk": await _row_id(app, "Gone")}
+        assert (TRASH in (await client.get("/admin/parcel/list")).text) is allowed
+        assert (await client.get(TRASH)).status_code == (200 if allowed else 403)
+        assert (await client.post(f"{TRASH}/purge", data=row)).status_code == (200 if allowed else 403)
+        assert (await client.post(f"{TRASH}/restore", data=row)).status_code == (303 if allowed else 403)
