@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 
 from opportune.db.hooks.change_origin import acting_user_id
 from opportune.db.models.model import utc_now
-from opportune.db.models.soft_delete import SoftDelete, soft_delete_models
+from opportune.db.models.soft_delete import SoftDelete
 
 Statement = TypeVar("Statement", bound=Any)
 
@@ -48,8 +48,15 @@ def _add_option(_mapper: Mapper[Any] | None, model: Any) -> None:
     _live_rows.append(with_loader_criteria(model, is_live, include_aliases=True))
 
 
-for mapped_before_import in soft_delete_models():
-    _add_option(None, mapped_before_import)
+def _add_options_of_subclasses(model: type[Any]) -> None:
+    """Add the options of models that were defined before this module was imported."""
+    for subclass in model.__subclasses__():
+        if hasattr(subclass, "__table__"):
+            _add_option(None, subclass)
+        _add_options_of_subclasses(subclass)
+
+
+_add_options_of_subclasses(SoftDelete)
 
 
 @contextmanager

@@ -50,8 +50,8 @@ class SubmissionResult:
     messages: list[FlashMessage] = field(default_factory=list)
 
     def response(self, request: Request) -> Response:
-        for text, level, address in self.messages:
-            flash(request, text, level, address)
+        for message in self.messages:
+            flash(request, *message)
         return Response(self.body, self.status, self.headers)
 
 

@@ -1,5 +1,7 @@
 """Layout of the admin on a phone, its sticky parts and its menu, in a browser."""
 
+from typing import Any
+
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, superuser: User) -> FastAPI:
-    texts = {"motto": LONG_WORD, "story": LONG_WORD * 10, "notes": "words " * 200}
+    texts: dict[str, Any] = {"motto": LONG_WORD, "story": LONG_WORD * 10, "notes": "words " * 200}
     async with app_with_gadgets.state.database.writer() as session:
         session.add_all(Gadget(name=f"gadget {number}", maker_id=1, **texts) for number in range(260))
         (await session.get_one(Maker, 1)).name = LONG_WORD[:50]
