@@ -170,7 +170,10 @@ HOSTILE_QUERIES = [
 @on_both
 async def test_hostile_parameters_do_not_break_a_list(admin: AsyncClient) -> None:
     for query, status in HOSTILE_QUERIES:
-        assert (await admin.get(f"/admin/user/list?{query}")).status_code == status, query
+        response = await admin.get(f"/admin/user/list?{query}")
+        if response.status_code == 303:  # to the URL without empty and doubled parts
+            response = await admin.get(response.headers["location"])
+        assert response.status_code == status, query
 
 
 async def test_hashes_are_never_shown(app: FastAPI, admin: AsyncClient, superuser: User) -> None:

@@ -70,7 +70,7 @@ async def test_unsaved_changes_and_keyboard_shortcuts(browser_page: Page) -> Non
 
 
 async def check_keyboard_shortcuts(page: Page) -> None:
-    await page.set_viewport_size({"width": 1200, "height": 240})
+    await page.set_viewport_size({"width": 1200, "height": 560})
     await page.reload()
     menu = page.get_by_role("navigation", name="Admin")
     await expect(menu.get_by_role("link", name="Shelves")).to_be_in_viewport(ratio=0.9)
