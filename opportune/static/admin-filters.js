@@ -14,7 +14,10 @@
   };
   filters.querySelector("[data-close-filters]").addEventListener("click", close);
   filters.addEventListener("toggle", () => {
-    if (filters.open && phone.matches) filters.querySelector("[data-close-filters]").focus();
+    const isSheet = filters.open && phone.matches;
+    panel.setAttribute("role", isSheet ? "dialog" : "group");
+    panel.ariaModal = isSheet ? "true" : null;
+    if (isSheet) filters.querySelector("[data-close-filters]").focus();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && filters.open && phone.matches && !event.defaultPrevented && !document.querySelector(".select2-container--open")) close();

@@ -37,10 +37,8 @@ def effective_parameters(request: Request, view: Pages) -> list[tuple[str, str]]
     query, droppable = request.query_params, allowed_parameters(view) - {*view.list_parameters}
     filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ListFilter)]
     dropped = {name for each in filters for name in {*each.parameters} - {*each.effective_parameters(query)}}
-    params = [(name, text.strip() if name in droppable else text) for name, text in query.multi_items()]
-    return list(
-        dict.fromkeys((name, text) for name, text in params if name not in dropped and (text or name not in droppable))
-    )
+    params = [(name, text) for name, text in query.multi_items() if name not in dropped]
+    return list(dict.fromkeys((name, text) for name, text in params if text.strip() or name not in droppable))
 
 
 def url_without(

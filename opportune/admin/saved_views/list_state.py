@@ -68,7 +68,7 @@ def _restore_value(request: Request, view: View, name: str, text: str) -> tuple[
         return "", []
     if name in allowed_parameters(view):
         return text, []
-    return "", [f"the filter {_label(view, name.removesuffix('_op'))}"]
+    return "", [f"the filter {_label(view, name.removesuffix('_op').partition('__')[0])}"]
 
 
 def _label(view: View, name: str) -> str:

@@ -49,6 +49,12 @@ async def test_frequent_references_have_counts(admin: AsyncClient) -> None:
     }
 
 
+async def test_yes_and_no_have_counts(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/user/list?_facets=1")).text
+    options = page.partition('name="is_superuser"')[2].partition("</select>")[0]
+    assert re.findall(r">((?:Yes|No) \(\d+\))<", options) == ["Yes (1)", "No (0)"]
+
+
 async def test_counts_respect_search_and_other_filters(admin: AsyncClient) -> None:
     assert (await read_counts(admin, "search=red+1"))["colour=red"] == "1"
     counts = await read_counts(admin, "maker_id=1&colour=red")

@@ -1,15 +1,25 @@
 """Filters with two ends, and comparisons such as "is not" and "is empty"."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from html import unescape
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
+from sqlalchemy import inspect
+from starlette.datastructures import QueryParams
 
-from tests.opportune.admin.gadget_feature import Gadget
+from opportune.admin.lists.filters import ComparisonFilter
+from opportune.db.queries.paths import AttributePath
+from tests.opportune.admin.gadget_feature import Gadget, Table
 
 LIST = "/admin/gadget/list"
+
+
+class Opening(Table, table=True):
+    __tablename__ = "test_opening"
+
+    opens_at: time
 
 
 @pytest.fixture
@@ -59,6 +69,14 @@ async def test_ends_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:
     admin.cookies.set("time_zone", "Europe/Vienna")
     assert await list_names(admin, "seen_at__gte=2026-03-09T13:31") == []
     assert await list_names(admin, "seen_at__gte=2026-03-09T13:29") == ["nine"]
+
+
+def test_times_of_day_have_two_ends() -> None:
+    path = AttributePath((), inspect(Opening), "opens_at")
+    opens_at = ComparisonFilter(path, "opens_at", "Opens at", type_=time)
+    condition = opens_at.condition(QueryParams("opens_at__gte=08:30&opens_at__lte=09:00"))
+    assert condition is not None
+    assert list(condition.compile().params.values()) == [time(8, 30), time(9)]
 
 
 @pytest.mark.database("sqlite")
