@@ -1,5 +1,6 @@
 """Checks the column names in the options of views. An unknown name stops the start with a message of one line."""
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cache
@@ -117,9 +118,14 @@ def list_column_fault(view: Any, name: str) -> str:
     return _name_fault(view, inspect(view.model), "column_list", name, _path_fault)
 
 
+def filtered_name(parameter: str) -> str:
+    """Return the name of the column that a parameter such as `price__gte` filters by."""
+    return re.sub("(_op|__gte|__lte)$", "", parameter)
+
+
 def filter_fault(view: Any, parameter: str) -> str:
     """Return a message if the list of a view has no such filter."""
-    name, mapper = parameter.removesuffix("_op"), inspect(view.model)
+    name, mapper = filtered_name(parameter), inspect(view.model)
     names = [str(getattr(item, "parameter_name", getattr(item, "key", item))) for item in view.column_filters]
     if not names or name in [*names, *(column_of_relation(mapper, name) for name in names)]:
         return _path_fault(mapper, name)

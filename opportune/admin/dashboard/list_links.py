@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from sqlalchemy import ColumnElement, tuple_
 from starlette.requests import Request
 
-from opportune.admin.dashboard.ranges import DAY, Range
-from opportune.admin.lists.filters import ComparisonFilter
+from opportune.admin.dashboard.ranges import Range
+from opportune.admin.lists.filters import ComparisonFilter, parameters_of
 from opportune.admin.protocols import View
 
 
@@ -27,11 +27,11 @@ def date_filter(view: View, column: Any, range_: Range) -> dict[str, str]:
     filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ComparisonFilter)]
     if column.key not in [filter_.parameter_name for filter_ in filters]:
         return {}
-    return {f"{column.key}_op": "greater_than", column.key: str(range_.first_day() - DAY)}
+    return {f"{column.key}__gte": str(range_.first_day())}
 
 
 def list_url(view: View, filters: Mapping[str, str]) -> str:
     """Return the address of a list. A filter that the list does not have is left out."""
-    names = {str(filter_.parameter_name) for filter_ in view.get_filters()}
-    present = {name: value for name, value in filters.items() if name.removesuffix("_op") in names}
+    names = {name for filter_ in view.get_filters() for name in parameters_of(filter_)}
+    present = {name: value for name, value in filters.items() if name in names}
     return f"/admin/{view.identity}/list" + (f"?{urlencode(present)}" if present else "")

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from fastapi import FastAPI
 from sqladmin.authorization import Action
-from sqlalchemy import Select, select
+from sqlalchemy import Column, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql import visitors
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
@@ -19,6 +20,7 @@ from opportune.admin.dashboard.list_links import date_filter, list_url, row_cond
 from opportune.admin.dashboard.ranges import Range
 from opportune.admin.dashboard.ttl_cache import TTLCache
 from opportune.admin.lists.filters import apply_filter
+from opportune.admin.options import filtered_name
 from opportune.admin.protocols import Site, View
 from opportune.crud.display import format_value
 from opportune.feature import Metric, Number, Table, Widget
@@ -80,7 +82,7 @@ class Widgets:
         for feature in self._features:
             for widget in feature.metrics:
                 view = self._site.view_for_model(widget.model)
-                if view and is_listed(view, request) and not any(map(view.hides, _columns_of(widget))):
+                if view and is_listed(view, request) and not any(map(view.hides, _columns_of(widget, view))):
                     yield Declared(f"{feature.name}:{widget.label}", widget, view)
 
     async def read(self, request: Request, widgets: Sequence[Declared], range_: Range) -> list[list[Rendered]]:
@@ -113,12 +115,18 @@ class Widgets:
         return Rendered(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), data)
 
 
-def _columns_of(widget: Widget) -> Iterator[str]:
+def _columns_of(widget: Widget, view: View) -> Iterator[str]:
     """Yield the columns that the widget reveals. A table leaves hidden columns out."""
     if isinstance(widget, Metric):
         yield from (column.key for column in (widget.at, widget.by) if column is not None)
-    else:
-        yield from (name.removesuffix("_op") for name in widget.filters)
+        return
+    yield from map(filtered_name, widget.filters)
+    if isinstance(widget, Number) and not isinstance(widget.query, type):
+        described = widget.query.column_descriptions[0]["expr"]
+        elements = [widget.query.whereclause, described if described is not widget.model else None]
+        parts = chain.from_iterable(visitors.iterate(element) for element in elements if element is not None)
+        columns = (part for part in parts if isinstance(part, Column) and part in {*view.table.columns})
+        yield from (view.mapper.get_property_by_column(column).key for column in columns)
 
 
 def _count_reader(
