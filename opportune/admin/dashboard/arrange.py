@@ -34,6 +34,7 @@ class ArrangeAdmin(BaseView):
     """Members of a group with access to this page arrange the group's dashboard. Superusers arrange every page."""
 
     name = "Arrange the overview"
+    identity = ARRANGE  # SQLAdmin sets it when the admin is built, but `Feature(groups=…)` is checked before
     icon = "ti ti-layout-dashboard"
     category = "Operations"
     site: Any

@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.models import AuditEntry, DashboardLayout
+from opportune.admin.permissions import Permissions
 from opportune.config.settings import Settings
 from opportune.feature import Number
 from opportune.testing.factories import make_user, signed_in_client
@@ -169,3 +170,9 @@ async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, re
     async with app.state.database.writer() as session:
         await session.execute(delete(Group).where(col(Group.id) == readers))
     assert (await client.get("/admin/")).status_code == 200, "the choice is deleted with the group"
+
+
+def test_features_can_grant_the_page_to_their_groups() -> None:
+    feature = replace(gadgets, groups={"Readers": {"arrange-overview": "list"}})
+    assert Permissions([feature]).shipped_grants() == {"Readers": {("arrange-overview", "list")}}
+    assert not list(Permissions([feature]).faults())
