@@ -2,18 +2,15 @@
 
 from fastapi import FastAPI
 
-from opportune.config.project import PACKAGE
-
-EXAMPLE_FEATURES = {"chat", "events", "todos", "users"}
-"""Features of a new project that have models."""
+from opportune.config.project import PACKAGE, USERS
 
 
 async def has_models_of_project(app: FastAPI) -> bool:
-    """Return whether the project has a model that is not one of the examples."""
+    """Return whether the project has a model besides its user and the examples, which have demonstration data."""
     return any(
         model.__module__.startswith(f"{PACKAGE}.")
         for feature in app.state.features
-        if feature.name not in EXAMPLE_FEATURES
+        if feature.name != USERS and not feature.demo
         for model in feature.models
     )
 
