@@ -135,6 +135,22 @@ async def test_default_view_opens_without_parameters(app: FastAPI, admin: AsyncC
     assert (await admin.get(LIST)).status_code == 200
 
 
+async def test_emptied_form_opens_the_plain_list(app: FastAPI, admin: AsyncClient) -> None:
+    await save(admin)
+    await admin.post(f"/admin/gadget/views/{(await only_view(app)).id}/default")
+    assert (await admin.get(f"{LIST}?search=&size__gte=")).headers["location"] == f"{LIST}?view=plain"
+
+
+@on_sqlite
+async def test_saved_view_keeps_ranges_and_exclusions(app: FastAPI, admin: AsyncClient) -> None:
+    state = "size__gte=2&size__lte=2&state_op=not&state=used"
+    response = await save(admin, f"{state}&_facets=1")
+    assert response.headers["location"] == f"{LIST}?{state}&view={(await only_view(app)).id}"
+    page = await follow(admin, response)
+    assert ("gadget 2" in page, "gadget 3" in page) == (True, False)
+
+
+@on_sqlite
 async def test_new_default_replaces_the_old_one(app: FastAPI, admin: AsyncClient) -> None:
     for name in ("First", "Second"):
         response = await save(admin, name=name)
