@@ -3,6 +3,9 @@ for (const box of document.querySelectorAll("[data-inline]")) {
   const prefix = box.dataset.inline, body = box.querySelector("tbody"), template = box.querySelector("template");
   const form = box.closest("form"), add = form.elements[`${prefix}-(add)`];
   const changed = () => form.dispatchEvent(new CustomEvent("inline:change"));
+  const news = Object.assign(document.createElement("div"), { className: "visually-hidden" });
+  news.setAttribute("aria-live", "polite");
+  box.after(news);
   let number = Math.max(-1, ...[...body.querySelectorAll("[name$='-(rows)']")].map(({ value }) => Number(value.match(/^new(\d+)$/)?.[1] ?? -1))) + 1;
 
   const update = () => { if (add) add.disabled = body.rows.length >= Number(box.dataset.maxLines); };
@@ -49,6 +52,7 @@ for (const box of document.querySelectorAll("[data-inline]")) {
     const other = isUp ? row.previousElementSibling : row.nextElementSibling;
     if (other) move(row, isUp ? other : other.nextElementSibling);
     button.focus();
+    news.textContent = `Row ${row.sectionRowIndex + 1} of ${body.rows.length}`;
   });
 
   body.addEventListener("pointerdown", (event) => {

@@ -14,6 +14,8 @@ from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import messages_by_field
 
 NUL = "This contains the character NUL, which cannot be stored."
+MAX_FIELDS = 5_000
+"""Maximum fields of a form. Each inline row has several."""
 INVALID = "Please correct the fields below."
 
 
@@ -33,7 +35,7 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
 
 async def read_form_texts(request: Request) -> FormData:
     """Return the text fields of a form, without its files."""
-    async with request.form() as form:
+    async with request.form(max_fields=MAX_FIELDS) as form:
         return FormData([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
 
 

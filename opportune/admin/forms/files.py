@@ -10,7 +10,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.forms.admin_form import MAX_FIELDS, read_form_texts
 from opportune.admin.forms.wtforms_classes import Field, FileInput, Form, InputRequired, Optional, ValidationError
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.fields.files import FileColumn, ImageColumn, deleting_files_on_error
@@ -66,7 +66,7 @@ async def read_form_data(request: Request, fields: Mapping[str, int]) -> FormDat
         return await read_form_texts(request)
     allow_files(request)
     allowed = re.compile("|".join(f"(?:{pattern})" for pattern in fields))
-    async with request.form(max_files=sum(fields.values())) as form:
+    async with request.form(max_files=sum(fields.values()), max_fields=MAX_FIELDS) as form:
         values: list[Any] = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         files = {name: file for name, file in form.multi_items() if isinstance(file, UploadFile)}
         for name, file in files.items():

@@ -102,8 +102,16 @@ async def _may_edit(request: Request, source: _Source) -> bool:
     view: View = source.view
     if view.hides(view.name_of(source.inline.by)) or not view.is_accessible(request):
         return False
-    may_change = view.can_edit and view.has_permission(request, Action.EDIT)
-    return bool(may_change or await view.check_can_create(request))
+    return _may(request, view, Action.EDIT) or await _may_create(request, view)
+
+
+def _may(request: Request, view: View, action: str) -> bool:
+    is_enabled = view.can_edit if action == Action.EDIT else view.can_delete
+    return is_enabled and view.has_permission(request, action)
+
+
+async def _may_create(request: Request, view: View) -> bool:
+    return view.can_create and await view.check_can_create(request)
 
 
 async def _build_table(source: _Source, parent: Any) -> InlineTable | None:
@@ -113,7 +121,7 @@ async def _build_table(source: _Source, parent: Any) -> InlineTable | None:
     await _load_references(source, rows)
     lines = [await _build_stored_line(source, row, is_writable=is_writable) for row, is_writable in rows]
     template = None
-    if await source.view.check_can_create(source.request):
+    if await _may_create(source.request, source.view):
         template = await _build_new_line(source, TEMPLATE_KEY)
         lines += [await _build_new_line(source, key) for key in _new_keys(source)]
         lines += await (_restore_deleted_lines(source, lines) if parent is not None else _copy_lines(source))
@@ -164,8 +172,8 @@ async def _form_class(source: _Source, row: Any, *, is_readonly: bool = False) -
 
 async def _build_stored_line(source: _Source, row: Any, *, is_writable: bool) -> InlineRow:
     request, view, key = source.request, source.view, str(get_object_identifier(row))
-    may_change = is_writable and await view.check_can_edit(request, row)
-    may_delete = is_writable and await view.check_can_delete(request, row)
+    may_change = is_writable and _may(request, view, Action.EDIT) and await view.check_can_edit(request, row)
+    may_delete = is_writable and _may(request, view, Action.DELETE) and await view.check_can_delete(request, row)
     form_class = await _form_class(source, row, is_readonly=not may_change)
     initial = await view.get_form_data_for_edit(row)
     form, is_submitted = _bind(source, form_class, key, initial)

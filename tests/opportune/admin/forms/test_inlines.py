@@ -153,3 +153,27 @@ async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
         assert "label-new0-text" not in page
         await staff.post(EDIT, data=changes)
     assert await read_labels(app) == [(1, "forged", 1, True), *LABELS_BEFORE[1:]]
+
+
+@pytest.mark.database("sqlite")
+async def test_form_may_have_many_fields(app: FastAPI, admin: AsyncClient) -> None:
+    many = {f"label-1-unknown{number}": "" for number in range(1_500)}
+    for files in (None, {"plan": ("", b"")}):
+        assert (await admin.post(EDIT, data=FORM | many, files=files)).status_code == 303
+
+
+@pytest.mark.database("sqlite")
+async def test_view_that_cannot_edit_has_no_inline_fields(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check_can_edit(_self: object, _request: object, _row: object) -> bool:
+        return True
+
+    monkeypatch.setattr(LabelAdmin, "check_can_edit", check_can_edit)
+    monkeypatch.setattr(LabelAdmin, "can_edit", False)
+    page = (await admin.get(EDIT)).text
+    assert 'name="label-1-text"' not in page
+    assert 'name="label-new0-text"' in page
+    assert '<div class="form-control-plaintext">red</div>' in page
+    await admin.post(EDIT, data=FORM | {"label-1-text": "forged"})
+    assert await read_labels(app) == LABELS_BEFORE

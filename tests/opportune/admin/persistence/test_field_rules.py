@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune.admin.models import AuditEntry
 from opportune.config.settings import Settings
 from opportune.testing import grant, make_user, signed_in_client
-from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, shop
+from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
 from tests.opportune.site_with import site_with
 
 pytestmark = pytest.mark.database("sqlite")
@@ -207,3 +207,16 @@ async def test_inlines_hide_and_lock_fields(app: FastAPI, seller: AsyncClient, b
     form_data = {"name": "Acme", "ware-1-name": "Lantern", "ware-1-cost": "1", "ware-1-status": "sold", "save": "Save"}
     assert (await seller.post("/admin/vendor/edit/1", data=form_data)).status_code == 303
     assert ((ware := await read_ware(app, "Lantern")).cost, ware.status) == (Decimal(7), "new")
+
+
+async def test_rows_that_are_not_writable_are_text_in_inlines(
+    app: FastAPI, buyer: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Wares, "writable", lambda _self: col(Ware.name) != "Lamp")
+    page = (await buyer.get("/admin/vendor/edit/1")).text
+    assert "ware-1-name" not in page
+    assert '<div class="form-control-plaintext">Lamp</div>' in page
+    ware = {"ware-1-name": "Lantern", "ware-1-delete": "1"}
+    form_data = {"name": "Acme", "region": "Atlantis", **ware, "save": "Save"}
+    assert (await buyer.post("/admin/vendor/edit/1", data=form_data)).status_code == 303
+    assert (await read_ware(app, "Lamp")).id == 1
