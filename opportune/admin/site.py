@@ -20,7 +20,8 @@ from starlette.routing import Route
 from opportune.admin.authorization import Authorization, may_list, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.dashboard.widget_errors import find_widget_errors
-from opportune.admin.editing.cells import cell_page, editable_cells, row_page
+from opportune.admin.editing.cells import editable_cells
+from opportune.admin.editing.pages import EDITING_PAGES
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
 from opportune.admin.import_export.export import export_page
@@ -106,11 +107,9 @@ class AdminSite(AdapterSite):
             if isinstance(route, Route) and route.name in PAGE_METHODS:
                 route.methods = PAGE_METHODS[route.name]
 
-        self.admin.add_route("/{identity}/cell/{column}/{pk:path}", self.cell, ["GET", "POST"], "cell")
-        self.admin.add_route("/{identity}/row/{pk:path}", self.row, ["GET"], "row")
         self.admin.add_route("/search", self.search, ["GET"], "search")
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
-        for address, page, methods, name in PAGES:
+        for address, page, methods, name in (*PAGES, *EDITING_PAGES):
             self.admin.add_route(f"/{{identity}}/{address}", partial(self._list_page, page), methods, name)
         self.admin.add_route("/{identity}/version/{pk:path}", self.version, ["GET", "POST"], "version")
         self.admin.add_route("/{identity}/trash", self.trash, ["GET"], "trash")
@@ -227,12 +226,6 @@ class AdminSite(AdapterSite):
 
     async def history(self, request: Request) -> Response:
         return await history_page(request, self._admin_view(request))
-
-    async def cell(self, request: Request) -> Response:
-        return await cell_page(request, self._admin_view(request))
-
-    async def row(self, request: Request) -> Response:
-        return await row_page(request, self._admin_view(request))
 
     async def delete(self, request: Request) -> Response:
         return await delete_page(request, self._admin_view(request))

@@ -132,10 +132,6 @@ class AdapterView(ModelView):
     def may_delete_any(self, request: Request) -> bool:
         return self._can_delete_any(request)
 
-    def may_select(self, request: Request) -> bool:
-        """Return whether the list has an action for selected rows."""
-        return self.may_delete_any(request) or bool(self.visible_actions(request))
-
     def url_of_row(self, page: str, request: Request, row: Any) -> URL:
         return request.url_for(f"admin:{page}", identity=self.identity, pk=get_object_identifier(row))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from sqladmin.authorization import Action
 from sqladmin.filters import get_parameter_name
 from starlette.requests import Request
 
@@ -251,6 +252,16 @@ class AdminView(RowQueriesMixin):
 
     async def list_context(self, request: Request) -> dict[str, Any]:
         return {**await list_context(request, self), **await saved_views_context(request, self)}
+
+    def may_edit_selected(self, request: Request) -> bool:
+        """Return whether the user may change fields of all selected rows together."""
+        may_edit = self.can_edit and self.is_accessible(request) and self.has_permission(request, Action.EDIT)
+        return may_edit and self.can_edit_selected
+
+    def may_select(self, request: Request) -> bool:
+        """Return whether the list has an action for selected rows."""
+        has_action = self.may_delete_any(request) or self.may_edit_selected(request)
+        return has_action or bool(self.visible_actions(request))
 
     @property
     def editable_names(self) -> list[str]:

@@ -82,6 +82,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     form_columns = ("email", *PROJECT_FIELDS, "is_active", "is_verified", *PRIVILEGE_FIELDS)
     form_args = {"email": {"lines": False}}
     related_fields = ("groups",)
+    can_edit_selected = False  # the actions below also sign users out and write account events
     details_template = "admin/user.html"
     icon, category = "ti ti-users", "Accounts"
 

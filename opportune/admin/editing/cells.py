@@ -57,7 +57,7 @@ async def editable_cells(request: Request, view: View, rows: Sequence[Any]) -> M
     names = view.editable_names
     if not (names and rows and may_edit_any(request, view)):
         return {}
-    writable = await _writable_keys(request, view, rows)
+    writable = await writable_keys(request, view, rows)
     return {
         pk: frozenset(names) - {*view.unwritable_columns(request, row)}
         for row in rows
@@ -65,7 +65,7 @@ async def editable_cells(request: Request, view: View, rows: Sequence[Any]) -> M
     }
 
 
-async def _writable_keys(request: Request, view: View, rows: Sequence[Any]) -> set[str]:
+async def writable_keys(request: Request, view: View, rows: Sequence[Any]) -> set[str]:
     """Return the keys of rows that the rules of `crud` allow the user to change, in at most one query."""
     pks = [str(get_object_identifier(row)) for row in rows]
     if not (conditions := view.writable(request)):
@@ -92,10 +92,7 @@ async def cell_page(request: Request, view: View) -> Response:
 
 async def row_page(request: Request, view: View) -> Response:
     """Return a row of the list, to close a cell without a change."""
-    pk = request.path_params["pk"]
-    if not (view.is_accessible(request) and await view.check_can_list(request)):
-        raise HTTPException(403)
-    return await _render_row(request, view, pk)
+    return await _render_row(request, view, request.path_params["pk"])
 
 
 async def _save(request: Request, view: View, name: str, pk: str) -> Response:

@@ -38,10 +38,13 @@ class RowEdit:
     columns: Sequence[str]
     sent: FormData
     """The submitted texts, with the prefix of the row in their names."""
-    checks_loaded: bool = True
+    prefix: str = ""
+    """Prefix of the names of form fields; by default `prefix_of(pk)`."""
+    checks_seen: bool = True
     """Whether to refuse columns that another user has changed after this page was loaded."""
     form: AdminForm | None = None
     row: Any = None
+    title: str = ""
     stored: Mapping[str, Any] = field(default_factory=dict)
     """Values of the form before the change."""
     values: dict[str, Any] = field(default_factory=dict)
@@ -53,13 +56,16 @@ class RowEdit:
     snapshot: diff.Values | None = None
     """Values of the row when it was validated."""
 
-    @property
-    def prefix(self) -> str:
-        return prefix_of(self.pk)
+    def __post_init__(self) -> None:
+        self.prefix = self.prefix or prefix_of(self.pk)
 
     @property
     def is_refused(self) -> bool:
         return bool(self.error or self.conflicts or (self.form and self.form.errors))
+
+    def submitted_field(self, column: str) -> Any:
+        """Return the field with the text of the user, or None if the user has not changed it."""
+        return self.form[column] if self.form and column in self.columns and column in self.form else None
 
     @property
     def seen(self) -> str:
@@ -76,6 +82,10 @@ class RowEdit:
             return self.error
         labels = {name: self.form[name].label.text for name in errors if name not in columns} if self.form else {}
         return " ".join(f"{label}: {' '.join(map(str, errors[name]))}" for name, label in labels.items())
+
+    def stored_value(self, name: str) -> Any:
+        """Return the value before the change."""
+        return self.stored[name] if name in self.stored else getattr(self.row, name, None)
 
     def refuse(self, refusal: FieldErrors) -> None:
         self.error = add_refusal(self.form, refusal) if self.form else str(refusal)
@@ -114,6 +124,7 @@ class RowEditor:
         """Validate an edit of this row. Set the values to store, or the messages."""
         edit.row, edit.snapshot = row, diff.snapshot(row)
         edit.values, edit.conflicts, edit.error = {}, (), ""
+        edit.title = await self.view.title_for(self.request, row)
         if not await self.view.check_can_edit(self.request, row):
             edit.error = NOT_ALLOWED
             return
@@ -121,7 +132,7 @@ class RowEditor:
         edit.form = self._fill(edit, row)
         if locked := [name for name in edit.columns if name not in edit.form]:
             edit.error = f"{self.view.labels.get(locked[0], locked[0])}: {NOT_EDITABLE}"
-        elif edit.checks_loaded:
+        elif edit.checks_seen:
             self._leave_out_unchanged(edit, row)
         if edit.columns and not edit.error:
             self._clean(edit, row)
@@ -143,7 +154,7 @@ class RowEditor:
         except FieldErrors as refusal:
             edit.refuse(refusal)
             return
-        edit.values = {name: value for name, value in values.items() if differs(_stored_value(edit, name), value)}
+        edit.values = {name: value for name, value in values.items() if differs(edit.stored_value(name), value)}
 
     async def save(self, edits: Sequence[RowEdit]) -> Sequence[RowEdit]:
         """Save all edits or none. Return those that changed their row.
@@ -198,7 +209,3 @@ def _batches(edits: Sequence[RowEdit]) -> Iterator[Sequence[RowEdit]]:
 
 async def _accept(_request: Request, _row: Any) -> bool:
     return True
-
-
-def _stored_value(edit: RowEdit, name: str) -> Any:
-    return edit.stored[name] if name in edit.stored else getattr(edit.row, name, None)

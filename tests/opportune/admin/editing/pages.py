@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from html.parser import HTMLParser
 from typing import Any
 
 from fastapi import FastAPI
@@ -55,3 +56,38 @@ async def read_changes(app: FastAPI, pk: int = 1) -> list[dict[str, Any]]:
     async with app.state.database.reader(fresh=True) as session:
         entries = select(AuditEntry).where(col(AuditEntry.identity) == "part", col(AuditEntry.row_id) == str(pk))
         return [entry.changes for entry in await session.scalars(entries.order_by(col(AuditEntry.id)))]
+
+
+class _Fields(HTMLParser):
+    """Collects the fields of the last form of a page as a browser would send them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[str, list[str]] = {}
+        self.select = ""
+        self.options: list[tuple[str, bool]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        name, value = values.get("name") or "", values.get("value") or ""
+        if tag == "form":
+            self.fields = {}
+        if tag == "input" and name and (values.get("type") != "checkbox" or "checked" in values):
+            self.fields.setdefault(name, []).append(value)
+        if tag == "select":
+            self.select, self.options = name, []
+        if tag == "option":
+            self.options.append((value, "selected" in values))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "select" and self.select and self.options:
+            selected = [value for value, is_selected in self.options if is_selected]
+            self.fields[self.select] = selected or [self.options[0][0]]
+
+
+def form_fields(html: str) -> dict[str, list[str]]:
+    """Return the fields of the main form of a page, without those for browsers without JavaScript."""
+    start = html.index("<form", html.index("<main"))
+    parser = _Fields()
+    parser.feed(re.sub(r"<noscript>.*?</noscript>", "", html[start : html.index("</form>", start)], flags=re.DOTALL))
+    return parser.fields

@@ -1,0 +1,146 @@
+"""The form with all rows on a page of a list. It needs no JavaScript."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sqladmin.helpers import get_object_identifier
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.editing.cells import describe_change, editable_cells, may_edit_any
+from opportune.admin.editing.row_edits import RowEdit, RowEditor, prefix_of
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
+from opportune.admin.forms.inline_changes import INVALID_ROWS
+from opportune.admin.lists.actions import list_url, match_primary_keys, redirect_with_error
+from opportune.db.models.columns import title_of
+from opportune.errors import FieldErrors
+from opportune.runtime.counts import pluralize
+from opportune.web.rendering.flash import flash
+
+TEMPLATE = "admin/page_rows.html"
+
+
+@dataclass
+class Line:
+    """A row with its fields."""
+
+    row: Any
+    fields: Mapping[str, Any]
+    """The fields that the user may edit, by column."""
+    seen: str
+    """Hashes of the stored values."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """Messages beside the fields, by column. The message about the row has an empty name."""
+
+    @property
+    def pk(self) -> str:
+        return str(get_object_identifier(self.row))
+
+    @property
+    def seen_name(self) -> str:
+        return prefix_of(self.pk) + SEEN_FIELD
+
+    @property
+    def title(self) -> str:
+        return title_of(self.row)
+
+
+async def page_rows(request: Request, view: Any) -> Response:
+    """Show the rows on a page of the list as a form, or save all of them or none."""
+    if not may_edit_any(request, view):
+        raise HTTPException(403)
+    if not view.editable_names:
+        raise HTTPException(404)
+    if request.method != "POST":
+        return await _render(request, view, (await view.list(request)).rows)
+    try:
+        edits = _read_edits(view, await read_form_texts(request))
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, str(refusal))
+    try:
+        editor = await RowEditor.for_request(request, view)
+        changed = await editor.save([edit for edit in edits if edit.columns])
+    except FieldErrors as refusal:
+        error = INVALID_ROWS if any(edit.is_refused for edit in edits) else str(refusal)
+        return await _render(request, view, await _load_rows(request, view, edits), edits, error)
+    text = f"Changed {pluralize(len(changed), view.name, view.name_plural)}." if changed else "Nothing has changed."
+    flash(request, text)
+    return RedirectResponse(list_url(request, view), 303)
+
+
+def _read_edits(view: Any, form_data: FormData) -> Sequence[RowEdit]:
+    """Return the submitted rows. Columns that the page did not have are left out."""
+    pks = list(dict.fromkeys(map(str, form_data.getlist("pk"))))
+    if not pks:
+        raise ValidationRefused("This page has no rows to save.")
+    if len(pks) > max(view.page_size_options):
+        raise ValidationRefused(f"Save at most {max(view.page_size_options)} rows together.")
+    edits = [RowEdit(pk, (), form_data) for pk in pks]
+    for edit in edits:
+        seen = parse_hashes(edit.seen)
+        edit.columns = [name for name in view.editable_names if name in seen]
+    return edits
+
+
+async def _load_rows(request: Request, view: Any, edits: Sequence[RowEdit]) -> Sequence[Any]:
+    """Return the stored rows in the order of the page."""
+    statement = view.list_query(request).where(match_primary_keys(view, [edit.pk for edit in edits]))
+    options = view.loading([*view.listed_names(request), *view.many_to_many])
+    async with view.site.database.reader(fresh=True) as session:
+        rows = (await session.scalars(statement.options(*options))).unique().all()
+    by_pk = {str(get_object_identifier(row)): row for row in rows}
+    return [by_pk[edit.pk] for edit in edits if edit.pk in by_pk]
+
+
+async def _render(
+    request: Request, view: Any, rows: Sequence[Any], edits: Sequence[RowEdit] = (), error: str = ""
+) -> Response:
+    columns = view.listed_names(request)
+    for name in view.references.keys() & {*columns, *view.editable_names}:
+        await view.name_references(request, name, rows)
+        await view.references[name].load_rows(request, sorted({getattr(row, name) for row in rows} - {None}))
+    lines = await _build_lines(request, view, rows, {edit.pk: edit for edit in edits})
+    pks = {line.pk for line in lines}
+    context = {
+        "model_view": view,
+        "title": f"Edit {view.name_plural}",
+        "columns": list(dict.fromkeys((*columns, *view.editable_names))),
+        "lines": lines,
+        "error": error,
+        "missing": [edit.error for edit in edits if edit.pk not in pks],
+        "list": list_url(request, view),
+    }
+    status = 422 if error else 200
+    return cast("Response", await view.templates.TemplateResponse(request, TEMPLATE, context, status))
+
+
+async def _build_lines(
+    request: Request, view: Any, rows: Sequence[Any], edits: Mapping[str, RowEdit]
+) -> Sequence[Line]:
+    editor, cells = await RowEditor.for_request(request, view), await editable_cells(request, view, rows)
+    lines = []
+    for row in rows:
+        form = await editor.open(row)
+        stored = {name: form[name] for name in view.editable_names if name in cells.get(_key(row), ()) and name in form}
+        line = Line(row, stored, hash_values(stored.values()))
+        if edit := edits.get(line.pk):
+            line.fields = {name: edit.submitted_field(name) or field for name, field in stored.items()}
+            line.errors = await _errors(request, view, row, edit)
+        lines.append(line)
+    return lines
+
+
+def _key(row: Any) -> str:
+    return str(get_object_identifier(row))
+
+
+async def _errors(request: Request, view: Any, row: Any, edit: RowEdit) -> dict[str, str]:
+    errors = {name: edit.error_of(name) for name in edit.columns} | {"": edit.other_errors(edit.columns)}
+    for name in edit.conflicts:
+        errors[name] = f"{await describe_change(request, view, row, name)} Save again to replace it."
+    return {name: message for name, message in errors.items() if message}

@@ -1,0 +1,168 @@
+"""Changes to fields of all selected rows, with a preview."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sqladmin.helpers import get_object_identifier
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.editing.cells import writable_keys
+from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE, RowEdit, RowEditor
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm, read_form_texts
+from opportune.admin.forms.fieldsets import keep_unsent, without_fields
+from opportune.admin.lists.actions import (
+    Selection,
+    list_url,
+    match_primary_keys,
+    read_selection,
+    redirect_with_error,
+)
+from opportune.admin.log.change_rows import list_change_rows, load_reference_names
+from opportune.admin.log.diff import Changes, diff_values
+from opportune.db.models.columns import is_secret, is_unique
+from opportune.errors import FieldErrors
+from opportune.runtime.counts import pluralize
+from opportune.web.rendering.flash import flash
+
+TEMPLATE = "admin/selected_rows.html"
+PREFIX = "new-"
+"""Prefix of the fields with the new values."""
+CHANGE = "change"
+"""Name of the checkboxes that choose fields."""
+PREVIEW = "preview"
+MAX_PREVIEW_ROWS = 10
+
+
+@dataclass
+class Page:
+    """The state of the page: choose values, or confirm their preview."""
+
+    selection: Selection
+    form: AdminForm
+    columns: Sequence[str] = ()
+    """The chosen fields."""
+    sent: FormData = field(default_factory=FormData)
+    error: str = ""
+    edits: Sequence[RowEdit] = ()
+
+    @property
+    def changed(self) -> Sequence[RowEdit]:
+        return [edit for edit in self.edits if edit.values]
+
+    @property
+    def refused(self) -> Sequence[RowEdit]:
+        return [edit for edit in self.edits if edit.is_refused]
+
+    @property
+    def may_confirm(self) -> bool:
+        return bool(self.changed) and not (self.refused or self.error)
+
+    @property
+    def field_errors(self) -> Mapping[str, str]:
+        """Messages beside the fields, from the first refused row."""
+        return {name: self.refused[0].error_of(name) for name in self.columns} if self.refused else {}
+
+    def message_of(self, edit: RowEdit) -> str:
+        """Return why a row was refused."""
+        messages = [edit.error_of(name) for name in self.columns]
+        return " ".join(filter(None, [*messages, edit.other_errors(self.columns)]))
+
+
+async def selected_rows_page(request: Request, view: Any) -> Response:
+    """Show the fields to change, a preview of the changes, or save them."""
+    if not view.may_edit_selected(request):
+        raise HTTPException(403)
+    try:
+        selection, sent = await read_selection(request, view), await read_form_texts(request)
+        rows = await _load_rows(request, view, selection.pks)
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, str(refusal))
+    editor = await RowEditor.for_request(request, view)
+    page = _read_page(request, view, editor, next(iter(rows.values())), selection, sent)
+    if page.columns and (selection.is_confirmed or PREVIEW in sent):
+        await _plan(request, editor, page, rows)
+        if selection.is_confirmed and page.may_confirm:
+            return await _save(request, editor, page)
+    return await _render(request, view, page)
+
+
+async def _load_rows(request: Request, view: Any, pks: Sequence[str]) -> Mapping[str, Any]:
+    statement = view.list_query(request).where(match_primary_keys(view, pks))
+    rows = await view.fetch_rows(statement.options(*view.loading([*view.many_to_many])))
+    if not rows:
+        raise ValidationRefused("Another user has deleted these rows.")
+    return {str(get_object_identifier(row)): row for row in rows}
+
+
+def _read_page(request: Request, view: Any, editor: RowEditor, row: Any, selection: Selection, sent: FormData) -> Page:
+    """Return the page with the submitted values. It has the fields that the user may change in the first row."""
+    unwritable = view.unwritable_columns(request, row)
+    hidden = [name for name in view.form_names if not _is_common_field(view, name)]
+    form_class = without_fields(editor.form_class, {*unwritable, *hidden, *view.related_fields})
+    chosen = set(map(str, sent.getlist(CHANGE)))
+    form = form_class(sent if chosen else None, prefix=PREFIX)
+    columns = [form_field.short_name for form_field in form if form_field.short_name in chosen]
+    if chosen:
+        keep_unsent(form, {PREFIX + name for name in columns})
+    error = "Choose at least one field to change." if PREVIEW in sent and not columns else ""
+    return Page(selection, form, columns, sent, error)
+
+
+def _is_common_field(view: Any, name: str) -> bool:
+    """Return whether several rows can have the same value in this field."""
+    column = view.mapper.columns.get(name)
+    return not (column is None or column.primary_key or is_unique(column) or is_secret(name) or name in view.files)
+
+
+async def _plan(request: Request, editor: RowEditor, page: Page, rows: Mapping[str, Any]) -> None:
+    """Validate the change of each row."""
+    writable = await writable_keys(request, editor.view, list(rows.values()))
+    page.edits = [RowEdit(pk, page.columns, page.sent, PREFIX, checks_seen=False) for pk in page.selection.pks]
+    for edit in page.edits:
+        await asyncio.sleep(0)  # let other requests run
+        if (row := rows.get(edit.pk)) is None or edit.pk not in writable:
+            edit.error = ROW_IS_GONE if row is None else NOT_ALLOWED
+        else:
+            await editor.plan(edit, row)
+
+
+async def _save(request: Request, editor: RowEditor, page: Page) -> Response:
+    try:
+        changed = await editor.save(page.edits)
+    except FieldErrors as refusal:
+        page.error = f"Nothing was changed. {refusal}"
+        return await _render(request, editor.view, page)
+    flash(request, f"Changed {pluralize(len(changed), editor.view.name, editor.view.name_plural)}.")
+    return RedirectResponse(list_url(request, editor.view), 303)
+
+
+async def _render(request: Request, view: Any, page: Page) -> Response:
+    context = {
+        "model_view": view,
+        "title": f"Edit {pluralize(len(page.selection.pks), view.name, view.name_plural)}",
+        "page": page,
+        "hidden": [(name, text) for name, text in page.sent.multi_items() if name == CHANGE or name.startswith(PREFIX)],
+        "preview": await _preview(request, view, page.changed[:MAX_PREVIEW_ROWS]) if page.may_confirm else (),
+        "list": list_url(request, view),
+    }
+    status = 422 if page.error or page.refused else 200
+    return cast("Response", await view.templates.TemplateResponse(request, TEMPLATE, context, status))
+
+
+async def _preview(
+    request: Request, view: Any, edits: Sequence[RowEdit]
+) -> Sequence[tuple[str, list[tuple[str, str, str]]]]:
+    """Return the title of each row, and label, old and new value of its changes."""
+    changes = [_changes(edit) for edit in edits]
+    names = await load_reference_names(request, changes, view)
+    return [(edit.title, list_change_rows(row, view, names)) for edit, row in zip(edits, changes, strict=True)]
+
+
+def _changes(edit: RowEdit) -> Changes:
+    return diff_values({name: edit.stored_value(name) for name in edit.values}, edit.values)

@@ -1,0 +1,144 @@
+"""Changes to fields of all selected rows: preview, confirmation, and all rows or none."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.editing.pages import LIST, form_fields, read_changes, read_part
+from tests.opportune.admin.editing.parts_feature import Part
+
+EDIT_SELECTED = "/admin/part/edit-selected"
+
+
+async def preview(client: AsyncClient, pks: str, values: dict[str, str], query: str = "") -> Response:
+    fields = {"pks": pks, "change": list(values), **{f"new-{name}": text for name, text in values.items()}}
+    return await client.post(f"{EDIT_SELECTED}{query}", data={**fields, "preview": "yes"})
+
+
+async def confirm(client: AsyncClient, page: Response, query: str = "") -> Response:
+    return await client.post(f"{EDIT_SELECTED}{query}", data={**form_fields(page.text), "confirmed": "yes"})
+
+
+async def test_selected_rows_offer_their_common_fields(admin: AsyncClient) -> None:
+    assert f'formaction="{EDIT_SELECTED}?search=t"' in (await admin.get(f"{LIST}?search=t")).text
+    page = await admin.post(EDIT_SELECTED, data={"pk": ["1", "2"]})
+    fields = form_fields(page.text)
+    assert fields["pks"] == ["1,2"]
+    assert {name for name in fields if name.startswith("new-")} >= {"new-maker_id", "new-state", "new-price"}
+    assert {"new-name", "new-saves"}.isdisjoint(fields), "unique and read-only columns"
+
+
+async def test_preview_changes_nothing_until_confirmed(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        (await session.get_one(Part, 2)).price = Decimal(5)
+    page = await preview(admin, "1,2", {"price": "5", "maker_id": "2"}, "?search=t")
+    assert "2 of 2 rows change" in page.text
+    for text in ("bolt", "1.00", "5", "Acme", "100% Ltd"):
+        assert text in page.text
+    assert await read_changes(app) == []
+    response = await confirm(admin, page, "?search=t")
+    assert response.headers["location"] == f"{LIST}?search=t"
+    assert "Changed 2 Parts." in (await admin.get(LIST)).text
+    for pk in (1, 2):
+        part = await read_part(app, pk)
+        assert (part.price, part.maker_id, part.saves) == (Decimal(5), 2, 1)
+    assert set((await read_changes(app, 1))[0]) >= {"price", "maker_id"}
+    assert (await read_part(app, 3)).price == 1
+
+
+async def test_equal_values_leave_nothing_to_confirm(admin: AsyncClient) -> None:
+    page = await preview(admin, "1,2", {"state": "new"})
+    assert "already have these values" in page.text
+    assert 'name="confirmed"' not in page.text
+
+
+async def test_unchecked_fields_keep_their_values(app: FastAPI, admin: AsyncClient) -> None:
+    fields = {"pks": "1", "change": "state", "new-state": "used", "new-price": "9", "confirmed": "yes"}
+    await admin.post(EDIT_SELECTED, data=fields)
+    part = await read_part(app)
+    assert (part.state, part.price) == ("used", Decimal(1))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"price": "cheap"}, "Please give a number"),
+        ({"maker_id": "99"}, "no longer exists"),
+        ({"state": "used", "is_ready": "true"}, "A used part is never ready."),
+        ({}, "Choose at least one field"),
+    ],
+)
+async def test_refused_values_change_no_row(
+    app: FastAPI, admin: AsyncClient, values: dict[str, str], message: str
+) -> None:
+    page = await preview(admin, "1,2", values)
+    if page.status_code == 200:
+        page = await confirm(admin, page)
+    assert page.status_code == 422
+    assert message in page.text
+    assert [await read_changes(app, pk) for pk in (1, 2)] == [[], []]
+
+
+async def test_one_refused_row_keeps_all_unchanged(app: FastAPI, admin: AsyncClient) -> None:
+    page = await preview(admin, "1,2", {"price": "5"})
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(Part, 3))
+        await session.flush()
+        (await session.get_one(Part, 2)).name = "sealed"
+    response = await confirm(admin, page)
+    assert response.status_code == 422
+    assert "sealed: You may not change this row." in response.text
+    assert (await read_part(app, 1)).price == 1
+
+
+async def test_row_deleted_after_the_preview_is_named(app: FastAPI, admin: AsyncClient) -> None:
+    page = await preview(admin, "1,2", {"price": "5"})
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(Part, 2))
+    response = await confirm(admin, page)
+    assert "2: Another user has deleted this row." in response.text
+    assert (await read_part(app, 1)).price == 1
+
+
+async def test_many_rows_are_changed_in_batches(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 610))
+    fields: dict[str, Any] = {"all": "1", "change": "maker_id", "new-maker_id": "2", "preview": "yes"}
+    page = await admin.post(f"{EDIT_SELECTED}?search=part", data=fields)
+    assert "600 of 600 rows change" in page.text
+    assert "and 590 more." in page.text
+    assert (await confirm(admin, page)).status_code == 303
+    async with app.state.database.reader(fresh=True) as session:
+        changed = select(func.count()).select_from(Part).where(col(Part.maker_id) == 2)
+        assert await session.scalar(changed) == 600
+
+
+async def test_too_many_and_no_rows_are_refused(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.admin.lists.actions.MAX_ROWS_PER_ACTION", 2)
+    for fields in ({"all": "1"}, {}, {"pks": "98,99"}):
+        response = await admin.post(EDIT_SELECTED, data=fields)
+        assert response.headers["location"] == LIST
+
+
+async def test_selected_rows_need_their_permission(app: FastAPI) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    await grant(app.state.database, staff, "part", "list")
+    async with signed_in_client(app, staff) as browser:
+        assert EDIT_SELECTED not in (await browser.get(LIST)).text
+        assert (await preview(browser, "1", {"state": "used"})).status_code == 403
+        await grant(app.state.database, staff, "part", "edit")
+        assert "new-price" not in (await browser.post(EDIT_SELECTED, data={"pk": "1"})).text
+        forged = {"pks": "1", "change": ["price", "state"], "new-price": "9", "new-state": "used", "confirmed": "yes"}
+        await browser.post(EDIT_SELECTED, data=forged)
+    part = await read_part(app)
+    assert (part.price, part.state) == (Decimal(1), "used")
+
+
+async def test_accounts_cannot_be_edited_together(admin: AsyncClient) -> None:
+    assert (await admin.post("/admin/user/edit-selected", data={"pk": "1"})).status_code == 403
