@@ -4,7 +4,7 @@
 
 Whole servers of one worker each, as in `bench.speed`. The processor time per request of the server's processes must not
 exceed Django's. The latency of single requests is printed without a limit. On PostgreSQL it is mostly the time of the
-database, which is the same for both.
+database, which is the same for both. A list of 100 rows with editable cells must cost at most 1.3 times the plain list.
 """
 
 import argparse
@@ -37,6 +37,12 @@ PAGES = {
     "a search": {"ours": "?search=note+77", "django": "?q=note+77"},
 }
 ROWS_PER_PAGE = 25
+EDITABLE_PAGES = {
+    "100 rows": "/admin/item/list?pageSize=100",
+    "100 editable rows": "/admin/editable-item/list?pageSize=100",
+}
+"""Pages of our site only: a list, and the same list with `column_editable`."""
+MAX_EDITABLE_RATIO = 1.3
 
 Figures = dict[str, dict[str, list[Figure]]]
 """Results of the rounds by page and site."""
@@ -71,7 +77,8 @@ def main() -> int:
             with new_database_urls(kind, Path(folder)) as address, ExitStack() as stack:
                 contestants = [start(stack, name, address(name), Path(folder), client, options.rows) for name in LISTS]
                 figures = measure(contestants, options.rounds, options.requests)
-            failures += report(kind, options.rows, figures)
+                editable = measure_editable(contestants[0], options.rounds, options.requests)
+            failures += [*report(kind, options.rows, figures), *report_editable(kind, editable)]
     for line in failures if options.rounds >= ENOUGH_ROUNDS else ():
         print(line)
     return int(bool(failures) and options.rounds >= ENOUGH_ROUNDS)
@@ -90,6 +97,8 @@ def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor,
         )
         for page, query in PAGES.items()
     }
+    if name == "ours":
+        requests |= {page: page_request(path, cookie, "Entry") for page, path in EDITABLE_PAGES.items()}
     return Contestant(name, server, requests, client)
 
 
@@ -103,6 +112,24 @@ def measure(contestants: Sequence[Contestant], rounds: int, count: int) -> Figur
                 if number:
                     figures[page][contestant.name].append(figure)
     return figures
+
+
+def measure_editable(ours: Contestant, rounds: int, count: int) -> dict[str, float]:
+    """Return the processor milliseconds of each page."""
+    for page in EDITABLE_PAGES:
+        ours.measure_page(page, 2)
+    figures = [{page: ours.measure_page(page, count) for page in EDITABLE_PAGES} for _ in range(rounds)]
+    return {page: median(figure[page].microseconds for figure in figures) / 1000 for page in EDITABLE_PAGES}
+
+
+def report_editable(kind: str, cpu_ms: Mapping[str, float]) -> list[str]:
+    """Print the cost of an editable list and return a line if it is too slow."""
+    plain, editable = cpu_ms.values()
+    ratio = editable / plain
+    print(f"{'100 rows, plain and editable':32}{plain:8.1f}{editable:8.1f}{ratio:8.2f}")
+    if ratio <= MAX_EDITABLE_RATIO:
+        return []
+    return [f"Too slow: editable list on {kind}: {ratio:.2f} x the plain list (at most {MAX_EDITABLE_RATIO})."]
 
 
 def report(kind: str, rows: int, figures: Figures) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
-from sqlalchemy import delete
+from sqlalchemy import delete, event
 from sqlmodel import col
 
 from opportune.accounts.models import User
@@ -22,7 +22,7 @@ from tests.opportune.admin.editing.pages import (
     send_cell,
     undo,
 )
-from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.admin.editing.parts_feature import Part, PartAdmin
 
 
 async def delete_part(app: FastAPI, pk: int = 1) -> None:
@@ -201,3 +201,19 @@ async def test_plain_list_has_no_cells(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/maker/list")).text
     for text in ("cell-edit", "admin-cells", "data-pk", "cell-messages"):
         assert text not in page
+
+
+async def test_editable_list_sends_as_many_queries_as_a_plain_one(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    engine = app.state.database.reading_engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    await admin.get(LIST)
+    statements.clear()
+    assert "cell-edit" in (await admin.get(LIST)).text
+    editable = len(statements)
+    statements.clear()
+    monkeypatch.setattr(PartAdmin, "column_editable", ())
+    assert "cell-edit" not in (await admin.get(LIST)).text
+    assert editable == len(statements) > 0
