@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 from opportune.accounts.models import User
 from opportune.admin.models import SavedView
 from opportune.testing.factories import sign_in_browser
-from tests.opportune.admin.gadget_feature import Gadget, Maker
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker
 
 LIST = "/admin/gadget/list"
 PHONE, DESKTOP = (390, 800), (1280, 800)
@@ -65,6 +65,14 @@ async def test_pages_do_not_scroll_sideways_on_a_phone(phone: Page) -> None:
         assert await phone.evaluate("document.documentElement.scrollWidth") == PHONE[0], path
         overflow = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).length"
         assert await phone.locator(".as-cards").evaluate_all(overflow) == 0, path
+
+
+async def test_open_cell_fits_a_phone(phone: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GadgetAdmin, "column_editable", ("state",))
+    await phone.goto(LIST)
+    await phone.get_by_role("button", name="Edit State of 260").press("Enter")
+    await expect(phone.get_by_role("combobox", name="State")).to_be_visible()
+    assert await phone.evaluate("document.documentElement.scrollWidth") == PHONE[0]
 
 
 async def test_values_of_a_card_have_labels(phone: Page) -> None:
