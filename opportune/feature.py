@@ -32,6 +32,7 @@ __all__ = [
     "Service",
     "Services",
     "SetupStep",
+    "SiteSearch",
     "Table",
     "UserColumn",
 ]
@@ -49,6 +50,19 @@ class Link:
     """Model and action, `("book", "list")`: the link is shown to users who have this right."""
     signed_in: bool = False
     """Whether the link is shown to signed-in users only."""
+
+
+@dataclass(frozen=True)
+class SiteSearch:
+    """Rows or documents that a feature adds to the page /search and to the command palette."""
+
+    label: str
+    """Heading of the results, such as "Books"."""
+    find: "Callable[[AsyncSession, Any, str, int], Awaitable[Sequence[Link]]]"
+    """Return at most this number of matches that the user may open, the best first. Arguments: the session, the user
+    (None for anonymous visitors), the query and the number."""
+    path: str = ""
+    """Page with all results, which reads `?q=`."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +295,8 @@ class Feature:
     metrics: Sequence[Widget] = ()
     """Charts, numbers and tables on the admin's dashboard."""
     navigation: Sequence[Link] = ()
+    searches: Sequence[SiteSearch] = ()
+    """Additional results of the page /search. Models with `CrudPages` are searched without it."""
     navigation_template: str = ""
     """A file below `templates/` that every page shows in its navigation."""
     profile_panel: Panel | None = None

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from opportune.accounts.visitors import visitors
 from opportune.contrib.documentation.feature import documentation
+from opportune.contrib.palette.feature import palette
 from opportune.contrib.request_panel.feature import request_panel
 from opportune.contrib.welcome.feature import welcome
 from opportune.db.hooks.registry import find_hook_error
@@ -67,6 +68,7 @@ CORE_FEATURES = (
     tools,
     documentation,
     welcome,
+    palette,
 )
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
 

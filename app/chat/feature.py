@@ -5,7 +5,8 @@ from app.chat.hooks import delete_answers, queue_title
 from app.chat.jobs import write_title
 from app.chat.models import Conversation, Message, Share
 from app.chat.personal import personal_data
-from opportune.feature import Demo, Feature, Link, Metric, UserColumn
+from app.chat.search import search_titles
+from opportune.feature import Demo, Feature, Link, Metric, SiteSearch, UserColumn
 
 chat = Feature(
     name="chat",
@@ -21,6 +22,7 @@ chat = Feature(
         UserColumn("Last conversation", Conversation.owner_id, func.max(Conversation.created_at)),
     ),
     navigation=(Link("Chat", "/chat", "message-circle", signed_in=True),),
+    searches=(SiteSearch("Conversations", search_titles, "/chat/search"),),
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
     hooks=(delete_answers, queue_title),

@@ -1,5 +1,6 @@
 """Full-text search in the conversations of one owner. Database triggers update the indexes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, Subquery, func, literal, select, union_all
@@ -7,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message
+from opportune.accounts import User
+from opportune.feature import Link
 from opportune.llm import Answer
 from opportune.pagination import page_count
 from opportune.search import MAX_QUERY_LENGTH, Searchable, SearchQuery, SearchResults, highlight, snippet
@@ -52,6 +55,14 @@ async def search_messages(session: AsyncSession, owner_id: int, request: SearchQ
         pages=page_count(total, request.size),
         query=query,
     )
+
+
+async def search_titles(session: AsyncSession, user: User | None, query: str, limit: int) -> Sequence[Link]:
+    if user is None:
+        return []
+    within = select(Conversation).where(col(Conversation.owner_id) == user.id)
+    conversations = await session.scalars(title_search.search(session, query, within).limit(limit))
+    return [Link(conversation.title, f"/chat/{conversation.id}", "message-circle") for conversation in conversations]
 
 
 def _matches(session: AsyncSession, owner_id: int, query: str) -> Subquery:

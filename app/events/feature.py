@@ -3,7 +3,8 @@ from app.events.cards import home_card
 from app.events.jobs import delete_photos, shrink_photo
 from app.events.models import Event, Registration
 from app.events.personal import personal_data
-from opportune.feature import Demo, Feature, Link, Metric
+from app.events.search import search_events
+from opportune.feature import Demo, Feature, Link, Metric, SiteSearch
 
 events = Feature(
     name="events",
@@ -15,6 +16,7 @@ events = Feature(
     home_card=home_card,
     metrics=[Metric("Registrations", Registration.created_at)],
     navigation=[Link("Events", "/events", "calendar-event")],
+    searches=[SiteSearch("Events", search_events, "/events")],
     jobs=[shrink_photo, delete_photos],
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,

@@ -1,7 +1,8 @@
 from app.todos import api, demo, pages, tools
 from app.todos.models import Todo
 from app.todos.panels import profile_panel
-from opportune.feature import Demo, Feature, Link, PersonalData
+from app.todos.search import search_todos
+from opportune.feature import Demo, Feature, Link, PersonalData, SiteSearch
 
 todos = Feature(
     name="todos",
@@ -11,6 +12,7 @@ todos = Feature(
     api=api.router,
     admin="app.todos.admin",
     navigation=[Link("To-dos", "/todos", "checkbox", signed_in=True)],
+    searches=[SiteSearch("To-dos", search_todos, "/todos")],
     profile_panel=profile_panel,
     tools=[tools.list_todos, tools.add_todo],
     demo=Demo(demo.load, demo.clear),

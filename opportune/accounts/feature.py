@@ -21,6 +21,7 @@ from opportune.accounts.models import (
     User,
 )
 from opportune.accounts.password_reset.service import send_password_reset_email
+from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
 from opportune.accounts.reauthentication.dependencies import is_confirmed_in_template
 from opportune.accounts.registration.service import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
@@ -64,7 +65,11 @@ accounts = Feature(
         record_wrong_password,
         cleanup.delete_expired_daily,
     ),
-    template_globals={"may": may_in_template, "is_confirmed": is_confirmed_in_template},
+    template_globals={
+        "may": may_in_template,
+        "is_confirmed": is_confirmed_in_template,
+        "account_pages": ACCOUNT_PAGES,
+    },
     hooks=HOOKS,
     lifespan=invite_first_superuser,
 )

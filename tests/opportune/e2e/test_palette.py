@@ -71,3 +71,21 @@ async def test_palette_is_accessible(admin_page: Page) -> None:
     await admin_page.keyboard.type("nothing matches")
     await expect(admin_page.get_by_role("dialog").get_by_role("status")).to_have_text("No results")
     assert not await find_violations(admin_page)
+
+
+async def test_site_palette_signs_out(page: Page, app: FastAPI, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database), site)
+    await page.goto("/accounts/profile")
+    await open_palette(page)
+    assert not await find_violations(page)
+    await page.keyboard.type("sign out")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("You are signed out.")
+
+
+async def test_expired_session_leads_to_the_sign_in_page(page: Page, app: FastAPI, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
+    await page.goto("/admin/")
+    await page.context.clear_cookies()
+    await page.keyboard.press("Control+k")
+    await page.wait_for_url("**/accounts/login?next=%2Fadmin%2Fsearch**")

@@ -1,0 +1,1 @@
+"""Search over everything at /search, and in the command palette of each page."""

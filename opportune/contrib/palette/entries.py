@@ -1,0 +1,62 @@
+"""Pages and actions that the current user may open."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from opportune.accounts.groups.permissions import is_granted
+from opportune.accounts.models import User
+from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
+from opportune.contrib import documentation
+from opportune.feature import Link
+from opportune.search.everything import Entry
+
+
+def link_entry(link: Link) -> Entry:
+    return Entry(link.label, link.path, f"ti ti-{link.icon}")
+
+
+async def page_entries(request: Request) -> Sequence[Entry]:
+    """Return the links of the navigation, the account pages, and in development the pages of the documentation."""
+    links = [link for feature in request.app.state.features for link in feature.navigation if _may_open(request, link)]
+    entries = [*map(link_entry, links), *map(link_entry, _account_links(request))]
+    if not request.app.state.settings.is_production:
+        entries.append(Entry("Mailbox of development", "/mailbox", "ti ti-mailbox"))
+    if hasattr(request.app.state, "documentation"):
+        entries += await asyncio.to_thread(_documentation_entries)
+    return entries
+
+
+def _may_open(request: Request, link: Link) -> bool:
+    if link.right and not is_granted(request, *link.right):
+        return False
+    return request.state.user is not None or not link.signed_in
+
+
+def _account_links(request: Request) -> Iterator[Link]:
+    user: User | None = request.state.user
+    if user:
+        yield from ACCOUNT_PAGES
+        return
+    yield Link("Sign in", "/accounts/login", "login-2")
+    if request.app.state.settings.registration == "open":
+        yield Link("Register", "/accounts/register", "user-plus")
+
+
+def _documentation_entries() -> list[Entry]:
+    titles = documentation.titles_by_type().values()
+    return [Entry(title, f"/docs/{name}", "ti ti-book-2") for group in titles for name, title in group.items()]
+
+
+def action_entries(request: Request, query: str) -> Iterator[Entry]:
+    user: User | None = request.state.user
+    if user and (user.is_staff or user.is_superuser):
+        yield Entry("Admin", "/admin/", "ti ti-layout-dashboard")
+        if query:
+            # The label contains the query, so it always matches.
+            yield Entry(f"Search the admin for “{query}”", f"/admin/search?{urlencode({'q': query})}", "ti ti-search")
+    yield Entry("Switch between light and dark", "#theme", "ti ti-moon")
+    if user:
+        yield Entry("Sign out", "#sign-out", "ti ti-logout")

@@ -1,0 +1,163 @@
+"""The page /search: pages, actions and rows that the current user may open."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.models import User
+from opportune.admin import AdminView
+from opportune.config.settings import Settings
+from opportune.contrib.palette import pages
+from opportune.feature import Feature, Link, SiteSearch
+from opportune.search import everything
+from opportune.testing import grant, make_user, signed_in_client
+from tests.opportune.crud.library import BookStatus, LibraryTable, Note, Notes, Volume, Writer
+from tests.opportune.crud.pages_feature import library
+from tests.opportune.site_with import site_with
+
+PALETTE = {"HX-Request-Type": "partial"}
+
+
+async def find_notes(session: AsyncSession, user: User | None, query: str, limit: int) -> Sequence[Link]:
+    if user is None:
+        return []
+    page = await Notes(session, user).find(Notes.Filter(q=query, size=limit))
+    return [Link(note.text, f"/notes/{note.id}/edit", "note") for note in page.items]
+
+
+SEARCHES = [SiteSearch("Notes", find_notes, "/notes")]
+MEMBERS = [
+    Link("Members", "/members", "users", signed_in=True),
+    Link("Editors", "/editors", "pencil", ("volume", "edit")),
+]
+
+
+class VolumeAdmin(AdminView, model=Volume):
+    pass
+
+
+searched: Feature = replace(
+    library,
+    models=(Volume,),
+    admin=(VolumeAdmin,),
+    searches=SEARCHES,
+    navigation=[*library.navigation, *MEMBERS],
+)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """Site with seven published volumes and a draft."""
+    async with site_with(searched, LibraryTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Writer(id=1, name="Jane"))
+            await session.flush()
+            published = [volume(f"Emma {number}", BookStatus.PUBLISHED) for number in range(1, 8)]
+            session.add_all([*published, volume("Emma draft", BookStatus.DRAFT)])
+        yield app
+
+
+def volume(title: str, status: BookStatus) -> Volume:
+    return Volume(title=title, slug=title.lower().replace(" ", "-"), writer_id=1, status=status)
+
+
+@pytest.fixture
+async def user(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+@pytest.fixture
+async def member(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+    async with app.state.database.writer() as session:
+        other = await make_user(app.state.database)
+        session.add_all([Note(owner_id=user.id, text="Emma, mine"), Note(owner_id=other.id, text="Emma, theirs")])
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+async def read(client: AsyncClient, query: str = "", at: str = "/", **headers: Any) -> str:
+    response = await client.get("/search", params={"q": query, "at": at}, headers=headers or PALETTE)
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    return response.text
+
+
+async def test_visitors_find_public_rows(client: AsyncClient) -> None:
+    page = await read(client, "emma")
+    assert 'href="/volumes/emma-7"' in page
+    assert "Emma draft" not in page
+    assert "Emma, " not in page, "notes belong to users"
+
+
+async def test_group_links_to_all_results(client: AsyncClient) -> None:
+    page = await read(client, "emma")
+    assert page.count('href="/volumes/emma-') == everything.HITS_PER_GROUP
+    assert 'href="/volumes?q=emma"' in page
+    assert 'href="/volumes?q=' not in await read(client, '"emma 7"')
+
+
+async def test_editor_finds_drafts(app: FastAPI, user: User) -> None:
+    await grant(app.state.database, user, "volume", "edit")
+    async with signed_in_client(app, user) as editor:
+        assert "Emma draft" in await read(editor, "draft")
+
+
+async def test_users_find_their_rows(member: AsyncClient) -> None:
+    page = await read(member, "emma")
+    assert "Emma, mine" in page
+    assert "Emma, theirs" not in page
+
+
+@pytest.mark.database("sqlite")
+async def test_pages_depend_on_the_user(client: AsyncClient, member: AsyncClient) -> None:
+    anonymous, signed_in = await read(client), await read(member)
+    for text, is_public in (("Volumes", True), ("Sign in", True), ("Members", False), ("Passkeys", False)):
+        assert (f">{text}<" in anonymous) == is_public, text
+    for text, is_visible in (("Members", True), ("Passkeys", True), ("Sign in", False), ("Editors", False)):
+        assert (f">{text}<" in signed_in) == is_visible, text
+    assert 'href="#sign-out"' in signed_in
+    assert 'href="#sign-out"' not in anonymous
+
+
+@pytest.mark.database("sqlite")
+async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient, user: User) -> None:
+    assert ">Add volume<" not in await read(member, "add")
+    await grant(app.state.database, user, "volume", "create")
+    assert ">Add volume<" in await read(member, "add")
+
+
+@pytest.mark.database("sqlite")
+async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    await grant(app.state.database, staff, "volume", "details")
+    async with signed_in_client(app, staff) as client:
+        assert 'href="/admin/volume/details/1"' in await read(client, at="/volumes/emma-1")
+        for path in ("/volumes/emma-draft", "/volumes", "/volumes/nothing", "/writers/1"):
+            assert "/details/" not in await read(client, at=path), path
+        assert "Search the admin for “x”" in await read(client, "x")
+    assert "/admin" not in await read(member, at="/volumes/emma-1")
+
+
+@pytest.mark.database("sqlite")
+async def test_page_works_without_javascript(client: AsyncClient) -> None:
+    page = await read(client, "emma", Accept="text/html")
+    assert '<form method="get" action="/search"' in page
+    assert 'href="/volumes/emma-7"' in page
+    assert 'id="palette-open" href="/search"' in page
+    assert "Nothing matches “zzz”" in await read(client, "zzz", Accept="text/html")
+
+
+@pytest.mark.parametrize("query", ["\0", "'\"%_", "x" * 5_000, "😀", "-", "emma or"])
+async def test_any_query_is_valid(member: AsyncClient, query: str) -> None:
+    await read(member, query)
+
+
+@pytest.mark.database("sqlite")
+async def test_searches_of_a_client_are_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages.SEARCHES_PER_CLIENT, "limit", 1)
+    assert [(await client.get("/search")).status_code for _ in range(2)] == [200, 429]
