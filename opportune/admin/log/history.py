@@ -122,18 +122,21 @@ async def history_page(request: Request, view: AdminView) -> Response:
         raise HTTPException(404)  # the row exists, but the query of the view does not contain it
     if row is not None and not await view.check_can_view_details(request, row):
         raise HTTPException(403)
-    entries = await _read_entries(view, pk, row, request.query_params.get("before", ""))
-    if row is None and not entries:
+    deleted_row = await view.find_deleted(request) if row is None else None
+    recorded_row = row or deleted_row
+    entries = await _read_entries(view, pk, recorded_row, request.query_params.get("before", ""))
+    if recorded_row is None and not entries:
         raise HTTPException(404)
     page = entries[:ENTRIES_PER_PAGE]
     names = await load_reference_names(request, [entry.changes for entry in page], view)
     context = {
         "model_view": view,
         "row": row,
+        "deleted_row": deleted_row,
         "pk": pk,
         "entries": [_entry_context(entry, view, names) for entry in page],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
-        **await load_versions(request, view, row),
+        **await load_versions(request, view, recorded_row, may_restore=row is not None),
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
 

@@ -38,6 +38,14 @@ class TrashMixin(PersistenceMixin):
         rows = self.list_query(request).where(self.deleted_at.is_not(None), *self.writable(request))
         return with_deleted(rows)
 
+    async def find_deleted(self, request: Request) -> Any:
+        """Return the row in the address if it is in the trash of this user, or None."""
+        if not self.may_use_trash(request):
+            return None
+        has_key = match_primary_keys(self, [request.path_params["pk"]])
+        rows = self.deleted_rows(request).where(has_key).options(*self.loading(()))
+        return next(iter(await self.fetch_rows(rows)), None)
+
     async def count_deleted(self, request: Request) -> int:
         (count,) = await self.fetch_rows(with_deleted(count_rows(self.deleted_rows(request), self.pk_columns[0])))
         return int(count)

@@ -42,7 +42,7 @@ class VersionEntry(NamedTuple):
     is_newest: bool
 
 
-async def load_versions(request: Request, view: AdminView, row: Any) -> dict[str, Any]:
+async def load_versions(request: Request, view: AdminView, row: Any, *, may_restore: bool) -> dict[str, Any]:
     """Return the template variables with the newest versions of a row, or with those before `?version=`."""
     if row is None or not view.has_versions:
         return {}
@@ -62,7 +62,7 @@ async def load_versions(request: Request, view: AdminView, row: Any) -> dict[str
             for version, fields in zip(page, differences, strict=True)
         ],
         "older_versions": page[-1].number if len(rows) > len(page) else None,
-        "may_restore": view.can_edit and await view.check_can_edit(request, row),
+        "may_restore": may_restore and view.can_edit and await view.check_can_edit(request, row),
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+from sqladmin.authorization import Action
 from sqlalchemy import select
 from sqlmodel import col
 from starlette.exceptions import HTTPException
@@ -41,6 +42,7 @@ async def trash_page(request: Request, view: AdminView) -> Response:
         "count": count,
         "page": page,
         "pages": pages,
+        "has_history": view.has_history and view.has_permission(request, Action.DETAILS),
         "days": getattr(view.model, "keep_deleted_days", None),
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/trash.html", context))

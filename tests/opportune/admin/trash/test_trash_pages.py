@@ -77,6 +77,21 @@ async def test_trash_lists_row_and_user(app: FastAPI, admin: AsyncClient) -> Non
     assert "after 30 days" in page
 
 
+async def test_trash_links_to_the_history_of_a_row(app: FastAPI, admin: AsyncClient) -> None:
+    address = f"/admin/parcel/history/{await _row_id(app, 'Gone')}"
+    assert address in (await admin.get(TRASH)).text
+    page = (await admin.get(address)).text
+    assert "History of Gone (deleted)" in page
+    assert f'{TRASH}"' in page
+
+
+async def test_history_of_a_deleted_row_needs_the_trash(app: FastAPI) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    await grant(app.state.database, staff, "parcel", "details")
+    async with signed_in_client(app, staff) as client:
+        assert (await client.get(f"/admin/parcel/history/{await _row_id(app, 'Gone')}")).status_code == 404
+
+
 async def test_deletion_asks_to_move_to_the_trash(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get(f"/admin/parcel/delete?pks={await _row_id(app, 'Here')}")).text
     assert "Move to the trash? You can restore it from there for 30 days." in page
