@@ -61,7 +61,7 @@ async def read_rows(
     for model, columns in owner_columns.items():
         is_owned = or_(*(column == person.id for column in columns))
         instances = await session.scalars(select(model).where(is_owned).order_by(*inspect(model).primary_key))
-        hidden = {*(column.key for column in columns), *filter(is_secret, model.model_fields)}
+        hidden = {*(column.key for column in columns), "deleted_by_id", *filter(is_secret, model.model_fields)}
         rows[model.__tablename__.partition("_")[2]] = [row.model_dump(exclude=hidden) for row in instances]
     return rows | dict(await data.read(session, person) if data.read else {})
 

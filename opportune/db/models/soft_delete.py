@@ -3,6 +3,9 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
+from sqlalchemy import event
+from sqlalchemy.orm import Mapper, with_loader_criteria
+from sqlalchemy.sql.base import ExecutableOption
 from sqlmodel import Field, SQLModel
 
 from opportune.db.models.model import BigId
@@ -22,6 +25,15 @@ class SoftDelete(SQLModel):
     deleted_at: datetime | None = Field(default=None, index=True)
     deleted_by_id: int | None = Field(default=None, sa_type=BigId)
     """Id of the user who deleted the row. It is no foreign key, so that users can be deleted."""
+
+
+live_row_options: list[ExecutableOption] = []
+"""Options for queries that limit the rows of each model to those outside the trash."""
+
+
+@event.listens_for(SoftDelete, "after_mapper_constructed", propagate=True)
+def _add_option(_mapper: Mapper[Any], model: Any) -> None:
+    live_row_options.append(with_loader_criteria(model, model.deleted_at.is_(None), include_aliases=True))
 
 
 def is_trash_column(model: type[Any], name: str) -> bool:

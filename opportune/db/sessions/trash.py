@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import event, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapper, ORMExecuteState, Session, with_loader_criteria
-from sqlalchemy.sql.base import ExecutableOption
+from sqlalchemy.orm import ORMExecuteState, Session
 from sqlmodel import SQLModel
 
 from opportune.db.hooks.change_origin import acting_user_id
 from opportune.db.models.model import utc_now
-from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.models.soft_delete import SoftDelete, live_row_options
 
 Statement = TypeVar("Statement", bound=Any)
 
@@ -34,29 +34,8 @@ def with_deleted(statement: Statement) -> Statement:
 
 def hide_deleted(statement: Statement) -> Statement:
     """Return the query without rows in the trash, for statements that no session executes."""
-    hidden: Statement = statement.options(*_live_rows) if _live_rows else statement
+    hidden: Statement = statement.options(*live_row_options) if live_row_options else statement
     return hidden
-
-
-_live_rows: list[ExecutableOption] = []
-"""Options that limit the rows of each model to those outside the trash."""
-
-
-@event.listens_for(SoftDelete, "after_mapper_constructed", propagate=True)
-def _add_option(_mapper: Mapper[Any] | None, model: Any) -> None:
-    is_live = model.deleted_at.is_(None)
-    _live_rows.append(with_loader_criteria(model, is_live, include_aliases=True))
-
-
-def _add_options_of_subclasses(model: type[Any]) -> None:
-    """Add the options of models that were defined before this module was imported."""
-    for subclass in model.__subclasses__():
-        if hasattr(subclass, "__table__"):
-            _add_option(None, subclass)
-        _add_options_of_subclasses(subclass)
-
-
-_add_options_of_subclasses(SoftDelete)
 
 
 @contextmanager
@@ -102,6 +81,11 @@ async def purge(session: AsyncSession, row: SQLModel) -> None:
 class TrashSession(Session):
     """Session that hides rows in the trash, and moves deleted rows there."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if live_row_options:
+            _hide_deleted_in_queries()
+
     def delete(self, instance: object) -> None:
         state = inspect(instance, raiseerr=False)
         if isinstance(instance, SoftDelete) and state and state.key and not self.info.get(PURGES):
@@ -109,7 +93,7 @@ class TrashSession(Session):
             if instance.deleted_at is None:
                 instance.deleted_at, instance.deleted_by_id = utc_now(), acting_user_id()
             return
-        if _live_rows and state:
+        if live_row_options and state:
             state.load_options = ()  # cascades also reach rows in the trash
         super().delete(instance)
 
@@ -121,10 +105,15 @@ class TrashSession(Session):
         return row
 
 
-@event.listens_for(TrashSession, "do_orm_execute", propagate=True)
+@cache
+def _hide_deleted_in_queries() -> None:
+    """Add the listener once. It slows down each query, so sites without `SoftDelete` models have none."""
+    event.listen(TrashSession, "do_orm_execute", _hide_deleted_rows)
+
+
 def _hide_deleted_rows(state: ORMExecuteState) -> None:
     """Leave rows in the trash out. Changed and deleted rows are refreshed in any case."""
-    if not _live_rows or not state.is_select or state.is_column_load or _inherits_options(state):
+    if not state.is_select or state.is_column_load or _inherits_options(state):
         return
     if not (state.execution_options.get(INCLUDES_DELETED) or state.session.info.get(INCLUDES_DELETED)):
         state.statement = hide_deleted(state.statement)
@@ -134,5 +123,5 @@ def _inherits_options(state: ORMExecuteState) -> bool:
     """Return whether a relationship is loaded with the options of the query for its row."""
     loaded_from = state.lazy_loaded_from
     return state.is_relationship_load and (
-        loaded_from is None or any(option in _live_rows for option in loaded_from.load_options)
+        loaded_from is None or any(option in live_row_options for option in loaded_from.load_options)
     )

@@ -150,7 +150,9 @@ async def test_unique_value_of_a_live_row(client: AsyncClient) -> None:
 async def test_personal_data_has_deleted_rows(app: FastAPI, owner: User, client: AsyncClient) -> None:
     async with app.state.database.reader() as session:
         rows = await read_personal_data(session, app.state.features, owner)
-    assert [tool["name"] for tool in rows["workshop"]["tool"]] == ["Hammer", "Saw"]
+    tools = rows["workshop"]["tool"]
+    assert [tool["name"] for tool in tools] == ["Hammer", "Saw"]
+    assert "deleted_by_id" not in tools[0]
 
 
 async def test_personal_data_is_deleted_permanently(app: FastAPI, owner: User, client: AsyncClient) -> None:
