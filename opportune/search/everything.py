@@ -21,7 +21,8 @@ class Entry:
     label: str
     url: str
     """Address, or `#id` of a control of the current page, which the palette presses."""
-    icon: str = "ti ti-arrow-right"
+    icon: str
+    """Class of the icon."""
 
 
 @dataclass(frozen=True)

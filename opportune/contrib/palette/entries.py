@@ -12,10 +12,21 @@ from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
 from opportune.contrib import documentation
 from opportune.feature import Link
 from opportune.search.everything import Entry
+from opportune.web.rendering import icons
+
+icons.add(
+    *("book-2", "file-text", "layout-dashboard", "login-2", "logout", "mailbox", "moon", "plus", "search", "tool"),
+    "user-plus",
+)
+
+
+def make_entry(label: str, url: str, icon: str) -> Entry:
+    """Return an entry with an icon by its name."""
+    return Entry(label, url, f"ti ti-{icon}")
 
 
 def link_entry(link: Link) -> Entry:
-    return Entry(link.label, link.path, f"ti ti-{link.icon}")
+    return make_entry(link.label, link.path, link.icon)
 
 
 async def page_entries(request: Request) -> Sequence[Entry]:
@@ -23,7 +34,7 @@ async def page_entries(request: Request) -> Sequence[Entry]:
     links = [link for feature in request.app.state.features for link in feature.navigation if _may_open(request, link)]
     entries = [*map(link_entry, links), *map(link_entry, _account_links(request))]
     if not request.app.state.settings.is_production:
-        entries.append(Entry("Mailbox of development", "/mailbox", "ti ti-mailbox"))
+        entries.append(make_entry("Mailbox of development", "/mailbox", "mailbox"))
     if hasattr(request.app.state, "documentation"):
         entries += await asyncio.to_thread(_documentation_entries)
     return entries
@@ -47,16 +58,16 @@ def _account_links(request: Request) -> Iterator[Link]:
 
 def _documentation_entries() -> list[Entry]:
     titles = documentation.titles_by_type().values()
-    return [Entry(title, f"/docs/{name}", "ti ti-book-2") for group in titles for name, title in group.items()]
+    return [make_entry(title, f"/docs/{name}", "book-2") for group in titles for name, title in group.items()]
 
 
 def action_entries(request: Request, query: str) -> Iterator[Entry]:
     user: User | None = request.state.user
     if user and (user.is_staff or user.is_superuser):
-        yield Entry("Admin", "/admin/", "ti ti-layout-dashboard")
+        yield make_entry("Admin", "/admin/", "layout-dashboard")
         if query:
             # The label contains the query, so it always matches.
-            yield Entry(f"Search the admin for “{query}”", f"/admin/search?{urlencode({'q': query})}", "ti ti-search")
-    yield Entry("Switch between light and dark", "#theme", "ti ti-moon")
+            yield make_entry(f"Search the admin for “{query}”", f"/admin/search?{urlencode({'q': query})}", "search")
+    yield make_entry("Switch between light and dark", "#theme", "moon")
     if user:
-        yield Entry("Sign out", "#sign-out", "ti ti-logout")
+        yield make_entry("Sign out", "#sign-out", "logout")

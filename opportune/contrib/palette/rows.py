@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from opportune.accounts.groups.grants import identity_of, matches_grant
 from opportune.accounts.models import User
-from opportune.contrib.palette.entries import link_entry
+from opportune.contrib.palette.entries import link_entry, make_entry
 from opportune.crud import Crud
 from opportune.crud.dependencies import open_crud
 from opportune.crud.display import names_of
@@ -21,7 +21,7 @@ from opportune.feature import SiteSearch
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, Source
 
 Pages = PageOptions[Any]
-ROW_ICON = "ti ti-file-text"
+ROW_ICON = "file-text"
 
 
 class CrudSearch:
@@ -39,7 +39,7 @@ class CrudSearch:
     async def additions(self) -> Sequence[Entry]:
         """Return an action for each model to which the user may add rows."""
         return [
-            Entry(f"Add {pages.name.lower()}", f"{pages.path}/new", "ti ti-plus")
+            make_entry(f"Add {pages.name.lower()}", f"{pages.path}/new", "plus")
             for pages in self._mounted
             if (crud := await self._open(pages)) and pages.may_create(crud)
         ]
@@ -52,7 +52,7 @@ class CrudSearch:
                 continue
             if row := await self._find_row(pages, key):
                 url = f"/admin/{identity_of(pages.crud_class.model)}/details/{row.id}"
-                return [Entry("Open in the admin", url, "ti ti-tool")]
+                return [make_entry("Open in the admin", url, "tool")]
         return []
 
     async def _search(self, pages: Pages, query: str) -> EntryGroup | None:
@@ -61,7 +61,9 @@ class CrudSearch:
             return None
         page = await crud.find(crud.Filter(q=query, size=HITS_PER_GROUP))
         titles = await names_of(self.session, page.items)
-        entries = [Entry(title, pages.address(row), ROW_ICON) for title, row in zip(titles, page.items, strict=True)]
+        entries = [
+            make_entry(title, pages.address(row), ROW_ICON) for title, row in zip(titles, page.items, strict=True)
+        ]
         has_more = page.total > len(entries)
         return EntryGroup(pages.plural, entries, f"{pages.path}?{urlencode({'q': query})}" if has_more else "")
 
