@@ -103,7 +103,7 @@ async def test_example_searches_a_filtered_query(app: FastAPI, example: dict[str
 @pytest.mark.database("sqlite")
 async def test_example_indexes_and_searches_a_folder(settings: Settings, tmp_path: Path) -> None:
     names: dict[str, Any] = {}
-    exec(PYTHON[4], names)  # noqa: S102 - the guide's own code
+    exec(PYTHON[5], names)  # noqa: S102 - the guide's own code
     (tmp_path / "leave.md").write_text("# Sick leave\n\nWrite to the café.")
     names["FOLDER"] = tmp_path
     index: DocumentIndex[DocumentHit] = names["handbook"]
