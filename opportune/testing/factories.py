@@ -42,7 +42,7 @@ async def make_user(database: Database, email: str = "", password: str = PASSWOR
 
 
 async def grant(database: Database, user: User, identity: str, action: str) -> Group:
-    """Add a user to a new group with one permission.
+    """Add a user to a new group with one permission. Names of groups sort by their age.
 
     Args:
         database: The test's database.
@@ -51,7 +51,7 @@ async def grant(database: Database, user: User, identity: str, action: str) -> G
         action: The action, such as `edit`, or `*`.
     """
     async with database.writer() as session:
-        session.add(group := Group(name=f"group {next(_numbers)}"))
+        session.add(group := Group(name=f"group {next(_numbers):05}"))
         await session.flush()
         session.add(Grant(group_id=group.id, identity=identity, action=action))
         session.add(Membership(user_id=user.id, group_id=group.id))
