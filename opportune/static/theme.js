@@ -14,7 +14,7 @@
   apply();
   system.addEventListener("change", apply);
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("#theme")) return;
+    if (!event.target.closest("#theme, [data-theme-switch]")) return;
     choice = root.getAttribute("data-bs-theme") === "dark" ? "light" : "dark";
     apply();
     try { localStorage.setItem("theme", choice); } catch { /* as above */ }
