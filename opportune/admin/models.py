@@ -73,12 +73,12 @@ class DefaultView(Model, table=True):
 
 
 class DashboardLayout(Model, table=True):
-    """Widgets of a page of the dashboard, or the page that a user sees first."""
+    """The arrangement of a page of the dashboard, the first page of a user, or the dismissed steps of the checklist."""
 
     __tablename__ = "admin_dashboard"
 
     name: str = Field(max_length=100, unique=True)
-    """`overview`, `group:` with an id, or `user:` with an id."""
+    """`overview`, `group:` with an id, `user:` with an id, or `checklist`."""
     group_id: int | None = Field(default=None, foreign_key="accounts_group.id", ondelete="CASCADE", index=True)
     """Group of the page; None for the overview of superusers."""
     user_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)

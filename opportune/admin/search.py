@@ -18,7 +18,7 @@ from opportune.search.everything import (
     HITS_PER_GROUP,
     Entry,
     EntryGroup,
-    Found,
+    SearchOutcome,
     Source,
     clean_query,
     matching_entries,
@@ -40,21 +40,21 @@ CONTROLS = (
 async def search_page(request: Request, site: Any) -> Response:
     """Render the page with all results, or only the palette for its script."""
     await request.app.state.rate_limiter.hit(SEARCHES_PER_USER.by(request.state.user.id))
-    found = await search_everything(request, site, clean_query(request.query_params.get("q", "")))
-    context = {"found": found, "title": "Search", "search_url": request.url.path}
+    outcome = await search_everything(request, site, clean_query(request.query_params.get("q", "")))
+    context = {"outcome": outcome, "title": "Search", "search_url": request.url.path}
     template = "palette/palette.html" if is_htmx(request) else "admin/search.html"
     response: Response = await site.templates.TemplateResponse(request, template, context)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-async def search_everything(request: Request, site: Any, query: str) -> Found:
-    found = Found(query)
-    found.add(matching_entries("Pages", _pages(request, site), query))
-    found.add(matching_entries("Actions", [*await _additions(request, site), *CONTROLS], query))
+async def search_everything(request: Request, site: Any, query: str) -> SearchOutcome:
+    outcome = SearchOutcome(query)
+    outcome.add(matching_entries("Pages", _pages(request, site), query))
+    outcome.add(matching_entries("Actions", [*await _additions(request, site), *CONTROLS], query))
     async with site.database.reader() as session:
-        await found.add_rows(list(_sources(request, site, session, query)))
-    return found
+        await outcome.add_rows(list(_sources(request, site, session, query)))
+    return outcome
 
 
 def _pages(request: Request, site: Any) -> Iterator[Entry]:

@@ -253,10 +253,13 @@ class AdminView(RowQueriesMixin):
     async def list_context(self, request: Request) -> dict[str, Any]:
         return {**await list_context(request, self), **await saved_views_context(request, self)}
 
+    def may_edit_any(self, request: Request) -> bool:
+        """Return whether the user may edit rows of this model."""
+        return self.can_edit and self.is_accessible(request) and self.has_permission(request, Action.EDIT)
+
     def may_edit_selected(self, request: Request) -> bool:
         """Return whether the user may change fields of all selected rows together."""
-        may_edit = self.can_edit and self.is_accessible(request) and self.has_permission(request, Action.EDIT)
-        return may_edit and self.can_edit_selected
+        return self.can_edit_selected and self.may_edit_any(request)
 
     def may_select(self, request: Request) -> bool:
         """Return whether the list has an action for selected rows."""

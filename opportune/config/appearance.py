@@ -1,6 +1,7 @@
 """Themes of the site, the admin and e-mails. `static/colours.css` of a project stores the selected one."""
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 FILE = "static/colours.css"
@@ -141,3 +142,10 @@ def style_sheet(appearance: Appearance) -> str:
   --tblr-border-color: var(--tblr-gray-700);
 }}
 """
+
+
+def write_style_sheet(project: Path, appearance: Appearance) -> None:
+    """Write `static/colours.css` of the project in this folder."""
+    path = project / FILE
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(style_sheet(appearance), encoding="utf-8", newline="\n")

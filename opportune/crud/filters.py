@@ -74,6 +74,8 @@ LESS = Operator("__lt", "{} under", operator.lt)
 FROM = Operator("__gte", "{} from", operator.ge)
 TO = Operator("__lte", "{} to", operator.le)
 ORDER = (GREATER, FROM, LESS, TO)
+TRASH_PARAMETER = "deleted"
+"""Query parameter of lists of `SoftDelete` models, which lists the trash."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,6 @@ def filter_schema(
     search = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
     parameters: dict[str, Any] = {**({"q": search} if searched else {}), **fields}
     if has_trash:
-        parameters["deleted"] = bool, Field(default=False, title="In the trash")
+        parameters[TRASH_PARAMETER] = bool, Field(default=False, title="In the trash")
     parameters["sort"] = Annotated[str, SortBy(*sort)], ""
     return create_model(f"{prefix}Filter", __base__=Paging, __module__=__name__, **parameters)

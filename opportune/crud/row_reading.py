@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.elements import True_
 
+from opportune.crud.filters import TRASH_PARAMETER
 from opportune.crud.options import CrudOptions, Key, M
 from opportune.crud.reader import ListStatement, add_joins, fetch, select_names, values_of
 from opportune.db.models.columns import is_text
@@ -29,8 +30,6 @@ from opportune.pagination import Page, Paging, count_rows, order, page_count
 from opportune.web.forms.error_messages import MESSAGES
 
 Rows = Page[dict[str, Any]]
-TRASH_PARAMETER = "deleted"
-"""Query parameter of lists of `SoftDelete` models."""
 PAGING = frozenset(Paging.model_fields)
 
 

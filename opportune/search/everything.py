@@ -38,7 +38,7 @@ Source = Callable[[], Awaitable[EntryGroup | None]]
 
 
 @dataclass
-class Found:
+class SearchOutcome:
     """Results of a search over everything."""
 
     query: str

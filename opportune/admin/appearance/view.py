@@ -23,6 +23,7 @@ from opportune.config.appearance import (
     find_appearance,
     read_appearance,
     style_sheet,
+    write_style_sheet,
 )
 from opportune.config.project import PROJECT
 from opportune.web.rendering.flash import flash
@@ -66,7 +67,7 @@ class AppearanceAdmin(SuperuserOnly):
         if appearance is None:
             flash(request, "Select a theme, corners and a density.", "danger")
         else:
-            await asyncio.to_thread(_write, path, style_sheet(appearance))
+            await asyncio.to_thread(write_style_sheet, PROJECT, appearance)
             flash(request, f"The appearance is saved in {FILE}. Commit this file.")
         return RedirectResponse(request.url_for("admin:view-appearance"), 303)
 
@@ -84,8 +85,3 @@ def may_write(request: Request, path: Path) -> bool:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def _write(path: Path, sheet: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(sheet, encoding="utf-8", newline="\n")

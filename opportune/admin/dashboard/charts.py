@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.admin.dashboard.list_links import date_filter, list_url
 from opportune.admin.dashboard.ranges import DAY, Range
-from opportune.admin.lists.filters import NULL_CHOICE
+from opportune.admin.lists.filters import choice_parameter
 from opportune.admin.protocols import View
-from opportune.db.models.columns import choice_label, choice_value, choices_of
+from opportune.db.models.columns import choice_label, choices_of
 from opportune.feature import Metric
 
 WIDTH, HEIGHT = 300, 64
@@ -69,7 +69,9 @@ class Chart:
     def line(self) -> str:
         """Return the `points` of an SVG polyline. It reaches both edges."""
         step = WIDTH / max(len(self.points) - 1, 1)
-        tops = [f"{index * step:.1f},{HEIGHT - 2 - self.height_of(each):.1f}" for index, each in enumerate(self.points)]
+        tops = [
+            f"{index * step:.1f},{HEIGHT - 2 - self.height_of(point):.1f}" for index, point in enumerate(self.points)
+        ]
         return " ".join(tops)
 
 
@@ -83,7 +85,7 @@ async def read_chart(session: AsyncSession, metric: Metric, range_: Range, condi
     )
     counts = {str(day_): number for day_, number in rows}
     points = [
-        Point(_day_label(first, range_), sum(counts.get(str(each), 0) for each in days))
+        Point(_day_label(first, range_), sum(counts.get(str(day_), 0) for day_ in days))
         for first, days in range_.steps()
     ]
     previous = sum(number for day_, number in counts.items() if day_ < str(range_.first_day()))
@@ -101,7 +103,9 @@ async def read_choices(
     choices = [*(choices_of(metric.model, name) or (True, False)), *([None] if None in counts else [])]
     since = date_filter(view, metric.at, range_)
     points = [
-        Point(_choice_text(value), counts.get(value, (0, 0))[0], list_url(view, {name: _parameter(value), **since}))
+        Point(
+            _choice_text(value), counts.get(value, (0, 0))[0], list_url(view, {name: choice_parameter(value), **since})
+        )
         for value in choices
     ]
     previous = sum(before for _, before in counts.values())
@@ -121,12 +125,6 @@ def _choice_text(value: Any) -> str:
     if value is None:
         return "Empty"
     return ("No", "Yes")[value] if isinstance(value, bool) else choice_label(value)
-
-
-def _parameter(value: Any) -> str:
-    if value is None:
-        return NULL_CHOICE
-    return str(value).lower() if isinstance(value, bool) else choice_value(value)
 
 
 def _midnight(day: date) -> datetime:

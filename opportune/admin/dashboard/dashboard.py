@@ -17,7 +17,7 @@ from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.layouts import may_arrange, read_pages
 from opportune.admin.dashboard.ranges import RANGES, requested_range
 from opportune.admin.dashboard.sections import Section, visible_sections
-from opportune.admin.dashboard.widgets import Declared, Widgets, is_listed
+from opportune.admin.dashboard.widgets import DeclaredWidget, Widgets, is_listed
 from opportune.admin.log import audit
 from opportune.admin.log.history import get_action_label, get_model_label
 from opportune.admin.models import AuditEntry
@@ -37,7 +37,7 @@ class Dashboard:
         self._health = Health(app)
         self.widgets = Widgets(app, site)
 
-    def parts(self, request: Request) -> list[Declared | Section]:
+    def parts(self, request: Request) -> list[DeclaredWidget | Section]:
         """Return the widgets and sections that the user may see, in their default order."""
         return [*self.widgets.visible(request), *visible_sections(request, self._site)]
 

@@ -6,7 +6,10 @@ from opportune.config.project import PACKAGE, USERS
 
 
 async def has_models_of_project(app: FastAPI) -> bool:
-    """Return whether the project has a model besides its user and the examples, which have demonstration data."""
+    """Return whether a feature of the project has a model. Users and examples do not count.
+
+    Examples have demonstration data.
+    """
     return any(
         model.__module__.startswith(f"{PACKAGE}.")
         for feature in app.state.features

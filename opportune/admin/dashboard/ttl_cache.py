@@ -22,7 +22,7 @@ class TTLCache(Generic[T]):
         if entry is None or _is_expired(entry):
             value = await read()
             if len(self._values) >= MAX_ENTRIES:
-                self._values = {name: each for name, each in self._values.items() if not _is_expired(each)}
+                self._values = {key_: entry_ for key_, entry_ in self._values.items() if not _is_expired(entry_)}
             entry = self._values[key] = time.monotonic(), value
         return entry[1]
 

@@ -32,7 +32,7 @@ ORDER = (Number, Metric, Table)
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredWidget:
     """A widget with the view of its model."""
 
     key: str
@@ -46,10 +46,10 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class Rendered:
+class RenderedWidget:
     """A widget with its data, for the template of its type."""
 
-    declared: Declared
+    declared: DeclaredWidget
     type: str
     """`number`, `chart` or `table`."""
     url: str
@@ -74,45 +74,47 @@ class Widgets:
         self._site = site
         self._counts: TTLCache[Any] = TTLCache()
 
-    def visible(self, request: Request) -> list[Declared]:
+    def visible(self, request: Request) -> list[DeclaredWidget]:
         """Return the widgets of models that the user may list."""
-        return sorted(self._visible(request), key=lambda each: ORDER.index(type(each.widget)))
+        return sorted(self._visible(request), key=lambda declared: ORDER.index(type(declared.widget)))
 
-    def _visible(self, request: Request) -> Iterator[Declared]:
+    def _visible(self, request: Request) -> Iterator[DeclaredWidget]:
         for feature in self._features:
             for widget in feature.metrics:
                 view = self._site.view_for_model(widget.model)
                 if view and is_listed(view, request) and not any(map(view.hides, _columns_of(widget, view))):
-                    yield Declared(f"{feature.name}:{widget.label}", widget, view)
+                    yield DeclaredWidget(f"{feature.name}:{widget.label}", widget, view)
 
-    async def read(self, request: Request, widgets: Sequence[Declared], range_: Range) -> list[list[Rendered]]:
-        """Read the data of widgets. Numbers are lower than other widgets, so a run of numbers is a part of its own."""
+    async def read(
+        self, request: Request, widgets: Sequence[DeclaredWidget], range_: Range
+    ) -> list[list[RenderedWidget]]:
+        """Read the data of widgets, in groups. Adjacent numbers are a group, because their cards are lower."""
         async with self._site.database.reader(fresh=True) as session:
             counts = {
-                each.key: await self._read_count(session, request, each, each.widget, range_)
-                for each in widgets
-                if not isinstance(each.widget, Table)
+                declared.key: await self._read_count(session, request, declared, declared.widget, range_)
+                for declared in widgets
+                if not isinstance(declared.widget, Table)
             }
-        # Views load rows with sessions of their own, so no other session is open.
+        # Views open a session for each query, so the session above is closed first.
         tables = {
-            each.key: await _read_table(request, each, each.widget)
-            for each in widgets
-            if isinstance(each.widget, Table)
+            declared.key: await _read_table(request, declared, declared.widget)
+            for declared in widgets
+            if isinstance(declared.widget, Table)
         }
-        rendered = [(counts | tables)[each.key] for each in widgets]
-        return [[*run] for _, run in groupby(rendered, key=lambda each: each.type == "number")]
+        rendered = [(counts | tables)[declared.key] for declared in widgets]
+        return [[*run] for _, run in groupby(rendered, key=lambda widget: widget.type == "number")]
 
     async def _read_count(
-        self, session: AsyncSession, request: Request, declared: Declared, widget: Metric | Number, range_: Range
-    ) -> Rendered:
+        self, session: AsyncSession, request: Request, declared: DeclaredWidget, widget: Metric | Number, range_: Range
+    ) -> RenderedWidget:
         view = declared.view
         conditions = row_conditions(view, request)
         # The rows of a view may depend on the user.
         key = f"{range_.name}:{request.state.user.id if conditions else ''}:{declared.key}"
         data = await self._counts.get(key, _count_reader(session, widget, range_, conditions, view))
         if isinstance(widget, Number):
-            return Rendered(declared, "number", list_url(view, widget.filters), data)
-        return Rendered(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), data)
+            return RenderedWidget(declared, "number", list_url(view, widget.filters), data)
+        return RenderedWidget(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), data)
 
 
 def _columns_of(widget: Widget, view: View) -> Iterator[str]:
@@ -147,14 +149,14 @@ async def _read_number(session: AsyncSession, number: Number, conditions: Sequen
     return f"{round(value, 2):,}" if isinstance(value, int | float | Decimal) else str(format_value(value))
 
 
-async def _read_table(request: Request, declared: Declared, table: Table) -> Rendered:
+async def _read_table(request: Request, declared: DeclaredWidget, table: Table) -> RenderedWidget:
     view = declared.view
     names = [name for name in table.columns or _default_columns(view) if not view.hides(name)]
     query = view.sort_query(await _narrow(view.list_query(request), view, table.filters), request)
     rows = await view.fetch_rows(query.options(*view.loading(names)).limit(table.limit))
     for name in view.references.keys() & set(names):
         await view.name_references(request, name, rows)
-    return Rendered(declared, "table", list_url(view, table.filters), ListedRows(view, names, rows))
+    return RenderedWidget(declared, "table", list_url(view, table.filters), ListedRows(view, names, rows))
 
 
 async def _narrow(query: Select[Any], view: View, filters: Mapping[str, str]) -> Select[Any]:

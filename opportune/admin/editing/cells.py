@@ -6,16 +6,14 @@ from datetime import datetime, time
 from typing import Any, cast
 
 from markupsafe import Markup
-from sqladmin.authorization import Action
-from sqladmin.helpers import get_object_identifier
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, prefix_of
+from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, load_rows, prefix_of
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, describe_conflicts, hash_values
-from opportune.admin.lists.actions import match_primary_keys
+from opportune.admin.lists.actions import key_of, match_primary_keys
 from opportune.admin.protocols import View
 from opportune.errors import FieldErrors
 from opportune.web.time_zone import local
@@ -47,37 +45,32 @@ class Undo:
     seen: str
 
 
-def may_edit_any(request: Request, view: View) -> bool:
-    """Return whether the user may edit rows of this model."""
-    return view.can_edit and view.is_accessible(request) and view.has_permission(request, Action.EDIT)
-
-
 async def editable_cells(request: Request, view: View, rows: Sequence[Any]) -> Mapping[str, frozenset[str]]:
     """Return the columns that the user may edit in the list, by the key of the row. Empty without `column_editable`."""
     names = view.editable_names
-    if not (names and rows and may_edit_any(request, view)):
+    if not (names and rows and view.may_edit_any(request)):
         return {}
     writable = await writable_keys(request, view, rows)
     return {
         pk: frozenset(names) - {*view.unwritable_columns(request, row)}
         for row in rows
-        if (pk := str(get_object_identifier(row))) in writable and await view.check_can_edit(request, row)
+        if (pk := key_of(row)) in writable and await view.check_can_edit(request, row)
     }
 
 
 async def writable_keys(request: Request, view: View, rows: Sequence[Any]) -> set[str]:
     """Return the keys of rows that the rules of `crud` allow the user to change, in at most one query."""
-    pks = [str(get_object_identifier(row)) for row in rows]
+    pks = [key_of(row) for row in rows]
     if not (conditions := view.writable(request)):
         return set(pks)
     statement = view.list_query(request).where(match_primary_keys(view, pks), *conditions)
-    return {str(get_object_identifier(row)) for row in await view.fetch_rows(statement)}
+    return {key_of(row) for row in await view.fetch_rows(statement)}
 
 
 async def cell_page(request: Request, view: View) -> Response:
     """Return the control of a cell, or save its value."""
     name, pk = request.path_params["column"], request.path_params["pk"]
-    if not may_edit_any(request, view):
+    if not view.may_edit_any(request):
         raise HTTPException(403)
     if name not in view.editable_names:
         raise HTTPException(404)
@@ -151,7 +144,7 @@ async def describe_change(request: Request, view: View, row: Any, name: str) -> 
         await view.name_references(request, name, [row])
     _, text = await view.get_list_value(row, name, request)
     value = text.striptags() if isinstance(text, Markup) else text
-    (conflict,) = await describe_conflicts(request, view, str(get_object_identifier(row)), {name: True})
+    (conflict,) = await describe_conflicts(request, view, key_of(row), {name: True})
     return f"{conflict.author} has changed this to “{value}”."
 
 
@@ -162,10 +155,7 @@ async def _open_cell(request: Request, view: View, row: Any, name: str) -> OpenC
 
 async def _load_row(request: Request, view: View, pk: str) -> Any:
     """Return a row with all that its cells show, or None if it is not in the list."""
-    statement = view.list_query(request).where(match_primary_keys(view, [pk]))
-    names = [*view.listed_names(request), *view.many_to_many]
-    async with view.site.database.reader(fresh=True) as session:
-        return (await session.scalars(statement.options(*view.loading(names)))).unique().one_or_none()
+    return next(iter((await load_rows(request, view, [pk])).values()), None)
 
 
 async def _render_row(

@@ -4,19 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sqladmin.helpers import get_object_identifier
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.editing.cells import describe_change, editable_cells, may_edit_any
-from opportune.admin.editing.row_edits import RowEdit, RowEditor, prefix_of
+from opportune.admin.editing.cells import describe_change, editable_cells
+from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, prefix_of
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
 from opportune.admin.forms.inline_changes import INVALID_ROWS
-from opportune.admin.lists.actions import list_url, match_primary_keys, redirect_with_error
+from opportune.admin.lists.actions import key_of, list_url, redirect_with_error
 from opportune.db.models.columns import title_of
 from opportune.errors import FieldErrors
 from opportune.runtime.counts import pluralize
@@ -39,7 +38,7 @@ class Line:
 
     @property
     def pk(self) -> str:
-        return str(get_object_identifier(self.row))
+        return key_of(self.row)
 
     @property
     def seen_name(self) -> str:
@@ -52,7 +51,7 @@ class Line:
 
 async def page_rows(request: Request, view: Any) -> Response:
     """Show the rows on a page of the list as a form, or save all of them or none."""
-    if not may_edit_any(request, view):
+    if not view.may_edit_any(request):
         raise HTTPException(403)
     if not view.editable_names:
         raise HTTPException(404)
@@ -89,12 +88,8 @@ def _read_edits(view: Any, form_data: FormData) -> Sequence[RowEdit]:
 
 async def _load_rows(request: Request, view: Any, edits: Sequence[RowEdit]) -> Sequence[Any]:
     """Return the stored rows in the order of the page."""
-    statement = view.list_query(request).where(match_primary_keys(view, [edit.pk for edit in edits]))
-    options = view.loading([*view.listed_names(request), *view.many_to_many])
-    async with view.site.database.reader(fresh=True) as session:
-        rows = (await session.scalars(statement.options(*options))).unique().all()
-    by_pk = {str(get_object_identifier(row)): row for row in rows}
-    return [by_pk[edit.pk] for edit in edits if edit.pk in by_pk]
+    rows = await load_rows(request, view, [edit.pk for edit in edits])
+    return [rows[edit.pk] for edit in edits if edit.pk in rows]
 
 
 async def _render(
@@ -126,17 +121,15 @@ async def _build_lines(
     lines = []
     for row in rows:
         form = await editor.open(row)
-        stored = {name: form[name] for name in view.editable_names if name in cells.get(_key(row), ()) and name in form}
+        stored = {
+            name: form[name] for name in view.editable_names if name in cells.get(key_of(row), ()) and name in form
+        }
         line = Line(row, stored, hash_values(stored.values()))
         if edit := edits.get(line.pk):
             line.fields = {name: edit.submitted_field(name) or field for name, field in stored.items()}
             line.errors = await _errors(request, view, row, edit)
         lines.append(line)
     return lines
-
-
-def _key(row: Any) -> str:
-    return str(get_object_identifier(row))
 
 
 async def _errors(request: Request, view: Any, row: Any, edit: RowEdit) -> dict[str, str]:

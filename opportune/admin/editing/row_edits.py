@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sqladmin.helpers import get_object_identifier
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -17,7 +16,7 @@ from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import in_batches
 from opportune.admin.forms.inline_changes import INVALID_ROWS
 from opportune.admin.forms.inlines import differs
-from opportune.admin.lists.actions import match_primary_keys, selected_rows
+from opportune.admin.lists.actions import key_of, match_primary_keys, selected_rows
 from opportune.admin.log import diff
 from opportune.admin.protocols import View
 from opportune.db.constraint_errors import translate_database_errors
@@ -95,6 +94,14 @@ def prefix_of(pk: str) -> str:
     return f"{pk}-"
 
 
+async def load_rows(request: Request, view: View, pks: Sequence[str]) -> dict[str, Any]:
+    """Return the rows with these keys that are in the list, by key, with all that the list and the form show."""
+    names = [*view.listed_names(request), *view.many_to_many]
+    statement = view.list_query(request).where(match_primary_keys(view, pks)).options(*view.loading(names))
+    async with view.site.database.reader(fresh=True) as session:
+        return {key_of(row): row for row in (await session.scalars(statement)).unique()}
+
+
 class RowEditor:
     """Validates and saves edits of the rows of a view."""
 
@@ -109,7 +116,7 @@ class RowEditor:
 
     async def open(self, row: Any) -> AdminForm:
         """Return the form of a row with its stored values, without fields that the user may not change."""
-        edit = RowEdit(str(get_object_identifier(row)), (), FormData())
+        edit = RowEdit(key_of(row), (), FormData())
         edit.stored = await self.view.get_form_data_for_edit(row)
         return self._fill(edit, row)
 
@@ -177,7 +184,7 @@ class RowEditor:
         has_key = match_primary_keys(self.view, [edit.pk for edit in edits])
         query = self.view.list_query(self.request).where(has_key)
         locked = await self.view.lock_rows(session, self.request, query, _accept)  # `plan` checks permissions
-        rows = {str(get_object_identifier(row)): row for row in locked}
+        rows = {key_of(row): row for row in locked}
         for edit in edits:
             if (row := rows.get(edit.pk)) is None:
                 edit.is_gone = not await selected_rows(self.request, self.view, [edit.pk])

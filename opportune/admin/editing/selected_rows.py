@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sqladmin.helpers import get_object_identifier
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from opportune.admin.forms.admin_form import AdminForm, read_form_texts
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.lists.actions import (
     Selection,
+    key_of,
     list_url,
     match_primary_keys,
     read_selection,
@@ -97,7 +97,7 @@ async def _load_rows(request: Request, view: Any, pks: Sequence[str]) -> Mapping
     rows = await view.fetch_rows(statement.options(*view.loading([*view.many_to_many])))
     if not rows:
         raise ValidationRefused("Another user has deleted these rows.")
-    return {str(get_object_identifier(row)): row for row in rows}
+    return {key_of(row): row for row in rows}
 
 
 def _read_page(request: Request, view: Any, editor: RowEditor, row: Any, selection: Selection, sent: FormData) -> Page:

@@ -29,6 +29,7 @@ from opportune.admin.forms.inlines import (
     InlineTable,
     inline_columns,
 )
+from opportune.admin.lists.actions import key_of
 from opportune.admin.protocols import View
 from opportune.db.queries.paths import loading_options
 
@@ -171,7 +172,7 @@ async def _form_class(source: _Source, row: Any, *, is_readonly: bool = False) -
 
 
 async def _build_stored_line(source: _Source, row: Any, *, is_writable: bool) -> InlineRow:
-    request, view, key = source.request, source.view, str(get_object_identifier(row))
+    request, view, key = source.request, source.view, key_of(row)
     may_change = is_writable and _may(request, view, Action.EDIT) and await view.check_can_edit(request, row)
     may_delete = is_writable and _may(request, view, Action.DELETE) and await view.check_can_delete(request, row)
     form_class = await _form_class(source, row, is_readonly=not may_change)

@@ -69,7 +69,12 @@ async def _all_listed_keys(request: Request, view: View) -> list[str]:
     """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
     rows = await view.fetch_rows((await view.filtered_query(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
-    return [str(get_object_identifier(row)) for row in rows]
+    return [key_of(row) for row in rows]
+
+
+def key_of(row: Any) -> str:
+    """Return the primary key of a row as it is in addresses and forms."""
+    return str(get_object_identifier(row))
 
 
 def match_primary_keys(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:

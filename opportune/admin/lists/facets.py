@@ -6,9 +6,8 @@ from urllib.parse import urlencode
 from sqlalchemy import Select, func, select
 from starlette.requests import Request
 
-from opportune.admin.lists.filters import NULL_CHOICE, ChoiceFilter, LookupFilter, ValuesFilter
+from opportune.admin.lists.filters import NULL_CHOICE, ChoiceFilter, LookupFilter, ValuesFilter, choice_parameter
 from opportune.admin.protocols import View
-from opportune.db.models.columns import choice_value
 
 MAX_READ_ROWS = 100_000
 """Maximum rows to read for one filter. If there are more, all counts are minimums, such as "3,512+"."""
@@ -27,12 +26,12 @@ async def count_choices(request: Request, view: View, filter_: ValuesFilter) -> 
     values = _values(filter_, await view.filtered_query(_request_without(request, filter_)))
     if values is None:
         return {}
-    value = values.limit(MAX_READ_ROWS + 1).subquery().c.value
+    column = values.limit(MAX_READ_ROWS + 1).subquery().c.value
     count = func.count().label("count")
-    groups = select(value, count, func.sum(count).over()).select_from(value.table).group_by(value)
+    groups = select(column, count, func.sum(count).over()).select_from(column.table).group_by(column)
     rows = await view.fetch_tuples(groups.order_by(count.desc()).limit(MAX_CHOICES))
     is_partial = bool(rows) and rows[0][2] > MAX_READ_ROWS
-    counts = {_choice_text(filter_, found): _format(number, is_partial=is_partial) for found, number, _ in rows}
+    counts = {choice_parameter(value): _format(number, is_partial=is_partial) for value, number, _ in rows}
     if isinstance(filter_, ChoiceFilter) and not is_partial and len(rows) < MAX_CHOICES:
         return dict.fromkeys(filter_.choices, "0") | counts
     return counts
@@ -65,13 +64,6 @@ def _values(filter_: ValuesFilter, rows: Select[Any]) -> Select[Any] | None:
     relation = path.attribute.property
     ((key, link_key),), ((_, other),) = relation.synchronize_pairs, relation.secondary_synchronize_pairs
     return select(other.label("value")).where(link_key.in_(rows.with_only_columns(key, maintain_column_froms=True)))
-
-
-def _choice_text(filter_: ValuesFilter, value: Any) -> str:
-    """Return the value as it is in addresses."""
-    if value is None:
-        return NULL_CHOICE
-    return str(value).lower() if isinstance(value, bool) else choice_value(value)
 
 
 def _format(count: int, *, is_partial: bool) -> str:

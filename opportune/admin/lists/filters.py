@@ -369,6 +369,13 @@ def _column_filter(view: View, path: AttributePath, parameter: str, title: str) 
     return ComparisonFilter(path, parameter, title, type_=type_)
 
 
+def choice_parameter(value: Any) -> str:
+    """Return a value of a column as it is in addresses."""
+    if value is None:
+        return NULL_CHOICE
+    return str(value).lower() if isinstance(value, bool) else choice_value(value)
+
+
 def has_operator(filter_: Any) -> bool:
     """Return whether a filter, possibly one of SQLAdmin, also reads the parameter `…_op`."""
     return bool(getattr(filter_, "has_operator", False))

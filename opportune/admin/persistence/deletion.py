@@ -20,7 +20,6 @@ from opportune.admin.lists.actions import (
 )
 from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
-from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
 from opportune.errors import FieldErrors
 from opportune.runtime.counts import pluralize
@@ -45,7 +44,7 @@ async def delete_page(request: Request, view: View) -> Response:
     for row in rows:
         if not await view.check_can_delete(request, row):
             raise HTTPException(403)
-    if issubclass(view.model, SoftDelete):
+    if view.has_trash:
         days = view.model.keep_deleted_days
         question = TRASH_QUESTION.format("" if days is None else f" for {days} days")
         return await show_confirmation_page(request, view, selection, rows, title="Delete", question=question)
@@ -58,7 +57,7 @@ async def _delete(request: Request, view: View, selection: Selection) -> Respons
         await view.delete_rows(request, selection.pks)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, f"Nothing was deleted. {refusal}")
-    count, is_trashed = pluralize(len(selection.pks), view.name, view.name_plural), issubclass(view.model, SoftDelete)
+    count, is_trashed = pluralize(len(selection.pks), view.name, view.name_plural), view.has_trash
     flash(request, f"Moved {count} to the trash." if is_trashed else f"Deleted {count}.")
     return RedirectResponse(list_url(request, view), 303)
 

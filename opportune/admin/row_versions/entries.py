@@ -1,15 +1,14 @@
 """Versions on the history page of a row, each with its differences from the version before."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from difflib import unified_diff
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
 from sqlmodel import col
 from starlette.requests import Request
 
-from opportune.accounts.models import User
+from opportune.admin.log.authors import load_emails
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes
 from opportune.admin.row_versions.models import RowVersion
@@ -54,7 +53,7 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
     rows = await view.fetch_rows(selected.limit(VERSIONS_PER_PAGE + 1))
     page = rows[:VERSIONS_PER_PAGE]
     changes = [find_changes(old.values, new.values) if old else {} for new, old in _with_previous(page, rows)]
-    authors = await _load_authors(view, page)
+    authors = await load_emails(view, (version.actor_id for version in page))
     differences = await list_differences(request, view, changes)
     return {
         "versions": [
@@ -79,12 +78,6 @@ def _with_previous(
 ) -> Iterator[tuple[RowVersion, RowVersion | None]]:
     for index, version in enumerate(page):
         yield version, rows[index + 1] if index + 1 < len(rows) else None
-
-
-async def _load_authors(view: AdminView, page: Sequence[RowVersion]) -> Mapping[int | None, str]:
-    ids = {version.actor_id for version in page} - {None}
-    users = select(col(User.id), col(User.email)).where(col(User.id).in_(ids))
-    return dict(await view.fetch_tuples(users)) if ids else {}
 
 
 async def list_differences(

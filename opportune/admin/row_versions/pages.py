@@ -32,12 +32,14 @@ async def version_page(request: Request, view: AdminView) -> Response:
     except Refused as refusal:
         flash(request, str(refusal), "danger")
         return _redirect(request, view)
-    fields = {*await _editable_fields(request, view, row)}
+    form_class = await view.form_class(request, creating=False)
+    names = view.site.plain_names({field.name: field for field in form_class()}, view.model).keys()
+    fields = names - {*view.unwritable_columns(request, row)}
     restored = {name: value for name, value in values.items() if name in fields}
     error = ""
     if request.method == "POST":
         try:
-            await _restore(request, view, row, restored)
+            await _restore(request, view, row, restored, without_fields(form_class, names - restored.keys()))
         except FieldErrors as refusal:
             error = str(refusal)
         else:
@@ -71,21 +73,14 @@ async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersi
     return found[0]
 
 
-async def _editable_fields(request: Request, view: AdminView, row: Any) -> Collection[str]:
-    form = (await view.form_class(request, creating=False))()
-    names = view.site.plain_names({field.name: field for field in form}, view.model)
-    return names.keys() - {*view.unwritable_columns(request, row)}
-
-
-async def _restore(request: Request, view: AdminView, row: Any, values: Mapping[str, Any]) -> None:
-    """Submit the values through the form of the row, with its validation, hooks and audit log.
+async def _restore(
+    request: Request, view: AdminView, row: Any, values: Mapping[str, Any], form_class: type[AdminForm]
+) -> None:
+    """Submit the values through a form with their fields, with its validation, hooks and audit log.
 
     Raises:
         FieldErrors: A value is no longer valid.
     """
-    complete = await view.form_class(request, creating=False)
-    names = view.site.plain_names({field.name: field for field in complete()}, view.model)
-    form_class = without_fields(complete, names.keys() - values.keys())
     submitted = FormData([*_form_texts(form_class(None, data=dict(values)))])
     form = form_class(submitted, data={name: getattr(row, name) for name in values})
     try:

@@ -56,7 +56,7 @@ def restore_list_state(request: Request, view: View, query: str) -> RestoredStat
 
 
 def _restore_value(request: Request, view: View, name: str, text: str) -> tuple[str, list[str]]:
-    """Return the value of a parameter, empty if the list no longer has it, and the labels of what is missing."""
+    """Return the part of the value that the list still has, and labels of the missing columns, order or filter."""
     if name == "columns":
         choices = column_choices(request, view)
         names = parse_columns(text)

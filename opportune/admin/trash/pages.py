@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from sqladmin.authorization import Action
-from sqlalchemy import select
-from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.accounts.models import User
 from opportune.admin.lists.actions import Selection, match_primary_keys, read_selection, show_confirmation_page
+from opportune.admin.log.authors import load_emails
 from opportune.admin.persistence.deletion import deletion_impact
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
@@ -80,9 +78,7 @@ def _require_access(request: Request, view: AdminView) -> None:
 
 
 async def _with_users(view: AdminView, rows: Sequence[Any]) -> list[DeletedRow]:
-    ids = {row.deleted_by_id for row in rows} - {None}
-    users = await view.fetch_tuples(select(col(User.id), col(User.email)).where(col(User.id).in_(ids))) if ids else []
-    emails = dict(users)
+    emails = await load_emails(view, (row.deleted_by_id for row in rows))
     return [DeletedRow(row, emails.get(row.deleted_by_id, "")) for row in rows]
 
 

@@ -4,14 +4,15 @@ import re
 
 from markupsafe import escape
 
+from opportune.config.appearance import DEFAULT, THEMES
+
 PRIMARY_COLOUR = re.compile(r"--tblr-primary:\s*([^;}]+)")
-DEFAULT_COLOUR = "#066fd1"
 
 
 def primary_colour(sheet: str) -> str:
     """Return the primary colour of a style sheet."""
     match = PRIMARY_COLOUR.search(sheet)
-    return match[1].strip() if match else DEFAULT_COLOUR
+    return match[1].strip() if match else THEMES[DEFAULT.theme].primary
 
 
 def draw(site_name: str, colour: str) -> bytes:

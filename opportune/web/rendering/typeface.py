@@ -44,8 +44,13 @@ def folder() -> Path:
 
 
 def is_ready() -> bool:
-    """Return whether the files exist."""
-    return all((folder() / name).is_file() for name in SUBSETS)
+    """Return whether the files exist. Each page asks, so the answer is kept until `cut` runs."""
+    return _has_files(folder())
+
+
+@lru_cache
+def _has_files(directory: Path) -> bool:
+    return all((directory / name).is_file() for name in SUBSETS)
 
 
 def preloaded_file() -> str:
@@ -55,6 +60,7 @@ def preloaded_file() -> str:
 
 def cut() -> None:
     """Write the files unless they exist or cannot be written."""
+    _has_files.cache_clear()
     path = font()
     if path is None or is_ready() or not (find_spec("fontTools") and os.access(sys.prefix, os.W_OK)):
         return
@@ -62,6 +68,7 @@ def cut() -> None:
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         for name, code_points in SUBSETS.items():
             _cut_file(path, folder() / name, code_points)
+    _has_files.cache_clear()
 
 
 def _cut_file(path: Path, target: Path, code_points: str) -> None:

@@ -17,8 +17,7 @@ from opportune.cli.project.shared_files import VENDOR, ProjectNames, write_share
 from opportune.cli.project.wheel import write_wheel
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
-from opportune.config.appearance import FILE as APPEARANCE_FILE
-from opportune.config.appearance import find_appearance, style_sheet
+from opportune.config.appearance import find_appearance, write_style_sheet
 from opportune.config.project import PACKAGE, PROJECT
 from opportune.errors import OperatorError
 
@@ -63,8 +62,8 @@ def create_project(target: Path, names: ProjectNames, selected: Sequence[str], t
     """
     with scratch_folder(target) as scratch:
         write_project_files(scratch, names, selected)
-        if theme:
-            _write_theme(scratch, theme)
+        if appearance := find_appearance(theme):
+            write_style_sheet(scratch, appearance)
         note = history.first_commit(scratch, f"Create {names.title} on Opportune {__version__}")
         replaced = [*(path.name for path in scratch.iterdir()), *ONLY_STARTER] if target == PROJECT else []
         move_files(scratch, target, [name for name in replaced if name != ".env"])
@@ -100,13 +99,6 @@ def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[st
     (folder / ".env").write_text(first_env(), encoding="utf-8")
     source = history.origin(PROJECT)
     write_record(folder, Record(names.title, names.slug, source if is_remote(source) else ""))
-
-
-def _write_theme(folder: Path, theme: str) -> None:
-    if appearance := find_appearance(theme):
-        path = folder / APPEARANCE_FILE
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(style_sheet(appearance), encoding="utf-8", newline="\n")
 
 
 def _remove_example(example: str, folder: Path) -> None:

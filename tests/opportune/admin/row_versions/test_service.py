@@ -1,4 +1,4 @@
-"""Versions of rows in code: what is kept, and how they are restored."""
+"""The values that versions store, and `restore_version`."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
