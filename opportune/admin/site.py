@@ -27,6 +27,7 @@ from opportune.admin.forms.form_view import deleted_row_page, form_page
 from opportune.admin.import_export.export import export_page
 from opportune.admin.import_export.import_view import import_page
 from opportune.admin.lists.actions import list_url, with_confirmation
+from opportune.admin.lists.listed_rows import listed_rows
 from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import history_page
 from opportune.admin.options import inlines_without_view, shared_identities
@@ -98,7 +99,7 @@ class AdminSite(AdapterSite):
         }
         self.templates.env.globals |= {"related_rows": related_rows, "group_fields": group_fields}
         self.templates.env.globals["load_saved_views"] = load_saved_views
-        self.templates.env.globals["editable_cells"] = editable_cells
+        self.templates.env.globals |= {"editable_cells": editable_cells, "listed_rows": listed_rows}
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
         self.admin.router.routes = [
             route for route in self.admin.routes if cast("Any", route).name not in UNUSED_ROUTES
