@@ -109,8 +109,14 @@ async def update_conversation(
 
 @router.delete("/{conversation_id}", status_code=204)
 async def delete_conversation(user: CurrentUser, answers: Answers, conversation: CurrentConversation) -> None:
-    """Stop the running answer and delete the conversation with its answers, files and links."""
+    """Stop the running answer and move the conversation to the trash, with its answers, files and links."""
     await service.delete(answers, conversation)
+
+
+@router.post("/{conversation_id}/restore", response_model=ConversationRead)
+async def restore_conversation(user: CurrentUser, session: WriteSession, conversation_id: RowId) -> Conversation:
+    """Take a conversation out of the trash."""
+    return await Conversations(session, user.id).restore(conversation_id)
 
 
 @router.get("/{conversation_id}/export")

@@ -1,4 +1,4 @@
-"""Search, rename, export and delete conversations."""
+"""Search, rename, export, delete and restore conversations."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ from app.chat.search import search_messages
 from app.chat.service import Conversations
 from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
-from opportune.db import ReadSession
+from opportune.db import ReadSession, RowId, WriteSession
 from opportune.llm import Answers
 from opportune.search import SearchQuery
 from opportune.web import flash, is_htmx, read_form, redirect, templates
@@ -83,5 +83,13 @@ async def delete_conversation(
     request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> Response:
     await service.delete(answers, conversation)
-    flash(request, f"The conversation “{conversation.title}” is deleted.")
+    flash(request, f"The conversation “{conversation.title}” is deleted.", undo=f"/chat/{conversation.id}/restore")
     return redirect(request, "/chat")
+
+
+@router.post("/{conversation_id}/restore")
+async def restore_conversation(
+    request: Request, user: CurrentUser, session: WriteSession, conversation_id: RowId
+) -> Response:
+    await Conversations(session, user.id).restore(conversation_id)
+    return redirect(request, f"/chat/{conversation_id}")

@@ -10,7 +10,7 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message, Role
 from app.chat.service import title_from_question
 from opportune.accounts import demo_owner
-from opportune.db import utc_now
+from opportune.db import purge, utc_now, with_deleted
 from opportune.llm import Answer, AnswerStatus
 
 MODEL = "demonstration (made up)"
@@ -109,12 +109,11 @@ def _create_answer(owner_id: int, topic: str, question: Message, text: str) -> M
 
 
 async def clear(session: AsyncSession) -> int:
-    """Delete the examples with all messages added to them, and return the number of rows."""
+    """Delete the examples permanently with all messages added to them, and return the number of rows."""
     example_ids = select(col(Conversation.id)).where(is_example)
     query = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(example_ids))
-    messages = await session.scalar(query) or 0
-    conversations = (await session.scalars(select(Conversation).where(is_example))).all()
+    messages = await session.scalar(with_deleted(query)) or 0
+    conversations = (await session.scalars(with_deleted(select(Conversation).where(is_example)))).all()
     for conversation in conversations:
-        await session.delete(conversation)
-    await session.flush()
+        await purge(session, conversation)
     return messages + len(conversations)

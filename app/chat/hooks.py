@@ -1,4 +1,4 @@
-"""Delete answers and files with their conversation, and queue its title after the first answer."""
+"""Delete answers and files permanently with their conversation, and queue its title after the first answer."""
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -7,12 +7,12 @@ from sqlmodel import col
 
 from app.chat.jobs import can_be_titled, write_title
 from app.chat.models import Conversation, Message, TitledBy
-from opportune.db import before_delete
+from opportune.db import after_delete
 from opportune.jobs import defer
 from opportune.llm import Answer, AnswerAttachment, after_answer, delete_attachments
 
 
-@before_delete(Conversation)
+@after_delete(Conversation)
 async def delete_answers(session: AsyncSession, conversation: Conversation) -> None:
     await session.execute(delete(Answer).where(col(Answer.topic) == conversation.topic))
     await delete_attachments(session, col(AnswerAttachment.topic) == conversation.topic)

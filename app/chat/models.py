@@ -8,7 +8,7 @@ from typing import ClassVar
 from sqlalchemy import Index
 from sqlmodel import Field, Relationship
 
-from opportune.db import BigId, Model, utc_now
+from opportune.db import BigId, Model, SoftDelete, utc_now
 from opportune.llm import MAX_MODEL_NAME_LENGTH, Answer
 from opportune.text import Text
 
@@ -28,8 +28,9 @@ class TitledBy(StrEnum):
     PERSON = "person"
 
 
-class Conversation(Model, table=True):
+class Conversation(Model, SoftDelete, table=True):
     __tablename__ = "chat_conversation"
+    keep_deleted_days: ClassVar[int | None] = 7
     keeps_history: ClassVar[bool] = False  # each question would add an entry
     __table_args__ = (Index("ix_chat_conversation_owner_used", "owner_id", "used_at"),)
 

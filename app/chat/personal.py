@@ -1,4 +1,4 @@
-"""Export of the conversations of a user. They are deleted with the user's row."""
+"""Export of the conversations of a user, with those in the trash. They are deleted with the user's row."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,13 +11,14 @@ from app.chat.models import Conversation, Message, Share
 from app.chat.schemas import MessageRead, ShareRead
 from opportune.feature import Person, PersonalData
 
+OMITTED_COLUMNS = {"owner_id", "deleted_by_id"}
 EXPORTED_FIELDS = {"id", "role", "text", "status", "model", "created_at"}
 
 
 async def read(session: AsyncSession, user: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:
     is_owner = col(Conversation.owner_id) == user.id
     conversations = await session.scalars(select(Conversation).where(is_owner).order_by(col(Conversation.id)))
-    exported = {row.id: {**row.model_dump(exclude={"owner_id"}), "messages": list[Any]()} for row in conversations}
+    exported = {row.id: {**row.model_dump(exclude=OMITTED_COLUMNS), "messages": list[Any]()} for row in conversations}
     query = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)
     for message in await session.scalars(query.order_by(col(Message.id))):
         data = MessageRead.of(message).model_dump(include=EXPORTED_FIELDS)

@@ -71,7 +71,7 @@ def _matches(session: AsyncSession, owner_id: int, query: str) -> Subquery:
     is_owner = col(Conversation.owner_id) == owner_id
     questions = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)
     answers = select(Answer).join(Message, col(Message.answer_id) == col(Answer.id))
-    answers = answers.where(col(Answer.owner_id) == owner_id)
+    answers = answers.join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)
     titles = title_search.search(session, query, select(Conversation).where(is_owner))
     columns: Any = col(Conversation.id).label("conversation_id"), literal(0).label("message_id")
     selects: list[Select[Any]] = [

@@ -24,7 +24,7 @@ from app.chat.tree import (
     read_branch,
 )
 from opportune.accounts import User
-from opportune.db import utc_now
+from opportune.db import restore, utc_now, with_deleted
 from opportune.errors import FieldErrors, NotFound
 from opportune.llm import (
     Answer,
@@ -204,7 +204,7 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
 
 
 async def delete(answers: AnswerManager, conversation: Conversation) -> None:
-    """Stop the running answer and delete the conversation."""
+    """Stop the running answer and move the conversation to the trash."""
     async with answers.database.reader() as session:
         newest = await find_newest_answer(session, conversation.id)
     if newest:  # only the newest answer can be running
@@ -249,6 +249,20 @@ class Conversations:
     async def find(self, conversation_id: int) -> Conversation | None:
         query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)
         return (await self.session.scalars(query)).one_or_none()
+
+    async def restore(self, conversation_id: int) -> Conversation:
+        """Take a conversation out of the trash and return it.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        is_deleted = col(Conversation.id) == conversation_id, col(Conversation.deleted_at).is_not(None)
+        query = with_deleted(select(Conversation).where(self._is_owner, *is_deleted).with_for_update())
+        conversation = (await self.session.scalars(query)).one_or_none()
+        if conversation is None:
+            raise NotFound
+        await restore(self.session, conversation)
+        return conversation
 
     async def find_message(self, message_id: int) -> Message | None:
         return (await self.session.scalars(self._messages.where(message_id_column == message_id))).one_or_none()

@@ -1,4 +1,4 @@
-"""Attachments of questions: sent to the model, visible to their owner, deleted with the conversation."""
+"""Attachments of questions: sent to the model, visible to their owner."""
 
 from base64 import b64encode
 
@@ -9,7 +9,7 @@ from httpx import AsyncClient
 from opportune.accounts import User
 from opportune.llm import FakeProvider
 from opportune.llm.documents.attachment import DATA_RULE
-from opportune.testing import RecordedJobs, picture, signed_in_client
+from opportune.testing import picture, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -22,9 +22,7 @@ async def wait_for_answer(client: AsyncClient, path: str) -> None:
     await client.get(f"/api/v1{path}/stream".replace("/chat/", "/conversations/"))
 
 
-async def test_model_receives_files_until_conversation_is_deleted(
-    app: FastAPI, user: User, recorded_jobs: RecordedJobs
-) -> None:
+async def test_model_receives_files_of_all_turns(app: FastAPI, user: User) -> None:
     app.state.llm.provider = model = FakeProvider("A cat.")
     model.sees_images, model.context_budget = True, 8_000
     async with signed_in_client(app, user) as client:
@@ -54,12 +52,6 @@ async def test_model_receives_files_until_conversation_is_deleted(
         await client.post("/chat/messages/1/edit", data={"content": "What cat is it?"})
         await wait_for_answer(client, path)
         assert model.received[2][-1].pictures == first[0].pictures, "an edited question keeps its files"
-
-        folder = app.state.storage.folder / "attachments"
-        assert len([*folder.iterdir()]) == 3
-        await client.post(f"{path}/delete")
-        await recorded_jobs.work()
-        assert [*folder.iterdir()] == []
 
 
 async def test_refused_files_store_nothing(app: FastAPI, user: User) -> None:

@@ -62,9 +62,7 @@ async def test_list_is_grouped_by_local_date(app: FastAPI, fake_llm: FakeProvide
         assert ">Today<" not in (await client.get("/chat?sort=title")).text
 
 
-async def test_pages_and_api_rename_and_api_deletes(
-    app: FastAPI,
-) -> None:
+async def test_pages_and_api_rename_and_api_deletes(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)
     page, api = f"/chat/{number}", f"{API}/{number}"

@@ -10,7 +10,7 @@ from app.chat.demo import MODEL, SAMPLES, clear, load
 from app.chat.models import Conversation, Message, Role, topic_of
 from app.chat.service import Conversations
 from opportune.accounts import User
-from opportune.db import Database
+from opportune.db import Database, purge, with_deleted
 from opportune.errors import OperatorError
 from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, signed_in_client
@@ -60,7 +60,7 @@ async def test_reload_adds_only_missing_demo_rows(database: Database, admin: Use
     async with database.writer() as session:
         first, second, _ = await session.scalars(select(Conversation).order_by(col(Conversation.id)))
         first.title = "Renamed"
-        await session.delete(second)
+        await purge(session, second)
     async with database.writer() as session:
         assert await load(session) == 1 + 2 * len(SAMPLES[1])
         assert await load(session) == 0
@@ -82,10 +82,11 @@ async def test_clear_deletes_only_demo_conversations(database: Database, admin: 
             owner_id=admin.id, topic=topic_of(demo_id), text="Half an answ", status=AnswerStatus.STREAMING
         )
         await conversations.add_answer(running_answer, question)
+        await session.delete(await session.get_one(Conversation, demo_id))
     async with database.writer() as session:
         assert await clear(session) == DEMO_ROWS + 2
         assert await clear(session) == 0
     async with database.reader() as session:
-        assert (await session.scalars(select(col(Conversation.id)))).all() == [conversation.id]
+        assert (await session.scalars(with_deleted(select(col(Conversation.id))))).all() == [conversation.id]
         assert await count_rows(session) == 1
         assert (await session.scalars(select(Answer))).all() == []

@@ -178,6 +178,8 @@ async def test_question_during_an_answer_is_refused_until_stop(app: FastAPI, scr
         assert "The conversation “Delete me?” is deleted." in (await client.get("/chat")).text
         assert (await client.get(page)).status_code == 404
         assert "Delete me?" not in (await client.get("/chat")).text
+        await client.post(f"{page}/restore")
+        assert "Stopped" in (await client.get(page)).text
 
 
 async def test_failed_answer_shows_error_and_retry(

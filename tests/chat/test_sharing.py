@@ -83,7 +83,7 @@ async def test_deleted_link_shows_nothing(app: FastAPI, client: AsyncClient) -> 
         new_share = (await ada.post(f"{API}/{number}/shares")).json()
         assert new_share["path"] != share["path"]
         await ada.post(f"/chat/{number}/delete")
-        assert (await client.get(new_share["path"])).status_code == 404, "shares are deleted with the conversation"
+        assert (await client.get(new_share["path"])).status_code == 404, "links to deleted conversations are closed"
 
 
 @pytest.mark.database("sqlite")

@@ -1,0 +1,111 @@
+"""Deleted conversations: undo, retention, export and deletion with the account."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from playwright.async_api import Page, expect
+from sqlalchemy import func, select, update
+
+from app.chat.models import Conversation, Message, Share
+from opportune.accounts import User
+from opportune.accounts.deletion.export import read_personal_data
+from opportune.admin.trash.retention import empty_trash
+from opportune.db import Database, utc_now, with_deleted
+from opportune.llm import Answer, AnswerAttachment, FakeProvider
+from opportune.testing import PASSWORD, RecordedJobs, picture, sign_in_browser, signed_in_client
+from tests.chat.conversations import make_conversation
+
+pytestmark = pytest.mark.database("sqlite")
+
+API = "/api/v1/conversations"
+
+
+@pytest.fixture
+async def number(app: FastAPI, user: User) -> int:
+    """Id of a conversation of the user."""
+    return await make_conversation(app.state.database, user.id, 1)
+
+
+async def count_rows(database: Database) -> list[int | None]:
+    models = (Conversation, Message, Answer, AnswerAttachment, Share)
+    async with database.reader() as session:
+        return [await session.scalar(with_deleted(select(func.count()).select_from(model))) for model in models]
+
+
+async def empty_trash_after(database: Database, days: int) -> int:
+    async with database.writer() as session:
+        await session.execute(update(Conversation).values(deleted_at=utc_now() - timedelta(days)))
+    return await empty_trash(database, [Conversation])
+
+
+async def test_undo_restores_a_conversation(app: FastAPI, user: User, number: int) -> None:
+    async with signed_in_client(app, user) as client:
+        await client.post(f"/chat/{number}/delete")
+        assert f'method="post" action="/chat/{number}/restore"' in (await client.get("/chat")).text
+        restored = await client.post(f"/chat/{number}/restore")
+        assert (restored.status_code, restored.headers["location"]) == (303, f"/chat/{number}")
+        assert "Answer 0." in (await client.get(f"/chat/{number}")).text
+        assert (await client.post(f"/chat/{number}/restore")).status_code == 404, "it is not in the trash"
+
+
+async def test_only_the_owner_restores(app: FastAPI, client: AsyncClient, user: User, number: int) -> None:
+    async with signed_in_client(app, user) as owner, signed_in_client(app) as other:
+        await owner.delete(f"{API}/{number}")
+        for path, anonymous in ((f"/chat/{number}/restore", 303), (f"{API}/{number}/restore", 401)):
+            assert [(await http.post(path)).status_code for http in (client, other)] == [anonymous, 404]
+        assert (await owner.post(f"{API}/{number}/restore")).json()["id"] == number
+
+
+async def test_search_and_links_omit_the_trash(app: FastAPI, client: AsyncClient, user: User, number: int) -> None:
+    async with signed_in_client(app, user) as owner:
+        link = (await owner.post(f"{API}/{number}/shares")).json()["path"]
+        for action, hits, status in (("delete", 0, 404), ("restore", 1, 200)):
+            await owner.post(f"/chat/{number}/{action}")
+            assert (await owner.get(f"{API}/search?q=answer")).json()["total"] == hits
+            assert (await owner.get(f"{API}/shares")).json()["total"] == hits
+            assert (await client.get(link)).status_code == status
+
+
+@pytest.mark.parametrize("is_account_deleted", [False, True])
+async def test_rows_and_files_stay_until_the_purge(
+    app: FastAPI, user: User, fake_llm: FakeProvider, recorded_jobs: RecordedJobs, *, is_account_deleted: bool
+) -> None:
+    fake_llm.sees_images = True
+    database, folder = app.state.database, app.state.storage.folder / "attachments"
+    async with signed_in_client(app, user) as client:
+        file = {"attachments": ("cat.png", picture())}
+        path = (await client.post("/chat", data={"content": "Who?"}, files=file)).headers["location"]
+        await client.get(f"{path.replace('/chat', API)}/stream")
+        await client.post(f"{path}/share")
+        await client.post(f"{path}/delete")
+        assert await empty_trash_after(database, days=6) == 0
+        assert (await count_rows(database), len([*folder.iterdir()])) == ([1, 2, 1, 1, 1], 1)
+
+        if is_account_deleted:
+            await client.post("/accounts/data/delete", data={"email": user.email, "current_password": PASSWORD})
+        else:
+            assert await empty_trash_after(database, days=8) == 1
+            assert (await client.post(f"{path}/restore")).status_code == 404
+        await recorded_jobs.work()
+        assert (await count_rows(database), [*folder.iterdir()]) == ([0, 0, 0, 0, 0], [])
+
+
+async def test_export_contains_the_trash(app: FastAPI, user: User, number: int) -> None:
+    async with signed_in_client(app, user) as client:
+        await client.post(f"/chat/{number}/delete")
+    async with app.state.database.reader() as session:
+        (exported,) = (await read_personal_data(session, app.state.features, user))["chat"]["conversations"]
+    assert [message["text"] for message in exported["messages"]] == ["Question 0?", "Answer 0."]
+
+
+async def test_phone_deletes_and_undoes(page: Page, app: FastAPI, site: str, user: User, number: int) -> None:
+    await page.set_viewport_size({"width": 390, "height": 700})
+    await sign_in_browser(page, app, user, site)
+    await page.goto(f"/chat/{number}")
+    await page.get_by_label("Delete this conversation").click()
+    await expect(page.get_by_role("status").filter(has_text="is deleted")).to_be_in_viewport()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page).to_have_url(f"{site}/chat/{number}")
+    await expect(page.get_by_text("Answer 0.")).to_be_visible()
