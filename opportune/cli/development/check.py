@@ -84,8 +84,10 @@ def command(
 
 
 def deploy_checks() -> tuple[Check, ...]:
-    checks = HOST_CHECKS if current_host() else production_checks(all_features(installed_features()))
-    return (*checks, check_superusers)
+    features = installed_features()
+    if not current_host():
+        return (*production_checks(all_features(features)), check_superusers)
+    return (*HOST_CHECKS, *(check for feature in features for check in feature.production_checks), check_superusers)
 
 
 def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
@@ -342,5 +344,5 @@ CHECKS: tuple[Check, ...] = (
     check_icons,
 )
 HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host)
-"""Checks that replace the production checks on a known host."""
+"""Checks that replace the framework's production checks on a known host."""
 CONNECTION_CHECKS: tuple[Check, ...] = (check_mail_server, check_backup_storage)
