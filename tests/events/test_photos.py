@@ -125,10 +125,7 @@ async def test_invalid_photo_is_removed(
 async def test_invalid_upload_is_refused_at_its_field(
     client: AsyncClient, recorded_jobs: RecordedJobs, settings: Settings, tea: Event
 ) -> None:
-    html, svg = (
-        b"<!doctype html><script>alert(1)</script>",
-        b"<svg xmlns='http://www.w3.org/2000/svg' onload='x()'/>",
-    )
+    html, svg = (b"<!doctype html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg' onload='x()'/>")
     for content in (html, svg, make_picture()[:2000], make_picture((9, 9)) + html, b"%PDF-1.7", b"\0" * 100):
         response = await client.post("/events/tea", data=ADA, files=make_photo_upload(content))
 

@@ -24,9 +24,6 @@ async def test_events_are_searchable(database: Database, monkeypatch: pytest.Mon
     async with database.reader() as session:
         results = await event_search.find(session, "bre")
         hits = [(hit.row.slug, hit.url) for hit in results.items]
-        assert hits == [
-            ("bread", "/events/bread"),
-            ("tea", "/events/tea"),
-        ]
+        assert hits == [("bread", "/events/bread"), ("tea", "/events/tea")]
         assert results.items[0].name_html == "<mark>Bre</mark>ad for beginners"
         assert [hit.row.slug for hit in (await event_search.find(session, "muller")).items] == ["bread"]

@@ -18,10 +18,7 @@ BOOKSHELF = Path(__file__).parent / "bookshelf"
 EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS]
 LLM_FILES = ("jobs.py", "hooks.py", "summary.txt")
 """Files that use a language model."""
-BIO_AFTER = (
-    ("models.py", '{"small": 96}, default="")\n'),
-    ("schemas.py", "    avatar: Image\n", 'title="Picture")\n'),
-)
+BIO_AFTER = (("models.py", '{"small": 96}, default="")\n'), ("schemas.py", "    avatar: Image\n", 'title="Picture")\n'))
 DATABASE_TESTS = "searched or once"
 """Tests that may differ between the databases."""
 MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 250, 60, 60

@@ -122,9 +122,7 @@ def test_base_url_comes_from_the_host(monkeypatch: pytest.MonkeyPatch, name: str
     assert settings.hosts == [address.removeprefix("https://")]
 
 
-def test_international_hosts_are_converted_to_ascii(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_international_hosts_are_converted_to_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", STRONG_KEY)
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("BASE_URL", "https://münchen.example:8443/")

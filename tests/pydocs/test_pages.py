@@ -15,18 +15,7 @@ from tests.pydocs.fake_search import FakeSearch
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-UNUSUAL_QUERIES = [
-    "  ",
-    "os\0.pa",
-    "x" * 10_000,
-    '"',
-    "' OR 1=1 --",
-    "*",
-    "NEAR(",
-    "name:",
-    "🐍 שלום",
-    "<b>%",
-]
+UNUSUAL_QUERIES = ["  ", "os\0.pa", "x" * 10_000, '"', "' OR 1=1 --", "*", "NEAR(", "name:", "🐍 שלום", "<b>%"]
 
 
 async def test_search_without_javascript(client: AsyncClient, fake_search: FakeSearch) -> None:

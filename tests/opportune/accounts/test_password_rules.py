@@ -59,8 +59,7 @@ def test_password_made_of_names_is_refused(site_settings: Settings, password: st
 
 
 @pytest.mark.parametrize(
-    "password",
-    ["rX7#pQ2z", "vkzpmtwq", "correct-horse", "пароль из слов", "  spaces around  ", LONG_PASSWORD],
+    "password", ["rX7#pQ2z", "vkzpmtwq", "correct-horse", "пароль из слов", "  spaces around  ", LONG_PASSWORD]
 )
 def test_strong_password_is_accepted(site_settings: Settings, password: str) -> None:
     assert password_problem(password, EMAIL, site_settings) is None

@@ -81,11 +81,7 @@ async def test_link_of_a_missing_user_is_invalid(database: Database, settings: S
 
 @pytest.mark.parametrize(
     ("purpose", "templates"),
-    [
-        ("verify", ("verify", "register")),
-        ("change-email", ("email_change",)),
-        ("reset", ("reset",)),
-    ],
+    [("verify", ("verify", "register")), ("change-email", ("email_change",)), ("reset", ("reset",))],
 )
 def test_email_mentions_the_lifetime_of_its_link(purpose: str, templates: tuple[str, ...]) -> None:
     text = {timedelta(hours=1): "within an hour", timedelta(days=3): "within three days"}[

@@ -42,11 +42,7 @@ class VolumeAdmin(AdminView, model=Volume):
 
 
 searched: Feature = replace(
-    library,
-    models=(Volume,),
-    admin=(VolumeAdmin,),
-    searches=SEARCHES,
-    navigation=[*library.navigation, *MEMBERS],
+    library, models=(Volume,), admin=(VolumeAdmin,), searches=SEARCHES, navigation=[*library.navigation, *MEMBERS]
 )
 
 

@@ -144,8 +144,7 @@ def test_full_disk_keeps_the_old_index(
 @pytest.mark.database("sqlite")
 async def test_duplicate_entries_are_stored_once(empty_database_url: str) -> None:
     write_index(
-        empty_database_url,
-        [code_document("same", "section", "minor"), code_document("same", "module", "major")],
+        empty_database_url, [code_document("same", "section", "minor"), code_document("same", "module", "major")]
     )
     search = open_search(empty_database_url)
     results = await search.find("same")

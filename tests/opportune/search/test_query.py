@@ -31,18 +31,7 @@ def test_query_has_words_phrases_and_choices() -> None:
 
 
 def test_query_without_words_is_empty() -> None:
-    for text in (
-        "",
-        " ",
-        "*",
-        "“”",
-        "🐍",
-        "\0",
-        "\ud800",
-        "-",
-        '""',
-        "...",
-    ):
+    for text in ("", " ", "*", "“”", "🐍", "\0", "\ud800", "-", '""', "..."):
         assert Query.parse(text).is_blank, text
 
 

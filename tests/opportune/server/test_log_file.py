@@ -96,8 +96,7 @@ def test_other_users_cannot_read_the_files(logger: logging.Logger, folder: Path)
 
 
 @pytest.mark.parametrize(
-    ("environment", "handlers"),
-    [("development", ["stderr", "file"]), ("production", ["stderr"]), ("test", ["stderr"])],
+    ("environment", "handlers"), [("development", ["stderr", "file"]), ("production", ["stderr"]), ("test", ["stderr"])]
 )
 def test_only_development_writes_the_file(environment: str, handlers: list[str]) -> None:
     config = logging_config(SETTINGS.model_copy(update={"environment": environment}))

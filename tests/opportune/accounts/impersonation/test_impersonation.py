@@ -12,12 +12,7 @@ from sqlmodel import col
 
 from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, dependencies, record_event
 from opportune.accounts.events.service import describe_event
-from opportune.accounts.impersonation.service import (
-    IMPERSONATION_LIFETIME,
-    NOT_INACTIVE,
-    NOT_SUPERUSERS,
-    NOT_YOURSELF,
-)
+from opportune.accounts.impersonation.service import IMPERSONATION_LIFETIME, NOT_INACTIVE, NOT_SUPERUSERS, NOT_YOURSELF
 from opportune.accounts.models import AccountEvent, Session, User
 from opportune.admin.models import AuditEntry
 from opportune.db.database import Database
@@ -160,16 +155,7 @@ async def test_impersonator_may_not_open_personal_pages_or_admin(
 ) -> None:
     editor = await make_user(database, is_staff=True)
     await impersonate(boss_client, editor)
-    public_pages = (
-        "login",
-        "logout",
-        "register",
-        "verify",
-        "forgot-password",
-        "reset-password",
-        "setup",
-        "social/",
-    )
+    public_pages = ("login", "logout", "register", "verify", "forgot-password", "reset-password", "setup", "social/")
     program_pages = ("oauth/register", "oauth/token", "oauth/revoke")  # programs have no session
     personal_routes = [
         (method, path)

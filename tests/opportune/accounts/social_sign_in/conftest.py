@@ -16,12 +16,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.social_sign_in.provider import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    FakeProvider,
-    run_provider,
-)
+from tests.opportune.accounts.social_sign_in.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, run_provider
 
 
 @pytest.fixture(scope="package")

@@ -197,9 +197,7 @@ async def test_password_or_code_alone_is_refused(app: FastAPI, database: Databas
 
 
 @on_sqlite
-async def test_wrong_state_redirects_and_errors_name_fields(
-    app: FastAPI,
-) -> None:
+async def test_wrong_state_redirects_and_errors_name_fields(app: FastAPI) -> None:
     proof = {"password": PASSWORD, "code": "000000"}
     async with signed_in_client(app) as client:
         for path in (f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off"):

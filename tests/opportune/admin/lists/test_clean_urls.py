@@ -35,8 +35,7 @@ async def test_list_redirects_to_its_clean_url(admin: AsyncClient, query: str, c
 
 
 @pytest.mark.parametrize(
-    "query",
-    ["", "size=3&size_op=less_than", "size=3", "state_op=not&state=new", "spare_id=1", "page=1"],
+    "query", ["", "size=3&size_op=less_than", "size=3", "state_op=not&state=new", "spare_id=1", "page=1"]
 )
 async def test_clean_url_is_not_redirected(admin: AsyncClient, query: str) -> None:
     assert (await admin.get(f"{LIST}?{query}")).status_code == 200

@@ -84,10 +84,7 @@ async def test_search_and_filters_work_without_javascript(
 
 
 async def test_filters_open_as_a_sheet_on_a_phone(phone: Page) -> None:
-    filters, panel = (
-        phone.get_by_text("Filters", exact=True).first,
-        phone.get_by_role("dialog", name="Filters"),
-    )
+    filters, panel = (phone.get_by_text("Filters", exact=True).first, phone.get_by_role("dialog", name="Filters"))
     await filters.click()
     assert await panel.evaluate("panel => getComputedStyle(panel).position") == "fixed"
     await expect(phone.get_by_role("button", name="Close the filters")).to_be_focused()

@@ -133,10 +133,7 @@ async def test_page_needs_a_superuser_with_confirmed_password(
     client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
 ) -> None:
     for visitor, status in ((client, 303), (staff_client, 403), (superuser_client, 303)):
-        for response_ in (
-            await visitor.get(PAGE),
-            await visitor.post(PAGE, data=make_form("https://llm.example.org")),
-        ):
+        for response_ in (await visitor.get(PAGE), await visitor.post(PAGE, data=make_form("https://llm.example.org"))):
             assert response_.status_code in (status, 303)
             assert response_.headers.get("location") != PAGE
 

@@ -14,11 +14,7 @@ NEW_PASSWORD = "another good password"
 @pytest.mark.parametrize("by_environment", [True, False])
 @pytest.mark.database("sqlite")
 async def test_new_password_signs_in(
-    client: AsyncClient,
-    database: Database,
-    run: Run,
-    monkeypatch: pytest.MonkeyPatch,
-    by_environment: bool,
+    client: AsyncClient, database: Database, run: Run, monkeypatch: pytest.MonkeyPatch, by_environment: bool
 ) -> None:
     await make_user(database, EMAIL)
     if by_environment:

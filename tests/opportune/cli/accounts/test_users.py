@@ -52,12 +52,7 @@ async def test_users_list_shows_rights(database: Database, ada: User, run: Run) 
 async def test_list_filters(database: Database, ada: User, run: Run) -> None:
     bob = await make_user(database, BOB, is_active=False)
 
-    for arguments, user in {
-        ("--staff",): ada,
-        ("--inactive",): bob,
-        ("BOB@",): bob,
-        ("--limit", "1"): bob,
-    }.items():
+    for arguments, user in {("--staff",): ada, ("--inactive",): bob, ("BOB@",): bob, ("--limit", "1"): bob}.items():
         _, out, _ = await run("users", "list", *arguments)
         assert (user.email in out, out.count("\n")) == (True, 2), arguments
     assert (await run("users", "list", "100%"))[1] == "No users match.\n"

@@ -49,9 +49,7 @@ def use_git(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_mistyped_command_installs_nothing(machine: Machine, arguments: list[str]) -> None:
     code, output, errors = machine.run(*arguments)
     assert (code, output) == (2, "")
-    assert errors == [
-        "oppman.py: Unknown command 'quickstrat'. Did you mean quickstart? See: python3 oppman.py --help",
-    ]
+    assert errors == ["oppman.py: Unknown command 'quickstrat'. Did you mean quickstart? See: python3 oppman.py --help"]
     assert not machine.calls.exists()
     assert not machine.venv.exists()
 

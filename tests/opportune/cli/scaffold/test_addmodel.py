@@ -90,9 +90,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(addmodel, "PROJECT", tmp_path)
     monkeypatch.setattr(startapp, "PROJECT", tmp_path)
     monkeypatch.setattr(
-        models,
-        "_models_in",
-        lambda file: (framework_models if file.is_relative_to(FRAMEWORK) else models_in)(file),
+        models, "_models_in", lambda file: (framework_models if file.is_relative_to(FRAMEWORK) else models_in)(file)
     )
     return tmp_path
 

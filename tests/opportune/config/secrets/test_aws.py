@@ -164,8 +164,7 @@ def test_missing_rds_keys_have_defaults(set_content: SetContent) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "query"),
-    [({"host": "127.0.0.1"}, {}), ({"sslmode": "verify-full"}, {"sslmode": "verify-full"})],
+    ("more", "query"), [({"host": "127.0.0.1"}, {}), ({"sslmode": "verify-full"}, {"sslmode": "verify-full"})]
 )
 def test_sslmode_of_local_and_explicit_secret(
     set_content: SetContent, more: dict[str, str], query: dict[str, str]

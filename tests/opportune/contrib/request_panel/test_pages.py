@@ -78,8 +78,7 @@ async def test_plan_has_a_page_without_javascript(client: AsyncClient, found: Re
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
-    [("DELETE", "Only a SELECT can be explained."), ("AS text", "This statement is too long")],
+    ("word", "message"), [("DELETE", "Only a SELECT can be explained."), ("AS text", "This statement is too long")]
 )
 async def test_unexplained_statement_is_refused(
     client: AsyncClient, found: RequestRecord, word: str, message: str

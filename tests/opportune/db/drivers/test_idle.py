@@ -80,11 +80,7 @@ def test_idle_site_sends_no_statements(settings: Settings, jobs: str) -> None:
 
 @pytest.mark.parametrize(
     ("message", "times"),
-    [
-        ("the database system is starting up", 6),
-        ("Couldn't connect to compute node", 6),
-        ("Connection refused", 2),
-    ],
+    [("the database system is starting up", 6), ("Couldn't connect to compute node", 6), ("Connection refused", 2)],
 )
 async def test_connect_retries_until_database_wakes_up(
     monkeypatch: pytest.MonkeyPatch, message: str, times: int

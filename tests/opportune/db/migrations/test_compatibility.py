@@ -21,17 +21,11 @@ def find_warnings(sqlite_sample: SampleFeatures, *lines: str, dialect_name: str 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (
-            'add_column(sa.Column("a", sa.Integer(), nullable=False))',
-            "inserts rows into library_book without a",
-        ),
+        ('add_column(sa.Column("a", sa.Integer(), nullable=False))', "inserts rows into library_book without a"),
         ('drop_column("a")', "it uses library_book.a, which is dropped. First deploy code that does not use it"),
         ('alter_column("a", new_column_name="b")', "library_book.a, which is renamed to b. Add the new one, write"),
         ('alter_column("a", existing_type=sa.Integer(), type_=sa.Text())', "library_book.a with another type"),
-        (
-            'alter_column("a", existing_type=sa.Integer(), nullable=False)',
-            "may leave library_book.a NULL. First",
-        ),
+        ('alter_column("a", existing_type=sa.Integer(), nullable=False)', "may leave library_book.a NULL. First"),
         (
             'add_column(sa.Column("a", sa.Integer(), nullable=False, server_default="0"))\n'
             '        batch_op.alter_column("a", server_default=None, existing_nullable=False)',

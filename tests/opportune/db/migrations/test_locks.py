@@ -36,11 +36,7 @@ LOCKING = [
         "ACCESS EXCLUSIVE",
         "Each row is checked for NULL in a",
     ),
-    (
-        'alter_column("a", existing_type=sa.String(9), type_=sa.String(5))',
-        "ACCESS EXCLUSIVE",
-        "a gets another type",
-    ),
+    ('alter_column("a", existing_type=sa.String(9), type_=sa.String(5))', "ACCESS EXCLUSIVE", "a gets another type"),
     (
         'alter_column("a", existing_type=sa.Integer(), type_=sa.BigInteger())',
         "ACCESS EXCLUSIVE",

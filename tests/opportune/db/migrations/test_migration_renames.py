@@ -28,10 +28,7 @@ def declare(sample: SampleFeatures, table: str = "library_book", name: str = "na
         UniqueConstraint("code", name),
     )
     Index("ix_library_book_lower", func.lower(book.c[name]))
-    sample.table(
-        "shop_offer",
-        Column("book_id", ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False),
-    )
+    sample.table("shop_offer", Column("book_id", ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False))
 
 
 def make(sample: SampleFeatures, **renames: str) -> list[str]:

@@ -114,11 +114,7 @@ def test_all_pairs_convert_and_convert_back(changed: SampleFeatures) -> None:
     assert changed.draft_migrations() == []
     changed.migrate("library", "1")
     declare(changed, 0)
-    rewritten = {
-        "text_to_decimal": "12.50",
-        "text_to_datetime": "2026-12-02 16:30:00.5+00",
-        "json_to_datetime": MOMENT,
-    }
+    rewritten = {"text_to_decimal": "12.50", "text_to_datetime": "2026-12-02 16:30:00.5+00", "json_to_datetime": MOMENT}
     converted_back = read(changed)
     converted_back["json_to_datetime"] = datetime.fromisoformat(converted_back["json_to_datetime"])
     assert converted_back == {"_to_".join(pair): old for pair, (old, _) in VALUES.items()} | rewritten

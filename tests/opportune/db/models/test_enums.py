@@ -187,10 +187,7 @@ def test_renamed_member_keeps_its_rows(books: SampleFeatures) -> None:
 def test_table_column_and_member_are_renamed_together(books: SampleFeatures) -> None:
     books.metadata.clear()
     declare(books, {"DRAFT": "draft", "LIVE": "live"}, name="state", table="library_volume")
-    make(
-        books,
-        **{"book": "volume", "volume.status": "state", "state.published": "live", "was.published": "live"},
-    )
+    make(books, **{"book": "volume", "volume.status": "state", "state.published": "live", "was.published": "live"})
     books.migrate()
     assert books.execute("SELECT state FROM library_volume ORDER BY id") == [("draft",), ("live",)]
     assert books.draft_migrations() == []

@@ -170,13 +170,7 @@ def test_tls_is_required_for_public_hosts() -> None:
 
 
 def test_explicit_sslmode_is_kept() -> None:
-    for mode in (
-        "disable",
-        "prefer",
-        "require",
-        "verify-ca",
-        "verify-full",
-    ):
+    for mode in ("disable", "prefer", "require", "verify-ca", "verify-full"):
         url = DatabaseURL.parse(f"postgresql://u:p@db.example.org/d?sslmode={mode}&sslrootcert=/ca.pem")
         assert url.url.query["sslmode"] == mode, mode
         assert any("unencrypted" in notice for notice in url.notices) is (mode in ("disable", "prefer")), mode

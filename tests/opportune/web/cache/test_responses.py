@@ -191,13 +191,6 @@ def test_packed_response_is_unpacked() -> None:
 
 
 def test_unpack_refuses_other_bytes() -> None:
-    for text in (
-        b"",
-        b"{}",
-        b"[1]\nx",
-        b"[1, null, []]\n",
-        b'["x", "", []]\n',
-        b"\x80\x04pickle",
-    ):
+    for text in (b"", b"{}", b"[1]\nx", b"[1, null, []]\n", b'["x", "", []]\n', b"\x80\x04pickle"):
         with pytest.raises(ValueError, match=r"."):
             unpack(text)

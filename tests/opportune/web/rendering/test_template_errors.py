@@ -92,9 +92,6 @@ def test_missing_panel_template_is_reported() -> None:
         return {}
 
     shop = Feature(
-        name="shop",
-        summary="",
-        profile_panel=Panel("shop/panel.html", context),
-        home_card=Panel("base.html", context),
+        name="shop", summary="", profile_panel=Panel("shop/panel.html", context), home_card=Panel("base.html", context)
     )
     assert list(missing_feature_templates([shop])) == ["Feature('shop'): the template shop/panel.html does not exist."]

@@ -13,10 +13,7 @@ from tests.opportune.cli.project.upgrading.files import assert_refused, snapshot
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (
-            "echo work >> app/main.py",
-            "There are uncommitted changes (app/main.py). Commit them, or run git stash -u.",
-        ),
+        ("echo work >> app/main.py", "There are uncommitted changes (app/main.py). Commit them, or run git stash -u."),
         ("touch new.py", "There are uncommitted changes (new.py)"),
         ("rm -rf .git", "This project is not in git, so the upgrade could not be undone. Run first: git init"),
         ("rm -rf .git; git init -q", "This project is not in git"),
