@@ -11,10 +11,13 @@ customElements.get("markdown-preview") ?? customElements.define("markdown-previe
     this.append(this.button, this.preview);
     box.addEventListener("input", () => { this.preview.hidden = true; });
     this.button.addEventListener("click", async () => {
+      this.preview.replaceChildren();
+      this.preview.setAttribute("aria-busy", "true");
+      this.preview.hidden = false;
       const response = await fetch("/markdown-preview", { method: "POST", body: new URLSearchParams({ text: box.value }) }).catch(() => null);
       if (response?.ok) this.preview.innerHTML = await response.text(); // sanitized by the server
       else this.preview.textContent = "The server does not respond. Try again in a moment.";
-      this.preview.hidden = false;
+      this.preview.removeAttribute("aria-busy");
     });
   }
 });

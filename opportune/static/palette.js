@@ -1,6 +1,10 @@
 // The command palette. site.js loads this module when the palette is first opened.
 export const makePalette = (opener) => {
   const dialog = Object.assign(document.createElement("dialog"), { className: "palette", ariaLabel: "Search" });
+  const sheet = Object.assign(document.createElement("link"), { rel: "stylesheet", href: opener.dataset.sheet });
+  const isStyled = new Promise((resolve) => { sheet.onload = sheet.onerror = resolve; });
+  document.head.append(sheet);
+  document.body.append(dialog);
   const part = (role) => dialog.querySelector(`[role=${role}]`);
   const options = () => [...dialog.querySelectorAll("[role=option]")];
   const selected = () => dialog.querySelector("[aria-selected=true]");
@@ -24,6 +28,7 @@ export const makePalette = (opener) => {
 
   const update = async () => {
     timer = clearTimeout(timer);
+    part("listbox").setAttribute("aria-busy", "true");
     try {
       const page = await load(part("combobox").value);
       for (const role of ["listbox", "status"]) part(role).replaceChildren(...page.querySelector(`[role=${role}]`).childNodes);
@@ -32,6 +37,7 @@ export const makePalette = (opener) => {
       part("listbox").replaceChildren();
       part("status").textContent = error.message || "The server does not respond.";
     }
+    part("listbox").removeAttribute("aria-busy");
     part("listbox").hidden = !options().length;
     part("combobox").setAttribute("aria-expanded", options().length > 0);
     select(options()[0]);
@@ -39,12 +45,15 @@ export const makePalette = (opener) => {
 
   const toggle = async () => {
     if (dialog.open) return dialog.close();
-    try {
-      dialog.replaceChildren(...(await load("")).documentElement.querySelectorAll("head > *, body > *"));
-    } catch { return location.assign(opener.href); }
-    document.body.append(dialog);
-    await new Promise((resolve) => { dialog.querySelector("link").onload = resolve; });
+    dialog.replaceChildren(); // motion.css shows lines in an empty dialog
+    dialog.setAttribute("aria-busy", "true");
+    await isStyled;
     dialog.showModal();
+    try {
+      dialog.replaceChildren(...(await load("")).body.children);
+    } catch { return location.assign(opener.href); }
+    dialog.removeAttribute("aria-busy");
+    part("combobox").focus();
     select(options()[0]);
   };
 

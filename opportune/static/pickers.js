@@ -84,16 +84,29 @@ class RowPicker extends HTMLElement {
     if (!term || !url) return this.open(this.initialRows.filter(({ text }) => text.toLowerCase().includes(term.toLowerCase())));
     this.timer = setTimeout(async () => {
       this.request = new AbortController();
+      this.wait();
       try {
         const response = await fetch(`${url}?${new URLSearchParams({ name, term })}`, { signal: this.request.signal });
-        if (response.ok) this.open((await response.json()).results);
+        if (!response.ok) return this.close();
+        this.open((await response.json()).results);
       } catch (error) {
-        if (error.name !== "AbortError") document.getElementById("unreachable")?.removeAttribute("hidden");
+        if (error.name === "AbortError") return;
+        this.close();
+        document.getElementById("unreachable")?.removeAttribute("hidden");
       }
     }, WAIT_MS);
   }
 
+  // Keep the rows of the last search. An empty list shows lines: motion.css.
+  wait() {
+    if (this.list.hidden) this.list.replaceChildren();
+    this.list.hidden = false;
+    this.list.setAttribute("aria-busy", "true");
+    this.status.textContent = "Loading";
+  }
+
   open(rows) {
+    this.list.removeAttribute("aria-busy");
     if (document.activeElement !== this.box) return;
     const selected = new Set(this.selected.map(({ value }) => value));
     const emptyRows = !this.select.multiple && !this.required && selected.size && !this.term ? [{ id: "", text: this.emptyLabel }] : [];
@@ -118,6 +131,7 @@ class RowPicker extends HTMLElement {
     // Emptying the box selects no row.
     if (!this.select.multiple && !this.box.value.trim() && this.selected.length && !this.required) this.toggle("", this.emptyLabel, true);
     this.list.hidden = true;
+    this.list.removeAttribute("aria-busy");
     this.box.setAttribute("aria-expanded", "false");
     this.setActive(null);
     if (this.select.multiple) this.box.value = "";

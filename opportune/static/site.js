@@ -161,14 +161,30 @@ document.addEventListener("submit", ({ target }) => {
     for (const form of [...busyForms.keys()]) enable(form);
   });
 
+  // Elements that responses will fill. Screen readers wait for them, and motion.css shows lines in empty ones.
+  const filled = new Map();
+  const fill = (ctx) => {
+    if (!(ctx.target instanceof Element) || ctx.target === document.body || ctx.swap === "none") return;
+    filled.set(ctx, ctx.target);
+    ctx.target.setAttribute("aria-busy", "true");
+  };
+  const settle = (ctx) => {
+    const target = filled.get(ctx);
+    filled.delete(ctx);
+    if (target && ![...filled.values()].includes(target)) target.removeAttribute("aria-busy");
+  };
+
   // Requests of htmx. A form whose next request replaces the running one stays enabled.
   document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
     start(ctx);
+    fill(ctx);
     const { form, method, submitter } = ctx.request;
     if (form && method === "POST" && ctx.queueStrategy !== "replace") disable(form, submitter);
   });
   document.addEventListener("htmx:before:response", ({ detail: { ctx } }) => {
-    if (ctx.response.headers.get("Content-Type")?.startsWith("text/event-stream")) finish(ctx);
+    if (!ctx.response.headers.get("Content-Type")?.startsWith("text/event-stream")) return;
+    finish(ctx);
+    settle(ctx);
   });
   const loadsPage = ({ hx }) => Boolean(hx?.redirect || hx?.refresh);
   document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
@@ -183,6 +199,7 @@ document.addEventListener("submit", ({ target }) => {
     refocus();
   });
   document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
+    settle(ctx);
     if (loadsPage(ctx)) return;
     finish(ctx);
     if (ctx.request.form) enable(ctx.request.form);

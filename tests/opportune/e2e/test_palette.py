@@ -1,8 +1,10 @@
 """The command palette with the keyboard alone."""
 
+import asyncio
+
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
@@ -38,6 +40,23 @@ async def test_enter_waits_for_the_results(admin_page: Page) -> None:
     await admin_page.keyboard.type("groups")
     await admin_page.keyboard.press("Enter")
     await admin_page.wait_for_url("**/admin/group/list")
+
+
+async def test_palette_opens_before_its_content(admin_page: Page) -> None:
+    is_requested, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        is_requested.set()
+        await may_answer.wait()
+        await route.continue_()
+
+    await admin_page.route("**/admin/search?*", answer)
+    await admin_page.keyboard.press("Control+k")
+    await is_requested.wait()
+    await expect(admin_page.get_by_role("dialog")).to_have_attribute("aria-busy", "true")
+    may_answer.set()
+    await expect(admin_page.get_by_role("combobox")).to_be_focused()
+    await expect(admin_page.get_by_role("dialog")).not_to_have_attribute("aria-busy", "true")
 
 
 async def test_arrows_move_through_all_options(admin_page: Page) -> None:
