@@ -133,7 +133,7 @@ def default_columns(crud_class: type[Crud[Any]]) -> list[str]:
 def _is_short(crud_class: type[Crud[Any]], shape: Shape, name: str) -> bool:
     if name in crud_class.definition.annotations:
         return True
-    if name in ("id", crud_class.owner) or is_trash_column(shape.model, name):
+    if name in ("id", *crud_class.definition.owners) or is_trash_column(shape.model, name):
         return False
     if name not in shape.columns or is_long(shape.columns[name]):
         return False

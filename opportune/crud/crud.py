@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from types import FunctionType
-from typing import Any, TypeVar, get_args
+from typing import Any, Self, TypeVar, get_args
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
 from opportune.crud.options import Key, M, Values
@@ -55,7 +58,13 @@ class Crud(WriteOperations[M]):
     def _shares_statement(cls) -> bool:
         has_paths = any("." in path for path in (*cls.sort, *cls.order))
         is_default = all(getattr(cls, name) is getattr(Crud, name) for name in QUERY_METHODS)
-        return is_default and not (has_paths or cls.nested)
+        return is_default and not (has_paths or cls.nested or cls.team_column)
+
+    @classmethod
+    async def for_user(cls, session: AsyncSession, user: User | None) -> Self:
+        """Return the data layer of a user with the team selected in the browser, for code without a request."""
+        owners = cls.team_owners() if user else None
+        return cls(session, user, team=await owners.read_current(session, user) if owners and user else None)
 
     @classmethod
     def needs_grants(cls) -> bool:

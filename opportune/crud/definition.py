@@ -61,9 +61,11 @@ class Definition:
         self.field_rules = FieldRules(self, hides=hides, locks=locks)
         self._serializers: dict[frozenset[str], Serializer] = {}
         self._schemas_without_locked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
+        self.owners = frozenset(name for name in (crud_class.owner, crud_class.team_column) if name)
+        """The columns that the data layer sets to the owner of a new row."""
         self.options = SchemaOptions(
             prefix=prefix,
-            owner=crud_class.owner,
+            owners=self.owners,
             write_fields=crud_class.write_fields,
             read_fields=crud_class.read_fields,
             exclude=crud_class.exclude,
@@ -99,6 +101,7 @@ class Definition:
         check_schemas(declaration, self.options)
         self._check_lookup(declaration)
         self._check_owner(declaration)
+        self._check_team_column(declaration)
         self._check_team_roles(declaration)
         if not has_assign:
             self._check_write_schemas(declaration)
@@ -128,6 +131,20 @@ class Definition:
             if getattr(crud_class, option) is Access.OWNER and owner is None:
                 raise declaration.error(option, 'rows have no owner. Set its column: owner = "user_id".')
 
+    def _check_team_column(self, declaration: Declaration) -> None:
+        owner, team_column = self.crud_class.owner, self.crud_class.team_column
+        if team_column is None:
+            return
+        references = self.shape.references
+        teams = [name for name, target in references.items() if target in team_owners]
+        declaration.require_one_of("team_column", team_column, teams or self.shape.columns)
+        if team_column not in teams:
+            raise declaration.error(
+                "team_column", f"{team_column!r} is not a foreign key to teams_team.id. Make it one."
+            )
+        if owner is None or references[owner] is not User:
+            raise declaration.error("team_column", 'rows also need a user. Set its column: owner = "user_id".')
+
     def _check_team_roles(self, declaration: Declaration) -> None:
         if self.crud_class.team_roles and not self.team:
             raise declaration.error("team_roles", 'no team owns the rows. Set its column: owner = "team_id".')
@@ -141,12 +158,14 @@ class Definition:
 
     @property
     def team(self) -> TeamOwners | None:
-        """The model of teams that own the rows, or None if rows belong to users or have no owner."""
-        return team_owners.get(self.shape.references.get(self.crud_class.owner or "") or object)
+        """The model of teams that can own the rows, or None if rows only belong to users or have no owner."""
+        column = self.crud_class.team_column or self.crud_class.owner or ""
+        return team_owners.get(self.shape.references.get(column) or object)
 
     @cached_property
     def belongs_to_team(self) -> bool:
-        return self.team is not None
+        """Whether every row belongs to a team."""
+        return self.team is not None and self.crud_class.team_column is None
 
     @property
     def read_access(self) -> Access:

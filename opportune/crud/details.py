@@ -24,7 +24,8 @@ AddressOf = Callable[[Any], str]
 
 def default_fields(crud_class: type[Crud[Any]]) -> list[str]:
     """Return the fields of the API's response, without the id and the owner."""
-    return [name for name in crud_class.definition.serializer.names if name not in ("id", crud_class.owner)]
+    definition = crud_class.definition
+    return [name for name in definition.serializer.names if name not in ("id", *definition.owners)]
 
 
 async def read_detail_fields(

@@ -109,7 +109,7 @@ def _column_values(crud_class: type[Crud[Any]], attributes: dict[str, Any]) -> d
     del attributes[shape.mapper.class_manager.STATE_ATTR]
     if attributes.keys() - shape.columns.keys():
         return None
-    if any(attributes.get(name) is not None for name in shape.references.keys() - {crud_class.owner}):
+    if any(attributes.get(name) is not None for name in shape.references.keys() - crud_class.definition.owners):
         return None
     columns = ((shape.columns[name], value) for name, value in attributes.items())
     # As in the ORM, columns with None are left out, unless the column type stores None as a value.

@@ -62,6 +62,8 @@ class CrudOptions(Generic[M]):
     """The column that identifies rows in addresses: `id`, or a unique text such as `slug`."""
     owner: ClassVar[str | None] = None
     """The foreign key column of the owner: a user or a team."""
+    team_column: ClassVar[str | None] = None
+    """The foreign key column of a team. While the user has a current team, rows belong to it instead of `owner`."""
     team_roles: ClassVar[Mapping[str, str]] = {}
     """Team roles that actions require: `{"delete": "admin"}`. Members of any role may do other actions."""
     read_access: ClassVar[Access | None] = None
@@ -119,7 +121,9 @@ class CrudOptions(Generic[M]):
             action: `list`, `details`, `create`, `edit` or `delete`, or another action that groups can be granted.
         """
         if role := self.team_roles.get(action):
-            return self.user is not None and self.team is not None and self.team.has_role(role)
+            if self.team is None:
+                return self.user is not None and self.team_column is not None
+            return self.user is not None and self.team.has_role(role)
         if action in READ_ACTIONS:
             access = self.definition.read_access
         else:
@@ -149,15 +153,21 @@ class CrudOptions(Generic[M]):
         return self._owned(self.definition.write_access)
 
     @property
+    def owner_column(self) -> str | None:
+        """The column with the owner of new rows: `team_column` if the user has a current team, otherwise `owner`."""
+        return self.team_column if self.team_column and self.team else self.owner
+
+    @property
     def owner_id(self) -> int | None:
         """The owner of new rows: the id of the user or of the current team."""
-        owner = self.team if self.definition.belongs_to_team else self.user
+        belongs_to_team = self.definition.belongs_to_team or (self.team_column and self.team)
+        owner = self.team if belongs_to_team else self.user
         return owner.id if owner else None
 
     def _owned(self, access: Access, owner_id: Any = None) -> ColumnElement[bool]:
-        if access is not Access.OWNER or self.owner is None:
+        if access is not Access.OWNER or self.owner_column is None:
             return true()
-        column: ColumnElement[Any] = getattr(self.model, self.owner)
+        column: ColumnElement[Any] = getattr(self.model, self.owner_column)
         owner_id = self.owner_id if owner_id is None else owner_id
         return false() if owner_id is None else column == owner_id
 

@@ -54,10 +54,10 @@ class WriteOperations(ReadOperations[M]):
             raise await explain_trash_conflict(self.session, self.model, error, values) from error
 
     def new_row(self) -> M:
-        """Return a new row. It belongs to the user if rows have owners."""
+        """Return a new row. It belongs to the user or the current team if rows have owners."""
         row: M = self.model()
-        if self.owner and self.owner_id is not None:
-            setattr(row, self.owner, self.owner_id)
+        if self.owner_column and self.owner_id is not None:
+            setattr(row, self.owner_column, self.owner_id)
         return row
 
     async def change(self, row: M | Key, values: Values) -> M:

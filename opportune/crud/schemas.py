@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -58,7 +59,8 @@ class SchemaOptions:
 
     prefix: str
     """Prefix of the names of the schemas."""
-    owner: str | None
+    owners: AbstractSet[str]
+    """The columns with the owner of a row."""
     write_fields: Sequence[str]
     read_fields: Sequence[str]
     exclude: Sequence[str]
@@ -74,7 +76,7 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     """Return the fields that users can set when they write a row."""
     if options.write_fields:
         return list(options.write_fields)
-    excluded = {*options.exclude, *options.readonly, *TIMESTAMPS, "id", options.owner}
+    excluded = {*options.exclude, *options.readonly, *TIMESTAMPS, "id", *options.owners}
     excluded |= {*incomplete_links_of(shape.mapper)}
     return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_protected(shape, name)]
 
@@ -104,7 +106,7 @@ def check_schemas(declaration: Declaration, options: SchemaOptions) -> None:
         declaration.require_one_of("nested", name, relations)
     for name in options.write_fields:
         declaration.require_one_of("write_fields", name, writable)
-        if name in ("id", options.owner):
+        if name == "id" or name in options.owners:
             raise declaration.error("write_fields", f"{name!r} is set by the site. Leave it out.")
         if name in incomplete:
             raise declaration.error("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")

@@ -23,6 +23,8 @@ class TeamOwners(NamedTuple):
 
     find: Callable[[Request, AsyncSession, bool, bool], Awaitable[Team | None]]
     """Find the team of a request: `find(request, session, is_required, is_writing)`."""
+    read_current: Callable[[AsyncSession, Any], Awaitable[Team | None]]
+    """Read the team that a user has selected in the browser: `read_current(session, user)`."""
     roles: Sequence[str]
     """Names of the roles that members can have."""
     describe: Callable[..., Any]

@@ -157,9 +157,9 @@ async def withdraw(team_id: RowId, invitation_id: RowId, user: CurrentUser, sess
 
 
 async def _read_own_teams(session: AsyncSession, user: User) -> list[TeamRead]:
-    teams = (await service.read_teams(session, user)).teams
+    mine = await service.read_teams(session, user)
     return [
-        TeamRead(id=team.id, name=team.name, role=team.role, is_current=index == 0) for index, team in enumerate(teams)
+        TeamRead(id=team.id, name=team.name, role=team.role, is_current=team == mine.current) for team in mine.teams
     ]
 
 

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.dependencies import get_current_user, get_optional_user
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
-from opportune.contrib.teams.service import UserTeam, UserTeams, read_teams
+from opportune.contrib.teams.service import UserTeam, UserTeams, read_current_team, read_teams
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.errors import NotFound
 from opportune.web.errors.handlers import wants_json
@@ -19,8 +19,12 @@ from opportune.web.rendering.templates import is_htmx
 from opportune.web.routing.direct_route import takes_only_request
 
 TEAM_HEADER = "X-Team"
-NEW_TEAM_PATH = "/teams/new"
+PERSONAL = "personal"
+"""Value of the header for rows of the user instead of a team."""
+NEW_TEAM_PATH, TEAMS_PATH = "/teams/new", "/teams"
 NO_TEAM = "You are not in a team yet."
+NO_TEAM_SELECTED = f"Select a team, or send its id in the header {TEAM_HEADER}."
+HEADER_DESCRIPTION = f"Id of the team. Optional for users with one team. `{PERSONAL}` means rows without a team."
 TEAM_HEADER_NEEDED = f"You are in several teams: send the id of one in the header {TEAM_HEADER}."
 
 
@@ -38,10 +42,10 @@ async def get_user_teams(request: Request) -> UserTeams:
 
 
 async def get_optional_team(request: Request) -> UserTeam | None:
-    """Return the user's current team, or None for anonymous users and users without a team.
+    """Return the user's current team, or None for anonymous users, users without a team and personal rows.
 
     In the browser this is the team they last switched to. API clients send its id in the header `X-Team`, which is
-    optional for users with a single team. Switching in the browser does not affect API clients.
+    optional for users with a single team, or `personal`. Switching in the browser does not affect API clients.
 
     Raises:
         HTTPException: 404 for a team of other users, 400 for an API client that must send the header.
@@ -49,10 +53,16 @@ async def get_optional_team(request: Request) -> UserTeam | None:
     user_teams = await get_user_teams(request)
     if request.scope["path"].startswith("/api/") or request.state.token:
         if (team_id := request.headers.get(TEAM_HEADER)) is not None:
-            return _find_team(user_teams, team_id)
-        if request.state.token and len(user_teams.teams) > 1:
-            raise HTTPException(400, TEAM_HEADER_NEEDED)
-    return user_teams.teams[0] if user_teams.teams else None
+            return None if team_id == PERSONAL else _find_team(user_teams, team_id)
+        if request.state.token:
+            return _only_team(user_teams)
+    return user_teams.current
+
+
+def _only_team(user_teams: UserTeams) -> UserTeam | None:
+    if len(user_teams.teams) > 1:
+        raise HTTPException(400, TEAM_HEADER_NEEDED)
+    return next(iter(user_teams.teams), None)
 
 
 def _find_team(user_teams: UserTeams, team_id: str) -> UserTeam:
@@ -63,16 +73,18 @@ def _find_team(user_teams: UserTeams, team_id: str) -> UserTeam:
 
 
 async def get_current_team(request: Request) -> UserTeam:
-    """Return the user's current team. Others are redirected to sign in or to create a team."""
+    """Return the user's current team. Others are redirected to sign in, or to select or create a team."""
     await get_current_user(request)
     return await get_optional_team(request) or _refuse_without_team(request)
 
 
 def _refuse_without_team(request: Request) -> Any:
+    has_teams = bool(request.state.teams.teams)
     if wants_json(request):
-        raise HTTPException(403, NO_TEAM)
-    path = f"{request.url.path}?{request.url.query}" if request.method == "GET" and not is_htmx(request) else "/"
-    address = f"{NEW_TEAM_PATH}?next={quote(path)}"
+        raise HTTPException(403, NO_TEAM_SELECTED if has_teams else NO_TEAM)
+    query = f"?{request.url.query}" if request.url.query else ""
+    path = f"{request.url.path}{query}" if request.method == "GET" and not is_htmx(request) else "/"
+    address = f"{TEAMS_PATH if has_teams else NEW_TEAM_PATH}?next={quote(path)}"
     if is_htmx(request):  # a normal redirect would load the page into a part of this one
         raise HTTPException(403, headers={"HX-Redirect": address})
     raise HTTPException(303, headers={"Location": address})
@@ -101,9 +113,7 @@ TeamOwner = Annotated[UserTeam, team_role(TeamRole.OWNER)]
 
 
 async def describe_header(
-    _team: Annotated[
-        str | None, Header(alias=TEAM_HEADER, description="Id of the team. Optional for users with one team.")
-    ] = None,
+    _team: Annotated[str | None, Header(alias=TEAM_HEADER, description=HEADER_DESCRIPTION)] = None,
 ) -> None:
     """Document the header in OpenAPI. `get_optional_team` reads it."""
 
@@ -119,4 +129,4 @@ async def find_team(request: Request, session: AsyncSession, required: bool, wri
     return replace(team, role=role)
 
 
-team_owners[Team] = TeamOwners(find_team, tuple(TeamRole), describe_header)
+team_owners[Team] = TeamOwners(find_team, read_current_team, tuple(TeamRole), describe_header)

@@ -52,8 +52,9 @@ class TeamMember(Model, table=True):
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
     role: TeamRole
     joined_at: datetime = Field(default_factory=utc_now)
-    switched_at: datetime = Field(default_factory=utc_now)
-    """Last time the user switched to the team. The latest one is the current team."""
+    switched_at: datetime | None = Field(default_factory=utc_now)
+    """Last time the user switched to the team. The latest one is the current team. None in all of the user's
+    memberships means that the user has selected no team, but personal rows."""
 
 
 class TeamInvitation(Model, table=True):

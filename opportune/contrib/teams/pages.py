@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS
 from opportune.contrib.teams import invitations, service
-from opportune.contrib.teams.dependencies import get_user_teams
+from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
 from opportune.contrib.teams.emails import invite_by_email, send_handed_over_email
 from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.schemas import (
@@ -32,7 +32,6 @@ from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
 
-TEAMS_PATH = "/teams"
 HAND_OVER_PREFIX, DELETE_PREFIX = "hand-over-", "delete-"
 """Prefixes of element ids, because both forms have a password field."""
 WRONG_NAME = "Please type the name of this team."
@@ -43,8 +42,9 @@ router = APIRouter(prefix=TEAMS_PATH, dependencies=[Depends(get_user_teams)])
 @router.get("")
 async def index(request: Request, user: CurrentUser, session: ReadSession) -> Response:
     context = {
-        "teams": (await service.read_teams(session, user)).teams,
+        "mine": await service.read_teams(session, user),
         "invitations": await invitations.find_own_invitations(session, user),
+        "next": safe_redirect_path(request.query_params.get("next"), TEAMS_PATH),
     }
     return templates.render(request, "teams/list.html", context)
 
@@ -56,6 +56,14 @@ async def switcher(request: Request, _user: CurrentUser) -> Response:
     page = templates.render(request, "teams/fetched_switcher.html", context)
     page.headers.update(PRIVATE_HEADERS)
     return page
+
+
+@router.post("/personal/switch")
+async def switch_to_personal(request: Request, user: CurrentUser, session: WriteSession) -> Response:
+    form = await request.form()
+    await service.switch_to_personal(session, user)
+    flash(request, "You have switched to “Personal”.")
+    return RedirectResponse(safe_redirect_path(str(form.get("next", "")), TEAMS_PATH), 303)
 
 
 @router.get("/new")

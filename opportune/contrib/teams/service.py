@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -14,6 +14,7 @@ from opportune.accounts.models import User
 from opportune.contrib.teams.events import record_for_member
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import MemberFilter, MemberRead, TeamCreate
+from opportune.crud.registry import cruds
 from opportune.db.database import Database, Session
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_dependents_in_batches
@@ -50,6 +51,22 @@ class UserTeams(NamedTuple):
 
     teams: Sequence[UserTeam] = ()
     invitation_count: int = 0
+    is_personal: bool = False
+    """Whether the user has selected personal rows instead of a team."""
+
+    @property
+    def current(self) -> UserTeam | None:
+        return self.teams[0] if self.teams and not self.is_personal else None
+
+    @property
+    def others(self) -> Sequence[UserTeam]:
+        """The teams that the user can switch to."""
+        return self.teams[1:] if self.current else self.teams
+
+    @property
+    def offers_personal(self) -> bool:
+        """Return whether the site has rows that belong to a user while no team is selected."""
+        return any(crud_class.team_column for crud_class in cruds.values())
 
     def find(self, team_id: int) -> UserTeam | None:
         return next((team for team in self.teams if team.id == team_id), None)
@@ -64,9 +81,17 @@ async def read_teams(session: AsyncSession, user: User) -> UserTeams:
     else:
         rows = (await session.execute(statement, values)).all()
     teams = [
-        UserTeam(team_id, name, TeamRole(role), member_id) for team_id, name, role, member_id, _ in rows if team_id
+        UserTeam(team_id, name, TeamRole(role), member_id) for team_id, name, role, member_id, *_ in rows if team_id
     ]
-    return UserTeams(teams, rows[0][4] if rows else 0)
+    if not rows:
+        return UserTeams()
+    *_, invitation_count, switched_at = rows[0]
+    return UserTeams(teams, invitation_count, is_personal=bool(teams) and switched_at is None)
+
+
+async def read_current_team(session: AsyncSession, user: User) -> UserTeam | None:
+    """Read the team that the user has selected in the browser."""
+    return (await read_teams(session, user)).current
 
 
 @cache  # SQLAlchemy recognizes a cached statement without comparing its parts
@@ -77,12 +102,13 @@ def _teams_of_user() -> Select[Any]:
         .where(col(TeamInvitation.email) == bindparam("email"), TeamInvitation.is_open(bindparam("now")))
     )
     return (
-        select(col(Team.id), col(Team.name), col(TeamMember.role), col(TeamMember.id), invitations.scalar_subquery())
+        select(col(Team.id), col(Team.name), col(TeamMember.role), col(TeamMember.id))
+        .add_columns(invitations.scalar_subquery(), col(TeamMember.switched_at))
         .select_from(User)
         .outerjoin(TeamMember, col(TeamMember.user_id) == User.id)
         .outerjoin(Team, col(Team.id) == col(TeamMember.team_id))
         .where(col(User.id) == bindparam("user_id"))
-        .order_by(col(TeamMember.switched_at).desc(), col(TeamMember.id))
+        .order_by(col(TeamMember.switched_at).desc().nulls_last(), col(TeamMember.id))
     )
 
 
@@ -152,6 +178,11 @@ async def switch_team(session: AsyncSession, team_id: int, user: User) -> Team:
     access.member.switched_at = utc_now()
     await session.flush()
     return access.team
+
+
+async def switch_to_personal(session: AsyncSession, user: User) -> None:
+    """Select the user's personal rows instead of a team."""
+    await session.execute(update(TeamMember).where(_is_membership_of(user)).values(switched_at=None))
 
 
 async def rename_team(session: AsyncSession, team_id: int, user: User, name: str) -> Team:

@@ -1,14 +1,16 @@
 """A feature whose rows belong to teams, as in a project."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy import Column, ForeignKey, MetaData
 from sqlmodel import Field
 
+from opportune.accounts import User
 from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
 from opportune.crud import Crud, CrudApi, CrudPages
-from opportune.db import BigId
+from opportune.db import BigId, Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.text import Line
@@ -19,8 +21,16 @@ class ProjectTable(TeamOwned):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
-def team_key() -> Any:
-    return Column(BigId, ForeignKey(Team.__table__.c.id, ondelete="CASCADE"), nullable=False, index=True)  # type: ignore[attr-defined]  # a table
+class NoteTable(Model):
+    metadata = ProjectTable.metadata
+
+
+def team_key(*, is_nullable: bool = False) -> Any:
+    return Column(BigId, ForeignKey(Team.__table__.c.id, ondelete="CASCADE"), nullable=is_nullable, index=True)  # type: ignore[attr-defined]  # a table
+
+
+def user_key() -> Any:
+    return Column(BigId, ForeignKey(User.__table__.c.id, ondelete="CASCADE"), nullable=True, index=True)  # type: ignore[attr-defined]  # a table
 
 
 class Project(ProjectTable, table=True):
@@ -38,6 +48,16 @@ class Task(ProjectTable, table=True):
     title: Line = Field(min_length=1, max_length=100)
 
 
+class Note(NoteTable, table=True):
+    """A note of a user, or of a team."""
+
+    __tablename__ = "projects_note"
+
+    team_id: int | None = Field(sa_column=team_key(is_nullable=True))
+    user_id: int | None = Field(default=None, sa_column=user_key())
+    name: Line = Field(min_length=1, max_length=100)
+
+
 class Projects(Crud[Project]):
     owner = "team_id"
     team_roles = {"delete": "admin"}
@@ -46,6 +66,13 @@ class Projects(Crud[Project]):
 
 class Tasks(Crud[Task]):
     owner = "team_id"
+
+
+class Notes(Crud[Note]):
+    owner = "user_id"
+    team_column = "team_id"
+    team_roles = {"delete": "admin"}
+    search = ("name",)
 
 
 router = APIRouter(prefix="/board")
@@ -66,9 +93,11 @@ async def greeting(team: OptionalTeam) -> str:
     return team.name if team else "no team"
 
 
+PATHS: Mapping[str, type[Crud[Any]]] = {"/projects": Projects, "/tasks": Tasks, "/notes": Notes}
+
 projects = Feature(
     name="projects",
     summary="Projects of teams.",
-    pages=[CrudPages(Projects, "/projects").router, CrudPages(Tasks, "/tasks").router, router],
-    api=[CrudApi(Projects, "/projects").router, CrudApi(Tasks, "/tasks").router, router],
+    pages=[*(CrudPages(crud_class, path).router for path, crud_class in PATHS.items()), router],
+    api=[*(CrudApi(crud_class, path).router for path, crud_class in PATHS.items()), router],
 )

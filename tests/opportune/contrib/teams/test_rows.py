@@ -18,7 +18,7 @@ from opportune.testing.rows import Make
 from tests.opportune.contrib.teams import projects as sample
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id
-from tests.opportune.contrib.teams.projects import Project, Projects, Task
+from tests.opportune.contrib.teams.projects import Note, Project, Projects, Task
 from tests.opportune.site_with import site_with
 
 API = "/api/v1/projects"
@@ -173,3 +173,14 @@ def test_invalid_declaration_is_an_error() -> None:
 
         class Elsewhere(Crud[Task]):
             owner = "project_id"
+
+    with pytest.raises(OperatorError, match=r"Shared\.team_column: .*'user_id'.*team_id"):
+
+        class Shared(Crud[Note]):
+            owner = "user_id"
+            team_column = "user_id"
+
+    with pytest.raises(OperatorError, match=r"Alone\.team_column: rows also need a user"):
+
+        class Alone(Crud[Note]):
+            team_column = "team_id"

@@ -1,0 +1,140 @@
+"""Rows that belong to the current team, or to the user while no team is selected."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.config.settings import Settings
+from opportune.contrib.teams.models import TeamRole
+from opportune.db.database import Database
+from opportune.testing.factories import make_token, signed_in_client
+from opportune.testing.rows import Make
+from tests.opportune.contrib.teams import projects as sample
+from tests.opportune.contrib.teams.conftest import Clients, Crew
+from tests.opportune.contrib.teams.members import member_id
+from tests.opportune.contrib.teams.projects import Note, Notes
+from tests.opportune.site_with import site_with
+
+pytestmark = pytest.mark.database("sqlite")
+
+API = "/api/v1/notes"
+PERSONAL = "/teams/personal/switch"
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(sample.projects, sample.ProjectTable.metadata, settings) as app:
+        yield app
+
+
+@pytest.fixture
+def database(app: FastAPI) -> Database:
+    database: Database = app.state.database
+    return database
+
+
+async def names(browser: AsyncClient, **headers: str) -> list[str]:
+    return [row["name"] for row in (await browser.get(API, headers=headers)).json()["items"]]
+
+
+async def test_new_row_belongs_to_the_current_team(clients: Clients, crew: Crew) -> None:
+    row = (await clients["member"].post(API, json={"name": "Ours"})).json()
+    assert (row["team_id"], row["user_id"]) == (crew.team.id, None)
+    assert await names(clients["owner"]) == ["Ours"]
+    assert await names(clients["stranger"]) == []
+
+
+async def test_new_row_without_a_team_is_personal(app: FastAPI, clients: Clients) -> None:
+    async with signed_in_client(app) as browser:
+        row = (await browser.post(API, json={"name": "Mine"})).json()
+        assert (row["team_id"], row["user_id"] is None) == (None, False)
+        assert (await browser.delete(f"{API}/{row['id']}")).status_code == 204
+    assert await names(clients["owner"]) == []
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_user_switches_between_team_and_personal(clients: Clients, make: Make, crew: Crew) -> None:
+    browser, user = clients["member"], crew.users["member"]
+    await make(Note, user_id=user.id, name="Mine")
+    await make(Note, team_id=crew.team.id, name="Ours")
+    assert await names(browser) == ["Ours"]
+    switched = await browser.post(PERSONAL, data={"next": "/notes"})
+    assert (switched.status_code, switched.headers["location"]) == (303, "/notes")
+    assert await names(browser) == ["Mine"]
+    page = (await browser.get("/notes")).text
+    assert ("Mine" in page, "Ours" in page, ">Personal<" in page) == (True, False, True)
+    await browser.post(f"/teams/{crew.team.id}/switch")
+    assert await names(browser) == ["Ours"]
+
+
+async def test_rows_of_the_other_scope_are_not_found(clients: Clients, make: Make, crew: Crew) -> None:
+    browser = clients["owner"]
+    mine = await make(Note, user_id=crew.users["owner"].id, name="Mine")
+    ours = await make(Note, team_id=crew.team.id, name="Ours")
+    assert (await browser.get(f"/notes/{mine.id}")).status_code == 404
+    await browser.post(PERSONAL)
+    for method in ("GET", "PATCH", "DELETE"):
+        assert (await browser.request(method, f"{API}/{ours.id}", json={})).status_code == 404, method
+
+
+async def test_team_roles_apply_to_rows_of_the_team(clients: Clients, make: Make, crew: Crew) -> None:
+    browser = clients["member"]
+    ours = await make(Note, team_id=crew.team.id, name="Ours")
+    mine = await make(Note, user_id=crew.users["member"].id, name="Mine")
+    assert (await browser.delete(f"{API}/{ours.id}")).status_code == 403
+    await browser.post(PERSONAL)
+    assert (await browser.delete(f"{API}/{mine.id}")).status_code == 204
+
+
+async def test_removed_member_sees_only_personal_rows(clients: Clients, crew: Crew, database: Database) -> None:
+    browser = clients["member"]
+    await browser.post(API, json={"name": "Ours"})
+    number = await member_id(database, crew.team, crew.users["member"])
+    await clients["owner"].post(f"/teams/{crew.team.id}/members/{number}/remove")
+    assert await names(browser) == []
+    assert await names(clients["owner"]) == ["Ours"]
+
+
+async def test_program_asks_for_personal_rows(client: AsyncClient, make: Make, crew: Crew, database: Database) -> None:
+    user = crew.users["admin"]
+    await make(Note, user_id=user.id, name="Mine")
+    await make(Note, team_id=crew.team.id, name="Ours")
+    token = f"Bearer {await make_token(database, user)}"
+    assert await names(client, Authorization=token) == ["Ours"]
+    assert await names(client, **{"Authorization": token, "X-Team": "personal"}) == ["Mine"]
+
+
+async def test_page_of_teams_asks_to_select_one(clients: Clients) -> None:
+    browser = clients["owner"]
+    await browser.post(PERSONAL)
+    page = await browser.get("/projects")
+    assert (page.status_code, page.headers["location"]) == (303, "/teams?next=/projects")
+    teams = (await browser.get("/teams?next=/projects")).text
+    assert "Select a team to continue." in teams
+    assert '<input type="hidden" name="next" value="/projects">' in teams
+    refused = await browser.get("/api/v1/projects")
+    assert (refused.status_code, "Select a team" in refused.json()["detail"]) == (403, True)
+
+
+async def test_api_lists_no_current_team_while_personal(clients: Clients) -> None:
+    await clients["owner"].post(PERSONAL)
+    assert [team["is_current"] for team in (await clients["owner"].get("/api/v1/teams")).json()] == [False]
+
+
+async def test_visitor_cannot_switch_to_personal(client: AsyncClient) -> None:
+    assert (await client.post(PERSONAL)).headers["location"].startswith("/accounts/login")
+
+
+async def test_code_without_a_request_reads_the_current_team(
+    clients: Clients, make: Make, crew: Crew, database: Database
+) -> None:
+    user = crew.users["admin"]
+    await make(Note, user_id=user.id, name="Mine")
+    await make(Note, team_id=crew.team.id, name="Ours")
+    for expected in ("Ours", "Mine"):
+        async with database.reader(fresh=True) as session:
+            page = await (await Notes.for_user(session, user)).find()
+        assert [note.name for note in page.items] == [expected]
+        await clients[TeamRole.ADMIN].post(PERSONAL)
