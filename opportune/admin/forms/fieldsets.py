@@ -1,6 +1,6 @@
 """Groups of fields, forms without some fields, and prefilled values."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from sqladmin.forms import WTFORMS_ATTRS
 from starlette.datastructures import FormData
@@ -15,10 +15,18 @@ UNCHANGED = "(unchanged)"
 """A text for required fields, whose validator only checks that a text was sent."""
 
 
-def group_fields(fieldsets: Sequence[Fieldset], names: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Group names by fieldset. Names without a fieldset come last, without a title."""
+def group_fields(
+    fieldsets: Sequence[Fieldset], names: Iterable[str], name_of: Callable[[str], str]
+) -> list[tuple[str, list[str]]]:
+    """Group names by fieldset. Names without a fieldset come last, without a title.
+
+    A fieldset may name a relationship instead of its column: `name_of("author")` is `author_id`.
+    """
     names = dict.fromkeys(names)
-    groups = [(title, [name for name in fieldset if name in names]) for title, fieldset in fieldsets]
+    groups = [
+        (title, [name for item in fieldset if (name := item if item in names else name_of(item)) in names])
+        for title, fieldset in fieldsets
+    ]
     grouped = {name for _, group in groups for name in group}
     groups.append(("", [name for name in names if name not in grouped]))
     return [(title, group) for title, group in groups if group]

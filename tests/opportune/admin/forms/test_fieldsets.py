@@ -1,0 +1,28 @@
+"""Fields of forms and details pages in their fieldsets."""
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin
+
+# Runs on SQLite only: the pages are the same on both databases.
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture
+async def app(app_with_bookshelf: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setattr(BookAdmin, "fieldsets", (("People", ("author",)), ("Shop", ("price", "status"))))
+    async with app_with_bookshelf.state.database.writer() as session:
+        session.add_all([Author(id=1, name="Sigrid"), Book(title="Kristin", slug="k", isbn="1", author_id=1)])
+    return app_with_bookshelf
+
+
+async def test_form_groups_a_relationship_by_its_column(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/book/create")).text
+    assert page.index(">People<") < page.index('id="author_id"') < page.index(">Shop<") < page.index('id="price"')
+
+
+async def test_details_group_a_relationship_by_its_column(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/book/details/1")).text
+    assert page.index(">People<") < page.index(">Sigrid<") < page.index(">Shop<")
