@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -102,11 +103,20 @@ def create_site(run_folder: Path) -> Iterator[Callable[[Settings], FastAPI]]:
 def postgres_server() -> "Iterator[Postgres]":
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-    from opportune.testing.services.postgres import postgres_of_run
-
-    with postgres_of_run() as server, pytest.MonkeyPatch.context() as patch:
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        server = start_postgres(stack)
         query_once_per_server(patch, PGDialect_psycopg)
         yield server
+
+
+def start_postgres(stack: ExitStack) -> "Postgres":
+    """Start the server of this run. If it cannot start, each test that needs it fails with one line."""
+    from opportune.testing.services.postgres import ServerNotStarted, postgres_of_run
+
+    try:
+        return stack.enter_context(postgres_of_run())
+    except ServerNotStarted as error:
+        pytest.fail(f"{error} Run the tests on SQLite only: python3 oppman.py test --sqlite", pytrace=False)
 
 
 @pytest.fixture(scope="session")

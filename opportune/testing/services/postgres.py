@@ -47,6 +47,10 @@ rm -rf "$folder" 2>/dev/null
 """
 
 
+class ServerNotStarted(RuntimeError):
+    """PostgreSQL did not start. The message has its output."""
+
+
 @dataclass(frozen=True)
 class Postgres:
     """A running server on 127.0.0.1 with a password."""
@@ -173,7 +177,7 @@ def _guarded(server: Postgres, arguments: list[str]) -> Iterator[None]:
     ) as guard:
         assert guard.stdout is not None
         if (line := guard.stdout.readline()) != b"ready\n":
-            raise RuntimeError(f"PostgreSQL did not start: {(line + guard.stdout.read()).decode()}")
+            raise ServerNotStarted(f"PostgreSQL did not start: {(line + guard.stdout.read()).decode().strip()}.")
         yield
 
 

@@ -1,12 +1,15 @@
-"""The pytest plugin at the end of a run."""
+"""The pytest plugin at the end of a run, and its server."""
 
 import sys
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from opportune.testing.fixtures import start_postgres
 from opportune.testing.plugin import HYPOTHESIS_PLUGIN, pytest_sessionfinish
+from opportune.testing.services import postgres
 
 
 def test_hypothesis_plugin_has_its_name(pytestconfig: pytest.Config) -> None:
@@ -27,3 +30,17 @@ def test_hypothesis_summary_follows_its_import(
     session: Any = SimpleNamespace(config=SimpleNamespace(pluginmanager=plugins, getoption=lambda *_: dist))
     pytest_sessionfinish(session)
     assert plugins.has_plugin(HYPOTHESIS_PLUGIN) is prints_summary
+
+
+def test_missing_server_fails_with_a_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_: object) -> None:
+        raise postgres.ServerNotStarted("PostgreSQL did not start: no libpq.")
+
+    monkeypatch.delenv(postgres.SERVER_VARIABLE, raising=False)
+    monkeypatch.setattr(postgres, "postgres", start)
+    with pytest.raises(pytest.fail.Exception) as failure:
+        start_postgres(ExitStack())
+    assert str(failure.value).endswith(
+        "did not start: no libpq. Run the tests on SQLite only: python3 oppman.py test --sqlite"
+    )
+    assert not failure.value.pytrace
