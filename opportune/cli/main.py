@@ -237,7 +237,7 @@ def abort_result(error: BaseException) -> tuple[int, str]:
     if isinstance(error.__context__, KeyboardInterrupt):
         return 130, ""
     if isinstance(error.__context__, EOFError):
-        return 2, "There is no terminal for the question. Use an option instead (see --help)."
+        return 2, "There is no terminal for the question. Add --yes, or an option with the value (see --help)."
     return 1, "Stopped."
 
 

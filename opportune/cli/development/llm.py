@@ -127,7 +127,7 @@ def ask(
             print_json([vars(trial) for trial in trials])
         elif is_single:
             if trials[0].text:
-                print()
+                print(flush=True)  # before the line on standard error
             if trials[0].error or not is_quiet():
                 print(trials[0], file=sys.stderr)
         else:

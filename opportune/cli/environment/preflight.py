@@ -95,6 +95,6 @@ def identity_problem(project: Path) -> Iterator[str]:
     """Yield a message if git has no user name, which `startproject` and `upgrade` need for commits."""
     if shutil.which("git") and not Git(project).succeeds("var", "GIT_COMMITTER_IDENT"):
         yield (
-            "git has no user name, so it cannot commit. Set it: "
+            "git has no user name, so startproject and upgrade cannot commit. Set it: "
             'git config --global user.name "NAME" && git config --global user.email "E-MAIL"'
         )

@@ -17,6 +17,7 @@ from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 
 OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
+TYPES_HINT = "See: python3 oppman.py addmodel --help"
 MAX_FIELD_LENGTH = 40
 MAX_DIGITS = 14
 NUMBERS = tuple(name for name, field_type in FIELD_TYPES.items() if field_type.is_number)
@@ -123,7 +124,7 @@ def parse_fields(definitions: Sequence[str], feature: str, model: str, models: E
     """
     fields = [_parse_field(definition, feature, model, models) for definition in definitions]
     if not fields:
-        raise OperatorError("A model needs at least one field, such as title:str (--help lists the types).")
+        raise OperatorError(f"A model needs at least one field, such as title:str. {TYPES_HINT}")
     names = [name for field in fields for name in {field.name, field.column}]
     if duplicate := next((name for name in names if names.count(name) > 1), None):
         raise OperatorError(f"Two fields are called {duplicate!r}. Remove one of them.")
@@ -138,7 +139,7 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
         parts = [name]
     check_name(name)
     if not parts:
-        raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type (--help lists them).")
+        raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
     if type_ == "team":
         _check_team(definition, name, models)
@@ -149,7 +150,7 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     type_ = ALIASES.get(type_, type_)
     if type_ not in FIELD_TYPES or type_ == "reference":
         hint = did_you_mean(type_, [*FIELD_TYPES, "account", *ALIASES])
-        raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint}")
+        raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint} {TYPES_HINT}")
     if type_ in TIMESTAMPS and name != type_:
         raise OperatorError(f"{definition!r}: a field of this type must be called {type_}. Or write {name}:datetime.")
     name = name.removesuffix("_id") if type_ in OWNERS else name
@@ -263,7 +264,7 @@ def _with_option(field: Field, option: str) -> Field:
     if is_limit:
         raise OperatorError(f"{field.name}: {value!r} is not a number. Write {name}=1.")
     hint = did_you_mean(option, [other for other in OPTIONS if other != f"{name}="])  # this option is for other types
-    raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} See `addmodel --help`.")
+    raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} {TYPES_HINT}")
 
 
 def _with_type_option(field: Field, option: str) -> Field | None:

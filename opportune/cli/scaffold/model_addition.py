@@ -36,6 +36,7 @@ from opportune.config.project import PACKAGE
 from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
+from opportune.web.rendering.icons import unknown_icon_message
 
 CRUD_MODULES = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24
@@ -108,6 +109,8 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
         )
     if not re.fullmatch("[a-z0-9-]+", request.icon):
         raise OperatorError(f"{request.icon!r} is not an icon name. Choose one from tabler.io/icons: --icon book.")
+    if message := unknown_icon_message(request.icon):
+        raise OperatorError(f"{message} Choose one from tabler.io/icons: --icon book.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(request.feature, request.name, fields, read, write, path, request.icon)
     if request.explicit_code:

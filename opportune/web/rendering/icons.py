@@ -16,6 +16,7 @@ from pathlib import Path
 from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
+from opportune.runtime.suggestions import did_you_mean
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,14 @@ def find_icon_errors() -> Iterator[str]:
         if COMPOSED_CLASS.search(Path(path).read_bytes().replace(ADDED_EXPRESSION, b"")):
             yield f"{short_path}: the class of an icon is composed, so it cannot be found. Write the full class."
     yield from _unknown_icon_faults(_added)
+
+
+def unknown_icon_message(name: str) -> str:
+    """Return a message with a similar name if Tabler has no icon of this name; empty if it has one."""
+    if _svg_elements(name) is not None:
+        return ""
+    names = (path.stem for path in (svg_folder() / "outline").iterdir())
+    return f"Tabler has no icon named {name}.{did_you_mean(name, names)}"
 
 
 def _unknown_icon_faults(names: Iterable[str]) -> Iterator[str]:

@@ -299,7 +299,7 @@ def test_question_without_terminal_is_exit_2(
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     replace_check(lambda: typer.prompt("Your name"))
     assert main(["check"]) == 2
-    assert "There is no terminal for the question" in capsys.readouterr().err
+    assert "There is no terminal for the question. Add --yes" in capsys.readouterr().err
 
 
 def test_broken_pipe_prints_no_traceback() -> None:

@@ -12,7 +12,7 @@ from opportune.cli.project.first_env import first_env
 from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.examples import OPTIONAL_FRAMEWORK_FEATURES, examples
 from opportune.cli.project.new_project.rendering import render_files
-from opportune.cli.project.record import Record, is_remote, write_record
+from opportune.cli.project.record import RECORD, Record, is_remote, write_record
 from opportune.cli.project.shared_files import VENDOR, ProjectNames, write_shared_files
 from opportune.cli.project.wheel import write_wheel
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
@@ -40,6 +40,8 @@ def require_starter() -> None:
     Raises:
         OperatorError: a file is missing, for example because this is a project.
     """
+    if (PROJECT / RECORD).exists():
+        raise OperatorError(f"{PROJECT} is a project already. Run startproject in a clone of Opportune.")
     needed = (*FOLDERS, ENV_EXAMPLE, STARTER_TESTS, "docs", "LICENSE")
     if missing := [part for part in needed if not (PROJECT / part).exists()]:
         raise OperatorError(

@@ -45,7 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     except OperatorError as error:
         return print_error(" ".join(str(error).split()), 1)
     except EOFError:
-        return print_error("There is no terminal for the question. Use an option instead (see --help).", 1)
+        return print_error(
+            "There is no terminal for the question. Add --yes, or an option with the value (see --help).", 1
+        )
     except BrokenPipeError:
         return handle_broken_pipe()
     except KeyboardInterrupt:

@@ -96,6 +96,8 @@ def _fetch(location: str, record: Record, folder: Path) -> Path:
     if _is_version(location):
         location = _wheel_url(location, record)
     scheme = urlsplit(location).scheme
+    if path.is_dir():
+        raise OperatorError(f"{path} is a folder without Opportune. Enter a wheel, its https address, or a version.")
     if scheme == "http":
         raise OperatorError(f"{redacted(location)}: releases cannot be downloaded over http. Use https.")
     if scheme != "https":
@@ -126,7 +128,9 @@ def _is_version(text: str) -> bool:
 def _wheel_url(version: str, record: Record) -> str:
     version = version.removeprefix("v")
     if urlsplit(record.source).hostname != "github.com":
-        raise OperatorError(f"It is not known where to download Opportune {version}. Enter the address of its wheel.")
+        raise OperatorError(
+            f"This project does not know where to download Opportune {version}. Enter its wheel or its https address."
+        )
     repository = record.source.removesuffix(".git").rstrip("/")
     return DOWNLOADS.format(repository=repository, version=version, file=wheel_name(version))
 

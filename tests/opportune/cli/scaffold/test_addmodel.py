@@ -235,7 +235,7 @@ def test_removemodel_refuses_and_changes_nothing(generated: GeneratedProject) ->
 
 
 INVALID_ARGUMENTS = (
-    ("blog Post title", "'title' has no type. Write title:str"),
+    ("blog Post title", "'title' has no type. Write title:str or another type. See: python3 oppman.py addmodel --help"),
     ("blog Post title:strng", "unknown type 'strng'. Did you mean string?"),
     ("blog Post title:str:uniqe", "title: str has no option 'uniqe'. Did you mean unique?"),
     ("blog Post title:str:0", "str has no option '0'"),
@@ -294,10 +294,11 @@ INVALID_ARGUMENTS = (
     ("blog Post name:str --read nobody", "'nobody' is not an access level"),
     ("blog Post name:str --read owner", "The rows have no owner"),
     ("blog Post owner name:str --write anyone", "--read owner"),
+    ("blog Post title:str --icon bok", "Tabler has no icon named bok. Did you mean book? Choose one from tabler.io"),
     ("blog Post title:str --icon Book!", "'Book!' is not an icon name. Choose one from tabler.io/icons"),
     ("blog Post stars:int:min=many", "stars: 'many' is not a number. Write min=1."),
     ("blog Post stars:int:min=10:max=5", "stars: min=10 is greater than max=5."),
-    ("blog Post title:str:min=1", "title: str has no option 'min=1'. See `addmodel --help`"),
+    ("blog Post title:str:min=1", "title: str has no option 'min=1'. See: python3 oppman.py addmodel --help"),
     ("blog Post writer:Person", "There is no model Person. Create it first:"),
     ("news Post name:str", "There is no feature app/news. Create it with its first model"),
     ("../blog Post name:str", "There is no feature"),

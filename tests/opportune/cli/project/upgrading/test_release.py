@@ -147,7 +147,8 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             "http://example.com/x.whl: releases cannot be downloaded over http. Use https.",
         ),
         ("https://example.com/", "https://example.com/ is not the address of a wheel. It must end with .whl."),
-        ("2.0", "It is not known where to download Opportune 2.0. Enter the address of its wheel."),
+        ("2.0", "This project does not know where to download Opportune 2.0. Enter its wheel or its https address."),
+        ("..", ".. is a folder without Opportune. Enter a wheel, its https address, or a version."),
     ],
 )
 def test_unknown_source_is_refused(tmp_path: Path, source: str, message: str) -> None:
