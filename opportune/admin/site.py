@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, cast
 
 from fastapi import FastAPI
-from jinja2 import BytecodeCache, ChoiceLoader, Environment, PackageLoader
+from jinja2 import BytecodeCache, ChoiceLoader, PackageLoader
 from sqladmin import BaseView, ModelView
 from sqladmin.authorization import Action
 from sqlalchemy.ext.asyncio import async_sessionmaker
@@ -38,6 +38,7 @@ from opportune.admin.saved_views.pages import PAGES, open_list
 from opportune.admin.saved_views.queries import load_saved_views
 from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import AdapterSite
+from opportune.admin.templates import AdminTemplates
 from opportune.admin.trash.pages import purge_from_trash, restore_from_trash, trash_page
 from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
@@ -117,6 +118,9 @@ class AdminSite(AdapterSite):
         self.admin.add_route("/{identity}/trash/restore", self.restore, ["POST"], "restore")
         self.admin.add_route("/{identity}/trash/purge", self.purge, ["POST"], "purge")
 
+    def init_templating_engine(self) -> AdminTemplates:
+        return AdminTemplates(super().init_templating_engine().env)
+
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
         # SQLAdmin sets attributes of the class. A process may have several sites, so each site gets a subclass.
         metaclass: Any = type(view)
@@ -178,13 +182,8 @@ class AdminSite(AdapterSite):
         if view and view.is_accessible(request) and view.has_permission(request, Action.LIST):
             url = request.url_for("admin:list", identity=identity)
             list_link = {"list_url": "" if url.path == request.url.path else str(url), "list_name": view.name_plural}
-        template = self._error_templates.get_template("admin/error.html")
+        template = self.templates.env.get_template("admin/error.html")
         return HTMLResponse(template.render({"request": request, "is_error": True, **context, **list_link}), status)
-
-    @cached_property
-    def _error_templates(self) -> Environment:
-        # Error handlers render synchronously. The bytecode cache does not distinguish async from sync templates.
-        return self.templates.env.overlay(enable_async=False, bytecode_cache=None)
 
     async def list(self, request: Request) -> Response:
         """Open the user's default view if the address has no parameters.

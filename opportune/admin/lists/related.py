@@ -1,7 +1,7 @@
 """Related rows on the page of a row: the newest rows of each model that refers to it."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +41,15 @@ class RelatedRows:
 
 async def related_rows(
     request: Request, parent: View, row: Any, inlines: Sequence[tuple[View, str]] = ()
-) -> AsyncIterator[RelatedRows]:
-    """Yield the related rows of each model that the user may list, except models that the form edits inline."""
+) -> Sequence[RelatedRows]:
+    """Return the related rows of each model that the user may list, except models that the form edits inline."""
     related = [pair for pair in find_referring_views(parent) if pair not in inlines]
     columns_by_view = Counter(view.identity for view, _ in related)
-    for view, column in related:
-        if await may_list(request, view):
-            yield await _load_related_rows(request, view, column, row, has_several=columns_by_view[view.identity] > 1)
+    return [
+        await _load_related_rows(request, view, column, row, has_several=columns_by_view[view.identity] > 1)
+        for view, column in related
+        if await may_list(request, view)
+    ]
 
 
 def find_referring_views(parent: View) -> list[tuple[View, str]]:

@@ -86,7 +86,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         if prop == "changes":
             template, view = self.templates.env.get_template("admin/diff.html"), self._view_of(obj)
             names = await load_reference_names(request, [obj.changes], view) if request else {}
-            return obj.changes, Markup(await template.render_async(changes=list_change_rows(obj.changes, view, names)))  # noqa: S704 - escaped
+            return obj.changes, Markup(template.render(changes=list_change_rows(obj.changes, view, names)))  # noqa: S704 - escaped
         return await super().get_detail_value(obj, prop, request)
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
