@@ -26,7 +26,6 @@ from opportune.admin.protocols import Site
 from opportune.admin.saved_views.context import saved_views_context
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.models.columns import (
-    choices_of,
     foreign_keys_of,
     incomplete_links_of,
     is_json,
@@ -145,7 +144,7 @@ class AdminView(RowQueriesMixin):
         self._filters = [filter_for(self, value) for value in filters if not is_secret(_parameter_name(value))]
         self._hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
         self.truncated_columns = {
-            name for name, column in columns.items() if may_truncate(column) and not choices_of(self.model, name)
+            name for name, column in columns.items() if may_truncate(column) and name not in self.choice_names
         }
         choices = (*self.list_names, *further_columns(self))
         self.truncated_columns |= {name for name in choices if name in linked or "." in name}
@@ -185,7 +184,7 @@ class AdminView(RowQueriesMixin):
             for name, column in self.mapper.columns.items()
             if name not in keys
             and self._is_default_field(name)
-            and (choices_of(self.model, name) or not (is_text(column) or is_json(column)))
+            and (name in self.choice_names or not (is_text(column) or is_json(column)))
         ]
         return [*columns, *self.many_to_many]
 

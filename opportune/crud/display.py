@@ -17,8 +17,7 @@ from opportune.crud.schemas import title_candidates
 from opportune.db.models.columns import choice_label, title_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn
-from opportune.fields.display import LINKS, display
-from opportune.fields.money import currency_of
+from opportune.fields.display import display, has_format
 from opportune.schemas.annotations import options_of
 from opportune.storage.public_folders import is_public
 from opportune.web import format_date, format_datetime
@@ -52,11 +51,10 @@ def format_for(field: FieldInfo | None) -> Format:
     """Return the format for a field's annotations, by default the format for the type of each value."""
     if field is None:
         return format_value
-    options = options_of(field)
-    if currency_of(field) or options.type in LINKS or options.choices:
+    if has_format(field):
         return lambda value: format_value(display(field, value))
-    if options.suffix:
-        return lambda value: "" if value is None else f"{format_value(value)} {options.suffix}"
+    if suffix := options_of(field).suffix:
+        return lambda value: "" if value is None else f"{format_value(value)} {suffix}"
     return format_value
 
 

@@ -19,6 +19,12 @@ LINKS = {
 }
 
 
+def has_format(info: FieldInfo) -> bool:
+    """Return whether the annotations of a field set a format for its texts and numbers."""
+    options = options_of(info)
+    return bool(currency_of(info) or options.type in LINKS or options.choices)
+
+
 def display(info: FieldInfo, value: Any) -> Any:
     """Format a value: an amount with its currency, a country by name, an e-mail address or URL as a link.
 

@@ -25,4 +25,4 @@ def _hyphenate(name: str) -> str:
 
 
 def matches_grant(grants: AbstractSet[tuple[str, str]], identity: str, action: str) -> bool:
-    return any(pair in grants for pair in product((identity, WILDCARD), (action, WILDCARD)))
+    return not grants.isdisjoint(product((identity, WILDCARD), (action, WILDCARD)))

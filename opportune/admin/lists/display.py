@@ -19,9 +19,9 @@ from opportune.admin.lists.formatters import EMPTY_CELL, truncate
 from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.crud.display import format_value
-from opportune.db.models.columns import choice_label, choices_of, label_of, title_of
+from opportune.db.models.columns import choice_label, choices_of, is_json, label_of, title_of
 from opportune.db.queries.paths import read_path_values
-from opportune.fields.display import display
+from opportune.fields.display import display, has_format
 from opportune.fields.files import FileColumn
 
 
@@ -45,6 +45,17 @@ class DisplayMixin(AdapterView):
     lookups: dict[str, ForeignKeyLookup]
     """Lookups for references, many-to-many relationships and filters."""
     site: ClassVar[Site]
+
+    def __init__(self) -> None:
+        super().__init__()
+        fields, columns = getattr(self.model, "model_fields", {}), self.mapper.columns
+        self.choice_names = {name for name in fields if choices_of(self.model, name)}
+        self.formatted_fields = {
+            name: field
+            for name, field in fields.items()
+            if has_format(field) or (name in columns and is_json(columns[name]))
+        }
+        """Fields whose annotations set a format, such as amounts, and fields with JSON values."""
 
     def get_date_hierarchy(self) -> Any:
         """Return the date hierarchy of the list, or None."""
@@ -78,7 +89,7 @@ class DisplayMixin(AdapterView):
         if "." in prop:
             return read_path_values(obj, prop)
         # SQLAdmin would return the name of an Enum, which filters and forms do not use.
-        return getattr(obj, prop) if choices_of(self.model, prop) else await super().get_prop_value(obj, prop)
+        return getattr(obj, prop) if prop in self.choice_names else await super().get_prop_value(obj, prop)
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if self.has_formatter(prop, in_list=True):
@@ -107,10 +118,10 @@ class DisplayMixin(AdapterView):
         if prop in self.references and value is not None:
             names = getattr(request.state, f"names_{self.identity}_{prop}")
             return value, link_to(self.lookups[prop].view, value, names.get(value, value), request)
-        if value is not None and choices_of(self.model, prop):
+        if value is not None and prop in self.choice_names:
             return value, choice_label(value)
-        info = getattr(self.model, "model_fields", {}).get(prop)
-        return value, format_value(display(info, value) if info else value, formats)
+        field = self.formatted_fields.get(prop)
+        return value, format_value(display(field, value) if field else value, formats)
 
     def _link_or_value(self, value: Any, request: Request, formats: Any) -> Any:
         """Return a link if the value is a related row, else the formatted value."""
