@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from starlette.datastructures import URLPath
+from starlette.datastructures import URL, URLPath
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
@@ -92,6 +92,12 @@ class RelativeUrlsMiddleware:
             scope["route"] = hostless_scope.get("route")  # for the metrics of requests
 
 
+class _Path(URLPath):
+    def make_absolute_url(self, base_url: str | URL) -> URL:
+        base = base_url if isinstance(base_url, URL) else URL(base_url)
+        return URL(base.path.rstrip("/") + self)
+
+
 class _PathRouter:
     def __init__(self, router: Any, routes_by_name: Mapping[str, BaseRoute], address: str) -> None:
         self.router = router
@@ -101,5 +107,5 @@ class _PathRouter:
     def url_path_for(self, name: str, /, **parameters: Any) -> URLPath:
         # A list has a hundred links, and a router would search all routes of the site for each.
         if route := self.routes_by_name.get(name):
-            return URLPath(self.address + route.url_path_for(name.partition(":")[2], **parameters))
-        return URLPath(str(self.router.url_path_for(name, **parameters)))
+            return _Path(self.address + route.url_path_for(name.partition(":")[2], **parameters))
+        return _Path(str(self.router.url_path_for(name, **parameters)))

@@ -186,7 +186,7 @@ class Database(ABC):
         self.on_write: Callable[[], None] = lambda: None
         """Called when a writing session has committed."""
         self._reader_sessions = read_sessionmaker(self.reading_engine, self.reading_info)
-        self._reader_sessions.configure(autocommit_fetch=self._autocommit_fetch)
+        self._reader_sessions.configure(autocommit_fetch=self.lookup_all)
 
     @abstractmethod
     def _create_writing_engine(self) -> AsyncEngine: ...
@@ -226,16 +226,17 @@ class Database(ABC):
         return self.replica.reader(fallback=self._reader_sessions)
 
     async def lookup(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
-        """Return the row of a Core statement that runs on every request, from the primary. None if there is no row.
+        """Return the row of a Core statement, from the primary. None if there is no row. See `lookup_all`."""
+        rows = await self.lookup_all(statement, parameters)
+        return rows[0] if rows else None
+
+    async def lookup_all(self, statement: Executable, parameters: Mapping[str, Any]) -> Rows:
+        """Return the rows of a Core statement that runs on every request, from the primary.
 
         It costs a third of a session with a transaction. Build the statement once, at module level.
         """
-        rows = await self._autocommit_fetch(statement, parameters)
-        return rows[0] if rows else None
-
-    async def _autocommit_fetch(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
-        rows = await _run_adapter("fetch", self.reading_engine, statement, values)
-        return await greenlet_spawn(self._fetch_with_public_api, statement, values) if rows is None else rows
+        rows = await _run_adapter("fetch", self.reading_engine, statement, parameters)
+        return await greenlet_spawn(self._fetch_with_public_api, statement, parameters) if rows is None else rows
 
     async def _autocommit_write(
         self, statement: Executable, values: Mapping[str, Any], dependents: Sequence[DependentStatement]

@@ -96,12 +96,12 @@ class RowQueriesMixin(TrashMixin):
         page = self.validate_page_number(request.query_params.get("page"), 1)
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
-        statement = await self.filtered_query(request)
-        count = await self.count(request, count_rows(statement, self.pk_columns[0]))
-        page = min(max(page, 1), Pagination.max_page(count, size))
-        columns = self.listed_names(request)
-        statement = self.sort_query(statement, request).options(*self.loading(columns))
-        rows = await self.fetch_rows(statement.limit(size).offset((page - 1) * size))
+        statement, columns = await self.filtered_query(request), self.listed_names(request)
+        ordered = self.sort_query(statement, request).options(*self.loading(columns)).limit(size)
+        async with self.session_maker() as session:
+            count = await session.scalar(count_rows(statement, self.pk_columns[0]))
+            page = min(max(page, 1), Pagination.max_page(count, size))
+            rows = list((await session.scalars(ordered.offset((page - 1) * size))).unique())
         for name in self.references.keys() & set(columns):
             await self.name_references(request, name, rows)
         return Pagination(rows=rows, page=page, page_size=size, count=count)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import Integer, and_, bindparam, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
@@ -13,6 +13,21 @@ from opportune.admin.models import DefaultView, SavedView
 from opportune.db.database import Database
 
 MAX_LOADED_VIEWS = 500
+USER_ID = bindparam("user_id", type_=Integer)
+VIEWS_OF_USER = (
+    select(col(DefaultView.id), SavedView)
+    .select_from(SavedView)
+    .outerjoin(DefaultView, and_(col(DefaultView.view_id) == col(SavedView.id), col(DefaultView.user_id) == USER_ID))
+    .where(
+        or_(
+            col(SavedView.owner_id) == USER_ID,
+            col(SavedView.group_id).in_(select(col(Membership.group_id)).where(col(Membership.user_id) == USER_ID)),
+        )
+    )
+    .order_by(col(SavedView.name), col(SavedView.id))
+    .limit(MAX_LOADED_VIEWS)
+)
+COLUMNS = [str(column.key) for column in VIEWS_OF_USER.selected_columns][1:]
 
 
 @dataclass(frozen=True)
@@ -39,24 +54,12 @@ async def load_saved_views(request: Request) -> SavedViews:
     """Return the views of the current user for all lists, in one query for each request."""
     if not hasattr(request.state, "saved_views"):
         database: Database = request.app.state.database
-        async with database.reader(fresh=True) as session:
-            request.state.saved_views = await read_saved_views(session, request.state.user)
+        rows = await database.lookup_all(VIEWS_OF_USER, {"user_id": request.state.user.id})
+        loaded = [(default_id, SavedView(**dict(zip(COLUMNS, values, strict=True)))) for default_id, *values in rows]
+        default_ids = frozenset(view.id for default_id, view in loaded if default_id)
+        request.state.saved_views = SavedViews([view for _, view in loaded], default_ids)
     views: SavedViews = request.state.saved_views
     return views
-
-
-async def read_saved_views(session: AsyncSession, user: User) -> SavedViews:
-    is_default = and_(col(DefaultView.view_id) == col(SavedView.id), col(DefaultView.user_id) == user.id)
-    groups = select(col(Membership.group_id)).where(col(Membership.user_id) == user.id)
-    statement = (
-        select(SavedView, col(DefaultView.id))
-        .outerjoin(DefaultView, is_default)
-        .where(or_(col(SavedView.owner_id) == user.id, col(SavedView.group_id).in_(groups)))
-        .order_by(col(SavedView.name), col(SavedView.id))
-        .limit(MAX_LOADED_VIEWS)
-    )
-    rows = (await session.execute(statement)).tuples().all()
-    return SavedViews([view for view, _ in rows], frozenset(view.id for view, default in rows if default))
 
 
 async def read_shareable_groups(session: AsyncSession, user: User) -> dict[int, str]:
