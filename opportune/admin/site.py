@@ -22,6 +22,7 @@ from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.editing.cells import editable_cells
 from opportune.admin.editing.pages import EDITING_PAGES
+from opportune.admin.forms.admin_form import control_attributes
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
 from opportune.admin.import_export.export import export_page
@@ -100,7 +101,11 @@ class AdminSite(AdapterSite):
         }
         self.templates.env.globals |= {"related_rows": related_rows, "group_fields": group_fields}
         self.templates.env.globals["load_saved_views"] = load_saved_views
-        self.templates.env.globals |= {"editable_cells": editable_cells, "listed_rows": listed_rows}
+        self.templates.env.globals |= {
+            "control_attributes": control_attributes,
+            "editable_cells": editable_cells,
+            "listed_rows": listed_rows,
+        }
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
         self.admin.router.routes = [
             route for route in self.admin.routes if cast("Any", route).name not in UNUSED_ROUTES

@@ -38,12 +38,7 @@
   }, true);
 
   // Choosing a row saves it.
-  const addSearch = (select) => jQuery(select).on("select2:select", () => select.form.requestSubmit()).select2({
-    minimumInputLength: 0,
-    placeholder: "Search",
-    allowClear: select.dataset.allowBlank === "True",
-    ajax: { url: select.dataset.url, dataType: "json", data: ({ term }) => ({ name: select.name, term }) },
-  });
+  const addSearch = (select) => preparePicker(select).on("select2:select", () => select.form.requestSubmit());
   document.addEventListener("htmx:after:swap", () => {
     const form = document.querySelector(".cell-form:not([data-ready])");
     if (form) {

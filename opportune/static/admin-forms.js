@@ -1,4 +1,12 @@
-// Forms of the admin: warn about unsaved changes and refuse files that are too large.
+// Forms of the admin: prepare pickers, warn about unsaved changes and refuse files that are too large.
+
+// Pickers that scripts add to a page. SQLAdmin's main.js prepares those of the loaded page.
+const preparePicker = (select) => jQuery(select).select2({
+  placeholder: select.getAttribute("placeholder") || "Search",
+  allowClear: !select.multiple && "allowBlank" in select.dataset,
+  ajax: { url: select.dataset.url, dataType: "json", data: ({ term }) => ({ name: select.name, term }) },
+});
+
 (() => {
   // Select2 sets no accessible name, and an invalid role, on the search of a multiple select.
   for (const select of document.querySelectorAll("select[multiple][data-role=select2-ajax]")) {

@@ -14,12 +14,6 @@ for (const box of document.querySelectorAll("[data-inline]")) {
     changed();
   };
 
-  // The pickers of SQLAdmin's main.js, which only prepares those of the loaded page.
-  const preparePicker = (select) => jQuery(select).select2({
-    placeholder: select.getAttribute("placeholder") || "Search",
-    allowClear: !select.multiple && "allowBlank" in select.dataset,
-    ajax: { url: select.dataset.url, dataType: "json", data: ({ term }) => ({ name: select.name, term }) },
-  });
   const addLine = () => {
     const part = document.createElement("tbody");
     part.innerHTML = template.innerHTML.replaceAll("new__", `new${number++}`);

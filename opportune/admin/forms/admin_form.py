@@ -33,6 +33,18 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
         return valid
 
 
+def control_attributes(request: Request, view: Any, field: Field, error: object) -> dict[str, Any]:
+    """Return the attributes of a field's control, which is marked if the field has an error."""
+    attributes: dict[str, Any] = {}
+    if hasattr(field, "loader"):
+        attributes = {"request": request, "address": str(request.url_for("admin:ajax_lookup", identity=view.identity))}
+    if error:
+        class_ = (field.render_kw or {}).get("class", "form-control")
+        attributes |= {"class_": f"{class_} is-invalid", "aria_invalid": "true"}
+        attributes["aria_describedby"] = f"error-{field.id}"
+    return attributes
+
+
 async def read_form_texts(request: Request) -> FormData:
     """Return the text fields of a form, without its files."""
     async with request.form(max_fields=MAX_FIELDS) as form:

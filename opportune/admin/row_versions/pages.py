@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from sqladmin.authorization import Action
-from sqlmodel import col
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,7 +13,7 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.row_versions.entries import list_differences
 from opportune.admin.row_versions.models import RowVersion
-from opportune.admin.row_versions.service import restorable_values, row_key, select_versions
+from opportune.admin.row_versions.service import restorable_values, select_version
 from opportune.admin.row_versions.values import to_json
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import label_of
@@ -66,8 +65,7 @@ async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersi
     number = request.query_params.get("number", "")
     if not number.isdecimal() or len(number) > 9:
         raise HTTPException(404)
-    has_number = col(RowVersion.number) == int(number)
-    found: list[RowVersion] = await view.fetch_rows(select_versions(*row_key(row)).where(has_number))
+    found: list[RowVersion] = await view.fetch_rows(select_version(row, int(number)))
     if not found:
         raise HTTPException(404)
     return found[0]

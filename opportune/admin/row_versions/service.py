@@ -33,6 +33,10 @@ def select_versions(model_table: str, row_id: str) -> Select[tuple[RowVersion]]:
     return select(RowVersion).where(*is_of_row, since_first).order_by(col(RowVersion.id).desc())
 
 
+def select_version(row: SQLModel, number: int) -> Select[tuple[RowVersion]]:
+    return select_versions(*row_key(row)).where(col(RowVersion.number) == number)
+
+
 async def find_newest(session: AsyncSession, row: SQLModel) -> RowVersion | None:
     newest: RowVersion | None = await session.scalar(select_versions(*row_key(row)).limit(1))
     return newest
@@ -94,8 +98,7 @@ async def restorable_values(session: AsyncSession, row: SQLModel, version: RowVe
 
 
 async def _find_version(session: AsyncSession, row: SQLModel, number: int) -> RowVersion:
-    version = await session.scalar(select_versions(*row_key(row)).where(col(RowVersion.number) == number))
+    version: RowVersion | None = await session.scalar(select_version(row, number))
     if version is None:
         raise Refused(f"This {type(row).__name__} has no version {number}.")
-    found: RowVersion = version
-    return found
+    return version
