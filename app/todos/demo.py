@@ -1,4 +1,4 @@
-"""Example to-dos for the first superuser."""
+"""Example to-dos for the first superuser, as if the superuser had added them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.todos.models import Todo
+from app.todos.service import Todos
 from opportune.accounts import demo_owner
 from opportune.db import utc_now
 
@@ -31,14 +32,15 @@ is_demo_todo = col(Todo.created_at).in_(CREATION_TIMES)
 
 
 async def load(session: AsyncSession) -> int:
-    owner = await demo_owner(session, "The to-dos")
+    todos = await Todos.for_user(session, await demo_owner(session, "The to-dos"))
     existing = set(await session.scalars(select(col(Todo.created_at)).where(is_demo_todo)))
     missing = [sample for sample in zip(CREATION_TIMES, SAMPLES, strict=True) if sample[0] not in existing]
     for created_at, (title, days, done) in missing:
         now = utc_now()
-        due_on = None if days is None else now.date() + timedelta(days)
-        done_at = now if done else None
-        session.add(Todo(owner_id=owner.id, title=title, due_on=due_on, done_at=done_at, created_at=created_at))
+        todo = todos.new_row()
+        todo.title, todo.created_at, todo.done_at = title, created_at, now if done else None
+        todo.due_on = None if days is None else now.date() + timedelta(days)
+        session.add(todo)
     return len(missing)
 
 

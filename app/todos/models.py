@@ -2,13 +2,25 @@ from datetime import date, datetime
 
 from sqlmodel import Field
 
+# startproject: leave out without teams
+from opportune.contrib.teams import TeamShared
+
+# startproject: go on
 from opportune.db import Model, SoftDelete, utc_now
 
 
-class Todo(Model, SoftDelete, table=True):
+# startproject: write without teams
+# class Todo(Model, SoftDelete, table=True):
+#     __tablename__ = "todos_todo"
+#
+#     owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+# startproject: go on
+# startproject: leave out without teams
+class Todo(Model, SoftDelete, TeamShared, table=True):
     __tablename__ = "todos_todo"
 
-    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    # startproject: go on
     title: str = Field(max_length=200)
     notes: str = Field(default="", max_length=2000)
     due_on: date | None = None

@@ -11,7 +11,8 @@ from opportune.feature import Panel
 
 
 async def statistics(session: AsyncSession, user: User) -> Mapping[str, Any]:
-    return {"statistics": await Todos(session, user).statistics()}
+    todos = await Todos.for_user(session, user)
+    return {"statistics": await todos.statistics()}
 
 
 profile_panel = Panel("todos/profile_panel.html", statistics)

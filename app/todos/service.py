@@ -15,9 +15,12 @@ from opportune.db import utc_now
 
 
 class Todos(Crud[Todo]):
-    """The to-dos of one user. Rows of other users are not found."""
+    """To-dos. Rows of other owners are not found."""
 
     owner = "owner_id"
+    # startproject: leave out without teams
+    team_column = "team_id"
+    # startproject: go on
     search = ("title", "notes")
     filters = ("due_on",)
     sort = ("due_on", "title", "created_at")

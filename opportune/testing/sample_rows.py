@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import SQLModel
 
 from opportune.accounts.models import Group, User
+from opportune.crud.registry import cruds
 from opportune.db.database import Database
 from opportune.db.models.model import Model
 from opportune.errors import FieldErrors, OperatorError
@@ -66,7 +67,9 @@ def sample_row(model: type[SQLModel], table: Table, values: Mapping[str, Any]) -
     generated = {name: _sample_value(model, table, name, field) for name, field in required.items()}
     text_fields = (name for name, field in model.model_fields.items() if field.annotation is str)
     texts = {name: UNSAFE_TEXT[: _max_length(model, name)] for name in text_fields}
-    return model(**generated | texts | ({"slug": SAMPLE_WORD} if "slug" in texts else {}) | dict(values))
+    crud_class = cruds.get(model)
+    team = {crud_class.team_column: ROW_ID} if crud_class and crud_class.team_column else {}
+    return model(**generated | texts | ({"slug": SAMPLE_WORD} if "slug" in texts else {}) | team | dict(values))
 
 
 def _max_length(model: type[SQLModel], name: str) -> int | None:

@@ -1,7 +1,7 @@
 """Teams: groups of users with roles and invitations, who share rows."""
 
 from opportune.contrib.teams.dependencies import CurrentTeam, OptionalTeam, TeamAdmin, TeamOwner, team_role
-from opportune.contrib.teams.models import Team, TeamMember, TeamOwned, TeamRole
+from opportune.contrib.teams.models import Team, TeamMember, TeamOwned, TeamRole, TeamShared
 from opportune.contrib.teams.service import UserTeam
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "TeamOwned",
     "TeamOwner",
     "TeamRole",
+    "TeamShared",
     "UserTeam",
     "team_role",
 ]

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from sqlalchemy import BindParameter, ColumnElement, UniqueConstraint, and_, or_, select
 from sqlalchemy.orm import aliased
-from sqlmodel import Field, col
+from sqlmodel import Field, SQLModel, col
 
 from opportune.accounts.models import User
 from opportune.db.models.model import Model, utc_now
@@ -106,3 +106,14 @@ class TeamOwned(Model):
     """
 
     team_id: int = Field(foreign_key="teams_team.id", ondelete="CASCADE", index=True)
+
+
+class TeamShared(SQLModel):
+    """Mixin for rows that belong to a team or a user. Name its column in the data layer: `team_column = "team_id"`.
+
+    Example:
+        class Note(Model, TeamShared, table=True):
+            owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    """
+
+    team_id: int | None = Field(default=None, foreign_key="teams_team.id", ondelete="CASCADE", index=True)

@@ -12,6 +12,7 @@ from opportune.cli.project.first_env import first_env
 from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.examples import OPTIONAL_FRAMEWORK_FEATURES, examples
 from opportune.cli.project.new_project.rendering import render_files
+from opportune.cli.project.new_project.team_lines import select_team_lines
 from opportune.cli.project.record import RECORD, Record, is_remote, write_record
 from opportune.cli.project.shared_files import VENDOR, ProjectNames, write_shared_files
 from opportune.cli.project.wheel import write_wheel
@@ -96,6 +97,7 @@ def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[st
     for example in examples():
         if example not in selected:
             _remove_example(example, folder)
+    select_team_lines(folder, has_teams="teams" in selected)
     render_files(folder, names)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")

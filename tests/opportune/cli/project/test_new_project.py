@@ -36,7 +36,10 @@ SITE_NAMES = {"none": "Bücher & Co", "all": "L\N{RIGHT SINGLE QUOTATION MARK}É
 SELECTED_EXAMPLES = EXAMPLES[-2:]
 PROJECT_FILES = ("app", "migrations", "tests", "oppman.py")
 """Files that differ between projects."""
-REWRITTEN_FILES = {"app/settings.py", "tests/test_access.py"}
+TEAM_FILES = {"migrations/versions/todos/0003_team.py", "tests/todos/test_teams.py"}
+"""Files that only projects with teams have."""
+FILES_WITH_TEAM_LINES = {*TEAM_FILES, *(f"app/todos/{name}.py" for name in ("admin", "models", "service"))}
+REWRITTEN_FILES = {"app/settings.py", "tests/test_access.py", *FILES_WITH_TEAM_LINES}
 """Files that differ between the starter and a project with all examples."""
 STARTER_IMPORT = re.compile(r"^\s*(?:from|import) (?:bench|tests\.opportune)\b", re.MULTILINE)
 PYTEST_OPTIONS = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql and not test_profile")
@@ -155,6 +158,14 @@ def test_teams_are_a_line_in_installed(tmp_path: Path, projects: dict[str, Path]
         installed = (project / "app/installed.py").read_text()
         assert ("\n    teams,\n" in installed, ", teams\n" in installed) == (is_installed, is_installed)
         assert ast.parse(installed)
+
+
+def test_todos_belong_to_teams_only_in_projects_with_teams(projects: dict[str, Path]) -> None:
+    assert [name for name in FILES_WITH_TEAM_LINES if not (projects["all"] / name).exists()] == []
+    assert {name for name in FILES_WITH_TEAM_LINES if not (projects["some"] / name).exists()} == TEAM_FILES
+    for name, has_teams in (("all", True), ("some", False)):
+        code = "".join(path.read_text() for path in sorted((projects[name] / "app/todos").glob("*.py")))
+        assert ("team" in code.replace("the team meeting", ""), "startproject:" in code) == (has_teams, False)
 
 
 def test_site_name_replaces_the_product_name(shop: Path) -> None:
