@@ -4,16 +4,25 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from fastapi.params import Depends
+from fastapi.routing import APIRoute, request_response
 from jinja2 import FileSystemBytecodeCache
 
 from opportune import application
 from opportune.admin.mount import LazyAdmin
+from opportune.config.base_settings import BaseSettings, read_class
 from opportune.config.settings import Settings
+from opportune.config.speedups import speedup
 from opportune.feature import Feature
+from opportune.testing.plugin import environ_of_settings
+from opportune.web.cache.rule import rule_of
+from opportune.web.routing.router import Router
 
 GC_THRESHOLDS = (100_000, 20, 50)
 
@@ -36,6 +45,41 @@ def share_site_caches(run_folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LazyAdmin, "bytecode_cache", FileSystemBytecodeCache(str(folder)))
         patch.setattr(application, "tune_gc", lambda: None)
+        share_copied_routes(patch)
+        share_feature_settings(patch)
         # Frozen permanently: otherwise pytest and this code would scan the earlier objects again.
         gc.set_threshold(*GC_THRESHOLDS)
         yield
+
+
+def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
+    """Analyse the parameters of each route once, and not again for each of the thousands of sites of a run."""
+    router_class = speedup("opportune.web.routing.fast_router_adapter", "FastRouter", Router)
+    copy_route, copies = router_class.copy_route, dict[object, tuple[APIRoute, APIRoute]]()
+
+    def copy_shared(router: Router, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
+        if rule_of(route.endpoint):  # each site counts the hits of its cached routes
+            return copy_route(router, route, prefix, dependencies)
+        key = id(route), prefix, *router.dependencies, *dependencies
+        if key not in copies:
+            copies[key] = route, copy_route(router, route, prefix, dependencies)  # the id belongs to a living route
+        copied = copy(copies[key][1])
+        copied.dependency_overrides_provider = router.dependency_overrides_provider
+        copied.app = request_response(copied.get_route_handler())
+        return copied
+
+    patch.setattr(router_class, "copy_route", copy_shared)
+
+
+def share_feature_settings(patch: pytest.MonkeyPatch) -> None:
+    """Read the settings of each feature once for each environment."""
+
+    @lru_cache(256)
+    def read_shared(class_: type[BaseSettings], _environ: frozenset[tuple[str, str]]) -> BaseSettings:
+        return read_class(class_, _env_file=None)
+
+    def read(class_: type[BaseSettings], **values: object) -> BaseSettings:
+        is_shared = values == {"_env_file": None}
+        return read_shared(class_, environ_of_settings()) if is_shared else read_class(class_, **values)
+
+    patch.setattr("opportune.config.settings.read_class", read)

@@ -100,9 +100,13 @@ def settings_for(database_url: str, *feature_settings: "BaseSettings") -> "Setti
     """Return settings that read no file of the machine. Settings of features have their defaults unless given."""
     from pydantic import SecretStr
 
-    environ = frozenset(item for item in os.environ.items() if item[0] not in ("DATABASE_URL", "PYTEST_CURRENT_TEST"))
-    settings = _read_settings(settings_class(), environ)
+    settings = _read_settings(settings_class(), environ_of_settings())
     return settings.model_copy(update={"database_url": SecretStr(database_url)}).having(*feature_settings)
+
+
+def environ_of_settings() -> frozenset[tuple[str, str]]:
+    """Return the environment without variables that differ between tests but change no settings."""
+    return frozenset(item for item in os.environ.items() if item[0] not in ("DATABASE_URL", "PYTEST_CURRENT_TEST"))
 
 
 @lru_cache(64)
