@@ -45,11 +45,16 @@ def share_site_caches(run_folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LazyAdmin, "bytecode_cache", FileSystemBytecodeCache(str(folder)))
         patch.setattr(application, "tune_gc", lambda: None)
+        patch.setattr(application, "warm_up", skip_warm_up)
         share_copied_routes(patch)
         share_feature_settings(patch)
         # Frozen permanently: otherwise pytest and this code would scan the earlier objects again.
         gc.set_threshold(*GC_THRESHOLDS)
         yield
+
+
+async def skip_warm_up(_app: FastAPI) -> None:
+    """Start sites of other environments without the background work, which takes longer than most tests."""
 
 
 def share_copied_routes(patch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ import mimetypes
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
+from opportune import application
 from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
 from opportune.web.endpoints.api_docs import OPENAPI
@@ -41,6 +43,16 @@ async def test_icons_styles_and_scripts_are_read_at_startup(
     threads_by_name.clear()
     await client.get("/accounts/login")
     assert [name for name in threads_by_name if name.endswith((".css", ".js"))] == []
+
+
+@pytest.mark.parametrize(("environment", "is_warmed_up"), [("test", False), ("development", True)])
+async def test_site_is_warmed_up_outside_of_tests(
+    settings: Settings, environment: str, is_warmed_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_test_app(settings.model_copy(update={"environment": environment}))
+    monkeypatch.setattr(application, "warm_up", warmed_up := AsyncMock())
+    async with app.router.lifespan_context(app):
+        assert warmed_up.called is is_warmed_up
 
 
 async def test_media_types_are_read_in_a_thread_at_startup(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
