@@ -52,6 +52,9 @@ ROLES_REFUSED_BY_ADMIN = ("user", "owner", "staff")
 PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
 OPTIONAL_PAGES = {"/{identity}/trash": "has_trash", "/{identity}/version/": "has_versions"}
 """Options of admin views by the page that depends on them."""
+SHARED_PAGES = re.compile(r"/{identity}/(ajax|cell|columns|edit-page|edit-selected|row|views)\b")
+"""Pages of the admin without rules of a model. The tables list those of one model."""
+SHARED_PAGES_IDENTITY = "group"
 PATH_VALUES = {"identity": SAMPLE_WORD, "export_type": "csv"}
 
 Table = dict[tuple[str, str], "TableLine"]
@@ -177,7 +180,7 @@ def status_word(result: Response) -> str:
 
 
 def list_addresses(app: FastAPI) -> list[tuple[str, str, str]]:
-    """Return source, method and path of each route. Routes of the admin are listed for every model."""
+    """Return source, method and path of each route. The admin's routes with rules of a model are listed for each."""
     rows: set[tuple[str, str, str]] = set()
     for row in find_rows(app.routes):
         for method in set(row.methods.split(",")) - {"HEAD", "OPTIONS", "ANY", WEBSOCKET}:
@@ -195,7 +198,9 @@ def _paths_by_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str,
 
 
 def _has_page(view: ModelView, path: str) -> bool:
-    """Return whether a view has the page. Only views of some models have a trash and versions."""
+    """Return whether to list the page for this view. Only views of some models have a trash and versions."""
+    if SHARED_PAGES.search(path):
+        return bool(view.identity == SHARED_PAGES_IDENTITY)
     option = next((option for page, option in OPTIONAL_PAGES.items() if page in path), "")
     return bool(getattr(view, option, True)) if option else True
 

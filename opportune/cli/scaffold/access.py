@@ -8,18 +8,11 @@ from opportune.cli.scaffold.model import NewModel
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
 SIGN_IN = "sign-in"
 ADMIN_STATUSES = {
-    ("GET", "ajax/lookup"): "404",
-    ("GET", "cell/{column}/{pk:path}"): "404",
-    ("POST", "cell/{column}/{pk:path}"): "404",
-    ("POST", "columns"): "303",
     ("GET", "create"): "200",
     ("POST", "create"): "400",
     ("GET", "delete"): "303",
     ("POST", "delete"): "303",
     ("GET", "details/{pk:path}"): "200",
-    ("GET", "edit-page"): "404",
-    ("POST", "edit-page"): "404",
-    ("POST", "edit-selected"): "303",
     ("GET", "edit/{pk:path}"): "200",
     ("POST", "edit/{pk:path}"): "409",
     ("GET", "export/{export_type}"): "200",
@@ -27,15 +20,6 @@ ADMIN_STATUSES = {
     ("GET", "import"): "403",
     ("POST", "import"): "403",
     ("GET", "list"): "200",
-    ("GET", "row/{pk:path}"): "200",
-    ("GET", "views/add"): "200",
-    ("POST", "views/add"): "422",
-    ("GET", "views/{view_id}"): "404",
-    ("POST", "views/{view_id}/default"): "404",
-    ("POST", "views/{view_id}/delete"): "404",
-    ("GET", "views/{view_id}/edit"): "404",
-    ("POST", "views/{view_id}/edit"): "404",
-    ("POST", "views/{view_id}/update"): "404",
 }
 """Responses to a superuser. Other roles get 403."""
 

@@ -29,7 +29,7 @@ from tests.opportune.security.visit import Visit
 
 INSTALLED_SOURCES = {"core", *installed_names()}
 ADMIN_MODEL_PATH = re.compile(
-    f"{ADMIN_PATH}/[^/]+(/(?:ajax|create|delete|details|edit|export|history|import|list)(?:/.*)?)$"
+    f"{ADMIN_PATH}/[^/]+(/(?:create|delete|details|edit|export|history|import|list)(?:/.*)?)$"
 )
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
