@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, request_response
 from jinja2 import FileSystemBytecodeCache
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune import application
 from opportune.admin.mount import LazyAdmin
@@ -22,6 +23,7 @@ from opportune.config.speedups import speedup
 from opportune.feature import Feature
 from opportune.testing.plugin import environ_of_settings
 from opportune.web.cache.rule import rule_of
+from opportune.web.routing.direct_route import DirectRoute
 from opportune.web.routing.router import Router
 
 GC_THRESHOLDS = (100_000, 20, 50)
@@ -70,10 +72,22 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
             copies[key] = route, copy_route(router, route, prefix, dependencies)  # the id belongs to a living route
         copied = copy(copies[key][1])
         copied.dependency_overrides_provider = router.dependency_overrides_provider
-        copied.app = request_response(copied.get_route_handler())
+        # A direct route decides at this time whether its router is the outermost one.
+        is_direct = isinstance(copied, DirectRoute)
+        copied.app = request_response(copied.get_route_handler()) if is_direct else first_use(copied)
         return copied
 
     patch.setattr(router_class, "copy_route", copy_shared)
+
+
+def first_use(route: APIRoute) -> ASGIApp:
+    """Return an application that builds the handler of the route, because a test requests few of them."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        route.app = request_response(route.get_route_handler())
+        await route.app(scope, receive, send)
+
+    return app
 
 
 def share_feature_settings(patch: pytest.MonkeyPatch) -> None:
