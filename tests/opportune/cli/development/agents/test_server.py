@@ -39,6 +39,14 @@ def process(settings: Settings) -> StdioServerParameters:
     )
 
 
+@pytest.fixture
+def server(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> MCPServer:
+    """A server in this process, for the test's database."""
+    monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    return tools.create_server()
+
+
 def connect(server: StdioServerParameters | MCPServer) -> Client:
     """Return a client of a server in a process of its own or in this process."""
     return Client(server, read_timeout_seconds=TIMEOUT_SECONDS)
@@ -58,8 +66,8 @@ async def error_of(client: Client, name: str, **arguments: Any) -> str:
     return "".join(getattr(content, "text", "") for content in result.content)
 
 
-async def test_tools_are_described_and_marked(process: StdioServerParameters) -> None:
-    async with connect(process) as client:
+async def test_tools_are_described_and_marked() -> None:
+    async with connect(tools.create_server()) as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(listed) == {tool.__name__ for tool in tools.READING_TOOLS} | {"run_tests"}
         assert all(tool.description for tool in listed.values())
@@ -67,8 +75,8 @@ async def test_tools_are_described_and_marked(process: StdioServerParameters) ->
         assert set(listed) - read_only == {"run_tests"}
 
 
-async def test_schema_routes_and_settings_are_read(process: StdioServerParameters) -> None:
-    async with connect(process) as client:
+async def test_schema_routes_and_settings_are_read(server: MCPServer) -> None:
+    async with connect(server) as client:
         assert 'accounts_group: ["id", "name"]' in await call(client, "show_schema")
         table = await call(client, "show_schema", table="accounts_session")
         assert '"user_id": "accounts_user.id"' in table
@@ -108,15 +116,15 @@ async def test_wrong_argument_is_explained(tool: str, arguments: dict[str, str],
         assert message in await error_of(client, tool, **arguments)
 
 
-async def test_unknown_table_is_explained(process: StdioServerParameters) -> None:
-    async with connect(process) as client:
+async def test_unknown_table_is_explained(server: MCPServer) -> None:
+    async with connect(server) as client:
         assert "There is no table accounts_sessio. Did you mean accounts_session?" in await error_of(
             client, "show_schema", table="accounts_sessio"
         )
 
 
-async def test_writing_sql_is_refused(process: StdioServerParameters) -> None:
-    async with connect(process) as client:
+async def test_writing_sql_is_refused(server: MCPServer) -> None:
+    async with connect(server) as client:
         assert "Only statements that begin with SELECT" in await error_of(
             client, "query_database", sql="DELETE FROM accounts_user"
         )
