@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,13 +77,19 @@ class Site:
         return result.stderr.splitlines()[-1] if fails else result.stdout
 
 
-@pytest.fixture
-def site(tmp_path: Path, git_environ: dict[str, str]) -> Site:
-    """A project with one example, in a folder with a space and an umlaut."""
-    folder = tmp_path / "mein Büro/shop"
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, git_environ: dict[str, str]) -> Site:
+    """A project with one example, in a folder with a space and an umlaut. Only the last test changes it."""
+    folder = tmp_path_factory.mktemp("installed") / "mein Büro/shop"
     folder.parent.mkdir()
     assert startproject(["My Shop", "--with", EXAMPLES[-1], str(folder)]) == 0
     return Site(folder, git_environ)
+
+
+@pytest.fixture(autouse=True)
+def delete_database(site: Site) -> Iterator[None]:
+    yield
+    shutil.rmtree(site.folder / "data", ignore_errors=True)
 
 
 @pytest.fixture
@@ -98,34 +105,6 @@ def next_wheel(tmp_path: Path) -> Path:
     edit(starter / "pyproject.toml", f'version = "{__version__}"', 'version = "99.0"')
     edit(starter / "Dockerfile", "EXPOSE 8000", "EXPOSE 8080")
     return write_wheel(tmp_path / "wheels", starter).path
-
-
-def test_project_is_installed_tested_and_upgraded(site: Site, next_wheel: Path, tmp_path: Path) -> None:
-    assert site.run("--version").startswith(f"Opportune {__version__} (")
-    assert site.run("check").endswith("No errors found.\n")
-    packages = site.folder / ".venv/lib"
-    assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
-    assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "-m", "not e2e and not model")
-
-    site.run("startapp", "reviews", "--package", "--folder", str(tmp_path / "source"))
-    site.run("addapp", str(tmp_path / "source"))
-    edit(site.folder / "Dockerfile", "useradd", "useradd --system")
-    commit(site.folder)
-    output = site.run("upgrade", str(next_wheel), "--yes", "--no-test")
-    assert "without your own dependencies" not in output
-    assert output.endswith("git switch main && git merge upgrade-99.0\n")
-    assert site.run("--version").startswith("Opportune 99.0 (")
-    text = (site.folder / "Dockerfile").read_text()
-    assert ("useradd --system" in text, "EXPOSE 8080" in text) == (True, True)
-    assert run_git(site.folder, "status", "--porcelain") == ""
-    assert "opportune-reviews==0.1.0" in (site.folder / "requirements.lock").read_text()
-    site.run("removeapp", "reviews", "--yes")
-    assert site.run("check").endswith("No errors found.\n")
-
-    run_git(site.folder, "switch", "--quiet", "--force", "main")
-    assert site.run("--version").startswith(f"Opportune {__version__} (")
-    site.run("removeapp", EXAMPLES[-1], "--yes")
-    assert site.run("check").endswith("No errors found.\n")
 
 
 def test_feature_package_is_added_updated_and_removed(site: Site, tmp_path: Path) -> None:
@@ -156,11 +135,39 @@ def test_feature_package_is_added_updated_and_removed(site: Site, tmp_path: Path
 
 
 def test_package_that_breaks_the_site_changes_no_file(site: Site, tmp_path: Path) -> None:
-    site.run("startapp", "reviews", "--package", "--folder", str(tmp_path / "source"))
-    feature = tmp_path / "source/opportune_reviews/feature.py"
+    site.run("startapp", "ratings", "--package", "--folder", str(tmp_path / "source"))
+    feature = tmp_path / "source/opportune_ratings/feature.py"
     feature.write_text("raise ValueError('broken')\n")
     run_git(site.folder, "add", "--all")
     message = site.run("addapp", str(tmp_path / "source"), fails=True)
-    assert message.startswith("The site does not start with reviews, so it was not added.")
+    assert message.startswith("The site does not start with ratings, so it was not added.")
     assert run_git(site.folder, "status", "--porcelain") == ""
+    assert site.run("check").endswith("No errors found.\n")
+
+
+def test_project_is_installed_tested_and_upgraded(site: Site, next_wheel: Path, tmp_path: Path) -> None:
+    assert site.run("--version").startswith(f"Opportune {__version__} (")
+    assert site.run("check").endswith("No errors found.\n")
+    packages = site.folder / ".venv/lib"
+    assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
+    assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "tests/test_access.py")
+
+    site.run("startapp", "reviews", "--package", "--folder", str(tmp_path / "source"))
+    site.run("addapp", str(tmp_path / "source"))
+    edit(site.folder / "Dockerfile", "useradd", "useradd --system")
+    commit(site.folder)
+    output = site.run("upgrade", str(next_wheel), "--yes", "--no-test")
+    assert "without your own dependencies" not in output
+    assert output.endswith("git switch main && git merge upgrade-99.0\n")
+    assert site.run("--version").startswith("Opportune 99.0 (")
+    text = (site.folder / "Dockerfile").read_text()
+    assert ("useradd --system" in text, "EXPOSE 8080" in text) == (True, True)
+    assert run_git(site.folder, "status", "--porcelain") == ""
+    assert "opportune-reviews==0.1.0" in (site.folder / "requirements.lock").read_text()
+    site.run("removeapp", "reviews", "--yes")
+    assert site.run("check").endswith("No errors found.\n")
+
+    run_git(site.folder, "switch", "--quiet", "--force", "main")
+    assert site.run("--version").startswith(f"Opportune {__version__} (")
+    site.run("removeapp", EXAMPLES[-1], "--yes")
     assert site.run("check").endswith("No errors found.\n")
