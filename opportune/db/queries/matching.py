@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Enum, String, cast, false, literal, or_
+from sqlalchemy import BindParameter, Boolean, ColumnElement, Enum, String, cast, false, literal, literal_column, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -15,10 +15,11 @@ from opportune.db.queries.paths import AttributePath, Visible, all_rows
 MAX_SEARCH_WORDS = 10
 QUERY_WORD = re.compile(r'"([^"]+)"|(\S+)')
 LIKE_ESCAPES = str.maketrans({sign: f"/{sign}" for sign in "/%_"})
+ESCAPE: ColumnElement[str] = literal_column("'/'")
 
 
 class _Matches(FunctionElement[bool]):
-    """Case-insensitive LIKE of a text and a pattern."""
+    """Case-insensitive LIKE of a text and a pattern, with `ESCAPE` if the pattern needs it."""
 
     type = Boolean()
     inherit_cache = True
@@ -26,18 +27,19 @@ class _Matches(FunctionElement[bool]):
 
 @compiles(_Matches)
 def _ilike(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
-    text, pattern = element.clauses
+    text, pattern, *_ = element.clauses
     return compiler.process(text.ilike(pattern, escape="/"), **options)
 
 
 @compiles(_Matches, "sqlite")
 def _like(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
     # LIKE ignores case in SQLite. ILIKE would compile to lower() on both sides, which takes three times as long.
-    text, pattern = element.clauses
-    return compiler.process(text.like(pattern, escape="/"), **options)
+    # Comparing without ESCAPE takes a seventh less time.
+    text, pattern, *escape = element.clauses
+    return compiler.process(text.like(pattern, escape="/" if escape else None), **options)
 
 
-def patterns_of(text: str) -> list[ColumnElement[str]]:
+def patterns_of(text: str) -> list[BindParameter[str]]:
     """Return a LIKE pattern for each word of a search text. Words between quotes are one pattern."""
     # PostgreSQL refuses NUL in a query, and no stored text contains it.
     words = [quoted or word for quoted, word in QUERY_WORD.findall(text.replace("\0", " "))]
@@ -52,8 +54,9 @@ def matching_words(
         yield or_(false(), *(path.exists_where(matches(path.attribute, pattern), visible) for path in searched))
 
 
-def matches(column: Any, pattern: ColumnElement[str]) -> ColumnElement[bool]:
-    return _Matches(column if _is_text_column(column) else cast(column, String), pattern)
+def matches(column: Any, pattern: BindParameter[str]) -> ColumnElement[bool]:
+    escape = [ESCAPE] if "/" in str(pattern.value) else []
+    return _Matches(column if _is_text_column(column) else cast(column, String), pattern, *escape)
 
 
 def _is_text_column(column: Any) -> bool:
