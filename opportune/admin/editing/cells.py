@@ -47,20 +47,20 @@ class Undo:
 
 async def editable_cells(request: Request, view: View, rows: Sequence[Any]) -> Mapping[str, frozenset[str]]:
     """Return the columns that the user may edit in the list, by the key of the row. Empty without `column_editable`."""
-    names = view.editable_names
+    names = frozenset(view.editable_names)
     if not (names and rows and view.may_edit_any(request)):
         return {}
-    writable = await writable_keys(request, view, rows)
+    rows_by_pk = {key_of(row): row for row in rows}
+    writable = await writable_keys(request, view, list(rows_by_pk))
     return {
-        pk: frozenset(names) - {*view.unwritable_columns(request, row)}
-        for row in rows
-        if (pk := key_of(row)) in writable and await view.check_can_edit(request, row)
+        pk: names.difference(view.unwritable_columns(request, row))
+        for pk, row in rows_by_pk.items()
+        if pk in writable and await view.check_can_edit(request, row)
     }
 
 
-async def writable_keys(request: Request, view: View, rows: Sequence[Any]) -> set[str]:
+async def writable_keys(request: Request, view: View, pks: Sequence[str]) -> set[str]:
     """Return the keys of rows that the rules of `crud` allow the user to change, in at most one query."""
-    pks = [key_of(row) for row in rows]
     if not (conditions := view.writable(request)):
         return set(pks)
     statement = view.list_query(request).where(match_primary_keys(view, pks), *conditions)

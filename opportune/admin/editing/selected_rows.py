@@ -122,7 +122,7 @@ def _is_common_field(view: Any, name: str) -> bool:
 
 async def _plan(request: Request, editor: RowEditor, page: Page, rows: Mapping[str, Any]) -> None:
     """Validate the change of each row."""
-    writable = await writable_keys(request, editor.view, list(rows.values()))
+    writable = await writable_keys(request, editor.view, list(rows))
     page.edits = [RowEdit(pk, page.columns, page.sent, PREFIX, checks_seen=False) for pk in page.selection.pks]
     for edit in page.edits:
         await asyncio.sleep(0)  # let other requests run

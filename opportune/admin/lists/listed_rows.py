@@ -59,7 +59,8 @@ class RowBuilder:
         request, view, pk = self.request, self.view, key_of(row)
         quoted_pk, editable = quote(pk), self.editable.get(pk, ())
         may_view = await view.check_can_view_details(request, row)
-        may_edit, may_delete = await view.check_can_edit(request, row), await view.check_can_delete(request, row)
+        may_edit = bool(editable) or await view.check_can_edit(request, row)
+        may_delete = await view.check_can_delete(request, row)
         cells = await self._cells(row, f"{self.details_url}{quoted_pk}{self.query}" if may_view else "", editable)
         edit_url = f"{self.edit_url}{quoted_pk}{self.query}" if may_edit else ""
         more = self.query.replace("?", "&", 1)
