@@ -7,8 +7,8 @@ from jinja2 import Environment
 from jinja2.runtime import Context
 from sqladmin.templating import Jinja2Templates
 from sqlalchemy.util import await_only, greenlet_spawn
+from starlette import templating
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
 
 
 class AwaitingContext(Context):
@@ -25,10 +25,9 @@ class AdminTemplates(Jinja2Templates):
     def __init__(self, env: Environment) -> None:
         self.env = env.overlay(enable_async=False)
         self.env.context_class = AwaitingContext
+        self.renderer = templating.Jinja2Templates(env=self.env)
 
     async def TemplateResponse(  # a name of SQLAdmin
         self, request: Request, name: str, context: dict[str, Any] | None = None, status_code: int = 200
     ) -> Any:
-        template = self.env.get_template(name)
-        html = await greenlet_spawn(template.render, {"request": request, **(context or {})})
-        return HTMLResponse(html, status_code)
+        return await greenlet_spawn(self.renderer.TemplateResponse, request, name, context, status_code)
