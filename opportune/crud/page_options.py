@@ -37,8 +37,9 @@ ROUTES: Mapping[str, tuple[str, str, str, bool]] = {
     "update": ("POST", "/{key}/edit", "edit", True),
     "confirm_delete": ("GET", "/{key}/delete", "delete", False),
     "delete": ("POST", "/{key}/delete", "delete", True),
+    "restore": ("POST", "/{key}/restore", "delete", True),
 }
-PAGE_OF_ROUTE = {"create": "new", "update": "edit", "confirm_delete": "delete"}
+PAGE_OF_ROUTE = {"create": "new", "update": "edit", "confirm_delete": "delete", "restore": "delete"}
 """Routes that `without` also leaves out, with the route that has to be named."""
 
 TEMPLATE_CACHE_SECONDS = 1
@@ -107,6 +108,8 @@ class PageOptions(Generic[M]):
 
     def has(self, name: str) -> bool:
         """Return whether this route exists."""
+        if name == "restore" and not self.crud_class.definition.has_trash:
+            return False
         return name not in self.without and PAGE_OF_ROUTE.get(name, name) not in self.without
 
     def _endpoint(self, name: str) -> Any:

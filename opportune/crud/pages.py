@@ -122,15 +122,20 @@ class CrudPages(PageOptions[M]):
         return await self._confirm(request, crud, await self._writable_row(crud, key, "delete"))
 
     async def delete(self, request: Request, crud: Any, key: Key) -> Response:
-        """Delete a row."""
+        """Delete a row. The message offers to restore it if the model has a trash."""
         row = await crud.get_writable(key, "delete")
         title = await title_of(crud, row)
         try:
             await crud.delete(row)
         except FieldErrors as error:
             return await self._confirm(request, crud, await crud.get(key), str(error))
-        flash(request, f"“{title}” is deleted.")
+        flash(request, f"“{title}” is deleted.", undo=f"{self.address(row)}/restore" if self.has("restore") else "")
         return redirect(request, self.path)
+
+    async def restore(self, request: Request, crud: Any, key: Key) -> Response:
+        """Take a row out of the trash."""
+        row = await crud.restore(key)
+        return redirect(request, self.address(row) if self.has("detail") else self.path)
 
     async def choices(self, request: Request, crud: Any) -> Response:
         """Return the rows that a field can refer to and that match `?term=`, as JSON."""
@@ -282,7 +287,6 @@ class CrudPages(PageOptions[M]):
         context = {
             **await self._row_context(crud, row),
             "consequences": await deletion_impact(crud, row),
-            "moves_to_trash": self.crud_class.definition.has_trash,
             "fault": fault,
         }
         return templates.render(request, self.template("confirm_delete"), context, 422 if fault else 200)
@@ -294,6 +298,7 @@ class CrudPages(PageOptions[M]):
             "hidden": crud.hidden_names,
             "title": await title_of(crud, row),
             "address": self.address(row),
+            "moves_to_trash": self.crud_class.definition.has_trash,
             "may_change": self.has("edit") and await _may_write(crud, row, "edit"),
             "may_delete": self.has("delete") and await _may_write(crud, row, "delete"),
         }

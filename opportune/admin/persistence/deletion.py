@@ -16,6 +16,7 @@ from opportune.admin.lists.actions import (
     read_selection,
     redirect_with_error,
     selected_rows,
+    selection_query,
     show_confirmation_page,
 )
 from opportune.admin.protocols import View
@@ -25,18 +26,20 @@ from opportune.errors import FieldErrors
 from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
 
+MAX_UNDO_URL_CHARS = 1_000
+"""Limit of the address of Undo, because a cookie keeps it. Deletions of more rows ask for confirmation."""
 TRASH_QUESTION = "Move to the trash? You can restore it from there{}."
 
 
 async def delete_page(request: Request, view: View) -> Response:
-    """Show the preview of a deletion, or delete the rows once the user has confirmed."""
+    """Show the preview of a deletion, or delete the rows if the user has confirmed or can undo it."""
     if not (view.can_delete and view.is_accessible(request)):
         raise HTTPException(403)
     try:
         selection = await read_selection(request, view)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
-    if request.method == "POST" and selection.is_confirmed:
+    if request.method == "POST" and (selection.is_confirmed or undo_url(request, view, selection)):
         return await _delete(request, view, selection)
     rows = await selected_rows(request, view, selection.pks)
     if len(rows) < len(selection.pks):
@@ -58,8 +61,18 @@ async def _delete(request: Request, view: View, selection: Selection) -> Respons
     except FieldErrors as refusal:
         return redirect_with_error(request, view, f"Nothing was deleted. {refusal}")
     count, is_trashed = pluralize(len(selection.pks), view.name, view.name_plural), view.has_trash
-    flash(request, f"Moved {count} to the trash." if is_trashed else f"Deleted {count}.")
+    message = f"Moved {count} to the trash." if is_trashed else f"Deleted {count}."
+    flash(request, message, undo=undo_url(request, view, selection))
     return RedirectResponse(list_url(request, view), 303)
+
+
+def undo_url(request: Request, view: View, selection: Selection) -> str:
+    """Return the address that restores the rows. Empty if the model has no trash, or the address is too long."""
+    if not view.has_trash:
+        return ""
+    path = request.url_for("admin:restore", identity=view.identity).path
+    address = f"{path}?{selection_query(request, *selection.pks)}"
+    return address if len(address) <= MAX_UNDO_URL_CHARS else ""
 
 
 async def deletion_impact(request: Request, view: View, pks: Sequence[str]) -> DeletionImpact:

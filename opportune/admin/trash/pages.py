@@ -8,7 +8,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.lists.actions import Selection, match_primary_keys, read_selection, show_confirmation_page
+from opportune.admin.lists.actions import (
+    Selection,
+    list_url,
+    match_primary_keys,
+    read_selection,
+    show_confirmation_page,
+)
 from opportune.admin.log.authors import load_emails
 from opportune.admin.persistence.deletion import deletion_impact
 from opportune.admin.views import AdminView
@@ -47,7 +53,7 @@ async def trash_page(request: Request, view: AdminView) -> Response:
 
 
 async def restore_from_trash(request: Request, view: AdminView) -> Response:
-    """Take the selected rows out of the trash."""
+    """Take the selected rows out of the trash. Undo, which has them in its address, returns to the list."""
     _require_access(request, view)
     try:
         selection = await read_selection(request, view)
@@ -104,4 +110,5 @@ def _trash_url(request: Request, view: AdminView) -> str:
 
 def _redirect(request: Request, view: AdminView, message: str, *, is_error: bool = False) -> Response:
     flash(request, message, "danger" if is_error else "success")
-    return RedirectResponse(_trash_url(request, view), 303)
+    is_undo = "pks" in request.query_params
+    return RedirectResponse(list_url(request, view) if is_undo else _trash_url(request, view), 303)

@@ -68,10 +68,13 @@ async def test_deleted_row_leaves_pages(client: AsyncClient) -> None:
     assert (await client.get("/tools/1")).status_code == 404
 
 
-async def test_page_asks_to_move_to_the_trash(client: AsyncClient) -> None:
-    page = (await client.get("/tools/2/delete")).text
-    assert "It moves to the trash." in page
-    assert "cannot be undone" not in page
+async def test_page_deletes_and_undoes(client: AsyncClient) -> None:
+    assert 'action="/tools/2/delete"' in (await client.get("/tools/2")).text
+    assert "It moves to the trash." in (await client.get("/tools/2/delete")).text
+    page = await client.post("/tools/2/delete", follow_redirects=True)
+    assert 'action="/tools/2/restore"' in page.text
+    assert (await client.post("/tools/2/restore")).headers["location"] == "/tools/2"
+    assert (await client.post("/tools/2/restore")).status_code == 404
 
 
 async def test_trash_lists_deleted_rows(client: AsyncClient) -> None:

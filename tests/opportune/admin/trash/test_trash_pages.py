@@ -1,6 +1,7 @@
 """The trash of a view: its pages, access to them, and the entries of the log."""
 
 from collections.abc import AsyncIterator
+from html import unescape
 
 import pytest
 from fastapi import FastAPI
@@ -68,8 +69,9 @@ async def test_form_has_no_trash_columns(admin: AsyncClient) -> None:
 
 
 async def test_trash_lists_row_and_user(app: FastAPI, admin: AsyncClient) -> None:
-    response = await admin.post(f"/admin/parcel/delete?pks={await _row_id(app, 'Here')}", data=CONFIRMED)
-    assert response.status_code == 303
+    row_id = await _row_id(app, "Here")
+    assert '<button form="delete-row" formaction=' in (await admin.get("/admin/parcel/list")).text
+    assert (await admin.post(f"/admin/parcel/delete?pks={row_id}")).status_code == 303
     page = (await admin.get(TRASH)).text
     assert "Moved 1 Parcel to the trash." in page
     assert page.index("Here") < page.index("Gone")
@@ -92,9 +94,9 @@ async def test_history_of_a_deleted_row_needs_the_trash(app: FastAPI) -> None:
         assert (await client.get(f"/admin/parcel/history/{await _row_id(app, 'Gone')}")).status_code == 404
 
 
-async def test_deletion_asks_to_move_to_the_trash(app: FastAPI, admin: AsyncClient) -> None:
+async def test_link_to_the_deletion_asks_first(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get(f"/admin/parcel/delete?pks={await _row_id(app, 'Here')}")).text
-    assert "Move to the trash? You can restore it from there for 30 days." in page
+    assert "Move to the trash?" in page
     assert "cannot be undone" not in page
 
 
@@ -103,6 +105,25 @@ async def test_restored_row_is_listed(app: FastAPI, admin: AsyncClient) -> None:
     assert (response.status_code, response.headers["location"].endswith(TRASH)) == (303, True)
     assert await _codes(app) == ["Here", "Gone"]
     assert await _logged_actions(app) == ["restore"]
+
+
+async def test_undo_restores_and_returns_to_the_list(app: FastAPI, admin: AsyncClient) -> None:
+    row_id = await _row_id(app, "Here")
+    response = await admin.post("/admin/parcel/delete?search=e", data={"pk": row_id}, follow_redirects=True)
+    undo = f"{TRASH}/restore?search=e&amp;pks={row_id}"
+    assert f'action="{undo}"' in response.text
+    assert await _codes(app) == []
+    response = await admin.post(unescape(undo))
+    assert response.headers["location"].endswith("/admin/parcel/list?search=e")
+    assert await _codes(app) == ["Here"]
+
+
+async def test_deletion_of_many_rows_asks_first(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all(Parcel(code=str(number)) for number in range(300))
+    response = await admin.post("/admin/parcel/delete", data={"all": "1"})
+    assert "Move to the trash? You can restore it from there for 30 days." in response.text
+    assert len(await _codes(app)) == 301
 
 
 async def test_live_row_cannot_be_restored(app: FastAPI, admin: AsyncClient) -> None:
