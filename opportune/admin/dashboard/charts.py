@@ -1,8 +1,9 @@
 """Charts of new rows, for `Feature(metrics=[Metric("Messages", Message.created_at)])`."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,9 @@ from opportune.admin.lists.filters import choice_parameter
 from opportune.admin.protocols import View
 from opportune.db.models.columns import choice_label, choices_of
 from opportune.feature import Metric
+from opportune.web.time_zone import local, start_of_day
 
+MINUTES_PER_DAY = 24 * 60
 WIDTH, HEIGHT = 300, 64
 """Size of the drawing, which is stretched to the width of its card."""
 
@@ -78,17 +81,15 @@ class Chart:
 async def read_chart(session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any] = ()) -> Chart:
     """Count the rows of each day, in this range and in the range before."""
     column: ColumnElement[datetime] = metric.at
-    day = _day_column(column, session.get_bind().dialect.name).label("day_of_metric")
-    since = _midnight(range_.first_day() - range_.days * DAY)
-    rows = await session.execute(
-        select(day, func.count()).where(column >= since, *conditions).group_by("day_of_metric")
-    )
-    counts = {str(day_): number for day_, number in rows}
-    points = [
-        Point(_day_label(first, range_), sum(counts.get(str(day_), 0) for day_ in days))
-        for first, days in range_.steps()
-    ]
-    previous = sum(number for day_, number in counts.items() if day_ < str(range_.first_day()))
+    first_day = range_.first_day()
+    since, end = start_of_day(first_day - range_.days * DAY), start_of_day(range_.last_day() + DAY)
+    interval = _interval_column(column, session.get_bind().dialect.name, _interval_length(since, end))
+    query = select(interval.label("interval_of_metric"), func.count()).where(column >= since, column < end, *conditions)
+    counts: Counter[date] = Counter()
+    for text, number in await session.execute(query.group_by("interval_of_metric")):
+        counts[_local_day(text)] += number
+    points = [Point(_day_label(first, range_), sum(counts[day] for day in days)) for first, days in range_.steps()]
+    previous = sum(number for day, number in counts.items() if day < first_day)
     return Chart(metric.label, points, previous, range_.label, range_.per, metric.shape)
 
 
@@ -114,10 +115,9 @@ async def read_choices(
 
 def _by_choice(metric: Metric, range_: Range, conditions: Sequence[Any]) -> Select[Any]:
     column: ColumnElement[datetime] = metric.at
-    first = _midnight(range_.first_day())
-    end = _midnight(range_.first_day() + range_.days * DAY)
+    first, end = start_of_day(range_.first_day()), start_of_day(range_.last_day() + DAY)
     numbers = func.count().filter(column >= first), func.count().filter(column < first)
-    start = _midnight(range_.first_day() - range_.days * DAY)
+    start = start_of_day(range_.first_day() - range_.days * DAY)
     return select(metric.by, *numbers).where(column >= start, column < end, *conditions).group_by(metric.by)
 
 
@@ -127,14 +127,28 @@ def _choice_text(value: Any) -> str:
     return ("No", "Yes")[value] if isinstance(value, bool) else choice_label(value)
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, datetime.min.time(), UTC)
-
-
 def _day_label(day: date, range_: Range) -> str:
     return f"{'Week from ' if range_.step > 1 else ''}{day.day} {day:%b}"
 
 
-def _day_column(column: ColumnElement[datetime], dialect: str) -> ColumnElement[Any]:
-    # PostgreSQL would use the connection's time zone. SQLite stores UTC as text that begins with the day.
-    return func.date(func.timezone("UTC", column)) if dialect == "postgresql" else func.substr(column, 1, 10)
+def _interval_length(since: datetime, end: datetime) -> int:
+    """Return the characters of a UTC time that decide its local day: the day, or also hours, 10 minutes or minutes.
+
+    The length depends on the offsets of the zone, such as +05:30. Clocks change at full hours or at half ones.
+    """
+    offsets = [local(since + number * DAY).utcoffset() for number in range((end - since).days + 1)]
+    minutes = {offset.total_seconds() / 60 for offset in offsets if offset}
+    units = ((MINUTES_PER_DAY, 10), (60, 13), (10, 15))
+    return next((length for unit, length in units if all(number % unit == 0 for number in minutes)), 16)
+
+
+def _interval_column(column: ColumnElement[datetime], dialect: str, length: int) -> ColumnElement[str]:
+    # SQLite stores UTC as text. PostgreSQL would use the connection's time zone.
+    is_text = dialect != "postgresql"
+    text = column if is_text else func.to_char(func.timezone("UTC", column), "YYYY-MM-DD HH24:MI")
+    return func.substr(text, 1, length)
+
+
+def _local_day(interval: str) -> date:
+    """Return the day of a UTC time whose end is cut off, in the user's zone."""
+    return local(datetime.fromisoformat(interval + "0000-00-00 00:00"[len(interval) :])).date()

@@ -23,11 +23,11 @@ def row_conditions(view: View, request: Request) -> list[ColumnElement[bool]]:
 
 
 def date_filter(view: View, column: Any, range_: Range) -> dict[str, str]:
-    """Return the filter of the list for the rows since the first day of a range; empty if the list has none."""
+    """Return the filter of the list for the days of a range; empty if the list has none."""
     filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ComparisonFilter)]
     if column.key not in [filter_.parameter_name for filter_ in filters]:
         return {}
-    return {f"{column.key}__gte": str(range_.first_day())}
+    return {f"{column.key}__gte": str(range_.first_day()), f"{column.key}__lte": str(range_.last_day())}
 
 
 def list_url(view: View, filters: Mapping[str, str]) -> str:

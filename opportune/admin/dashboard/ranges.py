@@ -1,4 +1,4 @@
-"""Ranges of the dashboard's charts, chosen by the parameter `range` of the address."""
+"""Ranges of the dashboard's charts, chosen by the parameter `range`, in days of the user's time zone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from starlette.requests import Request
 
 from opportune.db.models.model import utc_now
+from opportune.web.time_zone import local
 
 DAY = timedelta(days=1)
 
@@ -25,8 +26,11 @@ class Range:
         """Return the period of a point."""
         return "week" if self.step > 1 else "day"
 
+    def last_day(self) -> date:
+        return local(utc_now()).date()
+
     def first_day(self) -> date:
-        return utc_now().date() - (self.days - 1) * DAY
+        return self.last_day() - (self.days - 1) * DAY
 
     def steps(self) -> Iterator[tuple[date, list[date]]]:
         """Yield the points of a chart: the first day of each, and all its days."""

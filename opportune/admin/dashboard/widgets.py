@@ -25,6 +25,7 @@ from opportune.admin.protocols import Site, View
 from opportune.crud.display import format_value
 from opportune.feature import Metric, Number, Table, Widget
 from opportune.pagination import count_rows
+from opportune.web.time_zone import current_zone
 
 DEFAULT_COLUMNS = 3
 ORDER = (Number, Metric, Table)
@@ -109,8 +110,8 @@ class Widgets:
     ) -> RenderedWidget:
         view = declared.view
         conditions = row_conditions(view, request)
-        # The rows of a view may depend on the user.
-        key = f"{range_.name}:{request.state.user.id if conditions else ''}:{declared.key}"
+        # The rows of a view may depend on the user, and their days on the time zone.
+        key = f"{range_.name}:{current_zone.get()}:{request.state.user.id if conditions else ''}:{declared.key}"
         data = await self._counts.get(key, _count_reader(session, widget, range_, conditions, view))
         if isinstance(widget, Number):
             return RenderedWidget(declared, "number", list_url(view, widget.filters), data)

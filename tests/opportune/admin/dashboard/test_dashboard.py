@@ -1,23 +1,24 @@
 """Dashboard of the admin."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from html import unescape
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from pydantic import SecretStr
-from sqlalchemy import delete, text
+from sqlalchemy import delete, text, update
 from sqlmodel import col
 
 from opportune import __version__
 from opportune.accounts.models import Grant, Group, Membership, User
-from opportune.admin.dashboard import ttl_cache
+from opportune.admin.dashboard import ranges, ttl_cache
 from opportune.admin.dashboard.charts import read_chart
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.ranges import DEFAULT_RANGE
 from opportune.admin.models import AuditEntry
-from opportune.db.models.model import utc_now
 from opportune.feature import Metric
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import make_user, signed_in_client
@@ -42,18 +43,29 @@ async def staff(app: FastAPI) -> User:
     return user
 
 
-async def test_chart_counts_days_in_utc(app: FastAPI) -> None:
-    today = utc_now().date()
-    midnight = datetime.combine(today, datetime.min.time(), UTC)
-    second = timedelta(seconds=1)
-    start, previous_start = [midnight - timedelta(days=days - 1) for days in (DAYS, 2 * DAYS)]
-    for moment in (midnight, start, start, start - second, previous_start, previous_start - second):
-        await make_user(app.state.database, created_at=moment)
-    async with app.state.database.reader() as session:
-        chart = await read_chart(session, SIGN_UPS, DEFAULT_RANGE)
-    assert len(chart.points) == DAYS
-    assert (chart.points[0].number, chart.points[-1].number) == (2, 1)
-    assert (chart.total, chart.previous_total, chart.max_number, chart.change) == (3, 2, 2, 0.5)
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Asia/Kathmandu"]
+)
+async def test_chart_counts_local_days_like_the_list(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    # In these 60 days, clocks are changed once in Vienna, New York and on Lord Howe Island.
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    monkeypatch.setattr(ranges, "utc_now", lambda: now)
+    days = [now.date() - timedelta(days=number) for number in range(-1, 2 * DAYS + 1)]
+    midnights = [datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC) for day in days]
+    async with app.state.database.writer() as session:
+        await session.execute(update(User).values(created_at=now))
+        for moment in (shifted for midnight in midnights for shifted in (midnight, midnight - timedelta(seconds=1))):
+            session.add(User(email=f"{moment:%d%m%H%M}@example.com", hashed_password="", created_at=moment))
+    admin.cookies.set("time_zone", zone)
+    page = (await admin.get("/admin/")).text
+    assert read_sign_up_count(page) == f"{2 * DAYS + 1}"
+    assert f"{2 * DAYS} in the 30 days before" in page
+    assert page.count(": 2</title>") == DAYS - 1, "and three today"
+    link = re.search(r'href="([^"]*)">Sign-ups</a>', page)
+    assert link
+    assert f" of {2 * DAYS + 1}" in (await admin.get(unescape(link[1]))).text
 
 
 @on_sqlite

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from html import escape
 from typing import Any
 
 import pytest
@@ -73,8 +74,9 @@ async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncC
 
 async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?range=7")).text
-    url = f"/admin/gadget/list?created_at__gte={utc_now().date() - timedelta(days=6)}"
-    assert f'href="{url}">New gadgets</a>' in page
+    today = utc_now().date()
+    url = f"/admin/gadget/list?created_at__gte={today - timedelta(days=6)}&created_at__lte={today}"
+    assert f'href="{escape(url)}">New gadgets</a>' in page
     listed = (await admin.get(url)).text
     assert "1 to 3 of 3" in listed
 
