@@ -10,7 +10,7 @@ from app.chat.views import view_conversation
 from opportune.db import Database
 from opportune.llm import Answer, AnswerManager, AnswerStatus
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 30
 """Timeout of events that a test waits for."""
 
 

@@ -220,7 +220,7 @@ async def test_a_silent_stream_sends_comments(
         async with (
             AsyncClient(base_url=site, cookies={name: client.cookies[name]}) as program,
             program.stream("GET", created["stream_url"]) as response,
-            asyncio.timeout(10),
+            asyncio.timeout(30),
         ):
             comments = (line async for line in response.aiter_lines() if line.startswith(":"))
             assert await anext(comments) == ": ping"

@@ -90,12 +90,12 @@ async def delay_first_refresh(page: Page) -> AsyncIterator[None]:
             return
         response = await route.fetch()
         has_arrived.set()
-        await asyncio.wait_for(may_continue.wait(), 20)
+        await asyncio.wait_for(may_continue.wait(), 30)
         await route.fulfill(response=response)
 
     await page.route(page.url, delay_first_response)
     await page.evaluate('new BroadcastChannel("chat").postMessage("changed")')
-    await asyncio.wait_for(has_arrived.wait(), 20)
+    await asyncio.wait_for(has_arrived.wait(), 30)
     yield
     async with page.expect_response(lambda _: len(routes) == 2):
         may_continue.set()

@@ -90,7 +90,7 @@ async def test_reload_resumes_the_stream(app: FastAPI, script: FakeProvider) -> 
     script.script = ["The first half", gate, " and the second."]
     async with signed_in_client(app) as client:
         page = await create_conversation(client)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while "The first half" not in (html := (await client.get(page)).text):
                 await asyncio.sleep(0)
         found = re.search(r'hx-sse:connect="([^"]+)"', html)

@@ -168,7 +168,7 @@ async def test_unused_photo_is_deleted_without_a_lock(
     deleted_names = []
 
     async def delete(name: str) -> None:
-        async with asyncio.timeout(3), database.writer() as session:
+        async with asyncio.timeout(30), database.writer() as session:
             await session.execute(update(Event).values(place=name))
         deleted_names.append(name)
 

@@ -14,7 +14,7 @@ from opportune.llm.spending.switch import Switch
 from opportune.runtime import tasks
 from opportune.runtime.tasks import cancel_and_wait
 
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 30
 
 
 class SlowCleanup:

@@ -27,7 +27,7 @@ async def test_question_without_javascript_is_answered(
     async with signed_in_client(app) as client:
         response = await client.post("/pydocs?slug=os.path.join", data={"question": "What <for>?"})
         answer = await app.state.answers.newest("pydocs:os.path.join", 1)
-        async with app.state.answers.view(answer.answer) as live, asyncio.timeout(10):
+        async with app.state.answers.view(answer.answer) as live, asyncio.timeout(30):
             async for _ in live.follow_text(0):
                 pass
         page = (await client.get(response.headers["location"])).text

@@ -25,7 +25,7 @@ from tests.opportune.jobs.tasks import gate, register, wait
 
 pytestmark = pytest.mark.database("sqlite")
 
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 30
 
 
 @pytest.fixture

@@ -209,11 +209,11 @@ async def test_index_is_replaced_during_searches(empty_database_url: str, monkey
                 stop.set()
 
     searching = asyncio.gather(*(search_repeatedly() for _ in range(4)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while "before.it" not in found_names and not searching.done():
             await asyncio.sleep(0)
     await asyncio.to_thread(write_index, empty_database_url, [code_document("after.it")])
-    await asyncio.wait_for(searching, 20)
+    await asyncio.wait_for(searching, 30)
     await search.close()
     assert found_names == {"before.it", "after.it"}
 

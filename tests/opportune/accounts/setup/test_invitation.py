@@ -228,7 +228,7 @@ async def test_start_without_tables_or_server_logs_one_line(
 @on_sqlite
 async def test_start_logs_the_setup_link(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"environment": "development", "jobs": "off"}))
-    async with app.router.lifespan_context(app), asyncio.timeout(10):
+    async with app.router.lifespan_context(app), asyncio.timeout(30):
         while not find_links(caplog):
             await asyncio.sleep(0.01)
 

@@ -160,7 +160,7 @@ async def test_concurrent_removals_keep_one_sign_in_method(
         await session.execute(select(User).where(col(User.id) == user_id).with_for_update())
         await session.execute(delete(LinkedAccount).where(col(LinkedAccount.id) == second_id))
         concurrent_request = asyncio.create_task(unlink_account(client, first_id))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not concurrent_request.done() and not await has_waiting_lock(database):
                 await asyncio.sleep(0.01)
     await concurrent_request

@@ -191,7 +191,7 @@ async def test_concurrent_first_sign_ins_create_one_account(
         requests = [
             asyncio.create_task(item.get(to)) for item, to in zip((client, other_client), addresses, strict=True)
         ]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while provider.requests.count("token") < 2:
                 await asyncio.sleep(0.01)
         provider.delay.set()

@@ -56,13 +56,14 @@ def make_code(totp_app: pyotp.TOTP, periods: int) -> str:
 
 @pytest.mark.database("sqlite")
 async def test_app_code_is_valid_once(database: Database, settings: Settings) -> None:
-    user = await make_user(database)
+    user, started_at = await make_user(database), time.time()
     totp_app, _ = await enable_totp(database, settings, user)
+    used_code, next_code = totp_app.at(started_at), make_code(totp_app, 1)  # the period may end during the test
 
-    assert not await verify(database, settings, user, totp_app.now())
-    assert await verify(database, settings, user, make_code(totp_app, 1))
-    assert not await verify(database, settings, user, make_code(totp_app, 1))
-    assert not await verify(database, settings, user, totp_app.now())
+    assert not await verify(database, settings, user, used_code)
+    assert await verify(database, settings, user, next_code)
+    assert not await verify(database, settings, user, next_code)
+    assert not await verify(database, settings, user, used_code)
 
 
 @pytest.mark.database("postgresql")

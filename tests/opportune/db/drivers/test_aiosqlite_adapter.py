@@ -257,7 +257,7 @@ async def test_driver_errors_are_converted(engines: Engines, statement: str, err
 
 
 async def wait_until_started(statements: list[str]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while str(ENDLESS) not in statements:
             await asyncio.sleep(0)
 
@@ -309,7 +309,7 @@ async def test_rollback_interrupts_a_running_statement(engines: Engines, stateme
     async with engines.reading.connect() as connection:
         task = asyncio.create_task(connection.execute(ENDLESS))
         await wait_until_started(statements)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await connection.rollback()
             with pytest.raises(OperationalError, match="interrupted"):
                 await task
@@ -358,7 +358,7 @@ async def test_cancelled_connect_leaves_no_connection_open(tmp_path: Path, monke
         await asyncio.wait({task})
     await reading.dispose()
     assert executors
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while any(map(is_open, executors)):  # threads are ending
             await asyncio.sleep(0.01)
 

@@ -129,7 +129,7 @@ async def reads_from_replica(database: Database, *, fresh: bool = False) -> bool
 
 
 async def wait_for(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -197,7 +197,7 @@ async def test_cancelled_refresh_still_finishes(database: MemoryDatabase, path: 
     refreshing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await refreshing
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await read_word(database) != "new":
             await asyncio.sleep(0.01)
 

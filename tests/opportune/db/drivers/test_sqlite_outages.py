@@ -113,7 +113,7 @@ async def test_cancelled_request_returns_its_connection(visitor: AsyncClient, ap
         ("POST", "/api/write", database.engine),
     ):
         request = asyncio.create_task(visitor.request(method, path, params={"statement": ENDLESS}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not engine.pool.checkedout():
                 await asyncio.sleep(0)
         request.cancel()
@@ -163,7 +163,7 @@ async def test_repeated_cancellation_leaves_no_lock(database: Database, caplog: 
     for _ in range(3):
         await asyncio.gather(*map(cancel_repeatedly, range(0, 200, 10)))
     await write()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while asyncio.all_tasks() - existing_tasks:  # closing in the background
             await asyncio.sleep(0.01)
     assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a pool that counts

@@ -69,7 +69,7 @@ async def test_rows_are_deleted_in_batches(database: Database) -> None:
 
 async def test_other_writers_run_between_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def write(_seconds: float) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await add_attempts(database, next(hours), 1)
 
     hours = itertools.count(1)

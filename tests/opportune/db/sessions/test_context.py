@@ -82,7 +82,7 @@ async def test_snapshot_is_taken_when_the_context_opens(database: Database) -> N
 
 
 async def test_idle_writer_does_not_block_others(database: Database) -> None:
-    async with asyncio.timeout(3), database.context() as context:
+    async with asyncio.timeout(30), database.context() as context:
         await add_user(database, "other@example.com")
         context.writer.add(make_user_row("mine@example.com"))
     assert await read_emails(database) == {"other@example.com", "mine@example.com"}

@@ -14,7 +14,7 @@ from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
 from opportune.llm.providers.fake import Step
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 30
 """Timeout of events that a test waits for."""
 
 

@@ -84,7 +84,7 @@ async def test_waiting_call_is_sent_to_new_viewers() -> None:
     page_events, api_events = AnswerStream(live, 0, 7).html(render, "m"), AnswerStream(live, 0, 7).json()
     assert Event.of(await anext(api_events)).event == "status"
     live.update_tool_runs(update_run([], ToolRun(ToolCall("1", "send", "{}"), "Sending", waits=True), 0))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert "Sending" in Event.of(await anext(page_events)).data
         assert "send" in str(Event.of(await anext(api_events))["tools"])
 
@@ -160,7 +160,7 @@ async def test_disconnected_viewer_leaves_silent_answer(kind: str) -> None:
     released = list[str]()
     stream = AnswerStream(view(), 0, 7)
     response = EventStream(stream.json() if kind == "json" else stream.html(render))
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         group.create_task(response({"type": "http", "asgi": {}}, receive, send))
         await connected.wait()
         disconnected.set()

@@ -34,7 +34,7 @@ async def ask_question(app: FastAPI, owner: User) -> Answer:
 async def ask_and_stop(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
     fake_llm.script = ["So *far*", asyncio.Event()]
     answer = await ask_question(app, owner)
-    async with app.state.answers.view(answer) as live, asyncio.timeout(10):
+    async with app.state.answers.view(answer) as live, asyncio.timeout(30):
         await anext(live.follow_text(0))
     await app.state.answers.stop(answer)
     return answer
@@ -80,7 +80,7 @@ async def test_html_stream_updates_the_page(app: FastAPI, owner: User, fake_llm:
     gate = asyncio.Event()
     fake_llm.script = ["The first half", gate, " and the *second*."]
     answer = await ask_question(app, owner)
-    async with signed_in_client(app, owner) as client, asyncio.timeout(10):
+    async with signed_in_client(app, owner) as client, asyncio.timeout(30):
         while "The first half" not in (page := (await client.get(f"/answers/{answer.id}")).text):
             await asyncio.sleep(0)
         assert f'hx-sse:connect="/answers/{answer.id}/stream?after={answer.id}:14"' in page

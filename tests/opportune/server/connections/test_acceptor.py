@@ -14,7 +14,7 @@ if sys.platform == "win32":
 import uvloop
 
 CONNECTION_COUNT = 4 * MAX_ACCEPTED_PER_TURN
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 30
 
 
 class RecordingProtocol(asyncio.Protocol):
