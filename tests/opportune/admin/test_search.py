@@ -107,11 +107,11 @@ async def test_model_without_permission_to_create_has_no_action(
     assert "Add Country" not in (await admin.get("/admin/search?q=country", headers=PALETTE)).text
 
 
-@pytest.mark.parametrize("query", ["", "%00", "'\"%", "x" * 5_000, "😀", "-", "ada or"])
-async def test_any_query_is_valid(admin: AsyncClient, query: str) -> None:
-    response = await admin.get("/admin/search", params={"q": query})
-    assert response.status_code == 200
-    assert response.headers["cache-control"] == "no-store"
+async def test_any_query_is_valid(admin: AsyncClient) -> None:
+    for query in ("", "%00", "'\"%", "x" * 5_000, "😀", "-", "ada or"):
+        response = await admin.get("/admin/search", params={"q": query})
+        assert response.status_code == 200, query
+        assert response.headers["cache-control"] == "no-store", query
 
 
 @pytest.mark.database("sqlite")

@@ -148,9 +148,9 @@ async def test_page_works_without_javascript(client: AsyncClient) -> None:
     assert "Nothing matches “zzz”" in await read(client, "zzz", Accept="text/html")
 
 
-@pytest.mark.parametrize("query", ["\0", "'\"%_", "x" * 5_000, "😀", "-", "emma or"])
-async def test_any_query_is_valid(member: AsyncClient, query: str) -> None:
-    await read(member, query)
+async def test_any_query_is_valid(member: AsyncClient) -> None:
+    for query in ("\0", "'\"%_", "x" * 5_000, "😀", "-", "emma or"):
+        await read(member, query)
 
 
 @pytest.mark.database("sqlite")

@@ -50,11 +50,11 @@ async def test_paths_can_be_selected(app_with_bookshelf: FastAPI, superuser: Use
     assert headings(page) == ["Isbn", "Author country name", "Tags"]
 
 
-@pytest.mark.parametrize("name", ["story", "api_key", "nothing", "maker.api_key", "maker"])
-async def test_other_columns_are_refused(admin: AsyncClient, name: str) -> None:
-    response = await admin.get(f"{LIST}?columns=name,{name}")
-    assert response.status_code == 400
-    assert f"The list has no column “{name}”." in response.text
+async def test_other_columns_are_refused(admin: AsyncClient) -> None:
+    for name in ("story", "api_key", "nothing", "maker.api_key", "maker"):
+        response = await admin.get(f"{LIST}?columns=name,{name}")
+        assert response.status_code == 400, name
+        assert f"The list has no column “{name}”." in response.text, name
 
 
 async def test_secret_columns_are_not_offered(admin: AsyncClient) -> None:

@@ -39,30 +39,30 @@ async def list_names(admin: AsyncClient, query: str) -> list[str]:
     return [row["name"] for row in (await admin.get(f"/admin/gadget/export/json?{query}")).json()]
 
 
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        ("size__gte=5", ["five", "nine"]),
-        ("size__lte=5", ["one", "five"]),
-        ("size__gte=2&size__lte=8", ["five"]),
-        ("size__gte=5&size_op=", ["five", "nine"]),
-        ("size__gte=much", ["one", "five", "nine"]),
-        ("made_on__gte=2026-03-01&made_on__lte=2026-03-04", ["one"]),
-        ("made_on__lte=9999-12-31", ["one", "five"]),
-        ("seen_at__gte=2026-03-09&seen_at__lte=2026-03-09", ["nine"]),
-        ("seen_at__lte=2026-03-09T12:29", []),
-        ("seen_at__gte=2026-03-09T12:29", ["nine"]),
-        ("state_op=not&state=new", ["five"]),
-        ("maker_id_op=not&maker_id=1", ["five"]),
-        ("spare_id_op=not&spare_id=1", ["one", "nine"]),
-        ("spare_id_op=not&spare_id=empty", ["five"]),
-        ("spare_id_op=empty", ["one", "nine"]),
-        ("spare_id_op=filled", ["five"]),
-        ("maker_id_op=not&maker_id=Acme", []),
-    ],
+NAMES_BY_QUERY: tuple[tuple[str, list[str]], ...] = (
+    ("size__gte=5", ["five", "nine"]),
+    ("size__lte=5", ["one", "five"]),
+    ("size__gte=2&size__lte=8", ["five"]),
+    ("size__gte=5&size_op=", ["five", "nine"]),
+    ("size__gte=much", ["one", "five", "nine"]),
+    ("made_on__gte=2026-03-01&made_on__lte=2026-03-04", ["one"]),
+    ("made_on__lte=9999-12-31", ["one", "five"]),
+    ("seen_at__gte=2026-03-09&seen_at__lte=2026-03-09", ["nine"]),
+    ("seen_at__lte=2026-03-09T12:29", []),
+    ("seen_at__gte=2026-03-09T12:29", ["nine"]),
+    ("state_op=not&state=new", ["five"]),
+    ("maker_id_op=not&maker_id=1", ["five"]),
+    ("spare_id_op=not&spare_id=1", ["one", "nine"]),
+    ("spare_id_op=not&spare_id=empty", ["five"]),
+    ("spare_id_op=empty", ["one", "nine"]),
+    ("spare_id_op=filled", ["five"]),
+    ("maker_id_op=not&maker_id=Acme", []),
 )
-async def test_filter_matches(admin: AsyncClient, query: str, names: list[str]) -> None:
-    assert await list_names(admin, query) == names
+
+
+async def test_filter_matches(admin: AsyncClient) -> None:
+    for query, names in NAMES_BY_QUERY:
+        assert await list_names(admin, query) == names, query
 
 
 async def test_ends_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:

@@ -45,9 +45,9 @@ async def test_url_with_suffix_is_accepted(client: AsyncClient) -> None:
     assert (await client.get("/docs/crud.md")).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["nope", "../README", "..%2F..%2Fpyproject", "deploy/nope"])
-async def test_unknown_page_is_not_found(client: AsyncClient, name: str) -> None:
-    assert (await client.get(f"/docs/{name}")).status_code == 404
+async def test_unknown_page_is_not_found(client: AsyncClient) -> None:
+    for name in ("nope", "../README", "..%2F..%2Fpyproject", "deploy/nope"):
+        assert (await client.get(f"/docs/{name}")).status_code == 404, name
 
 
 @pytest.mark.parametrize("environment", ["production", "test"])

@@ -150,55 +150,51 @@ async def test_consent_from_another_site_is_refused(
     assert (await browser.post(authorize_url(client_id), data=consent_form(), headers=headers)).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"client_id": "nobody"},
-        {"client_id": "a\0b"},
-        {"client_id": None},
-        {"redirect_uri": "https://evil.example/callback"},
-        {"redirect_uri": f"{CALLBACK}/more"},
-        {"redirect_uri": f"{CALLBACK}?more"},
-        {"redirect_uri": "https://assistant.example:444/callback"},
-        {"redirect_uri": "javascript:alert(1)"},
-        {"redirect_uri": "//evil.example"},
-    ],
+UNKNOWN_TARGETS: tuple[dict[str, Any], ...] = (
+    {"client_id": "nobody"},
+    {"client_id": "a\0b"},
+    {"client_id": None},
+    {"redirect_uri": "https://evil.example/callback"},
+    {"redirect_uri": f"{CALLBACK}/more"},
+    {"redirect_uri": f"{CALLBACK}?more"},
+    {"redirect_uri": "https://assistant.example:444/callback"},
+    {"redirect_uri": "javascript:alert(1)"},
+    {"redirect_uri": "//evil.example"},
 )
-async def test_unknown_program_or_redirect_is_not_redirected(
-    browser: AsyncClient, client_id: str, changes: dict[str, Any]
-) -> None:
-    url = authorize_url(client_id, **changes)
-    for response in (await browser.get(url), await browser.post(url, data=consent_form())):
-        assert response.status_code == 400
-        assert "Location" not in response.headers
-        assert "evil" not in response.text
-        assert "http-equiv" not in response.text
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"code_challenge": None}, "invalid_request"),
-        ({"code_challenge": "short"}, "invalid_request"),
-        ({"code_challenge_method": None}, "invalid_request"),
-        ({"code_challenge_method": "plain"}, "invalid_request"),
-        ({"response_type": "token"}, "unsupported_response_type"),
-        ({"resource": "https://other.example/mcp"}, "invalid_target"),
-        ({"scope": "accounts:manage"}, "invalid_scope"),
-        ({"scope": "library:read&state=other"}, "invalid_scope"),
-    ],
+async def test_unknown_program_or_redirect_is_not_redirected(browser: AsyncClient, client_id: str) -> None:
+    for changes in UNKNOWN_TARGETS:
+        url = authorize_url(client_id, **changes)
+        for response in (await browser.get(url), await browser.post(url, data=consent_form())):
+            assert response.status_code == 400, changes
+            assert "Location" not in response.headers, changes
+            assert "evil" not in response.text, changes
+            assert "http-equiv" not in response.text, changes
+
+
+INVALID_REQUESTS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"code_challenge": None}, "invalid_request"),
+    ({"code_challenge": "short"}, "invalid_request"),
+    ({"code_challenge_method": None}, "invalid_request"),
+    ({"code_challenge_method": "plain"}, "invalid_request"),
+    ({"response_type": "token"}, "unsupported_response_type"),
+    ({"resource": "https://other.example/mcp"}, "invalid_target"),
+    ({"scope": "accounts:manage"}, "invalid_scope"),
+    ({"scope": "library:read&state=other"}, "invalid_scope"),
 )
-async def test_invalid_request_links_to_the_program_without_redirect(
-    browser: AsyncClient, client_id: str, changes: dict[str, Any], error: str
-) -> None:
+
+
+async def test_invalid_request_links_to_the_program_without_redirect(browser: AsyncClient, client_id: str) -> None:
     """A redirect without a click would be an open redirect to any registered address."""
-    response = await browser.post(authorize_url(client_id, **changes), data=consent_form())
-    assert response.status_code == 400
-    assert "http-equiv" not in response.text
-    link = re.search(r'href="(https://assistant[^"]*)"', response.text)
-    assert link
-    query = parse_query(unescape(link[1]))
-    assert (query["error"], query["state"], query["iss"]) == (error, "xyz", SITE)
+    for changes, error in INVALID_REQUESTS:
+        response = await browser.post(authorize_url(client_id, **changes), data=consent_form())
+        assert response.status_code == 400, changes
+        assert "http-equiv" not in response.text, changes
+        link = re.search(r'href="(https://assistant[^"]*)"', response.text)
+        assert link, changes
+        query = parse_query(unescape(link[1]))
+        assert (query["error"], query["state"], query["iss"]) == (error, "xyz", SITE), changes
 
 
 async def test_repeated_parameter_is_refused(browser: AsyncClient, client_id: str) -> None:

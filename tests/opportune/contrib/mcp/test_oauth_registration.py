@@ -45,31 +45,29 @@ async def test_metadata_describes_the_endpoints(program: AsyncClient) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"redirect_uris": ["http://evil.example/callback"]}, "invalid_redirect_uri"),
-        ({"redirect_uris": [CALLBACK, "javascript:alert(1)"]}, "invalid_redirect_uri"),
-        ({"redirect_uris": ["ms-msdt:/id", "cursor:alert"]}, "invalid_redirect_uri"),
-        ({"redirect_uris": ["vscode://file/etc/passwd"]}, "invalid_redirect_uri"),
-        ({"redirect_uris": ["vscode://vscode.git/clone?url=https://evil.example/x"]}, "invalid_redirect_uri"),
-        ({"redirect_uris": ["https://user:pass@a.example/"]}, "invalid_redirect_uri"),
-        ({"redirect_uris": [f"{CALLBACK}#part"]}, "invalid_redirect_uri"),
-        ({"redirect_uris": [f"https://a.example/{'a' * 1000}"]}, "invalid_redirect_uri"),
-        ({"redirect_uris": [f"{CALLBACK}{number}" for number in range(11)]}, "invalid_redirect_uri"),
-        ({"redirect_uris": []}, "invalid_client_metadata"),
-        ({"redirect_uris": None}, "invalid_redirect_uri"),
-        ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
-        ({"client_name": "a" * 30_000}, "invalid_client_metadata"),
-    ],
+INVALID_OPTIONS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"redirect_uris": ["http://evil.example/callback"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": [CALLBACK, "javascript:alert(1)"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": ["ms-msdt:/id", "cursor:alert"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": ["vscode://file/etc/passwd"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": ["vscode://vscode.git/clone?url=https://evil.example/x"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": ["https://user:pass@a.example/"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": [f"{CALLBACK}#part"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": [f"https://a.example/{'a' * 1000}"]}, "invalid_redirect_uri"),
+    ({"redirect_uris": [f"{CALLBACK}{number}" for number in range(11)]}, "invalid_redirect_uri"),
+    ({"redirect_uris": []}, "invalid_client_metadata"),
+    ({"redirect_uris": None}, "invalid_redirect_uri"),
+    ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
+    ({"client_name": "a" * 30_000}, "invalid_client_metadata"),
 )
-async def test_invalid_registration_is_refused(
-    program: AsyncClient, database: Database, options: dict[str, Any], error: str
-) -> None:
-    metadata = {"client_name": "Assistant", "redirect_uris": [CALLBACK]} | options
-    response = await program.post(f"{OAUTH}/register", json=metadata)
-    assert (response.status_code, read_error(response)) == (400, error)
-    assert await list_program_names(database) == []
+
+
+async def test_invalid_registration_is_refused(program: AsyncClient, database: Database) -> None:
+    for options, error in INVALID_OPTIONS:
+        metadata = {"client_name": "Assistant", "redirect_uris": [CALLBACK]} | options
+        response = await program.post(f"{OAUTH}/register", json=metadata)
+        assert (response.status_code, read_error(response)) == (400, error), options
+        assert await list_program_names(database) == [], options
 
 
 EDITORS: dict[str, Any] = {

@@ -43,24 +43,24 @@ async def test_post_to_static_file_is_405(client: AsyncClient) -> None:
     assert (await client.post("/static/site.css")).status_code == 405
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "nothing.css",
-        "",
-        "css",
-        "../.env",
-        "%2e%2e/.env",
-        "..%2f..%2fpyproject.toml",
-        "/etc/passwd",
-        "a%00b",
-        "x" * 5000,
-    ],
+OUTER_PATHS = (
+    "nothing.css",
+    "",
+    "css",
+    "../.env",
+    "%2e%2e/.env",
+    "..%2f..%2fpyproject.toml",
+    "/etc/passwd",
+    "a%00b",
+    "x" * 5000,
 )
-async def test_path_outside_static_folders_is_404(client: AsyncClient, path: str) -> None:
-    response = await client.get(f"/static/{path}")
-    assert response.status_code == 404
-    assert "SECRET_KEY" not in response.text
+
+
+async def test_path_outside_static_folders_is_404(client: AsyncClient) -> None:
+    for path in OUTER_PATHS:
+        response = await client.get(f"/static/{path}")
+        assert response.status_code == 404, path
+        assert "SECRET_KEY" not in response.text, path
 
 
 async def test_static_text_is_compressed(client: AsyncClient) -> None:
