@@ -32,6 +32,7 @@ HYPOTHESIS_PLUGIN = "hypothesispytest"
 """Name of the plugin in pytest."""
 
 SLOWEST_MODULES = (
+    *("test_installed_project.py", "test_snippets.py", "test_adoption.py"),
     *("test_project.py", "test_speedups.py", "test_wheel.py"),
     *("test_bookshelf.py", "test_cookbook.py", "test_new_project.py", "test_tutorial.py"),
 )
