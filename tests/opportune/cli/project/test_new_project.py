@@ -36,9 +36,10 @@ SITE_NAMES = {"none": "Bücher & Co", "all": "L\N{RIGHT SINGLE QUOTATION MARK}É
 SELECTED_EXAMPLES = EXAMPLES[-2:]
 PROJECT_FILES = ("app", "migrations", "tests", "oppman.py")
 """Files that differ between projects."""
-TEAM_FILES = {"migrations/versions/todos/0003_team.py", "tests/todos/test_teams.py"}
+TEAM_EXAMPLE = EXAMPLES[-1]
+TEAM_FILES = {f"migrations/versions/{TEAM_EXAMPLE}/0003_team.py", f"tests/{TEAM_EXAMPLE}/test_teams.py"}
 """Files that only projects with teams have."""
-FILES_WITH_TEAM_LINES = {*TEAM_FILES, *(f"app/todos/{name}.py" for name in ("admin", "models", "service"))}
+FILES_WITH_TEAM_LINES = {*TEAM_FILES, *(f"app/{TEAM_EXAMPLE}/{name}.py" for name in ("admin", "models", "service"))}
 REWRITTEN_FILES = {"app/settings.py", "tests/test_access.py", *FILES_WITH_TEAM_LINES}
 """Files that differ between the starter and a project with all examples."""
 STARTER_IMPORT = re.compile(r"^\s*(?:from|import) (?:bench|tests\.opportune)\b", re.MULTILINE)
@@ -164,7 +165,7 @@ def test_todos_belong_to_teams_only_in_projects_with_teams(projects: dict[str, P
     assert [name for name in FILES_WITH_TEAM_LINES if not (projects["all"] / name).exists()] == []
     assert {name for name in FILES_WITH_TEAM_LINES if not (projects["some"] / name).exists()} == TEAM_FILES
     for name, has_teams in (("all", True), ("some", False)):
-        code = "".join(path.read_text() for path in sorted((projects[name] / "app/todos").glob("*.py")))
+        code = "".join(path.read_text() for path in sorted((projects[name] / "app" / TEAM_EXAMPLE).glob("*.py")))
         assert ("team" in code.replace("the team meeting", ""), "startproject:" in code) == (has_teams, False)
 
 

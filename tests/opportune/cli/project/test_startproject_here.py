@@ -79,7 +79,7 @@ def test_here_replaces_the_clone_or_changes_nothing(clone: Path) -> None:
     command = [sys.executable, "-S", "oppman.py", "startproject", "Shop"]
     repeated = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=60, check=False)
     assert repeated.returncode == 1
-    assert repeated.stderr.endswith(" is a project already. Run startproject in a clone of Opportune.\n")
+    assert repeated.stderr.endswith(f" is a project already. Run startproject in a clone of {PRODUCT}.\n")
     assert repeated.stderr.count("\n") == 1
 
 
