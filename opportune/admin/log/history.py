@@ -21,6 +21,7 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
 from opportune.admin.row_versions.entries import first_version_time, load_versions
 from opportune.admin.views import AdminView
+from opportune.db.sessions.trash import with_deleted
 
 ENTRIES_PER_PAGE = 30
 
@@ -118,12 +119,12 @@ async def history_page(request: Request, view: AdminView) -> Response:
     if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
         raise HTTPException(403)
     row = await view.get_object_for_details(request)
-    if row is None and await view.fetch_rows(view.select_by_identifier(pk)):
-        raise HTTPException(404)  # the row exists, but the query of the view does not contain it
-    if row is not None and not await view.check_can_view_details(request, row):
-        raise HTTPException(403)
     deleted_row = await view.find_deleted(request) if row is None else None
     recorded_row = row or deleted_row
+    if recorded_row is None and await view.fetch_rows(with_deleted(view.select_by_identifier(pk))):
+        raise HTTPException(404)  # the row exists, but the query of the view or the user's trash does not contain it
+    if recorded_row is not None and not await view.check_can_view_details(request, recorded_row):
+        raise HTTPException(403)
     entries = await _read_entries(view, pk, recorded_row, request.query_params.get("before", ""))
     if recorded_row is None and not entries:
         raise HTTPException(404)

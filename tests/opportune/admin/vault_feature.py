@@ -1,0 +1,91 @@
+"""Files of a vault: their rules hide rows of other users and a field, and they have a trash, versions and a list."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from datetime import date
+
+from fastapi import FastAPI
+from sqlmodel import Field
+
+from opportune.accounts.models import User
+from opportune.admin import AdminView
+from opportune.config.settings import Settings
+from opportune.crud import Access, Crud
+from opportune.db import SoftDelete, Versioned
+from opportune.feature import Feature
+from opportune.testing.factories import grant, make_user
+from opportune.text import Text
+from tests.opportune.admin.gadget_feature import Table
+from tests.opportune.crud.library import user_key
+from tests.opportune.site_with import site_with
+
+ACTIONS = ("list", "details", "create", "edit", "delete", "export", "import")
+
+
+class Dossier(Table, SoftDelete, Versioned, table=True):
+    __tablename__ = "test_dossier"
+
+    title: str = Field(max_length=200)
+    body: Text = ""
+    rating: str = Field(default="", max_length=50)
+    """Hidden from users without the grant `rating`."""
+    stage: str = Field(default="new", max_length=50)
+    """Read-only for users without the grant `rating`."""
+    opened_on: date | None = None
+    keeper_id: int = Field(sa_column=user_key())
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Dossiers(Crud[Dossier]):
+    owner = "keeper_id"
+    read_access = write_access = Access.OWNER
+    search = ("title", "rating")
+
+    def hidden_fields(self) -> Collection[str]:
+        return () if self.may("rating") else {"rating"}
+
+    def readonly_fields(self) -> Collection[str]:
+        return () if self.may("rating") else {"stage"}
+
+
+class DossierAdmin(AdminView, model=Dossier):
+    crud = Dossiers
+    can_import = True
+    column_list = ("title", "rating", "stage", "opened_on")
+    column_editable = ("title", "rating", "stage", "opened_on")
+    column_searchable_list = ("title", "rating")
+    column_filters = ("rating", "stage", "opened_on", "keeper_id")
+    date_hierarchy = "opened_on"
+
+
+vault = Feature(name="vault", summary="For tests.", models=(Dossier,), admin=(DossierAdmin,))
+
+
+async def make_keeper(app: FastAPI, *actions: str) -> User:
+    """Return staff with these permissions for dossiers, by default all but the one for ratings."""
+    user = await make_user(app.state.database, is_staff=True)
+    for action in actions or ACTIONS:
+        await grant(app.state.database, user, "dossier", action)
+    return user
+
+
+async def add_dossier(app: FastAPI, keeper: User, title: str, *, in_trash: bool = False) -> int:
+    async with app.state.database.writer() as session:
+        dossier = Dossier(
+            title=title, body="old", rating="first-rating", keeper_id=keeper.id, opened_on=date(2026, 3, 1)
+        )
+        session.add(dossier)
+        await session.flush()
+        dossier.rating, dossier.stage, dossier.body = "second-rating", "later-stage", "new"
+        await session.flush()
+        if in_trash:
+            await session.delete(dossier)
+    return dossier.id
+
+
+@asynccontextmanager
+async def vault_site(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(vault, Table.metadata, settings) as app:
+        yield app
