@@ -40,7 +40,7 @@ from opportune.admin.saved_views.queries import load_saved_views
 from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.templates import AdminTemplates
-from opportune.admin.trash.pages import purge_from_trash, restore_from_trash, trash_page
+from opportune.admin.trash.pages import TRASH_PAGES
 from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
 from opportune.db.database import Database, Session
@@ -116,12 +116,9 @@ class AdminSite(AdapterSite):
 
         self.admin.add_route("/search", self.search, ["GET"], "search")
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
-        for address, page, methods, name in (*PAGES, *EDITING_PAGES):
+        for address, page, methods, name in (*PAGES, *EDITING_PAGES, *TRASH_PAGES):
             self.admin.add_route(f"/{{identity}}/{address}", partial(self._list_page, page), methods, name)
         self.admin.add_route("/{identity}/version/{pk:path}", self.version, ["GET", "POST"], "version")
-        self.admin.add_route("/{identity}/trash", self.trash, ["GET"], "trash")
-        self.admin.add_route("/{identity}/trash/restore", self.restore, ["POST"], "restore")
-        self.admin.add_route("/{identity}/trash/purge", self.purge, ["POST"], "purge")
 
     def init_templating_engine(self) -> AdminTemplates:
         return AdminTemplates(super().init_templating_engine().env)
@@ -237,15 +234,6 @@ class AdminSite(AdapterSite):
 
     async def version(self, request: Request) -> Response:
         return await version_page(request, self._admin_view(request))
-
-    async def trash(self, request: Request) -> Response:
-        return await trash_page(request, self._admin_view(request))
-
-    async def restore(self, request: Request) -> Response:
-        return await restore_from_trash(request, self._admin_view(request))
-
-    async def purge(self, request: Request) -> Response:
-        return await purge_from_trash(request, self._admin_view(request))
 
     async def import_endpoint(self, request: Request) -> Response:
         await self.check_access(request, "import")

@@ -112,3 +112,11 @@ def _redirect(request: Request, view: AdminView, message: str, *, is_error: bool
     flash(request, message, "danger" if is_error else "success")
     is_undo = "pks" in request.query_params
     return RedirectResponse(list_url(request, view) if is_undo else _trash_url(request, view), 303)
+
+
+TRASH_PAGES = (
+    ("trash", trash_page, ["GET"], "trash"),
+    ("trash/restore", restore_from_trash, ["POST"], "restore"),
+    ("trash/purge", purge_from_trash, ["POST"], "purge"),
+)
+"""Path below the model, function, methods and name of each route. The site also requires the permission to list."""
