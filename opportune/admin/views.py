@@ -20,6 +20,7 @@ from opportune.admin.lists.columns import column_choices, further_columns, liste
 from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
+from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import names_of_hook, option_faults
 from opportune.admin.protocols import Site
@@ -250,6 +251,7 @@ class AdminView(RowQueriesMixin):
         return ", ".join(self.labels.get(name, name) for name in self.search_names)
 
     async def list_context(self, request: Request) -> dict[str, Any]:
+        refuse_unknown_parameters(request, self)  # before thousands of filters are rendered
         return {**await list_context(request, self), **await saved_views_context(request, self)}
 
     def may_edit_any(self, request: Request) -> bool:

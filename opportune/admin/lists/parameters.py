@@ -1,5 +1,6 @@
 """Query parameters of a list. Unknown parameters are errors, because without a misspelt filter more rows match."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -9,6 +10,7 @@ from starlette.requests import Request
 
 from opportune.admin.lists.filters import ListFilter, parameters_of
 from opportune.admin.protocols import Pages
+from opportune.crud.filters import MAX_FILTER_VALUES
 from opportune.pagination import TRACKING_PARAMETER
 
 ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy", "columns", "view"}
@@ -55,16 +57,21 @@ def url_without(
 
 
 def refuse_unknown_parameters(request: Request, view: Pages) -> None:
-    """Refuse parameters that the list does not have. Tracking parameters are ignored.
+    """Refuse parameters that the list does not have, and filters with too many values. Ignore tracking parameters.
 
     Raises:
-        RequestValidationError: A parameter is unknown. The error lists all of them.
+        RequestValidationError: A parameter is unknown or has too many values. The error lists all of them.
     """
-    allowed = allowed_parameters(view)
-    unknown = [name for name in request.query_params if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]
-    if faults := [_unknown_parameter_error(name) for name in unknown]:
+    allowed, query = allowed_parameters(view), request.query_params
+    unknown = [name for name in query if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]
+    faults = [_parameter_error(name, "extra_forbidden", "Extra inputs are not permitted") for name in unknown]
+    counts = Counter(name for name, _ in query.multi_items() if name in allowed)
+    crowded = [name for name, count in counts.items() if count > MAX_FILTER_VALUES]
+    too_many = f"Please select at most {MAX_FILTER_VALUES} values."
+    faults += [_parameter_error(name, "too_many_values", too_many) for name in crowded]
+    if faults:
         raise RequestValidationError(faults)
 
 
-def _unknown_parameter_error(name: str) -> dict[str, Any]:
-    return {"type": "extra_forbidden", "loc": ("query", name), "msg": "Extra inputs are not permitted", "input": None}
+def _parameter_error(name: str, type_: str, message: str) -> dict[str, Any]:
+    return {"type": type_, "loc": ("query", name), "msg": message, "input": None}

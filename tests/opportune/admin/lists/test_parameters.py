@@ -98,3 +98,12 @@ async def test_list_parameters_are_accepted(admin: AsyncClient, monkeypatch: pyt
     assert (await admin.get(f"{LIST}?shelf=3")).status_code == 422
     monkeypatch.setattr(GadgetAdmin, "list_parameters", ("shelf",))
     assert (await admin.get(f"{LIST}?shelf=3")).status_code == 200
+
+
+async def test_too_many_values_of_a_filter_are_refused(admin: AsyncClient) -> None:
+    values = [f"maker_id={number}" for number in range(1, 102)]
+    assert (await admin.get(f"{LIST}?{'&'.join(values[:100])}")).status_code == 200
+    page = await admin.get(f"{LIST}?{'&'.join(values)}", headers=ACCEPT_HTML)
+    assert (page.status_code, ADMIN_MENU in page.text) == (422, True)
+    assert "<dt>maker_id</dt>" in page.text
+    assert len(page.content) < 50_000
