@@ -42,6 +42,9 @@ class ArrangeAdmin(BaseView):
     def is_visible(self, request: Request) -> bool:
         return False
 
+    def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
+        return True  # all users choose their first page; `show` checks the permission to arrange
+
     @expose("/arrange-overview", methods=["GET", "POST"], identity=ARRANGE)
     async def show(self, request: Request) -> Response:
         site = cast("Site", self.site)

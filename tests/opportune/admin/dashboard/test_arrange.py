@@ -15,7 +15,7 @@ from opportune.admin.models import AuditEntry, DashboardLayout
 from opportune.admin.permissions import Permissions
 from opportune.config.settings import Settings
 from opportune.feature import Number
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
@@ -176,3 +176,14 @@ def test_features_can_grant_the_page_to_their_groups() -> None:
     feature = replace(gadgets, groups={"Readers": {"arrange-overview": "list"}})
     assert Permissions([feature]).shipped_grants() == {"Readers": {("arrange-overview", "list")}}
     assert not list(Permissions([feature]).faults())
+
+
+async def test_first_page_needs_no_permission(app: FastAPI) -> None:
+    user = await make_user(app.state.database, is_staff=True)
+    for _ in range(2):
+        group = await grant(app.state.database, user, "gadget", "list")
+    async with signed_in_client(app, user) as client:
+        assert "Show this page first" in (await client.get("/admin/", params={"group": group.id})).text
+        assert (await client.post(URL, params={"group": group.id}, data={"first": "1"})).status_code == 303
+        assert (await client.get(URL)).status_code == 403
+        assert await arrange(client, group.id, KEYS, KEYS) == 403
