@@ -21,6 +21,10 @@ MAX_SHORT_LENGTH = 80
 """Maximum characters of values that are shown beside each other. Longer texts are compared line by line."""
 MAX_LINES = 60
 """Maximum lines of a difference."""
+MAX_COMPARED_LINES = 1_000
+"""Maximum lines to compare, from the first that differs. The time grows with the square of their number."""
+MAX_LINE_LENGTH = 5_000
+"""Maximum characters of a line."""
 
 
 class Difference(NamedTuple):
@@ -92,5 +96,14 @@ async def list_differences(
 def _compare_lines(before: str, after: str) -> Sequence[tuple[str, str]]:
     if max(len(before), len(after)) <= MAX_SHORT_LENGTH and "\n" not in before + after:
         return ()
-    lines = [*unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")][2:]
-    return [(line[:1], line[1:]) for line in lines if not line.startswith("@@")][:MAX_LINES]
+    old, new = _from_first_difference(before.splitlines(), after.splitlines())
+    lines = [*unified_diff(old, new, n=1, lineterm="")][2:]
+    return [(line[:1], line[1 : MAX_LINE_LENGTH + 1]) for line in lines if not line.startswith("@@")][:MAX_LINES]
+
+
+def _from_first_difference(before: Sequence[str], after: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the lines to compare, which begin one line before the first difference."""
+    pairs = enumerate(zip(before, after, strict=False))
+    first = next((number for number, (old, new) in pairs if old != new), min(len(before), len(after)))
+    compared = slice(max(first - 1, 0), first + MAX_COMPARED_LINES)
+    return before[compared], after[compared]
