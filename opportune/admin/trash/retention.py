@@ -42,14 +42,15 @@ async def empty_trash(database: Database, models: Iterable[type[SoftDelete]]) ->
 
 
 async def _next_rows(session: AsyncSession, model: type[SoftDelete], last_key: object) -> Sequence[SoftDelete]:
-    """Return the next expired rows, in the order of their keys."""
+    """Lock and return the next expired rows, in the order of their keys."""
     if model.keep_deleted_days is None:
         return ()
     (key, *_) = inspect(model, raiseerr=True).primary_key
     cutoff = utc_now() - timedelta(days=model.keep_deleted_days)
     rows = select(model).where(col(model.deleted_at) <= cutoff).order_by(key).limit(ROWS_PER_TRANSACTION)
     remaining = rows if last_key is None else rows.where(key > last_key)
-    return (await session.scalars(with_deleted(remaining))).all()
+    locked = remaining.with_for_update(skip_locked=True)  # a user may be restoring a row
+    return (await session.scalars(with_deleted(locked))).all()
 
 
 async def _purge(session: AsyncSession, row: SoftDelete) -> bool:

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.admin.trash import retention
 from opportune.admin.trash.retention import empty_trash
 from opportune.config.settings import Settings
-from opportune.db import utc_now, with_deleted
+from opportune.db import restore, utc_now, with_deleted
 from tests.opportune.admin.trash.parcel_feature import Parcel, Receipt, parcel_site
 
 
@@ -60,3 +60,13 @@ async def test_rows_can_be_kept_forever(app: FastAPI, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Parcel, "keep_deleted_days", None)
     await _expire(app)
     assert await empty_trash(app.state.database, [Parcel]) == 0
+
+
+@pytest.mark.database("postgresql")
+async def test_row_that_a_user_restores_stays(app: FastAPI) -> None:
+    await _expire(app)
+    async with app.state.database.writer() as session:
+        gone = (await session.scalars(with_deleted(select(Parcel).where(col(Parcel.code) == "Gone")))).one()
+        await restore(session, gone)
+        assert await empty_trash(app.state.database, [Parcel]) == 0
+    assert await _codes(app) == ["Here", "Gone"]
