@@ -1,6 +1,7 @@
 """The feature of the admin: its views, pages and checks."""
 
 from opportune.admin.dashboard.setup_steps import has_models_of_project, is_deployed
+from opportune.admin.log.authors import forget_author
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, SavedView
 from opportune.admin.row_versions.models import RowVersion
@@ -21,6 +22,7 @@ admin = Feature(
     personal_data=PersonalData(
         summary="Your saved views and first page of the admin",
         owners=(SavedView.owner_id, DefaultView.user_id, DashboardLayout.user_id),
+        forget=forget_author,
     ),
     setup_steps=(
         SetupStep("model", "Add a model of your own", has_models_of_project, "/docs/tutorial"),

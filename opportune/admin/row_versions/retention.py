@@ -27,7 +27,7 @@ async def delete_old_versions(database: Database, models: Iterable[type[Versione
     for model in models:
         is_of_model = col(RowVersion.model_table) == table_of(model)
         keys: Any = inspect(model, raiseerr=True).primary_key
-        if len(keys) == 1:
+        if [key.type.python_type for key in keys] == [int]:  # other keys may be stored differently from `row_id`
             is_orphan = col(RowVersion.row_id).not_in(select(cast(keys[0], String)))
             count += await delete_in_batches(database, RowVersion, is_of_model & is_orphan)
         if (days := model.keep_version_days) is not None:

@@ -1,6 +1,7 @@
 """Versions of a row for projects: read them, and restore one."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,9 @@ from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import foreign_keys_of, label_of
 from opportune.errors import Refused
 
+KEY_LENGTH = 64
+"""Maximum length of `RowVersion.row_id`. Longer keys are hashed, because cut keys could be equal."""
+
 
 def table_of(model: type[SQLModel]) -> str:
     return str(model.__tablename__)
@@ -22,7 +26,8 @@ def table_of(model: type[SQLModel]) -> str:
 def row_key(row: SQLModel) -> tuple[str, str]:
     """Return table and key of a row in the table of versions."""
     mapper = inspect(type(row), raiseerr=True)
-    return table_of(type(row)), ";".join(map(str, mapper.primary_key_from_instance(row)))[:64]
+    key = ";".join(map(str, mapper.primary_key_from_instance(row)))
+    return table_of(type(row)), key if len(key) <= KEY_LENGTH else blake2b(key.encode(), digest_size=32).hexdigest()
 
 
 def select_versions(model_table: str, row_id: str) -> Select[tuple[RowVersion]]:

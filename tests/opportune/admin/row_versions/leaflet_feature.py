@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from opportune.admin import AdminView, ValidationRefused
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi
-from opportune.db import SoftDelete, Versioned
+from opportune.db import ModelBase, SoftDelete, Versioned
 from opportune.feature import Feature
 from opportune.text import Text
 from tests.opportune.admin.gadget_feature import Table
@@ -56,6 +57,21 @@ class Leaflet(Table, Versioned, table=True):
         return self.title
 
 
+class Note(ModelBase, Versioned, table=True):
+    __tablename__ = "test_leaflet_note"
+    metadata = Table.metadata
+
+    id: UUID = Field(primary_key=True)
+    title: str = ""
+
+
+class Label(ModelBase, Versioned, table=True):
+    __tablename__ = "test_leaflet_label"
+    metadata = Table.metadata
+
+    id: str = Field(primary_key=True)
+
+
 class Leaflets(Crud[Leaflet]):
     read_access = write_access = Access.SIGNED_IN
 
@@ -75,7 +91,7 @@ class EditorAdmin(AdminView, model=Editor):
 leaflets = Feature(
     name="leaflets",
     summary="For tests.",
-    models=(Leaflet, Editor),
+    models=(Leaflet, Editor, Note, Label),
     admin=(LeafletAdmin, EditorAdmin),
     api=CrudApi(Leaflets, "/leaflets").router,
 )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -13,10 +14,11 @@ from sqlmodel import col
 from opportune.admin import restore_version, versions
 from opportune.admin.row_versions.models import RowVersion
 from opportune.admin.row_versions.retention import delete_old_versions
+from opportune.admin.row_versions.service import row_key
 from opportune.db import utc_now
 from opportune.errors import FieldErrors, Refused
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.admin.row_versions.leaflet_feature import Editor, Leaflet, Status
+from tests.opportune.admin.row_versions.leaflet_feature import Editor, Label, Leaflet, Note, Status
 
 
 @pytest.fixture
@@ -155,3 +157,18 @@ async def test_old_versions_are_deleted(app: FastAPI, monkeypatch: pytest.Monkey
     assert await delete_old_versions(database, [Leaflet]) == 2
     async with database.reader(fresh=True) as session:
         assert await _titles(session, (await session.scalars(select(Leaflet))).one()) == [(3, "Cocoa")]
+
+
+async def test_versions_of_rows_with_other_keys_stay(app: FastAPI) -> None:
+    database = app.state.database
+    async with database.writer() as session:
+        session.add(note := Note(id=uuid4(), title="Kept"))
+    assert await delete_old_versions(database, [Note]) == 0
+    async with database.reader(fresh=True) as session:
+        assert len(await versions(session, note)) == 1
+
+
+def test_long_keys_are_not_cut() -> None:
+    first, second = (row_key(Label(id="x" * 80 + ending)) for ending in "ab")
+    assert first != second
+    assert len(first[1]) == 64

@@ -1,0 +1,36 @@
+"""The removal of deleted users from versions and from the trash."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.deletion.service import delete_personal_data
+from opportune.admin.log import authors
+from opportune.admin.row_versions.models import RowVersion
+from opportune.config.settings import Settings
+from opportune.db import with_deleted
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.vault_feature import Dossier, add_dossier, make_keeper, vault_site
+
+
+@pytest.fixture
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    monkeypatch.setattr(authors, "tables_with", lambda _: [Dossier])  # its table is not in the site's metadata
+    async with vault_site(settings) as app:
+        yield app
+
+
+async def test_deleted_account_leaves_versions_and_trash(app: FastAPI) -> None:
+    row_id = await add_dossier(app, await make_keeper(app), "Old")
+    user = await make_user(app.state.database, is_staff=True, is_superuser=True)
+    async with signed_in_client(app, user) as client:
+        await client.post(f"/admin/dossier/version/{row_id}?number=1")
+        await client.post(f"/admin/dossier/delete?pks={row_id}", data={"confirmed": "yes"})
+    async with app.state.database.writer() as session:
+        actors, deleted_by = select(col(RowVersion.actor_id)), with_deleted(select(col(Dossier.deleted_by_id)))
+        assert {*await session.scalars(actors), *await session.scalars(deleted_by)} == {None, user.id}
+        await delete_personal_data(session, app.state.features, user)
+        assert {*await session.scalars(actors), *await session.scalars(deleted_by)} == {None}
