@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from opportune.cli.scaffold.model import NewModel
 
@@ -22,6 +23,11 @@ ADMIN_STATUSES = {
     ("GET", "list"): "200",
 }
 """Responses to a superuser. Other roles get 403."""
+MIXIN_STATUSES = {
+    "SoftDelete": {("GET", "trash"): "200", ("POST", "trash/purge"): "303", ("POST", "trash/restore"): "303"},
+    "Versioned": {("GET", "version/{pk:path}"): "404", ("POST", "version/{pk:path}"): "404"},
+}
+"""Responses to a superuser of the admin pages of `SoftDelete` and `Versioned` models."""
 
 
 def with_model_rows(text: str, model: NewModel, *, has_choices: bool = True) -> str:
@@ -60,7 +66,8 @@ def _sort_key(line: str) -> tuple[str, str]:
 
 
 def _expected_responses(model: NewModel, *, has_choices: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for (method, path), status in ADMIN_STATUSES.items():
+    more = (MIXIN_STATUSES[mixin].items() for mixin in model.mixins)
+    for (method, path), status in chain(ADMIN_STATUSES.items(), *more):
         yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
     pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.path_parameter}}}"
     empty_form_status = "422" if any(field.is_required for field in model.fields) else "303"
@@ -81,6 +88,8 @@ def _expected_responses(model: NewModel, *, has_choices: bool) -> Iterator[tuple
         ("GET", f"{pages}/{key}/delete", "200", model.write),
         ("POST", f"{pages}/{key}/delete", "303", model.write),
     ]
+    if model.has_trash:  # the rows of the requests are not in the trash
+        rows += [("POST", f"{address}/{key}/restore", "404", model.write) for address in (api, pages)]
     for method, path, status, access in rows:
         yield method, path, _statuses(model, method, path, status, access)
 
@@ -92,7 +101,8 @@ def _statuses(model: NewModel, method: str, path: str, allowed: str, access: str
     if access == "owner" and model.belongs_to_team:  # among the roles only the owner is in a team
         without_team = "403" if is_api else "303"
         return (anonymous, without_team, allowed, without_team, without_team)
-    if is_api and method in ("POST", "PATCH") and not model.belongs_to_team:  # refused for its empty body
+    has_body = method in ("POST", "PATCH") and not path.endswith("/restore")
+    if is_api and has_body and not model.belongs_to_team:  # refused for its empty body
         return ("422" if access == "anyone" else "401", *["422"] * 4)
     if access == "owner" and f"{{{model.path_parameter}}}" in path:
         return (anonymous, "404", allowed, "404", "404")

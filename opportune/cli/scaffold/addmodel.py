@@ -44,6 +44,8 @@ Path = Annotated[str, typer.Option(help="Address of the pages. [default: the plu
 Icon = Annotated[str, typer.Option(help="Icon in the navigation and the admin, from tabler.io/icons.")]
 Group = Annotated[str, typer.Option(help="Group that gets all permissions for the rows.")]
 Navigation = Annotated[bool, typer.Option(help="Add a link to the navigation.")]
+SoftDelete = Annotated[bool, typer.Option("--soft-delete", help="Move deleted rows to a trash, with Undo.")]
+Versioned = Annotated[bool, typer.Option("--versioned", help="Keep each change of a row as a version.")]
 ByHand = Annotated[bool, typer.Option("--by-hand", help="Write explicit schemas, routes and templates.")]
 
 
@@ -57,14 +59,22 @@ def command(
     icon: Icon = "point",
     group: Group = "",
     navigation: Navigation = True,
+    soft_delete: SoftDelete = False,
+    versioned: Versioned = False,
     by_hand: ByHand = False,
 ) -> None:
-    request = ModelRequest(feature, name, fields, read, write, path, icon, group, navigation, by_hand)
+    mixins = selected_mixins(soft_delete=soft_delete, versioned=versioned)
+    request = ModelRequest(feature, name, fields, read, write, path, icon, group, navigation, by_hand, mixins)
     model, manual_edits = add_model(PROJECT, request)
     say(f"Added {name} to app/{feature}, with tests and a migration.")
     for edit in manual_edits:
         print(f"Add by hand to {edit}.")
     print_next_steps(model)
+
+
+def selected_mixins(*, soft_delete: bool, versioned: bool) -> tuple[str, ...]:
+    """Return the names of the mixins of the model."""
+    return (*(("SoftDelete",) if soft_delete else ()), *(("Versioned",) if versioned else ()))
 
 
 def print_next_steps(model: NewModel, first: Sequence[str] = ()) -> None:

@@ -47,6 +47,7 @@ def explicit_modules(model: NewModel, router: str) -> dict[str, str]:
     """Return the modules that replace those of the CRUD layer, by file name."""
     placeholders = _placeholders(model, router)
     names = ("schemas.py", "dependencies.py", "pages.py", "api.py")
+    placeholders |= _trash_code(model, placeholders)
     files = {name: render_skeleton(f"explicit_{name}", placeholders) for name in names}
     if not model.slug:
         for name in ("pages.py", "api.py"):
@@ -54,6 +55,16 @@ def explicit_modules(model: NewModel, router: str) -> dict[str, str]:
     files["pages.py"] = with_imports(files["pages.py"], {f"app.{model.feature}.models": {model.name}})
     files["schemas.py"] = with_imports(files["schemas.py"], _schema_imports(model))
     return files
+
+
+def _trash_code(model: NewModel, placeholders: dict[str, str]) -> dict[str, str]:
+    """Return the code of the pages and the API that deletes and restores rows."""
+    if not model.has_trash:
+        delete_row = f"    await {model.snake_plural}.delete({model.path_parameter})"
+        return {"delete_row": delete_row, "api_restore": "", "page_restore": ""}
+    files = {"delete_row": "trash_delete", "api_restore": "api_restore", "page_restore": "page_restore"}
+    code = {name: render_skeleton(f"explicit_{file}.py", placeholders) for name, file in files.items()}
+    return code | {"delete_row": code["delete_row"].rstrip()}
 
 
 def with_schemas(service: str, model: NewModel) -> str:
@@ -88,6 +99,7 @@ def _placeholders(model: NewModel, router: str) -> dict[str, str]:
         "path_parameter": model.path_parameter,
         "path_parameter_type": "str" if model.slug else "RowId",
         "list_signature": _list_signature(model),
+        "delete_note": "It moves to the trash." if model.has_trash else "This cannot be undone.",
         "may_change": f'{model.snake_plural}.may("edit")',
         "get_row": f"{model.snake_plural}.get({model.path_parameter})",
         "create_fields": "\n".join(

@@ -31,6 +31,11 @@ RESERVED_NAMES = {*dir(builtins), "date", "datetime", "time", "metadata", "regis
 IMPORTED_NAMES = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", "User"}
 IMPORTED_NAMES |= {field_type.annotation for field_type in FIELD_TYPES.values()}
 """Class names that a models.py may import."""
+MIXIN_NAMES = {
+    "SoftDelete": {"deleted", "deleted_at", "deleted_by_id", "keep_deleted_days"},
+    "Versioned": {"keep_version_days"},
+}
+"""Names in models with a mixin. `deleted` is the query parameter that lists the trash."""
 LIST_PARAMETERS = {"q", "sort", "page", "size"}
 """Query parameters of lists that are not filters."""
 
@@ -173,6 +178,19 @@ def _split_definition(definition: str) -> list[str]:
     """Split a definition. `kind:enum(a,b)` is read as `kind:enum:a,b`, and `tags:Tag[]` as `tags:many:Tag`."""
     definition = re.sub(r":([\w.]+)\[\]", r":many:\1", definition)
     return re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
+
+
+def check_mixins(mixins: Sequence[str], fields: Sequence[Field]) -> None:
+    """Check that no field has the name of an attribute of `SoftDelete` or `Versioned`.
+
+    Raises:
+        OperatorError: a field has such a name.
+    """
+    for mixin in mixins:
+        for field in fields:
+            if field.column in MIXIN_NAMES[mixin]:
+                option = "--soft-delete" if mixin == "SoftDelete" else "--versioned"
+                raise OperatorError(f"{field.column!r} belongs to {mixin}. Rename the field, or omit {option}.")
 
 
 def check_name(name: str) -> None:

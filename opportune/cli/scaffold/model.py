@@ -40,6 +40,12 @@ class NewModel:
     write: str
     path: str
     icon: str = "point"
+    mixins: Sequence[str] = ()
+    """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
+
+    @property
+    def has_trash(self) -> bool:
+        return "SoftDelete" in self.mixins
 
     @cached_property
     def plural(self) -> str:

@@ -21,7 +21,7 @@ from opportune.cli.scaffold.explicit_code import (
     with_schemas,
 )
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
-from opportune.cli.scaffold.fields import OWNERS, parse_fields
+from opportune.cli.scaffold.fields import OWNERS, check_mixins, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft_creation, feature_names
@@ -43,8 +43,8 @@ MAX_NAME_LENGTH = 24
 RESERVED_NAMES = {
     *("Access", "AdminView", "Any", "AsyncClient", "Country", "Crud", "CrudApi", "CrudPages", "Database", "Decimal"),
     *("Email", "Field", "File", "Image", "Json", "Line", "Make", "Markdown", "Model", "ModelBase"),
-    *("Money", "Phone", "Relationship", "Request", "Response", "Slug", "StrEnum", "Text", "TextList"),
-    *("Url", "User"),
+    *("Money", "Phone", "Relationship", "Request", "Response", "Slug", "SoftDelete", "StrEnum", "Text", "TextList"),
+    *("Url", "User", "Versioned"),
 }
 """Names that the generated code imports. A model with such a name would shadow the import."""
 
@@ -64,6 +64,8 @@ class ModelRequest:
     navigation: bool = True
     explicit_code: bool = False
     """True to write explicit schemas, routes and templates instead of CRUD classes."""
+    mixins: Sequence[str] = ()
+    """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
 
 
 def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]]:
@@ -95,6 +97,7 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     models = ExistingModels(project)
     check_model_name(request.name, models)
     fields = parse_fields(request.fields, request.feature, request.name, models)
+    check_mixins(request.mixins, fields)
     is_owned = any(field.type in OWNERS for field in fields)
     read, write = (_check_access(value, is_owned=is_owned) for value in (request.read, request.write))
     if read == "owner" and write != "owner":
@@ -112,7 +115,7 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     if message := unknown_icon_message(request.icon):
         raise OperatorError(f"{message} Choose one from tabler.io/icons: --icon book.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
-    model = NewModel(request.feature, request.name, fields, read, write, path, request.icon)
+    model = NewModel(request.feature, request.name, fields, read, write, path, request.icon, request.mixins)
     if request.explicit_code:
         check_explicit_code_supported(model)
     if message := address_error(project, path):
@@ -248,7 +251,8 @@ def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) ->
 
 def _module_additions(model: NewModel, request: ModelRequest, router: str) -> dict[str, str]:
     """Return the code to add to each module of the feature, by file name."""
-    additions = {"models.py": models_module(model.feature, model.name, model.table, model.fields)}
+    models = models_module(model.feature, model.name, model.table, model.fields, model.mixins)
+    additions = {"models.py": models}
     additions |= {file: render_skeleton(file, placeholders_for(model, file, router)) for file in CRUD_MODULES}
     if request.explicit_code:
         additions |= explicit_modules(model, router)
@@ -282,7 +286,7 @@ def _add_tests(texts: FileTexts, model: NewModel, request: ModelRequest) -> None
     table = tests / "access.txt"
     texts[table] = with_model_rows(texts[table], model, has_choices=not request.explicit_code)
     for target in (field.target for field in model.fields if field.prevents_deletion):
-        if target and target.path:
+        if target and target.path and not target.has_trash:
             table = texts.project / "tests" / target.feature / "access.txt"
             texts[table] = with_deletion_conflict(texts[table], target.path, belongs_to_team=target.belongs_to_team)
 

@@ -13,12 +13,12 @@ ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "p
 SQLMODEL, FIELDS = "sqlmodel", "opportune.fields"
 
 
-def models_module(feature: str, model: str, table: str, fields: Sequence[Field]) -> str:
+def models_module(feature: str, model: str, table: str, fields: Sequence[Field], mixins: Sequence[str]) -> str:
     """Return the text of a `models.py` with this model, its enums and its link tables."""
     parts = [_enum_code(field) for field in fields if field.type == "enum"]
     parts += [_link_table_code(field, feature, model, table) for field in fields if field.type == "many"]
-    parts.append(_model_code(model, table, fields))
-    imports: dict[str, set[str]] = {}
+    parts.append(_model_code(model, table, fields, mixins))
+    imports: dict[str, set[str]] = {"opportune.db": set(mixins)} if mixins else {}
     for module, name in _imports(fields):
         imports.setdefault(module, set()).add(name)
     return with_imports("", imports).rstrip() + "\n\n\n" + "\n\n\n".join(parts) + "\n"
@@ -52,8 +52,9 @@ def _link_table_code(field: Field, feature: str, model: str, table: str) -> str:
     return "\n".join(lines)
 
 
-def _model_code(model: str, table: str, fields: Sequence[Field]) -> str:
-    lines = [f"class {model}({_base_class(fields)[1]}, table=True):", f'    __tablename__ = "{table}"', ""]
+def _model_code(model: str, table: str, fields: Sequence[Field], mixins: Sequence[str]) -> str:
+    bases = ", ".join((_base_class(fields)[1], *mixins))
+    lines = [f"class {model}({bases}, table=True):", f'    __tablename__ = "{table}"', ""]
     lines += [_column_code(field, table) for field in fields if field.type not in ("many", "team")]
     relationships = [line for field in fields for line in _relationship_code(field, model, fields)]
     lines += ["", *relationships] if relationships else []

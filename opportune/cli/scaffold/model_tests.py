@@ -22,6 +22,9 @@ OWN_ACCOUNT_RULE = (
     [("staff", "422"), ("user", "201")],
 )
 """Test name, fixtures, and the expected response to each chosen user, by write access."""
+MIXIN_TESTS = {"SoftDelete": "test_trash.py", "Versioned": "test_versions.py"}
+DB_USES = {"Database": ": Database", "utc_now": "utc_now("}
+"""Imports from `opportune.db`, with the code that needs each."""
 ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
 
 
@@ -36,7 +39,8 @@ def tests_module(model: NewModel) -> str:
     tests = [_access_test(model, placeholders), *_account_tests(model, placeholders)]
     placeholders["access_tests"] = "\n\n\n".join(text.strip() for text in tests)
     placeholders["team_fixture"] = _team_fixture(model, placeholders["valid_data"])
-    text = render_skeleton("test_model.py", placeholders)
+    skeletons = [name for mixin, name in MIXIN_TESTS.items() if mixin in model.mixins]
+    text = "\n\n".join(render_skeleton(name, placeholders) for name in ("test_model.py", *skeletons))
     imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
     for target in (field.target for field in _references(model)):
@@ -47,8 +51,10 @@ def tests_module(model: NewModel) -> str:
     if ": Team" in text:
         imports[TESTING] |= {"make_team"}
         imports["opportune.contrib.teams"] = {"Team"}
-    if ": Database" in text:
-        imports["opportune.db"] = {"Database"}
+    if names := {name for name, use in DB_USES.items() if use in text}:
+        imports["opportune.db"] = names
+    if "await versions(" in text:
+        imports["opportune.admin"] = {"versions"}
     return _with_pytest(with_imports("", imports)) + "\n" + text
 
 

@@ -31,6 +31,8 @@ class ExistingModel:
     """True if it is in the requested feature."""
     is_itself: bool = False
     """True if it is the model that is being added."""
+    has_trash: bool = False
+    """True if it is `SoftDelete`."""
     owner: str = ""
     """Column that refers to the owner of a row."""
     read: str = ""
@@ -118,7 +120,8 @@ def _models_in(file: Path) -> Iterator[ExistingModel]:
     tree = read_source(file.read_text(encoding="utf-8"), f"{file.parent.name}/{file.name}").tree
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and (table := _table_of(node)):
-            yield ExistingModel(node.name, file.parent.name, table, file)
+            has_trash = any(isinstance(base, ast.Name) and base.id == "SoftDelete" for base in node.bases)
+            yield ExistingModel(node.name, file.parent.name, table, file, has_trash=has_trash)
 
 
 def _table_of(node: ast.ClassDef) -> str:

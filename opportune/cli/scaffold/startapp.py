@@ -14,7 +14,19 @@ from typing import Annotated
 import typer
 
 from opportune.cli.output import say
-from opportune.cli.scaffold.addmodel import FIELDS_HELP, ByHand, Group, Icon, Navigation, Read, Write, print_next_steps
+from opportune.cli.scaffold.addmodel import (
+    FIELDS_HELP,
+    ByHand,
+    Group,
+    Icon,
+    Navigation,
+    Read,
+    SoftDelete,
+    Versioned,
+    Write,
+    print_next_steps,
+    selected_mixins,
+)
 from opportune.cli.scaffold.addmodel import Path as Address
 from opportune.cli.scaffold.addresses import FRAMEWORK_PATHS
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
@@ -44,6 +56,8 @@ def command(
     icon: Icon = "point",
     group: Group = "",
     navigation: Navigation = True,
+    soft_delete: SoftDelete = False,
+    versioned: Versioned = False,
     by_hand: ByHand = False,
     package: Annotated[bool, typer.Option("--package", help="Create a package for several projects.")] = False,
     folder: Annotated[
@@ -57,7 +71,8 @@ def command(
     path = path or ("" if model else f"/{name.replace('_', '-')}")
     has_model = bool(model)
     model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
-    request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, by_hand)
+    mixins = selected_mixins(soft_delete=soft_delete, versioned=versioned)
+    request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, by_hand, mixins)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         folder = (folder or default_folder(name)).expanduser().absolute()

@@ -57,10 +57,14 @@ COMMANDS = (
     ("addmodel", "shop", "Task", "owner", "helper:account", "title:str", "order:Order", "spare:Order:optional"),
     ("addmodel", "shop", "Claim", "account:account:cascade:optional", "text:text", *SIGNED_IN),
     ("addmodel", "works", "Shift", "team", "member:account", "due_on:date"),
+    ("addmodel", "shop", "Recipe", "owner", "title:str:unique", "slug:slug", "--soft-delete", "--versioned"),
+    ("addmodel", "shop", "Dish", "recipe:Recipe", "title:str", "stars:int:default=1", "--versioned", *SIGNED_IN),
+    ("addmodel", "works", "Plan", "team", "title:str", "--soft-delete", "--read", "anyone"),
+    ("addmodel", "shop", "Offer", "title:str", "due_on:date", "--soft-delete", "--by-hand", "--read", "anyone"),
 )
 SELECTED_TESTS = (
     "test_posts and not api or test_bookmarks and (anonymous or other_owners or form or page) or only_the_owner "
-    "or access_of or test_tasks and (form or page) or account"
+    "or access_of or test_tasks and (form or page) or account or undoes or shows_versions or lists_the_trash"
 )
 """Generated tests to run: all tests of the model with every field type; tests of owners and access for other models."""
 PROJECT_TEXTS = {
@@ -166,12 +170,14 @@ def test_personal_data_has_columns_of_readable_rows(generated: GeneratedProject)
     """Rows that only another user or a team may read are not exported."""
     entry = (generated.folder / "app/shop/feature.py").read_text().partition("personal_data=")[2]
     columns = ["Order.customer_id", "Order.seller_id", "Visit.user_id", "Task.owner_id", "Claim.account_id"]
+    columns.append("Recipe.owner_id")
     assert re.findall(r"models\.(\w+\.\w+)", entry) == columns
     assert "Shift.member_id" not in (generated.folder / "app/works/feature.py").read_text()
 
 
 def test_generated_tests_pass_on_both_databases(generated: GeneratedProject) -> None:
-    selection = ("-k", f"not postgresql and ({SELECTED_TESTS}) or test_posts and api or deleting_an_account")
+    both = "test_posts and api or deleting_an_account or restores or has_a_version"
+    selection = ("-k", f"not postgresql and ({SELECTED_TESTS}) or {both}")
     code, output = generated.run("pytest", "-q", *selection, "tests/blog", "tests/notes", "tests/shop", "tests/works")
     assert code == 0, output[-5000:]
     assert "failed" not in output
@@ -300,6 +306,10 @@ INVALID_ARGUMENTS = (
     ("blog Post stars:int:min=10:max=5", "stars: min=10 is greater than max=5."),
     ("blog Post title:str:min=1", "title: str has no option 'min=1'. See: python3 oppman.py addmodel --help"),
     ("blog Post writer:Person", "There is no model Person. Create it first:"),
+    ("blog Post deleted_at:datetime --soft-delete", "'deleted_at' belongs to SoftDelete. Rename the field"),
+    ("blog Post deleted_by:account --soft-delete", "'deleted_by_id' belongs to SoftDelete."),
+    ("blog Post keep_version_days:int --versioned", "or omit --versioned."),
+    ("blog Versioned name:str", "is reserved by Python or by the generated code"),
     ("news Post name:str", "There is no feature app/news. Create it with its first model"),
     ("../blog Post name:str", "There is no feature"),
 )
