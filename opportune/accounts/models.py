@@ -8,7 +8,8 @@ from sqlalchemy import Text as SqlText
 from sqlmodel import Field
 
 from opportune.config.project import PACKAGE, USER_TABLE, users_module
-from opportune.db.models.model import BigId, Model, utc_now
+from opportune.db.models.column_types import BigId
+from opportune.db.models.model import Model, utc_now
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.errors import OperatorError
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
         changes,
         has_hooks,
     )
-    from opportune.db.models.model import MAX_ID, BigId, Model, ModelBase, RowId, utc_now
+    from opportune.db.models.column_types import BigId
+    from opportune.db.models.model import MAX_ID, Model, ModelBase, RowId, utc_now
     from opportune.db.models.native_type import NativeType
     from opportune.db.models.partial_index import PartialIndex
     from opportune.db.models.references import Reference
@@ -105,7 +106,8 @@ __getattr__ = lazy_exports(
             "has_hooks",
         ),
         ".queries.loading": ("load",),
-        ".models.model": ("MAX_ID", "BigId", "Model", "ModelBase", "RowId", "utc_now"),
+        ".models.column_types": ("BigId",),
+        ".models.model": ("MAX_ID", "Model", "ModelBase", "RowId", "utc_now"),
         ".models.native_type": ("NativeType",),
         ".models.partial_index": ("PartialIndex",),
         ".models.references": ("Reference",),

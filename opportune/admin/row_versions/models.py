@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Index
 from sqlmodel import Field
 
-from opportune.db.models.model import BigId, Model, utc_now
+from opportune.db.models.column_types import BigId
+from opportune.db.models.model import Model, utc_now
 
 
 class RowVersion(Model, table=True):

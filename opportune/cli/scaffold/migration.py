@@ -15,7 +15,8 @@ from opportune.config.project import FRAMEWORK, PACKAGE
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.models.model import NAMING_CONVENTION, BigId, Model
+from opportune.db.models.column_types import BigId
+from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.errors import OperatorError
 
 

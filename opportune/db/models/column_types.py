@@ -6,12 +6,14 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import MaxLen
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from sqlalchemy import JSON, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Integer, String, Text
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlmodel import Field
 
 from opportune.schemas.annotations import UNBOUNDED, Stored, annotations_of, plain_type
 
+# SQLite generates ids only for a column whose type is exactly INTEGER.
+BigId = BigInteger().with_variant(Integer, "sqlite")
 LITERAL_COLUMN_LENGTH = 64
 """Characters in the column of a `Literal` with text, which leaves room for longer values."""
 

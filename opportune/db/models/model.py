@@ -5,19 +5,17 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import Path
 from pydantic import BeforeValidator
-from sqlalchemy import BigInteger, Integer, MetaData, Table, event, inspect
+from sqlalchemy import Integer, MetaData, Table, event, inspect
 from sqlmodel import Field, SQLModel
 
-from opportune.db.models.column_types import choose_column_type
+from opportune.db.models.column_types import BigId, choose_column_type
 from opportune.db.models.enums import store_enum_values
+from opportune.db.models.soft_delete import LiveRowComparator
 from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, annotations_of
 
 MAX_ID = 2**63 - 1
 T = TypeVar("T")
-
-# SQLite generates ids only for a column whose type is exactly INTEGER.
-BigId = BigInteger().with_variant(Integer, "sqlite")
 
 # Migrations can drop constraints only by name.
 NAMING_CONVENTION = {
@@ -59,6 +57,10 @@ class ModelBase(SQLModel):
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         """Choose column types before SQLModel creates the columns, and attach field types that need the model."""
         super().__pydantic_init_subclass__(**options)
+        for relationship in cls.__sqlmodel_relationships__.values():
+            if relationship.sa_relationship is None:
+                arguments = {"comparator_factory": LiveRowComparator, **(relationship.sa_relationship_kwargs or {})}
+                relationship.sa_relationship_kwargs = arguments
         for name, info in cls.model_fields.items():
             choose_column_type(info)
             for attached in annotations_of(info, Attached):

@@ -16,7 +16,8 @@ from opportune.admin.views import AdminView
 from opportune.cli.registry import MODULES
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.config.settings import Settings
-from opportune.db.models.model import BigId, utc_now
+from opportune.db.models.column_types import BigId
+from opportune.db.models.model import utc_now
 from tests.opportune.site_with import site_with
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")

@@ -170,7 +170,7 @@ def test_personal_data_has_columns_of_readable_rows(generated: GeneratedProject)
     """Rows that only another user or a team may read are not exported."""
     entry = (generated.folder / "app/shop/feature.py").read_text().partition("personal_data=")[2]
     columns = ["Order.customer_id", "Order.seller_id", "Visit.user_id", "Task.owner_id", "Claim.account_id"]
-    columns.append("Recipe.owner_id")
+    columns += ["Recipe.owner_id"]
     assert re.findall(r"models\.(\w+\.\w+)", entry) == columns
     assert "Shift.member_id" not in (generated.folder / "app/works/feature.py").read_text()
 

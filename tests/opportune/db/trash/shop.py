@@ -3,7 +3,7 @@
 from sqlalchemy import MetaData
 from sqlmodel import Field, Relationship
 
-from opportune.db import Model, SoftDelete
+from opportune.db import Model, ModelBase, SoftDelete
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.fields import Slug, slug_field
 
@@ -13,11 +13,28 @@ class ShopTable(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
+class ShopLink(ModelBase):
+    metadata = ShopTable.metadata
+
+
 class Vendor(ShopTable, SoftDelete, table=True):
     __tablename__ = "test_trash_vendor"
 
     name: str = Field(max_length=50, unique=True)
     goods: list["Good"] = Relationship(back_populates="vendor")
+
+
+class GoodLabel(ShopLink, table=True):
+    __tablename__ = "test_trash_good_label"
+
+    good_id: int = Field(foreign_key="test_trash_good.id", primary_key=True, ondelete="CASCADE")
+    label_id: int = Field(foreign_key="test_trash_label.id", primary_key=True, ondelete="CASCADE")
+
+
+class Label(ShopTable, SoftDelete, table=True):
+    __tablename__ = "test_trash_label"
+
+    name: str = Field(max_length=50)
 
 
 class Good(ShopTable, SoftDelete, table=True):
@@ -27,6 +44,9 @@ class Good(ShopTable, SoftDelete, table=True):
     slug: Slug = slug_field("name")
     vendor_id: int | None = Field(default=None, foreign_key="test_trash_vendor.id")
     vendor: Vendor | None = Relationship(back_populates="goods")
+    labels: list["Label"] = Relationship(link_model=GoodLabel)
+    set_id: int | None = Field(default=None, foreign_key="test_trash_good.id")
+    set_members: list["Good"] = Relationship()
 
 
 class Part(ShopTable, table=True):

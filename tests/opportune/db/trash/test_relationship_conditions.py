@@ -1,0 +1,105 @@
+"""Rows in the trash in conditions on relationships and in `exists()`."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased, selectinload
+from sqlmodel import col
+
+from opportune.db import deleted_rows_included, with_deleted
+from opportune.db.sessions.trash import hide_deleted
+from tests.opportune.db.trash.shop import Good, GoodLabel, Label, Vendor
+
+# SQLModel types relationships as lists and rows.
+GOODS: Any = Vendor.goods
+VENDOR: Any = Good.vendor
+LABELS: Any = Good.labels
+SET_MEMBERS: Any = Good.set_members
+VENDOR_IDS = select(col(Vendor.id))
+
+
+@pytest.fixture
+async def deleted_rows(session: AsyncSession) -> None:
+    """A vendor with only a deleted good, a deleted vendor with a good, and a good of a deleted label and set member."""
+    session.add_all([Vendor(id=2, name="Empty"), Vendor(id=3, name="Closed"), Label(id=1, name="New")])
+    await session.flush()
+    session.add_all([Good(id=3, name="Spring", vendor_id=2), Good(id=4, name="Glue", vendor_id=3)])
+    session.add(Good(id=5, name="Nail", set_id=1))
+    await session.flush()
+    session.add(GoodLabel(good_id=1, label_id=1))
+    for model, row_id in ((Good, 3), (Good, 5), (Vendor, 3), (Label, 1)):
+        await session.flush()
+        row: Any = await session.get_one(model, row_id)
+        await session.delete(row)
+    await session.flush()
+    session.expunge_all()
+
+
+pytestmark = pytest.mark.usefixtures("deleted_rows")
+
+
+async def _ids(session: AsyncSession, statement: Any) -> list[int]:
+    return sorted(await session.scalars(statement))
+
+
+async def test_any_leaves_deleted_rows_out(session: AsyncSession) -> None:
+    assert await _ids(session, VENDOR_IDS.where(GOODS.any())) == [1]
+    assert await _ids(session, VENDOR_IDS.where(~GOODS.any())) == [2]
+
+
+async def test_any_keeps_its_condition(session: AsyncSession) -> None:
+    assert await _ids(session, VENDOR_IDS.where(GOODS.any(col(Good.name) == "Anvil"))) == [1]
+    assert await _ids(session, VENDOR_IDS.where(GOODS.any(name="Rocket"))) == []
+
+
+async def test_has_leaves_deleted_rows_out(session: AsyncSession) -> None:
+    assert await _ids(session, select(col(Good.id)).where(VENDOR.has())) == [1]
+    assert await _ids(session, select(col(Good.id)).where(~VENDOR.has())) == [4]
+
+
+async def test_any_of_many_to_many(session: AsyncSession) -> None:
+    assert await _ids(session, select(col(Good.id)).where(LABELS.any())) == []
+    assert await _ids(session, with_deleted(select(col(Good.id)).where(LABELS.any()))) == [1]
+
+
+async def test_any_of_the_same_model(session: AsyncSession) -> None:
+    assert await _ids(session, select(col(Good.id)).where(SET_MEMBERS.any())) == []
+    assert await _ids(session, select(col(Good.id)).where(SET_MEMBERS.any(col(Good.name) == "Nail"))) == []
+
+
+async def test_nested_conditions(session: AsyncSession) -> None:
+    assert await _ids(session, select(col(Good.id)).where(VENDOR.has(GOODS.any()))) == [1]
+
+
+async def test_any_of_an_alias(session: AsyncSession) -> None:
+    shop: Any = aliased(Vendor)
+    assert await _ids(session, select(shop.id).where(shop.goods.any())) == [1]
+
+
+async def test_any_in_a_counted_subquery(session: AsyncSession) -> None:
+    counted = select(func.count()).select_from(VENDOR_IDS.where(GOODS.any()).subquery())
+    assert await session.scalar(counted) == 1
+
+
+async def test_any_with_deleted_includes_the_trash(session: AsyncSession) -> None:
+    assert await _ids(session, with_deleted(VENDOR_IDS.where(GOODS.any()))) == [1, 2, 3]
+    with deleted_rows_included(session):
+        assert await _ids(session, VENDOR_IDS.where(GOODS.any(name="Rocket"))) == [1]
+
+
+async def test_any_without_session(session: AsyncSession) -> None:
+    connection = await session.connection()
+    assert [*await connection.scalars(hide_deleted(VENDOR_IDS.where(GOODS.any())))] == [1]
+
+
+async def test_any_with_eager_loading_and_a_limit(session: AsyncSession) -> None:
+    statement = select(Vendor).where(GOODS.any()).options(selectinload(GOODS)).limit(5)
+    (vendor,) = await session.scalars(statement)
+    assert [good.name for good in vendor.goods] == ["Anvil"]
+
+
+async def test_exists_of_an_attribute(session: AsyncSession) -> None:
+    has_goods = exists(col(Good.id)).where(col(Good.vendor_id) == col(Vendor.id))
+    assert await _ids(session, VENDOR_IDS.where(has_goods)) == [1]
