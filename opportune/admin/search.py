@@ -79,7 +79,8 @@ async def _additions(request: Request, site: Any) -> Sequence[Entry]:
 
 
 def _sources(request: Request, site: Any, session: AsyncSession, query: str) -> Iterator[tuple[str, Source]]:
-    for view in _model_views(site):
+    # The project's rows come first, then those of the framework, such as the audit log.
+    for view in sorted(_model_views(site), key=lambda view: view.model.__module__.startswith("opportune.")):
         if view.search_names:
             yield view.name_plural, partial(_search_view, request, view, session, query)
 

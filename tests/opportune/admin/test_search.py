@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin import search
+from opportune.admin.models import AuditEntry
 from opportune.search import everything
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Country, CountryAdmin
@@ -53,6 +54,14 @@ async def test_page_groups_rows_by_model(admin: AsyncClient) -> None:
     assert [f"Ada {number}" in page for number in (7, 3, 2)] == [True, True, False], "the newest five"
     assert 'href="/admin/author/list?search=ada"' in page
     assert "/admin/country/list?search=ada" not in page, "all countries are shown"
+
+
+@pytest.mark.database("sqlite")
+async def test_rows_of_the_project_come_first(shelf: FastAPI, admin: AsyncClient) -> None:
+    async with shelf.state.database.writer() as session:
+        session.add(AuditEntry(actor="me", action="edit", identity="author", title="Ada 8"))
+    page = (await admin.get("/admin/search?q=ada", headers=PALETTE)).text
+    assert max(page.index("Ada 7"), page.index("Adaland")) < page.index("Ada 8")
 
 
 async def test_row_links_to_its_page(admin: AsyncClient) -> None:
