@@ -48,8 +48,8 @@ EXPLANATIONS = (
     ),
     (
         "readonly database",
-        "{place} cannot be written: the file, folder or disk is read-only, or the session is a reader. "
-        "On a host with a read-only disk use PostgreSQL: set {setting}. To read such a file, copy it elsewhere.",
+        "{place} cannot be written. Give this user write access to the file and its folder. On a read-only disk, set "
+        "{setting} to PostgreSQL, or copy the file elsewhere. In code, write in a WriteSession.",
     ),
     (
         "read-only transaction",

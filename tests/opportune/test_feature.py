@@ -140,7 +140,18 @@ def test_model_of_another_feature_is_refused() -> None:
 def test_duplicate_table_error_names_both_modules() -> None:
     with pytest.raises(OperatorError) as error:
         type("Shelf", (Model,), {"__tablename__": "accounts_user", "__module__": "app.shelf.models"}, table=True)
-    assert str(error.value).startswith("opportune.accounts.models and app.shelf.models declare the same table")
+    assert str(error.value).startswith("opportune.accounts.models and app.shelf.models declare the table")
+
+
+def test_duplicate_table_in_one_module_is_named() -> None:
+    with pytest.raises(OperatorError) as error:
+        type(
+            "Entry",
+            (Model,),
+            {"__tablename__": "admin_audit_entry", "__module__": "opportune.admin.models"},
+            table=True,
+        )
+    assert str(error.value).startswith("opportune.admin.models declares the table admin_audit_entry twice.")
 
 
 def test_function_that_is_no_job_is_refused() -> None:

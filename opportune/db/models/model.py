@@ -49,8 +49,9 @@ class ModelBase(SQLModel):
         if (table := vars(cls).get("__tablename__")) in cls.metadata.tables:
             models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
             same_table = [model for model in models if vars(model).get("__tablename__") == table]
-            modules = " and ".join(dict.fromkeys(model.__module__ for model in (*same_table, cls)))
-            raise OperatorError(f"{modules} declare the same table, {table}. Begin each table's name with its feature.")
+            modules = dict.fromkeys(model.__module__ for model in (*same_table, cls))
+            verb = "declares" if len(modules) == 1 else "declare"
+            raise OperatorError(f"{' and '.join(modules)} {verb} the table {table} twice. Rename one of them.")
         super().__init_subclass__(**options)
 
     @classmethod
