@@ -49,7 +49,27 @@ FORM_OPTIONS = (
 COLUMN_OPTIONS = ("file_columns", "prepopulated")
 DATE_OPTIONS = ("date_hierarchy",)
 LOAD_OPTIONS = ("load",)
+NAMES_OPTIONS = (
+    *DISPLAY_OPTIONS,
+    *SEARCH_OPTIONS,
+    *FILTER_OPTIONS,
+    *FORM_OPTIONS,
+    "column_sortable_list",
+    *LOAD_OPTIONS,
+)
+"""Options with several names, which a text without a comma is not."""
 RENAMED_METHODS = {"readonly": "get_readonly_fields"}
+DJANGO_OPTIONS = {
+    "list_display": "column_list",
+    "list_editable": "column_editable",
+    "list_filter": "column_filters",
+    "list_per_page": "page_size",
+    "ordering": "column_default_sort",
+    "prepopulated_fields": "prepopulated",
+    "readonly_fields": "readonly_columns",
+    "search_fields": "column_searchable_list",
+}
+"""Names of options in Django's admin."""
 SECRET_FREE_OPTIONS = {*DATE_OPTIONS, *DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}
 
 
@@ -85,6 +105,9 @@ def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
 def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a line for each unknown name of a view or its class. `base` is the class with the defaults."""
     owner, mapper = _name_of(view), inspect(view.model)
+    if shape_faults := [f"{owner}.{fault}" for fault in _shape_faults(view)]:
+        yield from shape_faults  # other checks would read single letters as names
+        return
     for options, check in CHECKS:
         for option in options:
             value = getattr(view, option)
@@ -98,6 +121,24 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     yield from (f"{owner}.{old} is now {new}. Rename it." for old, new in RENAMED_METHODS.items() if hasattr(view, old))
     for name, suggestion in _misspelt_options(view, base):
         yield f"{owner} has no option {name}. Did you mean {suggestion}?"
+
+
+def _shape_faults(view: Any) -> Iterator[str]:
+    """Yield a message for each option that is not a tuple, or not a name where one is expected."""
+    for option in NAMES_OPTIONS:
+        value = getattr(view, option)
+        if isinstance(value, str) and value != "__all__":
+            yield f'{option} is a text. Write a tuple: ("{value}",)'
+    if isinstance(view.date_hierarchy, tuple | list):
+        yield f'date_hierarchy is a {type(view.date_hierarchy).__name__}. Write one name: "published_on"'
+    if not isinstance(view.inlines, Sequence):
+        yield f"inlines is an {type(view.inlines).__name__}. Write a tuple: (Inline(…),)"
+        return
+    for inline in view.inlines:
+        if isinstance(inline.columns, str):
+            yield f'inlines: the columns of {inline.model.__name__} are a text. Write a tuple: ("{inline.columns}",)'
+    if any(isinstance(fieldset, str) or isinstance(fieldset[-1], str) for fieldset in view.fieldsets):
+        yield 'fieldsets: write a title and a tuple of names for each: (("Price", ("price", "currency")),)'
 
 
 def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, None]:
@@ -237,7 +278,9 @@ def _editable_faults(view: Any, mapper: Mapper[Any]) -> Iterator[str]:
     """Yield a message for each column that lists cannot edit. Unknown names have their own message."""
     files = {*file_columns_of(view.model), *view.file_columns}
     for name in _column_names(view, mapper, "column_editable"):
-        if mapper.has_property(name) and (name not in mapper.columns or name in files):
+        if not mapper.has_property(name):
+            continue
+        if name not in mapper.columns or name in files:
             yield f"{name!r} is a file or several rows. Edit it in the form."
         elif view.column_list and name not in {*_column_names(view, mapper, "column_list")}:
             yield f"{name!r} is not in column_list."
@@ -277,7 +320,7 @@ def _misspelt_options(view: Any, base: Any) -> Iterator[tuple[str, str]]:
             for name, value in vars(class_).items():
                 if name.startswith("_") or hasattr(base, name) or callable(value) or hasattr(value, "__get__"):
                     continue
-                if suggestion := _option_like(name, base):
+                if suggestion := DJANGO_OPTIONS.get(name) or _option_like(name, base):
                     yield name, suggestion
 
 

@@ -90,7 +90,18 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"column_editable": ("cover",), "file_columns": {"cover": FileColumn("books")}}, "'cover' is a file"),
         ({"column_editable": ("price",), "column_list": ("title",)}, "'price' is not in column_list."),
         ({"column_editable": ("price",), "readonly_columns": ("price",)}, "'price' is read-only."),
+        ({"column_editable": ("pricce",), "column_list": ("title",)}, "Book has no 'pricce'."),
         ({"column_filter": ("price",)}, "has no option column_filter. Did you mean column_filters?"),
+        ({"list_display": ("price",)}, "has no option list_display. Did you mean column_list?"),
+        ({"column_editable": "price"}, 'BookAdmin.column_editable is a text. Write a tuple: ("price",)'),
+        ({"date_hierarchy": ("price",)}, "BookAdmin.date_hierarchy is a tuple. Write one name"),
+        ({"inlines": Inline(Review, "book_id", ())}, "BookAdmin.inlines is an Inline. Write a tuple: (Inline(…),)"),
+        (
+            {"inlines": (Inline(Review, "book_id", "stars"),)},
+            'the columns of Review are a text. Write a tuple: ("stars",)',
+        ),
+        ({"fieldsets": ("title", "price")}, "BookAdmin.fieldsets: write a title and a tuple of names for each"),
+        ({"fieldsets": (("All", "title"),)}, "BookAdmin.fieldsets: write a title and a tuple of names for each"),
     ],
 )
 def test_unusable_name_is_reported(options: dict[str, Any], message: str) -> None:

@@ -207,6 +207,7 @@ def test_invalid_widget_is_refused(make: Any, message: str) -> None:
     [
         (Metric("Seen", Gadget.seen_at, by=Gadget.name), "by='name' needs a column with choices"),
         (Number("Seen", Gadget, filters={"color": "red"}), "Did you mean colour?"),
+        (Number("Seen", Gadget, filters={"state": "old"}), "'state' is not 'old'. Choose one of new, used."),
         (Table("Seen", Gadget, columns=("nam",)), "Did you mean name?"),
         (Table("Seen", User), "User has no view. Add UserAdmin(AdminView, model=User)."),
     ],
