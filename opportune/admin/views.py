@@ -126,6 +126,8 @@ class AdminView(RowQueriesMixin):
         if fault := next(option_faults(self, AdminView), ""):
             raise OperatorError(fault)
         super().__init__()
+        for option in ("form_args", "form_widget_args"):  # SQLAdmin expects the names of columns
+            setattr(self, option, {self.name_of(name): value for name, value in getattr(self, option).items()})
         columns = self.mapper.columns
         self.labels = self.default_labels() | self.labels
         self.references = {
@@ -304,7 +306,7 @@ class AdminView(RowQueriesMixin):
         if not self.form_names:
             return AdminForm
         rules = self.form_rules or (self.form_create_rules if creating else self.form_edit_rules)
-        form: type[AdminForm] = await self.scaffold_form(rules)
+        form: type[AdminForm] = await self.scaffold_form([self.name_of(name) for name in rules])
         return form
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fields of forms and details pages in their fieldsets."""
+"""Fieldsets of forms and details pages, and options of single fields, by the name of a relationship."""
 
 import pytest
 from fastapi import FastAPI
@@ -26,3 +26,13 @@ async def test_form_groups_a_relationship_by_its_column(app: FastAPI, admin: Asy
 async def test_details_group_a_relationship_by_its_column(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/book/details/1")).text
     assert page.index(">People<") < page.index(">Sigrid<") < page.index(">Shop<")
+
+
+async def test_form_options_name_a_relationship(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BookAdmin, "form_args", {"author": {"label": "Writer"}})
+    monkeypatch.setattr(BookAdmin, "form_widget_args", {"author": {"data-shelf": "7"}})
+    monkeypatch.setattr(BookAdmin, "form_rules", ("author", "title"))
+    page = (await admin.get("/admin/book/create")).text
+    assert ('for="author_id">Writer<' in page, 'data-shelf="7"' in page, 'name="price"' in page) == (True, True, False)
