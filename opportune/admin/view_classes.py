@@ -52,6 +52,16 @@ def views_of(feature: Feature) -> Sequence[Any]:
     return [value for value in vars(module).values() if _is_view(value) and value.__module__ == module.__name__]
 
 
+def views_without_model(feature: Feature) -> Iterator[str]:
+    """Yield a line for each view in a feature's module that has no model and is not the base of another view."""
+    module = import_module(feature.admin) if isinstance(feature.admin, str) and feature.admin else None
+    for value in vars(module).values() if module else ():
+        is_class = isinstance(value, type) and issubclass(value, ModelView) and value.__module__ == feature.admin
+        if is_class and not hasattr(value, "model") and not value.__subclasses__():
+            name = value.__name__
+            yield f"{feature.admin}: {name} has no model and is not shown. Write class {name}(AdminView, model=…)."
+
+
 def _is_view(value: object) -> bool:
     """Return whether this is a view class that has pages. A base class of other views has no model."""
     if not (isinstance(value, type) and issubclass(value, BaseView)):

@@ -20,7 +20,7 @@ from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.mount import add_icons
 from opportune.admin.options import find_view_errors
 from opportune.admin.permissions import Permissions
-from opportune.admin.view_classes import view_classes
+from opportune.admin.view_classes import view_classes, views_without_model
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.conflict_markers import ADVICE, conflicting_files
 from opportune.cli.database.makemigrations import draft_migrations
@@ -145,6 +145,8 @@ def check_admin(_settings: Settings) -> Iterator[Finding]:
     views = [view for view, _ in view_classes(features)]
     yield from map(Finding, find_view_errors(views))
     yield from map(Finding, find_widget_errors(features, views))
+    for feature in features:
+        yield from (Finding(line, is_error=False) for line in views_without_model(feature))
 
 
 def check_hooks(_settings: Settings) -> Iterator[Finding]:

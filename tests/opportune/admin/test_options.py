@@ -1,7 +1,9 @@
 """Checks of the names in view options."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from opportune.admin.options import (
     SEARCH_OPTIONS,
     SORT_OPTIONS,
 )
-from opportune.admin.view_classes import views_of
+from opportune.admin.view_classes import views_of, views_without_model
 from opportune.admin.views import AdminView
 from opportune.cli.development.check import check_admin
 from opportune.config.settings import get_settings
@@ -143,3 +145,12 @@ def test_check_reports_all_faults_and_inlines_without_view(monkeypatch: pytest.M
         "BookAdmin.column_list: Book has no 'pricce'. Did you mean price?",
         "BookAdmin.inlines: Review has no view. Add ReviewAdmin(AdminView, model=Review).",
     ]
+
+
+def test_view_without_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, options = ModuleType("app.shop.admin"), {"__module__": "app.shop.admin"}
+    base = type("ShopAdmin", (AdminView,), options)
+    vars(module).update(base=base, book=make_view(Book, options), forgotten=type("NoteAdmin", (base,), options))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    (line,) = views_without_model(replace(bookshelf, admin="app.shop.admin"))
+    assert line.startswith("app.shop.admin: NoteAdmin has no model and is not shown.")
