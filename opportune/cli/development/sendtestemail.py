@@ -14,6 +14,7 @@ from opportune.config.settings import Settings, get_settings
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
+from opportune.mail.transport import ConsoleTransport, FileTransport
 
 
 def command(
@@ -37,4 +38,10 @@ async def send_to(settings: Settings, address: str) -> None:
     except InvalidEmailError as error:
         raise typer.BadParameter(str(error)) from None
     await send_email(settings, email)
-    say(f"Sent an e-mail to {email.to} by {transport_for(settings).name}.")
+    transport = transport_for(settings)
+    if isinstance(transport, ConsoleTransport | FileTransport):
+        say(
+            f"Wrote an e-mail to {email.to} into {transport.name}. To send e-mails, set MAIL_URL (oppman.py docs mail)."
+        )
+    else:
+        say(f"Sent an e-mail to {email.to} by {transport.name}.")

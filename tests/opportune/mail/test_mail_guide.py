@@ -86,7 +86,7 @@ def test_commands_of_the_guide_run(
     monkeypatch.setattr(mailbox, "FOLDER", tmp_path / "data" / "mailbox")
     code, out, _ = oppman(*shlex.split(arguments), **({"MAIL_URL": url} if url else {}))
     assert code == 0
-    assert out.count("Sent an e-mail to") == len(shlex.split(arguments)) - 1
+    assert out.count("Wrote an e-mail to") == len(shlex.split(arguments)) - 1
     assert (tmp_path / "data" / "mail").exists() == bool(url)
 
 
