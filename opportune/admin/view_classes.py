@@ -26,11 +26,18 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     """Yield each view with the name of its feature, which is empty for views of the admin."""
     feature_views = [(view, feature.name) for feature in features for view in views_of(feature)]
     users = [pair for pair in feature_views if issubclass(pair[0], UserAdmin)]
+    project = [pair for pair in feature_views if pair not in users and not _is_of_framework(pair[0])]
+    yield from project  # first in the menu and on the overview
     yield from users or [(UserAdmin, "")]
     operations = (StatusAdmin, ArrangeAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin)
     for view in (*ACCOUNTS, *GROUPS, *operations, LogAdmin):
         yield view, ""
-    yield from (pair for pair in feature_views if pair not in users)
+    yield from (pair for pair in feature_views if pair not in (*users, *project))
+
+
+def _is_of_framework(view: Any) -> bool:
+    modules = (view.__module__, getattr(view, "model", view).__module__)
+    return any(module.startswith("opportune.") for module in modules)
 
 
 def views_of(feature: Feature) -> Sequence[Any]:

@@ -29,6 +29,12 @@ async def test_font_awesome_is_loaded_for_an_icon_of_a_view(
     assert FONT_AWESOME in (await admin.get("/admin/gadget/list")).text
 
 
+async def test_views_of_the_project_come_first(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/gadget/list")).text
+    menu = [page.index(f'class="nav-link" href="/admin/{name}') for name in ("maker", "gadget", "user", "job")]
+    assert menu == sorted(menu)
+
+
 async def test_booleans_are_checkboxes(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/user/create")).text
     assert 'type="checkbox"' in page
