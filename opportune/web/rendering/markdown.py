@@ -22,7 +22,7 @@ _cache: dict[str, Markup] = {}
 _CONTINUED = " data-continued"
 _SEAM = re.compile(
     rf"</code></pre>\n<pre{_CONTINUED}><code[^>]*>"
-    rf'|</tbody>\n</table></div>\n<div class="table-responsive"{_CONTINUED}>.*?</thead>\n<tbody>\n'
+    rf'|</tbody>\n</table></div>\n<div class="table-responsive" tabindex="0"{_CONTINUED}>.*?</thead>\n<tbody>\n'
     rf'|</([ou]l)>\n<\1(?: start="\d+")?{_CONTINUED}>\n',
     re.DOTALL,
 )

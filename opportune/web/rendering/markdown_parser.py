@@ -105,6 +105,7 @@ _CLEANER = nh3.Cleaner(
         "th": {"text-center", "text-end"},
     },
     attribute_filter=_filter_attribute,
+    set_tag_attribute_values={"div": {"tabindex": "0"}},  # wide tables scroll with the keyboard
     url_schemes={"http", "https", "mailto"},
     link_rel="noopener noreferrer nofollow",
 )

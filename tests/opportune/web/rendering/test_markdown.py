@@ -67,7 +67,7 @@ def assert_harmless(html: str) -> None:
     for _, tag, attributes in TAG.findall(html):
         assert tag in TAGS.split()
         for name, value in ATTRIBUTE.findall(attributes):
-            assert name in {"href", "title", "rel", "class", "start", "data-continued"}
+            assert name in {"href", "title", "rel", "class", "start", "tabindex", "data-continued"}
             assert name != "href" or not SCHEME.match(value) or value.startswith(("http:", "https:", "mailto:"))
             assert name != "class" or CLASS.fullmatch(value)
 
@@ -124,7 +124,7 @@ def test_slow_code_is_not_highlighted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_table_scrolls_and_keeps_alignment() -> None:
     html = render("|a|b|\n|-|-:|\n|1|2|")
-    assert html.startswith('<div class="table-responsive"><table class="table">')
+    assert html.startswith('<div class="table-responsive" tabindex="0"><table class="table">')
     assert '<th class="text-end">b</th>' in html
     assert '<td class="text-end">2</td>' in html
 
