@@ -34,6 +34,12 @@ async def test_selected_rows_offer_their_common_fields(admin: AsyncClient) -> No
     assert {"new-name", "new-saves"}.isdisjoint(fields), "unique and read-only columns"
 
 
+async def test_browsers_accept_empty_unchecked_fields(admin: AsyncClient) -> None:
+    page = await admin.post(EDIT_SELECTED, data={"pk": ["1", "2"]})
+    assert 'name="new-price"' in page.text
+    assert " required" not in page.text.partition("<main")[2]
+
+
 async def test_preview_changes_nothing_until_confirmed(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         (await session.get_one(Part, 2)).price = Decimal(5)
