@@ -1,5 +1,9 @@
 from datetime import date, datetime
 
+# startproject: leave out without teams
+from sqlalchemy import CheckConstraint
+
+# startproject: go on
 from sqlmodel import Field
 
 # startproject: leave out without teams
@@ -18,6 +22,7 @@ from opportune.db import Model, SoftDelete, utc_now
 # startproject: leave out without teams
 class Todo(Model, SoftDelete, TeamShared, table=True):
     __tablename__ = "todos_todo"
+    __table_args__ = (CheckConstraint("(owner_id IS NULL) <> (team_id IS NULL)", name="user_or_team"),)
 
     owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     # startproject: go on

@@ -10,7 +10,7 @@ from httpx import AsyncClient
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from app.todos.demo import SAMPLES, load
+from app.todos.demo import SAMPLES, TEAM_TITLES, load
 from app.todos.models import Todo
 from app.todos.search import search_todos
 from opportune.accounts import User
@@ -68,6 +68,7 @@ async def assert_not_found(client: AsyncClient, todo: Todo) -> None:
         assert response.status_code == 404, action
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_member_sees_and_changes_todos_of_the_team(member: AsyncClient, todo: Todo) -> None:
     assert todo.title in (await member.get("/todos")).text
     assert (await member.patch(f"{API}/{todo.id}", json={"title": "Paint the gate"})).status_code == 200
@@ -169,12 +170,22 @@ async def test_admin_shows_the_team(superuser_client: AsyncClient, todo: Todo) -
     assert "Crew" in page
 
 
+@pytest.mark.database("sqlite", "postgresql")
+async def test_admin_needs_either_a_user_or_a_team(superuser_client: AsyncClient, ann: User, team: Team) -> None:
+    for owners in ({}, {"owner_id": str(ann.id), "team_id": str(team.id)}):
+        response = await superuser_client.post("/admin/todo/create", data={"title": "Mine", **owners})
+        assert response.status_code == 400, owners
+    response = await superuser_client.post("/admin/todo/create", data={"title": "Ours", "team_id": str(team.id)})
+    assert response.status_code == 303
+
+
 async def test_demo_adds_todos_to_the_team(database: Database) -> None:
     superuser = await make_user(database, is_superuser=True)
     team = await make_team(database, superuser)
     async with database.writer() as session:
         assert await load(session) == len(SAMPLES)
-        assert set(await session.scalars(select(col(Todo.team_id)))) == {team.id}
+        shared = await session.scalars(select(col(Todo.title)).where(col(Todo.team_id) == team.id))
+        assert set(shared) == set(TEAM_TITLES)
 
 
 async def test_team_is_deleted_with_its_todos(browser: AsyncClient, database: Database, team: Team, todo: Todo) -> None:

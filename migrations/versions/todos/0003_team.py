@@ -19,12 +19,16 @@ def upgrade() -> None:
         batch_op.create_foreign_key(
             batch_op.f("fk_todos_todo_team_id_teams_team"), "teams_team", ["team_id"], ["id"], ondelete="CASCADE"
         )
+        batch_op.create_check_constraint(
+            batch_op.f("ck_todos_todo_user_or_team"), "(owner_id IS NULL) <> (team_id IS NULL)"
+        )
         batch_op.create_index(batch_op.f("ix_todos_todo_team_id"), ["team_id"], unique=False)
 
 
 def downgrade() -> None:
     op.execute("DELETE FROM todos_todo WHERE owner_id IS NULL")
     with op.batch_alter_table("todos_todo") as batch_op:
+        batch_op.drop_constraint(batch_op.f("ck_todos_todo_user_or_team"), type_="check")
         batch_op.drop_index(batch_op.f("ix_todos_todo_team_id"))
         batch_op.drop_constraint(batch_op.f("fk_todos_todo_team_id_teams_team"), type_="foreignkey")
         batch_op.drop_column("team_id")
