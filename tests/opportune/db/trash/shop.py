@@ -31,7 +31,7 @@ class GoodLabel(ShopLink, table=True):
     label_id: int = Field(foreign_key="test_trash_label.id", primary_key=True, ondelete="CASCADE")
 
 
-class Label(ShopTable, SoftDelete, table=True):
+class ShopLabel(ShopTable, SoftDelete, table=True):
     __tablename__ = "test_trash_label"
 
     name: str = Field(max_length=50)
@@ -44,7 +44,7 @@ class Good(ShopTable, SoftDelete, table=True):
     slug: Slug = slug_field("name")
     vendor_id: int | None = Field(default=None, foreign_key="test_trash_vendor.id")
     vendor: Vendor | None = Relationship(back_populates="goods")
-    labels: list["Label"] = Relationship(link_model=GoodLabel)
+    labels: list["ShopLabel"] = Relationship(link_model=GoodLabel)
     set_id: int | None = Field(default=None, foreign_key="test_trash_good.id")
     set_members: list["Good"] = Relationship()
 

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.db import deleted_rows_included, with_deleted
 from opportune.db.sessions.trash import hide_deleted
-from tests.opportune.db.trash.shop import Good, GoodLabel, Label, Vendor
+from tests.opportune.db.trash.shop import Good, GoodLabel, ShopLabel, Vendor
 
 # SQLModel types relationships as lists and rows.
 GOODS: Any = Vendor.goods
@@ -23,13 +23,13 @@ VENDOR_IDS = select(col(Vendor.id))
 @pytest.fixture
 async def deleted_rows(session: AsyncSession) -> None:
     """A vendor with only a deleted good, a deleted vendor with a good, and a good of a deleted label and set member."""
-    session.add_all([Vendor(id=2, name="Empty"), Vendor(id=3, name="Closed"), Label(id=1, name="New")])
+    session.add_all([Vendor(id=2, name="Empty"), Vendor(id=3, name="Closed"), ShopLabel(id=1, name="New")])
     await session.flush()
     session.add_all([Good(id=3, name="Spring", vendor_id=2), Good(id=4, name="Glue", vendor_id=3)])
     session.add(Good(id=5, name="Nail", set_id=1))
     await session.flush()
     session.add(GoodLabel(good_id=1, label_id=1))
-    for model, row_id in ((Good, 3), (Good, 5), (Vendor, 3), (Label, 1)):
+    for model, row_id in ((Good, 3), (Good, 5), (Vendor, 3), (ShopLabel, 1)):
         await session.flush()
         row: Any = await session.get_one(model, row_id)
         await session.delete(row)
