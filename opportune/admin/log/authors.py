@@ -1,21 +1,23 @@
 """The users who changed rows, by their ids: their e-mail addresses, and the removal of deleted users."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.admin.protocols import View
 from opportune.admin.row_versions.models import RowVersion
 from opportune.db.models.model import tables_with
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.feature import Person
 
+if TYPE_CHECKING:
+    from opportune.admin.protocols import View
 
-async def load_emails(view: View, user_ids: Iterable[int | None]) -> Mapping[int | None, str]:
+
+async def load_emails(view: "View", user_ids: Iterable[int | None]) -> Mapping[int | None, str]:
     """Return the addresses by id of the user, in one query. Deleted users are left out."""
     ids = {*user_ids} - {None}
     users = select(col(User.id), col(User.email)).where(col(User.id).in_(ids))

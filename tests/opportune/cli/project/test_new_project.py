@@ -39,7 +39,10 @@ PROJECT_FILES = ("app", "migrations", "tests", "oppman.py")
 TEAM_EXAMPLE = EXAMPLES[-1]
 TEAM_FILES = {f"migrations/versions/{TEAM_EXAMPLE}/0003_team.py", f"tests/{TEAM_EXAMPLE}/test_teams.py"}
 """Files that only projects with teams have."""
-FILES_WITH_TEAM_LINES = {*TEAM_FILES, *(f"app/{TEAM_EXAMPLE}/{name}.py" for name in ("admin", "models", "service"))}
+FILES_WITH_TEAM_LINES = {
+    *TEAM_FILES,
+    *(f"app/{TEAM_EXAMPLE}/{name}.py" for name in ("admin", "demo", "models", "service")),
+}
 REWRITTEN_FILES = {"app/settings.py", "tests/test_access.py", *FILES_WITH_TEAM_LINES}
 """Files that differ between the starter and a project with all examples."""
 STARTER_IMPORT = re.compile(r"^\s*(?:from|import) (?:bench|tests\.opportune)\b", re.MULTILINE)
