@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from opportune.db.database import Database
     from opportune.storage import Storage
 
+DEFAULT_QUEUE = "default"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -98,6 +100,10 @@ class JobDefinition(Generic[P]):
     """Maximum number of attempts."""
     wait: float = 1.0
     """Seconds before the second attempt, doubled before each further attempt."""
+    queue: str = DEFAULT_QUEUE
+    """Queue in which calls wait. Limits apply to a queue."""
+    priority: int = 0
+    """Calls with a lower number run before others of the queue."""
     schedule: str | Callable[[Settings], str] = ""
     """A cron expression in UTC, or a function that returns one from the settings. The job takes no arguments."""
     heartbeat_url: str | Callable[[Settings], str] = ""
@@ -120,6 +126,8 @@ def job(
     *,
     attempts: int = 5,
     wait: float = 1.0,
+    queue: str = DEFAULT_QUEUE,
+    priority: int = 0,
     schedule: str | Callable[[Settings], str] = "",
     heartbeat_url: str | Callable[[Settings], str] = "",
 ) -> Callable[[Callable[Concatenate[JobContext, P], Awaitable[None]]], JobDefinition[P]]:
@@ -132,6 +140,8 @@ def job(
         name: Unique name, `<feature>.<action>`.
         attempts: Maximum number of attempts.
         wait: Seconds before the second attempt, doubled before each further attempt.
+        queue: Queue in which calls wait.
+        priority: Calls with a lower number run first, from -100 to 100.
         schedule: A cron expression in UTC, or a function that returns one from the settings.
         heartbeat_url: Address that is called after each success.
     """
@@ -142,6 +152,8 @@ def job(
             function=function,
             attempts=attempts,
             wait=wait,
+            queue=queue,
+            priority=priority,
             schedule=schedule,
             heartbeat_url=heartbeat_url,
         )

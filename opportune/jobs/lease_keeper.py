@@ -32,22 +32,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Attempt:
-    """A running job and its asyncio task."""
+    """A claimed job and its asyncio task."""
 
     job: Job
-    task: asyncio.Task[None]
+    task: asyncio.Task[None] | None = None
+    """None until a slot is free."""
     is_cancelled: bool = False
     started_at: float = field(default_factory=time.monotonic)
+
+    def cancel(self) -> None:
+        """Cancel the job at the request of a user."""
+        self.is_cancelled = self.job.cancel_asked = True
+        if self.task:
+            self.task.cancel()
 
 
 class LeaseKeeper:
     """Controls the thread of one worker. The thread sleeps while no job runs."""
 
-    def __init__(self, store: JobStore, running: Mapping[asyncio.Task[None], Attempt]) -> None:
+    def __init__(self, store: JobStore, attempts: Mapping[int, Attempt]) -> None:
         self.renewed_at = time.monotonic()
         """Time of the last renewal of all leases, by `time.monotonic`."""
         self._store = store
-        self._running = running
+        self._attempts = attempts
         self._has_jobs, self._is_stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._attempted_at = 0.0
@@ -72,7 +79,7 @@ class LeaseKeeper:
     def _run(self, watch: "LoopWatch") -> None:
         while self._has_jobs.wait() and not self._is_stopping.wait(CHECK_INTERVAL_SECONDS):
             self._has_jobs.clear()
-            attempts = list(dict(self._running).values())
+            attempts = list(dict(self._attempts).values())
             if attempts:
                 self._has_jobs.set()
                 self._renew_if_overdue(attempts)

@@ -4,10 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, Text
+from sqlalchemy import SmallInteger, Text
 from sqlmodel import Field
 
 from opportune.db.models.model import Model, ModelBase, utc_now
+from opportune.db.models.partial_index import PartialIndex
+from opportune.jobs.declaration import DEFAULT_QUEUE
 
 
 class JobState(StrEnum):
@@ -27,11 +29,20 @@ class Job(Model, table=True):
     """A queued, running or ended job."""
 
     __tablename__ = "jobs_job"
-    __table_args__ = (Index("ix_jobs_job_due", "state", "due_at"),)
+    __table_args__ = (
+        PartialIndex("ix_jobs_job_claim", "queue", "priority", "due_at", "id", where="state = 'waiting'"),
+        # For claims if many jobs that are due later sort before due ones.
+        PartialIndex("ix_jobs_job_due", "due_at", where="state = 'waiting'"),
+        PartialIndex("ix_jobs_job_lease", "lease_until", where="state = 'running'"),
+        PartialIndex("ix_jobs_job_ended", "state", "ended_at", where="ended_at IS NOT NULL"),
+    )
 
     state: JobState = Field(default=JobState.WAITING, sa_type=Text)
     name: str = Field(max_length=200)
     arguments: list[Any] = Field(default_factory=list)
+    queue: str = Field(default=DEFAULT_QUEUE, max_length=50)
+    priority: int = Field(default=0, sa_type=SmallInteger)
+    """Jobs with a lower number run first."""
     key: str | None = Field(default=None, max_length=500, unique=True)
     """Unique key of the caller. Queueing a job with the same key returns this one."""
     attempt: int = 0

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 from time import monotonic
 from typing import Any
 
@@ -13,7 +12,6 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database, after_commit, before_commit
-from opportune.db.models.model import utc_now
 from opportune.errors import NotFound
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
 from opportune.jobs.models import ENDED_STATES, Job, JobState
@@ -46,7 +44,7 @@ class DatabaseJobQueue(JobQueue):
         self.database = database
         self.jobs = {job.name: job for job in jobs}
         services = services or Services(settings=settings, database=database, storage=storage)
-        self.worker = Worker(JobStore(database, self.jobs), self.jobs, services)
+        self.worker = Worker(JobStore(database, self.jobs), services)
         self.request_work = RequestWork(self.worker) if settings.jobs == "request" else None
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
         self.has_queued_jobs = False
@@ -88,7 +86,7 @@ class DatabaseJobQueue(JobQueue):
         self._check(call)
         for observer in observers:
             observer.job_queued(call.job.name, call.arguments)
-        return await insert_job(session, call.job.name, call.arguments, key, utc_now() + timedelta(seconds=delay))
+        return await insert_job(session, call, key, delay=delay)
 
     def _check(self, call: JobCall[Any]) -> None:
         if call.job.name not in self.jobs:

@@ -1,13 +1,15 @@
 """Storage of jobs: functions to queue and claim jobs, renew their leases and record how they ended.
 
-A worker can change a running job only while the row contains the claim of its attempt. Reads go to the primary, because
-a lagging replica misses new jobs and renewed leases. Leases use the clock of the database, because the clocks of
-workers differ.
+Workers claim jobs in batches with one statement, which skips rows that other workers have locked. A worker can change
+a running job only while the row contains the claim of its attempt. Reads go to the primary, because a lagging replica
+misses new jobs and renewed leases. Due times and leases use the clock of the database, because the clocks of machines
+differ.
 """
 
 import secrets
+import time
 from asyncio import CancelledError, to_thread
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -21,7 +23,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
+    literal_column,
     select,
     tuple_,
     update,
@@ -34,6 +36,7 @@ from opportune.db.drivers.sync_engines import create_writing_engine
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches
 from opportune.db.queries.upsert import upsert
+from opportune.jobs.declaration import JobCall, JobDefinition
 from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.runtime.observers import traceparent
@@ -48,6 +51,12 @@ RETENTION = {
     JobState.FAILED: timedelta(days=30),
 }
 
+TAKEOVER_INTERVAL_SECONDS = 5.0
+"""Maximum seconds between two searches for jobs of dead workers."""
+
+# Literals, because a generic plan of PostgreSQL uses no partial index for a parameter.
+IS_WAITING = col(Job.state) == literal_column("'waiting'")
+IS_RUNNING = col(Job.state) == literal_column("'running'")
 NO_CLAIM: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
@@ -58,12 +67,28 @@ class JobCancelled(CancelledError):
     """
 
 
-async def insert_job(session: AsyncSession, name: str, arguments: Sequence[Any], key: str, due_at: datetime) -> int:
-    """Queue a job in the transaction of this session. Return its id, or the id of the job with the same key."""
+async def insert_job(
+    session: AsyncSession, call: JobCall[Any], key: str, *, delay: float = 0, due_at: datetime | None = None
+) -> int:
+    """Queue a job in the transaction of this session. Return its id, or the id of the job with the same key.
+
+    Args:
+        session: A writing session.
+        call: The job with its arguments.
+        key: Unique key; may be empty.
+        delay: Seconds until the job is due, by the clock of the database.
+        due_at: Time at which the job is due, instead of `delay`.
+    """
     job = Job(
-        name=name, arguments=list(arguments), due_at=due_at, key=key or None, traceparent=traceparent.get() or None
+        name=call.job.name,
+        arguments=list(call.arguments),
+        queue=call.job.queue,
+        priority=call.job.priority,
+        key=key or None,
+        traceparent=traceparent.get() or None,
     )
-    values = job.model_dump(exclude={"id"})
+    due: Any = due_at or database_time(session.get_bind().dialect.name, timedelta(seconds=delay))
+    values = {**job.model_dump(exclude={"id"}), "due_at": due}
     if not key:
         return (await session.execute(insert(Job).values(values).returning(col(Job.id)))).scalar_one()
     insertion = upsert(session, Job).values(values).on_conflict_do_nothing(index_elements=["key"])
@@ -79,7 +104,7 @@ async def renew_lease(session: AsyncSession, job: Job) -> None:
     Raises:
         JobCancelled: Another worker has taken over the job, or a user has cancelled it.
     """
-    lease_until = _database_time(session.get_bind().dialect.name, LEASE_DURATION)
+    lease_until = database_time(session.get_bind().dialect.name, LEASE_DURATION)
     renewal = update(Job).where(_is_claimed(job)).values(lease_until=lease_until)
     cancelled = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()
     if cancelled is not False:
@@ -91,99 +116,115 @@ def _is_claimed(*jobs: Job) -> ColumnElement[bool]:
     return tuple_(col(Job.id), col(Job.claim)).in_([(job.id, job.claim) for job in jobs])
 
 
-def _database_time(dialect: str, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
-    """Return the current time of the database server plus `offset`. For SQLite, the clock of this machine is used."""
+def database_time(dialect: str, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
+    """Return the time of the database server plus `offset`. For SQLite, the clock of this machine is used.
+
+    It is the start of the statement, because an index cannot find rows by a time that changes during the statement.
+    """
     if dialect == "postgresql":
-        return func.clock_timestamp(type_=DateTime(timezone=True)) + offset
+        return func.statement_timestamp(type_=DateTime(timezone=True)) + offset
     return literal(utc_now() + offset, UTCDateTime)
 
 
 def _renew_statement(dialect: str, jobs: Collection[Job]) -> Update:
     """Build the statement that renews leases. It skips locked rows, because the job's transaction renews them."""
     unlocked_ids = select(col(Job.id)).where(_is_claimed(*jobs)).with_for_update(skip_locked=True)
-    return update(Job).where(col(Job.id).in_(unlocked_ids)).values(lease_until=_database_time(dialect, LEASE_DURATION))
+    return update(Job).where(col(Job.id).in_(unlocked_ids)).values(lease_until=database_time(dialect, LEASE_DURATION))
 
 
 class JobStore:
     """Job queue of one worker. It claims only jobs that this worker's code defines."""
 
-    def __init__(self, database: Database, names: Collection[str]) -> None:
+    def __init__(self, database: Database, jobs: Mapping[str, JobDefinition[Any]]) -> None:
         self.database = database
-        self.names = names
+        self.jobs = jobs
         self.lock = WorkerLock(str(database.url.sync_url), secrets.token_hex(WORKER_ID_LENGTH // 2))
         """Proves to other workers of this machine that this one is alive, so that they do not take over its jobs."""
         self._dialect = database.engine.dialect.name
+        self._takeover_at = 0.0
+
+    def _now(self, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
+        return database_time(self._dialect, offset)
 
     @cached_property
     def _is_known_job(self) -> ColumnElement[bool]:
-        return col(Job.name).in_(sorted(self.names))
+        return col(Job.name).in_(sorted(self.jobs))
 
-    async def claim(self, limit: int, running: Collection[Job] = ()) -> list[Job]:
-        """Claim due jobs and jobs of dead processes, the oldest first.
+    @cached_property
+    def _queues(self) -> Sequence[str]:
+        return sorted({definition.queue for definition in self.jobs.values()})
+
+    async def claim(self, limit: int, running: Collection[Job] = (), completed: Collection[Job] = ()) -> list[Job]:
+        """Store completed jobs and claim due ones, in one transaction.
 
         Args:
-            limit: Maximum number of jobs.
+            limit: Maximum number of jobs to claim.
             running: Jobs that this worker runs already.
+            completed: Jobs to store as done.
         """
-        ids = await self._find_claimable(limit, self._is_claimable(running, ()))
-        live_workers: Sequence[str] = ()
-        # A job with an expired lease may belong to a worker of this machine that is alive but slow.
-        if any(ids.values()) and (live_workers := await to_thread(self.lock.living_workers)):
-            ids = await self._find_claimable(limit, self._is_claimable(running, live_workers))
-        if not ids:
-            return []
-        self.lock.acquire()
+        async with self.database.writer() as session:
+            if completed:
+                await session.execute(
+                    update(Job).where(_is_claimed(*completed)).values(self._values_of_end(JobState.DONE))
+                )
+            claimed = list[Job]()
+            for queue in self._queues:
+                if len(claimed) < limit:
+                    claimed += await self._claim(session, limit - len(claimed), self._is_due(queue))
+        if len(claimed) < limit or time.monotonic() >= self._takeover_at:
+            claimed += await self._take_over(limit - len(claimed), [*running, *claimed])
+        if claimed:
+            self.lock.acquire()
+        return sorted(claimed, key=lambda job: (job.priority, job.due_at, job.id))
+
+    async def _claim(self, session: AsyncSession, limit: int, is_claimable: ColumnElement[bool]) -> list[Job]:
+        """Claim the first jobs that match and that no other worker has locked."""
+        order = col(Job.priority), col(Job.due_at), col(Job.id)
+        first = select(col(Job.id)).where(is_claimable, self._is_known_job).order_by(*order).limit(limit)
+        ids = first.with_for_update(skip_locked=True).cte("claimable")
         changes = {
             "state": JobState.RUNNING,
             "attempt": col(Job.attempt) + 1,
             "claim": self.lock.worker + secrets.token_hex(16 - WORKER_ID_LENGTH // 2),
-            "lease_until": _database_time(self._dialect, LEASE_DURATION),
-            "started_at": utc_now(),
+            "lease_until": self._now(LEASE_DURATION),
+            "started_at": self._now(),
         }
-        # Another worker may have claimed or locked some of the jobs since they were found.
-        remaining = select(col(Job.id)).where(col(Job.id).in_(ids), self._is_claimable(running, live_workers))
-        is_unlocked = col(Job.id).in_(remaining.with_for_update(skip_locked=True))
-        statement = update(Job).where(is_unlocked).values(changes).returning(Job)
-        async with self.database.writer() as session:
-            claimed = (await session.scalars(statement, execution_options={"synchronize_session": False})).all()
-        return sorted(claimed, key=lambda job: job.due_at)
+        statement = update(Job).where(col(Job.id).in_(select(ids.c.id))).values(changes).returning(Job)
+        return list(await session.scalars(statement, execution_options={"synchronize_session": False}))
 
-    async def _find_claimable(self, limit: int, is_claimable: ColumnElement[bool]) -> dict[int | None, str | None]:
-        """Return the ids of jobs to claim. The values are the claims of workers whose leases expired, else None."""
-        query = select(col(Job.id), col(Job.claim)).where(self._is_known_job, is_claimable)
-        async with self.database.reader(fresh=True) as session:
-            return {row.id: row.claim for row in await session.execute(query.order_by(col(Job.due_at)).limit(limit))}
+    def _values_of_end(self, state: JobState) -> dict[str, Any]:
+        # Completed jobs need no arguments, which may hold personal data.
+        cleared: dict[str, Any] = {"arguments": []} if state == JobState.DONE else {}
+        return {"state": state, "error": "", "ended_at": self._now(), **cleared, **NO_CLAIM}
 
-    def _is_claimable(self, running: Collection[Job], live_workers: Collection[str]) -> ColumnElement[bool]:
-        """Match due jobs, and jobs with an expired lease.
+    def _is_due(self, queue: str) -> ColumnElement[bool]:
+        return and_(IS_WAITING, col(Job.queue) == queue, col(Job.due_at) <= self._now())
 
-        Args:
-            running: Jobs that this worker runs. They do not match.
-            live_workers: Ids of other living workers. Their jobs do not match.
-        """
-        state, claim = col(Job.state), col(Job.claim)
-        return or_(
-            and_(state == JobState.WAITING, col(Job.due_at) <= utc_now()),
-            and_(
-                state == JobState.RUNNING,
-                col(Job.lease_until) < _database_time(self._dialect),
-                claim.not_in([job.claim for job in running]),
-                func.substr(claim, 1, WORKER_ID_LENGTH).not_in(live_workers),
-            ),
+    async def _take_over(self, limit: int, running: Collection[Job]) -> list[Job]:
+        """Claim jobs of dead workers, whose leases have expired."""
+        self._takeover_at = time.monotonic() + TAKEOVER_INTERVAL_SECONDS
+        has_expired = and_(
+            IS_RUNNING,
+            col(Job.lease_until) < self._now(),
+            col(Job.claim).not_in([job.claim for job in running]),
         )
+        async with self.database.reader(fresh=True) as session:
+            if limit < 1 or not await session.scalar(select(select(col(Job.id)).where(has_expired).exists())):
+                return []
+        # The worker may be alive but slow, which its lock shows on this machine.
+        live_workers = await to_thread(self.lock.living_workers)
+        is_dead = func.substr(col(Job.claim), 1, WORKER_ID_LENGTH).not_in(live_workers)
+        async with self.database.writer() as session:
+            return await self._claim(session, limit, and_(has_expired, is_dead))
 
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""
-        state = col(Job.state)
-        waiting = select(func.min(col(Job.due_at))).where(self._is_known_job, state == JobState.WAITING)
-        leases = select(func.min(col(Job.lease_until)), _database_time(self._dialect))
+        due_at = select(func.min(col(Job.due_at))).where(IS_WAITING, self._is_known_job)
+        lease_until = select(func.min(col(Job.lease_until))).where(IS_RUNNING, self._is_known_job)
+        times = select(due_at.scalar_subquery(), lease_until.scalar_subquery(), self._now())
         async with self.database.reader(fresh=True) as session:
-            due_at = await session.scalar(waiting)
-            running = leases.where(self._is_known_job, state == JobState.RUNNING)
-            lease_until, now = (await session.execute(running)).one()
-        # Leases are compared with the clock of the database, due times with the clock of this machine.
-        times = [(due_at, utc_now()), (lease_until, now)]
-        return min(((time - clock).total_seconds() for time, clock in times if time), default=None)
+            *next_times, now = (await session.execute(times)).one()
+        return min(((time - now).total_seconds() for time in next_times if time), default=None)
 
     async def renew(self, jobs: Collection[Job]) -> set[int]:
         """Renew the leases of these jobs and return the ids of cancelled ones."""
@@ -199,20 +240,20 @@ class JobStore:
             connection.execute(_renew_statement(self._dialect, jobs))
 
     async def end(self, job: Job, state: JobState, error: str = "") -> None:
-        # Completed jobs need no arguments, which may hold personal data.
-        cleared: dict[str, Any] = {"arguments": []} if state == JobState.DONE else {}
-        await self._change(job, {"state": state, "error": error, "ended_at": utc_now(), **cleared, **NO_CLAIM})
+        await self._change(job, {**self._values_of_end(state), "error": error})
 
     async def postpone(self, job: Job, seconds: float, error: str) -> None:
         """Retry a failed job later, unless a user has cancelled it."""
         is_cancelled = col(Job.cancel_asked)
         state = case((is_cancelled, JobState.CANCELLED), else_=JobState.WAITING)
-        values = {"state": state, "due_at": utc_now() + timedelta(seconds=seconds), "error": error}
-        await self._change(job, {**values, "ended_at": case((is_cancelled, utc_now()), else_=None), **NO_CLAIM})
+        values = {"state": state, "due_at": self._now(timedelta(seconds=seconds)), "error": error}
+        await self._change(job, {**values, "ended_at": case((is_cancelled, self._now()), else_=None), **NO_CLAIM})
 
-    async def release(self, job: Job) -> None:
-        """Return a job to the queue at the end of this process. The attempt does not count."""
-        await self._change(job, {"state": JobState.WAITING, "attempt": job.attempt - 1, **NO_CLAIM})
+    async def release(self, *jobs: Job) -> None:
+        """Return jobs to the queue at the end of this process. The attempt does not count."""
+        values = {"state": JobState.WAITING, "attempt": col(Job.attempt) - 1, **NO_CLAIM}
+        async with self.database.writer() as session:
+            await session.execute(update(Job).where(_is_claimed(*jobs)).values(values))
 
     async def report(self, job: Job, done: int, total: int, note: str) -> None:
         """Store the progress of a job.

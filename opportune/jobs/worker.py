@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +20,7 @@ from opportune.db.errors import explain
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
-from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
+from opportune.jobs import JobCall, JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext
 from opportune.jobs.heartbeat import send_heartbeat
 from opportune.jobs.last_runs import record_run
@@ -45,6 +46,10 @@ UNFROZEN_SECONDS = 1.0
 PRUNE_INTERVAL_SECONDS = 3600.0
 SHUTDOWN_TIMEOUT_SECONDS = 4.0
 """Time for running jobs to end at shutdown. Other workers take over the remaining ones when the leases expire."""
+MAX_PREFETCHED_JOBS = 100
+"""Maximum number of claimed jobs that wait for a free slot."""
+PREFETCH_SECONDS = 0.2
+"""Claimed jobs that wait for a free slot should all start within this time."""
 MAX_RETRY_DELAY_SECONDS = 3600.0
 """Maximum delay between two attempts."""
 SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure, RetryLater)
@@ -56,24 +61,29 @@ logger = logging.getLogger(__name__)
 class Worker:
     """Runs jobs when it is woken, when a job is due, and at regular checks."""
 
-    def __init__(
-        self,
-        store: JobStore,
-        jobs: Mapping[str, JobDefinition[Any]],
-        services: Services,
-    ) -> None:
+    def __init__(self, store: JobStore, services: Services) -> None:
         self.store = store
-        self.jobs = jobs
+        self.jobs = store.jobs
         self.services = services
         self.settings: Settings = services.settings
-        self.concurrency = self.settings.database_pool_size
+        self.concurrency: int = self.settings.database_pool_size
+        self.max_prefetched_jobs = MAX_PREFETCHED_JOBS
         self.polled_at = 0.0
         """Time of the last check of the queue, by `time.monotonic`."""
         self.attempt_ended = asyncio.Event()
-        """Set, and replaced by a new event, at the end of each attempt."""
+        """Set, and replaced by a new event, when the outcome of an attempt is stored."""
         self._woken = asyncio.Event()
+        self._attempts: dict[int, Attempt] = {}
+        """Attempts by job id, from the claim until the outcome is stored."""
+        self._waiting = deque[Attempt]()
+        """Attempts that wait for a free slot."""
         self._running: dict[asyncio.Task[None], Attempt] = {}
-        self._lease_keeper = LeaseKeeper(store, self._running)
+        self._completed: list[Attempt] = []
+        """Successful attempts, which are stored together with the next claim."""
+        self._recording: set[asyncio.Task[None]] = set()
+        """Tasks that store other outcomes."""
+        self._ended_count, self._counted_from = 0, time.monotonic()
+        self._lease_keeper = LeaseKeeper(store, self._attempts)
         self._is_stopping = False
         self._pruned_at = time.monotonic()
         self._pruning: asyncio.Task[None] | None = None
@@ -112,35 +122,36 @@ class Worker:
     async def drain(self) -> None:
         """Run due jobs, and the jobs that they queue, until none is due."""
         try:
-            while await self._start_due() or self._running:
-                if self._running:  # a started job may already have ended
-                    await asyncio.wait(
-                        self._running, return_when=asyncio.FIRST_COMPLETED, timeout=LEASE_RENEWAL_SECONDS
-                    )
+            while await self._start_due() or self._attempts:
+                await self._wait_for_an_end(LEASE_RENEWAL_SECONDS)
                 await self._renew()
         finally:
             await self._cancel_running()
+
+    async def _wait_for_an_end(self, timeout: float) -> None:
+        if tasks := [*self._running, *self._recording]:  # a started job may already have ended
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=timeout)
 
     async def work_for(self, seconds: float) -> Counter[str]:
         """Run due jobs one after another, and return the names of those that ended. Start none after `seconds`.
 
         Time in which the host has frozen the process does not count.
         """
-        finished = Counter[str]()
+        names = dict[int, str]()
         elapsed, before = 0.0, time.monotonic()
-        self.concurrency, self.polled_at = 1, before
+        self.concurrency, self.max_prefetched_jobs, self.polled_at = 1, 0, before
         try:
             await self._queue_all_scheduled_runs()
-            while (elapsed < seconds and await self._start_due()) or self._running:
-                names = {task: attempt.job.name for task, attempt in self._running.items()}
-                done, _ = await asyncio.wait(self._running, timeout=UNFROZEN_SECONDS)
-                finished.update(names[task] for task in done)
+            while await self._start_due(claims=elapsed < seconds) or self._attempts:
+                names |= {job_id: attempt.job.name for job_id, attempt in self._attempts.items()}
+                await self._wait_for_an_end(UNFROZEN_SECONDS)
                 await self._renew()
                 elapsed += min(time.monotonic() - before, 2 * UNFROZEN_SECONDS)
                 before = time.monotonic()
         except (DBAPIError, PoolTimeoutError) as error:
             logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
         finally:
+            finished = Counter(name for job_id, name in names.items() if job_id not in self._attempts)
             await self._cancel_running()
         return finished
 
@@ -166,64 +177,117 @@ class Worker:
             return DATABASE_RETRY_SECONDS
         return min((pause for pause in pauses if pause is not None), default=None)
 
-    async def _start_due(self) -> int:
-        free_slots = self.concurrency - len(self._running)
-        claimed = await self.store.claim(free_slots, self._running_jobs()) if free_slots else []
-        for job in claimed:
-            context = copy_context()  # shared, so that the log lines of the outcome have the job's id and trace
-            attempt = Attempt(job, asyncio.create_task(self._execute(job), context=context))
-            task = asyncio.create_task(self._record_outcome(attempt), context=context)
-            self._running[task] = attempt
-            task.add_done_callback(self._handle_end_of_task)
-        if claimed:
+    async def _start_due(self, *, claims: bool = True) -> int:
+        """Store completed jobs, and start due jobs if `claims`. Return the number of claimed jobs."""
+        limit = self._count_free_slots() if claims else 0
+        if not limit and not self._completed:
+            return 0
+        completed, self._completed = self._completed, []
+        try:
+            jobs = await self.store.claim(limit, self._claimed_jobs(), [attempt.job for attempt in completed])
+        except BaseException:
+            self._completed += completed
+            raise
+        self._forget(*completed)
+        for job in jobs:
+            attempt = Attempt(job)
+            self._attempts[job.id] = attempt
+            self._waiting.append(attempt)
+        if jobs:
             self._lease_keeper.start()
-        await self._queue_scheduled_runs(job.name for job in claimed)
-        return len(claimed)
+        self._fill_slots()
+        await self._queue_scheduled_runs({job.name: job.due_at for job in jobs})
+        return len(jobs)
 
-    def _running_jobs(self) -> list[Job]:
-        return [attempt.job for attempt in self._running.values()]
+    def _count_free_slots(self) -> int:
+        """Return the number of jobs to claim: those that start now, and those that probably start soon."""
+        seconds = time.monotonic() - self._counted_from
+        soon = int(self._ended_count / seconds * PREFETCH_SECONDS)
+        self._ended_count, self._counted_from = 0, time.monotonic()
+        return max(0, self.concurrency + min(soon, self.max_prefetched_jobs) - len(self._running) - len(self._waiting))
 
-    def _handle_end_of_task(self, task: asyncio.Task[None]) -> None:
+    def _fill_slots(self) -> None:
+        while self._waiting and len(self._running) < self.concurrency and not self._is_stopping:
+            attempt = self._waiting.popleft()
+            context = copy_context()  # shared, so that the log lines of the outcome have the job's id and trace
+            attempt.task = asyncio.create_task(self._execute(attempt.job), context=context)
+            self._running[attempt.task] = attempt
+            attempt.task.add_done_callback(partial(self._handle_end, attempt, context))
+
+    def _claimed_jobs(self) -> list[Job]:
+        return [attempt.job for attempt in self._attempts.values()]
+
+    def _handle_end(self, attempt: Attempt, context: Context, task: asyncio.Task[None]) -> None:
         del self._running[task]
+        self._ended_count += 1
+        if self._is_stopping or task.cancelled() or task.exception() or self._has_effect_after_success(attempt.job):
+            recording = asyncio.create_task(self._record_outcome(attempt), context=context)
+            self._recording.add(recording)
+            recording.add_done_callback(self._handle_end_of_recording)
+        else:
+            self._completed.append(attempt)
+        self._fill_slots()
         self.wake()
+
+    def _handle_end_of_recording(self, task: asyncio.Task[None]) -> None:
+        self._recording.remove(task)
+        self.wake()
+
+    def _has_effect_after_success(self, job: Job) -> bool:
+        definition = self.jobs[job.name]
+        return bool(definition.schedule or definition.heartbeat_url)
+
+    def _forget(self, *attempts: Attempt) -> None:
+        """Forget attempts whose outcome is stored."""
+        for attempt in attempts:
+            self._attempts.pop(attempt.job.id, None)
         self.attempt_ended.set()
         self.attempt_ended = asyncio.Event()
 
     async def _seconds_to_next(self) -> float | None:
-        if len(self._running) >= self.concurrency:
+        if len(self._running) >= self.concurrency or self._completed:
             return None  # the end of a job wakes the worker
         seconds = await self.store.seconds_to_next()
         return seconds if seconds is None or seconds > 0 else LOCKED_RETRY_SECONDS
 
     async def _renew(self) -> None:
-        if not self._running or time.monotonic() - self._lease_keeper.renewed_at < LEASE_RENEWAL_SECONDS / 2:
+        if not self._attempts or time.monotonic() - self._lease_keeper.renewed_at < LEASE_RENEWAL_SECONDS / 2:
             return
-        cancelled = await self.store.renew(self._running_jobs())
+        cancelled = await self.store.renew(self._claimed_jobs())
         self._lease_keeper.renewed_at = time.monotonic()
-        for attempt in self._running.values():
+        for attempt in self._attempts.values():
             if attempt.job.id in cancelled:
-                attempt.is_cancelled = True
-                attempt.task.cancel()
+                attempt.cancel()
 
     async def _queue_all_scheduled_runs(self) -> None:
         if not self._has_queued_scheduled_runs:
-            await self._queue_scheduled_runs(self.jobs)
+            now = utc_now()
+            await self._queue_scheduled_runs(dict.fromkeys(self.jobs, now))
             self._has_queued_scheduled_runs = True
 
-    async def _queue_scheduled_runs(self, names: Iterable[str]) -> None:
-        """Queue the next run of scheduled jobs. Missed runs are made up for once."""
+    async def _queue_scheduled_runs(self, last_times: Mapping[str, datetime]) -> None:
+        """Queue the next run of these scheduled jobs. Missed runs are made up for once.
+
+        Args:
+            last_times: Times after which the jobs are due again. The present is used if it is later, as the clock of
+                the database may be ahead of this machine's.
+        """
         now = utc_now()
-        times = {name: due_at for name in set(names) if (due_at := self._next_run_time(name, now))}
-        if not times:
+        next_times = {name: self._next_run_time(name, max(time, now)) for name, time in last_times.items()}
+        runs = {name: due_at for name, due_at in next_times.items() if due_at}
+        if not runs:
             return
         async with self.store.database.writer() as session:
-            for name, due_at in times.items():
-                await insert_job(session, name, (), schedule_key(name, due_at), due_at)
+            for name, due_at in runs.items():
+                await self._queue_run(session, name, due_at)
+
+    async def _queue_run(self, session: AsyncSession, name: str, due_at: datetime) -> None:
+        await insert_job(session, JobCall(self.jobs[name], ()), schedule_key(name, due_at), due_at=due_at)
 
     async def queue_run_after(self, session: AsyncSession, job: Job) -> None:
         """Queue the next scheduled run after a job that is cancelled."""
         if due_at := self._next_run_time(job.name, max(job.due_at, utc_now())):
-            await insert_job(session, job.name, (), schedule_key(job.name, due_at), due_at)
+            await self._queue_run(session, job.name, due_at)
 
     def _next_run_time(self, name: str, after: datetime) -> datetime | None:
         definition = self.jobs.get(name)
@@ -260,19 +324,23 @@ class Worker:
             await definition.function(context, *job.arguments)
 
     async def _record_outcome(self, attempt: Attempt) -> None:
-        """Store the outcome of an attempt. The end of the site does not interrupt this."""
-        await asyncio.wait([attempt.task])
+        """Store the outcome of an attempt, and forget it. The end of the site does not interrupt this."""
+        await self._retry_while_unavailable(partial(self._store_outcome, attempt), f"outcome of job {attempt.job}")
+        self._forget(attempt)
+
+    async def _retry_while_unavailable(self, store: Callable[[], Awaitable[Any]], what: str) -> None:
         for pause in STORE_RETRY_SECONDS:
             try:
-                await self._store_outcome(attempt)
+                await store()
                 return
             except (DBAPIError, PoolTimeoutError) as error:
                 reason = explain(error, self.store.database.url)
             await asyncio.sleep(0 if self._is_stopping else pause)
-        logger.warning("The outcome of job %s could not be stored, so it will run again: %s", attempt.job, reason)
+        logger.warning("The %s could not be stored, so it will run again: %s", what, reason)
 
     async def _store_outcome(self, attempt: Attempt) -> None:
         job = attempt.job
+        assert attempt.task
         try:
             attempt.task.result()
         except asyncio.CancelledError as error:
@@ -307,14 +375,32 @@ class Worker:
 
     async def _cancel_running(self) -> None:
         self._is_stopping = True
-        for attempt in self._running.values():
-            attempt.task.cancel()
+        for task in self._running:
+            task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=SHUTDOWN_TIMEOUT_SECONDS)
+        if self._recording:
+            await asyncio.wait(self._recording, timeout=SHUTDOWN_TIMEOUT_SECONDS)
+        await self._store_completed()
+        await self._release_waiting()
         await cancel_and_wait(self._pruning)
         await self._lease_keeper.stop()
         self.store.lock.release()
         self._is_stopping = bool(self._running)  # jobs that end later were also interrupted
+
+    async def _store_completed(self) -> None:
+        if self._completed:
+            names = ", ".join(str(attempt.job) for attempt in self._completed)
+            await self._retry_while_unavailable(partial(self._start_due, claims=False), f"outcome of {names}")
+            self._forget(*self._completed)
+            self._completed.clear()
+
+    async def _release_waiting(self) -> None:
+        if self._waiting:
+            jobs = [attempt.job for attempt in self._waiting]
+            await self._retry_while_unavailable(partial(self.store.release, *jobs), "return of waiting jobs")
+            self._forget(*self._waiting)
+            self._waiting.clear()
 
 
 def retry_delay(job: JobDefinition[Any], attempt: int, error: Exception | None = None) -> float:

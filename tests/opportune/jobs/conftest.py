@@ -1,5 +1,6 @@
 """Sites with the jobs of `tests/opportune/jobs/tasks.py`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.storage import open_storage
 from tests.opportune.jobs.tasks import TASKS, gate
+
+TIMEOUT_SECONDS = 30
 
 MakeQueue = Callable[..., DatabaseJobQueue]
 Find = Callable[[str], Coroutine[Any, Any, Job]]
@@ -63,6 +66,12 @@ def find(database: Database) -> Find:
             return await management.find_job(session, int(job_id))
 
     return find
+
+
+async def wait_until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not await condition():
+            await asyncio.sleep(0.02)
 
 
 async def retry(jobs: DatabaseJobQueue, job_id: int | str) -> None:

@@ -3,11 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -21,17 +20,9 @@ from opportune.jobs.lease_keeper import LoopWatch
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.forked import PROCESSES
-from tests.opportune.jobs.conftest import Find, MakeQueue
+from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, wait_until
 from tests.opportune.jobs.processes import work_on_machine
 from tests.opportune.jobs.tasks import block, gate, register, wait
-
-TIMEOUT_SECONDS = 30
-
-
-async def wait_until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 @contextmanager

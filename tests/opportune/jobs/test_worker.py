@@ -114,8 +114,9 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
     async with site.running():
         job_id = await site.enqueue(linger())
         await gate.started.wait()
+    attempt_ended = site.worker.attempt_ended
     gate.opened.set()
-    await asyncio.wait(site.worker._running)
+    await asyncio.wait_for(attempt_ended.wait(), 10)
     assert ((job := await find(job_id)).state, job.attempt, job.error) == (JobState.WAITING, 0, "")
 
 
@@ -324,7 +325,7 @@ async def test_locked_job_is_checked_again_after_a_pause(
     await site.enqueue(wait())
     await site.worker.store.claim(9)  # its lease has expired
 
-    async def claim_nothing(limit: int, running: Collection[Job]) -> list[Job]:
+    async def claim_nothing(limit: int, *_: Collection[Job]) -> list[Job]:
         return []
 
     monkeypatch.setattr(site.worker.store, "claim", claim_nothing)

@@ -1,0 +1,92 @@
+"""Claims and ends of jobs in batches."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from opportune.db.database import Database
+from opportune.db.models.model import utc_now
+from opportune.jobs import worker
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedule import schedule_key
+from tests.opportune.jobs.conftest import Emails, MakeQueue, wait_until
+from tests.opportune.jobs.tasks import hourly, register, wait
+
+
+async def read_states(database: Database) -> list[tuple[JobState, int]]:
+    async with database.reader() as session:
+        rows = await session.execute(select(col(Job.state), col(Job.attempt)).order_by(col(Job.id)))
+        return [(state, attempt) for state, attempt in rows]
+
+
+async def test_job_with_a_lower_priority_number_runs_first(make_queue: MakeQueue) -> None:
+    urgent = replace(register, name="test.urgent", priority=-1)
+    site = make_queue(register, urgent)
+    for definition in (register, urgent, register):
+        await site.enqueue(definition("ann@example.com"))
+    claimed = await site.worker.store.claim(2)
+    assert [job.name for job in claimed] == ["test.urgent", "test.register"]
+    site.worker.store.lock.release()
+
+
+async def test_jobs_of_all_queues_are_claimed(make_queue: MakeQueue) -> None:
+    in_mail_queue = replace(register, name="test.mail", queue="mail")
+    site = make_queue(register, in_mail_queue)
+    for definition in (register, in_mail_queue):
+        await site.enqueue(definition("ann@example.com"))
+    assert {job.queue for job in await site.worker.store.claim(9)} == {"default", "mail"}
+    site.worker.store.lock.release()
+
+
+async def test_workers_share_the_jobs_of_a_batch(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
+    sites = [make_queue(), make_queue()]
+    addresses = [f"user{number:02}@example.com" for number in range(40)]
+    for address in addresses:
+        await sites[0].enqueue(register(address))
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(site.worker.drain() for site in sites))
+    assert sorted(await emails()) == addresses
+    assert await read_states(database) == [(JobState.DONE, 1)] * len(addresses)
+
+
+async def test_end_without_a_claim_changes_nothing(make_queue: MakeQueue, database: Database) -> None:
+    store = make_queue().worker.store
+    await make_queue().enqueue(wait())
+    claimed = await store.claim(9)
+    async with database.writer() as session:
+        await session.execute(update(Job).values(claim="of another worker"))
+    await store.claim(0, completed=claimed)
+    assert await read_states(database) == [(JobState.RUNNING, 1)]
+    store.lock.release()
+
+
+async def test_prefetched_jobs_return_to_the_queue_at_the_end(
+    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PREFETCH_SECONDS", 1_000_000)
+    site = make_queue()
+    site.worker.concurrency = 1
+    await site.enqueue(register("ann@example.com"))
+    for _ in range(3):
+        await site.enqueue(wait())
+
+    async def are_waiting() -> bool:
+        return len(site.worker._waiting) == 2
+
+    async with site.running():
+        await wait_until(are_waiting)
+    assert await read_states(database) == [(JobState.DONE, 1), *[(JobState.WAITING, 0)] * 3]
+
+
+@pytest.mark.database("sqlite")
+async def test_next_run_is_queued_if_the_clock_is_slow(make_queue: MakeQueue, database: Database) -> None:
+    site = make_queue(hourly)
+    due_at = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    job = Job(name=hourly.name, key=schedule_key(hourly.name, due_at), due_at=due_at)
+    await site.worker._queue_scheduled_runs({job.name: job.due_at})
+    async with database.reader() as session:
+        assert list(await session.scalars(select(col(Job.due_at)))) == [due_at + timedelta(hours=1)]
