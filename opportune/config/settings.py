@@ -118,6 +118,16 @@ class Settings(SiteSettings):
             raise ValueError("must be origins without a path, such as https://app.example.org, or *")
         return origins
 
+    @field_validator("jobs_limits", mode="before")
+    @classmethod
+    def _read_jobs_limits(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        limits = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(name.strip() and limit.strip().isdecimal() for name, _, limit in limits):
+            raise ValueError("must be queues with numbers, such as mail=5,*=50")
+        return {name.strip(): int(limit) for name, _, limit in limits}
+
     @field_validator("site_name")
     @classmethod
     def _check_site_name(cls, value: str) -> str:

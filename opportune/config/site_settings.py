@@ -175,6 +175,8 @@ class SiteSettings(BaseSettings):
     jobs: Literal["inline", "worker", "request", "off"] = "inline"
     """Process that runs jobs: inline, this one; worker, `oppman.py worker`; request, this one during requests, for
     hosts that run nothing between requests; off, none, so that jobs wait."""
+    jobs_limits: Annotated[dict[str, int], NoDecode] = {}
+    """Maximum number of running jobs by queue, on all machines: mail=5,*=50 (*: all queues together)."""
     jobs_call_minutes: int = Field(default=5, ge=0, le=24 * 60)
     """Minutes between calls of the cron service that JOBS=request needs, for `check`. 0: no cron service."""
     log_format: Literal["text", "json"] = "text"

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 from opportune.config.settings import Settings
 
@@ -104,6 +104,10 @@ class JobDefinition(Generic[P]):
     """Queue in which calls wait. Limits apply to a queue."""
     priority: int = 0
     """Calls with a lower number run before others of the queue."""
+    group_limit: int = 1
+    """Maximum number of jobs of a group that run at a time."""
+    max_seconds: float | None = None
+    """Maximum duration of an attempt."""
     schedule: str | Callable[[Settings], str] = ""
     """A cron expression in UTC, or a function that returns one from the settings. The job takes no arguments."""
     heartbeat_url: str | Callable[[Settings], str] = ""
@@ -121,15 +125,29 @@ class JobDefinition(Generic[P]):
         return JobCall(self, arguments)
 
 
+class JobOptions(TypedDict, total=False):
+    """Options of `job`. `JobDefinition` has their defaults."""
+
+    attempts: int
+    """Maximum number of attempts."""
+    wait: float
+    """Seconds before the second attempt, doubled before each further attempt."""
+    queue: str
+    """Queue in which calls wait. `JOBS_LIMITS` limits queues."""
+    priority: int
+    """Calls with a lower number run before others of their queue."""
+    group_limit: int
+    """Number of jobs that run at a time in each group of `defer(…, group=…)`."""
+    max_seconds: float
+    """Maximum duration of an attempt, which then fails."""
+    schedule: str | Callable[[Settings], str]
+    """A cron expression in UTC, or a function that returns one from the settings."""
+    heartbeat_url: str | Callable[[Settings], str]
+    """Address that is called after each success."""
+
+
 def job(
-    name: str,
-    *,
-    attempts: int = 5,
-    wait: float = 1.0,
-    queue: str = DEFAULT_QUEUE,
-    priority: int = 0,
-    schedule: str | Callable[[Settings], str] = "",
-    heartbeat_url: str | Callable[[Settings], str] = "",
+    name: str, **options: Unpack[JobOptions]
 ) -> Callable[[Callable[Concatenate[JobContext, P], Awaitable[None]]], JobDefinition[P]]:
     """Declare an async function as a job. List it in its feature: `Feature(jobs=[shrink_photo])`.
 
@@ -138,24 +156,10 @@ def job(
 
     Args:
         name: Unique name, `<feature>.<action>`.
-        attempts: Maximum number of attempts.
-        wait: Seconds before the second attempt, doubled before each further attempt.
-        queue: Queue in which calls wait.
-        priority: Calls with a lower number run first, from -100 to 100.
-        schedule: A cron expression in UTC, or a function that returns one from the settings.
-        heartbeat_url: Address that is called after each success.
+        options: See `JobOptions`.
     """
 
     def declare(function: Callable[Concatenate[JobContext, P], Awaitable[None]]) -> JobDefinition[P]:
-        return JobDefinition(
-            name=name,
-            function=function,
-            attempts=attempts,
-            wait=wait,
-            queue=queue,
-            priority=priority,
-            schedule=schedule,
-            heartbeat_url=heartbeat_url,
-        )
+        return JobDefinition(name=name, function=function, **options)
 
     return declare

@@ -5,7 +5,7 @@ from starlette.middleware import Middleware
 
 from opportune.feature import Feature
 from opportune.jobs.checks import check_jobs
-from opportune.jobs.models import Job, JobStep, LastRun
+from opportune.jobs.models import Job, JobStep, LastRun, PausedQueue
 from opportune.jobs.requests import AfterResponseMiddleware, router
 from opportune.jobs.stored_files import delete_files
 from opportune.storage.models import StoredFile, StoredPiece
@@ -19,7 +19,7 @@ def middleware(app: FastAPI) -> Iterator[Middleware]:
 jobs = Feature(
     name="jobs",
     summary="Background jobs, stored until they are done.",
-    models=(Job, JobStep, LastRun, StoredFile, StoredPiece),
+    models=(Job, JobStep, PausedQueue, LastRun, StoredFile, StoredPiece),
     jobs=(delete_files,),
     production_checks=(check_jobs,),
     routes=router,

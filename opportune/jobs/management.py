@@ -1,20 +1,23 @@
 """Management of jobs: list, cancel, retry and delete them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, case, func, select, update
+from sqlalchemy import CursorResult, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.db.database import Database
 from opportune.db.models.model import MAX_ID, utc_now
 from opportune.db.queries.batches import delete_in_batches
+from opportune.db.queries.upsert import upsert
 from opportune.errors import OperatorError
-from opportune.jobs.models import Job, JobState
+from opportune.jobs.models import IS_HELD, IS_RUNNING, IS_WAITING, Job, JobState, PausedQueue, waiting_state
 
 CAN_BE_RETRIED = (JobState.FAILED, JobState.CANCELLED)
-CAN_BE_CANCELLED = (JobState.WAITING, JobState.RUNNING)
+CAN_BE_CANCELLED = (JobState.HELD, JobState.WAITING, JobState.RUNNING)
 
 
 async def newest_jobs(session: AsyncSession, state: JobState | None, limit: int) -> Sequence[Job]:
@@ -71,7 +74,7 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
     Raises:
         OperatorError: The job does not exist, or has already ended.
     """
-    is_waiting = col(Job.state) == JobState.WAITING
+    is_waiting = col(Job.state).in_((JobState.HELD, JobState.WAITING))
     values = {
         "cancel_asked": True,
         "state": case((is_waiting, JobState.CANCELLED), else_=col(Job.state)),
@@ -82,8 +85,49 @@ async def cancel(session: AsyncSession, job_id: int) -> None:
         raise OperatorError(f"Job {job_id} is {job.state}. Only waiting and running jobs can be cancelled.")
 
 
+async def pause(session: AsyncSession, queue: str) -> None:
+    """Let workers start no further job of a queue. Running jobs continue."""
+    await session.execute(upsert(session, PausedQueue).values(name=queue, paused_at=utc_now()).on_conflict_do_nothing())
+
+
+async def resume(session: AsyncSession, queue: str) -> bool:
+    """Let workers start jobs of a queue again. Return whether it was paused."""
+    deletion = delete(PausedQueue).where(col(PausedQueue.name) == queue).returning(col(PausedQueue.name))
+    return (await session.execute(deletion)).scalar_one_or_none() is not None
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Jobs of a queue by state, and since when it is paused."""
+
+    name: str
+    held: int
+    waiting: int
+    running: int
+    oldest_due_at: datetime | None
+    """Due time of the first job that waits."""
+    paused_at: datetime | None
+
+
+async def read_queues(session: AsyncSession, names: Collection[str]) -> list[QueueState]:
+    """Read the state of these queues, and of other queues with jobs."""
+    paused = {queue.name: queue.paused_at for queue in await session.scalars(select(PausedQueue))}
+    counts = [func.count().filter(is_in_state) for is_in_state in (IS_HELD, IS_WAITING, IS_RUNNING)]
+    query = select(col(Job.queue), *counts, func.min(col(Job.due_at)).filter(IS_WAITING))
+    rows = await session.execute(query.where(or_(IS_HELD, IS_WAITING, IS_RUNNING)).group_by(col(Job.queue)))
+    totals = {queue: (held, waiting, running, oldest) for queue, held, waiting, running, oldest in rows}
+    return [
+        QueueState(name, *totals.get(name, (0, 0, 0, None)), paused.get(name))
+        for name in sorted({*names, *paused, *totals})
+    ]
+
+
+async def count_running(session: AsyncSession, queue: str) -> int:
+    return await session.scalar(select(func.count()).where(IS_RUNNING, col(Job.queue) == queue)) or 0
+
+
 def _values_for_retry() -> dict[str, object]:
-    return {"state": JobState.WAITING, "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
+    return {"state": waiting_state(), "attempt": 0, "due_at": utc_now(), "cancel_asked": False, "ended_at": None}
 
 
 async def _update(session: AsyncSession, job_id: int, states: Sequence[JobState], values: dict[str, object]) -> bool:

@@ -1,11 +1,11 @@
-"""Tables of jobs, their recorded steps, and the last runs of scheduled jobs."""
+"""Tables of jobs, their recorded steps, paused queues, and the last runs of scheduled jobs."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import SmallInteger, Text
-from sqlmodel import Field
+from sqlalchemy import ColumnElement, SmallInteger, Text, case, literal_column
+from sqlmodel import Field, col
 
 from opportune.db.models.model import Model, ModelBase, utc_now
 from opportune.db.models.partial_index import PartialIndex
@@ -15,6 +15,8 @@ from opportune.jobs.declaration import DEFAULT_QUEUE
 class JobState(StrEnum):
     """State of a job. After a failed attempt, the job is waiting until no attempt is left; then it has failed."""
 
+    HELD = "held"
+    """Waits until fewer jobs of its group are waiting or running."""
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
@@ -25,6 +27,10 @@ class JobState(StrEnum):
 ENDED_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
+ACTIVE = "state IN ('waiting', 'running')"
+"""SQL condition of jobs that count towards the limit of their group."""
+
+
 class Job(Model, table=True):
     """A queued, running or ended job."""
 
@@ -33,6 +39,9 @@ class Job(Model, table=True):
         PartialIndex("ix_jobs_job_claim", "queue", "priority", "due_at", "id", where="state = 'waiting'"),
         # For claims if many jobs that are due later sort before due ones.
         PartialIndex("ix_jobs_job_due", "due_at", where="state = 'waiting'"),
+        PartialIndex("ix_jobs_job_held", "group_name", "due_at", "id", where="state = 'held'"),
+        PartialIndex("ix_jobs_job_held_due", "due_at", where="state = 'held'"),
+        PartialIndex("ix_jobs_job_group", "group_name", where=f"group_name IS NOT NULL AND {ACTIVE}"),
         PartialIndex("ix_jobs_job_lease", "lease_until", where="state = 'running'"),
         PartialIndex("ix_jobs_job_ended", "state", "ended_at", where="ended_at IS NOT NULL"),
     )
@@ -40,9 +49,13 @@ class Job(Model, table=True):
     state: JobState = Field(default=JobState.WAITING, sa_type=Text)
     name: str = Field(max_length=200)
     arguments: list[Any] = Field(default_factory=list)
-    queue: str = Field(default=DEFAULT_QUEUE, max_length=50)
-    priority: int = Field(default=0, sa_type=SmallInteger)
+    queue: str = Field(default=DEFAULT_QUEUE, max_length=50, sa_column_kwargs={"server_default": DEFAULT_QUEUE})
+    priority: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": "0"})
     """Jobs with a lower number run first."""
+    group_name: str | None = Field(default=None, max_length=200)
+    """Group whose jobs share a limit."""
+    group_limit: int = Field(default=1, sa_type=SmallInteger, sa_column_kwargs={"server_default": "1"})
+    """Maximum number of jobs of the group that wait or run at a time."""
     key: str | None = Field(default=None, max_length=500, unique=True)
     """Unique key of the caller. Queueing a job with the same key returns this one."""
     attempt: int = 0
@@ -79,6 +92,26 @@ class Job(Model, table=True):
     def remark(self) -> str:
         """Error of the last attempt, or the progress if there is none."""
         return self.error or self.progress
+
+
+# Literals, because a generic plan of PostgreSQL uses no partial index for a parameter.
+IS_HELD = col(Job.state) == literal_column("'held'")
+IS_WAITING = col(Job.state) == literal_column("'waiting'")
+IS_RUNNING = col(Job.state) == literal_column("'running'")
+
+
+def waiting_state() -> ColumnElement[JobState]:
+    """Return the state of a job that is queued again."""
+    return case((col(Job.group_name).is_not(None), JobState.HELD), else_=JobState.WAITING)
+
+
+class PausedQueue(ModelBase, table=True):
+    """A queue from which no worker claims jobs."""
+
+    __tablename__ = "jobs_paused_queue"
+
+    name: str = Field(max_length=50, primary_key=True)
+    paused_at: datetime = Field(default_factory=utc_now)
 
 
 class LastRun(ModelBase, table=True):

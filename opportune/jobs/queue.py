@@ -17,12 +17,13 @@ class JobQueue(ABC):
     """The jobs of installed features, by name."""
 
     @abstractmethod
-    async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
+    async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
         """Queue a call in its own transaction, and return its id.
 
         Args:
             call: The job with its arguments.
             key: Unique key. A second call with the same key returns the id of the first.
+            group: Group whose jobs run one after the other, such as `customer 7`. Groups take turns.
             delay: Seconds until the job is due.
 
         Raises:
@@ -30,21 +31,24 @@ class JobQueue(ABC):
         """
 
     @abstractmethod
-    def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
+    def defer(
+        self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
+    ) -> None:
         """Queue a call in the transaction of this session, as `opportune.jobs.defer` does."""
 
 
-def defer(session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
+def defer(session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> None:
     """Queue a call in the transaction of this session. If the transaction is rolled back, so is the job.
 
     Args:
         session: A writing session.
         call: The job with its arguments.
         key: Unique key. A second call with the same key is not queued.
+        group: Group whose jobs run one after the other, such as `customer 7`. Groups take turns.
         delay: Seconds until the job is due.
 
     Raises:
         LookupError: No installed feature lists the job.
     """
     queue: JobQueue = session.info["jobs"]
-    queue.defer(session, call, key=key, delay=delay)
+    queue.defer(session, call, key=key, group=group, delay=delay)

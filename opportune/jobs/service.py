@@ -44,25 +44,27 @@ class DatabaseJobQueue(JobQueue):
         self.database = database
         self.jobs = {job.name: job for job in jobs}
         services = services or Services(settings=settings, database=database, storage=storage)
-        self.worker = Worker(JobStore(database, self.jobs), services)
+        self.worker = Worker(JobStore(database, self.jobs, settings.jobs_limits), services)
         self.request_work = RequestWork(self.worker) if settings.jobs == "request" else None
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
         self.has_queued_jobs = False
         """Whether this process has queued a job since it started."""
         database.info["jobs"] = self
 
-    async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
+    async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
         async with self.database.writer() as session:
-            job_id = await self._add(session, call, key, delay)
+            job_id = await self._add(session, call, key, group, delay)
         await self._wake_worker()
         await asyncio.sleep(0)  # lets other writers run between many calls in a row
         return str(job_id)
 
-    def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
+    def defer(
+        self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
+    ) -> None:
         self._check(call)
 
         async def queue() -> None:
-            await self._add(session, call, key, delay)
+            await self._add(session, call, key, group, delay)
 
         before_commit(session, queue)
         after_commit(session, self._wake_worker)
@@ -82,11 +84,11 @@ class DatabaseJobQueue(JobQueue):
         await management.cancel(session, job_id)
         await self.worker.queue_run_after(session, await management.find_job(session, job_id))
 
-    async def _add(self, session: AsyncSession, call: JobCall[Any], key: str, delay: float) -> int:
+    async def _add(self, session: AsyncSession, call: JobCall[Any], key: str, group: str, delay: float) -> int:
         self._check(call)
         for observer in observers:
             observer.job_queued(call.job.name, call.arguments)
-        return await insert_job(session, call, key, delay=delay)
+        return await insert_job(session, call, key, group=group, delay=delay)
 
     def _check(self, call: JobCall[Any]) -> None:
         if call.job.name not in self.jobs:

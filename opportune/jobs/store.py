@@ -12,32 +12,32 @@ from asyncio import CancelledError, to_thread
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    DateTime,
     Update,
     and_,
     case,
     func,
     insert,
-    literal,
-    literal_column,
     select,
     tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import UTCDateTime, col
+from sqlmodel import col
 
 from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import create_writing_engine
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches
 from opportune.db.queries.upsert import upsert
+from opportune.jobs.clock import database_time
 from opportune.jobs.declaration import JobCall, JobDefinition
-from opportune.jobs.models import ENDED_STATES, Job, JobState
+from opportune.jobs.limits import HeldJobs, allowed_claims
+from opportune.jobs.models import ENDED_STATES, IS_HELD, IS_RUNNING, IS_WAITING, Job, JobState, waiting_state
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.runtime.observers import traceparent
 
@@ -54,9 +54,7 @@ RETENTION = {
 TAKEOVER_INTERVAL_SECONDS = 5.0
 """Maximum seconds between two searches for jobs of dead workers."""
 
-# Literals, because a generic plan of PostgreSQL uses no partial index for a parameter.
-IS_WAITING = col(Job.state) == literal_column("'waiting'")
-IS_RUNNING = col(Job.state) == literal_column("'running'")
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 NO_CLAIM: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
@@ -68,7 +66,13 @@ class JobCancelled(CancelledError):
 
 
 async def insert_job(
-    session: AsyncSession, call: JobCall[Any], key: str, *, delay: float = 0, due_at: datetime | None = None
+    session: AsyncSession,
+    call: JobCall[Any],
+    key: str,
+    *,
+    group: str = "",
+    delay: float = 0,
+    due_at: datetime | None = None,
 ) -> int:
     """Queue a job in the transaction of this session. Return its id, or the id of the job with the same key.
 
@@ -76,6 +80,7 @@ async def insert_job(
         session: A writing session.
         call: The job with its arguments.
         key: Unique key; may be empty.
+        group: Group whose jobs run one after the other; may be empty.
         delay: Seconds until the job is due, by the clock of the database.
         due_at: Time at which the job is due, instead of `delay`.
     """
@@ -84,6 +89,9 @@ async def insert_job(
         arguments=list(call.arguments),
         queue=call.job.queue,
         priority=call.job.priority,
+        state=JobState.HELD if group else JobState.WAITING,
+        group_name=group or None,
+        group_limit=call.job.group_limit,
         key=key or None,
         traceparent=traceparent.get() or None,
     )
@@ -116,16 +124,6 @@ def _is_claimed(*jobs: Job) -> ColumnElement[bool]:
     return tuple_(col(Job.id), col(Job.claim)).in_([(job.id, job.claim) for job in jobs])
 
 
-def database_time(dialect: str, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
-    """Return the time of the database server plus `offset`. For SQLite, the clock of this machine is used.
-
-    It is the start of the statement, because an index cannot find rows by a time that changes during the statement.
-    """
-    if dialect == "postgresql":
-        return func.statement_timestamp(type_=DateTime(timezone=True)) + offset
-    return literal(utc_now() + offset, UTCDateTime)
-
-
 def _renew_statement(dialect: str, jobs: Collection[Job]) -> Update:
     """Build the statement that renews leases. It skips locked rows, because the job's transaction renews them."""
     unlocked_ids = select(col(Job.id)).where(_is_claimed(*jobs)).with_for_update(skip_locked=True)
@@ -135,13 +133,20 @@ def _renew_statement(dialect: str, jobs: Collection[Job]) -> Update:
 class JobStore:
     """Job queue of one worker. It claims only jobs that this worker's code defines."""
 
-    def __init__(self, database: Database, jobs: Mapping[str, JobDefinition[Any]]) -> None:
+    def __init__(
+        self, database: Database, jobs: Mapping[str, JobDefinition[Any]], limits: Mapping[str, int] = NO_LIMITS
+    ) -> None:
         self.database = database
         self.jobs = jobs
+        self.limits = limits
+        """Maximum numbers of running jobs by queue (JOBS_LIMITS)."""
         self.lock = WorkerLock(str(database.url.sync_url), secrets.token_hex(WORKER_ID_LENGTH // 2))
         """Proves to other workers of this machine that this one is alive, so that they do not take over its jobs."""
         self._dialect = database.engine.dialect.name
         self._takeover_at = 0.0
+        self._held_jobs = HeldJobs()
+        self._has_free_slots = True
+        """Whether the last claim found fewer jobs than this worker could start."""
 
     def _now(self, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
         return database_time(self._dialect, offset)
@@ -167,15 +172,23 @@ class JobStore:
                 await session.execute(
                     update(Job).where(_is_claimed(*completed)).values(self._values_of_end(JobState.DONE))
                 )
-            claimed = list[Job]()
-            for queue in self._queues:
-                if len(claimed) < limit:
-                    claimed += await self._claim(session, limit - len(claimed), self._is_due(queue))
-        if len(claimed) < limit or time.monotonic() >= self._takeover_at:
+            if self._has_free_slots or any(job.group_name for job in completed):
+                await self._held_jobs.release(session)
+            claimed = await self._claim_due(session, limit)
+        self._has_free_slots = len(claimed) < limit
+        if self._has_free_slots or time.monotonic() >= self._takeover_at:
             claimed += await self._take_over(limit - len(claimed), [*running, *claimed])
         if claimed:
             self.lock.acquire()
         return sorted(claimed, key=lambda job: (job.priority, job.due_at, job.id))
+
+    async def _claim_due(self, session: AsyncSession, limit: int) -> list[Job]:
+        claimed = list[Job]()
+        for queue in self._queues:
+            if wanted := limit - len(claimed):
+                allowed = await allowed_claims(session, queue, self.limits, wanted)
+                claimed += await self._claim(session, allowed, self._is_due(queue)) if allowed else []
+        return claimed
 
     async def _claim(self, session: AsyncSession, limit: int, is_claimable: ColumnElement[bool]) -> list[Job]:
         """Claim the first jobs that match and that no other worker has locked."""
@@ -221,10 +234,12 @@ class JobStore:
         """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""
         due_at = select(func.min(col(Job.due_at))).where(IS_WAITING, self._is_known_job)
         lease_until = select(func.min(col(Job.lease_until))).where(IS_RUNNING, self._is_known_job)
-        times = select(due_at.scalar_subquery(), lease_until.scalar_subquery(), self._now())
+        held_until = select(func.min(col(Job.due_at))).where(IS_HELD, col(Job.due_at) > self._now())
+        next_times = [query.scalar_subquery() for query in (due_at, held_until, lease_until)]
+        times = select(*next_times, self._now())
         async with self.database.reader(fresh=True) as session:
-            *next_times, now = (await session.execute(times)).one()
-        return min(((time - now).total_seconds() for time in next_times if time), default=None)
+            *found, now = (await session.execute(times)).one()
+        return min(((time - now).total_seconds() for time in found if time), default=None)
 
     async def renew(self, jobs: Collection[Job]) -> set[int]:
         """Renew the leases of these jobs and return the ids of cancelled ones."""
@@ -245,13 +260,13 @@ class JobStore:
     async def postpone(self, job: Job, seconds: float, error: str) -> None:
         """Retry a failed job later, unless a user has cancelled it."""
         is_cancelled = col(Job.cancel_asked)
-        state = case((is_cancelled, JobState.CANCELLED), else_=JobState.WAITING)
+        state = case((is_cancelled, JobState.CANCELLED), else_=waiting_state())
         values = {"state": state, "due_at": self._now(timedelta(seconds=seconds)), "error": error}
         await self._change(job, {**values, "ended_at": case((is_cancelled, self._now()), else_=None), **NO_CLAIM})
 
     async def release(self, *jobs: Job) -> None:
         """Return jobs to the queue at the end of this process. The attempt does not count."""
-        values = {"state": JobState.WAITING, "attempt": col(Job.attempt) - 1, **NO_CLAIM}
+        values: dict[str, Any] = {"state": JobState.WAITING, "attempt": col(Job.attempt) - 1, **NO_CLAIM}
         async with self.database.writer() as session:
             await session.execute(update(Job).where(_is_claimed(*jobs)).values(values))
 

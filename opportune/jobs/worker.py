@@ -220,7 +220,8 @@ class Worker:
     def _handle_end(self, attempt: Attempt, context: Context, task: asyncio.Task[None]) -> None:
         del self._running[task]
         self._ended_count += 1
-        if self._is_stopping or task.cancelled() or task.exception() or self._has_effect_after_success(attempt.job):
+        has_failed = task.cancelled() or task.exception() is not None
+        if self._is_stopping or has_failed or self._has_effect_after_success(attempt.job):
             recording = asyncio.create_task(self._record_outcome(attempt), context=context)
             self._recording.add(recording)
             recording.add_done_callback(self._handle_end_of_recording)
@@ -321,7 +322,16 @@ class Worker:
         context = DatabaseJobContext(job, self.store, self.services)
         origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
         with origin, observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
-            await definition.function(context, *job.arguments)
+            await self._call(definition, context, job)
+
+    async def _call(self, definition: JobDefinition[Any], context: DatabaseJobContext, job: Job) -> None:
+        try:
+            async with asyncio.timeout(definition.max_seconds) as timeout:
+                await definition.function(context, *job.arguments)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise OperatorError(f"The job took longer than {definition.max_seconds:g} s.") from None
 
     async def _record_outcome(self, attempt: Attempt) -> None:
         """Store the outcome of an attempt, and forget it. The end of the site does not interrupt this."""

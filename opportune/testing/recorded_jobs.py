@@ -26,10 +26,12 @@ class RecordedJobs(JobQueue):
         )
         database.info["jobs"] = self
 
-    async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
+    async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
         raise NotImplementedError
 
-    def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None:
+    def defer(
+        self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
+    ) -> None:
         async def record() -> None:
             self.calls.append(call)
             self.keys.append(key)
@@ -61,10 +63,12 @@ class RecordedJobs(JobQueue):
 class IgnoredJobs(JobQueue):
     """Ignores the jobs of a database whose test does not use them."""
 
-    async def enqueue(self, call: JobCall[Any], *, key: str = "", delay: float = 0) -> str:
+    async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
         return ""
 
-    def defer(self, session: AsyncSession, call: JobCall[Any], *, key: str = "", delay: float = 0) -> None: ...
+    def defer(
+        self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
+    ) -> None: ...
 
 
 class DirectJobContext(ServicesContext):

@@ -24,6 +24,7 @@ from opportune.web.rendering.flash import flash
 JobAction = Callable[[AsyncSession, int], Awaitable[None]]
 
 COLOURS = {
+    JobState.HELD: "secondary",
     JobState.WAITING: "cyan",
     JobState.RUNNING: "blue",
     JobState.DONE: "green",
@@ -52,6 +53,8 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
         "state",
         "name",
         "arguments",
+        "queue",
+        "group_name",
         "attempt",
         "progress",
         "error",
@@ -62,10 +65,11 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
         "key",
     )
     column_searchable_list = ("name", "error")
-    column_filters = ("state", "created_at", "due_at")
+    column_filters = ("state", "queue", "created_at", "due_at")
     column_sortable_list = ("id", "state", "name", "due_at", "attempt")
     column_labels = {
         "due_at": "Due",
+        "group_name": "Group",
         "attempt": "Attempts",
         "progress": "Progress",
         "remark": "Progress or error",

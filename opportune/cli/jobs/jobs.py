@@ -1,7 +1,10 @@
-"""List, show, retry or cancel jobs, or print the address for a cron service."""
+"""List, show, retry or cancel jobs, pause queues, or print the address for a cron service."""
 
+import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -11,9 +14,11 @@ from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
+from opportune.errors import OperatorError
 from opportune.features import all_features
 from opportune.jobs import management
 from opportune.jobs.factory import declared_jobs
+from opportune.jobs.limits import ALL_QUEUES
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
 from opportune.runtime.counts import pluralize
@@ -84,6 +89,71 @@ def cancel(number: Number) -> None:
         if job.state == JobState.RUNNING
         else f"Job {number} is {job.state}."
     )
+
+
+@command.command()
+def queues(as_json: AsJson = False) -> None:
+    """Show the queues with their numbers of jobs, limits and pauses."""
+    names = _queue_names()
+    states = in_transaction(lambda session: management.read_queues(session, names))
+    limits = get_settings().jobs_limits
+    if as_json:
+        print_json([{**asdict(state), "limit": limits.get(state.name)} for state in states])
+        return
+    rows = (
+        (state.name, state.held, state.waiting, state.running, limits.get(state.name, "-"), _queue_note(state))
+        for state in states
+    )
+    numbers = ("HELD", "WAITING", "RUNNING", "LIMIT")
+    print_table(("QUEUE", *numbers, "NOTE"), rows, right=numbers)
+    if ALL_QUEUES in limits:
+        say(f"At most {limits[ALL_QUEUES]} jobs of all queues run at a time (JOBS_LIMITS).")
+
+
+def _queue_note(state: management.QueueState) -> str:
+    if state.paused_at:
+        return f"paused since {_timestamp(state.paused_at)}"
+    return f"oldest due since {_timestamp(state.oldest_due_at)}" if state.oldest_due_at else ""
+
+
+Queue = Annotated[str, typer.Argument(help="Name of the queue.", show_default=False)]
+
+
+@command.command()
+def pause(
+    queue: Queue,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until its running jobs have ended.")] = 0,
+) -> None:
+    """Start no further job of a queue. Running jobs continue."""
+    _check_queue(queue)
+    in_transaction(lambda session: management.pause(session, queue))
+    running = _wait_for_running(queue, wait)
+    say(f"The queue {queue} is paused. {pluralize(running, 'job')} still running.")
+
+
+@command.command()
+def resume(queue: Queue) -> None:
+    """Start jobs of a paused queue again."""
+    _check_queue(queue)
+    was_paused = in_transaction(lambda session: management.resume(session, queue))
+    say(f"The queue {queue} continues." if was_paused else f"The queue {queue} was not paused.")
+
+
+def _wait_for_running(queue: str, seconds: float) -> int:
+    """Wait until no job of a queue runs, at most `seconds`. Return the number of running jobs."""
+    deadline = time.monotonic() + seconds
+    while (running := in_transaction(partial(management.count_running, queue=queue))) and time.monotonic() < deadline:
+        time.sleep(min(0.5, seconds))
+    return running
+
+
+def _check_queue(queue: str) -> None:
+    if queue not in (names := _queue_names()):
+        raise OperatorError(f"There is no queue {queue}. The queues are: {', '.join(sorted(names))}.")
+
+
+def _queue_names() -> set[str]:
+    return {job.queue for job in declared_jobs(all_features(installed_features()))}
 
 
 @command.command()

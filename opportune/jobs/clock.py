@@ -1,0 +1,18 @@
+"""The clock that decides when jobs are due and when leases end."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, DateTime, func, literal
+from sqlmodel import UTCDateTime
+
+from opportune.db.models.model import utc_now
+
+
+def database_time(dialect: str, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
+    """Return the time of the database server plus `offset`. For SQLite, the clock of this machine is used.
+
+    It is the start of the statement, because an index cannot find rows by a time that changes during the statement.
+    """
+    if dialect == "postgresql":
+        return func.statement_timestamp(type_=DateTime(timezone=True)) + offset
+    return literal(utc_now() + offset, UTCDateTime)
