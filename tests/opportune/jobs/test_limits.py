@@ -9,12 +9,17 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.jobs import JobContext, JobDefinition, management
+from opportune.jobs import JobContext, JobDefinition, job, management
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.storage import open_storage
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel
 from tests.opportune.jobs.tasks import register, stumble
+
+
+@job("test.sleep", max_seconds=0.01, attempts=1)
+async def sleep(run: JobContext) -> None:
+    await asyncio.Event().wait()
 
 
 async def claim(site: DatabaseJobQueue, limit: int = 9) -> list[str]:
@@ -116,12 +121,9 @@ async def test_paused_queue_starts_no_job(make_queue: MakeQueue, database: Datab
 
 @pytest.mark.database("sqlite")
 async def test_attempt_ends_after_its_maximum_duration(make_queue: MakeQueue, find: Find) -> None:
-    async def sleep(run: JobContext, name: str) -> None:
-        await asyncio.Event().wait()
-
-    site = make_queue(replace(register, function=sleep, max_seconds=0.01, attempts=1))
-    job_id = await site.enqueue(register("a"))
+    site = make_queue(sleep)
+    job_id = await site.enqueue(sleep())
     async with asyncio.timeout(30):
         await site.worker.drain()
-    job = await find(job_id)
-    assert (job.state, job.error) == (JobState.FAILED, "The job took longer than 0.01 s.")
+    ended = await find(job_id)
+    assert (ended.state, ended.error) == (JobState.FAILED, "The job took longer than 0.01 s.")
