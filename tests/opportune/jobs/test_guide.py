@@ -39,7 +39,7 @@ def names_of_guide() -> dict[str, Any]:
 async def test_code_runs(make_queue: MakeQueue, database: Database, find: Find) -> None:
     names = names_of_guide()
     site: DatabaseJobQueue = make_queue(*(value for value in names.values() if isinstance(value, JobDefinition)))
-    assert set(site.jobs) == {"notes.count_words", "notes.tidy"}
+    assert set(site.jobs) == {"notes.count_words", "notes.tidy", "reports.build"}
     async with database.writer() as session:
         await names["save"](session, 7, "a b c")
     job = await find("1")
@@ -67,7 +67,7 @@ def test_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path) ->
     path.write_bytes(sqlite_template.read_bytes())
     add_jobs(path, FAILED_JOB)
     lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines() if " jobs " in line]
-    assert len(lines) == 6
+    assert len(lines) == 9
     for line in lines:
         assert oppman(*shlex.split(line)[2:], DATABASE_URL=f"sqlite:///{path}").code == 0, line
 
