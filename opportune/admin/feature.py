@@ -1,7 +1,7 @@
 """The feature of the admin: its views, pages and checks."""
 
 from opportune.admin.dashboard.setup_steps import has_models_of_project, is_deployed
-from opportune.admin.log.authors import forget_author
+from opportune.admin.log.deleted_users import forget_author
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, SavedView
 from opportune.admin.row_versions.models import RowVersion

@@ -1,0 +1,18 @@
+"""Removal of deleted users from the history of rows."""
+
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.admin.row_versions.models import RowVersion
+from opportune.db.models.model import tables_with
+from opportune.db.models.soft_delete import SoftDelete
+from opportune.feature import Person
+
+
+async def forget_author(session: AsyncSession, person: Person) -> None:
+    """Remove the id of a user whose account is deleted. SQLite may give it to the next user."""
+    columns: list[Any] = [RowVersion.actor_id, *(model.deleted_by_id for model in tables_with(SoftDelete))]
+    for column in columns:
+        await session.execute(update(column.class_).where(column == person.id).values({column.key: None}))
