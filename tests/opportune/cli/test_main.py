@@ -142,7 +142,7 @@ def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], mon
         (["help", "migrat"], "Did you mean migrate?"),
         (["check", "--bogus"], "oppman.py check: No such option: --bogus. See: "),
         (["quickstart", "--email"], "requires an argument. See: python3 oppman.py quickstart --help"),
-        (["jobs", "list", "--state", "x"], "oppman.py jobs list: --state: 'x' is not one of 'waiting', 'running', "),
+        (["jobs", "list", "--state", "x"], "oppman.py jobs list: --state: 'x' is not one of 'held', 'waiting', "),
         (["runserver", "--port", "80x"], "oppman.py runserver: --port: 80x is not a whole number. See: "),
         (["runserver", "--port", "99999"], "--port: 99999 should be less than or equal to 65535. See: "),
         (["demo"], "oppman.py demo: Missing command."),
