@@ -8,12 +8,13 @@ from sqlalchemy import Connection
 
 from opportune.config.project import installed_names  # importing the features also fills Model.metadata
 from opportune.config.settings import load_settings
-from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import OPTIONS, keep_transaction
 from opportune.db.models.model import Model
+from opportune.db.url.direct import direct_url
 
 tree = MigrationGraph(installed_names())
 # alembic.ini names the folder of all features; use those of installed features.
@@ -37,7 +38,7 @@ def migrate(connection: Connection) -> None:
 
 
 def write_sql() -> None:
-    url = migration_url(load_settings()).sync_url
+    url = direct_url(load_settings()).sync_url
     context.configure(url=url, target_metadata=Model.metadata, literal_binds=True, **OPTIONS)
     with context.begin_transaction():
         context.run_migrations()

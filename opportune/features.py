@@ -170,8 +170,8 @@ def _qualified_name(object_: Any) -> str:
 
 @asynccontextmanager
 async def running_process(services: Services) -> AsyncIterator[None]:
-    """Enter the `process` contexts of the features, in a server or worker, until the block ends."""
-    async with AsyncExitStack() as stack:
+    """Listen to other processes and enter the `process` contexts of the features, in a server or worker."""
+    async with services.database.bus.listening(), AsyncExitStack() as stack:
         for feature in services.features:
             if feature.process:
                 await stack.enter_async_context(feature.process(services))

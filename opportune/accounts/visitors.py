@@ -15,8 +15,16 @@ def _open_cache(services: Services) -> Cache:
 
 
 def _open_rate_limiter(services: Services) -> RateLimiter:
-    settings = services.settings
-    return RateLimiter({"cache": CacheStorage(settings), "database": DatabaseStorage(services.database, settings)})
+    database, settings = services.database, services.settings
+    in_database = DatabaseStorage(database, settings)
+    return RateLimiter(
+        {"database": in_database, "cache": in_database if _has_machines(services) else CacheStorage(settings)}
+    )
+
+
+def _has_machines(services: Services) -> bool:
+    """Return whether several machines may serve the site without a Redis that would count for all of them."""
+    return services.database.url.kind == "postgresql" and not services.settings.has_redis
 
 
 def _open_last_seen(services: Services) -> LastSeen:

@@ -288,6 +288,10 @@ class Settings(SiteSettings):
         return self.environment == "production"
 
     @property
+    def has_redis(self) -> bool:
+        return self.cache_url.get_secret_value().strip().startswith(("redis:", "rediss:"))
+
+    @property
     def has_secure_cookies(self) -> bool:
         """Whether cookies get the attribute Secure, because browsers connect over HTTPS."""
         return self.is_production or self.local_https

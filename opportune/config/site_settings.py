@@ -170,6 +170,9 @@ class SiteSettings(BaseSettings):
     """Schedule of rehearsals, which restore the newest backup into a temporary database. Empty: never."""
     cache_url: SecretStr = SecretStr("memory:")
     """Cache of pages: memory: in each process, redis://host:6379/0 for all processes."""
+    bus: Literal["auto", "memory", "redis", "postgresql"] = "auto"
+    """How processes notify each other: redis at CACHE_URL, postgresql at DATABASE_DIRECT_URL, memory: not at all. auto:
+    redis if CACHE_URL names one, postgresql if JOBS is worker, otherwise memory."""
     speedups: Literal["on", "off"] = "on"
     """off: use public functions of libraries only, which is slower (oppman.py docs speedups)."""
     jobs: Literal["inline", "worker", "request", "off"] = "inline"

@@ -14,6 +14,8 @@ from sqlalchemy.util import greenlet_spawn
 
 from opportune.config.settings import Settings
 from opportune.config.speedups import speedup
+from opportune.db.bus import Bus
+from opportune.db.bus.factory import open_bus
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replica, reads_fresh
 from opportune.db.errors import explain
@@ -179,6 +181,7 @@ class Database(ABC):
         self.engine = self._create_writing_engine()
         self.reading_engine = self._create_reading_engine()
         self.replica = self._create_replica()
+        self.bus = self._create_bus()
         self.info: dict[str, Any] = {"settings": settings}
         """`info` of every writing session, for callbacks after the commit."""
         self._writer_sessions = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
@@ -197,10 +200,14 @@ class Database(ABC):
     def _create_replica(self) -> Replica | None:
         return None
 
+    def _create_bus(self) -> Bus:
+        return open_bus(self.settings)
+
     async def setup(self) -> None:
         """Prepare the database for its first session."""
 
     async def dispose(self) -> None:
+        await self.bus.close()
         if self.replica:
             await self.replica.dispose()
         for engine in (self.reading_engine, self.engine):

@@ -27,6 +27,8 @@ STARTUP_DELAY_SECONDS = 1.0
 """Seconds until the first check of the queue, so that the first page is faster."""
 POLL_INTERVAL_SECONDS = 60.0
 """Seconds after which a process that uses its database checks for jobs of other processes."""
+BUS_TOPIC = "jobs"
+"""Topic of messages that jobs are queued."""
 
 
 class DatabaseJobQueue(JobQueue):
@@ -47,6 +49,7 @@ class DatabaseJobQueue(JobQueue):
         self.worker = Worker(JobStore(database, self.jobs, settings.jobs_limits), services)
         self.request_work = RequestWork(self.worker) if settings.jobs == "request" else None
         self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
+        database.bus.subscribe(BUS_TOPIC, lambda _: self.worker.wake())
         self.has_queued_jobs = False
         """Whether this process has queued a job since it started."""
         database.info["jobs"] = self
@@ -97,6 +100,7 @@ class DatabaseJobQueue(JobQueue):
     async def _wake_worker(self) -> None:
         self.has_queued_jobs = True
         self.worker.wake()
+        self.database.bus.publish(BUS_TOPIC)
         if self.request_work:
             self.request_work.wake()
 

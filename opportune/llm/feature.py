@@ -3,7 +3,7 @@ from fastapi import FastAPI
 from opportune.feature import Feature
 from opportune.llm.checks import check_llm, check_model
 from opportune.llm.embeddings.jobs import connect_embeddings, embed_all, embed_documents, embed_rows, embed_when_started
-from opportune.llm.language_model import LanguageModel
+from opportune.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.llm.providers.status import endpoint_lights
 from opportune.llm.spending.call_guard import guard_of
 from opportune.runtime.services import Service, Services
@@ -13,6 +13,7 @@ def _open_model(services: Services) -> LanguageModel:
     guard = guard_of(services.features, services.settings, services.database)
     model = LanguageModel.of(services.settings, guard)
     connect_embeddings(services.database, model.embeddings)
+    services.database.bus.subscribe(MODEL_TOPIC, lambda _: model.expire_choice())
     return model
 
 

@@ -52,6 +52,8 @@ QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
 MAX_RETRY_WAIT_SECONDS = 10.0
 """Longest wait before a retry. Longer waits are reported to the user instead."""
 SELECTION_CHECK_SECONDS = 5.0
+MODEL_TOPIC = "llm.model"
+"""Topic of messages that another model was selected in the admin."""
 """Seconds between queries for the model selected in the admin."""
 RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
 
@@ -175,6 +177,10 @@ class LanguageModel:
             return
         if selected != site.model:
             site._select(selected)
+
+    def expire_choice(self) -> None:
+        """Let the next `refresh` read the selected model, which another process has changed."""
+        self._checked_at = -SELECTION_CHECK_SECONDS
 
     async def waits_for_choice(self) -> bool:
         """Return True if a superuser still has to select a model in the admin."""

@@ -11,8 +11,8 @@ import typer
 
 from opportune.cli.transaction import migrated_settings
 from opportune.config.project import installed_features, installed_names
-from opportune.db.migrations.connection import migration_url
 from opportune.db.models.model import Model
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.copydb.connections import explained_errors, open_snapshot
 from opportune.ops.fixtures.dump import dump
@@ -37,7 +37,7 @@ def command(
     tables = select_tables(tables_by_name(Model.metadata, installed_names()), names or [], installed_names())
     models = [model for feature in installed_features() for model in feature.models]
     keys = natural_keys(models) if natural else None
-    url = migration_url(migrated_settings())
+    url = direct_url(migrated_settings())
     with open_snapshot(url) as connection, explained_errors(url):
         if output is None:
             for chunk in dump(connection, tables, indent, keys):

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, inspect
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
-from opportune.db.migrations.connection import acquire_migration_lock, migration_url
+from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.copydb.checks import count, sort_tables
 from opportune.ops.copydb.connections import explained_errors, open_destination, open_snapshot
@@ -32,7 +33,7 @@ def command(
     settings = migrated_settings()
     if settings.is_production and not force:
         raise OperatorError("This is production, so nothing was deleted. Create a backup, and add --force to continue.")
-    url = migration_url(settings)
+    url = direct_url(settings)
     if not yes:
         confirm(url)
     print_result(delete_all_rows(url), url)

@@ -15,8 +15,8 @@ import typer
 from opportune.cli.output import Progress, progress, say
 from opportune.cli.transaction import migrated_settings
 from opportune.config.project import installed_features, installed_names
-from opportune.db.migrations.connection import migration_url
 from opportune.db.models.model import Model
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.copydb.connections import explained_errors, open_destination
 from opportune.ops.fixtures.json_stream import read_objects
@@ -32,7 +32,7 @@ def command(
         list[str], typer.Argument(metavar="FILE", help="Files written by dumpdata, or - for standard input.")
     ],
 ) -> None:
-    url = migration_url(migrated_settings())
+    url = direct_url(migrated_settings())
     models = [model for feature in installed_features() for model in feature.models]
     with progress("Loading", unit="rows") as bar, open_destination(url) as connection, explained_errors(url):
         rows = with_progress(bar, read_files(files))

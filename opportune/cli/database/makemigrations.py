@@ -25,12 +25,12 @@ from opportune.db.migrations.autogenerate import (
 )
 from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.concurrent_indexes import split_indexes
-from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.merging import choose_merge_name, refuse_conflicts, write_merge
 from opportune.db.migrations.questions import Choices, parse_options
 from opportune.db.models.model import Model
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
 
@@ -79,7 +79,7 @@ def command(
     settings = get_settings()
     drafts = draft_migrations(settings, graph, feature, message, choices, make_empty=make_empty)
     choices.refuse_unused()
-    database = migration_url(settings).kind
+    database = direct_url(settings).kind
     if (database == "postgresql") if concurrently is None else concurrently:
         drafts = [part for draft in drafts for part in split_indexes(draft, message)]
     if not drafts:

@@ -12,12 +12,13 @@ from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.adoption import compare_existing_tables
 from opportune.db.migrations.compatibility import find_incompatibilities
-from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import forget_revisions, read_revisions, read_revisions_of_site
 from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.recording import describe_planned_changes
 from opportune.db.migrations.runner import fake_steps, plan_migrations, refuse_newer, run_migrations
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def command(
     refuse_newer(graph, recorded)
     if plan or check:
         steps = make_plan(graph.applied(recorded))
-        print_plan(steps, migration_url(settings).kind, is_first=not recorded)
+        print_plan(steps, direct_url(settings).kind, is_first=not recorded)
         raise typer.Exit(1 if check and steps else 0)
     if prune:
         forget_removed(settings, graph)

@@ -6,11 +6,11 @@ import typer
 
 from opportune.config.project import installed_names
 from opportune.config.settings import get_settings
-from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.runner import Step
 from opportune.db.migrations.sql_script import render_migration_sql
+from opportune.db.url.direct import direct_url
 
 
 def command(
@@ -20,7 +20,7 @@ def command(
 ) -> None:
     graph = MigrationGraph(installed_names())
     step = Step(graph.find(feature, migration), "downgrade" if backwards else "upgrade")
-    database = migration_url(get_settings()).kind
+    database = direct_url(get_settings()).kind
     script = render_migration_sql(graph, step, database)
     for lock in find_table_locks([step.migration]) if database == "postgresql" and not backwards else ():
         print(f"-- {lock}")

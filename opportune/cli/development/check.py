@@ -40,12 +40,12 @@ from opportune.config.project import PROJECT, display_path, feature_folder, inst
 from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.compatibility import find_incompatibilities
-from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.questions import Choices
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features import all_features, find_registration_errors
 from opportune.mail import DeliveryError
@@ -262,7 +262,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 def check_pending(settings: Settings) -> Iterator[Finding]:
     """Find pending migrations that would block requests or break the running version."""
-    url = migration_url(settings)
+    url = direct_url(settings)
     if url.readonly_notice or not (recorded := read_revisions_of_site(settings)):
         return
     pending = MigrationGraph(installed_names()).pending(recorded)
@@ -278,7 +278,7 @@ def notices(settings: Settings) -> Iterator[str]:
     """Yield notices about the database addresses. `check_database` reports invalid ones."""
     with suppress(OperatorError):
         url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
-        direct = migration_url(settings)
+        direct = direct_url(settings)
         yield from url.notices
         if url.readonly_notice:
             yield url.readonly_notice

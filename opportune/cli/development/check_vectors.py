@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.checks import Finding
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings
-from opportune.db.migrations.connection import migration_url
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
 EXTENSION = text(
@@ -23,7 +23,7 @@ EXTENSION = text(
 def check_vectors(settings: Settings) -> Iterator[Finding]:
     """Check that the database can store vectors. Jobs report the problem only in the log."""
     try:
-        if not settings.embedding_model or migration_url(settings).kind != "postgresql":
+        if not settings.embedding_model or direct_url(settings).kind != "postgresql":
             return
         problem = in_transaction(vectors_problem)
     except OperatorError:  # reported by check_database

@@ -13,12 +13,12 @@ from opportune.config.project import PROJECT, installed_features, installed_name
 from opportune.config.settings import Settings, read_feature_settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, read_revisions_of_site
 from opportune.db.migrations.post_migrate import due_statements
 from opportune.db.models.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features import all_features
 from opportune.jobs.schedule import next_run_time
@@ -70,7 +70,7 @@ def remove_abandoned_files(settings: Settings) -> None:
     """Remove temporary files of killed processes beside the database, the uploads and other data."""
     remove_abandoned_in(DATA_FOLDER, recursive=True)
     remove_abandoned(marker_path(settings))
-    storage, url = parse_storage_url(settings), migration_url(settings)
+    storage, url = parse_storage_url(settings), direct_url(settings)
     if isinstance(storage, Path) and not storage.is_relative_to(DATA_FOLDER):
         remove_abandoned(storage)
         remove_abandoned_in(storage, recursive=True)
@@ -220,7 +220,7 @@ def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
 
     if not (recorded := read_revisions_of_site(settings)):
         return
-    problems = find_incompatibilities(graph.pending(recorded), migration_url(settings).kind)
+    problems = find_incompatibilities(graph.pending(recorded), direct_url(settings).kind)
     for problem in problems:
         warn(f"{problem.migration}: {problem}")
     if problems and takes_over():

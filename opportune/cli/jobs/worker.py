@@ -21,6 +21,8 @@ from opportune.server.logging import logging_config
 
 POLL_INTERVAL_SECONDS = 1.0
 """Interval of polling for jobs queued by other processes."""
+NOTIFIED_POLL_INTERVAL_SECONDS = 5.0
+"""The interval if other processes notify this one of new jobs."""
 
 
 def command(
@@ -43,7 +45,8 @@ async def _work(settings: Settings, concurrency: int | None) -> None:
         jobs.worker.concurrency = concurrency or jobs.worker.concurrency
         _watch_sigterm(jobs)
         print(_greeting(jobs), flush=True)
-        await jobs.worker.work(POLL_INTERVAL_SECONDS)
+        is_notified = jobs.database.bus.is_shared
+        await jobs.worker.work(NOTIFIED_POLL_INTERVAL_SECONDS if is_notified else POLL_INTERVAL_SECONDS)
 
 
 def _greeting(jobs: DatabaseJobQueue) -> str:

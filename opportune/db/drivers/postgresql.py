@@ -11,6 +11,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
 
 from opportune.config.settings import Settings
+from opportune.db.bus import Bus
+from opportune.db.bus.factory import listening_url
+from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.database import Database, read_sessionmaker
 from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.replica import Replica
@@ -50,6 +53,10 @@ class PostgreSQLDatabase(Database):
             return None
         engine = self._create_snapshot_engine(self.reader_url)
         return Replica(engine, read_sessionmaker(engine, self.reading_info), self.reader_url)
+
+    def _create_bus(self) -> Bus:
+        direct_url = listening_url(self.settings)
+        return PostgreSQLBus(self.engine, direct_url) if direct_url else super()._create_bus()
 
     def _create_snapshot_engine(self, url: DatabaseURL) -> AsyncEngine:
         engine = self._create_engine(url, isolation_level="REPEATABLE READ")

@@ -16,7 +16,7 @@ from opportune.config.project import PACKAGE, USERS, display_path, feature_of_ta
 from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.checks import make_portable
-from opportune.db.migrations.connection import connect, in_memory_connection, migration_url
+from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.expression_indexes import compare_expression_indexes, ignore_reflection_warnings
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
@@ -40,6 +40,7 @@ from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
 from opportune.db.migrations.type_changes import add_conversions
 from opportune.db.models.mutual_keys import break_cycles
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
 Operations = list[ops.MigrateOperation]
@@ -76,7 +77,7 @@ def comparison_database(settings: Settings, graph: MigrationGraph) -> Iterator[C
     For SQLite it is a new one in memory with all migrations, so the state of the site's database does not matter.
     PostgreSQL types can only be compared on PostgreSQL, so there it is the configured database.
     """
-    if migration_url(settings).kind != "postgresql":
+    if direct_url(settings).kind != "postgresql":
         with in_memory_connection() as connection:
             run_migrations(connection, graph, plan_migrations(graph), derive=False)
             yield connection

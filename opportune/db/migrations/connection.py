@@ -1,10 +1,9 @@
 """Synchronous connection for migrations, so that they run in commands and inside a running event loop."""
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, event, text
@@ -17,6 +16,7 @@ from opportune.db.drivers.sync_engines import create_postgresql_engine, create_s
 from opportune.db.errors import explain
 from opportune.db.models.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError, ReadOnlyError
 
 MIGRATION_LOCK_TIMEOUT_SECONDS: float = 60
@@ -29,31 +29,6 @@ ADVISORY_LOCK_ID = 0x6F70706F7274
 
 LOCKED = "Another process is migrating this database. Wait until it ends, then run this again."
 
-DIRECT_URL_VARIABLES = ("DATABASE_UNPOOLED_URL", "DATABASE_URL_UNPOOLED", "DIRECT_URL")
-"""Variables in which hosts provide the URL without the pooler: Railway, Neon on Vercel, and conventions of Prisma."""
-
-
-def migration_url(settings: Settings) -> DatabaseURL:
-    """Return the URL without a pooler if settings or the host's variables provide it, else DATABASE_URL.
-
-    Raises:
-        OperatorError: DATABASE_DIRECT_URL or DATABASE_URL is invalid.
-    """
-    if direct := settings.database_direct_url.get_secret_value():
-        return DatabaseURL.parse(direct, name="DATABASE_DIRECT_URL")
-    url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
-    return _direct_url_of_host(url) or url
-
-
-def _direct_url_of_host(url: DatabaseURL) -> DatabaseURL | None:
-    """Return the URL of a host's variable, if it is the same database and not one of another project."""
-    for name in DIRECT_URL_VARIABLES:
-        with suppress(OperatorError):  # not a database URL
-            direct = DatabaseURL.parse(os.environ.get(name, ""), name=name)
-            if url.url.password and (direct.database, direct.url.password) == (url.database, url.url.password):
-                return direct
-    return None
-
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Connection]:
@@ -62,7 +37,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
     Raises:
         OperatorError: The database cannot be reached.
     """
-    url = migration_url(settings)
+    url = direct_url(settings)
     if url.readonly_notice:
         raise ReadOnlyError(url.readonly_notice)
     engine = create_postgresql_engine(url) if url.kind == "postgresql" else _create_sqlite_engine(url.sync_url)

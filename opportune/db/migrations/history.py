@@ -19,8 +19,9 @@ from sqlalchemy import (
 )
 
 from opportune.config.settings import Settings
-from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.url.direct import direct_url
 
 if TYPE_CHECKING:
     from opportune.db.database import Database
@@ -75,7 +76,7 @@ def read_revisions_of_site(settings: Settings) -> list[str]:
     Raises:
         OperatorError: The database cannot be reached.
     """
-    url = migration_url(settings)
+    url = direct_url(settings)
     if url.kind == "sqlite" and not url.path.exists():
         return []
     with connect(settings) as connection:

@@ -12,10 +12,10 @@ from opportune import __version__
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db.errors import explain
-from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql, uploads
 from opportune.ops.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
@@ -43,7 +43,7 @@ def create_backup(settings: Settings, graph: MigrationGraph, destination: Path |
     Raises:
         OperatorError: The backup failed. An existing file at the destination is unchanged.
     """
-    url = migration_url(settings)
+    url = direct_url(settings)
     refuse_unmigrated(settings)
     path = choose_destination(destination, url)
     try:
@@ -72,7 +72,7 @@ def write_archive(
         scratch: Path for a temporary copy of the database.
         with_bucket: Include uploads of a bucket. Otherwise the manifest names the bucket.
     """
-    url, location = migration_url(settings), parse_storage_url(settings)
+    url, location = direct_url(settings), parse_storage_url(settings)
     with ArchiveWriter(file) as writer:
         content, namespace, state = _add_database(writer, settings, graph, scratch, notify)
         bucket = location if with_bucket and isinstance(location, Bucket) else None
@@ -149,7 +149,7 @@ def _add_database(
     Returns:
         The member's name, the PostgreSQL schema of a dump, and the state.
     """
-    if migration_url(settings).kind != "postgresql":
+    if direct_url(settings).kind != "postgresql":
         copy_to: Callable[..., DatabaseState] = _snapshot_sqlite
     elif reason := postgresql.find_reason_against_dump(settings):
         notify(f"pg_dump is not used: {reason}. The backup contains the tables of the models as SQLite.")
@@ -185,7 +185,7 @@ def _add_dump(
 
 
 def _snapshot_sqlite(settings: Settings, _graph: MigrationGraph, path: Path) -> DatabaseState:
-    url = migration_url(settings)
+    url = direct_url(settings)
     try:
         copy_snapshot(url.path, path)
     except sqlite3.Error as error:
@@ -196,7 +196,7 @@ def _snapshot_sqlite(settings: Settings, _graph: MigrationGraph, path: Path) -> 
 
 
 def _copy_to_sqlite(settings: Settings, graph: MigrationGraph, path: Path) -> DatabaseState:
-    copy(migration_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), graph)
+    copy(direct_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), graph)
     merge_wal(path)
     path.chmod(0o600)
     return inspect_database(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
-from opportune.db.migrations.connection import migration_url
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.feature import Finding
 from opportune.runtime.atomic_files import open_replacement, sync_folder
@@ -49,7 +49,7 @@ class RestoreMarker:
 
 def marker_path(settings: Settings) -> Path:
     """Return the marker's path: next to the folder of uploads, else next to the SQLite file."""
-    location, url = parse_storage_url(settings), migration_url(settings)
+    location, url = parse_storage_url(settings), direct_url(settings)
     if isinstance(location, Path):
         return location.with_name(location.name + SUFFIX)
     if url.kind == "postgresql":

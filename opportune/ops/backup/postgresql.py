@@ -14,9 +14,10 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, text
 
 from opportune.config.settings import Settings
-from opportune.db.migrations.connection import ADVISORY_LOCK_ID, TABLE_LOCK_TIMEOUT_SECONDS, connect, migration_url
+from opportune.db.migrations.connection import ADVISORY_LOCK_ID, TABLE_LOCK_TIMEOUT_SECONDS, connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.backup.archive import CHUNK_BYTES, Manifest
 from opportune.ops.backup.sqlite import DatabaseState
@@ -53,7 +54,7 @@ class Dump:
         command += [f"--snapshot={self._snapshot}", f"--lock-wait-timeout={TABLE_LOCK_TIMEOUT_SECONDS}s", *tables]
         process = subprocess.run(
             [*command, "--dbname", build_connection_string(settings)],
-            env={**os.environ, **migration_url(settings).environ},
+            env={**os.environ, **direct_url(settings).environ},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.PIPE,
@@ -72,7 +73,7 @@ def open_dump(settings: Settings, graph: MigrationGraph) -> Iterator[Dump]:
 
 def find_reason_against_dump(settings: Settings) -> str:
     """Return why pg_dump cannot be used with this server, or ""."""
-    if migration_url(settings).pooled:
+    if direct_url(settings).pooled:
         return "its settings would remain in the pooler's connections (set DATABASE_DIRECT_URL)"
     if not shutil.which("pg_dump"):
         return "it is not installed"
@@ -112,7 +113,7 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
     read_command = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
     psql_command = ["psql", "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-"]
     psql_command += ["--dbname", build_connection_string(settings)]
-    environ = {**os.environ, **migration_url(settings).environ}
+    environ = {**os.environ, **direct_url(settings).environ}
     with (
         Program(read_command, stdout=subprocess.PIPE) as script,
         Program(psql_command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ) as client,
@@ -145,7 +146,7 @@ def count_rows(connection: Connection, tables: Sequence[str]) -> dict[str, int]:
 
 def build_connection_string(settings: Settings) -> str:
     """Return the database's connection string for libpq's programs, with timeouts and without the password."""
-    url = migration_url(settings)
+    url = direct_url(settings)
     arguments = {name: value for name, value in url.arguments.items() if name != "prepare_threshold"}  # psycopg only
     return make_conninfo(url.conninfo, **arguments)
 

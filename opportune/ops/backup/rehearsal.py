@@ -16,9 +16,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from opportune.config.settings import Settings
-from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql
 from opportune.ops.backup.archive import Archive, open_archive
@@ -143,7 +144,7 @@ def _refuse_dangling_references(path: Path) -> None:
 def _temporary_database(settings: Settings) -> Iterator[Settings | None]:
     """Yield settings of a new database on the same server, or None if this user may not create one."""
     name = f"{DATABASE_PREFIX}{int(time.time())}_{secrets.token_hex(4)}"
-    if migration_url(settings).pooled or not _create_database(settings, name):
+    if direct_url(settings).pooled or not _create_database(settings, name):
         yield None
         return
     try:
@@ -174,7 +175,7 @@ def _drop_database(connection: Connection, name: str) -> None:
 
 
 def _settings_for_database(settings: Settings, name: str) -> Settings:
-    url = migration_url(settings)
+    url = direct_url(settings)
     address = url.url.set(database=name).render_as_string(hide_password=False)
     return settings.model_copy(update={"database_url": SecretStr(address), "database_direct_url": SecretStr("")})
 

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
-from opportune.db.migrations.connection import connect, migration_url
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.backup import postgresql, uploads
 from opportune.ops.backup.archive import USE_ANOTHER_BACKUP, Archive, Manifest, open_archive
@@ -42,7 +43,7 @@ class Target:
 
     @property
     def url(self) -> DatabaseURL:
-        return migration_url(self.settings)
+        return direct_url(self.settings)
 
     @property
     def location(self) -> StorageLocation:
@@ -188,4 +189,4 @@ def migrate_sqlite_file(path: Path, target: Target) -> DatabaseURL:
     )
     with connect(settings) as connection:
         run_migrations(connection, target.graph, plan_migrations(target.graph))
-    return migration_url(settings)
+    return direct_url(settings)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opportune.config.settings import Settings
-from opportune.db.migrations.connection import migration_url
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.backup.archive import Manifest, Sink
 from opportune.ops.backup.create import Notify, refuse_unmigrated, write_archive
@@ -46,7 +46,7 @@ def send_backup(
     """
     keep, store = parse_keep(settings.backup_keep), BackupStore(settings)
     refuse_unmigrated(settings)
-    name = store.new_name(migration_url(settings).kind)
+    name = store.new_name(direct_url(settings).kind)
     abortable = _AbortableSink(stop or threading.Event())
     with scratch_folder() as folder, watched_by(abortable.show_progress) if stop else nullcontext():
 

@@ -1,6 +1,7 @@
 """Response cache: serves fresh or stale responses, and builds each missing one once."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -14,17 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from opportune.db.bus import Bus
 from opportune.db.drivers.replica import reads_fresh
 from opportune.runtime.tasks import cancel_and_wait
 from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
 from opportune.web.cache.rule import PERSONAL_HEADERS, cache_key
-from opportune.web.cache.store import CacheLookup, Store
+from opportune.web.cache.store import ALL_TAGS, CacheLookup, Store
 from opportune.web.forms.submissions import is_shared_page
 from opportune.web.rendering.flash import may_have_messages
 from opportune.web.time_zone import current_zone
 
 if TYPE_CHECKING:
     from opportune.web.routing.cached_route import CachedRoute
+
+BUS_TOPIC = "cache"
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +88,23 @@ class Cache:
         load_user: Returns the user of a request, for responses cached per user.
         is_enabled: False builds every response again.
         zone: Time zone of cached pages, which visitors of all zones share.
+        bus: Bus that tells other processes which tags to clear, if each process has its own store.
     """
 
-    def __init__(self, store: Store, load_user: UserLoader, *, is_enabled: bool = True, zone: tzinfo = UTC) -> None:
+    def __init__(
+        self,
+        store: Store,
+        load_user: UserLoader,
+        *,
+        is_enabled: bool = True,
+        zone: tzinfo = UTC,
+        bus: Bus | None = None,
+    ) -> None:
         self.store = store
+        self._bus = bus
+        self._clearings = set[asyncio.Task[None]]()
+        if bus:
+            bus.subscribe(BUS_TOPIC, self._clear_as_elsewhere)
         self._zone = zone
         self.is_enabled = is_enabled
         self._load_user = load_user
@@ -96,12 +113,21 @@ class Cache:
         self._warned_paths: set[str] = set()
 
     async def close(self) -> None:
-        await cancel_and_wait(*self._refreshes.values())
+        await cancel_and_wait(*self._refreshes.values(), *self._clearings)
         await self.store.close()
 
     async def clear(self, *tags: str) -> None:
-        """Remove the responses with one of these tags. A cache in memory belongs to one process."""
+        """Remove the responses with one of these tags, in all processes."""
         await self.store.clear(*tags)
+        if self._bus:
+            self._bus.publish(BUS_TOPIC, json.dumps(tags))
+
+    def _clear_as_elsewhere(self, payload: str | None) -> None:
+        """Clear the tags that another process has cleared, or all responses if messages may have been lost."""
+        tags = (ALL_TAGS,) if payload is None else json.loads(payload)
+        task = asyncio.create_task(self.store.clear(*tags))
+        self._clearings.add(task)
+        task.add_done_callback(self._clearings.discard)
 
     async def respond(self, route: "CachedRoute", scope: Scope, receive: Receive, send: Send) -> None:
         """Send the cached response of a route, or run the route."""

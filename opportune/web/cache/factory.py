@@ -27,7 +27,11 @@ def open_cache(settings: Settings, database: Database, load_user: UserLoader = l
     """
     store = open_store(settings.cache_url.get_secret_value())
     cache = database.info[INFO_KEY] = Cache(
-        store, load_user, is_enabled=settings.environment != "development", zone=site_zone(settings)
+        store,
+        load_user,
+        is_enabled=settings.environment != "development",
+        zone=site_zone(settings),
+        bus=None if store.is_shared else database.bus,
     )
     return cache
 

@@ -33,7 +33,7 @@ class CacheStorage:
     """Counters in the Redis of CACHE_URL, or in this process. The first hit imports the library and connects."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.cache_url.get_secret_value().strip()
+        self._redis_url = settings.cache_url.get_secret_value().strip() if settings.has_redis else ""
         self._connecting = asyncio.Lock()
         self._memory: MemoryStorage | None = None
         self._limiters: list[FixedWindowRateLimiter] = []
@@ -93,11 +93,13 @@ class CacheStorage:
 
         self._memory = MemoryStorage()
         storages: list[MemoryStorage | RedisStorage] = [self._memory]
-        if self._url.startswith("redis"):
+        if self._redis_url:
             timeouts: dict[str, Any] = dict.fromkeys(
                 ("socket_timeout", "socket_connect_timeout"), REDIS_TIMEOUT_SECONDS
             )
-            shared = RedisStorage(f"async+{self._url}", implementation="redispy", wrap_exceptions=True, **timeouts)
+            shared = RedisStorage(
+                f"async+{self._redis_url}", implementation="redispy", wrap_exceptions=True, **timeouts
+            )
             storages.insert(0, shared)
         self._limiters = [FixedWindowRateLimiter(storage) for storage in storages]
 

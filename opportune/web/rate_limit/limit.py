@@ -28,7 +28,7 @@ class RateLimit:
     limit: int
     seconds: int = 300
     storage: Literal["database", "cache"] = "database"
-    """Storage of the counters: `database` survives restarts; `cache` is the Redis of CACHE_URL or this process."""
+    """Storage of the counters: `database` survives restarts; `cache` is Redis, or PostgreSQL, or else this process."""
 
     def by(self, subject: object) -> "Hit":
         """Return a hit of a user id, an address or another subject."""

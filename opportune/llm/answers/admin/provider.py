@@ -21,7 +21,7 @@ from opportune.llm.answers.chosen_model import (
     store_chosen,
     unsealed,
 )
-from opportune.llm.language_model import LanguageModel
+from opportune.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.llm.providers.known_endpoints import KNOWN_ENDPOINTS, OTHER
 from opportune.text import Line
 from opportune.web import FieldOptions, Form, read_form
@@ -100,7 +100,7 @@ async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
     async with request.app.state.database.writer() as session:
         await store_chosen(session, settings, form.value("provider"), model)
         audit.record(session, request, "choose-model", IDENTITY, title=description)
-    await request.app.state.llm.refresh(force=True)
+    await _apply_choice(request)
     return form, f"{description} now answers questions."
 
 
@@ -110,8 +110,14 @@ async def remove(request: Request) -> str:
         if not await remove_chosen(session):
             return "No model was selected."
         audit.record(session, request, "remove-model", IDENTITY, title="The key is deleted.")
-    await request.app.state.llm.refresh(force=True)
+    await _apply_choice(request)
     return "The model and its key were removed."
+
+
+async def _apply_choice(request: Request) -> None:
+    """Use the stored choice in this process and in the others."""
+    await request.app.state.llm.refresh(force=True)
+    request.app.state.database.bus.publish(MODEL_TOPIC)
 
 
 async def trial_fault(settings: Settings, model: LlmModel) -> str:

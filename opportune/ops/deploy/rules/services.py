@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opportune.checks import Finding
+from opportune.db.bus.factory import bus_kind
 from opportune.errors import OperatorError
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.mail.factory import transport_for
@@ -63,11 +64,19 @@ def check_mail_settings(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_cache(deployment: Deployment) -> Iterator[Finding]:
-    url = deployment.settings.cache_url.get_secret_value()
-    if url.startswith("redis") and deployment.is_out_of_reach(url):
+    settings = deployment.settings
+    try:
+        bus = bus_kind(settings)
+    except OperatorError as error:
+        yield Finding(str(error))
+        return
+    if settings.has_redis and deployment.is_out_of_reach(settings.cache_url.get_secret_value()):
         yield Finding("CACHE_URL names a Redis on your own machine: use one on the internet, or memory:.")
-    elif url.startswith("memory") and max(deployment.recipe.processes, deployment.options.workers) > 1:
-        yield warning("CACHE_URL is memory:, which processes do not share: their pages may differ for a while.")
+    elif bus == "memory" and max(deployment.recipe.processes, deployment.options.workers) > 1:
+        yield warning(
+            "Processes do not tell each other which cached pages to clear, so pages may be old for a while. Set"
+            " CACHE_URL to a Redis, or BUS to postgresql (oppman.py docs scaling)."
+        )
 
 
 def check_models(deployment: Deployment) -> Iterator[Finding]:

@@ -21,8 +21,8 @@ from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations.autogenerate import NewMigration
-from opportune.db.migrations.connection import migration_url
 from opportune.db.models.model import Model
+from opportune.db.url.direct import direct_url
 from opportune.feature import Feature
 from opportune.llm.checks import check_llm, check_model
 from opportune.llm.providers import libraries, local
@@ -55,7 +55,7 @@ def _cached_checks() -> Iterator[None]:
     cached_faults = cache(lambda *_folders: [*faults()])
 
     def draft_once(settings: Settings, *arguments: Any, **options: Any) -> Sequence[NewMigration]:
-        key = migration_url(settings).kind, frozenset(Model.metadata.tables)
+        key = direct_url(settings).kind, frozenset(Model.metadata.tables)
         if key not in drafts:
             drafts[key] = draft_migrations(settings, *arguments, **options)
         return drafts[key]

@@ -3,8 +3,8 @@
 import re
 
 from opportune.config.project import PROJECT
-from opportune.db.migrations.connection import DIRECT_URL_VARIABLES
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.direct import DIRECT_URL_VARIABLES
 
 GUIDE = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([^|]+) \| `([^`|]+)` \| `([^`|]+)` \| (yes|no) \|$", GUIDE, re.MULTILINE)

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
-from opportune.db.migrations.connection import DIRECT_URL_VARIABLES, migration_url
+from opportune.db.url.direct import DIRECT_URL_VARIABLES, direct_url
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 
@@ -28,26 +28,26 @@ def with_direct_url(settings: Settings, url: str) -> Settings:
 
 
 def test_database_url_is_the_default(settings: Settings) -> None:
-    url = migration_url(settings)
+    url = direct_url(settings)
     assert (url.name, url.url.host) == ("DATABASE_URL", "ep-x-pooler.aws.neon.tech")
 
 
 def test_direct_url_is_preferred(settings: Settings) -> None:
-    url = migration_url(with_direct_url(settings, DIRECT))
+    url = direct_url(with_direct_url(settings, DIRECT))
     assert (url.name, url.url.host, url.pooled) == ("DATABASE_DIRECT_URL", "ep-x.aws.neon.tech", False)
 
 
 def test_invalid_direct_url_names_its_setting(settings: Settings) -> None:
     with pytest.raises(OperatorError, match=r"^DATABASE_DIRECT_URL has no host"):
-        migration_url(with_direct_url(settings, "postgresql://"))
+        direct_url(with_direct_url(settings, "postgresql://"))
 
 
 @pytest.mark.parametrize("name", DIRECT_URL_VARIABLES)
 def test_host_variable_is_used(name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, DIRECT)
-    assert migration_url(settings).url.host == "ep-x.aws.neon.tech"
+    assert direct_url(settings).url.host == "ep-x.aws.neon.tech"
     direct = with_direct_url(settings, "postgresql://u:pw@127.0.0.1/site")
-    assert migration_url(direct).url.host == "127.0.0.1"
+    assert direct_url(direct).url.host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_host_variable_is_used(name: str, settings: Settings, monkeypatch: pytes
 @pytest.mark.parametrize("database", [POOLED, "sqlite:///data/app.db", "postgresql://localhost/site"])
 def test_variable_of_another_database_is_ignored(other: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIRECT_URL", other)
-    assert migration_url(settings_for(database)).name == "DATABASE_URL"
+    assert direct_url(settings_for(database)).name == "DATABASE_URL"

@@ -1,0 +1,164 @@
+"""Interface of the bus, and the bus of a single process."""
+
+import asyncio
+import json
+import logging
+import secrets
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import ClassVar
+
+from opportune.runtime.tasks import cancel_and_wait
+
+BATCHING_SECONDS = 0.01
+"""Delay before messages are sent. Equal messages within this time are sent once."""
+RECONNECT_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
+"""Pauses between attempts to connect. The last one repeats."""
+CLOSE_TIMEOUT_SECONDS = 5.0
+MAX_MESSAGE_BYTES = 7000
+"""Maximum length of a message. PostgreSQL accepts less than 8,000 bytes."""
+
+Callback = Callable[[str | None], None]
+
+logger = logging.getLogger(__name__)
+
+
+class Bus:
+    """Sends messages to the other processes of a site.
+
+    Messages are hints: one can be lost while a process reconnects, so a slow poll or an expiry must lead to the same
+    result. After a reconnection, subscribers are called with None.
+    """
+
+    name: ClassVar[str]
+    is_shared: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self.is_connected = False
+        self._subscribers = defaultdict[str, list[Callback]](list)
+        self._sender = secrets.token_hex(4)
+        """Id of this process, which ignores its own messages."""
+        self._pending: dict[tuple[str, str], None] = {}
+        self._sending: asyncio.Task[None] | None = None
+        self._failures = 0
+        """Attempts to connect since messages were last received."""
+
+    def subscribe(self, topic: str, callback: Callback) -> None:
+        """Call a function for each message of other processes.
+
+        Args:
+            topic: Topic of the messages, such as `jobs`.
+            callback: Function of the payload, which is None if messages may have been lost. It must return quickly.
+        """
+        self._subscribers[topic].append(callback)
+
+    def publish(self, topic: str, payload: str = "") -> None:
+        """Send a message to the other processes in the background.
+
+        Args:
+            topic: Topic of the message.
+            payload: Text of at most 7,000 bytes. A longer one is replaced by None, as if messages were lost.
+        """
+        self._pending[topic, payload] = None
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_pending(), name="bus")
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Context manager that receives messages of other processes until its end."""
+        task = asyncio.create_task(self._listen_forever(), name="bus listener")
+        try:
+            yield
+        finally:
+            await cancel_and_wait(task)
+
+    async def close(self) -> None:
+        """Send what is pending, and close connections."""
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is pending."""
+        if self._sending:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._sending, CLOSE_TIMEOUT_SECONDS)
+
+    @abstractmethod
+    async def send(self, message: str) -> None:
+        """Send a message to all processes, this one included."""
+
+    @abstractmethod
+    def receive(self) -> AsyncIterator[str]:
+        """Connect, and yield the messages. Yield an empty one as soon as the connection receives messages."""
+
+    async def _send_pending(self) -> None:
+        while self._pending:
+            await asyncio.sleep(BATCHING_SECONDS)
+            messages, self._pending = list(self._pending), {}
+            results = await asyncio.gather(
+                *(self.send(self._encode(*message)) for message in messages), return_exceptions=True
+            )
+            if errors := [result for result in results if isinstance(result, Exception)]:
+                logger.warning("Other processes were not notified through %s: %s", self.name, _summary(errors[0]))
+
+    def _encode(self, topic: str, payload: str | None) -> str:
+        message = json.dumps([self._sender, topic, payload])
+        return message if len(message) <= MAX_MESSAGE_BYTES else self._encode(topic, None)
+
+    async def _listen_forever(self) -> None:
+        while True:
+            [error] = await asyncio.gather(self._receive_all(), return_exceptions=True)
+            if error and not self._failures:
+                logger.warning("Messages of other processes are delayed: %s: %s", self.name, _summary(error))
+            self.is_connected = False
+            self._failures += 1
+            await asyncio.sleep(RECONNECT_SECONDS[min(self._failures, len(RECONNECT_SECONDS)) - 1])
+
+    async def _receive_all(self) -> None:
+        async for message in self.receive():
+            if not message and self._failures:
+                logger.info("This process receives messages through %s again.", self.name)
+                self._call_all()
+            self._failures, self.is_connected = 0, True
+            self._dispatch(message)
+
+    def _dispatch(self, message: str) -> None:
+        try:
+            sender, topic, payload = json.loads(message or "[0, 0, 0]")
+        except ValueError:
+            logger.warning("A message that is not of this site was ignored.")
+            return
+        if sender != self._sender:
+            for callback in self._subscribers.get(topic, ()):
+                callback(payload)
+
+    def _call_all(self) -> None:
+        for callbacks in self._subscribers.values():
+            for callback in callbacks:
+                callback(None)
+
+
+class MemoryBus(Bus):
+    """Bus of a site with one process, which has nobody to notify."""
+
+    name = "this process"
+    is_shared = False
+
+    def publish(self, topic: str, payload: str = "") -> None:
+        pass
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        yield
+
+    async def send(self, message: str) -> None:
+        pass
+
+    async def receive(self) -> AsyncIterator[str]:
+        return
+        yield
+
+
+def _summary(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -1,0 +1,56 @@
+"""Bus through Redis or Valkey."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from opportune.db.bus.base import Bus
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+CHANNEL = "opportune:bus"
+TIMEOUT_SECONDS = 5.0
+CHECK_INTERVAL_SECONDS = 30
+
+
+class RedisBus(Bus):
+    name = "Redis"
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self._redis: Redis | None = None
+
+    async def close(self) -> None:
+        await super().close()
+        if self._redis:
+            await self._redis.aclose()
+            self._redis = None
+
+    async def send(self, message: str) -> None:
+        redis = await self._connect()
+        await redis.publish(CHANNEL, message)
+
+    async def receive(self) -> AsyncIterator[str]:
+        redis = await self._connect()
+        async with redis.pubsub() as pubsub:
+            await pubsub.subscribe(CHANNEL)
+            while True:
+                message = await pubsub.get_message(timeout=CHECK_INTERVAL_SECONDS)
+                if message and message["type"] == "subscribe":
+                    yield ""
+                elif message:
+                    yield message["data"]
+
+    async def _connect(self) -> "Redis":
+        if self._redis is None:
+            module = await asyncio.to_thread(import_module, "redis.asyncio")
+            self._redis = module.Redis.from_url(
+                self._url,
+                socket_connect_timeout=TIMEOUT_SECONDS,
+                health_check_interval=CHECK_INTERVAL_SECONDS,
+                decode_responses=True,
+            )
+        return self._redis

@@ -1,0 +1,122 @@
+"""Messages between processes of a site, through Redis and PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from sqlalchemy import text
+
+from opportune.config.settings import Settings
+from opportune.db.bus import Bus
+from opportune.db.bus.base import MAX_MESSAGE_BYTES
+from opportune.db.bus.postgresql import PostgreSQLBus
+from opportune.db.bus.redis import RedisBus
+from opportune.db.database import Database
+from opportune.db.url.direct import direct_url
+from opportune.testing.services.redis import free_port
+
+MakeBus = Callable[[], Bus]
+Messages = asyncio.Queue[str | None]
+
+
+@pytest.fixture(params=["postgresql", "redis"])
+def make_bus(request: pytest.FixtureRequest, make_postgresql_bus: MakeBus, redis_url: str) -> MakeBus:
+    return make_postgresql_bus if request.param == "postgresql" else lambda: RedisBus(redis_url)
+
+
+@pytest.fixture
+def make_postgresql_bus(database: Database, settings: Settings) -> MakeBus:
+    return lambda: PostgreSQLBus(database.engine, direct_url(settings))
+
+
+@pytest.fixture(autouse=True)
+def _connect_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.db.bus.base.RECONNECT_SECONDS", (0.01,))
+
+
+@asynccontextmanager
+async def listening(bus: Bus, *topics: str) -> AsyncIterator[Messages]:
+    """Collect the messages of these topics until the block ends."""
+    messages = Messages()
+    for topic in topics:
+        bus.subscribe(topic, messages.put_nowait)
+    async with asyncio.timeout(60), bus.listening():
+        while not bus.is_connected:
+            await asyncio.sleep(0.01)
+        yield messages
+    await bus.close()
+
+
+pytestmark = pytest.mark.database("postgresql")
+
+
+async def test_message_reaches_every_other_process(make_bus: MakeBus) -> None:
+    sender = make_bus()
+    async with AsyncExitStack() as stack:
+        received = [await stack.enter_async_context(listening(make_bus(), "jobs")) for _ in range(2)]
+        sender.publish("jobs", "mail")
+        assert [await messages.get() for messages in received] == ["mail", "mail"]
+    await sender.close()
+
+
+async def test_process_ignores_its_own_messages(make_bus: MakeBus) -> None:
+    bus, other = make_bus(), make_bus()
+    async with listening(bus, "jobs") as messages:
+        bus.publish("jobs", "own")
+        await bus.flush()
+        other.publish("jobs", "other")
+        assert await messages.get() == "other"
+    await other.close()
+
+
+async def test_equal_messages_are_sent_once(make_bus: MakeBus) -> None:
+    sender = make_bus()
+    async with listening(make_bus(), "jobs", "last") as messages:
+        for _ in range(100):
+            sender.publish("jobs")
+        await sender.flush()
+        sender.publish("last", "end")
+        assert [await messages.get(), await messages.get()] == ["", "end"]
+    await sender.close()
+
+
+async def test_long_message_counts_as_lost(make_bus: MakeBus) -> None:
+    sender = make_bus()
+    async with listening(make_bus(), "cache") as messages:
+        sender.publish("cache", "x" * MAX_MESSAGE_BYTES)
+        assert await messages.get() is None
+    await sender.close()
+
+
+async def test_foreign_message_is_ignored(make_bus: MakeBus, caplog: pytest.LogCaptureFixture) -> None:
+    sender = make_bus()
+    async with listening(make_bus(), "jobs") as messages:
+        await sender.send("not JSON")
+        sender.publish("jobs", "mail")
+        assert await messages.get() == "mail"
+    await sender.close()
+    assert "A message that is not of this site was ignored." in caplog.text
+
+
+async def test_subscribers_learn_of_a_lost_connection(
+    make_postgresql_bus: MakeBus, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening(make_postgresql_bus(), "jobs") as messages:
+        async with database.writer() as session:
+            await session.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+                )
+            )
+        assert await messages.get() is None
+    assert "Messages of other processes are delayed: PostgreSQL: " in caplog.text
+
+
+async def test_lost_message_does_not_fail_the_sender(caplog: pytest.LogCaptureFixture) -> None:
+    bus = RedisBus(f"redis://:secret@127.0.0.1:{free_port()}/0")
+    bus.publish("jobs")
+    await bus.close()
+    assert "Other processes were not notified through Redis: " in caplog.text
+    assert "secret" not in caplog.text

@@ -1,0 +1,89 @@
+"""What processes of a site tell each other: new jobs, cleared pages and counted requests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.visitors import visitors
+from opportune.config.settings import Settings
+from opportune.db.database import Database
+from opportune.db.factory import open_database
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.runtime.services import Services
+from opportune.storage import open_storage
+from opportune.web.cache import open_cache
+from opportune.web.cache.cached_response import CachedResponse
+from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
+from tests.opportune.jobs.tasks import TASKS, register
+
+pytestmark = pytest.mark.database("postgresql")
+
+SEARCHES = RateLimit("test.searches", 2, storage="cache")
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"bus": "postgresql"})
+
+
+@pytest.fixture
+async def other_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database as another process opens it."""
+    database = open_database(settings)
+    yield database
+    await database.dispose()
+
+
+async def connect(database: Database) -> None:
+    async with asyncio.timeout(60):
+        while not database.bus.is_connected:
+            await asyncio.sleep(0.01)
+
+
+async def test_new_job_wakes_the_worker_of_another_process(
+    settings: Settings, database: Database, other_database: Database
+) -> None:
+    queue, other = (
+        DatabaseJobQueue(settings, each, open_storage(settings), TASKS) for each in (database, other_database)
+    )
+    async with asyncio.timeout(60), other_database.bus.listening():
+        await connect(other_database)
+        worker = asyncio.create_task(other.worker.work(poll=None))
+        job_id = await queue.enqueue(register("a"))
+        async with database.reader() as session:
+            while await session.scalar(select(col(Job.state)).where(col(Job.id) == int(job_id))) != JobState.DONE:
+                await session.rollback()
+        other.worker.stop()
+        await worker
+
+
+async def test_cleared_pages_leave_caches_of_other_processes(
+    settings: Settings, database: Database, other_database: Database
+) -> None:
+    cache, other = open_cache(settings, database), open_cache(settings, other_database)
+    lookup = await other.store.find("key", ("events",))
+    await other.store.save("key", CachedResponse(200, (), b"old"), lookup, ("events",), 60)
+    async with asyncio.timeout(60), other_database.bus.listening():
+        await connect(other_database)
+        await cache.clear("events")
+        while (await other.store.find("key", ("events",))).response:
+            await asyncio.sleep(0.01)
+    await cache.close()
+    await other.close()
+
+
+async def test_requests_are_counted_for_all_processes(
+    settings: Settings, database: Database, other_database: Database
+) -> None:
+    limiters = [
+        Services(visitors.services, settings=settings, database=each).get(RateLimiter)
+        for each in (database, other_database)
+    ]
+    for limiter in limiters:
+        await limiter.hit(SEARCHES.by("visitor"))
+    with pytest.raises(TooManyRequests):
+        await limiters[0].hit(SEARCHES.by("visitor"))
