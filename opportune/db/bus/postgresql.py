@@ -1,5 +1,6 @@
 """Bus through PostgreSQL's LISTEN and NOTIFY."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 CHANNEL = "opportune"
-CHECK_INTERVAL_SECONDS = 60.0
-"""Seconds without a message after which the connection is checked."""
+KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""The operating system notices a lost connection within a minute. A statement would keep a database awake."""
 
 
 class PostgreSQLBus(Bus):
@@ -33,9 +34,9 @@ class PostgreSQLBus(Bus):
             await connection.commit()
 
     async def receive(self) -> AsyncIterator[str]:
-        url = self._direct_url
+        url, arguments = self._direct_url, {**self._direct_url.arguments, **KEEPALIVES}
         engine = create_async_engine(
-            url.url, poolclass=NullPool, connect_args=url.arguments, isolation_level="AUTOCOMMIT", hide_parameters=True
+            url.url, poolclass=NullPool, connect_args=arguments, isolation_level="AUTOCOMMIT", hide_parameters=True
         )
         async with engine.connect() as connection:
             await connection.execute(text(f"LISTEN {CHANNEL}"))
@@ -43,6 +44,16 @@ class PostgreSQLBus(Bus):
             listener = cast("AsyncConnection", raw_connection.driver_connection)
             yield ""
             while True:
-                async for notification in listener.notifies(timeout=CHECK_INTERVAL_SECONDS):
+                await _wait_until_readable(listener.fileno())
+                async for notification in listener.notifies(timeout=0):  # raises if the connection is lost
                     yield notification.payload
-                await connection.execute(text("SELECT 1"))  # raises if the connection is lost
+
+
+async def _wait_until_readable(file_number: int) -> None:
+    """Wait for data without a timer. `notifies` itself would wake up ten times a second."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(file_number, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(file_number)

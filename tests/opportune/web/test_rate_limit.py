@@ -91,7 +91,7 @@ async def test_refund_undoes_hit() -> None:
 
 async def test_limit_selects_storage(app: FastAPI, database: Database) -> None:
     limiter: RateLimiter = app.state.rate_limiter
-    durable = RateLimit("test", 1, 100)
+    durable = RateLimit("test.durable", 1, 100)
     await limiter.hit(durable.by("ada"), TWICE.by("ada"))
     with pytest.raises(TooManyRequests):
         await limiter.hit(durable.by("ada"))

@@ -162,7 +162,7 @@ WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"JOBS": "worker"}, "run oppman.py worker"),
     ("render", {"MAIL_URL": ""}, "MAIL_URL is console"),
     ("render", {"LLM_BASE_URL": "", "LLM_API_KEY": "", "LLM_MODEL": ""}, "No language model is configured"),
-    ("kubernetes", {"CACHE_URL": ""}, "which processes do not share"),
+    ("kubernetes", {"CACHE_URL": "", "BUS": "memory"}, "do not tell each other"),
     ("leapcell", {"LLM_TIMEOUT": "1000"}, "ends each response after 900"),
     ("fly", {"SECRETS_FROM": "aws:site", "SECRET_KEY": "", "DATABASE_URL": ""}, "SECRETS_FROM are not checked"),
 ]
