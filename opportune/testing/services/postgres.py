@@ -94,6 +94,11 @@ class Postgres:
             **_account(),
         )
 
+    @property
+    def pid(self) -> int:
+        """Id of the main process."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     @cached_property
     def connection(self) -> psycopg.Connection[tuple[object, ...]]:
         """Connection that creates and drops databases."""
