@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper
 from starlette.datastructures import URL, FormData
 from starlette.requests import Request
 
+from opportune.admin.editing.presence import Editors
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import Fieldset
 from opportune.db.database import Database
@@ -23,6 +24,8 @@ class Site(Protocol):
 
     database: Database
 
+    @property
+    def editors(self) -> Editors: ...
     @property
     def views(self) -> Sequence[Any]: ...
     def view_for_model(self, model: type[Any]) -> "View | None": ...

@@ -21,7 +21,9 @@ from opportune.admin.authorization import Authorization, may_list, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
 from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.editing.cells import editable_cells
+from opportune.admin.editing.editors import editors_url
 from opportune.admin.editing.pages import EDITING_PAGES
+from opportune.admin.editing.presence import Editors
 from opportune.admin.forms.admin_form import control_attributes
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
@@ -104,6 +106,7 @@ class AdminSite(AdapterSite):
         self.templates.env.globals |= {
             "control_attributes": control_attributes,
             "editable_cells": editable_cells,
+            "editors_url": editors_url,
             "listed_rows": listed_rows,
         }
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
@@ -142,6 +145,10 @@ class AdminSite(AdapterSite):
 
     def view_by_identity(self, identity: str) -> AdminView | None:
         return next((view for view in self.views if isinstance(view, AdminView) and view.identity == identity), None)
+
+    @cached_property
+    def editors(self) -> Editors:
+        return Editors(self.database.bus)
 
     @cached_property
     def has_field_rules(self) -> bool:

@@ -52,7 +52,7 @@ ROLES_REFUSED_BY_ADMIN = ("user", "owner", "staff")
 PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
 OPTIONAL_PAGES = {"/{identity}/trash": "has_trash", "/{identity}/version/": "has_versions"}
 """Options of admin views by the page that depends on them."""
-SHARED_PAGES = re.compile(r"/{identity}/(ajax|cell|columns|edit-page|edit-selected|row|views)\b")
+SHARED_PAGES = re.compile(r"/{identity}/(ajax|cell|columns|editors|edit-page|edit-selected|row|views)\b")
 """Pages of the admin without rules of a model. The tables list those of one model."""
 SHARED_PAGES_IDENTITY = "group"
 PATH_VALUES = {"identity": SAMPLE_WORD, "export_type": "csv"}

@@ -1,12 +1,14 @@
 """Addresses of the pages that edit rows of a list, below the address of their model."""
 
 from opportune.admin.editing.cells import cell_page, row_page
+from opportune.admin.editing.editors import editors_page
 from opportune.admin.editing.page_rows import page_rows
 from opportune.admin.editing.selected_rows import selected_rows_page
 
 EDITING_PAGES = (
     ("cell/{column}/{pk:path}", cell_page, ["GET", "POST"], "cell"),
     ("row/{pk:path}", row_page, ["GET"], "row"),
+    ("editors/{pk:path}", editors_page, ["GET"], "editors"),
     ("edit-page", page_rows, ["GET", "POST"], "page_rows"),
     ("edit-selected", selected_rows_page, ["POST"], "edit_selected"),
 )

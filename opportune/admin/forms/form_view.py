@@ -31,6 +31,7 @@ from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
+from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
@@ -206,6 +207,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "seen": page.seen if row is not None else "",
         "conflicts": page.conflicts,
         "action": page.action,
+        "opened_at": utc_now(),
         "has_files": bool(view.files or inline_file_fields(view)),
         "inline_columns": [(table.view, table.by) for table in page.tables],
         "error": error,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime
 from typing import Any
 
 from sqladmin.helpers import get_object_identifier
@@ -74,6 +75,20 @@ async def read_last_changes(
     newest = (await session.scalars(entries.order_by(col(AuditEntry.id).desc()).limit(MAX_SEARCHED_ENTRIES))).all()
     entries_by_name = {name: next((entry for entry in newest if name in entry.changes), None) for name in names}
     return {name: entry for name, entry in entries_by_name.items() if entry}
+
+
+async def read_last_change_by_others(
+    session: AsyncSession, identity: str, row_id: str, since: datetime, user_id: int | None
+) -> AuditEntry | None:
+    """Return the newest entry of a row after a time that is not of this user."""
+    entries = select(AuditEntry).where(
+        col(AuditEntry.identity) == identity,
+        col(AuditEntry.row_id) == row_id,
+        col(AuditEntry.at) > since,
+        col(AuditEntry.actor_id).is_distinct_from(user_id),
+    )
+    entry: AuditEntry | None = await session.scalar(entries.order_by(col(AuditEntry.id).desc()).limit(1))
+    return entry
 
 
 async def read_recent(session: AsyncSession, models: AbstractSet[str] | None, limit: int) -> Sequence[AuditEntry]:

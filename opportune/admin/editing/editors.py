@@ -1,0 +1,62 @@
+"""Notices in a form: who else has it open, and who has changed the row meanwhile."""
+
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqladmin.authorization import Action
+from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.accounts.models import User
+from opportune.admin.editing.cells import writable_keys
+from opportune.admin.log.audit import read_last_change_by_others
+from opportune.admin.protocols import View
+from opportune.db.models.model import utc_now
+
+MAX_POLLED = timedelta(hours=1)
+"""Age of a form at which it stops to ask, so that a forgotten page does not keep the database awake."""
+
+
+def editors_url(request: Request, view: View, row: Any, opened_at: datetime) -> URL:
+    """Return the URL from which a form gets its notices."""
+    return view.url_of_row("editors", request, row).include_query_params(since=opened_at.isoformat())
+
+
+async def editors_page(request: Request, view: View) -> Response:
+    """Record that the user has the form of a row open, and return the notices."""
+    if not view.may_edit_any(request):
+        raise HTTPException(403)
+    since, user = _parse_time(request.query_params.get("since", "")), cast("User", request.state.user)
+    pk, row = request.path_params["pk"], await view.get_object_for_edit(request)
+    if row is not None and not await writable_keys(request, view, [pk]):
+        raise HTTPException(403)
+    context = {"model_view": view, "row": row, "since": since, "is_polled": utc_now() - since < MAX_POLLED}
+    if row is not None:
+        context["others"] = view.site.editors.add((view.identity, pk), user.email)
+        context["change"] = await _last_change(request, view, since, user)
+    return cast("Response", await view.templates.TemplateResponse(request, "admin/editors.html", context))
+
+
+async def _last_change(request: Request, view: View, since: datetime, user: User) -> Any:
+    """Return the last change of another user, if the user may see the history of the row."""
+    if not (view.has_history and view.has_permission(request, Action.DETAILS)):
+        return None
+    async with view.site.database.reader(fresh=True) as session:
+        return await read_last_change_by_others(session, view.identity, request.path_params["pk"], since, user.id)
+
+
+def _parse_time(text: str) -> datetime:
+    """Return the time at which the form was opened.
+
+    Raises:
+        HTTPException: The text is not a time with a zone.
+    """
+    try:
+        opened_at = datetime.fromisoformat(text)
+    except ValueError:
+        raise HTTPException(422, "The time is not valid.") from None
+    if opened_at.tzinfo is None:
+        raise HTTPException(422, "The time has no zone.")
+    return opened_at

@@ -1,0 +1,114 @@
+"""Notices in a form: who else has it open, and who has changed the row meanwhile."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import delete
+from sqlmodel import col
+
+from opportune.admin.editing.presence import MAX_ROWS, PRESENT_SECONDS, Editors
+from opportune.db import utc_now
+from opportune.db.bus import MemoryBus
+from opportune.db.bus.redis import RedisBus
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.editing.pages import edit_cell
+from tests.opportune.admin.editing.parts_feature import Part
+
+ROW = ("part", "1")
+DELAY = "load delay:20s"
+
+
+def url(pk: int = 1, minutes: int = 1) -> str:
+    """Return the URL of the notices of a form that was opened some minutes ago."""
+    since = (utc_now() - timedelta(minutes=minutes)).isoformat().replace("+", "%2B")
+    return f"/admin/part/editors/{pk}?since={since}"
+
+
+async def test_form_asks_for_notices(admin: AsyncClient) -> None:
+    assert "/admin/part/editors/1?since=" in (await admin.get("/admin/part/edit/1")).text
+
+
+async def test_only_editor_gets_no_notice(admin: AsyncClient) -> None:
+    page = (await admin.get(url())).text
+    assert "alert" not in page
+    assert DELAY in page
+
+
+async def test_second_editor_sees_the_first(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.get(url())
+    ann = await make_user(app.state.database, email="ann@example.com", is_superuser=True)
+    async with signed_in_client(app, ann) as client:
+        assert "root@example.com has this form open, too." in (await client.get(url())).text
+    assert "ann@example.com has this form open, too." in (await admin.get(url())).text
+
+
+async def test_change_of_another_user_is_announced(app: FastAPI, admin: AsyncClient) -> None:
+    ann = await make_user(app.state.database, email="ann@example.com", is_superuser=True)
+    async with signed_in_client(app, ann) as client:
+        await edit_cell(client, "name", "screw")
+        assert "changed" not in (await client.get(url())).text
+    assert "ann@example.com has changed this row" in (await admin.get(url())).text
+
+
+async def test_change_before_the_form_was_opened_is_not_announced(app: FastAPI, admin: AsyncClient) -> None:
+    ann = await make_user(app.state.database, email="ann@example.com", is_superuser=True)
+    async with signed_in_client(app, ann) as client:
+        await edit_cell(client, "name", "screw")
+    assert "changed" not in (await admin.get(url(minutes=-1))).text
+
+
+async def test_deleted_row_is_announced_once(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Part).where(col(Part.id) == 1))
+    page = (await admin.get(url())).text
+    assert "Another user has deleted this row." in page
+    assert DELAY not in page
+
+
+async def test_old_form_stops_to_ask(admin: AsyncClient) -> None:
+    assert DELAY not in (await admin.get(url(minutes=61))).text
+
+
+@pytest.mark.parametrize("since", ["", "yesterday", "2026-11-25T10:00:00"])
+async def test_wrong_time_is_refused(admin: AsyncClient, since: str) -> None:
+    assert (await admin.get(f"/admin/part/editors/1?since={since}")).status_code == 422
+
+
+async def test_user_who_may_not_edit_is_refused(app: FastAPI) -> None:
+    user = await make_user(app.state.database, email="reader@example.com")
+    await grant(app.state.database, user, "part", "list")
+    async with signed_in_client(app, user) as client:
+        assert (await client.get(url())).status_code == 403
+
+
+@pytest.mark.database("sqlite")
+def test_user_who_has_left_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    editors = Editors(MemoryBus())
+    editors.add(ROW, "ann@example.com")
+    monkeypatch.setattr("opportune.admin.editing.presence.PRESENT_SECONDS", -PRESENT_SECONDS)
+    assert editors.add(ROW, "ben@example.com") == []
+
+
+@pytest.mark.database("sqlite")
+def test_oldest_forms_are_forgotten() -> None:
+    editors = Editors(MemoryBus())
+    for number in range(MAX_ROWS + 1):
+        editors.add(("part", str(number)), "ann@example.com")
+    assert editors.add(("part", "0"), "ben@example.com") == []
+    assert editors.add(("part", str(MAX_ROWS)), "ben@example.com") == ["ann@example.com"]
+
+
+@pytest.mark.database("sqlite")
+async def test_editors_of_other_processes_are_named(redis_url: str) -> None:
+    bus, other_bus = RedisBus(redis_url), RedisBus(redis_url)
+    editors, other = Editors(bus), Editors(other_bus)
+    async with asyncio.timeout(60), bus.listening():
+        while editors.add(ROW, "ann@example.com") == []:
+            other.add(ROW, "ben@example.com")
+            await asyncio.sleep(0.02)
+    assert editors.add(ROW, "ann@example.com") == ["ben@example.com"]
+    await bus.close()
+    await other_bus.close()
