@@ -33,7 +33,7 @@ COPY_ROWS = """
 INSERT INTO {table} (title, note, done, created_at)
 SELECT 'Entry ' || n, 'Note ' || n % 97, n % 3 = 0, now() - n * interval '1 second' FROM generate_series(1, {count}) n
 """
-CONNECTIONS = 4
+MAX_CONNECTIONS = 4
 """Concurrent requests of each process. The smallest pool has more, so no database connection is opened meanwhile."""
 REQUESTS, ADMIN_REQUESTS, TEST_REQUESTS = 400, 80, 20
 TABLES = {"ours": "bench_item", "django": "django_site_item"}
@@ -72,7 +72,7 @@ class Machines:
         before = self._cpu_seconds()
         with ThreadPoolExecutor(len(self.servers)) as threads:
             drives = [
-                threads.submit(drive, server.port, [self.requests[title]], part, CONNECTIONS) for server in self.servers
+                threads.submit(drive, server.port, [self.requests[title]], part, MAX_CONNECTIONS) for server in self.servers
             ]
             seconds = max(each.result() for each in drives)
         web, database = (after - earlier for after, earlier in zip(self._cpu_seconds(), before, strict=True))

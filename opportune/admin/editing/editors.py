@@ -15,7 +15,7 @@ from opportune.admin.log.audit import read_last_change_by_others
 from opportune.admin.protocols import View
 from opportune.db.models.model import utc_now
 
-MAX_POLLED = timedelta(hours=1)
+MAX_AGE = timedelta(hours=1)
 """Age of a form at which it stops to ask, so that a forgotten page does not keep the database awake."""
 
 
@@ -32,7 +32,7 @@ async def editors_page(request: Request, view: View) -> Response:
     pk, row = request.path_params["pk"], await view.get_object_for_edit(request)
     if row is not None and not await writable_keys(request, view, [pk]):
         raise HTTPException(403)
-    context = {"model_view": view, "row": row, "since": since, "is_polled": utc_now() - since < MAX_POLLED}
+    context = {"model_view": view, "row": row, "since": since, "is_polled": utc_now() - since < MAX_AGE}
     if row is not None:
         context["others"] = view.site.editors.add((view.identity, pk), user.email)
         context["change"] = await _last_change(request, view, since, user)
