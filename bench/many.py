@@ -72,7 +72,8 @@ class Machines:
         before = self._cpu_seconds()
         with ThreadPoolExecutor(len(self.servers)) as threads:
             drives = [
-                threads.submit(drive, server.port, [self.requests[title]], part, MAX_CONNECTIONS) for server in self.servers
+                threads.submit(drive, server.port, [self.requests[title]], part, MAX_CONNECTIONS)
+                for server in self.servers
             ]
             seconds = max(each.result() for each in drives)
         web, database = (after - earlier for after, earlier in zip(self._cpu_seconds(), before, strict=True))

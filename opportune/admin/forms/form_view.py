@@ -114,7 +114,9 @@ async def _open_form(request: Request, view: View, row: Any, form_data: FormData
     tables = await inline_tables(request, view, row, form_data)
     page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
     seen = form_data.get(SEEN_FIELD) if form_data else ""
-    page.seen = seen if isinstance(seen, str) and seen else hash_values(page.stored_form if form_data else page.form)
+    # The values in a request without any field are not those that a user has seen.
+    shown_form = page.form if form_data is None else page.stored_form
+    page.seen = seen if isinstance(seen, str) and seen else hash_values(shown_form)
     return page
 
 

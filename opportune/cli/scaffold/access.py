@@ -4,18 +4,17 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from opportune.cli.scaffold.fields import OWNERS
 from opportune.cli.scaffold.model import NewModel
 
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
 SIGN_IN = "sign-in"
 ADMIN_STATUSES = {
     ("GET", "create"): "200",
-    ("POST", "create"): "400",
     ("GET", "delete"): "303",
     ("POST", "delete"): "303",
     ("GET", "details/{pk:path}"): "200",
     ("GET", "edit/{pk:path}"): "200",
-    ("POST", "edit/{pk:path}"): "409",
     ("GET", "export/{export_type}"): "200",
     ("GET", "history/{pk:path}"): "200",
     ("GET", "import"): "403",
@@ -23,6 +22,8 @@ ADMIN_STATUSES = {
     ("GET", "list"): "200",
 }
 """Responses to a superuser. Other roles get 403."""
+EMPTY_FORMS = (("POST", "create"), ("POST", "edit/{pk:path}"))
+"""Pages of the admin whose response to a request without fields depends on the fields."""
 MIXIN_STATUSES = {
     "SoftDelete": {("GET", "trash"): "200", ("POST", "trash/purge"): "303", ("POST", "trash/restore"): "303"},
     "Versioned": {("GET", "version/{pk:path}"): "404", ("POST", "version/{pk:path}"): "404"},
@@ -66,8 +67,10 @@ def _sort_key(line: str) -> tuple[str, str]:
 
 
 def _expected_responses(model: NewModel, *, has_choices: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    is_refused = any(field.is_required or field.type in OWNERS for field in model.fields)
+    empty_forms = dict.fromkeys(EMPTY_FORMS, "400" if is_refused else "303")
     more = (MIXIN_STATUSES[mixin].items() for mixin in model.mixins)
-    for (method, path), status in chain(ADMIN_STATUSES.items(), *more):
+    for (method, path), status in chain(ADMIN_STATUSES.items(), empty_forms.items(), *more):
         yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
     pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.path_parameter}}}"
     empty_form_status = "422" if any(field.is_required for field in model.fields) else "303"
