@@ -1,7 +1,7 @@
 """Checks the column names in the options of views. An unknown name stops the start with a message of one line."""
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import Any
@@ -10,6 +10,7 @@ from sqladmin.helpers import get_column_python_type
 from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
+from opportune.admin.forms.conditional_fields import conditional_faults
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
@@ -46,7 +47,7 @@ FORM_OPTIONS = (
     "readonly_columns",
     "readonly_after_create",
 )
-COLUMN_OPTIONS = ("file_columns", "prepopulated")
+COLUMN_OPTIONS = ("file_columns", "prepopulated", "show_when")
 DATE_OPTIONS = ("date_hierarchy",)
 LOAD_OPTIONS = ("load",)
 NAMES_OPTIONS = (
@@ -119,6 +120,8 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     yield from (f"{owner}.column_editable: {fault}" for fault in _editable_faults(view, mapper))
     yield from (f"{owner}.inlines: {fault}" for inline in view.inlines for fault in _inline_faults(mapper, inline))
     yield from (f"{owner}.{old} is now {new}. Rename it." for old, new in RENAMED_METHODS.items() if hasattr(view, old))
+    if not any(name not in mapper.columns for name in view.show_when):
+        yield from (f"{owner}.show_when: {fault}" for fault in conditional_faults(view.show_when, mapper))
     for name, suggestion in _misspelt_options(view, base):
         yield f"{owner} has no option {name}. Did you mean {suggestion}?"
 
@@ -137,6 +140,8 @@ def _shape_faults(view: Any) -> Iterator[str]:
     for inline in view.inlines:
         if isinstance(inline.columns, str):
             yield f'inlines: the columns of {inline.model.__name__} are a text. Write a tuple: ("{inline.columns}",)'
+    if not all(isinstance(conditions, Mapping) for conditions in view.show_when.values()):
+        yield 'show_when: write the conditions of each field: {"tracking_code": {"state": "sent"}}'
     if any(isinstance(fieldset, str) or isinstance(fieldset[-1], str) for fieldset in view.fieldsets):
         yield 'fieldsets: write a title and a tuple of names for each: (("Price", ("price", "currency")),)'
 
@@ -181,6 +186,8 @@ def _names_in_option(option: str, value: Any) -> Iterator[str]:
     """Yield the column names in the value of an option. Filter objects are skipped."""
     if option == "fieldsets":
         value = [name for _, names in value for name in names]
+    elif option == "show_when":
+        value = [*value, *(name for conditions in value.values() for name in conditions)]
     elif option == "prepopulated":
         value = [*value.keys(), *value.values()]
     elif option in DATE_OPTIONS or (option == "column_default_sort" and not isinstance(value, list)):

@@ -97,6 +97,9 @@ class AdminView(RowQueriesMixin):
     tabs: ClassVar[bool] = False
     """Whether the form shows each of `fieldsets` and `inlines` in a tab."""
 
+    show_when: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Fields that appear only for some values of others: `{"tracking_code": {"state": ("sent", "delivered")}}`."""
+
     prepopulated: ClassVar[Mapping[str, str]] = {}
     """A slug and the column from which a script fills it: `{"slug": "title"}`."""
 

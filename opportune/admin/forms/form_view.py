@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import RowChanged, ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.conditional_fields import conditions_json, reset_hidden_fields
 from opportune.admin.forms.edit_conflicts import (
     READ_VALUES_KEY,
     SEEN_FIELD,
@@ -113,6 +114,8 @@ async def _open_form(request: Request, view: View, row: Any, form_data: FormData
     initial = {} if row is None else await view.get_form_data_for_edit(row)
     tables = await inline_tables(request, view, row, form_data)
     page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
+    if form_data is not None:
+        reset_hidden_fields(page.form, view.show_when)
     seen = form_data.get(SEEN_FIELD) if form_data else ""
     # The values in a request without any field are not those that a user has seen.
     shown_form = page.form if form_data is None else page.stored_form
@@ -210,6 +213,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "conflicts": page.conflicts,
         "action": page.action,
         "opened_at": utc_now(),
+        "conditions": {name: conditions_json(conditions) for name, conditions in view.show_when.items()},
         "has_files": bool(view.files or inline_file_fields(view)),
         "inline_columns": [(table.view, table.by) for table in page.tables],
         "error": error,

@@ -37,6 +37,7 @@ MAPPING_OPTIONS = {
     "form_widget_args": {},
     "file_columns": FileColumn("books"),
     "prepopulated": "title",
+    "show_when": {},
 }
 """Options that map each name to a value, with an example value."""
 

@@ -1,0 +1,21 @@
+// Fields that appear only for some values of other fields. Without JavaScript, all fields are visible.
+(() => {
+  const parts = [...document.querySelectorAll("[data-show-when]")].map((part) => ({
+    part,
+    controls: [...part.querySelectorAll("input, select, textarea, button")],
+    conditions: Object.entries(JSON.parse(part.dataset.showWhen)),
+  }));
+  const { form } = parts[0].controls[0];
+
+  const textOf = (control) => (control.type === "checkbox" ? String(control.checked) : control.value.trim());
+  const isMet = ([name, texts]) => !form.elements[name] || texts.includes(textOf(form.elements[name]));
+  const update = () => {
+    for (const { part, controls, conditions } of parts) {
+      part.hidden = !conditions.every(isMet);
+      for (const control of controls) control.disabled = part.hidden; // not sent, so the stored value stays
+    }
+  };
+  form.addEventListener("input", update);
+  form.addEventListener("change", update);
+  update();
+})();
