@@ -89,10 +89,20 @@ def shared_identities(views: Iterable[Any]) -> Iterator[str]:
     views_by_identity: dict[str, Any] = {}
     for view in views:
         if view.identity in views_by_identity:
-            names = f"{_name_of(views_by_identity[view.identity])} and {_name_of(view)}"
-            yield f"{names} both have the address /admin/{view.identity}: set identity=… in one of them."
+            first = views_by_identity[view.identity]
+            names = f"{_name_of(first)} and {_name_of(view)}"
+            yield f"{names} both have the address /admin/{view.identity}: {_identity_advice(first, view)}."
         if view.identity:
             views_by_identity[view.identity] = view
+
+
+def _identity_advice(first: Any, second: Any) -> str:
+    models = {getattr(view, "model", None) for view in (first, second)}
+    if None in models:
+        return "set identity=… in one of them"
+    if len(models) == 1:
+        return f"write class {_name_of(second)}({_name_of(first)}) without model=…, and set identity=… in it"
+    return "rename one of the models"
 
 
 def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
@@ -115,6 +125,8 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
             if value is not getattr(base, option) and value != "__all__":
                 faults = (_name_fault(view, mapper, option, name, check) for name in _names_in_option(option, value))
                 yield from (f"{owner}.{option}: {fault}" for fault in faults if fault)
+    if fault := _identity_fault(view):
+        yield f"{owner}.identity {fault}"
     if view.crud and view.crud.model is not view.model:
         yield f"{owner}.crud: {view.crud.__name__} is for {view.crud.model.__name__}, not for {view.model.__name__}."
     yield from (f"{owner}.column_editable: {fault}" for fault in _editable_faults(view, mapper))
@@ -124,6 +136,16 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
         yield from (f"{owner}.show_when: {fault}" for fault in conditional_faults(view.show_when, mapper))
     for name, suggestion in _misspelt_options(view, base):
         yield f"{owner} has no option {name}. Did you mean {suggestion}?"
+
+
+def _identity_fault(view: Any) -> str:
+    """Return a message if SQLAdmin has replaced the `identity` of a class by that of its model."""
+    classes = (view if isinstance(view, type) else type(view)).__mro__
+    class_ = next(class_ for class_ in classes if "identity" in vars(class_))
+    if vars(class_).get("declared_identity", view.identity) == view.identity:
+        return ""
+    name = class_.__name__
+    return f"has no effect beside model={view.model.__name__}. Set it in a second class: class My{name}({name})."
 
 
 def _shape_faults(view: Any) -> Iterator[str]:

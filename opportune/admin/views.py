@@ -124,6 +124,13 @@ class AdminView(RowQueriesMixin):
     icon = "ti ti-table"
 
     site: ClassVar[Site]
+    declared_identity: ClassVar[str]
+    """The `identity` in the body of a class, which SQLAdmin replaces if the class has a model."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "identity" in vars(cls):
+            cls.declared_identity = vars(cls)["identity"]
 
     def __init__(self) -> None:
         if fault := next(option_faults(self, AdminView), ""):

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from opportune.cli.environment.entry import DEV, FRAMEWORK, FRAMEWORK_TESTS, ONLY_PROJECT, TESTS, locks_of_tests
+from opportune.cli.output import warn
 from opportune.cli.process import exec_process
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
@@ -51,7 +52,15 @@ def command(
         environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
     processes = count_processes(with_framework=FRAMEWORK_TESTS.is_dir() and not project)
     options = with_process_count(arguments or ["-n"], processes)
-    exec_process([sys.executable, "-m", "pytest", *folders, *marker_options, *options], environ)
+    exec_process([sys.executable, "-m", "pytest", *cache_options(), *folders, *marker_options, *options], environ)
+
+
+def cache_options() -> list[str]:
+    """Return options that disable pytest's cache if the project is read-only, because its warning would be an error."""
+    if os.access(PROJECT, os.W_OK):
+        return []
+    warn(f"{PROJECT} is read-only, so pytest cannot remember failed tests.")
+    return ["-p", "no:cacheprovider"]
 
 
 def require_installed(selection: list[str]) -> None:

@@ -11,7 +11,6 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
-from opportune.config.feature_packages import feature_packages
 from opportune.config.project import PACKAGE, USERS, display_path, feature_of_table
 from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
@@ -236,7 +235,8 @@ def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...]
     ancestors = graph.needed_by(newest) if newest else []
     revisions: set[str] = set()
     # In other projects, users have other migrations.
-    features = [name for name in graph.features if name != USERS or draft.feature not in feature_packages()]
+    belongs_to_project = graph.folder(draft.feature).parent == graph.versions
+    features = [name for name in graph.features if name != USERS or belongs_to_project]
     if draft.feature == USERS and newest is None and (accounts := graph.newest("accounts")):
         revisions.add(accounts.revision)  # it creates the table of users
     for table in {*_referenced_tables(draft.upgrade), *draft.referencing}:

@@ -10,6 +10,7 @@ from sqlalchemy.sql.visitors import iterate
 from sqlmodel import Field, SQLModel
 
 from opportune.db.models.column_types import BigId
+from opportune.errors import OperatorError
 
 TRASH_COLUMNS = frozenset({"deleted_at", "deleted_by_id"})
 
@@ -26,6 +27,12 @@ class SoftDelete(SQLModel):
     deleted_at: datetime | None = Field(default=None, index=True)
     deleted_by_id: int | None = Field(default=None, sa_type=BigId)
     """Id of the user who deleted the row. It is no foreign key, so that users can be deleted."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        days: object = cls.keep_deleted_days
+        if days is not None and (type(days) is not int or days < 0):
+            raise OperatorError(f"{cls.__name__}.keep_deleted_days is {days!r}. Write a number of days, or None.")
+        super().__init_subclass__(**options)
 
 
 live_row_options: list[ExecutableOption] = []

@@ -17,6 +17,8 @@ from opportune.admin.options import (
     NAME_OPTIONS,
     SEARCH_OPTIONS,
     SORT_OPTIONS,
+    find_view_errors,
+    shared_identities,
 )
 from opportune.admin.view_classes import views_of, views_without_model
 from opportune.admin.views import AdminView
@@ -155,3 +157,23 @@ def test_view_without_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, module.__name__, module)
     (line,) = views_without_model(replace(bookshelf, admin="app.shop.admin"))
     assert line.startswith("app.shop.admin: NoteAdmin has no model and is not shown.")
+
+
+def test_identity_beside_a_model_is_reported() -> None:
+    (line,) = find_faults(identity="novels")
+    assert line == (
+        "BookAdmin.identity has no effect beside model=Book. Set it in a second class: class MyBookAdmin(BookAdmin)."
+    )
+
+
+def test_second_view_of_a_model_has_its_own_identity() -> None:
+    view = make_view(Book, {})
+    second: Any = type("NovelAdmin", (view,), {"identity": "novels"})
+    assert [*find_view_errors([view, second])] == []
+    assert second.identity == "novels"
+
+
+def test_shared_identity_has_advice_for_views_of_models() -> None:
+    view = make_view(Book, {})
+    (line,) = shared_identities([view, type("NovelAdmin", (view,), {})])
+    assert line.endswith("/admin/book: write class NovelAdmin(BookAdmin) without model=…, and set identity=… in it.")

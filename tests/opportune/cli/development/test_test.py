@@ -66,6 +66,16 @@ def test_parts_of_the_suite_have_options(run_test_command: Callable[..., tuple[l
     assert run_test_command("-x", "-n", "tests/users") == (["-x", "-n", number, "tests/users"], "")
 
 
+def test_read_only_project_has_no_cache(
+    run_test_command: Callable[..., tuple[list[str], str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    assert run_test_command("tests/users") == (["-p", "no:cacheprovider", "tests/users"], "")
+    assert capsys.readouterr().err == f"{PROJECT} is read-only, so pytest cannot remember failed tests.\n"
+
+
 @pytest.mark.parametrize("arguments", [("--project", "--framework"), ("--sqlite", "--postgres")])
 def test_exclusive_options_are_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", *arguments]) == 2

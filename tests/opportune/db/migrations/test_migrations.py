@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import produce_migrations
-from sqlalchemy import Column, Index, Integer, String, func
+from alembic.operations import ops
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, func
 
 from opportune.db.migrations import autogenerate
 from opportune.db.migrations import connection as connections
-from opportune.db.migrations.autogenerate import refuse_unowned_tables
+from opportune.db.migrations.autogenerate import NewMigration, refuse_unowned_tables, write_migration
 from opportune.db.migrations.graph import MigrationGraph, read_migration
 from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
@@ -316,3 +317,15 @@ def test_revision_may_follow_the_functions(tmp_path: Path, first: str) -> None:
     path = tmp_path / "0001_initial.py"
     path.write_text(f"{first}def upgrade(): ...\n\n\n{first}def downgrade(): ...\n\n\nrevision = 'library_0001'\n")
     assert read_migration(path).revision == "library_0001"
+
+
+def test_framework_migration_depends_on_no_migration_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project of this repository has migrations of users. Other projects have different ones."""
+    written: list[dict[str, Any]] = []
+    monkeypatch.setattr(autogenerate, "write_file", lambda *_arguments, **names: written.append(names))
+    key = Column("user_id", Integer, ForeignKey("accounts_user.id"))
+    table = ops.CreateTableOp("admin_note", [key])
+    graph = MigrationGraph(("accounts", "users", "admin"))
+    write_migration(graph, NewMigration("admin", "0099_note", [table], [], []))
+    (names,) = written
+    assert [revision.partition("_")[0] for revision in names["depends_on"]] == ["accounts"]

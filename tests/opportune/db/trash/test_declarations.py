@@ -7,7 +7,7 @@ import pytest
 
 from opportune.accounts import UserBase
 from opportune.config.project import PROJECT
-from opportune.db import SoftDelete
+from opportune.db import Model, SoftDelete
 from opportune.errors import OperatorError
 
 CODE = """
@@ -36,3 +36,9 @@ def test_queries_hide_rows_of_models_declared_first() -> None:
 def test_users_cannot_be_soft_deleted() -> None:
     with pytest.raises(OperatorError, match="Clear is_active to keep a user from signing in"):
         type("Member", (UserBase, SoftDelete), {"__module__": __name__})
+
+
+@pytest.mark.parametrize("days", ["x", -1, True, 1.5])
+def test_keep_deleted_days_is_a_number_or_none(days: object) -> None:
+    with pytest.raises(OperatorError, match=r"Scrap\.keep_deleted_days is .*\. Write a number of days, or None\."):
+        type("Scrap", (Model, SoftDelete), {"__module__": __name__, "keep_deleted_days": days})
