@@ -1,9 +1,9 @@
 """Limit memory and processor time of processes with a control group, if this user may create one."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,38 +11,51 @@ PERIOD_MICROSECONDS = 100_000
 CGROUPS, MOUNTS = Path("/proc/self/cgroup"), Path("/proc/self/mounts")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
-    """Limits of the processes of a rehearsal."""
+    """Limits of each process of a rehearsal. During a deploy two machines run, and each has its own memory."""
 
-    groups: tuple[Path, ...]
-    """Folders of the control groups. Empty if none could be created."""
     memory_bytes: int | None
-    description: str
+    cpu_cores: float | None
+    groups: list[Path] = field(default_factory=list)
+    """Folders of the control groups. Empty if none could be created."""
+    name: str = field(default_factory=lambda: f"opportune-rehearsal-{uuid4().hex[:8]}")
 
     def apply_to(self, pid: int) -> None:
         """Apply the limits to a process and its children."""
-        for group in self.groups:
+        groups = self.create_groups()
+        for group in groups:
             (group / "cgroup.procs").write_text(str(pid), encoding="utf-8")
-        if not self.groups and self.memory_bytes:
+        if not groups and self.memory_bytes:
             _limit_data_segment(pid, self.memory_bytes)
+
+    def create_groups(self) -> list[Path]:
+        """Create the groups of one process. Return none if there are no limits, or this user may not create groups."""
+        if not (self.memory_bytes or self.cpu_cores):
+            return []
+        groups = list(_create_groups(f"{self.name}-{len(self.groups)}", self.memory_bytes, self.cpu_cores))
+        self.groups += groups
+        return groups
+
+    @property
+    def description(self) -> str:
+        return _describe_limits(self.groups, self.memory_bytes, self.cpu_cores)
 
 
 @contextmanager
 def resource_limits(memory_bytes: int | None, cpu_cores: float | None) -> Iterator[Limits]:
     """Create limits that are removed when the block ends. Processor time is only limited below one core."""
-    cores = cpu_cores if cpu_cores and cpu_cores < 1 else None
-    name = f"opportune-rehearsal-{uuid4().hex[:8]}"
-    groups = tuple(_create_groups(name, memory_bytes, cores))
+    limits = Limits(memory_bytes, cpu_cores if cpu_cores and cpu_cores < 1 else None)
+    limits.create_groups()  # for the description
     try:
-        yield Limits(groups, memory_bytes, _describe_limits(groups, memory_bytes, cores))
+        yield limits
     finally:
-        for group in groups:
+        for group in limits.groups:
             with suppress(OSError):  # a process in it is still running
                 group.rmdir()
 
 
-def _describe_limits(groups: tuple[Path, ...], memory_bytes: int | None, cores: float | None) -> str:
+def _describe_limits(groups: Sequence[Path], memory_bytes: int | None, cores: float | None) -> str:
     if memory_bytes is None:
         return "all memory of this machine"
     size = f"{memory_bytes // 1024**2} MB"

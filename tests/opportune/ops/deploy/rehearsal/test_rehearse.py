@@ -49,7 +49,7 @@ from opportune.testing.services.postgres import Postgres
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
 
 BAD_SITE = Path(__file__).with_name("bad_site.py")
-NO_LIMITS = Limits((), None, "")
+NO_LIMITS = Limits(None, None)
 
 
 @pytest.fixture
@@ -270,10 +270,11 @@ def test_production_services_are_not_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_is_limited_without_control_groups() -> None:
+def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Limits, "create_groups", lambda _limits: [])
     with subprocess.Popen(["sleep", "30"]) as process:
         try:
-            Limits((), 64 * 1024**2, "").apply_to(process.pid)
+            Limits(64 * 1024**2, None).apply_to(process.pid)
             limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="utf-8")
         finally:
             process.kill()
