@@ -173,7 +173,7 @@ class Passkey(Model, table=True):
 
 
 class AccountEvent(Model, table=True):
-    """An event of an account that its user can see. Deleted after ACCOUNT_EVENT_DAYS."""
+    """An event of an account that its user can see. Deleted after ACCOUNT_EVENT_DAYS, if set."""
 
     __tablename__ = "accounts_event"
 

@@ -3,6 +3,7 @@
 from opportune.admin.dashboard.setup_steps import has_models_of_project, is_deployed
 from opportune.admin.log.deleted_users import forget_author
 from opportune.admin.log.recording import RECORDING
+from opportune.admin.log.retention import delete_old_entries_daily
 from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, SavedView
 from opportune.admin.row_versions.models import RowVersion
 from opportune.admin.row_versions.recording import VERSIONING
@@ -28,5 +29,5 @@ admin = Feature(
         SetupStep("model", "Add a model of your own", has_models_of_project, "/docs/tutorial"),
         SetupStep("deploy", "Deploy the site", is_deployed, "/docs/deploy"),
     ),
-    jobs=(empty_trash_daily, delete_old_versions_daily),
+    jobs=(empty_trash_daily, delete_old_versions_daily, delete_old_entries_daily),
 )

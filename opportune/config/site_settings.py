@@ -75,8 +75,10 @@ class SiteSettings(BaseSettings):
     session_idle_hours: int = Field(default=24, ge=1)
     """Hours without a visit until a session ends, without "remember me"."""
 
-    account_event_days: int = Field(default=90, ge=1)
-    """Days to keep the events of an account, with their network addresses, for the user to see."""
+    account_event_days: int = Field(default=90, ge=0, le=36_500)
+    """Days to keep the events of an account, with their network addresses, for the user to see. 0 keeps them."""
+    audit_days: int = Field(default=730, ge=0, le=36_500)
+    """Days to keep the entries of the admin's log. 0 keeps them."""
 
     email_sign_in: bool = True
     """Offer to sign in with a link and a code by e-mail. Needs a MAIL_URL that sends."""

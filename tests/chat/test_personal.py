@@ -40,7 +40,7 @@ async def test_export_contains_own_conversations(database: Database, owner_id: i
 async def test_messages_are_deleted_with_the_user(
     database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("DELETE_BATCH_ROWS", "MAX_IDS_PER_QUERY", "MAX_CASCADED_ROWS"):
+    for name in ("BATCH_ROWS", "MAX_IDS_PER_QUERY", "MAX_CASCADED_ROWS"):
         monkeypatch.setattr(batches, name, 2)  # answers are deleted with their questions and not counted
     other = await make_user(database)
     for owner in (owner_id, other.id):

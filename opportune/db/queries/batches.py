@@ -1,17 +1,29 @@
-"""Deletion of many rows in short transactions, so that other writers do not wait long."""
+"""Deletion and changes of many rows in short transactions, so that other writers do not wait long."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, ForeignKey, Table, case, delete, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    ForeignKey,
+    Table,
+    Update,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from opportune.db.database import Database
 from opportune.db.models.model import Model
 
-DELETE_BATCH_ROWS = 1_000
-"""Maximum rows deleted in one transaction."""
+BATCH_ROWS = 1_000
+"""Maximum rows changed in one transaction."""
 MAX_IDS_PER_QUERY = 50_000
 """Maximum ids that are held in memory."""
 MAX_CASCADED_ROWS = 2_000
@@ -34,7 +46,28 @@ async def delete_in_batches(
     Returns:
         Number of deleted rows.
     """
-    return await _delete_rows(database, _table_of(model), condition, skip_locked)
+    table = _table_of(model)
+    return await _change_rows(database, table, condition, delete(table), skip_locked)
+
+
+async def update_in_batches(
+    database: Database, model: type[Model], condition: ColumnElement[bool], values: Mapping[str, Any]
+) -> int:
+    """Set the values of columns in the rows that match a condition, at most 1,000 rows per transaction.
+
+    It is not atomic: if it fails or is cancelled, run it again. Rows that another transaction has locked are skipped.
+
+    Args:
+        database: Database that holds the rows.
+        model: Model of the rows. Its hooks are not run.
+        condition: Condition on the model's columns. A row with the new values must no longer match.
+        values: New value by column.
+
+    Returns:
+        Number of changed rows.
+    """
+    table = _table_of(model)
+    return await _change_rows(database, table, condition, update(table).values(**values), skip_locked=True)
 
 
 async def delete_dependents_in_batches(database: Database, model: type[Model], row_id: int) -> None:
@@ -51,18 +84,23 @@ async def delete_dependents_in_batches(database: Database, model: type[Model], r
         async with database.reader(fresh=True) as session:
             count = await session.scalar(select(func.count()).select_from(rows))
         if (count or 0) > MAX_CASCADED_ROWS:
-            await _delete_rows(database, dependent, condition, skip_locked=False)
+            await _change_rows(database, dependent, condition, delete(dependent), skip_locked=False)
 
 
-async def _delete_rows(database: Database, table: Table, condition: ColumnElement[bool], skip_locked: bool) -> int:
+async def _change_rows(
+    database: Database, table: Table, condition: ColumnElement[bool], statement: Delete | Update, skip_locked: bool
+) -> int:
+    # CASE keeps the planner from using an index for the condition, which may match millions of rows.
+    still_matches = case((condition, 1), else_=0) == 1
+    rows = select(table.c.id).where(still_matches).with_for_update(skip_locked=skip_locked, of=table)
     total = 0
     while ids := await _read_matching_ids(database, table, condition):
-        deleted = 0
-        for start in range(0, len(ids), DELETE_BATCH_ROWS):
-            batch = ids[start : start + DELETE_BATCH_ROWS]
-            deleted += await _delete_batch(database, table, condition, batch, skip_locked)
-        total += deleted
-        if len(ids) < MAX_IDS_PER_QUERY or not deleted:
+        changed = 0
+        for start in range(0, len(ids), BATCH_ROWS):
+            locked = rows.where(table.c.id.in_(ids[start : start + BATCH_ROWS]))
+            changed += await _run_batch(database, statement.where(table.c.id.in_(locked)))
+        total += changed
+        if len(ids) < MAX_IDS_PER_QUERY or not changed:
             break
     return total
 
@@ -73,16 +111,10 @@ async def _read_matching_ids(database: Database, table: Table, condition: Column
         return (await session.scalars(select(table.c.id).where(condition).limit(MAX_IDS_PER_QUERY))).all()
 
 
-async def _delete_batch(
-    database: Database, table: Table, condition: ColumnElement[bool], ids: Sequence[int], skip_locked: bool
-) -> int:
-    # CASE keeps the planner from using an index for the condition, which may match millions of rows.
-    still_matches = case((condition, 1), else_=0) == 1
-    rows = select(table.c.id).where(table.c.id.in_(ids), still_matches)
-    locked = rows.with_for_update(skip_locked=skip_locked, of=table)
+async def _run_batch(database: Database, statement: Delete | Update) -> int:
     started_at = monotonic()
     async with database.writer() as session:
-        result = await session.execute(delete(table).where(table.c.id.in_(locked)))
+        result = await session.execute(statement)
     # SQLite does not queue writers. Other processes poll for the lock, so it must be free for some time.
     await asyncio.sleep(monotonic() - started_at)
     return cast("CursorResult[Any]", result).rowcount

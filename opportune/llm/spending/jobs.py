@@ -2,10 +2,9 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, update
 from sqlmodel import col
 
-from opportune.db import utc_now
+from opportune.db import delete_in_batches, update_in_batches, utc_now
 from opportune.jobs import JobContext, job
 from opportune.llm.answers.models import Answer
 from opportune.llm.spending.models import LlmUsage
@@ -18,8 +17,7 @@ VISITOR_USAGE_DAYS = 3
 async def forget_visitors(run: JobContext) -> None:
     """Delete the usage of individual visitors and their keys in finished answers."""
     cutoff = utc_now() - timedelta(days=VISITOR_USAGE_DAYS)
-    async with run.database.writer() as session:
-        payer, day = col(LlmUsage.payer), col(LlmUsage.day)
-        await session.execute(delete(LlmUsage).where(payer.startswith("visitor:"), day < cutoff.date()))
-        is_expired = col(Answer.charged_to).startswith("visitor:") & (col(Answer.finished_at) < cutoff)
-        await session.execute(update(Answer).where(is_expired).values(charged_to=""))
+    is_old = col(LlmUsage.payer).startswith("visitor:") & (col(LlmUsage.day) < cutoff.date())
+    await delete_in_batches(run.database, LlmUsage, is_old)
+    is_expired = col(Answer.charged_to).startswith("visitor:") & (col(Answer.finished_at) < cutoff)
+    await update_in_batches(run.database, Answer, is_expired, {"charged_to": ""})

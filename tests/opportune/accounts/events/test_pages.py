@@ -192,6 +192,15 @@ async def test_changes_by_staff_name_staff_as_the_actor(
         assert (await staff.get("/admin/account-event/list")).status_code == 403
 
 
+async def test_zero_days_keep_all_events(app: FastAPI, database: Database) -> None:
+    user = await make_user(database, EMAIL)
+    await record_events(app, user, 2)
+    async with database.writer() as session:
+        await session.execute(update(AccountEvent).values(created_at=utc_now() - timedelta(days=9_999)))
+    settings = app.state.settings.model_copy(update={"account_event_days": 0})
+    assert (await delete_expired(database, settings))["events"] == 0
+
+
 async def test_events_are_deleted_after_the_configured_days(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     await record_events(app, user, 2)

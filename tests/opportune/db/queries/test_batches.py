@@ -14,7 +14,7 @@ from opportune.accounts.models import Attempt, Session, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.db.queries import batches
-from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches
+from opportune.db.queries.batches import delete_dependents_in_batches, delete_in_batches, update_in_batches
 from opportune.testing.factories import make_user
 
 is_expired = col(Attempt.ends_at) <= utc_now()
@@ -23,7 +23,7 @@ is_expired = col(Attempt.ends_at) <= utc_now()
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "DELETE_BATCH_ROWS", 2)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 2)
     monkeypatch.setattr(batches, "MAX_IDS_PER_QUERY", 4)
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 3)
 
@@ -65,6 +65,17 @@ async def test_rows_are_deleted_in_batches(database: Database) -> None:
         assert await delete_in_batches(database, Attempt, is_expired) == 7
     assert len(commits) == 4
     assert await count(database, Attempt) == 3
+
+
+async def test_rows_are_changed_in_batches(database: Database) -> None:
+    await add_attempts(database, -1, 7)
+    await add_attempts(database, 1, 3)
+    later = utc_now() + timedelta(days=1)
+    with record_commits(database) as commits:
+        assert await update_in_batches(database, Attempt, is_expired, {"ends_at": later}) == 7
+    assert len(commits) == 4
+    assert await update_in_batches(database, Attempt, is_expired, {"ends_at": later}) == 0
+    assert await count(database, Attempt) == 10
 
 
 async def test_other_writers_run_between_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
