@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, case, delete, func, or_, select, update
+from sqlalchemy import CursorResult, ScalarSelect, Select, case, delete, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -14,8 +14,18 @@ from opportune.db.models.model import MAX_ID, utc_now
 from opportune.db.queries.batches import delete_in_batches
 from opportune.db.queries.upsert import upsert
 from opportune.errors import OperatorError
-from opportune.jobs.models import IS_HELD, IS_RUNNING, IS_WAITING, Job, JobState, PausedQueue, waiting_state
+from opportune.jobs.models import (
+    ENDED_STATES,
+    IS_HELD,
+    IS_RUNNING,
+    IS_WAITING,
+    Job,
+    JobState,
+    PausedQueue,
+    waiting_state,
+)
 
+MAX_COUNTED_JOBS = 10_000
 CAN_BE_RETRIED = (JobState.FAILED, JobState.CANCELLED)
 CAN_BE_CANCELLED = (JobState.HELD, JobState.WAITING, JobState.RUNNING)
 
@@ -62,10 +72,18 @@ async def delete_ended(database: Database) -> int:
 
 
 async def count_by_state(session: AsyncSession) -> Mapping[JobState, int]:
-    """Return the number of jobs in each state."""
-    rows = await session.execute(select(col(Job.state), func.count()).group_by(col(Job.state)))
-    counts_by_state = {JobState(state): count for state, count in rows}
-    return {state: counts_by_state.get(state, 0) for state in JobState}
+    """Return the number of jobs in each state, at most `MAX_COUNTED_JOBS`, so that a backlog costs little."""
+    counts = await session.execute(select(*(_bounded_count(state) for state in JobState)))
+    return dict(zip(JobState, counts.one(), strict=True))
+
+
+def _bounded_count(state: JobState) -> ScalarSelect[int]:
+    # The text of the condition is the same as in the partial indexes.
+    is_ended = (col(Job.ended_at).is_not(None),) if state in ENDED_STATES else ()
+    jobs: Select[Any] = (
+        select(literal_column("1")).select_from(Job).where(literal_column(f"state = '{state}'"), *is_ended)
+    )
+    return select(func.count()).select_from(jobs.limit(MAX_COUNTED_JOBS).subquery()).scalar_subquery()
 
 
 async def cancel(session: AsyncSession, job_id: int) -> None:

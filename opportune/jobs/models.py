@@ -29,6 +29,8 @@ ENDED_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 ACTIVE = "state IN ('waiting', 'running')"
 """SQL condition of jobs that count towards the limit of their group."""
+SCHEDULED = f"key LIKE 'schedule:%' AND {ACTIVE}"
+"""SQL condition of waiting and running jobs that a schedule has queued."""
 
 
 class Job(Model, table=True):
@@ -43,6 +45,7 @@ class Job(Model, table=True):
         PartialIndex("ix_jobs_job_held_due", "due_at", where="state = 'held'"),
         PartialIndex("ix_jobs_job_group", "group_name", where=f"group_name IS NOT NULL AND {ACTIVE}"),
         PartialIndex("ix_jobs_job_lease", "lease_until", where="state = 'running'"),
+        PartialIndex("ix_jobs_job_scheduled", "name", where=SCHEDULED),
         PartialIndex("ix_jobs_job_ended", "state", "ended_at", where="ended_at IS NOT NULL"),
     )
 

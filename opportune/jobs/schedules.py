@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.jobs.declaration import JobDefinition
-from opportune.jobs.models import Job, JobState, LastRun
-from opportune.jobs.schedule import SCHEDULE_KEY
+from opportune.jobs.models import SCHEDULED, Job, JobState, LastRun
 
 LATE_AFTER = timedelta(minutes=10)
 """A run that starts later than this is late. Workers check the queue once a minute; short outages are ignored."""
@@ -40,9 +39,8 @@ def scheduled_names(jobs: Iterable[JobDefinition[Any]], settings: Settings) -> l
 async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Schedule]:
     """Read the state of scheduled jobs by their names."""
     names = [*names]
-    is_scheduled = col(Job.name).in_(names) & col(Job.key).startswith(SCHEDULE_KEY)
-    is_open = col(Job.state).in_((JobState.WAITING, JobState.RUNNING))
-    query = select(col(Job.name), col(Job.state), func.min(col(Job.due_at))).where(is_scheduled, is_open)
+    query = select(col(Job.name), col(Job.state), func.min(col(Job.due_at)))
+    query = query.where(col(Job.name).in_(names), literal_column(f"({SCHEDULED})"))
     rows = await session.execute(query.group_by(col(Job.name), col(Job.state)))
     due_times = {(name, JobState(state)): due_at for name, state, due_at in rows}
     last_runs = {run.name: run for run in await session.scalars(select(LastRun).where(col(LastRun.name).in_(names)))}

@@ -49,6 +49,7 @@ class OperationsAdmin(OperationsPage):
             "migrations": await migration_state(state.database, [feature.name for feature in state.features]),
             "upgrade": _get_upgrade(request.app),
             "jobs": jobs,
+            "most_jobs": management.MAX_COUNTED_JOBS,
             "queueable": find_queueable_jobs(request.app),
             "browsers": browsers,
             "expired": expired,

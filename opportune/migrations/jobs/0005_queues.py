@@ -12,6 +12,7 @@ INDEXES = {
     "ix_jobs_job_claim": (["queue", "priority", "due_at", "id"], "state = 'waiting'"),
     "ix_jobs_job_due": (["due_at"], "state = 'waiting'"),
     "ix_jobs_job_lease": (["lease_until"], "state = 'running'"),
+    "ix_jobs_job_scheduled": (["name"], "key LIKE 'schedule:%' AND state IN ('waiting', 'running')"),
     "ix_jobs_job_ended": (["state", "ended_at"], "ended_at IS NOT NULL"),
 }
 

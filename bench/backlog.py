@@ -1,0 +1,160 @@
+"""Empty jobs a second with a backlog, compared with Procrastinate and PgQueuer.
+
+    .venv/bin/python -m bench.backlog [--rounds 3] [--waiting 10000,100000,1000000] [--workers 1,4,10] [--pooler]
+
+Each engine has a new PostgreSQL database with so many waiting jobs. Worker processes run them for some seconds, and the
+ended jobs are counted. All engines run with the settings that their guides recommend for many short jobs. With
+`--pooler`, statements go through PgBouncer in transaction mode. Ours must run at least 4,000 jobs a second with a
+million waiting.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import count
+from statistics import median
+
+import psycopg
+
+from bench.harness.servers import PROJECT, environment
+from opportune.testing.services.pgbouncer import pgbouncer
+from opportune.testing.services.postgres import Postgres, postgres
+
+ENOUGH_ROUNDS = 3
+"""With fewer rounds nothing is judged."""
+MEASURED_SECONDS, TEST_SECONDS = 6.0, 1.0
+MAX_WAIT_SECONDS = 60.0
+"""Seconds until the first job has ended."""
+MIN_RATE = 4_000
+MAX_POOLED_CONNECTIONS = 20
+database_numbers = count()
+
+
+@dataclass(frozen=True)
+class Engine:
+    module: str
+    """Module that is run as `python -m MODULE prepare URL JOBS` and `python -m MODULE work URL`."""
+    package: str
+    ended: str
+    """Statement that counts the ended jobs, or the others negatively."""
+    is_pending: str
+    """Statement that returns whether a job has not ended."""
+
+
+ENGINES = {
+    "ours": Engine(
+        "bench.peers.jobs.ours_backlog",
+        "opportune",
+        "SELECT count(*) FROM jobs_job WHERE state = 'done'",
+        "SELECT EXISTS (SELECT FROM jobs_job WHERE state IN ('waiting', 'running'))",
+    ),
+    "Procrastinate": Engine(
+        "bench.peers.jobs.procrastinate_engine",
+        "procrastinate",
+        "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'",
+        "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))",
+    ),
+    "PgQueuer": Engine(
+        "bench.peers.jobs.pgqueuer_engine",
+        "pgqueuer",
+        "SELECT -count(*) FROM pgqueuer",
+        "SELECT EXISTS (SELECT FROM pgqueuer)",
+    ),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--waiting", type=_numbers, default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--workers", type=_numbers, default=[1, 4, 10])
+    parser.add_argument("--pooler", action="store_true")
+    options = parser.parse_args()
+    is_judged = options.rounds >= ENOUGH_ROUNDS
+    waiting, workers = (options.waiting, options.workers) if is_judged else ([2_000], [1])
+    engines = [name for name, engine in ENGINES.items() if find_spec(engine.package)]
+    print(f"{'jobs a second':>12} {'waiting':>10} {'workers':>8}" + "".join(f"{name:>16}" for name in engines))
+    best = 0.0
+    with postgres() as server:
+        for jobs in waiting:
+            for number in workers:
+                rates = {name: median(rounds(name, server, jobs, number, options)) for name in engines}
+                print(
+                    f"{'':12} {jobs:>10,} {number:>8}" + "".join(f"{rates[name]:>16.0f}" for name in engines),
+                    flush=True,
+                )
+                best = max(best, rates["ours"]) if jobs == max(waiting) else 0
+    if is_judged and best < MIN_RATE and not options.pooler:
+        print(f"Too slow: {best:.0f} jobs a second with {max(waiting):,} waiting (at least {MIN_RATE}).")
+        return 1
+    return 0
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def rounds(name: str, server: Postgres, jobs: int, workers: int, options: argparse.Namespace) -> Iterator[float]:
+    """Yield the jobs a second of each round, each with a new database."""
+    engine, seconds = ENGINES[name], MEASURED_SECONDS if options.rounds >= ENOUGH_ROUNDS else TEST_SECONDS
+    for _ in range(options.rounds):
+        database = f"backlog_{next(database_numbers)}"
+        url = server.create_database(database)
+        run(engine, "prepare", url, str(jobs))
+        with pgbouncer(url, MAX_POOLED_CONNECTIONS) if options.pooler else nullcontext(url) as used_url:
+            yield measure(engine, url, used_url, workers, seconds)
+        server.drop_database(database)
+
+
+def run(engine: Engine, *arguments: str) -> None:
+    command = [sys.executable, "-m", engine.module, *arguments]
+    result = subprocess.run(command, cwd=PROJECT, env=environment(), capture_output=True, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"{engine.module} could not {arguments[0]}:\n{result.stderr}")
+
+
+def measure(engine: Engine, url: str, used_url: str, workers: int, seconds: float) -> float:
+    """Return the jobs a second of so many workers, until the time or the jobs are over."""
+    with psycopg.connect(url, autocommit=True) as connection:
+
+        def read(statement: str) -> int:
+            row = connection.execute(statement.encode()).fetchone()
+            assert row
+            return int(row[0])
+
+        before = read(engine.ended)
+        with working(engine, used_url, workers):
+            deadline = time.perf_counter() + MAX_WAIT_SECONDS
+            while (first := read(engine.ended)) == before:
+                if time.perf_counter() > deadline:
+                    sys.exit(f"{engine.module} ended no job in {MAX_WAIT_SECONDS:.0f} s")
+                time.sleep(0.01)
+            started_at = time.perf_counter()
+            while time.perf_counter() - started_at < seconds and read(engine.is_pending):
+                time.sleep(0.01)
+            duration, last = time.perf_counter() - started_at, read(engine.ended)
+        return (last - first) / duration
+
+
+@contextmanager
+def working(engine: Engine, url: str, workers: int) -> Iterator[None]:
+    """Run worker processes until the block ends."""
+    command = [sys.executable, "-m", engine.module, "work", url]
+    processes = [
+        subprocess.Popen(command, cwd=PROJECT, env=environment(), stderr=subprocess.DEVNULL) for _ in range(workers)
+    ]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
