@@ -116,9 +116,13 @@ async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Pagin
 
 
 def count_rows(query: Select[Any], key: Any) -> Select[tuple[int]]:
-    """Return the query that counts the rows of a query. It selects only the key, unordered."""
-    rows = query.with_only_columns(key, maintain_column_froms=True).order_by(None)
-    return select(func.count()).select_from(rows.subquery())
+    """Return the query that counts the rows of a query."""
+    return select(func.count()).select_from(select_key(query, key).subquery())
+
+
+def select_key(query: Select[Any], key: Any) -> Select[Any]:
+    """Return the query with only the key, unordered, for counting."""
+    return query.with_only_columns(key, maintain_column_froms=True).order_by(None)
 
 
 def page_count(total: int, size: int) -> int:

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from sqladmin.authorization import Action
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
@@ -23,10 +22,12 @@ from opportune.admin.log.history import get_action_label, get_model_label
 from opportune.admin.models import AuditEntry
 from opportune.admin.panels import read_panels
 from opportune.admin.protocols import Site, View
+from opportune.db.queries.row_count import RowCount, read_row_counts
+from opportune.pagination import select_key
 
 MAX_RECENT_ENTRIES = 8
 
-Card = tuple[View, int]
+Card = tuple[View, RowCount]
 
 
 class Dashboard:
@@ -81,8 +82,8 @@ class Dashboard:
     async def _count(
         self, session: AsyncSession, request: Request, sections: Sequence[Section]
     ) -> dict[str, list[Card]]:
-        """Return models with their row counts by section, which one query reads."""
+        """Return models with their row counts by section. One query counts them, and large tables are estimated."""
         views = [view for section in sections for view in section.views]
-        queries = [view.count_query(request).scalar_subquery() for view in views]
-        numbers = iter((await session.execute(select(*queries))).one() if queries else ())
+        queries = [select_key(view.list_query(request), view.pk_columns[0]) for view in views]
+        numbers = iter(await read_row_counts(session, queries))
         return {section.key: [(view, next(numbers)) for view in section.views] for section in sections}

@@ -9,11 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
 from opportune.admin.lists.filters import ListFilter, parameters_of
+from opportune.admin.lists.positions import POSITION
 from opportune.admin.protocols import Pages
 from opportune.crud.filters import MAX_FILTER_VALUES
 from opportune.pagination import TRACKING_PARAMETER
 
-ORDER_PARAMETERS = {"page", "pageSize", "sort", "sortBy", "columns", "view"}
+ORDER_PARAMETERS = {"page", POSITION, "pageSize", "sort", "sortBy", "columns", "view"}
 """Parameters that keep all rows. `view` is the id of the saved view that the list began with, or `plain`."""
 FACETS = "_facets"
 """Parameter that requests the number of rows beside each choice of the filters."""
@@ -50,7 +51,7 @@ def url_without(
     params = [
         (name, text)
         for name, text in request.query_params.multi_items()
-        if text and name != "page" and not (name in names and value in ("", text))
+        if text and name not in ("page", POSITION) and not (name in names and value in ("", text))
     ]
     params += [(name, str(text)) for name, text in extra]
     return f"{request.url.path}?{urlencode(params)}" if params else request.url.path

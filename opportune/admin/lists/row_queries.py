@@ -1,20 +1,36 @@
 """Queries of a view: one row by its key, and a page of rows for the query parameters of a list."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqladmin.pagination import Pagination
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
+from opportune.admin.lists.actions import key_of
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.parameters import refuse_unknown_parameters
+from opportune.admin.lists.positions import (
+    MAX_NUMBERED_PAGES,
+    POSITION,
+    ListPage,
+    OrderTerm,
+    Position,
+    comes_after,
+    reverse,
+)
 from opportune.admin.persistence.trash import TrashMixin
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import parse_path
-from opportune.pagination import count_rows
+from opportune.db.queries.row_count import RowCount, read_row_count
+from opportune.pagination import select_key
+
+
+def sort_by(statement: Select[Any], terms: Iterable[OrderTerm]) -> Select[Any]:
+    return statement.order_by(*(value.desc() if is_descending else value.asc() for value, is_descending in terms))
 
 
 class RowQueriesMixin(TrashMixin):
@@ -42,9 +58,6 @@ class RowQueriesMixin(TrashMixin):
         has_key: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
         return self.list_query(request).where(has_key)
 
-    def count_query(self, request: Request) -> Select[Any]:
-        return count_rows(self.list_query(request), self.pk_columns[0])
-
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
         return stmt.where(*matching_words([parse_path(self.mapper, path) for path in self.search_names], term))
 
@@ -58,6 +71,9 @@ class RowQueriesMixin(TrashMixin):
 
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
         """Sort by the `sortBy` of the address or by default, then by primary key, so that pages do not overlap."""
+        return sort_by(stmt, self._order_terms(request))
+
+    def _order_terms(self, request: Request) -> list[OrderTerm]:
         sort = request.query_params.get("sortBy", "")
         if sort and sort not in self.sortable_names(request):
             raise HTTPException(400, "Invalid sortBy parameter")
@@ -68,7 +84,7 @@ class RowQueriesMixin(TrashMixin):
         names, last_is_descending = {name for name, _ in orders}, orders[-1][1]
         values = [(parse_path(self.mapper, name).to_title().value(), is_descending) for name, is_descending in orders]
         values += [(key, last_is_descending) for key in self.pk_columns if key.key not in names]
-        return stmt.order_by(*(value.desc() if is_descending else value.asc() for value, is_descending in values))
+        return values
 
     def default_sort(self) -> list[tuple[str, bool]]:
         """Return the `column_default_sort` of the view, else the newest rows first."""
@@ -97,11 +113,61 @@ class RowQueriesMixin(TrashMixin):
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
         statement, columns = await self.filtered_query(request), self.listed_names(request)
-        ordered = self.sort_query(statement, request).options(*self.loading(columns)).limit(size)
+        statement = statement.options(*self.loading(columns))
+        ordered = self.sort_query(statement, request)
         async with self.session_maker() as session:
-            count = await session.scalar(count_rows(statement, self.pk_columns[0]))
-            page = min(max(page, 1), Pagination.max_page(count, size))
-            rows = list((await session.scalars(ordered.offset((page - 1) * size))).unique())
+            total = await read_row_count(session, select_key(statement, self.pk_columns[0]))
+            if total.is_large:
+                result = await self._read_large_page(session, request, statement, page, size, total)
+            else:
+                page = min(max(page, 1), Pagination.max_page(total.number, size))
+                rows = list((await session.scalars(ordered.offset((page - 1) * size).limit(size))).unique())
+                result = ListPage(rows=rows, page=page, page_size=size, count=total.number, total=total)
         for name in self.references.keys() & set(columns):
-            await self.name_references(request, name, rows)
-        return Pagination(rows=rows, page=page, page_size=size, count=count)
+            await self.name_references(request, name, result.rows)
+        return result
+
+    async def _read_large_page(
+        self, session: AsyncSession, request: Request, rows: Select[Any], page: int, size: int, total: RowCount
+    ) -> ListPage:
+        """Read a page with a number, up to `MAX_NUMBERED_PAGES`, or a page beside a row."""
+        position = Position.parse(request.query_params.get(POSITION, ""))
+        terms = self._order_terms(request)
+        page = 1 if position else min(max(page, 1), MAX_NUMBERED_PAGES)
+        statement = sort_by(rows, reverse(terms) if position and position.is_before else terms)
+        if position and position.key:
+            statement = statement.where(await self._beside(session, position, terms))
+        elif not position:
+            statement = statement.offset((page - 1) * size)
+        found = list((await session.scalars(statement.limit(size + 1))).unique())
+        has_more, found = len(found) > size, found[:size]
+        if position and position.is_before:
+            found.reverse()
+        result = ListPage(found, page, size, MAX_NUMBERED_PAGES * size, total=total, position=str(bool(position) or ""))
+        self._link_pages(request, result, position, has_more=has_more)
+        return result
+
+    def _link_pages(self, request: Request, page: ListPage, position: Position | None, *, has_more: bool) -> None:
+        """Set the URLs of the neighbouring pages."""
+        url = request.url.remove_query_params(["page", POSITION])
+        if position is None and page.page > 1:
+            page.previous_url = url.include_query_params(page=page.page - 1)
+        elif position and page.rows and (has_more or not position.is_before):
+            page.previous_url = url.include_query_params(**{POSITION: f"before:{key_of(page.rows[0])}"})
+        if not page.rows or not (position.key if position and position.is_before else has_more):
+            return
+        if position is None and page.page < MAX_NUMBERED_PAGES:
+            page.next_url = url.include_query_params(page=page.page + 1)
+        else:
+            page.next_url = url.include_query_params(**{POSITION: f"after:{key_of(page.rows[-1])}"})
+
+    async def _beside(
+        self, session: AsyncSession, position: Position, terms: Sequence[OrderTerm]
+    ) -> ColumnElement[bool]:
+        """Return the condition for rows before or after the row of a position."""
+        has_key: Any = self.select_by_identifier(position.key).whereclause
+        values = (await session.execute(select(*(term for term, _ in terms)).where(has_key))).first()
+        if values is None:
+            raise HTTPException(404, "The row at which this page begins was deleted.")
+        is_postgresql = session.get_bind().dialect.name == "postgresql"
+        return comes_after(reverse(terms) if position.is_before else terms, values, is_postgresql=is_postgresql)

@@ -8,12 +8,13 @@ from starlette.requests import Request
 
 from opportune.admin.lists.columns import column_choices, parse_columns
 from opportune.admin.lists.parameters import FACETS, allowed_parameters
+from opportune.admin.lists.positions import POSITION
 from opportune.admin.protocols import View
 from opportune.db.models.columns import label_of
 from opportune.errors import FieldErrors
 from opportune.text import make_storable
 
-UNSAVED_PARAMETERS = {"page", "view", FACETS}
+UNSAVED_PARAMETERS = {"page", POSITION, "view", FACETS}
 MAX_QUERY_LENGTH = 4_000
 MAX_PAGE_SIZE_DIGITS = 6
 

@@ -19,6 +19,7 @@ from opportune.admin.dashboard.charts import read_chart
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.ranges import DEFAULT_RANGE
 from opportune.admin.models import AuditEntry
+from opportune.db import utc_now
 from opportune.feature import Metric
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import make_user, signed_in_client
@@ -95,7 +96,7 @@ def read_sign_up_count(page: str) -> str:
 async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncClient) -> None:
     entry = AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
     async with app.state.database.writer() as session:
-        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED), entry])
+        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED, ended_at=utc_now()), entry])
     page = (await admin.get("/admin/")).text
     assert "<strong>Give back</strong> User: " in page
     assert "&lt;b&gt;Tea&lt;/b&gt;" in page

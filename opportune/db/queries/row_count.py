@@ -1,0 +1,81 @@
+"""Numbers of rows that cost little on large tables: counted up to a limit, and estimated above it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ClauseElement, Executable, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.compiler import compiles
+
+MAX_COUNTED_ROWS = 10_000
+ESTIMATE_DIGITS = 2
+"""Significant digits of an estimate."""
+
+
+@dataclass(frozen=True)
+class RowCount:
+    """Number of rows of a query."""
+
+    number: int
+    """At least this many if `is_exact` is False and there is no estimate."""
+    is_exact: bool = True
+
+    @property
+    def is_large(self) -> bool:
+        return self.number > MAX_COUNTED_ROWS or not self.is_exact
+
+    def __str__(self) -> str:
+        if self.is_exact:
+            return f"{self.number:,}"
+        if self.number <= MAX_COUNTED_ROWS:
+            return f"more than {MAX_COUNTED_ROWS:,}"
+        return f"about {round(self.number, ESTIMATE_DIGITS - len(str(self.number))):,}"
+
+
+async def read_row_counts(session: AsyncSession, queries: Sequence[Select[Any]]) -> list[RowCount]:
+    """Count the rows of queries, which select a key and have no order.
+
+    One statement counts up to the limit. PostgreSQL's planner estimates larger results, and SQLite counts whole tables.
+    """
+    if not queries:
+        return []
+    counts = [_count(query.limit(MAX_COUNTED_ROWS + 1)).scalar_subquery() for query in queries]
+    numbers = (await session.execute(select(*counts))).one()
+    return [
+        RowCount(number) if number <= MAX_COUNTED_ROWS else await _estimate(session, query)
+        for number, query in zip(numbers, queries, strict=True)
+    ]
+
+
+async def read_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
+    [count] = await read_row_counts(session, [query])
+    return count
+
+
+def _count(query: Select[Any]) -> Select[tuple[int]]:
+    return select(func.count()).select_from(query.subquery())
+
+
+async def _estimate(session: AsyncSession, query: Select[Any]) -> RowCount:
+    """Return the number of rows of a query with more than `MAX_COUNTED_ROWS`."""
+    if session.get_bind().dialect.name == "postgresql":
+        ((plans,),) = (await session.execute(_Explain(query))).all()
+        return RowCount(max(int(plans[0]["Plan"]["Plan Rows"]), MAX_COUNTED_ROWS + 1), is_exact=False)
+    if query.whereclause is None:  # SQLite reads only the smallest index
+        return RowCount((await session.execute(_count(query))).scalar_one())
+    return RowCount(MAX_COUNTED_ROWS, is_exact=False)
+
+
+class _Explain(Executable, ClauseElement):
+    """EXPLAIN of a statement, as JSON."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(_Explain, "postgresql")
+def _compile_explain(element: _Explain, compiler: Any, **options: Any) -> str:
+    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"

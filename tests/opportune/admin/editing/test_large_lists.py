@@ -1,0 +1,123 @@
+"""Lists of large tables: estimated counts, and pages that begin at a row."""
+
+import re
+from datetime import date
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import delete
+
+from opportune.db.queries.row_count import RowCount
+from tests.opportune.admin.editing.parts_feature import Part
+
+LIST = "/admin/part/list"
+ROWS = 25
+NAME = re.compile(r">part (\d+)</a>")
+
+
+@pytest.fixture(autouse=True)
+async def _large_table(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten pages of two parts each. Half of the parts have no date, and dates repeat."""
+    monkeypatch.setattr("opportune.db.queries.row_count.MAX_COUNTED_ROWS", 5)
+    monkeypatch.setattr("opportune.admin.lists.row_queries.MAX_NUMBERED_PAGES", 2)
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Part))
+        session.add_all(
+            Part(name=f"part {number}", due_on=date(2026, 1, number % 4 + 1) if number % 2 else None)
+            for number in range(ROWS)
+        )
+
+
+async def read(client: AsyncClient, url: str) -> tuple[list[int], dict[str, str]]:
+    """Return the numbers of the parts on a page, and its links by label."""
+    response = await client.get(url)
+    assert response.status_code == 200, response.text
+    links = re.findall(r'class="page-link" href="([^"]+)"[^>]*>(?:<i [^>]*></i>)?(\w*)', response.text)
+    named = re.findall(r'class="page-link" href="([^"]+)" aria-label="(\w+) page"', response.text)
+    return [int(number) for number in NAME.findall(response.text)], {
+        label: unescape(href) for href, label in [*links, *named] if label
+    }
+
+
+async def read_all(client: AsyncClient, url: str, direction: str) -> list[list[int]]:
+    """Return the parts of all pages, in the order in which the links lead to them."""
+    pages, links = [], {direction: url}
+    while url := links.get(direction, ""):
+        page, links = await read(client, url)
+        pages.append(page)
+    return pages
+
+
+@pytest.mark.parametrize("sort", ["", "&sortBy=due_on&sort=asc", "&sortBy=due_on&sort=desc", "&sortBy=name&sort=desc"])
+async def test_next_pages_have_each_row_once(admin: AsyncClient, sort: str) -> None:
+    pages = await read_all(admin, f"{LIST}?pageSize=3{sort}", "Next")
+    numbers = [number for page in pages for number in page]
+    assert sorted(numbers) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("sort", ["", "&sortBy=due_on&sort=asc", "&sortBy=due_on&sort=desc"])
+async def test_previous_pages_have_the_same_order(admin: AsyncClient, sort: str) -> None:
+    forward = [number for page in await read_all(admin, f"{LIST}?pageSize=3{sort}", "Next") for number in page]
+    pages = await read_all(admin, f"{LIST}?pageSize=3{sort}&position=last", "Previous")
+    assert [number for page in reversed(pages) for number in page] == forward
+
+
+async def test_first_pages_have_numbers(admin: AsyncClient) -> None:
+    _, links = await read(admin, f"{LIST}?pageSize=3")
+    assert links["Next"].endswith("page=2")
+
+
+async def test_later_pages_begin_after_a_row(admin: AsyncClient) -> None:
+    _, links = await read(admin, f"{LIST}?pageSize=3&page=2")
+    assert "position=after" in links["Next"]
+
+
+async def test_number_beyond_the_numbered_pages_is_the_last_of_them(admin: AsyncClient) -> None:
+    response = await admin.get(f"{LIST}?pageSize=3&page=9")
+    assert (response.status_code, response.headers["location"].partition("page=")[2]) == (302, "2")
+
+
+async def test_position_at_a_deleted_row_is_not_found(admin: AsyncClient) -> None:
+    assert (await admin.get(f"{LIST}?position=after:999999")).status_code == 404
+
+
+@pytest.mark.parametrize("position", ["first", "after:", "after"])
+async def test_unknown_position_is_the_first_page(admin: AsyncClient, position: str) -> None:
+    page, _ = await read(admin, f"{LIST}?pageSize=3&position={position}")
+    assert page == [0, 1, 2]
+
+
+async def test_filter_leaves_the_position(app: FastAPI, admin: AsyncClient) -> None:
+    text = (await admin.get(f"{LIST}?pageSize=3&position=last&state=new")).text
+    assert "position=last" not in "".join(re.findall(r'class="[^"]*chip[^"]*" href="([^"]+)"', text))
+
+
+@pytest.mark.database("postgresql")
+async def test_count_of_a_large_table_is_estimated(admin: AsyncClient) -> None:
+    assert "of about " in (await admin.get(LIST)).text
+
+
+@pytest.mark.database("sqlite")
+async def test_filtered_count_is_bounded_on_sqlite(admin: AsyncClient) -> None:
+    assert "of more than " in (await admin.get(f"{LIST}?state=new")).text
+
+
+@pytest.mark.database("sqlite")
+async def test_whole_table_is_counted_on_sqlite(admin: AsyncClient) -> None:
+    assert f"of {ROWS}" in (await admin.get(LIST)).text
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (RowCount(1_234), "1,234"),
+        (RowCount(1_234_567, is_exact=False), "about 1,200,000"),
+        (RowCount(10_000, is_exact=False), "more than 10,000"),
+    ],
+)
+def test_count_is_described(count: RowCount, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.db.queries.row_count.MAX_COUNTED_ROWS", 10_000)
+    assert str(count) == text
