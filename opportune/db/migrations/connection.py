@@ -115,10 +115,10 @@ def separate_migration_lock(connection: Connection) -> Iterator[None]:
         yield
 
 
-def set_table_lock_timeout(connection: Connection) -> None:
+def set_table_lock_timeout(connection: Connection, seconds: float = TABLE_LOCK_TIMEOUT_SECONDS) -> None:
     """Limit the time to wait for a table, because other transactions queue behind this one."""
     if connection.dialect.name == "postgresql":
-        _set_lock_timeout(connection, TABLE_LOCK_TIMEOUT_SECONDS)
+        _set_lock_timeout(connection, seconds)
 
 
 def _set_lock_timeout(connection: Connection, seconds: float) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 from alembic.operations import Operations
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from opportune.config.project import display_path, features_on_postgresql
 from opportune.db.errors import is_full
+from opportune.db.migrations import lock_retries
 from opportune.db.migrations.connection import (
     acquire_migration_lock,
     separate_migration_lock,
@@ -23,6 +25,7 @@ from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refu
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions, record_revisions
+from opportune.db.migrations.lock_retries import TableLockedError, is_lock_timeout, retry_while_locked
 from opportune.db.migrations.options import OPTIONS, TransactionalOperations, keep_transaction
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
@@ -148,7 +151,7 @@ def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: P
     Raises:
         OperatorError: A step failed.
     """
-    while _run_next(connection, graph, plan, lambda _step: nullcontext(), acquire_migration_lock, is_within=True):
+    while _run_attempt(connection, graph, plan, lambda _step: None, acquire_migration_lock, is_within=True):
         pass
     run_due_statements(connection)
 
@@ -203,22 +206,39 @@ def _run_next(
     plan: Plan,
     announce: Announce,
     lock: Callable[[Connection], None],
+) -> bool:
+    """Run the next step, if there is one. Repeat it while other transactions hold a lock on its tables."""
+
+    def lock_briefly(connection: Connection) -> None:
+        lock(connection)
+        set_table_lock_timeout(connection, lock_retries.ATTEMPT_SECONDS)
+
+    with ExitStack() as announcement:  # ends after the commit
+        announce_once = cache(lambda step: announcement.enter_context(announce(step)))
+        return retry_while_locked(lambda: _run_attempt(connection, graph, plan, announce_once, lock_briefly))
+
+
+def _run_attempt(
+    connection: Connection,
+    graph: MigrationGraph,
+    plan: Plan,
+    announce: Callable[[Step], None],
+    lock: Callable[[Connection], None],
     *,
     is_within: bool = False,
 ) -> bool:
     context = MigrationContext.configure(connection, opts=OPTIONS)
     if is_within or connection.dialect.name == "sqlite":
         keep_transaction(context)
-    with ExitStack() as announcement:  # ends after the commit
-        with _op_lock, context.begin_transaction(), Operations.context(context):
-            lock(connection)
-            applied = graph.applied(read_revisions(connection))
-            steps = plan(applied)
-            if not steps:
-                return False
-            announcement.enter_context(announce(steps[0]))
-            _run_step(connection, graph, applied, steps[0], TransactionalOperations(context) if is_within else None)
-        return True
+    with _op_lock, context.begin_transaction(), Operations.context(context):
+        lock(connection)
+        applied = graph.applied(read_revisions(connection))
+        steps = plan(applied)
+        if not steps:
+            return False
+        announce(steps[0])
+        _run_step(connection, graph, applied, steps[0], TransactionalOperations(context) if is_within else None)
+    return True
 
 
 def _run_step(
@@ -246,6 +266,10 @@ def _run_step(
             f"{migration} {_failure_text(migration)}: {error}. Change or delete these rows, then run this again."
         ) from error
     except SQLAlchemyError as error:
+        if is_lock_timeout(error) and migration.is_atomic:
+            raise TableLockedError(
+                f"{migration} was undone: other transactions use its tables. Run this again at a quieter time."
+            ) from error
         raise OperatorError(
             f"{migration} {_failure_text(migration)}: {_first_line(error)}{_advice(error, migration)}"
         ) from error

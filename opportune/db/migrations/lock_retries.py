@@ -1,0 +1,38 @@
+"""Retries of migrations that wait for a table, so that other transactions do not queue behind them for long."""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
+
+from opportune.errors import OperatorError
+
+ATTEMPT_SECONDS: float = 2
+"""Seconds that an attempt waits for a table. Other transactions on the table queue behind it."""
+PAUSE_SECONDS: float = 2
+"""Seconds between two attempts, in which queued transactions run."""
+MAX_RETRY_SECONDS: float = 60
+
+
+class TableLockedError(OperatorError):
+    """Another transaction held a lock on a table for too long. The migration was undone."""
+
+
+def is_lock_timeout(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == "55P03"
+
+
+def retry_while_locked(attempt: Callable[[], bool]) -> bool:
+    """Repeat an attempt for about a minute while other transactions hold a lock on a table.
+
+    Raises:
+        TableLockedError: The table is still locked.
+    """
+    deadline = time.monotonic() + MAX_RETRY_SECONDS
+    while True:
+        try:
+            return attempt()
+        except TableLockedError:
+            if time.monotonic() + PAUSE_SECONDS > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)
