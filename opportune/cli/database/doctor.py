@@ -33,13 +33,14 @@ def command(
         str | None, typer.Argument(metavar="URL", help="Address of a database. [default: those of the settings]")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of workers of runserver.")] = 1,
+    machines: Annotated[int, typer.Option(min=1, help="Number of machines, each with so many workers.")] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON (oppman.py docs databases describes the keys).")
     ] = False,
 ) -> None:
     settings = get_settings()
     with open_event_loop() as loop:
-        diagnoses = loop.run(diagnose(doctor_context(settings, url, workers)))
+        diagnoses = loop.run(diagnose(doctor_context(settings, url, workers * machines)))
     if as_json:
         print_json(as_data(diagnoses))
     else:
@@ -50,13 +51,13 @@ def command(
         raise OperatorError(summary(faults))
 
 
-def doctor_context(settings: Settings, url: str | None, workers: int) -> DoctorContext:
+def doctor_context(settings: Settings, url: str | None, processes: int) -> DoctorContext:
     """Return the settings' databases, or only the database at this address."""
     if url is None:
-        return DoctorContext(settings, installed_names(), workers)
+        return DoctorContext(settings, installed_names(), processes)
     unset = dict.fromkeys(("database_reader_url", "database_direct_url"), SecretStr(""))
     settings = settings.model_copy(update={"database_url": SecretStr(url), **unset})
-    return DoctorContext(settings, installed_names(), workers, name="URL")
+    return DoctorContext(settings, installed_names(), processes, name="URL")
 
 
 def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:

@@ -154,6 +154,7 @@ def check(
     ] = None,
     domain: Annotated[str, typer.Option(help="Domain of the site.")] = "",
     workers: Annotated[int, typer.Option(min=1, help="Number of workers of runserver.")] = 1,
+    machines: Annotated[int, typer.Option(min=1, help="Number of machines, each with so many workers.")] = 1,
     ephemeral: Annotated[
         bool, typer.Option("--ephemeral", help="Accept that restarts lose all data, for a demonstration.")
     ] = False,
@@ -162,7 +163,8 @@ def check(
     """Check the production settings against the rules of a host. The exit code is 1 if there are errors."""
     recipe = find_recipe(host)
     file = env_file or (PROJECT / ENV_PRODUCTION if (PROJECT / ENV_PRODUCTION).exists() else None)
-    options = DeploymentOptions(paid, volume, pooler, ephemeral, workers, require_domain(domain) if domain else None)
+    own_domain = require_domain(domain) if domain else None
+    options = DeploymentOptions(paid, volume, pooler, ephemeral, workers, machines, own_domain)
     findings = [*findings_for(recipe, file, options, yes=yes or as_json)]
     if as_json:
         print_json({"host": recipe.host.name, **as_data(findings, ())})

@@ -9,6 +9,7 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from opportune.db.bus.factory import bus_kind
 from opportune.db.migrations.history import read_revisions
 from opportune.ops.doctor.context import Role, ServerContext
 from opportune.ops.doctor.prepared_statements import Trial, try_prepared
@@ -206,7 +207,7 @@ async def check_connections(server: ServerContext) -> Finding:
     values = {"needed": needed, "limit": limit, "used": row.used, "processes": server.doctor.processes}
     if server.url.pooled:
         return ok("connections", f"{message}; the pooler shares them", **values)
-    fix = "Lower DATABASE_POOL_SIZE and DATABASE_MAX_OVERFLOW, run fewer processes, or use a pooler."
+    fix = _suggest_sizes(server, limit)
     if needed > limit:
         return fault("connections", message, fix, **values)
     if needed > limit - row.used:
@@ -214,11 +215,29 @@ async def check_connections(server: ServerContext) -> Finding:
     return ok("connections", message, **values)
 
 
+def _suggest_sizes(server: ServerContext, limit: int) -> str:
+    """Return how to open fewer connections than the server allows."""
+    size = (limit // server.doctor.processes - _listeners(server)) // _pools(server)
+    if size < 1:
+        return "Run fewer processes, or use a pooler."
+    overflow = size // 2
+    sizes = f"DATABASE_POOL_SIZE={size - overflow} and DATABASE_MAX_OVERFLOW={overflow}"
+    return f"Set {sizes}, run fewer processes, or use a pooler."
+
+
 def _max_connections(server: ServerContext) -> int:
     settings = server.doctor.settings
     pool = settings.database_pool_size + settings.database_max_overflow
-    pools = 1 if server.role is Role.READER else 2  # writes, and reads while a replica is unavailable
-    return pool * pools * server.doctor.processes
+    return (pool * _pools(server) + _listeners(server)) * server.doctor.processes
+
+
+def _pools(server: ServerContext) -> int:
+    return 1 if server.role is Role.READER else 2  # writes, and reads while a replica is unavailable
+
+
+def _listeners(server: ServerContext) -> int:
+    """Return the number of connections of a process that wait for messages of other processes."""
+    return int(server.role is Role.WRITER and bus_kind(server.doctor.settings) == "postgresql")
 
 
 def _is_denied(error: DBAPIError) -> bool:

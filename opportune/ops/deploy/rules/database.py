@@ -49,9 +49,10 @@ def check_sqlite(deployment: Deployment) -> Iterator[Finding]:
     is_set = "DATABASE_URL" in deployment.values
     start = "DATABASE_URL is SQLite" if is_set else "DATABASE_URL is missing, so the site uses SQLite"
     hint = {**SETTING_HINTS, **deployment.recipe.hints}.get("DATABASE_URL", "")
-    if deployment.keeps_data:
-        if deployment.recipe.processes > 1:
-            yield Finding(f"{start}, which does not work on several machines. {hint}")
+    if deployment.machines > 1:
+        yield Finding(f"{start}, which does not work on several machines. {hint}".strip())
+    elif deployment.keeps_data:
+        return
     elif deployment.options.may_lose_data:
         yield warning(f"{start}, which is empty after each restart on {host.title}.")
     elif deployment.keeps_data is None:
@@ -123,7 +124,7 @@ def check_connections(deployment: Deployment) -> Iterator[Finding]:
     url, settings = deployment.database, deployment.settings
     if not url or url.kind != "postgresql":
         return
-    processes = max(deployment.recipe.processes, deployment.options.workers)
+    processes = deployment.processes
     needed = 2 * (settings.database_pool_size + settings.database_max_overflow) * processes
     limit = _connection_limit(url)
     if limit is not None and needed > limit:

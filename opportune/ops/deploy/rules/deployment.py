@@ -31,6 +31,7 @@ class DeploymentOptions:
     has_pooler: bool | None = None
     may_lose_data: bool = False
     workers: int = 1
+    machines: int = 1
     domain: str | None = None
     """Custom domain. Empty: the host's domain."""
 
@@ -76,6 +77,15 @@ class Deployment:
         except OperatorError:
             return None
         return location if isinstance(location, Path) else None
+
+    @property
+    def machines(self) -> int:
+        """Number of machines. A host with several processes runs each on its own."""
+        return max(self.recipe.processes, self.options.machines)
+
+    @property
+    def processes(self) -> int:
+        return max(self.recipe.processes, self.options.workers * self.options.machines)
 
     def is_out_of_reach(self, url: str) -> bool:
         """Return True for a URL in this machine or its network, which the host cannot reach."""

@@ -23,6 +23,11 @@ def check_storage(deployment: Deployment) -> Iterator[Finding]:
     if isinstance(location, Bucket):
         if deployment.is_out_of_reach(location.origin):
             yield Finding(f"STORAGE_URL names {location.host}, which the host cannot reach: use another bucket.")
+    elif deployment.uploads and deployment.options.machines > 1:
+        yield Finding(
+            "STORAGE_URL is a folder, and each machine would have another one: use a bucket, "
+            "s3://KEY:SECRET@HOST/BUCKET, or for a few files database: (oppman.py docs files)."
+        )
     elif deployment.uploads and not deployment.keeps_data:
         yield Finding(
             f"STORAGE_URL is a folder, which {host.title} deletes at the next deploy: use a bucket, "
@@ -41,7 +46,12 @@ def check_backups(deployment: Deployment) -> Iterator[Finding]:
     except OperatorError as error:
         yield Finding(str(error))
         return
-    if is_folder and not deployment.host.keeps_disk:
+    if is_folder and deployment.options.machines > 1:
+        yield Finding(
+            "BACKUP_URL is a folder, so each backup is on the machine that made it: use a bucket, "
+            "s3://KEY:SECRET@HOST/BUCKET/FOLDER (oppman.py docs backups)."
+        )
+    elif is_folder and not deployment.host.keeps_disk:
         yield Finding(
             f"BACKUP_URL is a folder, which {deployment.host.title} deletes with the site: use a bucket, "
             "s3://KEY:SECRET@HOST/BUCKET/FOLDER (oppman.py docs backups)."
@@ -72,7 +82,7 @@ def check_cache(deployment: Deployment) -> Iterator[Finding]:
         return
     if settings.has_redis and deployment.is_out_of_reach(settings.cache_url.get_secret_value()):
         yield Finding("CACHE_URL names a Redis on your own machine: use one on the internet, or memory:.")
-    elif bus == "memory" and max(deployment.recipe.processes, deployment.options.workers) > 1:
+    elif bus == "memory" and deployment.processes > 1:
         yield warning(
             "Processes do not tell each other which cached pages to clear, so pages may be old for a while. Set"
             " CACHE_URL to a Redis, or BUS to postgresql (oppman.py docs scaling)."

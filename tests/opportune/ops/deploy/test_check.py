@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -111,7 +112,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
         {"DATABASE_URL": NEON.replace("123456.", "123456-pooler."), "DATABASE_POOLED": "false"},
         "DATABASE_POOLED=f",
     ),
-    ("kubernetes", {"DATABASE_URL": "sqlite:///./data/app.db"}, "deletes at the next deploy"),
+    ("kubernetes", {"DATABASE_URL": "sqlite:///./data/app.db"}, "does not work on several machines"),
     ("render", {"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, which Render deletes"),
     ("koyeb", {"STORAGE_URL": ""}, "STORAGE_URL is a folder"),
     ("render", {"STORAGE_URL": "ftp://x"}, "STORAGE_URL names neither"),
@@ -384,3 +385,21 @@ def test_site_on_a_known_host_is_checked_by_its_rules(monkeypatch: pytest.Monkey
     assert check_current_host in deploy_checks()
     settings = settings_for(NEON).model_copy(update={"trusted_proxies": ""})
     assert any("TRUSTED_PROXIES is empty" in finding.text for finding in check_current_host(settings))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"DATABASE_URL": "sqlite:///./data/app.db"},
+            "DATABASE_URL is SQLite, which does not work on several machines.",
+        ),
+        ({"STORAGE_URL": "file:./data/uploads"}, "STORAGE_URL is a folder, and each machine would have another one"),
+        ({"BACKUP_URL": "file:./backups"}, "BACKUP_URL is a folder, so each backup is on the machine that made it"),
+        ({"CACHE_URL": ""}, "Processes do not tell each other which cached pages to clear"),
+        ({}, "6 processes may open 120 connections"),
+    ],
+)
+def test_several_machines_share_everything(changes: Mapping[str, str], message: str) -> None:
+    findings = check_settings("linux", changes, replace(OPTIONS, workers=2, machines=3))
+    assert [finding for finding in findings if finding.text.startswith(message)]

@@ -196,10 +196,23 @@ async def test_clock_drift_is_a_fault(settings: Settings, monkeypatch: pytest.Mo
 
 @on_postgresql
 async def test_too_many_processes_are_a_fault(settings: Settings) -> None:
-    connections = find_finding("connections", (await examine(settings, processes=50)).findings)
+    connections = find_finding("connections", (await examine(settings, processes=12)).findings)
     assert connections.status == Status.FAULT
-    assert connections.values["needed"] == 50 * 20
-    assert "DATABASE_POOL_SIZE" in connections.fix
+    assert connections.values["needed"] == 12 * 20
+    assert connections.fix.startswith("Set DATABASE_POOL_SIZE=2 and DATABASE_MAX_OVERFLOW=2, run fewer processes")
+
+
+@on_postgresql
+async def test_process_without_a_connection_needs_a_pooler(settings: Settings) -> None:
+    connections = find_finding("connections", (await examine(settings, processes=50)).findings)
+    assert connections.fix == "Run fewer processes, or use a pooler."
+
+
+@on_postgresql
+async def test_listening_connections_are_counted(settings: Settings) -> None:
+    listening = settings.model_copy(update={"bus": "postgresql"})
+    connections = find_finding("connections", (await examine(listening, processes=2)).findings)
+    assert connections.values["needed"] == 2 * 21
 
 
 @on_postgresql
