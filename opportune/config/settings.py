@@ -16,7 +16,15 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pydantic_settings
-from pydantic import PrivateAttr, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    PrivateAttr,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 
@@ -35,6 +43,8 @@ EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_sec
 """Well-known example keys, which production refuses."""
 MIN_SECRET_KEY_LENGTH = 32
 MIN_METRICS_TOKEN_LENGTH = 20
+MIN_CONNECTIONS = 3
+"""Connections of a process: to read, to write, and to listen."""
 HOST_PATTERN = re.compile(r"\*|(\*\.)?[^*/:]+|\[.+\]")
 """Host of a request, without scheme, port and path. The last form is an IPv6 address."""
 ORIGIN_PATTERN = re.compile(r"\*|https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?")
@@ -117,6 +127,14 @@ class Settings(SiteSettings):
         if not all(ORIGIN_PATTERN.fullmatch(origin) for origin in origins):
             raise ValueError("must be origins without a path, such as https://app.example.org, or *")
         return origins
+
+    @field_validator("database_connections")
+    @classmethod
+    def _check_database_connections(cls, value: int, info: ValidationInfo) -> int:
+        fewest = MIN_CONNECTIONS * info.data.get("processes", 1)
+        if 0 < value < fewest:
+            raise ValueError(f"must be at least {fewest}, which is {MIN_CONNECTIONS} for each of PROCESSES")
+        return value
 
     @field_validator("jobs_limits", mode="before")
     @classmethod
@@ -286,6 +304,19 @@ class Settings(SiteSettings):
     @property
     def is_production(self) -> bool:
         return self.environment == "production"
+
+    @property
+    def pool_size(self) -> tuple[int, int]:
+        """Connections that a pool keeps open, and those that it may open in addition. A process has two pools."""
+        if not self.database_connections:
+            return self.database_pool_size, self.database_max_overflow
+        size = (self.database_connections // self.processes - self.listens_to_postgresql) // 2
+        return size - size // 2, size // 2
+
+    @property
+    def listens_to_postgresql(self) -> bool:
+        """Whether each process has a connection that waits for messages of others, if the database allows it."""
+        return self.bus == "postgresql" or (self.bus == "auto" and self.jobs == "worker" and not self.has_redis)
 
     @property
     def has_redis(self) -> bool:

@@ -116,6 +116,11 @@ class SiteSettings(BaseSettings):
     """Connections that each process keeps open."""
     database_max_overflow: int = Field(default=5, ge=0)
     """Connections that each process may open in addition."""
+    processes: int = Field(default=1, ge=1)
+    """Number of processes of the site that open connections, web and worker, on all machines. For DATABASE_CONNECTIONS."""
+    database_connections: int = Field(default=0, ge=0)
+    """Connections of the whole site to PostgreSQL, divided by PROCESSES. 0: DATABASE_POOL_SIZE and
+    DATABASE_MAX_OVERFLOW apply to each process."""
     database_pool_timeout: float = Field(default=5, gt=0)
     """Seconds that a request waits for a connection before it gets 503."""
     database_statement_timeout: float = Field(default=30, gt=0)

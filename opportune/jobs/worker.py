@@ -66,7 +66,7 @@ class Worker:
         self.jobs = store.jobs
         self.services = services
         self.settings: Settings = services.settings
-        self.concurrency: int = self.settings.database_pool_size
+        self.concurrency: int = self.settings.pool_size[0]
         self.max_prefetched_jobs = MAX_PREFETCHED_JOBS
         self.polled_at = 0.0
         """Time of the last check of the queue, by `time.monotonic`."""

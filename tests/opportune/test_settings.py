@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import AREAS, COMMON_SETTINGS, env_example
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.project import PROJECT, installed_features, settings_class
-from opportune.config.settings import load_settings, read_feature_settings
+from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import SettingsError
 from opportune.testing.services.unreadable import unreadable
 
@@ -215,3 +216,23 @@ def test_environment_wins_over_the_env_file(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("PORT", "2222")
     settings = load_settings()
     assert (settings.port, settings.llm_model) == (2222, "small")
+
+
+@pytest.mark.parametrize(
+    ("values", "sizes"),
+    [
+        ({}, (5, 5)),
+        ({"database_connections": 80, "processes": 8}, (3, 2)),
+        ({"database_connections": 80, "processes": 8, "bus": "postgresql"}, (2, 2)),
+        ({"database_connections": 9, "processes": 3}, (1, 0)),
+    ],
+)
+def test_connections_are_divided_by_processes(values: dict[str, Any], sizes: tuple[int, int]) -> None:
+    assert Settings(_env_file=None, environment="test", **values).pool_size == sizes
+
+
+def test_too_few_connections_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROCESSES", "10")
+    monkeypatch.setenv("DATABASE_CONNECTIONS", "20")
+    with pytest.raises(SettingsError, match=r"DATABASE_CONNECTIONS: must be at least 30, which is 3 for each"):
+        load_settings()

@@ -36,7 +36,7 @@ def bus_kind(settings: Settings) -> BusKind:
     if settings.bus == "auto":
         if settings.has_redis:
             return "redis"
-        return "postgresql" if settings.jobs == "worker" and _can_listen(settings) else "memory"
+        return "postgresql" if settings.listens_to_postgresql and _can_listen(settings) else "memory"
     if settings.bus == "redis" and not settings.has_redis:
         raise OperatorError("BUS is redis, but CACHE_URL names no Redis. Set CACHE_URL to redis://…, or change BUS.")
     if settings.bus == "postgresql" and not _can_listen(settings):

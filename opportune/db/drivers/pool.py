@@ -50,9 +50,10 @@ ENGINE_OPTIONS: Mapping[str, Any] = {
 
 def pool_options(settings: Settings) -> dict[str, Any]:
     """Return the size and timeout of a pool, for `create_async_engine`."""
+    size, overflow = settings.pool_size
     return {
-        "pool_size": settings.database_pool_size,
-        "max_overflow": settings.database_max_overflow,
+        "pool_size": size,
+        "max_overflow": overflow,
         "pool_timeout": POOL_TIMEOUT_SHARE * settings.database_pool_timeout,
     }
 

@@ -226,9 +226,7 @@ def _suggest_sizes(server: ServerContext, limit: int) -> str:
 
 
 def _max_connections(server: ServerContext) -> int:
-    settings = server.doctor.settings
-    pool = settings.database_pool_size + settings.database_max_overflow
-    return (pool * _pools(server) + _listeners(server)) * server.doctor.processes
+    return (sum(server.doctor.settings.pool_size) * _pools(server) + _listeners(server)) * server.doctor.processes
 
 
 def _pools(server: ServerContext) -> int:

@@ -125,7 +125,7 @@ def check_connections(deployment: Deployment) -> Iterator[Finding]:
     if not url or url.kind != "postgresql":
         return
     processes = deployment.processes
-    needed = 2 * (settings.database_pool_size + settings.database_max_overflow) * processes
+    needed = 2 * sum(settings.pool_size) * processes
     limit = _connection_limit(url)
     if limit is not None and needed > limit:
         size = max(1, limit // (4 * processes))
