@@ -117,7 +117,7 @@ class SiteSettings(BaseSettings):
     database_max_overflow: int = Field(default=5, ge=0)
     """Connections that each process may open in addition."""
     processes: int = Field(default=1, ge=1)
-    """Number of processes of the site that open connections, web and worker, on all machines. For DATABASE_CONNECTIONS."""
+    """Number of processes of the site, web and worker, on all machines. DATABASE_CONNECTIONS is divided by it."""
     database_connections: int = Field(default=0, ge=0)
     """Connections of the whole site to PostgreSQL, divided by PROCESSES. 0: DATABASE_POOL_SIZE and
     DATABASE_MAX_OVERFLOW apply to each process."""
