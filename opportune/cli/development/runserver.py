@@ -60,8 +60,8 @@ def command(
         raise typer.BadParameter("reloading needs a single worker.", param_hint="--reload")
     if settings.database_connections and workers > settings.processes:
         raise OperatorError(
-            f"PROCESSES is {settings.processes}, but --workers starts {workers}, which would exceed DATABASE_CONNECTIONS."
-            " Set PROCESSES to the number of all processes of the site."
+            f"PROCESSES is {settings.processes}, but --workers starts {workers}, which would exceed"
+            " DATABASE_CONNECTIONS. Set PROCESSES to the number of all processes of the site."
         )
     # In production a taken port must be an error, because the proxy sends requests only to this port.
     use_free_port = not settings.is_production if no_input else None
