@@ -21,6 +21,7 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobCall, JobDefinition, PermanentFailure, RetryLater
+from opportune.jobs.clock import EARLIEST_TIME, read_database_time
 from opportune.jobs.context import DatabaseJobContext
 from opportune.jobs.heartbeat import send_heartbeat
 from opportune.jobs.last_runs import record_run
@@ -262,33 +263,28 @@ class Worker:
 
     async def _queue_all_scheduled_runs(self) -> None:
         if not self._has_queued_scheduled_runs:
-            now = utc_now()
-            await self._queue_scheduled_runs(dict.fromkeys(self.jobs, now))
+            await self._queue_scheduled_runs(dict.fromkeys(self.jobs, EARLIEST_TIME))
             self._has_queued_scheduled_runs = True
 
     async def _queue_scheduled_runs(self, last_times: Mapping[str, datetime]) -> None:
         """Queue the next run of these scheduled jobs. Missed runs are made up for once.
 
         Args:
-            last_times: Times after which the jobs are due again. The present is used if it is later, as the clock of
-                the database may be ahead of this machine's.
+            last_times: Times after which the jobs are due again. The present is used if it is later.
         """
-        now = utc_now()
-        next_times = {name: self._next_run_time(name, max(time, now)) for name, time in last_times.items()}
-        runs = {name: due_at for name, due_at in next_times.items() if due_at}
-        if not runs:
-            return
-        async with self.store.database.writer() as session:
-            for name, due_at in runs.items():
-                await self._queue_run(session, name, due_at)
+        if names := [name for name in last_times if self._next_run_time(name, utc_now())]:
+            async with self.store.database.writer() as session:
+                for name in names:
+                    await self._queue_run_after(session, name, last_times[name])
 
-    async def _queue_run(self, session: AsyncSession, name: str, due_at: datetime) -> None:
-        await insert_job(session, JobCall(self.jobs[name], ()), schedule_key(name, due_at), due_at=due_at)
+    async def _queue_run_after(self, session: AsyncSession, name: str, time: datetime) -> None:
+        """Queue the next run after a time or the present, by the clock of the database."""
+        if due_at := self._next_run_time(name, max(time, await read_database_time(session))):
+            await insert_job(session, JobCall(self.jobs[name], ()), schedule_key(name, due_at), due_at=due_at)
 
     async def queue_run_after(self, session: AsyncSession, job: Job) -> None:
         """Queue the next scheduled run after a job that is cancelled."""
-        if due_at := self._next_run_time(job.name, max(job.due_at, utc_now())):
-            await self._queue_run(session, job.name, due_at)
+        await self._queue_run_after(session, job.name, job.due_at)
 
     def _next_run_time(self, name: str, after: datetime) -> datetime | None:
         definition = self.jobs.get(name)
