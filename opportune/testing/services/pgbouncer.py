@@ -28,6 +28,7 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = {connections}
+server_login_retry = 1
 client_tls_sslmode = require
 client_tls_cert_file = {certificate}
 client_tls_key_file = {key}

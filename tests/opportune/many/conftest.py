@@ -1,0 +1,130 @@
+"""A site on three web and two worker machines with PostgreSQL, a replica, PgBouncer, Redis, a bucket and a balancer."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from opportune.ops.deploy.rehearsal.fakes import BUCKET, Services, serving
+from opportune.testing.services.missing_programs import skip_for_missing
+from opportune.testing.services.pgbouncer import pgbouncer
+from opportune.testing.services.postgres import Postgres, postgres, replica
+from opportune.testing.services.redis import redis
+from tests.opportune.many.ledger import CREATE_TABLE
+from tests.opportune.many.machines import Balancer, Cable, Machine
+
+CLOCK_OFFSETS = {"web1": 0, "web2": 60, "web3": -60, "worker1": 60, "worker2": -60}
+"""Seconds by which the clock of each machine is wrong."""
+WEB_COMMAND = ("runserver", "--workers", "1")
+CONNECTIONS = 30
+
+
+@dataclass
+class Site:
+    machines: dict[str, Machine]
+    balancer: Balancer
+    primary: Postgres
+    url: str
+    """URL of the primary, for checks."""
+    services: Services
+
+    @property
+    def web(self) -> list[Machine]:
+        return [machine for name, machine in self.machines.items() if name.startswith("web")]
+
+    @property
+    def workers(self) -> list[Machine]:
+        return [machine for name, machine in self.machines.items() if name.startswith("worker")]
+
+    @property
+    def balanced_url(self) -> str:
+        return f"http://127.0.0.1:{self.balancer.port}"
+
+    def read_keys(self) -> list[str]:
+        """Return the keys of all entries in the database."""
+        with psycopg.connect(self.url) as connection:
+            return [str(key) for (key,) in connection.execute("SELECT key FROM ledger_entry")]
+
+
+@pytest.fixture(scope="session")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    async with AsyncExitStack() as stack:
+        folder = tmp_path_factory.mktemp("many")
+        primary = stack.enter_context(postgres())
+        # Tests of loss need commits that survive a crash of the server.
+        primary.connection.execute("ALTER SYSTEM SET synchronous_commit = on")
+        primary.connection.execute("SELECT pg_reload_conf()")
+        url = primary.create_database("many")
+        standby = stack.enter_context(replica(primary))
+        pooled_url = stack.enter_context(pgbouncer(url, CONNECTIONS))
+        redis_url = stack.enter_context(redis())
+        services = Services()
+        service_port = await stack.enter_async_context(serving(services.create_application()))
+        environ = _environ(folder, service_port) | {"DATABASE_READER_URL": standby.url("many")}
+        machines = {}
+        for name in CLOCK_OFFSETS:
+            machine = await _connect(stack, name, folder, environ, (pooled_url, url, redis_url))
+            stack.callback(machine.kill)
+            machines[name] = machine
+        site = Site(machines, Balancer([]), primary, url, services)
+        await asyncio.to_thread(site.web[0].run, "migrate")
+        with psycopg.connect(url) as connection:
+            connection.execute(CREATE_TABLE)
+        for machine in machines.values():
+            machine.start()
+        await asyncio.gather(*(machine.wait_until_ready() for machine in site.web))
+        site.balancer.machines = site.web
+        await stack.enter_async_context(site.balancer.listening())
+        checks = asyncio.create_task(site.balancer.check_health())
+        yield site
+        checks.cancel()
+
+
+def _environ(folder: Path, service_port: int) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "ENVIRONMENT": "test",
+        "HOST": "127.0.0.1",
+        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz",
+        "JOBS": "worker",
+        "STORAGE_URL": f"s3://many:secret@127.0.0.1:{service_port}/{BUCKET}?tls=false",
+        "LLM_BASE_URL": f"http://127.0.0.1:{service_port}/v1",
+        "LLM_API_KEY": "many",
+        "LLM_MODELS": '[{"name": "Rehearsal", "model": "rehearsal", "continues": true}]',
+        "ANSWER_GRACE_SECONDS": "1",
+        "LD_PRELOAD": str(_compile_clock(folder)),
+    }
+
+
+def _compile_clock(folder: Path) -> Path:
+    compiler = shutil.which("cc") or skip_for_missing("a C compiler", "apt install gcc")
+    library = folder / "clock.so"
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True, timeout=60)
+    return library
+
+
+async def _connect(
+    stack: AsyncExitStack, name: str, folder: Path, environ: dict[str, str], urls: tuple[str, str, str]
+) -> Machine:
+    """Install a machine whose connections to the database and Redis can be cut."""
+    variables, cables = {}, []
+    for variable, url in zip(("DATABASE_URL", "DATABASE_DIRECT_URL", "CACHE_URL"), urls, strict=True):
+        address = make_url(url)
+        assert address.port
+        cables.append(Cable(address.port))
+        await stack.enter_async_context(cables[-1].listening())
+        variables[variable] = address.set(port=cables[-1].port).render_as_string(hide_password=False)
+    command = WEB_COMMAND if name.startswith("web") else ("worker",)
+    offset = {"CLOCK_OFFSET": str(CLOCK_OFFSETS[name])}
+    machine = Machine(name, folder / name, command, {**environ, **variables, **offset}, cables)
+    machine.install()
+    return machine

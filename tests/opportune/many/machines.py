@@ -1,0 +1,177 @@
+"""Machines of a site as processes, each with its own folder, clock and network to the database and Redis."""
+
+import asyncio
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from opportune.config.project import PROJECT
+from opportune.ops.deploy.rehearsal.process import free_port
+from opportune.ops.deploy.rehearsal.router import Relay
+
+SHARED_FOLDERS = ("opportune", "tests", "templates", "static", "locale", "migrations")
+START_TIMEOUT_SECONDS = 60.0
+STOP_TIMEOUT_SECONDS = 30.0
+CHECK_SECONDS = 0.3
+"""Pause between two health checks of the balancer."""
+ADD_LEDGER = """
+from tests.opportune.many.ledger import ledger
+
+INSTALLED = (*INSTALLED, ledger)
+"""
+
+
+class Cable(Relay):
+    """Network from a machine to a service. It can be cut."""
+
+    def __init__(self, service_port: int) -> None:
+        super().__init__()
+        self.service_port = service_port
+        self.is_cut = False
+
+    async def target(self) -> int | None:
+        return None if self.is_cut else self.service_port
+
+    async def cut(self) -> None:
+        self.is_cut = True
+        await self.close_all()
+
+    def mend(self) -> None:
+        self.is_cut = False
+
+
+@dataclass
+class Machine:
+    name: str
+    folder: Path
+    command: tuple[str, ...]
+    environ: Mapping[str, str]
+    cables: list[Cable]
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def install(self) -> None:
+        """Create the folder of the machine: a copy of the project with the feature of the tests."""
+        self.folder.mkdir()
+        for name in SHARED_FOLDERS:
+            (self.folder / name).symlink_to(PROJECT / name)
+        shutil.copytree(PROJECT / "app", self.folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("oppman.py", "alembic.ini", "pyproject.toml"):
+            shutil.copy(PROJECT / name, self.folder)
+        with (self.folder / "app" / "installed.py").open("a", encoding="utf-8") as installed:
+            installed.write(ADD_LEDGER)
+        (self.folder / "tmp").mkdir()
+
+    def run(self, *arguments: str) -> None:
+        """Run a command of oppman.py on this machine to its end."""
+        subprocess.run(
+            [sys.executable, "oppman.py", *arguments], cwd=self.folder, env=self._environ(), check=True, timeout=120
+        )
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "oppman.py", *self.command],
+                cwd=self.folder,
+                env=self._environ(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _environ(self) -> dict[str, str]:
+        own = {"PORT": str(self.port), "TMPDIR": str(self.folder / "tmp"), "HOME": str(self.folder)}
+        return {**self.environ, **own}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def client(self, **options: float) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, timeout=options.get("seconds", 15.0), headers={"Origin": self.url})
+
+    async def wait_until_ready(self) -> None:
+        async with asyncio.timeout(START_TIMEOUT_SECONDS):
+            while not await is_ready(self.port):
+                assert self.is_running, self.log
+                await asyncio.sleep(0.1)
+
+    def signal(self, number: int) -> None:
+        assert self.process
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        if self.process:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+
+    async def stop(self) -> None:
+        """Stop as in a release, and wait for the end."""
+        assert self.process
+        self.process.terminate()
+        await asyncio.to_thread(self.process.wait, STOP_TIMEOUT_SECONDS)
+
+    async def cut_off(self) -> None:
+        for cable in self.cables:
+            await cable.cut()
+
+    def reconnect(self) -> None:
+        for cable in self.cables:
+            cable.mend()
+
+
+async def is_ready(port: int) -> bool:
+    try:
+        async with httpx.AsyncClient(timeout=1) as client:
+            return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+class Balancer(Relay):
+    """Sends each connection to the next machine that is ready, without stickiness."""
+
+    def __init__(self, machines: list[Machine]) -> None:
+        super().__init__()
+        self.machines = machines
+        self.ready = list(machines)
+        self.drained: list[Machine] = []
+        """Machines of a release, which get no new connections."""
+        self._turns: Iterator[int] = itertools.count()
+
+    async def target(self) -> int | None:
+        # If no machine is ready, all get requests, and respond 503.
+        targets = [machine for machine in self.ready or self.machines if machine not in self.drained]
+        return targets[next(self._turns) % len(targets)].port
+
+    def drain(self, machine: Machine) -> None:
+        self.drained.append(machine)
+
+    def resume(self, machine: Machine) -> None:
+        self.drained.remove(machine)
+        self.ready = [*self.ready, machine]
+
+    async def check_health(self) -> None:
+        while True:
+            states = await asyncio.gather(*(is_ready(machine.port) for machine in self.machines))
+            self.ready = [machine for machine, state in zip(self.machines, states, strict=True) if state]
+            await asyncio.sleep(CHECK_SECONDS)

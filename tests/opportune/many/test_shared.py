@@ -1,0 +1,109 @@
+"""State that machines share, with clocks that differ by two minutes."""
+
+import asyncio
+import time
+from collections import Counter
+
+import httpx
+
+from opportune.ops.deploy.rehearsal.fakes import model_answer
+from opportune.ops.deploy.rehearsal.streams import StreamedAnswer, read_answer
+from tests.opportune.many.conftest import CLOCK_OFFSETS, Site
+from tests.opportune.many.ledger import MAX_HITS, TICK_SECONDS
+from tests.opportune.many.machines import Machine
+
+PASSWORD = "correct horse battery staple"
+EMAIL = "many@example.com"
+WORDS = 30
+OBSERVED_SECONDS = 3 * TICK_SECONDS
+
+
+async def sign_in(machine: Machine, email: str) -> dict[str, str]:
+    """Register a user on a machine and return the header of the token."""
+    async with machine.client() as client:
+        registration = await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
+        assert registration.status_code == 201, registration.text
+        response = await client.post("/api/v1/auth/login", data={"username": email, "password": PASSWORD})
+        return {"Authorization": f"Bearer {response.json()['access_token']}"}
+
+
+async def test_clocks_of_machines_differ(site: Site) -> None:
+    for machine in site.web:
+        async with machine.client() as client:
+            offset = (await client.get("/api/v1/ledger/clock")).json() - time.time()
+        assert abs(offset - CLOCK_OFFSETS[machine.name]) < 10
+
+
+async def test_token_works_on_all_machines(site: Site) -> None:
+    headers = await sign_in(site.web[0], "token@example.com")
+    for machine in site.web:
+        async with machine.client() as client:
+            response = await client.get("/api/v1/users/me", headers=headers)
+        assert response.json().get("email") == "token@example.com", machine.name
+
+
+async def test_machines_share_limits(site: Site) -> None:
+    for machine in site.web:  # the first hit of a process connects to Redis
+        async with machine.client() as client:
+            await client.get("/api/v1/ledger/warm")
+    async with httpx.AsyncClient(base_url=site.balanced_url, headers={"Connection": "close"}) as client:
+        statuses = [(await client.get("/api/v1/ledger/limited")).status_code for _ in range(3 * MAX_HITS)]
+    assert Counter(statuses) == {200: MAX_HITS, 429: 2 * MAX_HITS}
+
+
+async def test_cleared_page_is_rebuilt_everywhere(site: Site) -> None:
+    before = [await built_at(machine) for machine in site.web]
+    assert len(set(before)) == 1  # of the shared cache
+    async with site.web[0].client() as client:
+        assert (await client.post("/api/v1/ledger/clear")).status_code == 204
+    after = [await built_at(machine) for machine in site.web]
+    assert not set(before) & set(after)
+
+
+async def built_at(machine: Machine) -> float:
+    async with machine.client() as client:
+        response = await client.get("/api/v1/ledger/count", headers={"Host": "many.example"})
+        built: float = response.json()["built"]
+    return built
+
+
+async def test_upload_is_seen_on_other_machines(site: Site) -> None:
+    async with site.web[0].client() as client:
+        name = (await client.post("/api/v1/ledger/files")).json()
+    for machine in site.web[1:]:
+        async with machine.client() as client:
+            assert (await client.get(f"/api/v1/ledger/files/{name}")).json() == "uploaded"
+
+
+async def test_stream_continues_on_another_machine(site: Site) -> None:
+    first, second, _ = site.web
+    headers = await sign_in(first, EMAIL)
+    async with first.client() as client:
+        question = {"content": f"Rehearsal: say {WORDS} words."}
+        response = await client.post("/api/v1/conversations", json=question, headers=headers)
+        path = response.json()["stream_url"]
+        answer = StreamedAnswer()
+        client.headers.update(headers)
+        reading = asyncio.create_task(read_answer(client, path, answer, 10))
+        async with asyncio.timeout(10):
+            while len(answer.text.split()) < 3:
+                await asyncio.sleep(0.02)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    assert not answer.final_event
+    async with second.client() as client:
+        client.headers.update(headers)
+        await read_answer(client, path, answer, 15)
+    assert (answer.final_event, answer.text.strip()) == ("done", model_answer(WORDS))
+
+
+async def test_schedule_runs_once(site: Site) -> None:
+    before = ticks(site)
+    await asyncio.sleep(OBSERVED_SECONDS)
+    new = ticks(site)[len(before) :]
+    assert 1 <= len(new) <= OBSERVED_SECONDS // TICK_SECONDS + 1
+    assert len(new) == len(set(new))
+
+
+def ticks(site: Site) -> list[str]:
+    return [key for key in site.read_keys() if key.startswith("tick ")]
