@@ -8,6 +8,7 @@ import httpx
 
 from opportune.ops.deploy.rehearsal.fakes import model_answer
 from opportune.ops.deploy.rehearsal.streams import StreamedAnswer, read_answer
+from opportune.ops.deploy.rehearsal.visitor import Page
 from tests.opportune.many.conftest import CLOCK_OFFSETS, Site
 from tests.opportune.many.ledger import MAX_HITS, TICK_SECONDS
 from tests.opportune.many.machines import Machine
@@ -40,6 +41,18 @@ async def test_token_works_on_all_machines(site: Site) -> None:
         async with machine.client() as client:
             response = await client.get("/api/v1/users/me", headers=headers)
         assert response.json().get("email") == "token@example.com", machine.name
+
+
+async def test_session_works_behind_balancer(site: Site) -> None:
+    await sign_in(site.web[0], "session@example.com")
+    headers = {"Connection": "close", "Origin": site.balanced_url}
+    async with httpx.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=15) as client:
+        form = Page.from_response(await client.get("/accounts/login")).form_with("email", "password")
+        assert form
+        values = {field.name: field.value for field in form.fields}
+        await client.post("/accounts/login", data={**values, "email": "session@example.com", "password": PASSWORD})
+        profiles = [await client.get("/accounts/profile") for _ in site.web]
+    assert all(profile.status_code == 200 and "session@example.com" in profile.text for profile in profiles)
 
 
 async def test_machines_share_limits(site: Site) -> None:
