@@ -97,7 +97,7 @@ class Postgres:
     @property
     def pid(self) -> int:
         """Id of the main process."""
-        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        return int((self.folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
 
     @cached_property
     def connection(self) -> psycopg.Connection[tuple[object, ...]]:
