@@ -1,6 +1,7 @@
-"""Site for tests of servers: a stream that ends at shutdown, the request's scheme, and the turns of the event loop."""
+"""Site for tests of servers: an endless stream, the scheme, the process, and the turns of the event loop."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, Request
@@ -25,6 +26,7 @@ def create_app() -> FastAPI:
 def add_routes(app: FastAPI) -> FastAPI:
     app.add_api_route("/endless", endless)
     app.add_api_route("/scheme", show_scheme)
+    app.add_api_route("/process", show_process)
     app.add_api_route("/health/live", show_loop_turns)  # requests to this path are never queued
     return app
 
@@ -35,6 +37,10 @@ async def endless(request: Request) -> StreamingResponse:
 
 async def show_scheme(request: Request) -> str:
     return request.url.scheme
+
+
+async def show_process() -> int:
+    return os.getpid()
 
 
 async def show_loop_turns(request: Request) -> int:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from opportune.config.feature_packages import feature_packages
@@ -21,7 +20,7 @@ from opportune.server.connections.acceptor import Acceptor
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.logging import logging_config
 from opportune.server.proxies import ServerConfig
-from opportune.server.supervisor import Supervisor
+from opportune.server.supervisor import Supervisor, sockets_of_workers
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 
 MAX_WAITING_CONNECTIONS = 2048
@@ -110,7 +109,9 @@ def serve(
         OperatorError: the port is in use, or the workers cannot start.
     """
     signal.signal(signal.SIGTERM, _exit_on_signal)  # PID 1 in a container ignores signals by default
-    _listen(listener)
+    listeners = sockets_of_workers(listener, workers) if workers > 1 else [listener]
+    for worker_listener in listeners:
+        _listen(worker_listener)
     print(f"Listening on {describe_listener(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
     app = RELOADED_APPLICATION if reload and app == APPLICATION else app
@@ -126,7 +127,7 @@ def serve(
 
             FilesReload(config, target=server.run, sockets=[listener]).run()
         elif workers > 1:
-            _run_workers(config, listener)
+            _run_workers(config, listeners)
         else:
             if settings.is_production:
                 hand_over_at_hangup(listener)
@@ -202,9 +203,9 @@ def allow_open_files(connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-def _run_workers(config: uvicorn.Config, listener: socket.socket) -> None:
+def _run_workers(config: ServerConfig, listeners: list[socket.socket]) -> None:
     create_worker_group(config.workers)
-    supervisor = Supervisor(config, sockets=[listener])
+    supervisor = Supervisor(config, sockets=listeners)
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise OperatorError("The workers cannot start. See the errors above.")

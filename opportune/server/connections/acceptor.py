@@ -17,7 +17,7 @@ class Acceptor:
     """Accepts the connections that wait at a socket, after the event loop has accepted one."""
 
     def __init__(self, listener: socket.socket) -> None:
-        self._listener = listener
+        self.listener = listener
         self._is_scheduled = False
         self._connecting = set[asyncio.Task[None]]()
 
@@ -31,7 +31,7 @@ class Acceptor:
         self._is_scheduled = False
         for _ in range(MAX_ACCEPTED_PER_TURN):
             try:
-                connection, _address = self._listener.accept()
+                connection, _address = self.listener.accept()
             except OSError:  # no connection waits, or the event loop reports the error
                 return
             connection.setblocking(False)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
@@ -20,6 +21,7 @@ from opportune.config.settings import clear_settings_cache, get_settings
 from opportune.config.site_url import site_url
 from opportune.errors import OperatorError
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
+from opportune.server.supervisor import sockets_of_workers
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 from tests.opportune.cli.development.processes import serve_site
@@ -94,6 +96,52 @@ def test_many_connections_are_accepted_in_few_loop_turns(tmp_path: Path) -> None
         os.kill(site.process.pid, signal.SIGCONT)
         turns = [int(client.makefile("rb").read().rpartition(b"\r\n\r\n")[2]) for client in waiting_clients]
     assert max(turns) - min(turns) < count / 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux spreads connections over sockets")
+def test_each_worker_gets_connections(tmp_path: Path) -> None:
+    with running_server(tmp_path, options={"workers": 2}) as site:
+        processes = Counter(get_process(site) for _ in range(100))
+    assert len(processes) == 2
+    assert min(processes.values()) > 20
+
+
+def test_workers_are_replaced_without_refused_connections(tmp_path: Path) -> None:
+    with running_server(tmp_path, options={"workers": 2}) as site:
+        old_processes = {get_process(site) for _ in range(30)}
+        assert site.process.pid
+        os.kill(site.process.pid, signal.SIGHUP)
+        for _ in range(20_000):  # until 30 responses in a row come from new processes
+            if not old_processes & {get_process(site) for _ in range(30)}:
+                break
+        else:
+            pytest.fail("The old workers still serve.")
+
+
+def test_connections_wait_for_the_next_worker(tmp_path: Path) -> None:
+    with running_server(tmp_path, options={"workers": 2}) as site:
+        killed_process = get_process(site)
+        os.kill(killed_process, signal.SIGKILL)
+        processes = {get_process(site) for _ in range(30)}
+    assert killed_process not in processes
+    assert len(processes) == 2 or sys.platform != "linux"
+
+
+def test_port_of_workers_is_refused_to_other_servers() -> None:
+    with server.reserve("127.0.0.1", 0) as listener:
+        listeners = sockets_of_workers(listener, 2)
+        for worker_listener in listeners:
+            worker_listener.listen()
+        with pytest.raises(server.PortTakenError):
+            server.reserve("127.0.0.1", listener.getsockname()[1])
+        for worker_listener in listeners:
+            worker_listener.close()
+
+
+def get_process(site: Server) -> int:
+    """Open a connection, and return the id of the process that responds."""
+    process: int = httpx.get(f"{site.address}/process", timeout=TIMEOUT_SECONDS).json()
+    return process
 
 
 def connect(site: Server) -> socket.socket:
