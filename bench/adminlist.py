@@ -32,7 +32,7 @@ LISTS = {"ours": "/admin/item/list", "django": "/admin/django_site/item/"}
 PAGES = {
     "the list": {"ours": "", "django": ""},
     "its second page": {"ours": "?page=2", "django": "?p=2"},
-    "its last page": {"ours": "?page={last_page}", "django": "?p={last_page}"},
+    "its last page": {"ours": "?position=last", "django": "?p={last_page}"},
     "sorted by title": {"ours": "?sortBy=title&sort=asc", "django": "?o=2"},
     "filtered by done": {"ours": "?done=true", "django": "?done__exact=1"},
     "a search": {"ours": "?search=note+77", "django": "?q=note+77"},
