@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdminPanel",
     "Check",
+    "Cleanup",
     "Demo",
     "Feature",
     "Finding",
@@ -234,6 +235,17 @@ Widget = Metric | Number | Table
 
 
 @dataclass(frozen=True)
+class Cleanup:
+    """Rows that a daily job deletes in batches: `Cleanup(Loan, lambda _: col(Loan.expires_at) <= utc_now())`."""
+
+    model: type[Any]
+    condition: Callable[[Any], Any]
+    """Return the condition of the rows to delete, from the site's settings. None keeps all rows."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Set these values instead of deleting the rows. A row that has them must no longer match."""
+
+
+@dataclass(frozen=True)
 class SetupStep:
     """An item of the checklist that the admin shows to superusers of a new site."""
 
@@ -315,6 +327,8 @@ class Feature:
     personal_data: PersonalData | None = None
     jobs: Sequence[Any] = ()
     """Background and scheduled jobs. A job that is not listed cannot be queued."""
+    cleanups: Sequence[Cleanup] = ()
+    """Old rows that the job `jobs.clean_up` deletes each day (oppman.py docs databases)."""
     first_jobs: Sequence[Any] = ()
     """Calls of jobs that quickstart queues for a new site."""
     hooks: Sequence[Callable[..., Awaitable[None]]] = ()

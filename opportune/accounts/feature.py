@@ -63,8 +63,8 @@ accounts = Feature(
         send_verification_email,
         send_sign_in_email,
         record_wrong_password,
-        cleanup.delete_expired_daily,
     ),
+    cleanups=[*cleanup.CLEANUPS.values()],
     template_globals={
         "may": may_in_template,
         "is_confirmed": is_confirmed_in_template,

@@ -3,7 +3,6 @@
 from opportune.admin.dashboard.setup_steps import has_models_of_project, is_deployed
 from opportune.admin.log.deleted_users import forget_author
 from opportune.admin.log.recording import RECORDING
-from opportune.admin.log.retention import delete_old_entries_daily
 from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, SavedView
 from opportune.admin.row_versions.models import RowVersion
 from opportune.admin.row_versions.recording import VERSIONING
@@ -11,7 +10,8 @@ from opportune.admin.row_versions.retention import delete_old_versions_daily
 from opportune.admin.shipped_groups import shipped_group_statements
 from opportune.admin.trash.retention import empty_trash_daily
 from opportune.db.migrations.post_migrate import post_migrate
-from opportune.feature import Feature, PersonalData, SetupStep
+from opportune.db.queries.batches import older_than
+from opportune.feature import Cleanup, Feature, PersonalData, SetupStep
 
 post_migrate(shipped_group_statements)
 
@@ -29,5 +29,6 @@ admin = Feature(
         SetupStep("model", "Add a model of your own", has_models_of_project, "/docs/tutorial"),
         SetupStep("deploy", "Deploy the site", is_deployed, "/docs/deploy"),
     ),
-    jobs=(empty_trash_daily, delete_old_versions_daily, delete_old_entries_daily),
+    jobs=(empty_trash_daily, delete_old_versions_daily),
+    cleanups=(Cleanup(AuditEntry, lambda settings: older_than(AuditEntry.at, settings.audit_days)),),
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from opportune.db.models.references import Reference
     from opportune.db.models.soft_delete import SoftDelete
     from opportune.db.models.versioned import Versioned
-    from opportune.db.queries.batches import delete_in_batches, update_in_batches
+    from opportune.db.queries.batches import delete_in_batches, older_than, update_in_batches
     from opportune.db.queries.loading import load
     from opportune.db.sessions.context import Context, ReadonlyContext
     from opportune.db.sessions.dependencies import (
@@ -79,6 +79,7 @@ __all__ = [
     "has_hooks",
     "is_outage",
     "load",
+    "older_than",
     "open_database",
     "purge",
     "restore",
@@ -90,7 +91,7 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        ".queries.batches": ("delete_in_batches", "update_in_batches"),
+        ".queries.batches": ("delete_in_batches", "older_than", "update_in_batches"),
         ".database": ("Database", "after_commit", "before_commit"),
         ".drivers.sqlite_memory": ("MemoryDatabase",),
         ".errors": ("explain", "is_outage"),

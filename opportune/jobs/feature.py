@@ -5,6 +5,7 @@ from starlette.middleware import Middleware
 
 from opportune.feature import Feature
 from opportune.jobs.checks import check_jobs
+from opportune.jobs.cleanup import clean_up_daily
 from opportune.jobs.models import Job, JobStep, LastRun, PausedQueue
 from opportune.jobs.requests import AfterResponseMiddleware, router
 from opportune.jobs.stored_files import delete_files
@@ -20,7 +21,7 @@ jobs = Feature(
     name="jobs",
     summary="Background jobs, stored until they are done.",
     models=(Job, JobStep, PausedQueue, LastRun, StoredFile, StoredPiece),
-    jobs=(delete_files,),
+    jobs=(delete_files, clean_up_daily),
     production_checks=(check_jobs,),
     routes=router,
     middleware=middleware,

@@ -21,7 +21,7 @@ mcp = Feature(
     admin="opportune.contrib.mcp.admin",
     profile_panel=profile_panel,
     personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
-    jobs=(cleanup.delete_expired_daily,),
+    cleanups=cleanup.CLEANUPS,
     hooks=(delete_tokens_of_program,),
     lifespan=listed_servers,
 )

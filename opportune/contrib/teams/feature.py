@@ -1,9 +1,12 @@
-from opportune.contrib.teams import api, cleanup, demo, pages
+from sqlmodel import col
+
+from opportune.contrib.teams import api, demo, pages
 from opportune.contrib.teams.dependencies import TEAM_HEADER
 from opportune.contrib.teams.invitations import is_invited
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
 from opportune.contrib.teams.personal_data import keep_active_owners, keep_owners, personal_data
-from opportune.feature import Demo, Feature
+from opportune.db import utc_now
+from opportune.feature import Cleanup, Demo, Feature
 
 teams = Feature(
     name="teams",
@@ -17,6 +20,6 @@ teams = Feature(
     is_invited=is_invited,
     demo=Demo(demo.load, demo.clear),
     personal_data=personal_data,
-    jobs=(cleanup.delete_expired_daily,),
+    cleanups=(Cleanup(TeamInvitation, lambda _: col(TeamInvitation.expires_at) <= utc_now()),),
     hooks=(keep_owners, keep_active_owners),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from time import monotonic
 from typing import Any, cast
 
@@ -18,9 +19,10 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlmodel import col
 
 from opportune.db.database import Database
-from opportune.db.models.model import Model
+from opportune.db.models.model import Model, utc_now
 
 BATCH_ROWS = 1_000
 """Maximum rows changed in one transaction."""
@@ -28,6 +30,16 @@ MAX_IDS_PER_QUERY = 50_000
 """Maximum ids that are held in memory."""
 MAX_CASCADED_ROWS = 2_000
 """Maximum rows of one table that are deleted in the same transaction as the row they depend on."""
+
+
+def older_than(column: Any, days: int) -> ColumnElement[bool] | None:
+    """Return the condition of rows whose time is older than this number of days. None, if it is 0, keeps all rows.
+
+    Args:
+        column: A column with a time, such as `Visit.created_at`.
+        days: Number of days, such as a setting.
+    """
+    return col(column) <= utc_now() - timedelta(days=days) if days else None
 
 
 async def delete_in_batches(

@@ -13,8 +13,8 @@ from opportune.llm.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.llm.answers.personal import personal_data
 from opportune.llm.answers.settings import AnswersSettings
 from opportune.llm.spending.checks import check_spending
+from opportune.llm.spending.cleanup import CLEANUPS
 from opportune.llm.spending.guard import SpendingGuard
-from opportune.llm.spending.jobs import forget_visitors
 from opportune.llm.spending.models import LlmReservation, LlmState, LlmUsage
 
 
@@ -39,7 +39,7 @@ answers = Feature(
     settings=AnswersSettings,
     llm_guard=SpendingGuard,
     checks=(check_spending, check_web_search),
-    jobs=(forget_visitors,),
+    cleanups=CLEANUPS,
     lifespan=running_answers,
     hooks=(delete_attachments_of_user,),
 )

@@ -51,6 +51,11 @@ class AnswersSettings(BaseSettings):
     llm_demo_accounts: str = ""
     """E-mails (separated by commas) of public demo accounts. Their users are limited by IP address, like visitors."""
 
+    llm_usage_days: int = Field(default=730, ge=0, le=36_500)
+    """Days to keep the daily usage of each user. The sums of the site are kept. 0 keeps all."""
+    unowned_answer_days: int = Field(default=0, ge=0, le=36_500)
+    """Days to keep answers without an owner, such as those to visitors. 0 keeps them."""
+
     web_search_url: SecretStr = SecretStr("")
     """Web search for answers: https://search.example.org/search (SearXNG), brave://KEY or tavily://KEY."""
 

@@ -1,4 +1,4 @@
-"""Delete expired codes and unused programs."""
+"""Expired codes and unused programs."""
 
 from datetime import timedelta
 
@@ -6,10 +6,8 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlmodel import col
 
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
-from opportune.db.database import Database
 from opportune.db.models.model import utc_now
-from opportune.db.queries.batches import delete_in_batches
-from opportune.jobs import JobContext, job
+from opportune.feature import Cleanup
 
 NEVER_USED_LIFETIME = timedelta(days=1)
 """Lifetime of a program that no user has authorized."""
@@ -25,12 +23,9 @@ def is_unused() -> ColumnElement[bool]:
     return and_(or_(never_used, unused), ~granted.correlate(McpClient).exists())
 
 
-async def delete_expired(database: Database) -> None:
-    expired = and_(col(McpGrant.token_id).is_(None), col(McpGrant.expires_at) <= utc_now())
-    await delete_in_batches(database, McpGrant, expired)
-    await delete_in_batches(database, McpClient, is_unused())
+def is_expired() -> ColumnElement[bool]:
+    """Return a condition for codes that no program has exchanged in time."""
+    return and_(col(McpGrant.token_id).is_(None), col(McpGrant.expires_at) <= utc_now())
 
 
-@job("mcp.delete_expired", schedule="37 3 * * *")
-async def delete_expired_daily(run: JobContext) -> None:
-    await delete_expired(run.database)
+CLEANUPS = (Cleanup(McpGrant, lambda _: is_expired()), Cleanup(McpClient, lambda _: is_unused()))

@@ -2,16 +2,15 @@
 
 from datetime import timedelta
 
-from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.admin.log.retention import delete_old_entries, delete_old_entries_daily
+from opportune.admin.feature import admin
 from opportune.admin.models import AuditEntry
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
-from opportune.testing import RecordedJobs
+from opportune.jobs.cleanup import clean_up
 
 
 async def add_entries(database: Database) -> None:
@@ -29,17 +28,17 @@ async def read_titles(database: Database) -> list[str]:
 
 async def test_entries_are_deleted_after_the_set_days(database: Database, settings: Settings) -> None:
     await add_entries(database)
-    assert await delete_old_entries(database, settings.model_copy(update={"audit_days": 30})) == 2
+    assert await clean_up(database, settings.model_copy(update={"audit_days": 30}), admin.cleanups) == [2]
     assert await read_titles(database) == ["1", "29"]
 
 
 async def test_zero_days_keep_all_entries(database: Database, settings: Settings) -> None:
     await add_entries(database)
-    assert await delete_old_entries(database, settings.model_copy(update={"audit_days": 0})) == 0
+    assert await clean_up(database, settings.model_copy(update={"audit_days": 0}), admin.cleanups) == [0]
     assert len(await read_titles(database)) == 4
 
 
-async def test_job_keeps_entries_of_two_years(app: FastAPI, recorded_jobs: RecordedJobs) -> None:
-    await add_entries(app.state.database)
-    await recorded_jobs.run(delete_old_entries_daily())
-    assert await read_titles(app.state.database) == ["1", "29", "31"]
+async def test_entries_of_two_years_are_kept(database: Database, settings: Settings) -> None:
+    await add_entries(database)
+    await clean_up(database, settings, admin.cleanups)
+    assert await read_titles(database) == ["1", "29", "31"]

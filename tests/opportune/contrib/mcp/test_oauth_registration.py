@@ -6,11 +6,14 @@ from httpx import AsyncClient
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from opportune.contrib.mcp.oauth import cleanup, routes
+from opportune.config.settings import Settings
+from opportune.contrib.mcp.oauth import routes
+from opportune.contrib.mcp.oauth.cleanup import CLEANUPS
 from opportune.contrib.mcp.oauth.models import McpClient
 from opportune.contrib.mcp.oauth.redirects import find_redirect, parse_redirect
 from opportune.db import Database
 from opportune.db.models.model import utc_now
+from opportune.jobs.cleanup import clean_up
 from tests.opportune.contrib.mcp.library import SITE
 from tests.opportune.contrib.mcp.oauth import (
     CALLBACK,
@@ -114,13 +117,13 @@ async def test_oldest_unused_programs_are_replaced(
 
 
 async def test_unused_programs_are_deleted_after_a_day(
-    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
+    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database, settings: Settings
 ) -> None:
     await connect(program, browser, client_id)
     await register(program, client_name="Unused")
     async with database.writer() as session:
         await session.execute(update(McpClient).values(created_at=utc_now() - timedelta(days=2)))
-    await cleanup.delete_expired(database)
+    await clean_up(database, settings, CLEANUPS)
     assert await list_program_names(database) == ["Assistant"]
 
 

@@ -11,10 +11,12 @@ from opportune.accounts import User
 from opportune.accounts.models import ApiToken
 from opportune.accounts.tokens import jwt_strategy
 from opportune.accounts.users.credentials import delete_all_sessions
-from opportune.contrib.mcp.oauth import cleanup
+from opportune.config.settings import Settings
+from opportune.contrib.mcp.oauth.cleanup import CLEANUPS
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.db import Database
 from opportune.db.models.model import utc_now
+from opportune.jobs.cleanup import clean_up
 from opportune.testing import make_token
 from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site, open_mcp_client
 from tests.opportune.contrib.mcp.oauth import (
@@ -185,13 +187,13 @@ async def test_access_ends_with_the_users_sessions(
 
 
 async def test_expired_code_is_refused_and_deleted(
-    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
+    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database, settings: Settings
 ) -> None:
     code = await request_code(browser, authorize_url(client_id))
     async with database.writer() as session:
         await session.execute(update(McpGrant).values(expires_at=utc_now()))
     assert read_error(await exchange_code(program, client_id, code)) == "invalid_grant"
-    await cleanup.delete_expired(database)
+    await clean_up(database, settings, CLEANUPS)
     async with database.reader(fresh=True) as session:
         assert not (await session.scalars(select(McpGrant))).all()
         assert (await session.scalars(select(McpClient))).all(), "an authorized program remains"

@@ -9,11 +9,12 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.teams import invitations, service
-from opportune.contrib.teams.cleanup import delete_expired
+from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.service import read_teams
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
+from opportune.jobs.cleanup import clean_up
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ACCOUNTS, read_newest_link, read_sent_emails
 from tests.opportune.contrib.teams.conftest import Clients, Crew
@@ -150,7 +151,7 @@ async def test_expired_invitation_is_invalid_and_deleted(
     assert (await client.get(link)).status_code == 410
     number = await only_id(database)
     assert (await clients["stranger"].post(f"/teams/invitations/{number}/accept")).status_code == 404
-    assert await delete_expired(database) == 1
+    assert await clean_up(database, app.state.settings, teams.cleanups) == [1]
     assert await read_invitations(database) == []
 
 

@@ -21,6 +21,7 @@ from opportune.config.settings import Settings, read_feature_settings
 from opportune.db import Database, WriteSession, utc_now
 from opportune.errors import SettingsError
 from opportune.features import answers
+from opportune.jobs.cleanup import clean_up
 from opportune.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.llm.answers.dependencies import Answers
 from opportune.llm.answers.manager import AnswerManager
@@ -29,8 +30,8 @@ from opportune.llm.answers.settings import AnswersSettings
 from opportune.llm.spending import switch
 from opportune.llm.spending.call_guard import SITE, Payer, SpendingRefused
 from opportune.llm.spending.checks import check_spending
+from opportune.llm.spending.cleanup import CLEANUPS
 from opportune.llm.spending.guard import SpendingGuard
-from opportune.llm.spending.jobs import forget_visitors
 from opportune.llm.spending.limits import Limit, LimitMessages, Sums
 from opportune.llm.spending.models import LlmReservation, LlmUsage
 from opportune.llm.spending.switch import switch_off, switch_on
@@ -331,19 +332,40 @@ async def test_superusers_are_notified_at_80_and_100_percent(
         await guard.close()
 
 
-async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, recorded_jobs: RecordedJobs, make: Make) -> None:
+async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, make: Make) -> None:
     today = utc_now().date()
     for payer in ("visitor:1a", "visitors", "total"):
         for days in (0, 10):
             await make(LlmUsage, payer=payer, day=today - timedelta(days=days))
     for days, charged in ((0, "visitor:1a"), (10, "visitor:1a"), (10, "user:1")):
         await make(Answer, charged_to=charged, finished_at=utc_now() - timedelta(days=days))
-    await recorded_jobs.run(forget_visitors())
+    await clean_up(app.state.database, app.state.settings, CLEANUPS)
     async with app.state.database.reader(fresh=True) as session:
         payers = await session.scalars(select(col(LlmUsage.payer)))
         charged_to = await session.scalars(select(col(Answer.charged_to)).order_by(col(Answer.id)))
     assert [*charged_to] == ["visitor:1a", "", "user:1"]
     assert sorted(payers) == ["total", "total", "visitor:1a", "visitors", "visitors"]
+
+
+async def test_usage_of_users_is_deleted_after_set_days(app: FastAPI, make: Make) -> None:
+    for payer, days in (("", 9), ("", 11), ("total", 11)):
+        await make(LlmUsage, payer=payer, day=utc_now().date() - timedelta(days=days))
+    settings = app.state.settings
+    for kept_days, count in ((0, 3), (10, 2)):
+        await clean_up(app.state.database, settings.having(AnswersSettings(llm_usage_days=kept_days)), CLEANUPS)
+        async with app.state.database.reader(fresh=True) as session:
+            assert len([*await session.scalars(select(LlmUsage))]) == count
+
+
+async def test_answers_without_owner_are_deleted(app: FastAPI, make: Make) -> None:
+    owner = await make_user(app.state.database)
+    for owner_id, days in ((owner.id, 11), (None, 11), (None, 9)):
+        await make(Answer, owner_id=owner_id, finished_at=utc_now() - timedelta(days=days))
+    for kept_days, count in ((0, 3), (10, 2)):
+        settings = app.state.settings.having(AnswersSettings(unowned_answer_days=kept_days))
+        await clean_up(app.state.database, settings, CLEANUPS)
+        async with app.state.database.reader(fresh=True) as session:
+            assert len([*await session.scalars(select(col(Answer.id)))]) == count
 
 
 def test_cost_limit_without_prices_is_reported(settings: Settings) -> None:

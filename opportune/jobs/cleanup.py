@@ -1,0 +1,67 @@
+"""Daily deletion of old rows, which features declare in `cleanups`."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from sqlalchemy import literal_column
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import col
+
+from opportune.config.settings import Settings
+from opportune.db.database import Database
+from opportune.db.errors import is_outage
+from opportune.db.models.model import utc_now
+from opportune.db.queries.batches import delete_in_batches, update_in_batches
+from opportune.errors import OperatorError
+from opportune.feature import Cleanup, Feature
+from opportune.jobs.declaration import JobContext, job
+from opportune.jobs.models import SCHEDULED, Job
+
+REMOVED_SCHEDULE_DAYS = 7
+"""Days after which the run of a schedule is deleted that no installed feature declares."""
+
+
+@job("jobs.clean_up", schedule="17 3 * * *")
+async def clean_up_daily(run: JobContext) -> None:
+    features: Sequence[Feature] = run.features
+    await clean_up(run.database, run.settings, [*_cleanups_of_jobs(features), *declared_cleanups(features)])
+
+
+def declared_cleanups(features: Iterable[Feature]) -> list[Cleanup]:
+    return [cleanup for feature in features for cleanup in feature.cleanups]
+
+
+async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cleanup]) -> list[int]:
+    """Run cleanups and return the number of rows of each. A failure does not stop the others.
+
+    Raises:
+        OperatorError: Cleanups failed.
+    """
+    counts, failures = list[int](), list[str]()
+    for cleanup in cleanups:
+        try:
+            counts.append(await _run(database, settings, cleanup))
+        except DBAPIError as error:
+            if is_outage(error):
+                raise
+            failures.append(f"{cleanup.model.__tablename__}: {error.orig}")
+    if failures:
+        raise OperatorError(f"Old rows could not be deleted. {' '.join(failures)}")
+    return counts
+
+
+async def _run(database: Database, settings: Settings, cleanup: Cleanup) -> int:
+    condition = cleanup.condition(settings)
+    if condition is None:
+        return 0
+    if cleanup.values:
+        return await update_in_batches(database, cleanup.model, condition, cleanup.values)
+    return await delete_in_batches(database, cleanup.model, condition)
+
+
+def _cleanups_of_jobs(features: Iterable[Feature]) -> Iterable[Cleanup]:
+    """Yield the cleanup of runs whose scheduled job no feature declares. No worker would ever start them."""
+    names = [job.name for feature in features for job in feature.jobs]
+    cutoff = utc_now() - timedelta(days=REMOVED_SCHEDULE_DAYS)
+    is_removed = literal_column(f"({SCHEDULED})") & col(Job.name).not_in(names) & (col(Job.due_at) <= cutoff)
+    yield Cleanup(Job, lambda _: is_removed)

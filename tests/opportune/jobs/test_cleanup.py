@@ -1,0 +1,81 @@
+"""Deletion of old rows that features declare in `cleanups`."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import literal_column, select
+from sqlmodel import col
+
+from opportune.accounts.models import Attempt
+from opportune.config.settings import Settings
+from opportune.db.database import Database
+from opportune.db.models.model import utc_now
+from opportune.db.queries.batches import older_than
+from opportune.errors import OperatorError
+from opportune.feature import Cleanup, Feature
+from opportune.jobs import JobContext, job
+from opportune.jobs.cleanup import clean_up, clean_up_daily
+from opportune.jobs.models import Job
+from opportune.testing import RecordedJobs
+
+
+@job("attempts.count", schedule="@daily")
+async def count_daily(run: JobContext) -> None: ...
+
+
+EXPIRED = Cleanup(Attempt, lambda _: col(Attempt.ends_at) <= utc_now())
+SHORTENED = Cleanup(Attempt, lambda _: col(Attempt.count) > 5, values={"count": 5})
+BROKEN = Cleanup(Attempt, lambda _: literal_column("missing") == 1)
+FEATURE = Feature(name="attempts", summary="Attempts.", jobs=(count_daily,), cleanups=(EXPIRED, SHORTENED))
+
+
+async def add_attempts(database: Database) -> None:
+    async with database.writer() as session:
+        for key, days, count in (("old", -1, 1), ("new", 1, 1), ("many", 1, 9)):
+            session.add(Attempt(key=key, count=count, ends_at=utc_now() + timedelta(days=days)))
+
+
+async def read_attempts(database: Database) -> list[tuple[str, int]]:
+    async with database.reader(fresh=True) as session:
+        rows = await session.execute(select(col(Attempt.key), col(Attempt.count)).order_by(col(Attempt.id)))
+        return [(key, count) for key, count in rows]
+
+
+async def run_job(app: FastAPI) -> None:
+    state = app.state
+    await RecordedJobs(state.settings, state.database, state.storage, features=[FEATURE]).run(clean_up_daily())
+
+
+async def test_job_runs_the_cleanups_of_features(app: FastAPI, database: Database) -> None:
+    await add_attempts(database)
+    await run_job(app)
+    assert await read_attempts(database) == [("new", 1), ("many", 5)]
+
+
+async def test_failure_does_not_stop_other_cleanups(settings: Settings, database: Database) -> None:
+    await add_attempts(database)
+    with pytest.raises(OperatorError, match=r"^Old rows could not be deleted\. accounts_attempt: .*missing"):
+        await clean_up(database, settings, (BROKEN, EXPIRED))
+    assert await read_attempts(database) == [("new", 1), ("many", 9)]
+
+
+async def test_rows_are_kept_without_a_condition(settings: Settings, database: Database) -> None:
+    await add_attempts(database)
+    assert await clean_up(database, settings, [Cleanup(Attempt, lambda _: older_than(Attempt.ends_at, 0))]) == [0]
+    assert len(await read_attempts(database)) == 3
+
+
+async def test_runs_of_removed_schedules_are_deleted(app: FastAPI, database: Database) -> None:
+    async with database.writer() as session:
+        for name, days, key in (
+            ("attempts.count", 8, "schedule:a"),
+            ("removed.job", 6, "schedule:b"),
+            ("removed.job", 8, "schedule:c"),
+            ("removed.job", 8, "another key"),
+        ):
+            session.add(Job(name=name, key=key, due_at=utc_now() - timedelta(days=days)))
+    await run_job(app)
+    async with database.reader(fresh=True) as session:
+        keys = [*await session.scalars(select(col(Job.key)).order_by(col(Job.id)))]
+    assert keys == ["schedule:a", "schedule:b", "another key"]
