@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from opportune.admin.current_request import use_request
+from opportune.admin.dashboard.shared_counts import FreshCountsMiddleware
 from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddleware
 from opportune.feature import Feature
 from opportune.web.errors.handlers import show_errors_with
@@ -28,6 +29,7 @@ def add_admin(app: FastAPI) -> None:
     app.router.routes.append(Route(ADMIN_PATH, _redirect_to_index, methods=["GET"], include_in_schema=False))
     middleware = [
         Middleware(StaffOnlyMiddleware),
+        Middleware(FreshCountsMiddleware),
         Middleware(RelativeUrlsMiddleware, admin=admin, address=ADMIN_PATH),
     ]
     app.router.routes.append(Mount(ADMIN_PATH, admin, name="admin", middleware=middleware))

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from opportune.admin.authorization import Authorization, may_list, may_look_up
 from opportune.admin.dashboard.dashboard import Dashboard
+from opportune.admin.dashboard.shared_counts import TAG as COUNTS_TAG
 from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.editing.cells import editable_cells
 from opportune.admin.editing.editors import editors_url
@@ -166,6 +167,9 @@ class AdminSite(AdapterSite):
         return RedirectResponse(f"{self.base_url}/")  # the middleware has checked the user
 
     async def index(self, request: Request) -> Response:
+        if "fresh" in request.query_params:
+            await request.app.state.cache.clear(COUNTS_TAG)
+            return RedirectResponse(request.url.remove_query_params("fresh"), 303)
         return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
 
     async def search(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,8 +15,10 @@ from opportune.admin.authorization import list_models_with_permission
 from opportune.admin.dashboard.checklist import read_checklist
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.layouts import may_arrange, read_pages
+from opportune.admin.dashboard.list_links import row_conditions
 from opportune.admin.dashboard.ranges import RANGES, requested_range
 from opportune.admin.dashboard.sections import Section, visible_sections
+from opportune.admin.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.admin.dashboard.widgets import DeclaredWidget, Widgets, is_listed
 from opportune.admin.log import audit
 from opportune.admin.log.history import get_action_label, get_model_label
@@ -37,6 +40,7 @@ class Dashboard:
         self._site = site
         self._health = Health(app)
         self.widgets = Widgets(app, site)
+        self._row_counts: SharedCounts[list[RowCount]] = SharedCounts(app, list[RowCount])
 
     def parts(self, request: Request) -> list[DeclaredWidget | Section]:
         """Return the widgets and sections that the user may see, in their default order."""
@@ -85,5 +89,9 @@ class Dashboard:
         """Return models with their row counts by section. One query counts them, and large tables are estimated."""
         views = [view for section in sections for view in section.views]
         queries = [select_key(view.list_query(request), view.pk_columns[0]) for view in views]
-        numbers = iter(await read_row_counts(session, queries))
+        identities = [view.identity for view in views]
+        conditions = [describe_conditions(session, row_conditions(view, request)) for view in views]
+        key = ("rows", *identities, *conditions)
+        counts = await self._row_counts.get(key, identities, partial(read_row_counts, session, queries))
+        numbers = iter(counts)
         return {section.key: [(view, next(numbers)) for view in section.views] for section in sections}

@@ -1,6 +1,6 @@
 """Widgets of the dashboard, which features declare in `metrics`. Each takes one query, which is cached if it counts."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -15,10 +15,10 @@ from sqlalchemy.sql import visitors
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from opportune.admin.dashboard.charts import read_chart, read_choices
+from opportune.admin.dashboard.charts import Chart, read_chart, read_choices
 from opportune.admin.dashboard.list_links import date_filter, list_url, row_conditions
 from opportune.admin.dashboard.ranges import Range
-from opportune.admin.dashboard.ttl_cache import TTLCache
+from opportune.admin.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.options import filtered_name
 from opportune.admin.protocols import Site, View
@@ -73,7 +73,8 @@ class Widgets:
     def __init__(self, app: FastAPI, site: Site) -> None:
         self._features = app.state.features
         self._site = site
-        self._counts: TTLCache[Any] = TTLCache()
+        self._numbers: SharedCounts[str] = SharedCounts(app, str)
+        self._charts: SharedCounts[Chart] = SharedCounts(app, Chart)
 
     def visible(self, request: Request) -> list[DeclaredWidget]:
         """Return the widgets of models that the user may list."""
@@ -111,11 +112,15 @@ class Widgets:
         view = declared.view
         conditions = row_conditions(view, request)
         # The rows of a view may depend on the user, and their days on the time zone.
-        key = f"{range_.name}:{current_zone.get()}:{request.state.user.id if conditions else ''}:{declared.key}"
-        data = await self._counts.get(key, _count_reader(session, widget, range_, conditions, view))
+        days = (range_.name, range_.first_day(), str(current_zone.get()))
+        key = (declared.key, *days, describe_conditions(session, conditions))
         if isinstance(widget, Number):
-            return RenderedWidget(declared, "number", list_url(view, widget.filters), data)
-        return RenderedWidget(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), data)
+            read_number = partial(_read_number, session, widget, conditions, view)
+            number = await self._numbers.get(key, [view.identity], read_number)
+            return RenderedWidget(declared, "number", list_url(view, widget.filters), number)
+        read = partial(_read_metric, session, widget, range_, conditions, view)
+        chart = await self._charts.get(key, [view.identity], read)
+        return RenderedWidget(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), chart)
 
 
 def _columns_of(widget: Widget, view: View) -> Iterator[str]:
@@ -132,14 +137,12 @@ def _columns_of(widget: Widget, view: View) -> Iterator[str]:
         yield from (view.mapper.get_property_by_column(column).key for column in columns)
 
 
-def _count_reader(
-    session: AsyncSession, widget: Metric | Number, range_: Range, conditions: Sequence[Any], view: View
-) -> Callable[[], Awaitable[Any]]:
-    if isinstance(widget, Number):
-        return partial(_read_number, session, widget, conditions, view)
-    if widget.by is None:
-        return partial(read_chart, session, widget, range_, conditions)
-    return partial(read_choices, session, widget, range_, conditions, view)
+async def _read_metric(
+    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: View
+) -> Chart:
+    if metric.by is None:
+        return await read_chart(session, metric, range_, conditions)
+    return await read_choices(session, metric, range_, conditions, view)
 
 
 async def _read_number(session: AsyncSession, number: Number, conditions: Sequence[Any], view: View) -> str:

@@ -46,6 +46,12 @@ def record(
         )
     )
     mark_recorded(request)
+    request.state.changed_identities = {*changed_identities(request), identity}
+
+
+def changed_identities(request: Request) -> AbstractSet[str]:
+    """Return the models for which this request has added entries."""
+    return getattr(request.state, "changed_identities", frozenset())
 
 
 def mark_recorded(request: Request) -> None:

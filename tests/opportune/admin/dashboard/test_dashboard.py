@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from opportune import __version__
 from opportune.accounts.models import Grant, Group, Membership, User
-from opportune.admin.dashboard import ranges, ttl_cache
+from opportune.admin.dashboard import ranges
 from opportune.admin.dashboard.charts import read_chart
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.ranges import DEFAULT_RANGE
@@ -104,17 +104,6 @@ async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncC
     assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
     assert "all applied" in page
     assert "so no e-mail is sent" in page
-
-
-@on_sqlite
-async def test_counts_of_the_dashboard_are_cached_for_a_minute(
-    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert read_sign_up_count((await admin.get("/admin/")).text) == "1"
-    await make_user(app.state.database)
-    assert read_sign_up_count((await admin.get("/admin/")).text) == "1"
-    monkeypatch.setattr(ttl_cache, "TTL_SECONDS", -1)
-    assert read_sign_up_count((await admin.get("/admin/")).text) == "2"
 
 
 async def test_dashboard_links_to_pending_migrations(app: FastAPI, admin: AsyncClient) -> None:
