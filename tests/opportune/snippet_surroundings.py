@@ -21,6 +21,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.teams import TeamOwned
 from opportune.crud import Crud
 from opportune.db import Model, ModelBase, RowId, WriteSession, after_create, load, utc_now
+from opportune.db.migrations.batches import in_batches
 from opportune.db.migrations.conversion import convert_column
 from opportune.errors import NotFound
 from opportune.feature import Feature

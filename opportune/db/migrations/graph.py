@@ -21,6 +21,9 @@ VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"
 HEADER = re.compile(r"^(?:revision|down_revision|depends_on|replaces|safety_assured)\b", re.MULTILINE)
 
+NOT_ATOMIC = ("autocommit_block", "in_batches(")
+"""Code that commits within a migration."""
+
 # Python counts the recursion depth of the parser for all threads together, so parallel parsing raises SystemError.
 _parser_lock = threading.Lock()
 
@@ -36,7 +39,7 @@ class Migration:
     depends_on: tuple[str, ...]
     """Revisions of other features that must be applied first."""
     is_atomic: bool = True
-    """Whether it runs in one transaction. Otherwise it has an `autocommit_block`, whose effects are not rolled back."""
+    """Whether it runs in one transaction. Otherwise an `autocommit_block` or `in_batches` commits some of its steps."""
     replaces: tuple[str, ...] = ()
     """Revisions that it replaces after `squashmigrations`."""
     safety_assured: str = ""
@@ -222,7 +225,7 @@ def read_migration(path: Path) -> Migration:
         values = _read_assignments(module)
         follows, depends_on, replaces = (values.get(name, ()) for name in ("down_revision", "depends_on", "replaces"))
         assured = " ".join(values.get("safety_assured", ()))
-        is_atomic = "autocommit_block" not in text
+        is_atomic = not any(name in text for name in NOT_ATOMIC)
         return Migration(path, values["revision"][0], follows, depends_on, is_atomic, replaces, assured)
     except (SyntaxError, ValueError, LookupError) as error:
         raise OperatorError(f"{display_path(path)} is not a migration: {type(error).__name__}: {error}") from None

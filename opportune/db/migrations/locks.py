@@ -41,11 +41,11 @@ class TableLock:
 
 
 # Advice for the owner, one per cause.
-CONCURRENTLY = "Create it concurrently, in a separate migration."
+CONCURRENTLY = "Create it concurrently, in a separate migration: makemigrations --concurrently."
 VALIDATE = "Add it with postgresql_not_valid=True, and VALIDATE CONSTRAINT in a second migration."
 CHECK_FIRST = "First add a CHECK (… IS NOT NULL) as NOT VALID, and validate it."
-REPLACE_COLUMN = "Add a new column, fill it in batches, and replace the old one in a later deploy."
-FILL_LATER = "Split it: add the column, fill it in batches from a command, and make it NOT NULL in a later migration."
+REPLACE_COLUMN = "Add a new column, fill it with in_batches in a second migration, and drop the old one later."
+FILL_LATER = "Split it: add the column, fill it with in_batches in a second one, and make it NOT NULL in a third."
 UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING INDEX."
 
 

@@ -17,6 +17,8 @@ OPTIONS: dict[str, Any] = {
     "autogenerate_plugins": ["alembic.autogenerate.*", checks.BY_NAME, checks.PLUGIN, defaults.PLUGIN],
     "transactional_ddl": True,  # also on SQLite, because its engine begins transactions
 }
+STEP = "step"
+"""Option with the name of the running step. It is missing within a transaction of the caller."""
 
 
 def keep_transaction(context: MigrationContext) -> None:

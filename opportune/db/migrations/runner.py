@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from opportune.config.project import display_path, features_on_postgresql
 from opportune.db.errors import is_full
 from opportune.db.migrations import lock_retries
+from opportune.db.migrations.batches import AppliedElsewhereError, find_step_before_batches, forget_position
 from opportune.db.migrations.connection import (
     acquire_migration_lock,
     separate_migration_lock,
@@ -25,9 +26,10 @@ from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refu
 from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions, record_revisions
-from opportune.db.migrations.lock_retries import TableLockedError, is_lock_timeout, retry_while_locked
-from opportune.db.migrations.options import OPTIONS, TransactionalOperations, keep_transaction
+from opportune.db.migrations.lock_retries import TableLockedError, is_locked, retry_while_locked
+from opportune.db.migrations.options import OPTIONS, STEP, TransactionalOperations, keep_transaction
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
+from opportune.db.migrations.recording import record
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
 from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
@@ -227,25 +229,40 @@ def _run_attempt(
     *,
     is_within: bool = False,
 ) -> bool:
-    context = MigrationContext.configure(connection, opts=OPTIONS)
+    context = MigrationContext.configure(connection, opts=dict(OPTIONS))
     if is_within or connection.dialect.name == "sqlite":
         keep_transaction(context)
-    with _op_lock, context.begin_transaction(), Operations.context(context):
+    with _op_lock, _transaction(context, connection, is_within=is_within), Operations.context(context):
         lock(connection)
-        applied = graph.applied(read_revisions(connection))
-        steps = plan(applied)
+        steps = plan(graph.applied(read_revisions(connection)))
         if not steps:
             return False
         announce(steps[0])
-        _run_step(connection, graph, applied, steps[0], TransactionalOperations(context) if is_within else None)
+        if not is_within:
+            context.opts[STEP] = f"{steps[0].direction} {steps[0].migration.revision}"
+        _run_step(connection, graph, steps[0], TransactionalOperations(context) if is_within else None)
     return True
 
 
-def _run_step(
-    connection: Connection, graph: MigrationGraph, applied: Sequence[Migration], step: Step, op: Operations | None
-) -> None:
+@contextmanager
+def _transaction(context: MigrationContext, connection: Connection, *, is_within: bool) -> Iterator[None]:
+    """Commit or roll back the transaction of the block, also if the migration has committed and begun another one."""
+    try:
+        with context.begin_transaction():
+            yield
+            if not is_within:
+                connection.commit()
+    except BaseException as error:
+        if not is_within:
+            connection.rollback()
+        if not isinstance(error, AppliedElsewhereError):
+            raise
+
+
+def _run_step(connection: Connection, graph: MigrationGraph, step: Step, op: Operations | None) -> None:
     migration = step.migration
-    others = [other for other in applied if other != migration]
+    if not migration.is_atomic:
+        _require_batches_first(step, connection.dialect.name)
     try:
         if not step.is_faked:
             module: Any = load_python_file(migration.path.parent, migration.path.name)
@@ -258,6 +275,9 @@ def _run_step(
             ):
                 getattr(module, step.direction)()
         _refuse_dangling_rows(connection, migration)
+        if not migration.is_atomic:
+            forget_position(connection, f"{step.direction} {migration.revision}")
+        others = [other for other in graph.applied(read_revisions(connection)) if other != migration]
         record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
     except ConversionError as error:
         raise OperatorError(f"{migration} was undone: {error}. {_fill_advice(migration)}") from error
@@ -266,9 +286,10 @@ def _run_step(
             f"{migration} {_failure_text(migration)}: {error}. Change or delete these rows, then run this again."
         ) from error
     except SQLAlchemyError as error:
-        if is_lock_timeout(error) and migration.is_atomic:
+        if is_locked(error):
+            effect = "was undone" if migration.is_atomic else "failed halfway"
             raise TableLockedError(
-                f"{migration} was undone: other transactions use its tables. Run this again at a quieter time."
+                f"{migration} {effect}: other transactions use its tables. Run this again at a quieter time."
             ) from error
         raise OperatorError(
             f"{migration} {_failure_text(migration)}: {_first_line(error)}{_advice(error, migration)}"
@@ -277,6 +298,15 @@ def _run_step(
 
 def _failure_text(migration: Migration) -> str:
     return "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
+
+
+def _require_batches_first(step: Step, dialect_name: str) -> None:
+    """Refuse a migration with a step that a second attempt would repeat."""
+    if find_step_before_batches(record(step.migration, step.direction, dialect_name)):
+        raise OperatorError(
+            f"{step.migration} has other steps before in_batches. If it were stopped, they would run twice. "
+            "Move them to an earlier migration."
+        )
 
 
 def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:

@@ -10,7 +10,7 @@ from opportune.testing.services.connection_cache import RESET_STATEMENTS
 
 
 class CachedEngines:
-    """One engine per database. Template databases must have no connections, so they get no pool."""
+    """One engine per URL. Template databases must have no connections, so they get no pool."""
 
     def __init__(self) -> None:
         self._engines: dict[str, Engine] = {}
@@ -18,12 +18,12 @@ class CachedEngines:
     def engine(self, url: DatabaseURL) -> Engine:
         if not url.database.startswith("test_"):
             return create_postgresql_engine(url)
-        if url.database not in self._engines:
-            self._engines[url.database] = engine = create_engine(
+        if url.redacted not in self._engines:
+            self._engines[url.redacted] = engine = create_engine(
                 url.sync_url, poolclass=QueuePool, connect_args=url.arguments, hide_parameters=True
             )
             event.listen(engine, "reset", _reset)
-        return self._engines[url.database]
+        return self._engines[url.redacted]
 
     def dispose(self) -> None:
         for engine in self._engines.values():

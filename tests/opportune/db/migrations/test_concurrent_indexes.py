@@ -2,16 +2,20 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Column, Index, Integer, String, text
 
+from opportune.db.migrations import lock_retries
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import read_migration
 from opportune.db.migrations.runner import Step, plan_migrations, run_migrations_within
 from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.errors import OperatorError
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -148,3 +152,34 @@ def test_failure_reports_partial_migration(books: SampleFeatures) -> None:
     with pytest.raises(OperatorError, match=r"0003_book_pages_index_and_more failed halfway\."):
         books.migrate()
     assert len(books.read_revisions()) == 1
+
+
+@pytest.mark.database("postgresql")
+def test_locked_table_delays_the_index(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_retries, "PAUSE_SECONDS", 0.1)
+    books.make_migrations(concurrently=True)
+    books.migrate("library", "2")
+    path = max((books.versions / "library").glob("*.py"))
+    block = "autocommit_block():\n"
+    path.write_text(path.read_text().replace(block, f"{block}        op.execute(\"SET lock_timeout = '50ms'\")\n"))
+    with ThreadPoolExecutor(1) as threads:
+        with connect(books.settings) as open_connection, open_connection.begin():
+            open_connection.execute(INSERT)
+            migrating = threads.submit(books.migrate)
+            wait_for_invalid_index(books)
+        assert migrating.result(timeout=30) == ["upgrade library.0003_book_pages_index_and_more"]
+    assert books.execute("SELECT true FROM pg_index WHERE NOT indisvalid") == []
+
+
+def wait_for_invalid_index(books: SampleFeatures) -> None:
+    deadline = time.monotonic() + 30
+    while not books.execute("SELECT true FROM pg_index WHERE NOT indisvalid"):
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.database("postgresql")
+def test_pooled_connection_builds_the_index(books: SampleFeatures) -> None:
+    books.make_migrations(concurrently=True)
+    with pgbouncer(books.settings.database_url.get_secret_value()) as url:
+        assert len(replace(books, settings=settings_for(url)).migrate()) == 2
+    assert read_indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}

@@ -1,0 +1,235 @@
+"""Migrations that change rows in batches."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Column, Integer, text
+
+from opportune.db.migrations import lock_retries
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.locks import find_table_locks
+from opportune.db.migrations.runner import Step, plan_migrations, run_migrations_within
+from opportune.db.migrations.sql_script import render_migration_sql
+from opportune.errors import OperatorError
+from opportune.runtime.progress import Progress, watched_by
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
+from tests.opportune.db.conftest import MakeSample
+from tests.opportune.db.migrations.sample_features import SampleFeatures
+
+IMPORT = "from opportune.db.migrations.batches import in_batches"
+DOUBLE = "UPDATE library_book SET pages = pages * 2 WHERE id BETWEEN :first AND :last"
+INSERT = "INSERT INTO library_book (id, pages) VALUES "
+FAIL = "UPDATE library_book SET pages = NULL WHERE id BETWEEN :first AND :last"
+MIGRATION = "library.0002_by_hand"
+
+
+def declare(sample: SampleFeatures) -> None:
+    sample.table("library_book", Column("pages", Integer, nullable=False))
+
+
+@pytest.fixture
+def books(make_sample: MakeSample) -> SampleFeatures:
+    """A table with ten rows."""
+    rows = ", ".join(f"({number}, {number})" for number in range(1, 11))
+    return make_sample(declare, INSERT + rows)
+
+
+def write_batches(books: SampleFeatures, *statements: str, size: int = 3) -> None:
+    calls = [f'in_batches(op, "library_book", "{statement}", {size})' for statement in statements]
+    books.write_migration("library", "\n    ".join([IMPORT, *calls]))
+
+
+def read_pages(books: SampleFeatures) -> list[object]:
+    return [pages for (pages,) in books.execute("SELECT pages FROM library_book ORDER BY id")]
+
+
+def doubled(count: int) -> list[int]:
+    return [number * 2 if number <= count else number for number in range(1, 11)]
+
+
+def edit_migration(books: SampleFeatures, old: str, new: str) -> None:
+    path = max((books.versions / "library").glob("*.py"))
+    path.write_text(path.read_text().replace(old, new))
+
+
+def fail_once(books: SampleFeatures, key: int) -> None:
+    """Run a migration that stops in the batch of this row, as if it were killed."""
+    failing = f"CASE id WHEN {key} THEN NULL ELSE pages * 2 END"
+    write_batches(books, DOUBLE.replace("pages * 2", failing))
+    with pytest.raises(OperatorError, match=r"failed halfway\. Fix the cause, and run this again"):
+        books.migrate()
+    edit_migration(books, failing, "pages * 2")
+
+
+def test_all_rows_are_changed(books: SampleFeatures) -> None:
+    write_batches(books, DOUBLE)
+    assert books.migrate() == [f"upgrade {MIGRATION}"]
+    assert read_pages(books) == doubled(10)
+
+
+def test_positions_are_removed_at_the_end(books: SampleFeatures) -> None:
+    write_batches(books, DOUBLE)
+    books.migrate()
+    assert books.read_tables() == {"library_book"}
+    assert len(books.read_revisions()) == 1
+    assert books.find_pending() == []
+
+
+def test_batches_before_a_failure_stay(books: SampleFeatures) -> None:
+    fail_once(books, 8)
+    assert read_pages(books) == doubled(6)
+    assert books.find_pending() == [MIGRATION]
+
+
+def test_migrate_continues_after_a_failure(books: SampleFeatures) -> None:
+    fail_once(books, 8)
+    books.migrate()
+    assert read_pages(books) == doubled(10)
+    assert books.read_tables() == {"library_book"}
+
+
+def test_finished_call_is_not_repeated(books: SampleFeatures) -> None:
+    write_batches(books, DOUBLE, FAIL)
+    with pytest.raises(OperatorError, match="failed halfway"):
+        books.migrate()
+    edit_migration(books, "pages = NULL", "pages = pages + 0")
+    books.migrate()
+    assert read_pages(books) == doubled(10)
+
+
+def test_following_steps_run_in_the_last_transaction(books: SampleFeatures) -> None:
+    write_batches(books, DOUBLE)
+    failing = 'op.execute("UPDATE library_book SET pages = 0")\n    op.execute("UPDATE missing SET pages = 0")'
+    edit_migration(books, ", 3)\n", f", 3)\n    {failing}\n")
+    with pytest.raises(OperatorError, match="failed halfway"):
+        books.migrate()
+    assert read_pages(books) == doubled(10)
+    assert books.find_pending() == [MIGRATION]
+
+
+def test_step_before_batches_is_refused(books: SampleFeatures) -> None:
+    books.write_migration("library", f'{IMPORT}\n    op.execute("SELECT 1")\n    in_batches(op, "a", "{DOUBLE}")')
+    with pytest.raises(OperatorError, match="has other steps before in_batches"):
+        books.migrate()
+
+
+def test_batches_within_a_transaction_are_undone_with_it(books: SampleFeatures) -> None:
+    write_batches(books, DOUBLE)
+    with connect(books.settings) as connection, connection.begin() as transaction:
+        run_migrations_within(connection, books.graph, plan_migrations(books.graph))
+        assert connection.scalar(text("SELECT pages FROM library_book WHERE id = 10")) == 20
+        transaction.rollback()
+    assert read_pages(books) == doubled(0)
+
+
+def test_simultaneous_runs_change_each_row_once(books: SampleFeatures) -> None:
+    write_batches(books, DOUBLE, size=1)
+    with ThreadPoolExecutor(2) as threads:
+        for run in [threads.submit(books.migrate) for _ in range(2)]:
+            run.result(timeout=30)
+    assert read_pages(books) == doubled(10)
+
+
+def test_progress_counts_rows(books: SampleFeatures) -> None:
+    write_batches(books, DOUBLE)
+    reports: list[object] = []
+
+    class Counter(Progress):
+        def advance(self, count: int = 1) -> None:
+            reports.append(count)
+
+        def describe(self, label: str) -> None:
+            pass
+
+    @contextmanager
+    def show(label: str, total: int | None, unit: str) -> Iterator[Progress]:
+        reports.append((label, total, unit))
+        yield Counter()
+
+    with watched_by(show):
+        books.migrate()
+    batches = [("Changing rows of library_book", 10, "rows"), 3, 3, 3, 1]
+    assert reports == [("Migrating", 1, "migrations"), *batches, 1]
+
+
+def test_text_keys(books: SampleFeatures) -> None:
+    books.execute("CREATE TABLE library_shelf (code VARCHAR(9) PRIMARY KEY, size INTEGER)")
+    books.execute("INSERT INTO library_shelf VALUES ('a', 1), ('b', 2), ('c', 3)")
+    statement = "UPDATE library_shelf SET size = size * 2 WHERE code BETWEEN :first AND :last"
+    books.write_migration("library", f'{IMPORT}\n    in_batches(op, "library_shelf", "{statement}", 2)')
+    books.migrate()
+    assert books.execute("SELECT size FROM library_shelf ORDER BY code") == [(2,), (4,), (6,)]
+
+
+@pytest.mark.database("postgresql")
+def test_pooled_connection_changes_rows(books: SampleFeatures) -> None:
+    write_batches(books, DOUBLE)
+    with pgbouncer(books.settings.database_url.get_secret_value()) as url:
+        replace(books, settings=settings_for(url)).migrate()
+    assert read_pages(books) == doubled(10)
+
+
+@pytest.mark.database("postgresql")
+def test_locked_row_is_waited_for(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_retries, "ATTEMPT_SECONDS", 0.1)
+    monkeypatch.setattr(lock_retries, "PAUSE_SECONDS", 0.1)
+    write_batches(books, DOUBLE)
+    with ThreadPoolExecutor(1) as threads:
+        with connect(books.settings) as connection, connection.begin():
+            connection.execute(text("UPDATE library_book SET pages = 8 WHERE id = 8"))
+            migrating = threads.submit(books.migrate)
+            while read_pages(books)[:6] != doubled(6)[:6]:
+                assert not migrating.done()
+        migrating.result(timeout=30)
+    assert read_pages(books) == doubled(10)
+
+
+@pytest.mark.database("postgresql")
+def test_row_locked_for_too_long_is_reported(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_retries, "ATTEMPT_SECONDS", 0.1)
+    monkeypatch.setattr(lock_retries, "MAX_RETRY_SECONDS", 0)
+    write_batches(books, DOUBLE)
+    with connect(books.settings) as connection, connection.begin():
+        connection.execute(text("UPDATE library_book SET pages = 8 WHERE id = 8"))
+        with pytest.raises(OperatorError, match="Other transactions use rows of library_book"):
+            books.migrate()
+    books.migrate()
+    assert read_pages(books) == doubled(10)
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ('"library_book", "UPDATE library_book SET pages = 1"', "add :first and :last to the statement"),
+        (f'"library_book", "{DOUBLE}", 0', "batch_rows is 0, but must be at least 1"),
+        (f'"alembic_version_2", "{DOUBLE}"', "alembic_version_2"),
+    ],
+)
+def test_wrong_arguments_are_refused(books: SampleFeatures, call: str, message: str) -> None:
+    books.write_migration("library", f"{IMPORT}\n    in_batches(op, {call})")
+    with pytest.raises(OperatorError, match=message):
+        books.migrate()
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("dialect_name", ["sqlite", "postgresql"])
+def test_sql_of_batches_is_unknown(books: SampleFeatures, dialect_name: str) -> None:
+    write_batches(books, DOUBLE)
+    step = Step(books.graph.find("library", "2"), "upgrade")
+    with pytest.raises(OperatorError, match="is not known in advance, because it depends on rows"):
+        render_migration_sql(books.graph, step, dialect_name)
+
+
+@pytest.mark.database("sqlite")
+def test_warning_about_locks_names_batches(books: SampleFeatures) -> None:
+    books.table("library_book", Column("pages", Integer, nullable=False), Column("size", Integer))
+    books.make_migrations()
+    filling = 'op.execute("UPDATE library_book SET size = 1")'
+    edit_migration(books, "def downgrade", f"    {filling}\n\ndef downgrade")
+    (lock,) = find_table_locks(books.graph.migrations_of("library")[1:])
+    assert "fill it with in_batches in a second one" in str(lock)
