@@ -217,18 +217,25 @@ RECIPES: dict[str, Recipe] = {
             },
             has_ipv6=True,
             has_volumes=True,
-            processes=3,
+            processes=4,
         ),
         Recipe(
             HOSTS["kubernetes"],
             sets={
                 "TRUSTED_PROXIES": "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
+                "STOP_DELAY_SECONDS": "5",
                 "ANSWER_GRACE_SECONDS": f"{STOP_SECONDS - 7}",
                 "JOBS": "worker",
+                "PROCESSES": "12",
+                "DATABASE_CONNECTIONS": "84",
             },
             defaults={"STORAGE_URL": "database:"},
+            hints={
+                "QUEUE_LENGTH_URL": "URL of the database without its pooler, for a role that may only count jobs "
+                "(oppman.py docs deploy/kubernetes). Without it, delete the ScaledObject in scaling.yaml.",
+            },
             has_volumes=True,
-            processes=5,
+            processes=12,
             strips_quotes=False,
         ),
     )

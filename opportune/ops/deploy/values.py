@@ -26,7 +26,7 @@ EXAMPLE = re.compile(r"://(?:(?:KEY|SERVER-TOKEN|ACCESS-KEY)(?=[:@]|$)|user:pass
 URL_SAFE = re.compile(r"[A-Za-z0-9_.~-]*")
 NEXT_SETTING = re.compile(r"; (?=[A-Z][A-Z0-9_]+\b)")
 LINE = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
-DOMAIN_FILES = {"linux": "Caddyfile", "kubernetes": "ingress.yaml"}
+DOMAIN_FILES = {"linux": "Caddyfile", "kubernetes": "production/ingress.yaml"}
 """Files that contain the site's domain."""
 SERVICE_ENTRY = re.compile(r'- name: ([A-Z][A-Z0-9_]*)\n +value(?:From:|: *"?([^"\n]*))')
 """Environment variable of a service with its value, or "" for a secret."""

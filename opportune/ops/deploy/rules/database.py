@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from opportune.checks import Finding
+from opportune.config.settings import MIN_CONNECTIONS, Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.deploy.recipes import SETTING_HINTS
@@ -125,14 +126,22 @@ def check_connections(deployment: Deployment) -> Iterator[Finding]:
     if not url or url.kind != "postgresql":
         return
     processes = deployment.processes
-    needed = 2 * sum(settings.pool_size) * processes
+    needed = settings.database_connections or 2 * sum(settings.pool_size) * processes
     limit = _connection_limit(url)
     if limit is not None and needed > limit:
-        size = max(1, limit // (4 * processes))
         yield warning(
             f"{pluralize(processes, 'process', 'processes')} may open {needed} connections, but the smallest database "
-            f"of {url.provider} allows {limit}: set DATABASE_POOL_SIZE={size} and DATABASE_MAX_OVERFLOW={size}."
+            f"of {url.provider} allows {limit}: {_advise_connections(settings, limit, processes)}."
         )
+
+
+def _advise_connections(settings: Settings, limit: int, processes: int) -> str:
+    size = max(1, limit // (4 * processes))
+    if not settings.database_connections:
+        return f"set DATABASE_POOL_SIZE={size} and DATABASE_MAX_OVERFLOW={size}"
+    if limit >= MIN_CONNECTIONS * settings.processes:
+        return f"set DATABASE_CONNECTIONS={limit}"
+    return f"use its pooler, or set DATABASE_CONNECTIONS={limit} and PROCESSES={limit // MIN_CONNECTIONS}"
 
 
 def _connection_limit(url: DatabaseURL) -> int | None:

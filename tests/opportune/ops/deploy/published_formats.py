@@ -204,16 +204,18 @@ def check_pgbouncer(text: str) -> None:
     require_keys(
         config["pgbouncer"],
         "listen_addr listen_port auth_type auth_file pool_mode default_pool_size max_client_conn server_tls_sslmode "
-        "max_prepared_statements",
+        "server_login_retry max_prepared_statements",
     )
 
 
 KINDS = {
     "Deployment": "apps/v1",
+    "Job": "batch/v1",
     "Service": "v1",
     "Ingress": "networking.k8s.io/v1",
     "PodDisruptionBudget": "policy/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
+    "ScaledObject": "keda.sh/v1alpha1",
 }
 
 
@@ -223,39 +225,37 @@ def check_kubernetes(text: str) -> None:
         require_keys(data, "apiVersion kind metadata spec")
         assert KINDS[data["kind"]] == data["apiVersion"]
         assert NAME.fullmatch(data["metadata"]["name"])
-        if data["kind"] == "Deployment":
-            template = data["spec"]["template"]
-            assert template["metadata"]["labels"].items() >= data["spec"]["selector"]["matchLabels"].items()
-            require_pod(template["spec"])
+        if data["kind"] in ("Deployment", "Job"):
+            require_pod(data["spec"]["template"]["spec"])
+        if data["kind"] == "ScaledObject":
+            require_scaled_object(data["spec"])
 
 
 def require_pod(spec: Any) -> None:
-    require_keys(
-        spec,
-        "terminationGracePeriodSeconds automountServiceAccountToken securityContext topologySpreadConstraints "
-        "initContainers containers volumes",
-    )
+    require_keys(spec, "topologySpreadConstraints containers restartPolicy")
     for constraint in spec.get("topologySpreadConstraints", []):
         require_keys(constraint, "maxSkew topologyKey whenUnsatisfiable labelSelector matchLabelKeys")
-    volumes = {volume["name"] for volume in spec["volumes"]}
-    for container in [*spec.get("initContainers", []), *spec["containers"]]:
-        require_keys(
-            container,
-            "name image command args env envFrom ports resources securityContext volumeMounts startupProbe "
-            "readinessProbe livenessProbe lifecycle",
-        )
-        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
-        assert container["securityContext"]["readOnlyRootFilesystem"]
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            if probe in container:
-                assert container[probe]["httpGet"]["path"] in HEALTH_PATHS
+    (container,) = spec["containers"]
+    require_keys(container, "name command ports resources startupProbe readinessProbe livenessProbe")
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        if probe in container:
+            assert container[probe]["httpGet"]["path"] in HEALTH_PATHS
+
+
+def require_scaled_object(spec: Any) -> None:
+    """https://keda.sh/docs/latest/scalers/postgresql/"""
+    require_keys(spec, "scaleTargetRef minReplicaCount maxReplicaCount pollingInterval triggers")
+    (trigger,) = spec["triggers"]
+    assert trigger["type"] == "postgresql"
+    require_keys(trigger["metadata"], "connectionFromEnv dbName targetQueryValue query")
+    assert all(isinstance(value, str) for value in trigger["metadata"].values())
 
 
 def check_kustomization(text: str) -> None:
     """https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/"""
     data = yaml(text)
     assert (data["apiVersion"], data["kind"]) == ("kustomize.config.k8s.io/v1beta1", "Kustomization")
-    require_keys(data, "apiVersion kind namespace labels resources configMapGenerator images")
+    require_keys(data, "apiVersion kind namespace labels resources configMapGenerator secretGenerator patches images")
     assert all(re.fullmatch(r"[A-Z_]+=.+", line) for line in data["configMapGenerator"][0]["literals"])
 
 
@@ -272,10 +272,9 @@ FORMATS: dict[str, Callable[[str], None]] = {
     "deploy/cloudrun/service.yaml": check_cloud_run,
     "deploy/linux/litestream.yml": check_litestream,
     "deploy/compose/compose.yaml": check_compose,
+    "deploy/compose/machines.yaml": check_compose,
     "deploy/compose/pgbouncer.ini": check_pgbouncer,
-    "deploy/kubernetes/kustomization.yaml": check_kustomization,
-    **{
-        f"deploy/kubernetes/{name}.yaml": check_kubernetes
-        for name in ("web", "worker", "service", "ingress", "autoscaler")
-    },
+    **{f"deploy/kubernetes/{folder}/kustomization.yaml": check_kustomization for folder in ("base", "production")},
+    **{f"deploy/kubernetes/base/{name}.yaml": check_kubernetes for name in ("migrate", "web", "worker")},
+    **{f"deploy/kubernetes/production/{name}.yaml": check_kubernetes for name in ("ingress", "scaling")},
 }

@@ -158,6 +158,16 @@ WARNINGS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"DATABSE_POOL_SIZE": "3"}, "Did you mean DATABASE_POOL_SIZE?"),
     ("fly", {"DATABASE_URL": NEON.replace("123456.", "123456-pooler.")}, "set DATABASE_DIRECT_URL to the same URL"),
     ("fly", {"DATABASE_POOL_SIZE": "50"}, "may open 110 connections, but the smallest database of Neon allows 97"),
+    (
+        "kubernetes",
+        {"DATABASE_URL": "postgresql://site:secret@db-do-user-1-0.x.db.ondigitalocean.com:25060/site?sslmode=require"},
+        "allows 22: use its pooler, or set DATABASE_CONNECTIONS=22 and PROCESSES=7",
+    ),
+    (
+        "kubernetes",
+        {"DATABASE_URL": NEON, "DATABASE_CONNECTIONS": "120"},
+        "may open 120 connections, but the smallest database of Neon allows 97: set DATABASE_CONNECTIONS=97",
+    ),
     ("heroku", {"CLIENT_ADDRESS_HEADER": "X-Real-IP"}, "clients may be able to forge"),
     ("fly", {"JOBS": "off"}, "no jobs run"),
     ("fly", {"JOBS": "worker"}, "run oppman.py worker"),

@@ -15,7 +15,7 @@ from opportune.ops.deploy.recipes import RECIPES, Recipe
 from opportune.ops.deploy.site_names import SiteNames
 from opportune.ops.deploy.traps import list_traps
 from opportune.testing.services.missing_programs import skip_for_missing
-from tests.opportune.ops.deploy.published_formats import FORMATS, yaml, yaml_documents
+from tests.opportune.ops.deploy.published_formats import FORMATS
 
 SITE = SiteNames("reading-circle", 'Reading "Circle": 100 % Lisbon', "books.example.org", "lisbon/circle")
 UNITS = (".service", ".timer")
@@ -39,12 +39,12 @@ def test_texts_for_the_operator_are_complete(recipe: Recipe) -> None:
     assert "None" not in text
 
 
-@pytest.mark.parametrize("host", ["fly", "heroku", "koyeb", "kubernetes", "railway"])
+@pytest.mark.parametrize("host", ["fly", "heroku", "koyeb", "railway"])
 def test_commands_copy_settings_unchanged(host: str, tmp_path: Path) -> None:
     settings = ['SITE_NAME=Reading "circle", Lisbon', "DATABASE_URL=postgresql://u:p%20$a@h/d?x=1&y=*", "PORT=80"]
     (tmp_path / ".env.production").write_text("\n".join(["# Comment", "SECRET_KEY=", *settings]) + "\n")
     (tmp_path / "PORT=8000").touch()  # an unquoted pattern would match it
-    for program in ("fly", "heroku", "koyeb", "kubectl", "railway"):
+    for program in ("fly", "heroku", "koyeb", "railway"):
         (tmp_path / program).write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"; cat\n")
         (tmp_path / program).chmod(0o755)
     commands = "\n".join(render_lines("next", RECIPES[host], SITE)).replace("\\\n", " ").splitlines()
@@ -120,54 +120,6 @@ def test_systemd_accepts_its_units(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def test_kustomization_lists_all_files() -> None:
-    files = render_files(RECIPES["kubernetes"], SITE)
-    data = yaml(files["deploy/kubernetes/kustomization.yaml"])
-    folder = {Path(path).name for path in files} - {"kustomization.yaml"}
-    assert set(data["resources"]) == folder
-
-
-def test_kubectl_builds_the_kustomization(tmp_path: Path) -> None:
-    if not (kubectl := shutil.which("kubectl", path=PATH)):
-        pytest.skip("kubectl is missing: https://kubernetes.io/docs/tasks/tools/")
-    for path, text in render_files(RECIPES["kubernetes"], SITE).items():
-        (tmp_path / Path(path).name).write_text(text, encoding="utf-8")
-    result = subprocess.run([kubectl, "kustomize", tmp_path], check=False, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("image: registry.example.org/reading-circle:TAG") == 3
-
-
-def test_kubernetes_web_scales_and_spreads() -> None:
-    files = render_files(RECIPES["kubernetes"], SITE)
-    web, budget = yaml_documents(files["deploy/kubernetes/web.yaml"])
-    scaler = yaml(files["deploy/kubernetes/autoscaler.yaml"])["spec"]
-    assert (web["kind"], budget["kind"]) == ("Deployment", "PodDisruptionBudget")
-    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 4)
-    assert scaler["scaleTargetRef"]["name"] == web["metadata"]["name"]
-    assert "replicas" not in web["spec"], "set by the autoscaler"
-    spread = web["spec"]["template"]["spec"]["topologySpreadConstraints"]
-    topology = [constraint["topologyKey"] for constraint in spread]
-    assert topology == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
-    labels = web["spec"]["template"]["metadata"]["labels"]
-    for selector in (budget["spec"]["selector"], *(constraint["labelSelector"] for constraint in spread)):
-        assert selector["matchLabels"] == labels
-
-
-def test_kubernetes_deploys_the_commit_and_never_latest(tmp_path: Path) -> None:
-    files = render_files(RECIPES["kubernetes"], SITE)
-    assert not [path for path, text in files.items() if re.search(r"(newTag: |:)latest", text)]
-    path = tmp_path / "deploy/kubernetes/kustomization.yaml"
-    path.parent.mkdir(parents=True)
-    path.write_text(files["deploy/kubernetes/kustomization.yaml"])
-    (tmp_path / "git").write_text("#!/bin/sh\necho 1234e10\n")  # unquoted, YAML would read a number
-    (tmp_path / "git").chmod(0o755)
-    lines = render_lines("next", RECIPES["kubernetes"], SITE)
-    script = "\n".join(line for line in lines if line.startswith(("TAG=", "sed ")))
-    for _ in range(2):
-        subprocess.run(["sh", "-ec", script], cwd=tmp_path, env={"PATH": f"{tmp_path}:{PATH}"}, check=True, timeout=60)
-        assert yaml(path.read_text())["images"][0]["newTag"] == "1234e10"
 
 
 def test_both_modes_of_leapcell_share_one_file() -> None:
