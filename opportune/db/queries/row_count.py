@@ -60,15 +60,15 @@ def _count(query: Select[Any]) -> Select[tuple[int]]:
 async def _estimate(session: AsyncSession, query: Select[Any]) -> RowCount:
     """Return the number of rows of a query with more than `MAX_COUNTED_ROWS`."""
     if session.get_bind().dialect.name == "postgresql":
-        ((plans,),) = (await session.execute(_Explain(query))).all()
+        ((plans,),) = (await session.execute(Explain(query))).all()
         return RowCount(max(int(plans[0]["Plan"]["Plan Rows"]), MAX_COUNTED_ROWS + 1), is_exact=False)
     if query.whereclause is None:  # SQLite reads only the smallest index
         return RowCount((await session.execute(_count(query))).scalar_one())
     return RowCount(MAX_COUNTED_ROWS, is_exact=False)
 
 
-class _Explain(Executable, ClauseElement):
-    """EXPLAIN of a statement, as JSON."""
+class Explain(Executable, ClauseElement):
+    """EXPLAIN of a statement: JSON on PostgreSQL, rows on SQLite."""
 
     inherit_cache = False
 
@@ -76,6 +76,11 @@ class _Explain(Executable, ClauseElement):
         self.statement = statement
 
 
-@compiles(_Explain, "postgresql")
-def _compile_explain(element: _Explain, compiler: Any, **options: Any) -> str:
+@compiles(Explain, "postgresql")
+def _compile_explain(element: Explain, compiler: Any, **options: Any) -> str:
     return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
+
+
+@compiles(Explain, "sqlite")
+def _compile_query_plan(element: Explain, compiler: Any, **options: Any) -> str:
+    return f"EXPLAIN QUERY PLAN {compiler.process(element.statement, **options)}"

@@ -11,6 +11,7 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain
@@ -18,11 +19,14 @@ from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
 from opportune.ops.doctor.context import DoctorContext, Role, ServerContext
 from opportune.ops.doctor.file import examine_file
+from opportune.ops.doctor.growth import examine_growth
 from opportune.ops.doctor.results import Diagnosis, Finding, fault, fault_from_message, milliseconds_since, notice, ok
 from opportune.ops.doctor.server import CHECKS
 
 SERVER_TIMEOUT_SECONDS = 8
 """Time limit for all checks of a server."""
+GROWTH_TIMEOUT_SECONDS = 8
+"""Time limit for the examination of large tables."""
 SLOW_STATEMENT_MS = 20
 """Round trip from which the database is probably in another region."""
 SYNCHRONOUS_FULL = 2
@@ -30,7 +34,7 @@ SYNCHRONOUS_FULL = 2
 
 
 async def diagnose(context: DoctorContext) -> list[Diagnosis]:
-    """Examine the configured databases concurrently, in at most ten seconds.
+    """Examine the configured databases concurrently, in at most 20 seconds.
 
     Raises:
         OperatorError: A database URL is invalid.
@@ -78,6 +82,7 @@ async def _examine_file(url: DatabaseURL, context: DoctorContext, findings: list
     journal = next((finding.values["mode"] for finding in findings if finding.check == "journal"), "")
     if journal == "wal":  # opening the site's database would switch to WAL, and the doctor changes nothing
         findings.append(await _open_like_site(context))
+        findings += await _examine_growth(context)
 
 
 async def _open_like_site(context: DoctorContext) -> Finding:
@@ -101,6 +106,14 @@ async def _open_like_site(context: DoctorContext) -> Finding:
     return ok("connect", message, cold_milliseconds=times[0], statement_milliseconds=times[1])
 
 
+async def _examine_growth(context: DoctorContext) -> list[Finding]:
+    try:
+        async with asyncio.timeout(GROWTH_TIMEOUT_SECONDS):
+            return await examine_growth(context.settings, installed_features())
+    except (DBAPIError, OSError) as error:  # such as missing migrations, which another check reports
+        return [notice("lists", f"unknown: they could not be examined ({type(error).__name__})")]
+
+
 async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, findings: list[Finding]) -> None:
     engine = _create_engine(url)
     try:
@@ -111,6 +124,8 @@ async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, 
                 server = ServerContext(url, role, engine, connection, context)
                 findings.append(await _check_latency(server, cold_ms, milliseconds_since(start)))
                 await _run_checks(server, findings)
+            if role is Role.WRITER:
+                findings += await _examine_growth(context)
     except (DBAPIError, OSError) as error:  # TimeoutError is an OSError
         findings.append(fault_from_message("connect", explain(error, url)))
     finally:
