@@ -107,7 +107,10 @@ class SiteSettings(BaseSettings):
     database_url: SecretStr = SecretStr("sqlite:///./data/app.db")
     """sqlite:///file, or postgresql://user:password@host/name as your provider shows it."""
     database_reader_url: SecretStr = SecretStr("")
-    """A PostgreSQL replica for reading. Empty: DATABASE_URL."""
+    """PostgreSQL replicas for reading, separated by spaces. Add ?weight=2 to one for twice the reads. Empty:
+    DATABASE_URL."""
+    database_replica_lag: float = Field(default=5, gt=0)
+    """Seconds that a replica may lag behind. Until it has caught up, other replicas or DATABASE_URL are read."""
     database_direct_url: SecretStr = SecretStr("")
     """The same PostgreSQL without its pooler, for migrations. Empty: taken from the host, else DATABASE_URL."""
     database_pooled: Literal["auto", "true", "false"] = "auto"

@@ -17,7 +17,7 @@ from opportune.config.speedups import speedup
 from opportune.db.bus import Bus
 from opportune.db.bus.factory import open_bus
 from opportune.db.drivers.pool import dispose
-from opportune.db.drivers.replica import Replica, reads_fresh
+from opportune.db.drivers.replica import Replicas, reads_fresh
 from opportune.db.errors import explain
 from opportune.db.queries.dependent_statement import DependentStatement
 from opportune.db.sessions.context import Context
@@ -180,7 +180,7 @@ class Database(ABC):
         """`info` of every reading session."""
         self.engine = self._create_writing_engine()
         self.reading_engine = self._create_reading_engine()
-        self.replica = self._create_replica()
+        self.replicas = self._create_replicas()
         self.bus = self._create_bus()
         self.info: dict[str, Any] = {"settings": settings}
         """`info` of every writing session, for callbacks after the commit."""
@@ -197,8 +197,8 @@ class Database(ABC):
     @abstractmethod
     def _create_reading_engine(self) -> AsyncEngine: ...
 
-    def _create_replica(self) -> Replica | None:
-        return None
+    def _create_replicas(self) -> Replicas:
+        return Replicas()
 
     def _create_bus(self) -> Bus:
         return open_bus(self.settings)
@@ -208,8 +208,7 @@ class Database(ABC):
 
     async def dispose(self) -> None:
         await self.bus.close()
-        if self.replica:
-            await self.replica.dispose()
+        await self.replicas.dispose()
         for engine in (self.reading_engine, self.engine):
             await dispose(engine)
 
@@ -228,9 +227,9 @@ class Database(ABC):
             fresh: Read from the primary instead of a replica, which lags behind. For permissions and state shared
                 between processes.
         """
-        if self.replica is None or fresh or self.replica.is_unavailable or reads_fresh.get():
+        if fresh or not self.replicas.usable or reads_fresh.get():
             return self._reader_sessions()
-        return self.replica.reader(fallback=self._reader_sessions)
+        return self.replicas.reader(fallback=self._reader_sessions)
 
     async def lookup(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
         """Return the row of a Core statement, from the primary. None if there is no row. See `lookup_all`."""
@@ -261,8 +260,8 @@ class Database(ABC):
 
     @property
     def sync_engines(self) -> list[Engine]:
-        """The engines of the primary and the replica, for event listeners."""
-        engines = [self.engine, self.reading_engine, *([self.replica.engine] if self.replica else ())]
+        """The engines of the primary and the replicas, for event listeners."""
+        engines = [self.engine, self.reading_engine, *(replica.engine for replica in self.replicas.members)]
         return [engine.sync_engine for engine in engines]
 
     @property
@@ -275,10 +274,10 @@ class Database(ABC):
         return Context(self)
 
     async def ping(self, *, reader: bool = True) -> None:
-        """Check that the primary and the replica respond. Takes no lock.
+        """Check that the primary and the replicas respond. Takes no lock.
 
         Args:
-            reader: Also check the replica. The site works without it.
+            reader: Also check the replicas. The site works without it.
 
         Raises:
             OperatorError: One of them does not respond. The message says what to do.
@@ -292,11 +291,10 @@ class Database(ABC):
 
         The check opens new connections, because those of a busy site's pool may all be in use.
         """
-        urls: dict[Role, DatabaseURL] = {"writer": self.url}
-        if self.replica:
-            urls["reader"] = self.replica.url
-        lines = await asyncio.gather(*(self._explain_failure(url, timeout_seconds) for url in urls.values()))
-        return {role: line for role, line in zip(urls, lines, strict=True) if line}
+        urls = [self.url, *(replica.url for replica in self.replicas.members)]
+        writer, *readers = await asyncio.gather(*(self._explain_failure(url, timeout_seconds) for url in urls))
+        failures: dict[Role, str] = {"writer": writer, "reader": " ".join(filter(None, readers))}
+        return {role: line for role, line in failures.items() if line}
 
     async def _explain_failure(self, url: DatabaseURL, timeout_seconds: float) -> str:
         try:

@@ -6,6 +6,7 @@ from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.replicas import ReplicaURL, parse_replicas
 from opportune.errors import OperatorError
 
 
@@ -16,26 +17,25 @@ def open_database(settings: Settings) -> Database:
         OperatorError: DATABASE_URL or DATABASE_READER_URL is invalid, or they do not match.
     """
     url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
-    reader_url = replica_of(url, settings)
+    replica_urls = replicas_of(url, settings)
     if url.kind == "sqlite":
         return SQLiteDatabase(url, settings)
     if url.kind == "memory":
         return MemoryDatabase(url, settings)
-    return PostgreSQLDatabase(url, settings, reader_url)
+    return PostgreSQLDatabase(url, settings, replica_urls)
 
 
-def replica_of(url: DatabaseURL, settings: Settings) -> DatabaseURL | None:
-    """Return the URL of the replica, or None if the settings name none.
+def replicas_of(url: DatabaseURL, settings: Settings) -> list[ReplicaURL]:
+    """Return the addresses of the replicas in the settings.
 
     Raises:
-        OperatorError: The URL is invalid, or the database supports no replica.
+        OperatorError: An address is invalid, or the database supports no replica.
     """
-    text = settings.database_reader_url.get_secret_value()
-    if not text:
-        return None
-    reader_url = DatabaseURL.parse(text, settings.database_pooled, "DATABASE_READER_URL")
+    replicas = parse_replicas(settings.database_reader_url.get_secret_value(), settings.database_pooled)
+    if not replicas:
+        return []
     if url.kind != "postgresql":
         raise OperatorError("DATABASE_READER_URL requires PostgreSQL as DATABASE_URL. Remove it.")
-    if reader_url.kind != "postgresql":
+    if any(replica.url.kind != "postgresql" for replica in replicas):
         raise OperatorError("DATABASE_READER_URL must be a replica of DATABASE_URL, so it must be PostgreSQL.")
-    return reader_url
+    return replicas

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.admin.dashboard.ttl_cache import TTLCache
+from opportune.db.drivers.replica import Replicas
 from opportune.db.errors import explain, is_outage
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions
@@ -51,9 +52,11 @@ class Health:
             if "writer" not in failures
             else HealthLight("Database", "is not available", "fault")
         ]
-        if self.app.state.database.replica:
-            fault = HealthLight("Replica", "is not available, so the primary database is read", "fault")
-            lights.append(fault if "reader" in failures else HealthLight("Replica", "is available"))
+        replicas: Replicas = self.app.state.database.replicas
+        if replicas.members:
+            is_faulty = "reader" in failures or len(replicas.usable) < len(replicas.members)
+            fault = HealthLight("Replicas", "some are not used. Others are read", "fault", "/admin/status")
+            lights.append(fault if is_faulty else HealthLight("Replicas", "are available"))
         try:
             return [*lights, *await self._check_database_contents()]
         except OperatorError as error:  # a file in the folder is not a migration

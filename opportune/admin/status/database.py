@@ -1,4 +1,4 @@
-"""Lights of the status page for the database: version, size, latency, and the lag of its replica."""
+"""Lights of the status page for the database: version, size, latency, and its replicas."""
 
 from time import perf_counter
 
@@ -7,21 +7,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
+from opportune.db.drivers.replica import Replica
 from opportune.feature import HealthLight
-from opportune.runtime.counts import format_duration, format_size
+from opportune.runtime.counts import format_size
 
 SLOW_MILLISECONDS = 100
 ROUND_TRIPS = 3
 """Number of measured queries. The fastest one is shown, because other requests may delay the rest."""
-LATE_REPLICA_SECONDS = 10
 
 VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
 SIZE = {
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
     "postgresql": "SELECT pg_database_size(current_database())",
 }
-REPLICA_LAG_QUERY = text("SELECT EXTRACT(EPOCH FROM now() - pg_last_xact_replay_timestamp())")
-"""NULL on a server that is not a replica."""
 
 
 async def database_lights(app: FastAPI) -> list[HealthLight]:
@@ -37,7 +35,7 @@ async def database_lights(app: FastAPI) -> list[HealthLight]:
         ),
         latency_light,
     ]
-    return [*lights, await _measure_replica_lag(database)] if database.replica else lights
+    return [*lights, *map(replica_light, database.replicas.members)]
 
 
 async def _measure_latency(session: AsyncSession) -> HealthLight:
@@ -54,14 +52,12 @@ async def _measure_round_trip(session: AsyncSession) -> float:
     return perf_counter() - start
 
 
-async def _measure_replica_lag(database: Database) -> HealthLight:
-    async with database.reader() as session:
-        seconds = await session.scalar(REPLICA_LAG_QUERY)
-    if seconds is None:
-        return HealthLight("Replica's lag", "is not reported")
-    if seconds < LATE_REPLICA_SECONDS:
-        return HealthLight("Replica's lag", f"{seconds:.1f} s since its last change")
-    hint = "If rows change often, the replica is behind. Check its server. If not, it is only idle."
-    return HealthLight(
-        "Replica's lag", f"its last change is {format_duration(float(seconds))} old", "notice", hint=hint
-    )
+def replica_light(replica: Replica) -> HealthLight:
+    """Return the state of a replica as this process knows it."""
+    name = f"Replica {replica.url.server}"
+    if replica.problem:
+        hint = "Other servers are read until it can be used again. Check its server and network: oppman.py doctor"
+        return HealthLight(name, f"is not used: {replica.problem}", "fault", hint=hint)
+    if replica.lag_seconds is None:
+        return HealthLight(name, "is used. Its lag is not known yet")
+    return HealthLight(name, f"is used, at most {replica.lag_seconds:.1f} s behind")

@@ -1,5 +1,6 @@
 """PostgreSQL with psycopg 3."""
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
@@ -16,9 +17,10 @@ from opportune.db.bus.factory import listening_url
 from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.database import Database, read_sessionmaker
 from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
-from opportune.db.drivers.replica import Replica
+from opportune.db.drivers.replica import Replica, Replicas
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.replicas import ReplicaURL
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ PING_TIMEOUT_SECONDS = 1.5
 class PostgreSQLDatabase(Database):
     """PostgreSQL: writers use READ COMMITTED, readers a read-only REPEATABLE READ snapshot."""
 
-    def __init__(self, url: DatabaseURL, settings: Settings, reader_url: DatabaseURL | None = None) -> None:
-        self.reader_url = reader_url
+    def __init__(self, url: DatabaseURL, settings: Settings, replica_urls: Sequence[ReplicaURL] = ()) -> None:
+        self.replica_urls = replica_urls
         super().__init__(url, settings)
 
     @cached_property
@@ -48,11 +50,13 @@ class PostgreSQLDatabase(Database):
     def _create_reading_engine(self) -> AsyncEngine:
         return self._create_snapshot_engine(self.url)
 
-    def _create_replica(self) -> Replica | None:
-        if self.reader_url is None:
-            return None
-        engine = self._create_snapshot_engine(self.reader_url)
-        return Replica(engine, read_sessionmaker(engine, self.reading_info), self.reader_url)
+    def _create_replicas(self) -> Replicas:
+        return Replicas([self._create_replica(address) for address in self.replica_urls])
+
+    def _create_replica(self, address: ReplicaURL) -> Replica:
+        engine = self._create_snapshot_engine(address.url)
+        sessions = read_sessionmaker(engine, self.reading_info)
+        return Replica(address, engine, sessions, self.settings.database_replica_lag)
 
     def _create_bus(self) -> Bus:
         direct_url = listening_url(self.settings)

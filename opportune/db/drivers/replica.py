@@ -1,18 +1,20 @@
-"""Read replica with fallback to the primary."""
+"""Read replicas. One that is unavailable or lags behind is not used."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from time import monotonic
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from opportune.db.drivers.pool import dispose
+from opportune.db.drivers.pool import Pool, dispose
+from opportune.db.drivers.replica_lag import LAG_QUERY, LagMeter
 from opportune.db.errors import explain
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.replicas import ReplicaURL
 from opportune.runtime.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
@@ -20,74 +22,159 @@ logger = logging.getLogger(__name__)
 reads_fresh: ContextVar[bool] = ContextVar("reads_fresh", default=False)
 """Whether the current task reads from the primary, because the replica may lack the latest changes."""
 
-CONNECTION_ERRORS = (DBAPIError, PoolTimeoutError)
+CONNECTION_ERRORS = (DBAPIError, PoolTimeoutError, TimeoutError)
 """Errors of a server that cannot be reached or refuses the connection."""
 
 POOL_IS_FULL = "3o7r"
 """SQLAlchemy's code of the error for an exhausted pool."""
+MEASUREMENT_SECONDS = 1
+"""Seconds for which a measured lag is valid."""
 
 
 class Replica:
-    """Creates sessions on a read replica. After a failure a background task waits until the replica responds again."""
+    """Creates sessions on a read replica. After a failure a background task waits until it can be used again."""
 
+    connect_timeout_seconds: float = 2
+    """Seconds that a request waits for the replica before it reads from the primary."""
+    confirm_delay_seconds: float = 0.25
+    """Seconds before a lag is measured again. A replica that only lacks the last changes is not reported."""
     retry_delay_seconds: float = 2
-    """Seconds between two attempts to reach an unavailable replica."""
+    """Seconds between two attempts to use an unavailable replica."""
 
-    def __init__(self, engine: AsyncEngine, sessions: Callable[[], AsyncSession], url: DatabaseURL) -> None:
+    def __init__(
+        self, address: ReplicaURL, engine: AsyncEngine, sessions: Callable[[], AsyncSession], max_lag_seconds: float
+    ) -> None:
         self.engine = engine
-        self.url = url
+        self.url = address.url
+        self.weight = address.weight
+        self.max_lag_seconds = max_lag_seconds
+        self.lag_seconds: float | None = None
+        """Last measured lag. None if it was not measured, or the server does not report it."""
+        self.problem = ""
+        """Reason why the replica is not used, or empty."""
         self._sessions = sessions
-        self._reconnecting: asyncio.Task[None] | None = None
+        self._meter: LagMeter | None = LagMeter()
+        self._measured_at = -float(MEASUREMENT_SECONDS)
+        self._timeouts: set[asyncio.Timeout] = set()
+        """Timeouts of the requests that wait for a connection."""
+        self._waiting: asyncio.Task[None] | None = None
 
     @property
-    def is_unavailable(self) -> bool:
-        return self._reconnecting is not None
+    def is_full(self) -> bool:
+        """Whether all connections of the pool are in use."""
+        pool = self.engine.sync_engine.pool
+        return isinstance(pool, Pool) and pool.checkedout() >= pool.max_connections
+
+    async def connect(self) -> AsyncSession | None:
+        """Open a session. None if the replica does not respond in time or lags behind."""
+        session = self._sessions()
+        try:
+            async with asyncio.timeout(None if self.is_full else self.connect_timeout_seconds) as timeout:
+                self._timeouts.add(timeout)
+                try:
+                    await session.connection()
+                    await self._measure(session)
+                finally:
+                    self._timeouts.discard(timeout)
+        except CONNECTION_ERRORS as error:
+            await session.close()
+            if not self.problem:
+                if isinstance(error, PoolTimeoutError) and error.code == POOL_IS_FULL:
+                    raise  # the replica is busy, and the primary could not take its load as well
+                self.set_aside(error)
+            return None
+        if self.lag_seconds is None or self.lag_seconds <= self.max_lag_seconds:
+            return session
+        await session.close()
+        self._set_aside(f"it lags {self.lag_seconds:.1f} s behind", confirm=True)
+        return None
+
+    async def dispose(self) -> None:
+        await cancel_and_wait(self._waiting)
+        await dispose(self.engine)
+
+    def set_aside(self, error: Exception) -> None:
+        """Stop using the replica until it responds again."""
+        self._set_aside(explain(error, self.url), confirm=False)
+
+    async def _measure(self, session: AsyncSession) -> None:
+        if self._meter is None or monotonic() - self._measured_at < MEASUREMENT_SECONDS:
+            return
+        try:
+            row = (await session.execute(LAG_QUERY)).one()
+        except (NotSupportedError, ProgrammingError) as error:
+            logger.warning("The lag of replica %s is unknown: %s", self.url.server, explain(error, self.url))
+            self._meter = None
+            await session.rollback()
+            return
+        self.lag_seconds = self._meter.update(row)
+        self._measured_at = monotonic()
+
+    def _set_aside(self, problem: str, *, confirm: bool) -> None:
+        self.problem = problem
+        if self._waiting is None:  # several requests may fail together
+            for timeout in self._timeouts:  # waiting requests use another server
+                if not timeout.expired():
+                    timeout.reschedule(asyncio.get_running_loop().time())
+            self._waiting = asyncio.create_task(self._wait_until_usable(confirm), name="wait for the replica")
+
+    async def _wait_until_usable(self, confirm: bool) -> None:
+        try:
+            if not confirm or not await self._is_usable_after(self.confirm_delay_seconds):
+                logger.warning("Replica %s is not used: %s", self.url.server, self.problem)
+                while not await self._is_usable_after(self.retry_delay_seconds):
+                    pass
+                logger.warning("Replica %s is used again.", self.url.server)
+        finally:
+            self._waiting, self.problem = None, ""
+
+    async def _is_usable_after(self, delay_seconds: float) -> bool:
+        await asyncio.sleep(delay_seconds)
+        self._measured_at = -MEASUREMENT_SECONDS
+        try:
+            session = await self.connect()
+        except PoolTimeoutError:
+            return False
+        if session:
+            await session.close()
+        return session is not None
+
+
+class Replicas:
+    """All replicas of a database. They share the reads by their weights."""
+
+    def __init__(self, members: Sequence[Replica] = ()) -> None:
+        self.members = members
+        self._credits = dict.fromkeys(members, 0)
+
+    @property
+    def usable(self) -> list[Replica]:
+        return [replica for replica in self.members if not replica.problem]
 
     @asynccontextmanager
     async def reader(self, fallback: Callable[[], AsyncSession]) -> AsyncIterator[AsyncSession]:
-        """Open a session on the replica, or a fallback session if the replica does not respond."""
-        async with await self._connect() or fallback() as session:
+        """Open a session on a replica, or a fallback session if the replica cannot be used."""
+        replica = self._choose()
+        async with (replica and await replica.connect()) or fallback() as session:
             try:
                 yield session
             except DBAPIError as error:
-                if error.connection_invalidated and session.bind is self.engine:
-                    self._mark_unavailable(error)  # this request fails, the next ones use the fallback
+                if replica and error.connection_invalidated and session.bind is replica.engine:
+                    replica.set_aside(error)  # this request fails, the next ones use another server
                 raise
 
-    async def _connect(self) -> AsyncSession | None:
-        session = self._sessions()
-        try:
-            await session.connection()
-        except CONNECTION_ERRORS as error:
-            await session.close()
-            if isinstance(error, PoolTimeoutError) and error.code == POOL_IS_FULL:
-                raise  # the replica is busy, and the primary could not take its load as well
-            self._mark_unavailable(error)
+    def _choose(self) -> Replica | None:
+        """Return the next replica by smooth weighted round-robin, preferably one with a free connection."""
+        usable = self.usable
+        candidates = [replica for replica in usable if not replica.is_full] or usable
+        if not candidates:
             return None
-        return session
+        for replica in candidates:
+            self._credits[replica] += replica.weight
+        selected = max(candidates, key=self._credits.__getitem__)
+        self._credits[selected] -= sum(replica.weight for replica in candidates)
+        return selected
 
     async def dispose(self) -> None:
-        await cancel_and_wait(self._reconnecting)
-        await dispose(self.engine)
-
-    def _mark_unavailable(self, error: Exception) -> None:
-        if not self.is_unavailable:  # several requests may fail together
-            logger.warning("The replica is unavailable; reading from the primary: %s", explain(error, self.url))
-            self._reconnecting = asyncio.create_task(self._reconnect(), name="wait for the replica")
-
-    async def _reconnect(self) -> None:
-        try:
-            while True:
-                await asyncio.sleep(self.retry_delay_seconds)
-                if await self._responds():
-                    break
-        finally:
-            self._reconnecting = None
-        logger.warning("The replica is available again.")
-
-    async def _responds(self) -> bool:
-        try:
-            async with self.engine.connect():
-                return True
-        except CONNECTION_ERRORS:
-            return False
+        for replica in self.members:
+            await replica.dispose()

@@ -17,6 +17,7 @@ from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
+from opportune.db.url.replicas import parse_replicas
 from opportune.ops.doctor.context import DoctorContext, Role, ServerContext
 from opportune.ops.doctor.file import examine_file
 from opportune.ops.doctor.growth import examine_growth
@@ -39,16 +40,18 @@ async def diagnose(context: DoctorContext) -> list[Diagnosis]:
     Raises:
         OperatorError: A database URL is invalid.
     """
-    urls = [(role, url) for role in Role if (url := _parse_url(role, context))]
+    urls = [(role, url) for role in Role for url in _parse_urls(role, context)]
     return list(await asyncio.gather(*(_diagnose(url, role, context) for role, url in urls)))
 
 
-def _parse_url(role: Role, context: DoctorContext) -> DatabaseURL | None:
+def _parse_urls(role: Role, context: DoctorContext) -> list[DatabaseURL]:
     settings = context.settings
     address: str = getattr(settings, role.value.lower()).get_secret_value()
+    if role is Role.READER:
+        return [replica.url for replica in parse_replicas(address, settings.database_pooled)]
     pooled: Pooled = "auto" if role is Role.DIRECT else settings.database_pooled
     name = context.name if role is Role.WRITER else role.value
-    return DatabaseURL.parse(address, pooled, name) if address or role is Role.WRITER else None
+    return [DatabaseURL.parse(address, pooled, name)] if address or role is Role.WRITER else []
 
 
 async def _diagnose(url: DatabaseURL, role: Role, context: DoctorContext) -> Diagnosis:

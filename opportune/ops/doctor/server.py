@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from opportune.db.bus.factory import bus_kind
+from opportune.db.drivers.replica_lag import LAG_QUERY, measure_lag
 from opportune.db.migrations.history import read_revisions
 from opportune.ops.doctor.context import Role, ServerContext
 from opportune.ops.doctor.prepared_statements import Trial, try_prepared
@@ -31,11 +32,6 @@ SELECT current_setting('server_version') AS version, current_setting('server_ver
 RIGHTS = """
 SELECT pg_is_in_recovery() AS is_replica, current_setting('transaction_read_only') = 'on' AS is_read_only,
        current_schema() AS schema, current_user AS name
-"""
-REPLICATION = """
-SELECT pg_is_in_recovery() AS is_replica,
-       extract(epoch FROM now() - pg_last_xact_replay_timestamp())::float AS seconds,
-       pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_last_wal_replay_lsn() AS is_current
 """
 AVAILABLE_EXTENSIONS = "SELECT name, installed_version FROM pg_available_extensions WHERE name = ANY(:names)"
 CONNECTION_LIMITS = """
@@ -154,12 +150,17 @@ def _report_missing_right(server: ServerContext, fix: str) -> Finding:
 
 
 async def check_replica(server: ServerContext) -> Finding:
-    row = await server.row(REPLICATION)
+    row = (await server.connection.execute(LAG_QUERY)).one()
     if not row.is_replica:
         message = "this server is no replica: it must have the same data as DATABASE_URL"
         return notice("replica", message, "Leave DATABASE_READER_URL empty if it is the same server.", is_replica=False)
-    seconds = 0.0 if row.is_current else round(row.seconds or 0.0, 1)
-    return ok("replica", f"lags {seconds} s behind", is_replica=True, lag_seconds=seconds)
+    seconds, limit = round(measure_lag(row) or 0.0, 1), server.doctor.settings.database_replica_lag
+    message, values = f"lags {seconds} s behind", {"is_replica": True, "lag_seconds": seconds}
+    if seconds <= limit:
+        return ok("replica", message, **values)
+    lost = "" if row.is_connected else ", because it has no connection to its primary"
+    fix = f"It is not read while the lag exceeds DATABASE_REPLICA_LAG ({limit:g} s). Check its server and network."
+    return fault("replica", f"{message}{lost}", fix, **values)
 
 
 async def check_clock(server: ServerContext) -> Finding:

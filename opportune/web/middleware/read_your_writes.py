@@ -1,13 +1,12 @@
 """Read-your-writes consistency: after a change, a browser reads from the primary instead of a lagging replica."""
 
+from math import ceil
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
-from opportune.db.drivers.replica import reads_fresh
+from opportune.db.drivers.replica import MEASUREMENT_SECONDS, reads_fresh
 from opportune.web.middleware.csrf import SAFE_METHODS
-
-REPLICA_LAG_SECONDS = 5
-"""Seconds after which a replica should have the change."""
 
 
 class ReadYourWritesMiddleware:
@@ -19,8 +18,9 @@ class ReadYourWritesMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         name, secure = ("__Host-wrote", "; Secure") if settings.has_secure_cookies else ("wrote", "")
+        seconds = ceil(settings.database_replica_lag) + MEASUREMENT_SECONDS  # a used replica has the change then
         self._mark = f"{name}=1".encode()
-        self._cookie = f"{name}=1; Max-Age={REPLICA_LAG_SECONDS}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
+        self._cookie = f"{name}=1; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -128,11 +128,18 @@ async def test_json_status_masks_email_addresses(settings: Settings) -> None:
 
 
 @pytest.mark.database("postgresql")
-async def test_lag_of_a_replica_is_shown(settings: Settings) -> None:
+async def test_state_of_a_replica_is_shown(settings: Settings) -> None:
     app = create_test_app(settings.model_copy(update={"database_reader_url": settings.database_url}))
     async with app.router.lifespan_context(app):
-        lights = {light.part: light.words for light in await database_lights(app)}
-    assert lights["Replica's lag"] == "is not reported", "a server without standby changes"
+        name = f"Replica {app.state.database.url.server}"
+        assert await read_light(app, name) == "is used. Its lag is not known yet"
+        async with app.state.database.reader():
+            pass
+        assert await read_light(app, name) == "is used, at most 0.0 s behind"
+
+
+async def read_light(app: FastAPI, part: str) -> str:
+    return next(light.words for light in await database_lights(app) if light.part == part)
 
 
 def test_sizes_and_durations_are_readable() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from opportune.checks import Finding
 from opportune.config.settings import MIN_CONNECTIONS, Settings
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.replicas import SETTING, parse_replicas
 from opportune.errors import OperatorError
 from opportune.ops.deploy.recipes import SETTING_HINTS
 from opportune.ops.deploy.rules.deployment import Deployment, warning
@@ -34,11 +35,14 @@ DIRECT_PRISMA_CONNECTIONS = 5
 
 def check_database_url(deployment: Deployment) -> Iterator[Finding]:
     settings = deployment.settings
-    for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", "DATABASE_READER_URL"):
+    for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", SETTING):
         if not (text := getattr(settings, name.lower()).get_secret_value()):
             continue
         try:
-            DatabaseURL.parse(text, settings.database_pooled, name)
+            if name == SETTING:
+                parse_replicas(text, settings.database_pooled)
+            else:
+                DatabaseURL.parse(text, settings.database_pooled, name)
         except OperatorError as error:
             yield Finding(str(error))
 

@@ -44,8 +44,8 @@ def _pool_metrics(database: Database) -> Iterator[Family]:
     limit = Family("opportune_database_connections_max", "gauge", "Maximum number of connections.")
     waiting = Family("opportune_database_waiting", "gauge", "Tasks that wait for a connection.")
     engines = {"writer": database.engine, "reader": database.reading_engine}
-    if database.replica:
-        engines["replica"] = database.replica.engine
+    for number, replica in enumerate(database.replicas.members, start=1):
+        engines[f"replica{number if number > 1 else ''}"] = replica.engine
     for name, engine in engines.items():
         pool = engine.sync_engine.pool
         if isinstance(pool, Pool):

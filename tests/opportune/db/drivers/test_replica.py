@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -18,7 +20,9 @@ from opportune.accounts.models import User
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.db.drivers import replica as replica_module
 from opportune.db.drivers.replica import Replica
+from opportune.db.drivers.replica_lag import LagMeter, measure_lag
 from opportune.db.factory import open_database
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import OperatorError
@@ -32,6 +36,18 @@ from opportune.web.endpoints.health import HealthCheck
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 
 pytestmark = pytest.mark.database("postgresql")
+
+OLD_CHANGE = 900.0
+"""Age of the last replayed change in seconds."""
+
+
+class LagRow(NamedTuple):
+    received: int | None
+    replayed: int | None
+    is_replica: bool = True
+    is_connected: bool = True
+    seconds: float | None = OLD_CHANGE
+
 
 IS_REPLICA = text("SELECT pg_is_in_recovery()")
 SITE = "http://testserver"
@@ -87,7 +103,8 @@ def standby(postgres_server: Postgres) -> Iterator[Standby]:
 def settings(database_url: str, standby: Standby) -> Settings:
     url = make_url(database_url).set(port=standby.server.port).render_as_string(hide_password=False)
     standby.catch_up()
-    return settings_for(database_url).model_copy(update={"jobs": "off", "database_reader_url": SecretStr(url)})
+    changes = {"jobs": "off", "database_reader_url": SecretStr(url), "database_replica_lag": 3600}
+    return settings_for(database_url).model_copy(update=changes)
 
 
 @pytest.fixture
@@ -176,10 +193,10 @@ async def test_unsafe_request_reads_from_the_primary(app: FastAPI) -> None:
             assert ((await client.get(path)).json(), (await client.post(path)).json()) == results, path
 
 
-async def test_write_cookie_is_short_lived_and_http_only(app: FastAPI) -> None:
+async def test_write_cookie_lasts_as_long_as_a_lag(app: FastAPI) -> None:
     async with client_of(app) as client:
         cookie = (await client.post("/api/write")).headers["set-cookie"]
-        assert cookie == "wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax"
+        assert cookie == "wrote=1; Max-Age=3601; Path=/; HttpOnly; SameSite=Lax"
         assert "set-cookie" not in (await client.get("/api/count")).headers
 
 
@@ -189,7 +206,7 @@ async def test_write_cookie_is_secure_in_production() -> None:
     site.add_middleware(ReadYourWritesMiddleware, settings=settings)
     async with client_of(site) as client:
         cookie = (await client.post("/")).headers["set-cookie"]
-    assert cookie == "__Host-wrote=1; Max-Age=5; Path=/; HttpOnly; SameSite=Lax; Secure"
+    assert cookie == "__Host-wrote=1; Max-Age=6; Path=/; HttpOnly; SameSite=Lax; Secure"
 
 
 async def test_session_lookup_uses_the_primary(app: FastAPI, standby: Standby) -> None:
@@ -205,7 +222,7 @@ async def test_primary_replaces_an_unavailable_replica(
     monkeypatch.setattr(Replica, "retry_delay_seconds", 0.05)
     caplog.set_level(logging.WARNING, "opportune.db.drivers.replica")
     monkeypatch.setattr(HealthCheck, "cache_seconds", 0)
-    reader: Replica = app.state.database.replica
+    (reader,) = app.state.database.replicas.members
     async with client_of(app) as client:
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
@@ -218,14 +235,15 @@ async def test_primary_replaces_an_unavailable_replica(
             with pytest.raises(OperatorError, match=f"127.0.0.1:{standby.server.port}"):
                 await app.state.database.ping()
             await app.state.database.ping(reader=False)
-        await wait_for(lambda: not reader.is_unavailable)
+        await wait_for(lambda: not reader.problem)
         assert (await client.get("/api/session")).json() is True
         assert (await client.get("/health")).status_code == 200
 
     messages = [record.getMessage() for record in caplog.records if record.name == "opportune.db.drivers.replica"]
     assert len(messages) == 2
-    assert messages[0].startswith("The replica is unavailable; reading from the primary: ")
-    assert messages[1] == "The replica is available again."
+    name = f"Replica 127.0.0.1:{standby.server.port}"
+    assert messages[0].startswith(f"{name} is not used: ")
+    assert messages[1] == f"{name} is used again."
 
 
 async def test_replica_lost_during_a_read_is_not_used_again(database: Database, standby: Standby) -> None:
@@ -239,8 +257,7 @@ async def test_replica_lost_during_a_read_is_not_used_again(database: Database, 
 
         with pytest.raises(DBAPIError):
             await read_twice()
-        assert database.replica
-        assert database.replica.is_unavailable
+        assert not database.replicas.usable
         assert not await reads_from_replica(database)
 
 
@@ -267,6 +284,115 @@ def test_invalid_replica_url_is_refused(url: str, reader_url: str, message: str)
     settings = settings_for(url).model_copy(update={"database_reader_url": SecretStr(reader_url)})
     with pytest.raises(OperatorError, match=message):
         open_database(settings)
+
+
+async def write_user(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(User(email="a@example.com", hashed_password="none"))
+
+
+@pytest.fixture
+async def lag_limited(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """Database whose replica may lag for a tenth of a second."""
+    monkeypatch.setattr(replica_module, "MEASUREMENT_SECONDS", 0)
+    monkeypatch.setattr(Replica, "confirm_delay_seconds", 0.01)
+    monkeypatch.setattr(Replica, "retry_delay_seconds", 0.01)
+    database = open_database(settings.model_copy(update={"database_replica_lag": 0.1}))
+    yield database
+    await database.dispose()
+
+
+async def test_lagging_replica_is_not_read(
+    lag_limited: Database, standby: Standby, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await reads_from_replica(lag_limited)
+    (replica,) = lag_limited.replicas.members
+    with standby.lagging():
+        await write_user(lag_limited)
+        async with asyncio.timeout(30):
+            while "is not used" not in caplog.text:
+                await reads_from_replica(lag_limited)
+                await asyncio.sleep(0)
+        assert "it lags" in replica.problem
+        assert not await reads_from_replica(lag_limited)
+    await wait_for(lambda: not replica.problem)
+    assert await reads_from_replica(lag_limited)
+    messages = [record.getMessage() for record in caplog.records if record.name == replica_module.__name__]
+    assert [message.partition(" is ")[2].partition(":")[0] for message in messages] == ["not used", "used again."]
+
+
+async def test_doctor_reports_a_lagging_replica(lag_limited: Database, standby: Standby) -> None:
+    with standby.lagging():
+        await write_user(lag_limited)
+        _, reader = await diagnose(DoctorContext(lag_limited.settings, installed_names()))
+    (fault,) = reader.faults
+    assert fault.check == "replica"
+    assert fault.fix.startswith("It is not read while the lag exceeds DATABASE_REPLICA_LAG (0.1 s).")
+
+
+def test_long_transaction_is_no_lag() -> None:
+    rows: list[Any] = [LagRow(received=20, replayed=10), LagRow(received=30, replayed=25)]
+    meter = LagMeter()
+    lags = [meter.update(row) for row in rows]
+    assert lags[0] == OLD_CHANGE
+    assert lags[1] < OLD_CHANGE
+
+
+def test_lag_without_any_replayed_change_is_counted() -> None:
+    row: Any = LagRow(received=20, replayed=10, seconds=None)
+    meter = LagMeter()
+    assert [measure_lag(row), meter.update(row)] == [None, 0]
+    assert meter.update(row) > 0
+
+
+@pytest.mark.parametrize(
+    ("row", "lag"),
+    [
+        (LagRow(received=10, replayed=10), 0),
+        (LagRow(received=10, replayed=10, is_connected=False), OLD_CHANGE),
+        (LagRow(received=20, replayed=10), OLD_CHANGE),
+        (LagRow(received=None, replayed=None, is_connected=False), 0),
+        (LagRow(received=None, replayed=None, is_replica=False), 0),
+    ],
+)
+def test_lag_from_one_measurement(row: Any, lag: float) -> None:
+    assert measure_lag(row) == lag
+
+
+async def test_other_replica_is_read_instead_of_a_lost_one(settings: Settings, unused_tcp_port: int) -> None:
+    url = settings.database_reader_url.get_secret_value()
+    lost = make_url(url).set(port=unused_tcp_port).render_as_string(hide_password=False)
+    database = open_database(settings.model_copy(update={"database_reader_url": SecretStr(f"{lost} {url}")}))
+    assert [await reads_from_replica(database) for _ in range(4)] == [False, True, True, True]
+    assert [bool(replica.problem) for replica in database.replicas.members] == [True, False]
+    await database.dispose()
+
+
+async def test_requests_stop_waiting_for_a_silent_replica(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Replica, "connect_timeout_seconds", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = make_url(settings.database_reader_url.get_secret_value()).set(port=silent.getsockname()[1])
+        changes = {
+            "database_reader_url": SecretStr(url.render_as_string(hide_password=False)),
+            "database_pool_timeout": 60,
+        }
+        database = open_database(settings.model_copy(update=changes))
+        async with asyncio.timeout(30):  # requests that wait for a connection of the full pool do not wait longer
+            assert await asyncio.gather(*(reads_from_replica(database) for _ in range(15))) == [False] * 15
+        assert not database.replicas.usable
+        await database.dispose()
+
+
+async def test_reads_are_shared_by_weight(settings: Settings) -> None:
+    url = settings.database_reader_url.get_secret_value()
+    addresses = SecretStr(f"{url}?weight=3\n{url}")
+    database = open_database(settings.model_copy(update={"database_reader_url": addresses}))
+    engines = []
+    for _ in range(8):
+        async with database.reader() as session:
+            engines.append(session.bind)
+    assert [engines.count(replica.engine) for replica in database.replicas.members] == [6, 2]
+    await database.dispose()
 
 
 async def test_no_write_cookie_without_a_replica(database_url: str) -> None:
