@@ -1,6 +1,7 @@
 from fastapi import FastAPI
 
 from opportune.feature import Feature
+from opportune.web.cache.lights import cache_lights
 from opportune.web.endpoints import api_docs, component_gallery, health, markdown_preview, root_files
 from opportune.web.errors import debug_page
 from opportune.web.rendering.static_files import STATIC_URL, assets
@@ -23,4 +24,5 @@ web = Feature(
     summary="Health checks, static files and the pages of the API.",
     routes=(health.router, root_files.router, markdown_preview.router),
     init_app=init_app,
+    status={"Server": cache_lights},
 )

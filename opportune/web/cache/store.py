@@ -55,6 +55,10 @@ class Store(ABC):
     @abstractmethod
     async def size(self) -> CacheSize: ...
 
+    async def check(self) -> str:
+        """Return the reason why the store is unavailable or full; empty if it can be used."""
+        return ""
+
     async def claim(self, _key: str) -> bool:
         """Return whether this process may generate the response, because no other process does."""
         return True

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.aio.storage import MemoryStorage
     from limits.aio.strategies import FixedWindowRateLimiter
+    from limits.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ Key = tuple[str, str]
 MAX_COUNTERS_IN_MEMORY = 10_000
 """The oldest counters above this number are removed."""
 REDIS_TIMEOUT_SECONDS = 0.5
+RETRY_AFTER_SECONDS = 5.0
+"""Seconds after a failure in which no command is sent to Redis, because a silent Redis would delay each request."""
 
 
 class CacheStorage:
@@ -37,6 +40,8 @@ class CacheStorage:
         self._connecting = asyncio.Lock()
         self._memory: MemoryStorage | None = None
         self._limiters: list[FixedWindowRateLimiter] = []
+        self._unavailable_until = 0.0
+        self._is_unavailable = False
 
     async def hit(self, *hits: Hit) -> None:
         counted: list[Hit] = []
@@ -79,13 +84,28 @@ class CacheStorage:
         key = hit.rate_limit.action, hashlib.sha256(hit.subject.encode(errors="replace")).hexdigest()[:32]
         item = RateLimitItemPerSecond(hit.rate_limit.limit, hit.rate_limit.seconds)
         *shared, memory = self._limiters
-        for limiter in shared:
+        for limiter in shared if time.monotonic() >= self._unavailable_until else ():
             try:
-                return await command(limiter, item, key)
-            except StorageError:
-                logger.warning("Redis at CACHE_URL is unavailable: rate limits are counted in this process.")
+                result = await command(limiter, item, key)
+            except StorageError as error:
+                self._record_failure(error)
+            else:
+                self._record_success()
+                return result
         await self._evict_oldest()
         return await command(memory, item, key)
+
+    def _record_failure(self, error: "StorageError") -> None:
+        self._unavailable_until = time.monotonic() + RETRY_AFTER_SECONDS
+        if not self._is_unavailable:
+            self._is_unavailable = True
+            message = "Redis at CACHE_URL is unavailable (%s): rate limits are counted in this process."
+            logger.warning(message, type(error.storage_error).__name__)
+
+    def _record_success(self) -> None:
+        if self._is_unavailable:
+            self._is_unavailable = False
+            logger.info("Redis at CACHE_URL is available again: rate limits are shared.")
 
     def _open(self) -> None:
         from limits.aio.storage import MemoryStorage, RedisStorage

@@ -1,5 +1,6 @@
 """Rate limits with counters in the cache, and their selection of a storage."""
 
+import asyncio
 import logging
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
+from opportune.testing.services.redis import free_port, redis
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests, cache_storage
 from opportune.web.rate_limit.cache_storage import CacheStorage
 
@@ -144,6 +146,41 @@ async def test_unavailable_redis_falls_back_to_memory(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         assert await hit_repeatedly(limiter, "ada", 3) == 2
 
-    assert "is unavailable" in caplog.text
+    assert [record.message for record in caplog.records] == [
+        "Redis at CACHE_URL is unavailable (ConnectionError): rate limits are counted in this process."
+    ]
     assert "pa55word" not in caplog.text
     await limiter.close()
+
+
+async def test_silent_redis_delays_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections = 0
+
+    async def stay_silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read()
+
+    monkeypatch.setattr(cache_storage, "REDIS_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(cache_storage, "RETRY_AFTER_SECONDS", 3600)
+    server = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
+    limiter = limiter_at(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    async with server:
+        assert await hit_repeatedly(limiter, "ada", 3) == 2
+    assert connections == 1
+    await limiter.close()
+
+
+async def test_counters_are_shared_after_redis_returns(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cache_storage, "RETRY_AFTER_SECONDS", 0)
+    caplog.set_level(logging.INFO)
+    port = free_port()
+    processes = [limiter_at(f"redis://127.0.0.1:{port}/0") for _ in range(2)]
+    assert [await hit_repeatedly(process, "ada", 2) for process in processes] == [2, 2]
+    with redis(port):
+        assert [await hit_repeatedly(process, "ada", 3) for process in processes] == [2, 0]
+    assert "Redis at CACHE_URL is available again: rate limits are shared." in caplog.text
+    for process in processes:
+        await process.close()

@@ -1,0 +1,21 @@
+"""Light of the status page for the cache."""
+
+from fastapi import FastAPI
+
+from opportune.feature import HealthLight
+from opportune.web.cache.cache import Cache
+from opportune.web.cache.redis_store import FULL
+
+HINT = "Check that Redis runs at CACHE_URL. Until then pages are not cached, and each process counts limits for itself."
+FULL_HINT = "Give Redis more memory, or let it evict old entries: set its maxmemory-policy to allkeys-lru."
+
+
+async def cache_lights(app: FastAPI) -> list[HealthLight]:
+    """Return the light of a cache that processes share."""
+    cache: Cache = app.state.cache
+    if not cache.store.is_shared:
+        return []
+    if failure := await cache.store.check():
+        hint = FULL_HINT if failure == FULL else HINT
+        return [HealthLight("Redis", f"is not available ({failure})", "fault", hint=hint)]
+    return [HealthLight("Redis", "is available")]
