@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, SmallInteger, Text, case, literal_column
+from sqlalchemy import JSON, ColumnElement, SmallInteger, Text, case, literal_column
 from sqlmodel import Field, col
 
 from opportune.db.models.model import Model, ModelBase, utc_now
@@ -51,7 +51,8 @@ class Job(Model, table=True):
 
     state: JobState = Field(default=JobState.WAITING, sa_type=Text)
     name: str = Field(max_length=200)
-    arguments: list[Any] = Field(default_factory=list)
+    # The default type for lists cannot load a row with other JSON, which would stop each claim.
+    arguments: list[Any] = Field(default_factory=list, sa_type=JSON)
     queue: str = Field(default=DEFAULT_QUEUE, max_length=50, sa_column_kwargs={"server_default": DEFAULT_QUEUE})
     priority: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": "0"})
     """Jobs with a lower number run first."""

@@ -22,6 +22,8 @@ from sqlalchemy import (
     case,
     func,
     insert,
+    not_,
+    or_,
     select,
     tuple_,
     update,
@@ -51,6 +53,8 @@ RETENTION = {
     JobState.FAILED: timedelta(days=30),
 }
 
+SUSPECT_ATTEMPTS = 2
+"""Attempts after which a job whose worker dies is a suspect. It is taken over alone."""
 TAKEOVER_INTERVAL_SECONDS = 5.0
 """Maximum seconds between two searches for jobs of dead workers."""
 
@@ -144,6 +148,8 @@ class JobStore:
         """Proves to other workers of this machine that this one is alive, so that they do not take over its jobs."""
         self._dialect = database.engine.dialect.name
         self._takeover_at = 0.0
+        self._taken_over_ids = set[int | None]()
+        """Jobs of dead workers that this one has taken over."""
         self._held_jobs = HeldJobs()
         self._has_free_slots = True
         """Whether the last claim found fewer jobs than this worker could start."""
@@ -154,6 +160,12 @@ class JobStore:
     @cached_property
     def _is_known_job(self) -> ColumnElement[bool]:
         return col(Job.name).in_(sorted(self.jobs))
+
+    @cached_property
+    def _is_suspect(self) -> ColumnElement[bool]:
+        """Match jobs that may have killed their workers, and jobs whose next attempt is the last one."""
+        has_two_attempts = [name for name, definition in self.jobs.items() if definition.attempts == SUSPECT_ATTEMPTS]
+        return or_(col(Job.attempt) >= SUSPECT_ATTEMPTS, col(Job.name).in_(has_two_attempts))
 
     @cached_property
     def _queues(self) -> Sequence[str]:
@@ -177,7 +189,9 @@ class JobStore:
             claimed = await self._claim_due(session, limit)
         self._has_free_slots = len(claimed) < limit
         if self._has_free_slots or time.monotonic() >= self._takeover_at:
-            claimed += await self._take_over(limit - len(claimed), [*running, *claimed])
+            completed_ids = {job.id for job in completed}
+            still_running = [job for job in running if job.id not in completed_ids]
+            claimed += await self._take_over(limit - len(claimed), [*still_running, *claimed])
         if claimed:
             self.lock.acquire()
         return sorted(claimed, key=lambda job: (job.priority, job.due_at, job.id))
@@ -228,7 +242,13 @@ class JobStore:
         live_workers = await to_thread(self.lock.living_workers)
         is_dead = func.substr(col(Job.claim), 1, WORKER_ID_LENGTH).not_in(live_workers)
         async with self.database.writer() as session:
-            return await self._claim(session, limit, and_(has_expired, is_dead))
+            claimed = await self._claim(session, limit, and_(has_expired, is_dead, not_(self._is_suspect)))
+            self._taken_over_ids &= {job.id for job in running}
+            # Beside the job that kills workers, others would lose all their attempts.
+            if not claimed and not self._taken_over_ids:
+                claimed = await self._claim(session, 1, and_(has_expired, is_dead, self._is_suspect))
+        self._taken_over_ids |= {job.id for job in claimed}
+        return claimed
 
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""

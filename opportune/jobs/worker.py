@@ -123,7 +123,10 @@ class Worker:
     async def drain(self) -> None:
         """Run due jobs, and the jobs that they queue, until none is due."""
         try:
-            while await self._start_due() or self._attempts:
+            attempt_ended = self.attempt_ended
+            # An attempt that ends during the claim may let another job run.
+            while await self._start_due() or self._attempts or attempt_ended.is_set():
+                attempt_ended = self.attempt_ended
                 await self._wait_for_an_end(LEASE_RENEWAL_SECONDS)
                 await self._renew()
         finally:
@@ -241,6 +244,8 @@ class Worker:
 
     def _forget(self, *attempts: Attempt) -> None:
         """Forget attempts whose outcome is stored."""
+        if not attempts:
+            return
         for attempt in attempts:
             self._attempts.pop(attempt.job.id, None)
         self.attempt_ended.set()
@@ -314,6 +319,8 @@ class Worker:
             raise JobCancelled  # its process died before it could end the job
         if job.attempt > definition.attempts:
             raise PermanentFailure("The worker process ended during each attempt of this job.")
+        if type(job.arguments) is not list:
+            raise PermanentFailure("The arguments of this job are not a JSON list.")
         await self.services.prepare_job()
         context = DatabaseJobContext(job, self.store, self.services)
         origin = changes_come_from(ChangeOrigin(f"job {job.name}"))

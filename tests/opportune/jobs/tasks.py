@@ -94,6 +94,17 @@ async def die(run: JobContext) -> None:
     await run.write(add_user, "second@example.com")
 
 
+@job("test.kill", attempts=3)
+async def kill(run: JobContext, number: int) -> None:
+    """Send a signal to the process at each attempt."""
+    os.kill(os.getpid(), number)
+
+
+@job("test.register_twice", attempts=2)
+async def register_in_two_attempts(run: JobContext, email: str) -> None:
+    await run.write(add_user, email)
+
+
 @job("test.block")
 async def block(run: JobContext, pipe: str) -> None:
     """Block the event loop until the named pipe is written, and count runs in a file."""
@@ -110,4 +121,4 @@ def _record_run_and_wait(pipe: str) -> None:
 async def hourly(run: JobContext) -> None: ...
 
 
-TASKS = (register, stumble, refuse, break_down, quit_work, wait, linger, die, block)
+TASKS = (register, stumble, refuse, break_down, quit_work, wait, linger, die, kill, register_in_two_attempts, block)

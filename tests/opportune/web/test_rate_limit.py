@@ -1,7 +1,7 @@
 """Rate limits with counters in the cache, and their selection of a storage."""
 
-import asyncio
 import logging
+import socket
 from typing import Any, cast
 
 import pytest
@@ -154,20 +154,15 @@ async def test_unavailable_redis_falls_back_to_memory(caplog: pytest.LogCaptureF
 
 
 async def test_silent_redis_delays_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    connections = 0
-
-    async def stay_silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        await reader.read()
-
     monkeypatch.setattr(cache_storage, "REDIS_TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr(cache_storage, "RETRY_AFTER_SECONDS", 3600)
-    server = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
-    limiter = limiter_at(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
-    async with server:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        limiter = limiter_at(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         assert await hit_repeatedly(limiter, "ada", 3) == 2
-    assert connections == 1
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
     await limiter.close()
 
 

@@ -63,6 +63,14 @@ async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, job_r
     assert offered == [["retry"], ["cancel"], ["cancel"], []]
 
 
+async def test_arguments_of_any_json_are_shown(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        poison: Any = {"text": "a"}
+        session.add(Job(id=FAILED, name="gone.fail", state=JobState.FAILED, arguments=poison))
+    assert await list_job_names(admin) == ["gone.fail"]
+    assert "text" in (await admin.get(DETAILS.format(FAILED))).text
+
+
 async def test_job_is_retried_and_cancelled(app: FastAPI, admin: AsyncClient, job_rows: None) -> None:
     for action, message in (("retry", "1 job queued again."), ("cancel", "1 job cancelled.")):
         response = await admin.post(f"/admin/job/action/{action}?pks={FAILED}", data=CONFIRMED)
