@@ -112,6 +112,10 @@ EXPLANATIONS = (
     ("lock timeout", "Another transaction on {place} held a lock for too long. Try again."),
     ("deadlock detected", TRANSACTION_CONFLICT),
     ("could not serialize access", TRANSACTION_CONFLICT),
+    (
+        "password cannot be read",
+        "The password of {place} cannot be read. Check password_file or password_from in {setting}.",
+    ),
     ("bad value for", "An option in {setting} has a value that libpq does not accept."),
     ("invalid connection option", "{setting} has an option that libpq does not know."),
     ("timeout", TIMED_OUT),

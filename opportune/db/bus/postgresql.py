@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.db.bus.base import Bus
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.passwords import read_password_on_connect
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -38,6 +39,7 @@ class PostgreSQLBus(Bus):
         engine = create_async_engine(
             url.url, poolclass=NullPool, connect_args=arguments, isolation_level="AUTOCOMMIT", hide_parameters=True
         )
+        read_password_on_connect(engine.sync_engine, url, is_async=True)
         async with engine.connect() as connection:
             await connection.execute(text(f"LISTEN {CHANNEL}"))
             raw_connection = await connection.get_raw_connection()

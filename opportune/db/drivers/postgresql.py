@@ -1,12 +1,13 @@
 """PostgreSQL with psycopg 3."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_only
@@ -20,6 +21,7 @@ from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.replica import Replica, Replicas
 from opportune.db.errors import explain
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.passwords import read_password_on_connect
 from opportune.db.url.replicas import ReplicaURL
 from opportune.errors import OperatorError
 
@@ -82,6 +84,7 @@ class PostgreSQLDatabase(Database):
             **pool_options(self.settings),
             **options,
         )
+        read_password_on_connect(engine.sync_engine, url, is_async=True)
         event.listen(engine.sync_engine, "checkin", _record_checkin_time)
         event.listen(engine.sync_engine, "checkout", _check_alive)
         return engine
@@ -93,9 +96,11 @@ class PostgreSQLDatabase(Database):
 
         positional, arguments = self.engine.dialect.create_connect_args(url.url)
         try:
-            async with await TimedConnection.connect(*positional, **{**arguments, **url.arguments}) as connection:
+            password = await asyncio.to_thread(url.read_password) if url.password_source else url.url.password
+            arguments = {**arguments, **url.arguments, "password": password}
+            async with await TimedConnection.connect(*positional, **arguments) as connection:
                 await connection.execute("SELECT 1")
-        except Error as error:
+        except (Error, DBAPIError) as error:
             raise OperatorError(explain(error, url)) from error
 
 

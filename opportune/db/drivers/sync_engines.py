@@ -6,6 +6,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.passwords import read_password_on_connect
 
 
 def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -> Engine:
@@ -25,7 +26,11 @@ def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -
 
 
 def create_postgresql_engine(url: DatabaseURL, **options: Any) -> Engine:
-    return create_engine(url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True, **options)
+    engine = create_engine(
+        url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True, **options
+    )
+    read_password_on_connect(engine, url)
+    return engine
 
 
 def create_writing_engine(url: DatabaseURL) -> Engine:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,6 +12,7 @@ from sqlalchemy import URL
 from opportune.config.project import PROJECT
 from opportune.db.url.options import SECRET_OPTIONS, has_pooler_option, translate_options
 from opportune.db.url.parser import EXAMPLES, Host, InvalidURL, ParsedURL, parse_postgresql_url
+from opportune.db.url.passwords import PasswordSource
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_local, is_pooler, provider_of
 from opportune.errors import OperatorError
 
@@ -61,6 +62,8 @@ class DatabaseURL:
     """Messages about changed options, ignored options and likely problems."""
     direct: str = field(default="", compare=False)
     """Description of the URL without the pooler, to complete "set DATABASE_DIRECT_URL to"."""
+    password_source: PasswordSource | None = None
+    """Source of the password, which is read for each connection. None if the URL contains it."""
     name: str = field(default="DATABASE_URL", compare=False)
     """Name of the setting or argument that holds the URL."""
 
@@ -149,10 +152,19 @@ class DatabaseURL:
         _, arguments = self.url.get_dialect()().create_connect_args(self.url)
         return make_conninfo(**{name: value for name, value in arguments.items() if name not in SECRET_OPTIONS})
 
+    def read_password(self) -> str | None:
+        """Return the current password. May block.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: It cannot be read.
+        """
+        return self.password_source.read(self) if self.password_source else self.url.password
+
     @property
     def environ(self) -> dict[str, str]:
         """Environment variables with the password for PostgreSQL's programs."""
-        return {"PGPASSWORD": str(self.url.password)} if self.url.password else {}
+        password = self.read_password()
+        return {"PGPASSWORD": password} if password else {}
 
     @property
     def redacted(self) -> str:
@@ -240,6 +252,9 @@ def _resolve_in_project(file: str) -> Path:
 
 def _parse_postgresql_fields(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
     provider = provider_of(address.hosts)
+    all_options = dict(address.options)
+    password_source = PasswordSource.pop_from(all_options, address.password)
+    address = replace(address, options=all_options)
     options, changes = translate_options(address)
     detected = has_pooler_option(address) or any(is_pooler(host, provider) for host in address.hosts)
     is_pooled = detected if pooled == "auto" else pooled == "true"
@@ -250,6 +265,7 @@ def _parse_postgresql_fields(driver: str, address: ParsedURL, pooled: Pooled) ->
         "pooled": is_pooled,
         "prepares": pooled == "false",
         "direct": provider.direct if is_pooled else "",
+        "password_source": password_source,
         "notices": (*changes, *_find_notices(driver, address, provider, is_pooled=is_pooled)),
     }
 

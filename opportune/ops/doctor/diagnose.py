@@ -17,6 +17,7 @@ from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
+from opportune.db.url.passwords import read_password_on_connect
 from opportune.db.url.replicas import parse_replicas
 from opportune.ops.doctor.context import DoctorContext, Role, ServerContext
 from opportune.ops.doctor.file import examine_file
@@ -138,7 +139,9 @@ async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, 
 def _create_engine(url: DatabaseURL) -> AsyncEngine:
     connect = partial(TimedConnection.connect_with_retry, statement_timeout_seconds=SERVER_TIMEOUT_SECONDS)
     arguments = {**url.arguments, "async_creator_fn": connect}
-    return create_async_engine(url.url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
+    engine = create_async_engine(url.url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)
+    read_password_on_connect(engine.sync_engine, url, is_async=True)
+    return engine
 
 
 async def _measure_cold_connect(engine: AsyncEngine) -> float:

@@ -1,0 +1,74 @@
+"""Passwords that are read again for each connection: from a file, or from a function of the project."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.util import await_only
+
+from opportune.config.project import PROJECT
+from opportune.db.url.parser import InvalidURL
+
+if TYPE_CHECKING:
+    from opportune.db.url.database_url import DatabaseURL
+
+FILE, FUNCTION = "password_file", "password_from"
+FUNCTION_NAME = re.compile(r"\w+(\.\w+)*:\w+")
+
+
+@dataclass(frozen=True)
+class PasswordSource:
+    """Options of a URL that say where its password is."""
+
+    file: str = ""
+    function: str = ""
+    """Function such as `app.database:make_token`. It is called with host, port and user."""
+
+    @classmethod
+    def pop_from(cls, options: dict[str, str], password: str) -> Self | None:
+        """Remove the options of a password source. None if there are none.
+
+        Raises:
+            InvalidURL: The options conflict, or the function has no valid name.
+        """
+        source = cls(options.pop(FILE, ""), options.pop(FUNCTION, ""))
+        if not (source.file or source.function):
+            return None
+        if bool(password) + bool(source.file) + bool(source.function) > 1:
+            raise InvalidURL(f"has several passwords. Use only one of a password, {FILE} and {FUNCTION}.")
+        if source.function and not FUNCTION_NAME.fullmatch(source.function):
+            raise InvalidURL(f"has an invalid {FUNCTION}. Name a function: {FUNCTION}=app.database:make_token")
+        return source
+
+    def read(self, url: "DatabaseURL") -> str:
+        """Return the current password.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: It cannot be read. The message contains no secret.
+        """
+        try:
+            if self.file:
+                password = (PROJECT / self.file).read_text(encoding="utf-8").strip()
+            else:
+                host, port = next(iter(url.hosts), ("", 0))
+                password = str(resolve_name(self.function)(host, port, url.url.username or ""))
+        except Exception as error:
+            reason = Exception(f"the password cannot be read ({type(error).__name__})")
+            raise OperationalError(None, None, reason) from error
+        return password
+
+
+def read_password_on_connect(engine: Engine, url: "DatabaseURL", *, is_async: bool = False) -> None:
+    """Read the password for each new connection of an engine, if the URL has a source for it."""
+    if url.password_source is None:
+        return
+
+    def set_password(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+        reading: Any = asyncio.to_thread(url.read_password) if is_async else None
+        parameters["password"] = await_only(reading) if is_async else url.read_password()
+
+    event.listen(engine, "do_connect", set_password)
