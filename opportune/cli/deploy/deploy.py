@@ -35,6 +35,7 @@ from opportune.ops.deploy.traps import list_traps
 from opportune.ops.deploy.values import (
     check_domain,
     check_file,
+    check_scaling,
     check_service_file,
     check_values,
     production_values,
@@ -190,6 +191,7 @@ def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, 
         yield from check_file(recipe, file)
         yield from check_git(file)
     yield from check_service_file(recipe, values, PROJECT)
+    yield from check_scaling(recipe, values, PROJECT)
     settings, findings = settings_from(recipe, values)
     yield from findings
     if settings:

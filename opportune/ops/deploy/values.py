@@ -30,6 +30,8 @@ DOMAIN_FILES = {"linux": "Caddyfile", "kubernetes": "production/ingress.yaml"}
 """Files that contain the site's domain."""
 SERVICE_ENTRY = re.compile(r'- name: ([A-Z][A-Z0-9_]*)\n +value(?:From:|: *"?([^"\n]*))')
 """Environment variable of a service with its value, or "" for a secret."""
+MAXIMUM = re.compile(r"^ *(?:maxReplicas|maxReplicaCount): *(\d+)", re.MULTILINE)
+PROCESSES = re.compile(r"^ *- PROCESSES=(\d+)", re.MULTILINE)
 REFERENCE = re.compile(r"\$\{\{.*\}\}")
 REFERENCES = {"DATABASE_URL": "postgresql://postgres:hidden@postgres.railway.internal:5432/railway"}
 """Stand-ins for the values of Railway's references."""
@@ -103,6 +105,23 @@ def check_service_file(recipe: Recipe, values: Mapping[str, str], root: Path) ->
     for name, value in values.items():
         if entries.get(name) not in (None, "", value):
             yield warning(f"{name} is {entries[name]} in {file}, which takes precedence: change it there.")
+
+
+def check_scaling(recipe: Recipe, values: Mapping[str, str], root: Path) -> Iterator[Finding]:
+    """Check that PROCESSES includes all pods, because each takes its share of DATABASE_CONNECTIONS."""
+    folder = root / "deploy/kubernetes/production"
+    files = [folder / "scaling.yaml", folder / "kustomization.yaml"]
+    if recipe.host.name != "kubernetes" or not all(map(Path.is_file, files)):
+        return
+    scaling, kustomization = (file.read_text(encoding="utf-8", errors="replace") for file in files)
+    maxima = [int(maximum) for maximum in MAXIMUM.findall(scaling)]
+    pods = sum(maxima) + len(maxima)  # a release adds one of each
+    counted = [values["PROCESSES"]] if values.get("PROCESSES") else PROCESSES.findall(kustomization)
+    if counted and counted[0].isdecimal() and int(counted[0]) < pods:
+        yield Finding(
+            f"scaling.yaml allows {pods} pods during a release, but PROCESSES is {counted[0]}, so they may exceed "
+            f"DATABASE_CONNECTIONS: set PROCESSES={pods} in deploy/kubernetes/production/kustomization.yaml."
+        )
 
 
 def check_domain(recipe: Recipe, base_url: str, root: Path) -> Iterator[Finding]:

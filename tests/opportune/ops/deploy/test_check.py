@@ -341,6 +341,17 @@ def test_proxy_file_for_another_domain_is_an_error(oppman: Oppman, write_env: Wr
     assert oppman("deploy", "check", host, "--yes").code == 0
 
 
+def test_pods_that_are_not_counted_are_an_error(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("kubernetes")
+    assert oppman("deploy", "init", "kubernetes", "--domain", "circle.lisbon.pt").code == 0
+    path = project / "deploy/kubernetes/production/scaling.yaml"
+    path.write_text(path.read_text().replace("maxReplicas: 6", "maxReplicas: 16"))
+    code, out, _ = oppman("deploy", "check", "kubernetes", "--yes")
+    assert code == 1
+    assert "scaling.yaml allows 22 pods during a release, but PROCESSES is 12" in out
+    assert "set PROCESSES=22 in deploy/kubernetes/production/kustomization.yaml" in out
+
+
 def test_missing_file_is_one_line(project: Path, oppman: Oppman) -> None:
     code, _, err = oppman("deploy", "check", "fly", "--env-file", str(project / "nothing"), "--yes")
     assert (code, err.count("\n")) == (1, 1)
