@@ -13,6 +13,7 @@ from opportune.crud.display import names_of
 from opportune.crud.schemas import title_candidates
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import reference_of
+from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
 from opportune.web.forms.fields import RowChoices
@@ -71,7 +72,8 @@ async def find_rows(crud: Crud[Any], model: type[Any], term: str) -> list[dict[s
         Up to 20 mappings with `id` and `text`.
     """
     searched_paths = [AttributePath((), inspect(model), name) for name in _title_columns(crud, model)]
-    rows = _choosable_rows(crud, model).where(*matching_words(searched_paths, term))
+    narrowed = await narrow_search(crud.session, searched_paths, term)
+    rows = _choosable_rows(crud, model).where(*matching_words(searched_paths, term), *narrowed)
     names = await _read_names(crud, rows, MAX_SEARCH_RESULTS)
     return [{"id": str(row_id), "text": name} for row_id, name in names.items()]
 

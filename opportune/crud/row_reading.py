@@ -22,8 +22,9 @@ from opportune.crud.options import CrudOptions, Key, M
 from opportune.crud.reader import ListStatement, add_joins, fetch, select_names, values_of
 from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
+from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
-from opportune.db.queries.paths import parse_path
+from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, NotFound
 from opportune.pagination import Page, Paging, count_rows, order, page_count
@@ -36,6 +37,9 @@ PAGING = frozenset(Paging.model_fields)
 class ReadOperations(CrudOptions[M]):
     """The reading methods of `Crud`. Each can be overridden."""
 
+    _narrowed: tuple[str, Sequence[ColumnElement[bool]]] = ("", ())
+    """The current search and a condition that limits it, from the search index of the model."""
+
     async def find(self, query: Paging | None = None) -> Page[M]:
         """Return a page of rows with their annotations, and the total number of rows.
 
@@ -46,7 +50,7 @@ class ReadOperations(CrudOptions[M]):
             Forbidden: The user may not list rows.
             FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
         """
-        query = self._require_permitted_query(query)
+        query = await self._prepare_query(query)
         rows = self.query().where(self.readable(), *self.conditions(query))
         count = count_rows(rows, self.model.id)
         statement = rows.add_columns(*self.definition.annotations.values(), count.scalar_subquery())
@@ -62,7 +66,7 @@ class ReadOperations(CrudOptions[M]):
 
     async def rows(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
         """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
-        query = self._require_permitted_query(query)
+        query = await self._prepare_query(query)
         statement = self._cached_statement(query, tuple(names or self.serializer.names))
         offset = (query.page - 1) * query.size
         values = {"owner": self.owner_id or 0, "offset": offset, "limit": query.size}
@@ -76,6 +80,13 @@ class ReadOperations(CrudOptions[M]):
         items = await values_of(self, statement.selection, result)
         pages = page_count(total, query.size)
         return Rows.model_construct(items=items, total=total, page=query.page, pages=pages)
+
+    async def _prepare_query(self, query: Paging | None) -> Paging:
+        """Check the query and search its words in the search index. Raises Forbidden and FieldErrors."""
+        checked = self._require_permitted_query(query)
+        if self.search and (words := getattr(checked, "q", "")):
+            self._narrowed = words, await narrow_search(self.session, self._searched, words, self.visible)
+        return checked
 
     def _require_permitted_query(self, query: Paging | None) -> Paging:
         """Return the query, by default an empty one. Raises Forbidden and FieldErrors if the user may not run it."""
@@ -159,7 +170,6 @@ class ReadOperations(CrudOptions[M]):
 
     def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]:
         """Yield the conditions for the search and filters of a query."""
-        mapper = self.definition.shape.mapper
         for name in query.model_fields_set - Paging.model_fields.keys():
             value = getattr(query, name)
             if value is None or value == []:
@@ -169,7 +179,9 @@ class ReadOperations(CrudOptions[M]):
                     yield self.model.deleted_at.is_not(None)
                     yield self.writable()
             elif name == "q":
-                yield from matching_words([parse_path(mapper, path) for path in self.search_paths], value, self.visible)
+                yield from matching_words(self._searched, value, self.visible)
+                words, narrowed = self._narrowed
+                yield from narrowed if words == value else ()
             elif name in self.definition.filter_methods:
                 yield self._method_condition(name, value)
             else:
@@ -201,6 +213,10 @@ class ReadOperations(CrudOptions[M]):
     def search_paths(self) -> Sequence[str]:
         """The columns that `?q=` searches for this user."""
         return [path for path in self.search if not self.hides(path)]
+
+    @property
+    def _searched(self) -> Sequence[AttributePath]:
+        return [parse_path(self.definition.shape.mapper, path) for path in self.search_paths]
 
     def _method_condition(self, name: str, value: Any) -> ColumnElement[bool]:
         """Call a `@filter_by` method. Raises FieldErrors if the method raises ValueError."""

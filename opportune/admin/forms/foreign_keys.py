@@ -15,6 +15,7 @@ from opportune.admin.protocols import View
 from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_secret, is_text, title_of
 from opportune.db.models.model import MAX_ID
+from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
 
@@ -126,7 +127,9 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def get_list(self, request: Request, term: str) -> list[Any]:
         searched = [path for path in self.searched if not (self.view and self.view.hides(path.name))]
-        matching = self.list_query(request).where(*matching_words(searched, term))
+        async with self.model_admin.session_maker() as session:
+            narrowed = await narrow_search(session, searched, term)
+        matching = self.list_query(request).where(*matching_words(searched, term), *narrowed)
         first = matching.order_by(None).order_by(self.key).limit(self.limit)
         rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(first))
         return rows

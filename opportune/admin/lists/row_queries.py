@@ -23,8 +23,9 @@ from opportune.admin.lists.positions import (
     reverse,
 )
 from opportune.admin.persistence.trash import TrashMixin
+from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
-from opportune.db.queries.paths import parse_path
+from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.db.queries.row_count import RowCount, read_row_count
 from opportune.pagination import select_key
 
@@ -59,7 +60,16 @@ class RowQueriesMixin(TrashMixin):
         return self.list_query(request).where(has_key)
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
-        return stmt.where(*matching_words([parse_path(self.mapper, path) for path in self.search_names], term))
+        return stmt.where(*matching_words(self._searched_paths, term))
+
+    async def narrow_search(self, session: AsyncSession, term: str) -> Sequence[ColumnElement[bool]]:
+        """Return a condition for `search_query` that uses the search index of the model, if there is one."""
+        has_default_search = type(self).search_query is RowQueriesMixin.search_query
+        return await narrow_search(session, self._searched_paths, term) if has_default_search else ()
+
+    @property
+    def _searched_paths(self) -> Sequence[AttributePath]:
+        return [parse_path(self.mapper, path) for path in self.search_names]
 
     def listed_names(self, request: Request) -> Sequence[str]:
         """Return the columns that the list shows for this request."""
@@ -106,7 +116,11 @@ class RowQueriesMixin(TrashMixin):
         hierarchy = self.get_date_hierarchy()
         if hierarchy and (condition := hierarchy.condition(query)) is not None:
             statement = statement.where(condition)
-        return self.search_query(statement, query["search"]) if query.get("search") else statement
+        if not (term := query.get("search")):
+            return statement
+        async with self.session_maker() as session:
+            narrowed = await self.narrow_search(session, term)
+        return self.search_query(statement.where(*narrowed), term)
 
     async def list(self, request: Request) -> Pagination:
         page = self.validate_page_number(request.query_params.get("page"), 1)

@@ -248,11 +248,13 @@ def check_database(settings: Settings) -> Iterator[Finding]:
         yield Finding(str(error), is_error=not is_fresh)
         return
     try:
-        faults = list(startup.inspect_schema(settings).faults)
+        schema = startup.inspect_schema(settings)
     except OperatorError as error:
         yield Finding(str(error))
         return
+    faults = [*schema.faults]
     yield from map(Finding, faults)
+    yield from (Finding(warning, is_error=False) for warning in schema.warnings)
     if warning := startup.data_loss_warning(settings):
         yield Finding(warning)
     if not faults:

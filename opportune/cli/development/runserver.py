@@ -140,6 +140,6 @@ def check_database(settings: Settings, migrate: bool) -> None:
     )
     checks = start_checks(all_features(installed_features())) if settings.is_production else ()
     findings = [finding.text for check in checks for finding in check(settings)]
-    for line in (*schema.faults, *risks, url.readonly_notice, *findings):
+    for line in (*schema.faults, *schema.warnings, *risks, url.readonly_notice, *findings):
         if line:
             warn(line)

@@ -15,6 +15,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, read_revisions_of_site
+from opportune.db.migrations.missing_search_indexes import find_missing_search_indexes
 from opportune.db.migrations.post_migrate import due_statements
 from opportune.db.models.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
@@ -48,6 +49,8 @@ class SchemaState:
     newer: tuple[str, ...]
     is_behind_code: bool = False
     """True if a search index differs from its model's declaration, or a group of a feature is missing."""
+    unindexed: tuple[str, ...] = ()
+    """Tables whose declared `search_index` does not exist."""
 
     @property
     def faults(self) -> Iterator[str]:
@@ -64,6 +67,16 @@ class SchemaState:
             )
         if self.is_behind_code and not (self.pending or self.newer):
             yield "Search indexes or groups do not match the code. Run python3 oppman.py migrate."
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """Messages about missing search indexes, without which the site is only slower."""
+        if self.unindexed and not (self.pending or self.newer):
+            yield (
+                f"The search index of {', '.join(self.unindexed)} is missing. Run python3 oppman.py makemigrations and "
+                "migrate. If its migration is applied, revert it and apply it again; on PostgreSQL, a superuser may "
+                "first have to run CREATE EXTENSION pg_trgm."
+            )
 
 
 def remove_abandoned_files(settings: Settings) -> None:
@@ -178,10 +191,11 @@ async def _inspect_schema(settings: Settings) -> SchemaState:
             connection = await session.connection()
             rows = await connection.run_sync(read_revisions)
             is_behind_code = bool(await connection.run_sync(due_statements))
+            unindexed = tuple(await connection.run_sync(find_missing_search_indexes))
     finally:
         await database.dispose()
     graph = MigrationGraph(installed_names())
-    return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer, is_behind_code)
+    return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer, is_behind_code, unindexed)
 
 
 async def _connect_with_retry(database: Database, deadline: float) -> None:

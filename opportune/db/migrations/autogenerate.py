@@ -37,6 +37,8 @@ from opportune.db.migrations.renaming import (
 )
 from opportune.db.migrations.rendering import write_file
 from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
+from opportune.db.migrations.search_index_steps import order_search_indexes
+from opportune.db.migrations.search_indexes import compare_search_indexes
 from opportune.db.migrations.type_changes import add_conversions
 from opportune.db.models.mutual_keys import break_cycles
 from opportune.db.url.direct import direct_url
@@ -136,7 +138,8 @@ def draft_migration(
     ]
     changes = describe([*first_steps, *upgrade, *(step for step in steps if isinstance(step, CodeOp))], feature)
     name = _migration_name(graph, feature, changes, title)
-    return NewMigration(feature, name, [*first_steps, *steps], downgrade_steps, changes, referencing)
+    upgrade_steps, downgrade_steps = map(order_search_indexes, ([*first_steps, *steps], downgrade_steps))
+    return NewMigration(feature, name, upgrade_steps, downgrade_steps, changes, referencing)
 
 
 def _compare(
@@ -149,8 +152,9 @@ def _compare(
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if feature_of_table(table.name, graph.features) in features]
     create, drop = compare_expression_indexes(connection, tables)
-    upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create]
-    downgrade = [*drop, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
+    create_search, drop_search = compare_search_indexes(connection, graph, features, tables)
+    upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create, *create_search]
+    downgrade = [*drop_search, *drop, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
     make_portable([*upgrade, *downgrade])
     return context, upgrade, downgrade
 

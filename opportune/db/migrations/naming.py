@@ -8,6 +8,7 @@ from textwrap import shorten
 from alembic.operations import ops
 
 from opportune.db.migrations.python_steps import CodeOp
+from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp
 
 MAX_NAME_LENGTH = 50
 MAX_SQL_LENGTH = 90
@@ -80,6 +81,7 @@ def _describe_operation(operation: ops.MigrateOperation, feature: str, altered: 
     return (
         _describe_column_change(operation, table, short_table)
         or _describe_row_change(operation)
+        or _describe_search_index_change(operation, table, short_table)
         or _describe_constraint_change(operation, table, short_table, altered)
     )
 
@@ -105,6 +107,17 @@ def _describe_row_change(operation: ops.MigrateOperation) -> Change | None:
             return Change("~", f"Run SQL: {shorten(' '.join(str(sql).split()), MAX_SQL_LENGTH, placeholder=' …')}", "")
         case ops.BulkInsertOp(table=target, rows=rows):
             return Change("+", f"Add {len(rows)} rows to {target.name}", "")
+    return None
+
+
+def _describe_search_index_change(operation: ops.MigrateOperation, table: str, short_table: str) -> Change | None:
+    match operation:
+        case CreateSearchIndexOp(names=names):
+            suffix = ", concurrently" if operation.kw.get("postgresql_concurrently") else ""
+            description = f"Create search index of {table} ({', '.join(names)}){suffix}"
+            return Change("+", description, f"{short_table}_search_index")
+        case DropSearchIndexOp():
+            return Change("-", f"Drop search index of {table}", f"drop_{short_table}_search_index")
     return None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Executable
 
+from opportune.db.models.search_index import TRIGRAMS_PREFIX
 from opportune.runtime.progress import work
 
 FTS_PREFIX = "fts_"
@@ -29,7 +30,7 @@ def post_migrate(factory: StatementsFactory) -> StatementsFactory:
 
 def is_derived(name: str | None) -> bool:
     """Return whether a table or index belongs to a search index or to Litestream, and not to a model."""
-    return (name or "").startswith((FTS_PREFIX, VECTORS_PREFIX, LITESTREAM_PREFIX))
+    return (name or "").startswith((FTS_PREFIX, TRIGRAMS_PREFIX, VECTORS_PREFIX, LITESTREAM_PREFIX))
 
 
 def due_statements(connection: Connection) -> list[str | Executable]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, text
 
 from opportune.db.migrations.duplicates import TABLE_COPY
 from opportune.db.migrations.post_migrate import is_derived
+from opportune.db.models.search_index import TRIGRAMS_PREFIX
 
 COUNT_OF_COPIES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name GLOB :copies"
 VIEWS_AND_TRIGGERS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY type, rowid"
@@ -31,7 +32,7 @@ def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
     def drop_views_and_triggers(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
         if DROPPED.match(statement) and connection.scalar(text(COUNT_OF_COPIES), {"copies": f"{TABLE_COPY}*"}):
             for type_, name, sql in connection.execute(text(VIEWS_AND_TRIGGERS)).tuples().all():
-                if not is_derived(name):
+                if not is_derived(name) or name.startswith(TRIGRAMS_PREFIX):
                     dropped.append((type_, sql))
                     quoted = connection.dialect.identifier_preparer.quote_identifier(name)
                     connection.exec_driver_sql(f"DROP {type_} {quoted}")

@@ -1,5 +1,6 @@
 """Base classes of all tables."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -10,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from opportune.db.models.column_types import BigId, choose_column_type
 from opportune.db.models.enums import store_enum_values
+from opportune.db.models.search_index import declare_search_index
 from opportune.db.models.soft_delete import LiveRowComparator
 from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, annotations_of
@@ -32,6 +34,8 @@ class ModelBase(SQLModel):
 
     keeps_history: ClassVar[bool] = True
     """Whether the audit log records changes of rows. Applies to models of the project."""
+    search_index: ClassVar[bool | Sequence[str]] = False
+    """Text columns with an index for searches. True means all text columns."""
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     # SQLModel does not validate table rows, so the validator is built only when it is needed.
     model_config = {"defer_build": True}
@@ -66,6 +70,9 @@ class ModelBase(SQLModel):
             choose_column_type(info)
             for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
+
+
+event.listen(ModelBase, "after_mapper_constructed", declare_search_index, propagate=True)
 
 
 class Model(ModelBase):

@@ -39,11 +39,20 @@ def _like(element: _Matches, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(text.like(pattern, escape="/" if escape else None), **options)
 
 
-def patterns_of(text: str) -> list[BindParameter[str]]:
-    """Return a LIKE pattern for each word of a search text. Words between quotes are one pattern."""
+def words_of(text: str) -> list[str]:
+    """Return the words of a search text. Words between quotes are one word."""
     # PostgreSQL refuses NUL in a query, and no stored text contains it.
     words = [quoted or word for quoted, word in QUERY_WORD.findall(text.replace("\0", " "))]
-    return [literal(f"%{word.translate(LIKE_ESCAPES)}%", String()) for word in words[:MAX_SEARCH_WORDS]]
+    return words[:MAX_SEARCH_WORDS]
+
+
+def pattern_of(word: str) -> BindParameter[str]:
+    return literal(f"%{word.translate(LIKE_ESCAPES)}%", String())
+
+
+def patterns_of(text: str) -> list[BindParameter[str]]:
+    """Return a LIKE pattern for each word of a search text."""
+    return [pattern_of(word) for word in words_of(text)]
 
 
 def matching_words(

@@ -17,21 +17,14 @@ from sqlalchemy import (
     text,
 )
 
+from opportune.db.migrations.fts5 import TRIGGERS, fill_fts5, fts5_definitions
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.query import Query
 
 # Weights of bm25, with the ratios of the letters in PostgreSQL.
 FACTORS = {"A": 10.0, "B": 4.0, "C": 2.0, "D": 1.0}
-TABLE = """CREATE VIRTUAL TABLE {index} USING fts5({columns}, content='{table}', content_rowid='id',
- tokenize='unicode61 remove_diacritics 2', prefix='3')"""
-ADD = "INSERT INTO {index} (rowid, {columns}) VALUES (new.id, {new});"
-REMOVE = "INSERT INTO {index} ({index}, rowid, {columns}) VALUES ('delete', old.id, {old});"
-TRIGGERS = {
-    "_insert": f"CREATE TRIGGER {{index}}_insert AFTER INSERT ON {{table}} BEGIN {ADD} END",
-    "_update": f"CREATE TRIGGER {{index}}_update AFTER UPDATE OF id, {{columns}} ON {{table}} BEGIN {REMOVE} {ADD} END",
-    "_delete": f"CREATE TRIGGER {{index}}_delete AFTER DELETE ON {{table}} BEGIN {REMOVE} END",
-}
+OPTIONS = "tokenize='unicode61 remove_diacritics 2', prefix='3'"
 EXISTING_OBJECTS = text("""
     SELECT name, sql FROM sqlite_master WHERE name LIKE :prefix ESCAPE '\\'
     AND (type = 'trigger' OR sql LIKE 'CREATE VIRTUAL TABLE % USING fts5(%')
@@ -66,16 +59,7 @@ class SQLite(Dialect):
         return statement.join(best, best.c.id == key), (best.c.place, key)
 
     def definitions(self, fields: Fields) -> dict[str, str]:
-        names = [f'"{name}"' for name in fields.weights]
-        parts = {
-            "index": fields.index,
-            "table": fields.table,
-            "columns": ", ".join(names),
-            "new": ", ".join(f"new.{name}" for name in names),
-            "old": ", ".join(f"old.{name}" for name in names),
-        }
-        templates = {"": TABLE, **TRIGGERS}
-        return {f"{fields.index}{suffix}": template.format(**parts) for suffix, template in templates.items()}
+        return fts5_definitions(fields.index, fields.table, [*fields.weights], OPTIONS)
 
     def existing_definitions(self, connection: Connection) -> dict[str, str]:
         prefix = FTS_PREFIX.replace("_", "\\_") + "%"
@@ -93,4 +77,4 @@ class SQLite(Dialect):
         ]
 
     def rebuild(self, fields: Fields) -> str:
-        return f"INSERT INTO {fields.index} ({fields.index}) VALUES ('rebuild')"
+        return fill_fts5(fields.index)

@@ -66,6 +66,7 @@ class Book(Table, table=True):
     __tablename__ = "test_bookshelf_book"
 
     natural_key: ClassVar[str] = "isbn"
+    search_index = ("title", "isbn")
 
     title: str = Field(max_length=200, index=True)
     slug: str = Field(max_length=200, unique=True)

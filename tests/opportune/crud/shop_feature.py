@@ -44,6 +44,7 @@ class WareMark(SQLModel, table=True):
 
 class Ware(ShopTable, table=True):
     __tablename__ = "shop_ware"
+    search_index = ("name", "note")
 
     name: Line = Field(max_length=100, unique=True)
     cost: Decimal = Field(default=Decimal(0), max_digits=10, decimal_places=2)

@@ -1,0 +1,63 @@
+"""Indexes for searches of large tables, declared on the model with `search_index`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Enum, MetaData, String, Table
+from sqlalchemy.orm import Mapper
+
+from opportune.db.models.columns import type_of
+from opportune.errors import OperatorError
+from opportune.runtime.suggestions import did_you_mean
+
+TRIGRAMS_PREFIX = "trigrams_of_"
+"""Prefix of the indexes. Comparisons of models and copies ignore them."""
+INDEXED_COLUMNS = "search_index"
+"""Key in the `info` of a table."""
+
+
+def index_name(table_name: str) -> str:
+    return f"{TRIGRAMS_PREFIX}{table_name}"
+
+
+def indexed_columns(table: Any) -> Sequence[str]:
+    """Return the columns in the search index of a table, or an empty sequence if it has none."""
+    columns: Sequence[str] = table.info.get(INDEXED_COLUMNS, ())
+    return columns
+
+
+def tables_with_search_index(metadata: MetaData) -> Iterator[Table]:
+    yield from (table for table in metadata.sorted_tables if indexed_columns(table))
+
+
+def declare_search_index(mapper: Mapper[Any], model: Any) -> None:
+    """Store the columns of the model's `search_index` in the `info` of its table.
+
+    Raises:
+        OperatorError: A column does not exist or contains no text, or the table has no integer key `id`.
+    """
+    if model.search_index:
+        table: Any = mapper.local_table
+        table.info[INDEXED_COLUMNS] = _read_declaration(mapper, model, table.columns)
+
+
+def _read_declaration(mapper: Mapper[Any], model: Any, columns: Iterable[Any]) -> tuple[str, ...]:
+    owner = f"{model.__name__}.search_index"
+    texts = [column.name for column in columns if isinstance(type_of(column), String) and not _is_enum(column)]
+    key = mapper.primary_key[0]
+    if len(mapper.primary_key) > 1 or key.name != "id" or key.type.python_type is not int:
+        raise OperatorError(f"{owner}: the table needs an integer primary key `id`.")
+    if model.search_index is True:
+        if not texts:
+            raise OperatorError(f"{owner}: {model.__name__} has no text columns.")
+        return tuple(texts)
+    if isinstance(model.search_index, str):
+        raise OperatorError(f"{owner} is a text. Write a tuple: ({model.search_index!r},)")
+    for name in model.search_index:
+        if name not in texts:
+            raise OperatorError(f"{owner}: {model.__name__} has no text column {name!r}.{did_you_mean(name, texts)}")
+    return tuple(model.search_index)
+
+
+def _is_enum(column: Any) -> bool:
+    return isinstance(type_of(column), Enum)

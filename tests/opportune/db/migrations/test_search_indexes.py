@@ -1,0 +1,203 @@
+"""Migrations of search indexes, which models declare with `search_index`."""
+
+import pytest
+from sqlalchemy import Column, Integer, String
+
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import read_migration
+from opportune.db.migrations.missing_search_indexes import find_missing_search_indexes
+from opportune.db.migrations.questions import Choices
+from opportune.db.migrations.runner import Step
+from opportune.db.migrations.sql_script import render_migration_sql
+from opportune.db.migrations.squashing import plan_squash
+from opportune.testing.services.postgres import Postgres
+from tests.opportune.db.conftest import MakeSample
+from tests.opportune.db.migrations.sample_features import SampleFeatures
+
+ADD_BOOK = "INSERT INTO library_book (title, subtitle) VALUES ('Emma', 'A novel')"
+MATCHES = "SELECT rowid FROM trigrams_of_library_book WHERE trigrams_of_library_book MATCH '\"mma\"'"
+
+CREATES_EXTENSION = "TAG IN ('CREATE EXTENSION')"
+
+
+def declare(sample: SampleFeatures) -> None:
+    sample.table("library_book", *columns())
+
+
+def columns(title: str = "title") -> list[Column[str]]:
+    return [Column(title, String(50), nullable=False), Column("subtitle", String(50), nullable=False)]
+
+
+@pytest.fixture
+def books(make_sample: MakeSample) -> SampleFeatures:
+    sample = make_sample(declare, ADD_BOOK)
+    set_index(sample, "title")
+    return sample
+
+
+def set_index(sample: SampleFeatures, *names: str, table: str = "library_book") -> None:
+    sample.metadata.tables[table].info["search_index"] = names
+
+
+def find_missing(sample: SampleFeatures) -> list[str]:
+    with connect(sample.settings) as connection:
+        return find_missing_search_indexes(connection, sample.metadata)
+
+
+def test_declared_index_gets_a_migration(books: SampleFeatures) -> None:
+    (draft,) = books.draft_migrations()
+    assert [str(change) for change in draft.changes] == ["+ Create search index of library_book (title)"]
+    assert find_missing(books) == ["library_book"]
+    assert books.make_migrations() == ["library/0002_book_search_index.py"]
+    books.migrate()
+    assert find_missing(books) == []
+    assert books.draft_migrations() == []
+
+
+def test_index_contains_existing_rows(books: SampleFeatures) -> None:
+    books.make_migrations()
+    books.migrate()
+    if books.settings.database_url.get_secret_value().startswith("sqlite"):
+        assert books.execute(MATCHES) == [(1,)]
+
+
+def test_migration_of_index_is_reversible(books: SampleFeatures) -> None:
+    books.make_migrations()
+    books.migrate()
+    assert books.migrate("library", "1") == ["downgrade library.0002_book_search_index"]
+    assert find_missing(books) == ["library_book"]
+    books.migrate()
+    assert find_missing(books) == []
+
+
+def test_index_is_built_concurrently(books: SampleFeatures) -> None:
+    (name,) = books.make_migrations(concurrently=True)
+    assert not read_migration(books.versions / name).is_atomic
+    books.migrate()
+    assert find_missing(books) == []
+    books.migrate("library", "1")
+    assert find_missing(books) == ["library_book"]
+
+
+def test_changed_columns_replace_the_index(books: SampleFeatures) -> None:
+    books.make_migrations()
+    books.migrate()
+    set_index(books, "title", "subtitle")
+    (draft,) = books.draft_migrations()
+    assert [change.sign for change in draft.changes] == ["-", "+"]
+    books.make_migrations()
+    books.migrate()
+    assert find_missing(books) == []
+    assert books.draft_migrations() == []
+    assert books.migrate("library", "2") == [f"downgrade library.{draft.name}"]
+    assert find_missing(books) == []
+
+
+def test_index_follows_a_renamed_column(books: SampleFeatures) -> None:
+    books.make_migrations()
+    books.migrate()
+    books.table("library_book", *columns("name"))
+    set_index(books, "name")
+    books.choices = Choices({"book.title": "name"})
+    books.make_migrations()
+    books.migrate()
+    assert find_missing(books) == []
+    assert books.draft_migrations() == []
+    books.execute("UPDATE library_book SET name = 'Emilia'")
+    books.migrate("library", "2")
+    assert find_missing(books) == []
+
+
+def test_index_follows_a_renamed_table(books: SampleFeatures) -> None:
+    books.make_migrations()
+    books.migrate()
+    books.metadata.remove(books.metadata.tables["library_book"])
+    books.table("library_volume", *columns())
+    set_index(books, "title", table="library_volume")
+    books.choices = Choices({"book": "volume"})
+    books.make_migrations()
+    books.migrate()
+    assert find_missing(books) == []
+    assert books.draft_migrations() == []
+    books.execute("UPDATE library_volume SET title = 'Emilia'")
+
+
+def test_index_is_dropped_with_its_table(books: SampleFeatures) -> None:
+    books.make_migrations()
+    books.migrate()
+    books.metadata.remove(books.metadata.tables["library_book"])
+    books.choices = Choices(may_drop=True)
+    books.make_migrations()
+    books.migrate()
+    assert books.read_tables() == set()
+    books.migrate("library", "2")
+    declare(books)
+    set_index(books, "title")
+    assert find_missing(books) == []
+
+
+@pytest.mark.database("sqlite")
+def test_rebuilt_table_keeps_its_index(books: SampleFeatures) -> None:
+    books.make_migrations()
+    books.migrate()
+    books.table("library_book", *columns(), Column("pages", Integer, nullable=False, server_default="0", unique=False))
+    set_index(books, "title")
+    books.table("library_book", Column("title", String(80), nullable=False), columns()[1])
+    set_index(books, "title")
+    books.make_migrations()
+    books.migrate()
+    assert find_missing(books) == []
+    assert books.execute(MATCHES) == [(1,)]
+    books.execute("UPDATE library_book SET title = 'Persuasion'")
+    assert books.execute(MATCHES) == []
+
+
+@pytest.mark.database("sqlite")
+def test_sql_script_creates_the_index(books: SampleFeatures) -> None:
+    books.make_migrations()
+    step = Step(books.graph.find("library", "2"), "upgrade")
+    assert "CREATE INDEX trigrams_of_library_book ON library_book USING gin (title gin_trgm_ops)" in (
+        render_migration_sql(books.graph, step, "postgresql")
+    )
+    script = render_migration_sql(books.graph, step, "sqlite")
+    with connect(books.settings) as connection:
+        driver = connection.connection.driver_connection
+        assert driver
+        driver.executescript(script)
+    assert find_missing(books) == []
+    assert books.execute(MATCHES) == [(1,)]
+
+
+@pytest.mark.database("sqlite")
+def test_squashed_migration_creates_the_index(books: SampleFeatures) -> None:
+    books.make_migrations()
+    squash = plan_squash(books.graph, "library", books.metadata)
+    assert "+ Create search index of library_book (title)" in map(str, squash.draft.changes)
+
+
+@pytest.mark.database("sqlite")
+def test_missing_trigger_is_reported(books: SampleFeatures) -> None:
+    books.make_migrations()
+    books.migrate()
+    books.execute("DROP TRIGGER trigrams_of_library_book_update")
+    assert find_missing(books) == ["library_book"]
+
+
+@pytest.mark.database("postgresql")
+@pytest.mark.parametrize("concurrently", [False, True])
+def test_migration_continues_without_extension(
+    books: SampleFeatures, postgres_server: Postgres, concurrently: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    books.make_migrations(concurrently=concurrently)
+    # An event trigger refuses the extension, as for a role without the right.
+    books.execute("CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
+    books.execute(
+        f"CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN {CREATES_EXTENSION} EXECUTE FUNCTION refuse()"
+    )
+    assert books.migrate() == ["upgrade library.0002_book_search_index"]
+    (message,) = caplog.messages
+    assert message.startswith("Searches of library_book stay slow: this database role may not create")
+    assert "\n" not in message
+    assert find_missing(books) == ["library_book"]
+    assert books.draft_migrations() == []
+    assert books.migrate("library", "1") == ["downgrade library.0002_book_search_index"]
