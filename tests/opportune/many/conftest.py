@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import subprocess
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,14 +19,17 @@ from opportune.ops.deploy.rehearsal.fakes import BUCKET, Services, serving
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres, replica
-from opportune.testing.services.redis import redis
+from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 from tests.opportune.many.ledger import CREATE_TABLE
-from tests.opportune.many.machines import Balancer, Cable, Machine
+from tests.opportune.many.machines import Balancer, Machine
+from tests.opportune.many.services import RestartableRedis
 
 CLOCK_OFFSETS = {"web1": 0, "web2": 60, "web3": -60, "worker1": 60, "worker2": -60}
 """Seconds by which the clock of each machine is wrong."""
 WEB_COMMAND = ("runserver", "--workers", "1")
 CONNECTIONS = 30
+COPY_SECONDS = 90.0
+"""Time for all jobs to end, including those of machines that died."""
 
 
 @dataclass
@@ -32,6 +37,8 @@ class Site:
     machines: dict[str, Machine]
     balancer: Balancer
     primary: Postgres
+    standby: Postgres
+    redis: RestartableRedis
     url: str
     """URL of the primary, for checks."""
     services: Services
@@ -65,16 +72,18 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         url = primary.create_database("many")
         standby = stack.enter_context(replica(primary))
         pooled_url = stack.enter_context(pgbouncer(url, CONNECTIONS))
-        redis_url = stack.enter_context(redis())
+        redis = RestartableRedis()
+        redis.start()
+        stack.callback(redis.stop)
         services = Services()
         service_port = await stack.enter_async_context(serving(services.create_application()))
         environ = _environ(folder, service_port) | {"DATABASE_READER_URL": standby.url("many")}
         machines = {}
         for name in CLOCK_OFFSETS:
-            machine = await _connect(stack, name, folder, environ, (pooled_url, url, redis_url))
+            machine = await _connect(stack, name, folder, environ, (pooled_url, url, redis.url))
             stack.callback(machine.kill)
             machines[name] = machine
-        site = Site(machines, Balancer([]), primary, url, services)
+        site = Site(machines, Balancer([]), primary, standby, redis, url, services)
         await asyncio.to_thread(site.web[0].run, "migrate")
         with psycopg.connect(url) as connection:
             connection.execute(CREATE_TABLE)
@@ -88,6 +97,22 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         checks.cancel()
 
 
+@pytest.fixture(scope="module")
+async def complete_site(site: Site) -> AsyncIterator[None]:
+    """Check after all failures that each entry and its job were written once. Dead workers' leases have ended then."""
+    yield
+    deadline = time.monotonic() + COPY_SECONDS
+    while without_copy(counts := Counter(await asyncio.to_thread(site.read_keys))) and time.monotonic() < deadline:
+        await asyncio.sleep(0.2)
+    assert not without_copy(counts)
+    assert not {key: count for key, count in counts.items() if count > 1}
+
+
+def without_copy(counts: Counter[str]) -> list[str]:
+    """Return the entries whose job has not ended."""
+    return [key for key in counts if "copy of" not in key and "tick" not in key and not counts[f"copy of {key}"]]
+
+
 def _environ(folder: Path, service_port: int) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
@@ -95,6 +120,7 @@ def _environ(folder: Path, service_port: int) -> dict[str, str]:
         "HOST": "127.0.0.1",
         "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz",
         "JOBS": "worker",
+        "DATABASE_REPLICA_LAG": "2",
         "STORAGE_URL": f"s3://many:secret@127.0.0.1:{service_port}/{BUCKET}?tls=false",
         "LLM_BASE_URL": f"http://127.0.0.1:{service_port}/v1",
         "LLM_API_KEY": "many",
@@ -120,8 +146,8 @@ async def _connect(
     for variable, url in zip(("DATABASE_URL", "DATABASE_DIRECT_URL", "CACHE_URL"), urls, strict=True):
         address = make_url(url)
         assert address.port
-        cables.append(Cable(address.port))
-        await stack.enter_async_context(cables[-1].listening())
+        cables.append(FaultyProxy(address.port))
+        await stack.enter_async_context(cables[-1].open())
         variables[variable] = address.set(port=cables[-1].port).render_as_string(hide_password=False)
     command = WEB_COMMAND if name.startswith("web") else ("worker",)
     offset = {"CLOCK_OFFSET": str(CLOCK_OFFSETS[name])}

@@ -1,9 +1,11 @@
 """A feature for tests of several machines. Its table has no unique key, so that a second write shows."""
 
+import os
+import sys
 import time
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Request
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,8 +17,10 @@ from opportune.web import HOUR_SECONDS, RateLimit, cached, clear_cache
 
 CREATE_TABLE = "CREATE TABLE ledger_entry (key text NOT NULL, created_at timestamptz NOT NULL DEFAULT now())"
 INSERT = text("INSERT INTO ledger_entry (key) VALUES (:key)")
+EXISTS = text("SELECT EXISTS (SELECT FROM ledger_entry WHERE key = :key)")
 COUNT = text("SELECT count(*) FROM ledger_entry")
 MAX_HITS = 5
+LIMIT = RateLimit("ledger", MAX_HITS, HOUR_SECONDS, storage="cache")
 TICK_SECONDS = 2
 
 router = APIRouter(prefix="/ledger")
@@ -36,11 +40,31 @@ async def tick(run: JobContext) -> None:
     await run.write(insert, f"tick {run.id}")
 
 
+@job("ledger.check", attempts=2, wait=0.1)
+async def check_text(run: JobContext, text: str) -> None: ...
+
+
+@job("ledger.exhaust", attempts=2, wait=0.1)
+async def exhaust_memory(run: JobContext) -> None:
+    bytearray(sys.maxsize)
+
+
+@job("ledger.kill", attempts=3)
+async def kill_worker(run: JobContext, number: int) -> None:
+    """Send a signal to the worker process of this job."""
+    os.kill(os.getpid(), number)
+
+
 @router.post("/entries/{key}", status_code=201)
 async def add_entry(session: WriteSession, key: str) -> None:
     """Add an entry, and a second one in a job."""
     await insert(session, key)
     defer(session, copy_entry(key))
+
+
+@router.get("/entries/{key}")
+async def has_entry(session: ReadSession, key: str) -> bool:
+    return bool(await session.scalar(EXISTS, {"key": key}))
 
 
 @router.get("/count")
@@ -54,12 +78,9 @@ async def clear(session: WriteSession) -> None:
     clear_cache(session, "ledger")
 
 
-@router.get("/limited", dependencies=[Depends(RateLimit("ledger.cache", MAX_HITS, HOUR_SECONDS, storage="cache"))])
-async def limited() -> None: ...
-
-
-@router.get("/warm", dependencies=[Depends(RateLimit("ledger.warm", 100, HOUR_SECONDS, storage="cache"))])
-async def warm() -> None: ...
+@router.get("/limited/{subject}")
+async def limited(request: Request, subject: str) -> None:
+    await request.app.state.rate_limiter.hit(LIMIT.by(subject))
 
 
 @router.get("/clock")
@@ -77,4 +98,9 @@ async def download(storage: StorageDependency, name: str) -> str:
     return (await storage.read(name)).decode()
 
 
-ledger = Feature(name="ledger", summary="Tests of several machines.", api=router, jobs=[copy_entry, tick])
+ledger = Feature(
+    name="ledger",
+    summary="Tests of several machines.",
+    api=router,
+    jobs=[copy_entry, tick, check_text, exhaust_memory, kill_worker],
+)

@@ -15,8 +15,9 @@ from pathlib import Path
 import httpx
 
 from opportune.config.project import PROJECT
-from opportune.ops.deploy.rehearsal.process import free_port
 from opportune.ops.deploy.rehearsal.router import Relay
+from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
+from tests.opportune.many.services import choose_port
 
 SHARED_FOLDERS = ("opportune", "tests", "templates", "static", "locale", "migrations")
 START_TIMEOUT_SECONDS = 60.0
@@ -28,25 +29,9 @@ from tests.opportune.many.ledger import ledger
 
 INSTALLED = (*INSTALLED, ledger)
 """
-
-
-class Cable(Relay):
-    """Network from a machine to a service. It can be cut."""
-
-    def __init__(self, service_port: int) -> None:
-        super().__init__()
-        self.service_port = service_port
-        self.is_cut = False
-
-    async def target(self) -> int | None:
-        return None if self.is_cut else self.service_port
-
-    async def cut(self) -> None:
-        self.is_cut = True
-        await self.close_all()
-
-    def mend(self) -> None:
-        self.is_cut = False
+MIGRATIONS = Path("migrations", "versions")
+NEXT_MIGRATION = Path(__file__).with_name("next_migration.py")
+ALL_CONNECTIONS = 1_000_000
 
 
 @dataclass
@@ -55,8 +40,9 @@ class Machine:
     folder: Path
     command: tuple[str, ...]
     environ: Mapping[str, str]
-    cables: list[Cable]
-    port: int = field(default_factory=free_port)
+    cables: list[FaultyProxy]
+    """Networks to the pooler, to PostgreSQL and to Redis."""
+    port: int = field(default_factory=choose_port)
     process: "subprocess.Popen[bytes] | None" = None
 
     def install(self) -> None:
@@ -71,11 +57,23 @@ class Machine:
             installed.write(ADD_LEDGER)
         (self.folder / "tmp").mkdir()
 
-    def run(self, *arguments: str) -> None:
-        """Run a command of oppman.py on this machine to its end."""
-        subprocess.run(
-            [sys.executable, "oppman.py", *arguments], cwd=self.folder, env=self._environ(), check=True, timeout=120
+    def install_next_release(self) -> None:
+        """Replace the code of the stopped machine: the ledger has another migration, job and route."""
+        installed = self.folder / "app" / "installed.py"
+        text = installed.read_text(encoding="utf-8").replace("many.ledger import", "many.next_release import")
+        installed.write_text(text, encoding="utf-8")
+        (self.folder / "migrations").unlink()
+        shutil.copytree(PROJECT / MIGRATIONS, self.folder / MIGRATIONS)
+        (self.folder / MIGRATIONS / "ledger").mkdir()
+        shutil.copy(NEXT_MIGRATION, self.folder / MIGRATIONS / "ledger" / "0001_note.py")
+
+    def run(self, *arguments: str) -> str:
+        """Run a command of oppman.py on this machine to its end, and return its output."""
+        command = [sys.executable, "oppman.py", *arguments]
+        result = subprocess.run(
+            command, cwd=self.folder, env=self._environ(), check=True, timeout=120, stdout=subprocess.PIPE, text=True
         )
+        return result.stdout
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
@@ -130,13 +128,19 @@ class Machine:
         self.process.terminate()
         await asyncio.to_thread(self.process.wait, STOP_TIMEOUT_SECONDS)
 
-    async def cut_off(self) -> None:
+    def cut_off(self) -> None:
+        """Close all connections to services, and refuse new ones."""
         for cable in self.cables:
-            await cable.cut()
+            cable.cut(next_connections=ALL_CONNECTIONS)
 
-    def reconnect(self) -> None:
+    def lose_packets(self) -> None:
+        """Keep all connections open, and let no packet through."""
         for cable in self.cables:
-            cable.mend()
+            cable.silence()
+
+    async def reconnect(self) -> None:
+        for cable in self.cables:
+            await cable.restore()
 
 
 async def is_ready(port: int) -> bool:

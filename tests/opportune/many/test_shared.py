@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 
 import httpx
 
@@ -11,21 +10,11 @@ from opportune.ops.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.ops.deploy.rehearsal.visitor import Page
 from tests.opportune.many.conftest import CLOCK_OFFSETS, Site
 from tests.opportune.many.ledger import MAX_HITS, TICK_SECONDS
-from tests.opportune.many.machines import Machine
+from tests.opportune.many.probes import PASSWORD, built_at, hit_limit, sign_in
 
-PASSWORD = "correct horse battery staple"
 EMAIL = "many@example.com"
 WORDS = 30
 OBSERVED_SECONDS = 3 * TICK_SECONDS
-
-
-async def sign_in(machine: Machine, email: str) -> dict[str, str]:
-    """Register a user on a machine and return the header of the token."""
-    async with machine.client() as client:
-        registration = await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
-        assert registration.status_code == 201, registration.text
-        response = await client.post("/api/v1/auth/login", data={"username": email, "password": PASSWORD})
-        return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
 async def test_clocks_of_machines_differ(site: Site) -> None:
@@ -57,11 +46,8 @@ async def test_session_works_behind_balancer(site: Site) -> None:
 
 async def test_machines_share_limits(site: Site) -> None:
     for machine in site.web:  # the first hit of a process connects to Redis
-        async with machine.client() as client:
-            await client.get("/api/v1/ledger/warm")
-    async with httpx.AsyncClient(base_url=site.balanced_url, headers={"Connection": "close"}) as client:
-        statuses = [(await client.get("/api/v1/ledger/limited")).status_code for _ in range(3 * MAX_HITS)]
-    assert Counter(statuses) == {200: MAX_HITS, 429: 2 * MAX_HITS}
+        await hit_limit(machine.url, machine.name)
+    assert await hit_limit(site.balanced_url, "shared", 3 * MAX_HITS) == {200: MAX_HITS, 429: 2 * MAX_HITS}
 
 
 async def test_cleared_page_is_rebuilt_everywhere(site: Site) -> None:
@@ -71,13 +57,6 @@ async def test_cleared_page_is_rebuilt_everywhere(site: Site) -> None:
         assert (await client.post("/api/v1/ledger/clear")).status_code == 204
     after = [await built_at(machine) for machine in site.web]
     assert not set(before) & set(after)
-
-
-async def built_at(machine: Machine) -> float:
-    async with machine.client() as client:
-        response = await client.get("/api/v1/ledger/count", headers={"Host": "many.example"})
-        built: float = response.json()["built"]
-    return built
 
 
 async def test_upload_is_seen_on_other_machines(site: Site) -> None:

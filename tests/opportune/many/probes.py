@@ -1,0 +1,32 @@
+"""Requests that several tests send to machines."""
+
+from collections import Counter
+
+import httpx
+
+from tests.opportune.many.machines import Machine
+
+PASSWORD = "correct horse battery staple"
+
+
+async def sign_in(machine: Machine, email: str) -> dict[str, str]:
+    """Register a user on a machine and return the header of the token."""
+    async with machine.client() as client:
+        registration = await client.post("/api/v1/auth/register", json={"email": email, "password": PASSWORD})
+        assert registration.status_code == 201, registration.text
+        response = await client.post("/api/v1/auth/login", data={"username": email, "password": PASSWORD})
+        return {"Authorization": f"Bearer {response.json()['access_token']}"}
+
+
+async def hit_limit(url: str, subject: str, times: int = 1) -> Counter[int]:
+    """Count the statuses of a limited route."""
+    async with httpx.AsyncClient(base_url=url, headers={"Connection": "close"}, timeout=15) as client:
+        return Counter([(await client.get(f"/api/v1/ledger/limited/{subject}")).status_code for _ in range(times)])
+
+
+async def built_at(machine: Machine) -> float:
+    """Return the time at which the cached page was built."""
+    async with machine.client() as client:
+        response = await client.get("/api/v1/ledger/count", headers={"Host": "many.example"})
+        built: float = response.json()["built"]
+    return built
