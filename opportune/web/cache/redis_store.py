@@ -104,7 +104,7 @@ class RedisStore(Store):
             return default
         if _cancellations() > cancellations:  # redis-py 8.1 swallows the cancellation
             raise asyncio.CancelledError
-        if self._failure and writes:  # a full Redis can be read
+        if self._failure and (writes or self._failure != FULL):  # a full Redis can be read
             self._failure = ""
             logger.info("the cache at %s is available again", self.name)
         return result
