@@ -126,6 +126,7 @@ def _environ(folder: Path, service_port: int) -> dict[str, str]:
         "LLM_API_KEY": "many",
         "LLM_MODELS": '[{"name": "Rehearsal", "model": "rehearsal", "continues": true}]',
         "ANSWER_GRACE_SECONDS": "1",
+        "STOP_DELAY_SECONDS": "1",  # for requests that the balancer has sent but the machine has not accepted
         "LD_PRELOAD": str(_compile_clock(folder)),
     }
 
