@@ -1,5 +1,6 @@
 """Pagination and sorting of lists."""
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 NEIGHBOURING_PAGES = 2
 """Linked pages on each side of the current page."""
+MAX_NUMBERED_PAGES = 100
+"""Pages of a large list that have a number."""
 TRACKING_PARAMETER = re.compile(
     r"(utm|mtm|pk|hsa)_\w+|mc_[ce]id|_hs(enc|mi)|_g[al]|(fb|g|dc|ms|tt|tw|y)clid|[gw]braid"
     r"|igshid|li_fat_id|mkt_tok|srsltid"
@@ -83,18 +86,30 @@ class Page(Schema, Generic[T]):
         total: Rows of all pages.
         page: Number of this page, from 1.
         pages: Number of pages, at least 1.
+        is_estimate: Whether `total` and `pages` are estimates. Left out of small lists.
+        next_cursor: Value of `cursor` for the next page of a large list. Left out if there is none.
+        previous_cursor: Value of `cursor` for the page before. Left out of pages with a number.
     """
 
     items: Sequence[T]
     total: int
     page: int
     pages: int
+    is_estimate: bool = Field(default=False, exclude_if=operator.not_)
+    next_cursor: str = Field(default="", exclude_if=operator.not_)
+    previous_cursor: str = Field(default="", exclude_if=operator.not_)
+
+    @property
+    def has_next_number(self) -> bool:
+        """Whether the next page of a large list has a number."""
+        return not self.previous_cursor and self.page < MAX_NUMBERED_PAGES
 
     @property
     def numbers(self) -> list[int]:
         """Numbers of the linked pages: the first, the last and nearby pages. 0 marks a gap."""
         near = range(self.page - NEIGHBOURING_PAGES, self.page + NEIGHBOURING_PAGES + 1)
-        linked = sorted({1, self.pages, *(number for number in near if 1 <= number <= self.pages)})
+        last = min(self.pages, MAX_NUMBERED_PAGES) if self.next_cursor else self.pages
+        linked = sorted({1, last, *(number for number in near if 1 <= number <= last)})
         numbers = [1]
         for number in linked[1:]:
             numbers += [number] if number == numbers[-1] + 1 else [0, number]

@@ -54,7 +54,7 @@ class CrudApi(Generic[M]):
             page: Page[Any] = await crud.find(query)
         else:
             page = await crud.rows(query, serializer.names)
-        return make_json_response(serializer.write_page(page.items, page.total, page.page, page.pages))
+        return make_json_response(serializer.write_page(page))
 
     async def add(self, crud: Crud[M], new: BaseModel) -> Response:
         return await self.respond(crud, await crud.add(new), 201)

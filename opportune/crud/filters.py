@@ -21,7 +21,9 @@ from opportune.text import Line
 F = TypeVar("F", bound=Callable[..., ColumnElement[bool]])
 
 MAX_FILTER_VALUES = 100
-RESERVED = {*Paging.model_fields, "q"}
+CURSOR = "cursor"
+"""Query parameter of large lists with the row at which a page begins or ends."""
+RESERVED = {*Paging.model_fields, "q", CURSOR}
 FILTER_ATTRIBUTE = "__opportune_filter__"
 
 
@@ -193,4 +195,5 @@ def filter_schema(
     if has_trash:
         parameters[TRASH_PARAMETER] = bool, Field(default=False, title="In the trash")
     parameters["sort"] = Annotated[str, SortBy(*sort)], ""
+    parameters[CURSOR] = str, Field("", max_length=100, title="Cursor")
     return create_model(f"{prefix}Filter", __base__=Paging, __module__=__name__, **parameters)

@@ -16,8 +16,10 @@ from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
 from opportune.crud.details import read_detail_fields, read_field_texts
 from opportune.crud.display import names_of
+from opportune.crud.filters import CURSOR
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, visible_filters
+from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound
 from opportune.fields.files import stored_uploads
 from opportune.pagination import Page, Paging
@@ -197,7 +199,8 @@ class CrudPages(PageOptions[M]):
             "sorts": [path for path in self.crud_class.sort if not crud.hides(path)],
             "filters": filters,
             "hidden_parameters": list(hidden_parameters(query, filters)),
-            "is_narrowed": bool(active - Paging.model_fields.keys()),
+            "is_narrowed": bool(active - Paging.model_fields.keys() - {CURSOR}),
+            "count": RowCount(page.total, is_exact=not page.is_estimate),
             "is_filtered": any(name in active for names in filters for name in names),
             "may_create": self.may_create(crud),
             **await self.list_context(request, crud, page),

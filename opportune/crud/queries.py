@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from starlette.datastructures import QueryParams
 
 from opportune.crud.crud import Crud
+from opportune.crud.filters import CURSOR
 from opportune.pagination import Paging
 from opportune.web.forms.forms import LOCAL_TIME, Form
 from opportune.web.time_zone import to_utc
@@ -65,7 +66,7 @@ def _parameters(name: str, fields: Any) -> Sequence[str]:
 
 def hidden_parameters(query: Paging, filters: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
     """Yield name and value of the query parameters that have no visible field, for hidden inputs."""
-    visible = {"q", "page", *(name for names in filters for name in names)}
+    visible = {"q", "page", CURSOR, *(name for names in filters for name in names)}
     for name, value in query.model_dump(mode="json", exclude_unset=True, exclude_none=True).items():
         if name not in visible:
             yield from ((name, str(item)) for item in (value if isinstance(value, list) else [value]))

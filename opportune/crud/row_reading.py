@@ -17,7 +17,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.elements import True_
 
-from opportune.crud.filters import TRASH_PARAMETER
+from opportune.crud.cursors import Cursor, FoundRows, make_page, read_cursor
+from opportune.crud.filters import CURSOR, TRASH_PARAMETER
 from opportune.crud.options import CrudOptions, Key, M
 from opportune.crud.reader import ListStatement, add_joins, fetch, select_names, values_of
 from opportune.db.models.columns import is_text
@@ -25,12 +26,12 @@ from opportune.db.models.model import MAX_ID
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
+from opportune.db.queries.row_count import count_few_rows
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, NotFound
-from opportune.pagination import Page, Paging, count_rows, order, page_count
+from opportune.pagination import Page, Paging, order
 from opportune.web.forms.error_messages import MESSAGES
 
-Rows = Page[dict[str, Any]]
 PAGING = frozenset(Paging.model_fields)
 
 
@@ -51,35 +52,38 @@ class ReadOperations(CrudOptions[M]):
             FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
         """
         query = await self._prepare_query(query)
+        cursor = await read_cursor(self, query)
         rows = self.query().where(self.readable(), *self.conditions(query))
-        count = count_rows(rows, self.model.id)
+        count = count_few_rows(rows, self.model.id)
         statement = rows.add_columns(*self.definition.annotations.values(), count.scalar_subquery())
-        statement = statement.order_by(*self.ordering(query.sort)).offset((query.page - 1) * query.size)
+        if cursor:
+            statement = cursor.select_page(statement)
+        else:
+            statement = statement.order_by(*self.ordering(query.sort)).offset((query.page - 1) * query.size)
         if self.lists_trash(query):
             statement, count = with_deleted(statement), with_deleted(count)
-        result = (await self.session.execute(statement.limit(query.size))).all()
-        total = result[0][-1] if result else 0
-        if not result and query.page > 1:  # a page past the end has no row with the total
-            total = await self.session.scalar(count) or 0
+        result = (await self.session.execute(statement.limit(query.size + 1))).all()
+        counted = result[0][-1] if result else 0
+        if not result and (cursor or query.page > 1):  # a page past the end has no row with the total
+            counted = await self.session.scalar(count) or 0
         items = [self._set_annotations(row) for row in result]
-        return Page[Any](items=items, total=total, page=query.page, pages=page_count(total, query.size))
+        return await make_page(self, query, cursor, FoundRows(items, [row.id for row in items], counted))
 
     async def rows(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
         """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
         query = await self._prepare_query(query)
-        statement = self._cached_statement(query, tuple(names or self.serializer.names))
-        offset = (query.page - 1) * query.size
-        values = {"owner": self.owner_id or 0, "offset": offset, "limit": query.size}
+        cursor = await read_cursor(self, query)
+        statement = self._cached_statement(query, tuple(names or self.serializer.names), cursor)
+        offset = 0 if cursor else (query.page - 1) * query.size
+        values = {"owner": self.owner_id or 0, "offset": offset, "limit": query.size + 1}
         is_single_query = not statement.selection.links
         result = await fetch(self.session, statement.page_statement, values, is_single_query=is_single_query)
-        total = result[0][-1] if result else 0
-        if not result and query.page > 1:
-            total = (await fetch(self.session, statement.count_statement, values, is_single_query=is_single_query))[0][
-                0
-            ]
+        counted = result[0][-1] if result else 0
+        if not result and (cursor or query.page > 1):
+            counts = await fetch(self.session, statement.count_statement, values, is_single_query=is_single_query)
+            counted = counts[0][0]
         items = await values_of(self, statement.selection, result)
-        pages = page_count(total, query.size)
-        return Rows.model_construct(items=items, total=total, page=query.page, pages=pages)
+        return await make_page(self, query, cursor, FoundRows(items, [row[0] for row in result], counted))
 
     async def _prepare_query(self, query: Paging | None) -> Paging:
         """Check the query and search its words in the search index. Raises Forbidden and FieldErrors."""
@@ -97,25 +101,26 @@ class ReadOperations(CrudOptions[M]):
         self._refuse_hidden(checked)
         return checked
 
-    def _cached_statement(self, query: Paging, names: Sequence[str]) -> ListStatement:
+    def _cached_statement(self, query: Paging, names: Sequence[str], cursor: Cursor | None) -> ListStatement:
         """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
         is_shared = self.definition.shares_statement and not query.model_fields_set - Paging.model_fields.keys()
         if not is_shared or any("." in name for name in names):  # related rows depend on the user
-            return self._build_statement(query, names)
+            return self._build_statement(query, names, cursor)
         sort = query.sort if query.sort.removeprefix("-") in self.sort else ""  # a `filter_schema` may allow any text
         statements, key = self.definition.list_statements, (sort, names)
         if key not in statements:
             statements[key] = self._build_statement(query, names)
         return statements[key]
 
-    def _build_statement(self, query: Paging, names: Sequence[str]) -> ListStatement:
+    def _build_statement(self, query: Paging, names: Sequence[str], cursor: Cursor | None = None) -> ListStatement:
         selection = select_names(self, names)
         owned = self._owned(self.definition.read_access, bindparam("owner", type_=BigInteger))
         condition = owned if self.definition.shares_statement else self.readable()
         rows = self.query().where(condition, *self.conditions(query))
-        count = count_rows(rows, self.model.id)
+        count = count_few_rows(rows, self.model.id)
         selected = rows.with_only_columns(*selection.columns, count.scalar_subquery(), maintain_column_froms=True)
-        paged = add_joins(selected, selection).order_by(*self.ordering(query.sort))
+        joined = add_joins(selected, selection)
+        paged = cursor.select_page(joined) if cursor else joined.order_by(*self.ordering(query.sort))
         limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
         paged = paged.limit(limits[0]).offset(limits[1])
         if self.lists_trash(query):
@@ -178,6 +183,8 @@ class ReadOperations(CrudOptions[M]):
                 if value:
                     yield self.model.deleted_at.is_not(None)
                     yield self.writable()
+            elif name == CURSOR:
+                continue  # it selects a page, and no rows
             elif name == "q":
                 yield from matching_words(self._searched, value, self.visible)
                 words, narrowed = self._narrowed
@@ -269,7 +276,10 @@ class ReadOperations(CrudOptions[M]):
         if isinstance(key, str) and self.lookup != "id":
             has_lookup: ColumnElement[bool] = getattr(self.model, self.lookup) == key
             return false() if "\0" in key else has_lookup
-        text = str(key)
+        return self.has_id(str(key))
+
+    def has_id(self, text: str) -> ColumnElement[bool]:
+        """Return the condition for the row with this id. Any other text matches no row."""
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-        has_id: ColumnElement[bool] = self.model.id == number
-        return has_id if 1 <= number <= MAX_ID else false()
+        is_row: ColumnElement[bool] = self.model.id == number
+        return is_row if 1 <= number <= MAX_ID else false()

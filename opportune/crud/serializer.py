@@ -15,6 +15,7 @@ from sqlalchemy import inspect
 from typing_extensions import TypedDict
 
 from opportune.crud.types import plain_type
+from opportune.pagination import Page
 
 if TYPE_CHECKING:
     from opportune.crud.definition import Definition
@@ -23,6 +24,9 @@ PLAIN_JSON_TYPES = (bool, int, str, float, Decimal, date, datetime, time, UUID, 
 """Types that Pydantic serializes in the same way with and without a schema."""
 UNCHANGED_WHEN_STORED = (bool, int, str, date, datetime, Enum)
 """Types whose values are equal before and after they are stored in a database."""
+
+LARGE_PAGE_FIELDS = ("is_estimate", "next_cursor", "previous_cursor")
+"""Fields that only pages of large lists have."""
 
 WriteJson = Callable[[Any], bytes]
 
@@ -54,8 +58,12 @@ class Serializer:
             return None
         return {name: getattr(row, name) for name in self.names}
 
-    def write_page(self, rows: Any, total: int, page: int, pages: int) -> bytes:
-        return b'{"items":%b,"total":%d,"page":%d,"pages":%d}' % (self.write_rows(rows), total, page, pages)
+    def write_page(self, page: Page[Any]) -> bytes:
+        rows, extra = self.write_rows(page.items), b""
+        if page.is_estimate or page.next_cursor or page.previous_cursor:
+            fields = {name: value for name in LARGE_PAGE_FIELDS if (value := getattr(page, name))}
+            extra = b"," + to_json(fields)[1:-1]
+        return b'{"items":%b,"total":%d,"page":%d,"pages":%d%b}' % (rows, page.total, page.page, page.pages, extra)
 
 
 def _create_validating_writers(schema: Any, hidden: set[str]) -> tuple[WriteJson, WriteJson]:

@@ -13,25 +13,18 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.lists.actions import key_of
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.parameters import refuse_unknown_parameters
-from opportune.admin.lists.positions import (
-    MAX_NUMBERED_PAGES,
-    POSITION,
-    ListPage,
-    OrderTerm,
-    Position,
-    comes_after,
-    reverse,
-)
+from opportune.admin.lists.positions import POSITION, ListPage
 from opportune.admin.persistence.trash import TrashMixin
 from opportune.db.queries.indexed_search import narrow_search
+from opportune.db.queries.keyset import OrderTerm, Position, comes_after, reverse
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.db.queries.row_count import RowCount, read_row_count
-from opportune.pagination import select_key
+from opportune.pagination import MAX_NUMBERED_PAGES, select_key
 
 
 def sort_by(statement: Select[Any], terms: Iterable[OrderTerm]) -> Select[Any]:
-    return statement.order_by(*(value.desc() if is_descending else value.asc() for value, is_descending in terms))
+    return statement.order_by(*(term.ordered for term in terms))
 
 
 class RowQueriesMixin(TrashMixin):
@@ -92,9 +85,10 @@ class RowQueriesMixin(TrashMixin):
             default = [(self.name_of(name), is_descending) for name, is_descending in self.default_sort()]
             orders = [order for order in default if not self.hides(order[0])] or self._newest_first()
         names, last_is_descending = {name for name, _ in orders}, orders[-1][1]
-        values = [(parse_path(self.mapper, name).to_title().value(), is_descending) for name, is_descending in orders]
-        values += [(key, last_is_descending) for key in self.pk_columns if key.key not in names]
-        return values
+        terms = [
+            OrderTerm(parse_path(self.mapper, name).to_title().value(), is_descending) for name, is_descending in orders
+        ]
+        return [*terms, *(OrderTerm(key, last_is_descending) for key in self.pk_columns if key.key not in names)]
 
     def default_sort(self) -> list[tuple[str, bool]]:
         """Return the `column_default_sort` of the view, else the newest rows first."""
@@ -180,7 +174,7 @@ class RowQueriesMixin(TrashMixin):
     ) -> ColumnElement[bool]:
         """Return the condition for rows before or after the row of a position."""
         has_key: Any = self.select_by_identifier(position.key).whereclause
-        values = (await session.execute(select(*(term for term, _ in terms)).where(has_key))).first()
+        values = (await session.execute(select(*(term.expression for term in terms)).where(has_key))).first()
         if values is None:
             raise HTTPException(404, "The row at which this page begins was deleted.")
         is_postgresql = session.get_bind().dialect.name == "postgresql"

@@ -8,6 +8,8 @@ from sqlalchemy import ClauseElement, Executable, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 
+from opportune.pagination import select_key
+
 MAX_COUNTED_ROWS = 10_000
 ESTIMATE_DIGITS = 2
 """Significant digits of an estimate."""
@@ -43,7 +45,7 @@ async def read_row_counts(session: AsyncSession, queries: Sequence[Select[Any]])
     counts = [_count(query.limit(MAX_COUNTED_ROWS + 1)).scalar_subquery() for query in queries]
     numbers = (await session.execute(select(*counts))).one()
     return [
-        RowCount(number) if number <= MAX_COUNTED_ROWS else await _estimate(session, query)
+        RowCount(number) if number <= MAX_COUNTED_ROWS else await estimate_row_count(session, query)
         for number, query in zip(numbers, queries, strict=True)
     ]
 
@@ -53,11 +55,16 @@ async def read_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
     return count
 
 
+def count_few_rows(query: Select[Any], key: Any) -> Select[tuple[int]]:
+    """Return the query that counts the rows of a query, at most one more than `MAX_COUNTED_ROWS`."""
+    return _count(select_key(query, key).limit(MAX_COUNTED_ROWS + 1))
+
+
 def _count(query: Select[Any]) -> Select[tuple[int]]:
     return select(func.count()).select_from(query.subquery())
 
 
-async def _estimate(session: AsyncSession, query: Select[Any]) -> RowCount:
+async def estimate_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
     """Return the number of rows of a query with more than `MAX_COUNTED_ROWS`."""
     if session.get_bind().dialect.name == "postgresql":
         ((plans,),) = (await session.execute(Explain(query))).all()

@@ -1,0 +1,237 @@
+"""Large lists: estimated numbers of rows, and pages that begin at a row."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from decimal import Decimal
+from html import unescape
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import text
+
+from opportune import pagination
+from opportune.accounts import User
+from opportune.config.settings import Settings
+from opportune.crud import Access, Crud, CrudApi, CrudPages
+from opportune.db import Database
+from opportune.db.queries import row_count
+from opportune.errors import FieldErrors
+from opportune.feature import Feature
+from opportune.pagination import Page, Paging
+from opportune.testing import make_user
+from tests.opportune.crud.library import BookStatus, LibraryTable, Opinion, Topic, Volume, Volumes, VolumeTopic, Writer
+from tests.opportune.site_with import site_with
+
+SORTS = ("", "title", "-title", "price", "published_on", "-published_on", "rating", "-rating", "-writer.name")
+NUMBER = 23
+
+
+class AllVolumes(Crud[Volume]):
+    read_access = Access.ANYONE
+    search = ("title",)
+    filters = ("pages",)
+    sort = ("title", "published_on")
+
+
+shelf = Feature(
+    name="library",
+    summary="Books.",
+    models=[Writer, Topic, Volume, VolumeTopic],
+    api=CrudApi(AllVolumes, "/volumes").router,
+    pages=CrudPages(AllVolumes, "/volumes", columns=("title", "pages")).router,
+)
+
+
+@pytest.fixture
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    """A site for which lists of more than 10 rows are large."""
+    async with site_with(shelf, LibraryTable.metadata, settings) as app:
+        await add_volumes(app.state.database)
+        monkeypatch.setattr(row_count, "MAX_COUNTED_ROWS", 10)
+        yield app
+
+
+@pytest.fixture
+async def database(app: FastAPI) -> Database:
+    database: Database = app.state.database
+    return database
+
+
+@pytest.fixture
+async def reader(database: Database) -> User:
+    return await make_user(database, is_superuser=True)
+
+
+async def add_volumes(database: Database) -> None:
+    user = await make_user(database)
+    async with database.writer() as session:
+        session.add_all([Writer(id=1, name="Austen"), Writer(id=2, name="Brontë")])
+        await session.flush()
+        for number in range(1, NUMBER + 1):
+            session.add(
+                Volume(
+                    title=f"Volume {number % 5}",
+                    slug=f"v{number}",
+                    writer_id=1 + number % 2,
+                    price=Decimal(number % 4),
+                    pages=number,
+                    published_on=date(2000 + number % 3, 1, 1) if number % 4 else None,
+                    status=BookStatus.PUBLISHED if number < NUMBER else BookStatus.DRAFT,
+                )
+            )
+        await session.flush()
+        session.add_all([Opinion(volume_id=number, user_id=user.id, stars=1 + number % 3) for number in (1, 2, 3, 7)])
+    if database.engine.dialect.name == "postgresql":
+        async with database.engine.begin() as connection:
+            await connection.execute(text("ANALYZE library_volume"))
+
+
+async def read_ids(
+    database: Database, user: User, *, objects: bool = False, **query: Any
+) -> tuple[list[int], Page[Any]]:
+    async with database.reader() as session:
+        crud = Volumes(session, user)
+        filters = crud.Filter(**query)
+        page: Page[Any] = await crud.find(filters) if objects else await crud.rows(filters, ["title", "id"])
+        return [row.id if objects else row["id"] for row in page.items], page
+
+
+@pytest.mark.parametrize("objects", [True, False])
+@pytest.mark.parametrize("sort", SORTS)
+async def test_cursors_walk_through_all_rows(database: Database, reader: User, sort: str, objects: bool) -> None:
+    expected: list[int] = []
+    for number in (1, 2, 3, 4, 5):
+        ids, page = await read_ids(database, reader, objects=objects, sort=sort, size=5, page=number)
+        expected += ids
+    assert sorted(expected) == list(range(1, NUMBER + 1))
+    ids, page = await read_ids(database, reader, objects=objects, sort=sort, size=5)
+    while page.next_cursor:
+        more, page = await read_ids(database, reader, objects=objects, sort=sort, size=5, cursor=page.next_cursor)
+        ids += more
+    assert ids == expected
+    ids, page = await read_ids(database, reader, objects=objects, sort=sort, size=5, cursor="last")
+    assert (len(ids), page.next_cursor) == (5, "")
+    while page.previous_cursor:
+        more, page = await read_ids(database, reader, objects=objects, sort=sort, size=5, cursor=page.previous_cursor)
+        assert page.next_cursor
+        ids = more + ids
+    assert ids == expected
+
+
+async def test_last_numbered_page_has_the_exact_number(database: Database, reader: User) -> None:
+    _, page = await read_ids(database, reader, size=5, page=5, pages__gte=1)
+    assert (page.total, page.pages, page.is_estimate, page.next_cursor) == (NUMBER, 5, False, "")
+
+
+async def test_estimate_includes_rows_that_follow(database: Database, reader: User) -> None:
+    for number in (1, 2, 3, 4):
+        _, page = await read_ids(database, reader, size=5, page=number, pages__gte=1)
+        assert page.is_estimate
+        assert page.pages > number
+
+
+async def test_page_past_the_end_is_empty(database: Database, reader: User) -> None:
+    ids, page = await read_ids(database, reader, size=5, page=50)
+    assert (ids, page.next_cursor, page.page) == ([], "", 50)
+
+
+async def test_cursor_of_a_small_list_works(database: Database, reader: User) -> None:
+    ids, page = await read_ids(database, reader, size=3, pages__lte=4, sort="price", cursor="after:4")
+    assert (ids, page.total, page.is_estimate, page.pages) == ([1, 2, 3], 4, False, 2)
+    assert (page.next_cursor, page.previous_cursor) == ("", "before:1")
+
+
+@pytest.mark.parametrize("cursor", ["x", "after:", "after:x", "after:999", "before:-1", "after:99999999999999999999"])
+async def test_wrong_cursor_is_refused(database: Database, reader: User, cursor: str) -> None:
+    with pytest.raises(FieldErrors, match="There is no such row"):
+        await read_ids(database, reader, cursor=cursor)
+
+
+async def test_cursor_of_hidden_row_is_refused(database: Database) -> None:
+    async with database.reader() as session:
+        volumes = Volumes(session)
+        with pytest.raises(FieldErrors, match="There is no such row"):
+            await volumes.rows(volumes.Filter(cursor=f"after:{NUMBER}"))
+
+
+class VolumesWithPaging(Crud[Volume]):
+    read_access = Access.ANYONE
+    filter_schema = Paging
+
+
+async def test_list_without_parameter_has_no_cursor(database: Database) -> None:
+    async with database.reader() as session:
+        page = await VolumesWithPaging(session).rows(Paging(size=5))
+    assert (page.next_cursor, len(page.items)) == ("", 5)
+
+
+async def test_small_list_has_no_further_fields(client: AsyncClient) -> None:
+    page = (await client.get("/api/v1/volumes?pages__lte=4&size=2")).json()
+    assert list(page) == ["items", "total", "page", "pages"]
+    assert (page["total"], page["pages"]) == (4, 2)
+
+
+async def test_api_says_that_total_is_an_estimate(client: AsyncClient) -> None:
+    page = (await client.get("/api/v1/volumes?pages__gte=1&size=5")).json()
+    assert page["is_estimate"] is True
+    assert page["total"] >= 10
+    ids = [row["id"] for row in page["items"]]
+    while cursor := page.get("next_cursor"):
+        page = (await client.get("/api/v1/volumes", params={"pages__gte": 1, "size": 5, "cursor": cursor})).json()
+        ids += [row["id"] for row in page["items"]]
+    assert ids == list(range(NUMBER, 0, -1))
+    assert page["previous_cursor"] == "before:3"
+
+
+@pytest.mark.database("sqlite")
+async def test_whole_table_is_counted_exactly_on_sqlite(client: AsyncClient) -> None:
+    page = (await client.get("/api/v1/volumes?size=5")).json()
+    assert (page["total"], "is_estimate" in page, page["next_cursor"]) == (NUMBER, False, "after:19")
+
+
+@pytest.mark.database("sqlite")
+async def test_api_refuses_wrong_cursor(client: AsyncClient) -> None:
+    response = await client.get("/api/v1/volumes?cursor=after:999")
+    assert response.status_code == 422
+    assert "There is no such row. Begin with the first page." in response.text
+
+
+@pytest.mark.database("sqlite")
+async def test_openapi_describes_large_lists(app: FastAPI) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+    page = next(schema for name, schema in schemas.items() if name.startswith("Page_"))
+    assert {"is_estimate", "next_cursor", "previous_cursor"}.isdisjoint(page["required"])
+    assert page["properties"]["is_estimate"]["type"] == "boolean"
+
+
+async def find_links(client: AsyncClient, url: str) -> tuple[str, dict[str, str]]:
+    """Return the page, and its links to other pages by label."""
+    page = (await client.get(url)).text
+    links: Sequence[tuple[str, str]] = re.findall(r'<a class="btn" href="(\?[^"]*)"[^>]*>(\w+)</a>', page)
+    return page, {label: unescape(link) for link, label in links}
+
+
+async def test_page_shows_estimate(client: AsyncClient) -> None:
+    page, _ = await find_links(client, "/volumes?pages__gte=1&size=5")
+    assert re.search(r"(about|more than) \d+ all volumes found", page)
+
+
+async def test_list_is_browsed_by_row_after_last_number(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagination, "MAX_NUMBERED_PAGES", 2)
+    page, links = await find_links(client, "/volumes?sort=title&size=5")
+    assert links == {"Next": "?sort=title&size=5&page=2", "Last": "?sort=title&size=5&cursor=last"}
+    assert 'aria-label="Page 2"' in page
+    assert 'aria-label="Page 3"' not in page
+    _, links = await find_links(client, f"/volumes{links['Next']}")
+    assert links["Previous"] == "?sort=title&size=5&page=1"
+    assert links["Next"].startswith("?sort=title&size=5&cursor=after%3A")
+    page, links = await find_links(client, f"/volumes{links['Next']}")
+    assert links["First"] == "?sort=title&size=5"
+    assert "cursor=before" in links["Previous"]
+    assert 'href="?sort=-title&amp;size=5"' in page or 'href="?size=5&amp;sort=-title"' in page
+    assert "Show all" not in page
+    _, links = await find_links(client, f"/volumes{links['Last']}")
+    assert "Next" not in links
