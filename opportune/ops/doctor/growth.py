@@ -48,14 +48,14 @@ async def examine_growth(settings: Settings, features: Sequence[Feature]) -> lis
             if not large:
                 return [ok("lists", f"no table has {LARGE_TABLE_ROWS:,} rows")]
             statements, faults = read_lists(settings, database, session, features)
-            lists = [each for each in statements if each.table in large]
-            findings = await connection.run_sync(_examine, large, lists, features)
+            pages = [page for page in statements if page.table in large]
+            findings = await connection.run_sync(_examine, large, pages, features)
             findings += [notice("lists", fault) for fault in faults]
     finally:
         await database.dispose()
     if (more := len(findings) - MAX_FINDINGS) > 0:
         return [*findings[:MAX_FINDINGS], notice("lists", f"{pluralize(more, 'more finding')}, less important")]
-    return findings or [ok("lists", f"{pluralize(len(lists), 'page')} of lists of large tables are fast")]
+    return findings or [ok("lists", f"{pluralize(len(pages), 'page')} of lists of large tables are fast")]
 
 
 def _find_large_tables(connection: Connection) -> set[str]:
@@ -70,47 +70,54 @@ def _is_large(connection: Connection, name: str) -> bool:
 
 
 def _examine(
-    connection: Connection, large: set[str], lists: Sequence[ListStatement], features: Sequence[Feature]
+    connection: Connection, large: set[str], pages: Sequence[ListStatement], features: Sequence[Feature]
 ) -> list[Finding]:
     findings: dict[tuple[str, str], Finding] = {}
-    for milliseconds, each in sorted(_slow_lists(connection, lists), key=lambda pair: -pair[0]):
+    durations = _measure(connection, pages)
+    slow = [page for page in durations if durations[page] >= SLOW_LIST_MS]
+    for page in sorted(slow, key=durations.__getitem__, reverse=True):
+        milliseconds = durations[page]
         duration = f"{'over ' if milliseconds >= STATEMENT_SECONDS * 1000 else ''}{milliseconds:,.0f} ms"
-        line = f"{each}: {duration}{each.index and f'; {each.index}'}"
-        findings.setdefault(each.remedy, notice("lists", line, table=each.table, milliseconds=milliseconds))
-    for each in lists:
-        if each.index and each.wants_index and _reads_all_rows(connection, each):
-            line = f"{each}: reads all rows of {each.table}; {each.index}"
-            findings.setdefault(each.remedy, notice("indexes", line, table=each.table))
+        line = f"{page}: {duration}{page.index and f'; {page.index}'}"
+        findings.setdefault(page.remedy, notice("lists", line, table=page.table, milliseconds=milliseconds))
+    for page in pages:
+        if page.index and page.wants_index and _reads_all_rows(connection, page):
+            line = f"{page}: reads all rows of {page.table}; {page.index}"
+            findings.setdefault(page.remedy, notice("indexes", line, table=page.table))
     further = [*foreign_keys_without_index(connection, large, features)]
     if connection.dialect.name == "postgresql":
         further += read_statistics(connection, LARGE_TABLE_ROWS, SLOW_LIST_MS)
+    if unmeasured := len(pages) - len(durations):
+        further.append(
+            notice("lists", f"{pluralize(unmeasured, 'page')} of lists could not be run in {LISTS_SECONDS:g} s")
+        )
     return [*findings.values(), *further]
 
 
-def _slow_lists(connection: Connection, lists: Sequence[ListStatement]) -> Iterator[tuple[float, ListStatement]]:
-    """Run the lists, and yield those that take long with their time in milliseconds."""
-    end = time.monotonic() + LISTS_SECONDS
-    for each in lists:
+def _measure(connection: Connection, pages: Sequence[ListStatement]) -> dict[ListStatement, float]:
+    """Run the pages until the time is over. Return their durations in milliseconds."""
+    end, durations = time.monotonic() + LISTS_SECONDS, dict[ListStatement, float]()
+    for page in pages:
         if time.monotonic() > end:
-            return
+            break
         started_at = time.perf_counter()
         try:
-            _run(connection, each)
+            _run(connection, page)
         except DBAPIError:
             if milliseconds_since(started_at) < STATEMENT_SECONDS * 1000:
                 continue  # its table lacks a migration, for example, which another check reports
-        if (milliseconds := milliseconds_since(started_at)) >= SLOW_LIST_MS:
-            yield milliseconds, each
+        durations[page] = milliseconds_since(started_at)
+    return durations
 
 
-def _run(connection: Connection, each: ListStatement) -> None:
+def _run(connection: Connection, page: ListStatement) -> None:
     deadline = time.monotonic() + STATEMENT_SECONDS
     _interrupt(connection, lambda: time.monotonic() > deadline)
     try:
         with connection.begin_nested() as savepoint:  # PostgreSQL ends the transaction after a timeout
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_SECONDS * 1000:.0f}"))
-            connection.execute(each.statement).fetchall()
+            connection.execute(page.statement).fetchall()
             savepoint.rollback()
     finally:
         _interrupt(connection, None)
@@ -123,20 +130,20 @@ def _interrupt(connection: Connection, is_over: Any) -> None:
         driver.run_async(lambda driver: driver.set_progress_handler(is_over, INSTRUCTIONS_PER_CHECK))
 
 
-def _reads_all_rows(connection: Connection, each: ListStatement) -> bool:
+def _reads_all_rows(connection: Connection, page: ListStatement) -> bool:
     """Return whether the plan of a list has no index for its filter or order."""
     try:
         with connection.begin_nested():
-            rows = connection.execute(Explain(each.statement)).all()
+            rows = connection.execute(Explain(page.statement)).all()
     except DBAPIError:
         return False
     if connection.dialect.name == "postgresql":
         plan = rows[0][0][0]["Plan"]
-        return plan["Total Cost"] >= MIN_PLAN_COST and any(_scans(node, each.table) for node in _nodes(plan))
+        return plan["Total Cost"] >= MIN_PLAN_COST and any(_scans(node, page.table) for node in _nodes(plan))
     lines = [row[3] for row in rows]
     is_sorted_in_memory = "USE TEMP B-TREE FOR ORDER BY" in lines
-    scans = re.compile(SCAN_IN_SQLITE.format(table=re.escape(each.table)))
-    return any(map(scans.fullmatch, lines)) and (is_sorted_in_memory or not each.is_sorted)
+    scans = re.compile(SCAN_IN_SQLITE.format(table=re.escape(page.table)))
+    return any(map(scans.fullmatch, lines)) and (is_sorted_in_memory or not page.is_sorted)
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
