@@ -47,7 +47,7 @@ async def examine_growth(settings: Settings, features: Sequence[Feature]) -> lis
             large = await connection.run_sync(_find_large_tables)
             if not large:
                 return [ok("lists", f"no table has {LARGE_TABLE_ROWS:,} rows")]
-            statements, faults = read_lists(settings, database, session, features)
+            statements, faults = await read_lists(settings, database, session, features)
             pages = [page for page in statements if page.table in large]
             findings = await connection.run_sync(_examine, large, pages, features)
             findings += [notice("lists", fault) for fault in faults]

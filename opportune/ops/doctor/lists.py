@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import Select, inspect
+from sqlalchemy import ColumnElement, Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -25,6 +25,7 @@ from opportune.crud.registry import cruds
 from opportune.db.database import Database
 from opportune.db.models.columns import choices_of, is_text
 from opportune.db.models.model import MAX_ID
+from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.paths import parse_path
 from opportune.db.sessions.trash import hide_deleted
 from opportune.errors import OperatorError
@@ -86,7 +87,7 @@ class ListStatement:
         if self.model.__module__.startswith("opportune."):
             return ""
         if self.use == "search":
-            return "search an index instead (oppman.py docs search)"
+            return f"set search_index on {self.model.__name__} (oppman.py docs search)"
         try:
             path = parse_path(inspect(self.model), self.path)
         except LookupError:  # an annotation
@@ -100,7 +101,7 @@ class ListStatement:
         return f"add index=True to {name}.{path.name}"
 
 
-def read_lists(
+async def read_lists(
     settings: Settings, database: Database, session: AsyncSession, features: Sequence[Feature]
 ) -> tuple[list[ListStatement], list[str]]:
     """Return the statements of the admin's views and of the features' data layers, without running them.
@@ -119,28 +120,36 @@ def read_lists(
     declarations: list[AdminView | Crud[Any]] = [*views, *layers]
     for declared in declarations:
         try:
-            statements += _statements_of(declared, scope)
+            statements += await _statements_of(declared, session, scope)
         except OperatorError as error:
             faults.append(str(error))
     return statements, faults
 
 
-def _statements_of(declared: AdminView | Crud[Any], scope: dict[str, Any]) -> list[ListStatement]:
+async def _statements_of(
+    declared: AdminView | Crud[Any], session: AsyncSession, scope: dict[str, Any]
+) -> list[ListStatement]:
     """Return the statements of a view or a data layer.
 
     Raises:
         OperatorError: One of its methods failed.
     """
     try:
-        if isinstance(declared, AdminView):
-            return [*_statements_of_view(declared, scope)]
-        return [*_statements_of_crud(declared)]
+        async with session.begin_nested():
+            if isinstance(declared, AdminView):
+                narrowed = await declared.narrow_search(session, RARE_WORD) if declared.search_names else ()
+                return [*_statements_of_view(declared, scope, narrowed)]
+            searched = [parse_path(declared.definition.shape.mapper, path) for path in declared.search_paths]
+            narrowed = await narrow_search(session, searched, RARE_WORD, declared.visible)
+            return [*_statements_of_crud(declared, narrowed)]
     except Exception as error:
         name = type(declared).__name__
         raise OperatorError(f"{name} cannot be examined ({type(error).__name__}: {error})") from error
 
 
-def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[ListStatement]:
+def _statements_of_view(
+    view: AdminView, scope: dict[str, Any], narrowed: Sequence[ColumnElement[bool]]
+) -> Iterator[ListStatement]:
     request = Request({**scope, "query_string": b""})
     with use_request(request):
         rows = view.list_query(request)
@@ -158,7 +167,7 @@ def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[List
             page = _page(view.sort_query(rows, Request({**scope, "query_string": f"sortBy={path}".encode()})))
             yield replace(first, statement=page, use=f"order {path}", path=path)
         if view.search_names:
-            page = _page(view.sort_query(view.search_query(rows, RARE_WORD), request))
+            page = _page(view.sort_query(view.search_query(rows.where(*narrowed), RARE_WORD), request))
             yield replace(first, statement=page, use="search", wants_index=bool(view.column_searchable_list))
 
 
@@ -175,7 +184,7 @@ def _rare_query(filter_: Any) -> dict[str, str]:
     return {}
 
 
-def _statements_of_crud(crud: Crud[Any]) -> Iterator[ListStatement]:
+def _statements_of_crud(crud: Crud[Any], narrowed: Sequence[ColumnElement[bool]]) -> Iterator[ListStatement]:
     rows, order = crud.query().where(crud.readable()), crud.ordering("")
     first = ListStatement(f"list of {type(crud).__name__}", crud.model, _page(rows.order_by(*order)))
     default = crud.order[0].removeprefix("-") if crud.order else "id"
@@ -191,7 +200,8 @@ def _statements_of_crud(crud: Crud[Any]) -> Iterator[ListStatement]:
         yield replace(first, statement=page, use=f"order {path}", path=path, is_lowercase=_is_lowercase(crud, path))
     if crud.search_paths:
         conditions = crud.conditions(crud.Filter.model_validate({"q": RARE_WORD}))
-        yield replace(first, statement=_page(rows.where(*conditions).order_by(*order)), use="search")
+        page = _page(rows.where(*conditions, *narrowed).order_by(*order))
+        yield replace(first, statement=page, use="search")
 
 
 def _is_lowercase(crud: Crud[Any], path: str) -> bool:
