@@ -172,13 +172,16 @@ class JobStore:
         return sorted({definition.queue for definition in self.jobs.values()})
 
     async def claim(self, limit: int, running: Collection[Job] = (), completed: Collection[Job] = ()) -> list[Job]:
-        """Store completed jobs and claim due ones, in one transaction.
+        """Store completed jobs and claim due ones, in one transaction. Take over jobs of dead workers.
 
         Args:
             limit: Maximum number of jobs to claim.
             running: Jobs that this worker runs already.
             completed: Jobs to store as done.
         """
+        claimed = list[Job]()
+        if limit and time.monotonic() >= self._takeover_at:
+            claimed = await self._take_over(limit, running)  # first, because a backlog would use all slots
         async with self.database.writer() as session:
             if completed:
                 await session.execute(
@@ -186,9 +189,9 @@ class JobStore:
                 )
             if self._has_free_slots or any(job.group_name for job in completed):
                 await self._held_jobs.release(session)
-            claimed = await self._claim_due(session, limit)
+            claimed += await self._claim_due(session, limit - len(claimed))
         self._has_free_slots = len(claimed) < limit
-        if self._has_free_slots or time.monotonic() >= self._takeover_at:
+        if self._has_free_slots:
             completed_ids = {job.id for job in completed}
             still_running = [job for job in running if job.id not in completed_ids]
             claimed += await self._take_over(limit - len(claimed), [*still_running, *claimed])
@@ -236,7 +239,7 @@ class JobStore:
             col(Job.claim).not_in([job.claim for job in running]),
         )
         async with self.database.reader(fresh=True) as session:
-            if limit < 1 or not await session.scalar(select(select(col(Job.id)).where(has_expired).exists())):
+            if not await session.scalar(select(select(col(Job.id)).where(has_expired).exists())):
                 return []
         # The worker may be alive but slow, which its lock shows on this machine.
         live_workers = await to_thread(self.lock.living_workers)

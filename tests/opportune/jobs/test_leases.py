@@ -122,6 +122,19 @@ async def test_due_job_is_claimed_despite_unclaimable_ones(make_queue: MakeQueue
     other_store.lock.release()
 
 
+@pytest.mark.usefixtures("separate_machines")
+async def test_backlog_does_not_delay_a_takeover(make_queue: MakeQueue, database: Database) -> None:
+    store_of_dead_worker, other_store, site = make_queue().worker.store, make_queue().worker.store, make_queue()
+    await site.enqueue(wait())
+    assert await store_of_dead_worker.claim(9)
+    await expire_leases(database)
+    for number in range(2):
+        await site.enqueue(register(f"{number}@example.com"))
+    assert [job.name for job in await other_store.claim(1)] == ["test.wait"]
+    store_of_dead_worker.lock.release()
+    other_store.lock.release()
+
+
 @pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_worker_with_a_fast_clock_claims_no_running_job(
