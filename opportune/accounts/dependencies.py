@@ -24,8 +24,10 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
+from opportune.i18n.languages import current_language
 from opportune.web.client import Client
 from opportune.web.errors.handlers import wants_json
+from opportune.web.language import offered_languages
 from opportune.web.rendering.templates import is_htmx
 
 LOGIN_PATH = "/accounts/login"
@@ -66,9 +68,17 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     """
     if not hasattr(request.state, "user"):
         request.state.user = await _read_user(request)
+        _use_language_of_user(request)
         _guard_impersonation(request)
     user: User | None = request.state.user
     return user
+
+
+def _use_language_of_user(request: HTTPConnection) -> None:
+    """Continue in the language of the user's profile, if the site offers it."""
+    user: User | None = request.state.user
+    if user and user.language and user.language in offered_languages(request.app.state.settings):
+        current_language.set(user.language)
 
 
 def _guard_impersonation(request: HTTPConnection) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, event, false, func
+from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, event, false, func, text
 from sqlalchemy import Text as SqlText
 from sqlmodel import Field
 
@@ -36,6 +36,8 @@ class UserBase(Model):
     """Encrypted key of the authenticator app; empty without one."""
     totp_step: int = 0
     """Period of the last used code, so that each code is valid once."""
+    language: str = Field(default="", max_length=20, sa_column_kwargs={"server_default": text("''")})
+    """Language that the user has chosen, or registered in; empty: the language of the browser."""
     created_at: datetime = Field(default_factory=utc_now)
 
     def __str__(self) -> str:

@@ -30,6 +30,7 @@ from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 
 from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.host_names import ascii_host
+from opportune.config.languages import find_language
 from opportune.config.llm_models import find_list_error
 from opportune.config.project import PACKAGE, settings_class
 from opportune.config.public_keys import parse_public_keys
@@ -105,7 +106,7 @@ class Settings(SiteSettings):
         changed._of_features = {**self._of_features, **{type(settings): settings for settings in feature_settings}}
         return changed
 
-    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @field_validator("allowed_hosts", "cors_origins", "languages", mode="before")
     @classmethod
     def _split_by_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -162,6 +163,22 @@ class Settings(SiteSettings):
             return str(ZoneInfo(value))
         except (LookupError, OSError, ValueError):
             raise ValueError("must be the name of a time zone, such as Europe/Vienna") from None
+
+    @field_validator("language")
+    @classmethod
+    def _check_language(cls, value: str) -> str:
+        language = find_language(value)
+        if language is None:
+            raise ValueError("must be the code of a language, such as de or pt-BR")
+        return language.code
+
+    @field_validator("languages")
+    @classmethod
+    def _check_languages(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        codes = [*dict.fromkeys(cls._check_language(code) for code in value)]
+        if codes and (default := info.data.get("language")) not in [*codes, None]:
+            raise ValueError(f"must contain LANGUAGE, which is {default}")
+        return codes
 
     @field_validator("base_url")
     @classmethod

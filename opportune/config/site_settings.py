@@ -24,6 +24,10 @@ class SiteSettings(BaseSettings):
     """Name of the site on pages, in e-mails, in the admin and in the API."""
     time_zone: str = "UTC"
     """Time zone of the site (Europe/Vienna). Pages show times in the time zone of the visitor's browser."""
+    language: str = "en"
+    """Language of the site for visitors whose browsers ask for none of LANGUAGES (oppman.py docs translations)."""
+    languages: Annotated[list[str], NoDecode] = []
+    """Languages that visitors can choose, separated by commas (en,de,ar). Empty: only LANGUAGE."""
     environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
     """development, test or production. Production refuses unsafe values."""
     debug: bool = False

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from starlette.types import Scope
 
 from opportune.config.settings import Settings
+from opportune.web.public_cookies import take_cookie
 
 COOKIE_PREFIX = b"time_zone="
 MAX_CACHED_ZONES = 600
@@ -118,21 +119,6 @@ def format_time(moment: datetime | None) -> str:
 
 
 def zone_of_request(scope: Scope) -> "tuple[Scope, ZoneInfo | None]":
-    """Return the scope without the time zone cookie, and the zone in it.
-
-    Without this cookie, requests that have no other one can be served from the cache.
-    """
-    headers, zone, is_changed = [], None, False
-    for name, value in scope["headers"]:
-        if name != b"cookie" or COOKIE_PREFIX not in value:
-            headers.append((name, value))
-            continue
-        is_changed = True
-        parts = [part.strip() for part in value.split(b";")]
-        other_cookies = [part for part in parts if not part.startswith(COOKIE_PREFIX)]
-        for part in parts:
-            if part.startswith(COOKIE_PREFIX):
-                zone = find_zone(part.removeprefix(COOKIE_PREFIX).decode("latin-1"))
-        if other_cookies:
-            headers.append((name, b"; ".join(other_cookies)))
-    return {**scope, "headers": headers} if is_changed else scope, zone
+    """Return the scope without the time zone cookie, and the zone in it."""
+    scope, name = take_cookie(scope, COOKIE_PREFIX)
+    return scope, find_zone(name) if name else None

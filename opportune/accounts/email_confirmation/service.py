@@ -25,7 +25,7 @@ async def send_code(context: AccountContext, user: User, browser_session: Sessio
     code = make_code(context.settings, user, _purpose(browser_session))
     device, address = describe_user_agent(context.client.user_agent), context.client.address
     details = {"device": device, "address": address, "minutes": LIFETIME_SECONDS // 60}
-    send_account_email(context.session, context.settings, user.email, "confirm", code=code, **details)
+    send_account_email(context.session, context.settings, user, "confirm", code=code, **details)
 
 
 async def check_code(context: AccountContext, user: User, browser_session: Session, code: str) -> None:

@@ -144,5 +144,5 @@ async def _send_email(session: AsyncSession, settings: Settings, email: str, det
         code = make_code(settings, user, details["number"])
         client = {"device": details["device"], "address": details["address"]}
         send_account_email(
-            session, settings, email, "sign_in", token=token, code=code, minutes=LIFETIME_SECONDS // 60, **client
+            session, settings, user, "sign_in", token=token, code=code, minutes=LIFETIME_SECONDS // 60, **client
         )

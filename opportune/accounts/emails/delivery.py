@@ -1,6 +1,7 @@
 """Delivery of the e-mails of accounts."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
+from opportune.i18n.languages import current_language, use_language
 from opportune.jobs import JobContext, job
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 from opportune.mail.outage import REPORT_OUTAGE
@@ -24,10 +26,18 @@ def email_is_enabled(settings: Settings) -> bool:
     return email_is_delivered(settings) or not settings.is_production
 
 
-def send_account_email(session: AsyncSession, settings: Settings, to: str, template: str, /, **context: Any) -> None:
-    """Queue an e-mail from a template of `templates/accounts/mail`, if the site sends e-mails."""
-    if email_is_enabled(settings):
-        enqueue_email(session, render_email(settings, to, f"accounts/mail/{template}", context))
+def send_account_email(
+    session: AsyncSession, settings: Settings, to: User | str, template: str, /, **context: Any
+) -> None:
+    """Queue an e-mail from a template of `templates/accounts/mail`, if the site sends e-mails.
+
+    A user gets it in their language, and an address in the language of the request or job.
+    """
+    if not email_is_enabled(settings):
+        return
+    address, language = (to.email, to.language) if isinstance(to, User) else (to, "")
+    with use_language(language or current_language.get()):
+        enqueue_email(session, render_email(settings, address, f"accounts/mail/{template}", context))
 
 
 async def email_superusers(
@@ -36,12 +46,10 @@ async def email_superusers(
     """Queue an e-mail to each active superuser, if the site sends e-mails."""
     if not email_is_enabled(settings):
         return
-    addresses = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
-    for address in await session.scalars(addresses):
-        try:
-            enqueue_email(session, render_email(settings, address, template, context))
-        except InvalidEmailError:
-            continue
+    users = select(User).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
+    for user in await session.scalars(users):
+        with suppress(InvalidEmailError), use_language(user.language or settings.language):
+            enqueue_email(session, render_email(settings, user.email, template, context))
 
 
 @job(REPORT_OUTAGE)

@@ -3,8 +3,10 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import update
+from sqlmodel import col
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.models import Session, User
 from opportune.accounts.profile.service import (
     change_password,
@@ -26,13 +28,17 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.users.schemas import PROVED_FIELDS, UserUpdate
 from opportune.accounts.verification.service import request_verification
+from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.errors import FieldErrors
 from opportune.fields.files import stored_uploads
 from opportune.storage import StorageError
 from opportune.web.forms.forms import Form, read_form
+from opportune.web.language import offered_languages, set_language_cookie
 from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.panels import render_panels
+from opportune.web.rendering.templates import redirect
 
 PROFILE_PATH = "/accounts/profile"
 
@@ -64,6 +70,22 @@ async def change_profile(request: Request, user: CurrentUser, context: AccountCt
         else:
             return redirect_with_message(request, "profile", "Your profile is saved.")
     return await show_profile(request, user, form, Form(EmailUpdate))
+
+
+@router.post("/language")
+async def change_language(request: Request, user: OptionalUser, database: DatabaseDependency) -> Response:
+    """Store the language of the menu in a cookie, and in the profile of a user who is signed in."""
+    form = await request.form()
+    settings: Settings = request.app.state.settings
+    code = str(form.get("language", ""))
+    response = redirect(request, safe_redirect_path(str(form.get("next", ""))))
+    if code not in offered_languages(settings):
+        return response
+    set_language_cookie(response, settings, code)
+    if user and not request.state.impersonator:
+        async with database.writer() as session:
+            await session.execute(update(User).where(col(User.id) == user.id).values(language=code))
+    return response
 
 
 @router.post("/profile/verification")

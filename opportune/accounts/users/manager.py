@@ -25,6 +25,8 @@ from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings, get_settings
 from opportune.db.models.model import MAX_ID
+from opportune.i18n.languages import current_language
+from opportune.web.language import offered_languages
 
 U = TypeVar("U", bound=UserBase)
 
@@ -107,6 +109,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
 
     async def add(self, email: str, hashed_password: str, **fields: Any) -> U:
         """Create a user with a password that is already checked and hashed."""
+        is_visitor = self.request is not None and len(offered_languages(self.settings)) > 1
+        fields = {"language": current_language.get() if is_visitor else "", **fields}
         created: Any = await self.user_db.create({**fields, "email": email, "hashed_password": hashed_password})
         user: U = created
         return user
@@ -245,7 +249,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
 
     async def on_after_forgot_password(self, user: U, token: str, request: Request | None = None) -> None:
         """Send the link. Override this to send another e-mail."""
-        send_account_email(self.session, self.settings, user.email, "reset", token=token)
+        send_account_email(self.session, self.settings, user, "reset", token=token)
 
     async def request_verify(self, user: U, request: Request | None = None) -> None:
         """Create a link that verifies the address. Raises UserInactive and UserAlreadyVerified."""
@@ -258,7 +262,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
 
     async def on_after_request_verify(self, user: U, token: str, request: Request | None = None) -> None:
         """Send the link. Override this to send another e-mail."""
-        send_account_email(self.session, self.settings, user.email, "verify", token=token)
+        send_account_email(self.session, self.settings, user, "verify", token=token)
 
     # Passwords
 

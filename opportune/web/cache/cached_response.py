@@ -13,7 +13,7 @@ from opportune.web.cache.rule import CacheRule, Header
 MAX_BODY_BYTES = 1024 * 1024
 """Size of the largest body that is cached."""
 PRIVATE_DIRECTIVES = ("private", "no-store")
-ALLOWED_VARY = {b"accept-encoding", b"authorization", b"cookie", b"host", b"hx-request-type"}
+ALLOWED_VARY = {b"accept-encoding", b"accept-language", b"authorization", b"cookie", b"host", b"hx-request-type"}
 """Headers allowed in `Vary`. Each one is hidden from cached routes or is part of the cache key."""
 REPLACED_HEADERS = {b"age", b"etag", b"vary"}
 BODY_HEADERS = {b"content-length", b"content-type"}

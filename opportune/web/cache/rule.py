@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from starlette.types import Scope
 
+from opportune.i18n.languages import current_language
+
 Header = tuple[bytes, bytes]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -59,8 +61,8 @@ class CacheRule:
 
 
 def cache_key(scope: Scope, user_id: str) -> str:
-    """Return the cache key, a hash of the visible parts of the request and of the user's id."""
-    parts = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], user_id)
+    """Return the cache key, a hash of the visible parts of the request, its language and the user's id."""
+    parts = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], current_language.get(), user_id)
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -10,8 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
+from opportune.i18n.languages import current_language
 from opportune.runtime.observers import traceparent
 from opportune.web.errors.handlers import on_crash, on_full_disk
+from opportune.web.language import LanguageOfRequest
 from opportune.web.middleware.request_log import client_traceparent, log_request, request_id, request_id_of
 from opportune.web.middleware.response_cookies import cookie_headers
 from opportune.web.middleware.security_headers import SecurityHeaders
@@ -33,6 +35,7 @@ class RequestMiddleware:
         self.app = app
         self.settings = settings
         self.zone = site_zone(settings)
+        self.language = LanguageOfRequest(settings)
         self.security_headers = SecurityHeaders(settings)
         self.trusts_traces = bool(settings.trusted_proxies)
 
@@ -45,11 +48,13 @@ class RequestMiddleware:
             return
         scope.setdefault("state", {})  # before the scope is copied: all copies share the state
         scope, zone = zone_of_request(scope)
+        scope, language = self.language.select(scope)
         new_id = request_id_of(scope)
         id_token = request_id.set(new_id)
         trace_token = traceparent.set(traceparent.get() or (client_traceparent(scope) if self.trusts_traces else ""))
         origin_token = current_origin.set(ChangeOrigin(_channel(scope["path"]), scope))
         zone_token = current_zone.set(zone or self.zone)
+        language_token = current_language.set(language)
         status = 0
         started = time.perf_counter()
 
@@ -61,6 +66,7 @@ class RequestMiddleware:
                 headers.append((b"x-request-id", new_id.encode()))
                 headers += cookie_headers(scope, headers)
                 headers += flash.cookie_headers(scope, status, self.settings)
+                self.language.add_headers(headers)
                 self.security_headers.add_missing(headers, scope)
                 message["headers"] = headers
             await send(message)
@@ -78,6 +84,7 @@ class RequestMiddleware:
             traceparent.reset(trace_token)
             current_origin.reset(origin_token)
             current_zone.reset(zone_token)
+            current_language.reset(language_token)
 
 
 async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,14 +9,17 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, StrictUndefined
 
 from opportune.feature import Feature
+from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
 from opportune.web.forms.submissions import form_token
+from opportune.web.language import language_choices
 from opportune.web.rendering import markdown
 from opportune.web.rendering.blocks import render_block
 from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.translation import add_translation
 from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_date, format_datetime, format_time, local
 
@@ -35,8 +38,11 @@ class Templates:
         self.environment = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
+        add_translation(self.environment)
         self.environment.globals |= {
             "asset": assets.url,
+            "get_language": get_language,
+            "language_choices": language_choices,
             "typeface": preloaded_file,
             "take_messages": take_messages,
             "form_token": form_token,

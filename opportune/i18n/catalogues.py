@@ -1,0 +1,71 @@
+"""Catalogues of translations: `locale/<language>/LC_MESSAGES/messages.po` of the project, features and framework."""
+
+import logging
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from io import BytesIO
+from pathlib import Path
+
+from opportune.config.feature_packages import feature_packages, project_folder
+from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
+from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.i18n.compiler import compile_catalogue
+from opportune.i18n.pseudo import PseudoTranslations
+
+CATALOGUE = "LC_MESSAGES/messages"
+"""Path of a catalogue below the folder of its language, without a suffix."""
+
+logger = logging.getLogger(__name__)
+
+
+def locale_folders() -> list[Path]:
+    """Return the folders of catalogues. A folder replaces translations of the folders after it."""
+    features = sorted(Path(project_folder() or PROJECT / PACKAGE).glob("*/locale"))
+    packages = [Path(folder) / "locale" for folder in feature_packages().values()]
+    return [PROJECT / "locale", *features, *packages, FRAMEWORK / "locale"]
+
+
+def catalogue_path(folder: Path, language: str) -> Path:
+    """Return the path of a language's catalogue in a folder `locale`, with the suffix `.po`."""
+    return folder / language.replace("-", "_") / f"{CATALOGUE}.po"
+
+
+@cache
+def catalogue_of(language: str) -> NullTranslations:
+    """Return the translations into a language, which are read on first use."""
+    if language == PSEUDO_LANGUAGE:
+        return PseudoTranslations()
+    first: NullTranslations | None = None
+    for folder in locale_folders():
+        translations = _read(catalogue_path(folder, language))
+        if translations and first:
+            first.add_fallback(translations)
+        elif translations:
+            first = translations
+    return first or NullTranslations()
+
+
+def has_translations(language: str) -> bool:
+    """Return whether a catalogue exists for a language. English texts need none."""
+    if language in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE):
+        return True
+    paths = [catalogue_path(folder, language) for folder in locale_folders()]
+    return any(path.exists() or path.with_suffix(".mo").exists() for path in paths)
+
+
+def clear_catalogues() -> None:
+    """Forget the catalogues, so that changed ones are read."""
+    catalogue_of.cache_clear()
+
+
+def _read(path: Path) -> NullTranslations | None:
+    """Read the compiled catalogue if it is up to date, or else compile it in memory."""
+    compiled = path.with_suffix(".mo")
+    try:
+        if compiled.exists() and not (path.exists() and path.stat().st_mtime > compiled.stat().st_mtime):
+            return GNUTranslations(BytesIO(compiled.read_bytes()))
+        if path.exists():
+            return GNUTranslations(BytesIO(compile_catalogue(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, LookupError, EOFError) as error:
+        logger.error("The catalogue %s cannot be read (%s). Its texts are shown in English.", path, error)
+    return None

@@ -1,0 +1,59 @@
+"""The language of the current request, job or e-mail."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+
+from babel import Locale
+from langcodes import closest_supported_match
+from langcodes.tag_parser import LanguageTagError
+
+from opportune.config.languages import SOURCE_LANGUAGE, Language, find_language
+
+MAX_HEADER_LENGTH = 500
+"""Length of `Accept-Language` that is read. Browsers send about 50 characters."""
+
+current_language: ContextVar[str] = ContextVar("current_language", default=SOURCE_LANGUAGE)
+
+
+def get_language() -> Language:
+    """Return the language of the current request, job or e-mail."""
+    return find_language(current_language.get()) or Language(SOURCE_LANGUAGE, "English", "ltr", Locale("en"))
+
+
+@contextmanager
+def use_language(code: str) -> Iterator[None]:
+    """Translate and format for this language within the block, such as the language of an e-mail's recipient."""
+    token = current_language.set(code)
+    try:
+        yield
+    finally:
+        current_language.reset(token)
+
+
+@lru_cache(1000)
+def best_language(accept_language: str, languages: Sequence[str]) -> str:
+    """Return the first language of an `Accept-Language` header that is available, or an empty string."""
+    for tag in _preferred_tags(accept_language[:MAX_HEADER_LENGTH]):
+        try:
+            match = closest_supported_match(tag, [*languages])
+        except LanguageTagError:
+            continue
+        if match:
+            return match
+    return ""
+
+
+def _preferred_tags(accept_language: str) -> list[str]:
+    """Return the tags of a header, the preferred ones first."""
+    weights: dict[str, float] = {}
+    for entry in accept_language.split(","):
+        tag, _, parameter = entry.strip().partition(";")
+        try:
+            weight = float(parameter.strip().removeprefix("q=") or 1)
+        except ValueError:
+            continue
+        if tag and tag != "*" and 0 < weight <= 1:
+            weights.setdefault(tag, weight)
+    return sorted(weights, key=lambda tag: -weights[tag])

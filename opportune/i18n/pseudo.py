@@ -1,0 +1,32 @@
+"""The pseudo-language `xx`: English with accents, lengthened by a third, in brackets."""
+
+import re
+from gettext import NullTranslations
+
+ACCENTS = str.maketrans("aeiouycnAEIOUYCN", "àéîöûýçñÀÉÎÖÛÝÇÑ")
+UNCHANGED = re.compile(r"(%\(\w+\)[a-z]|%%|<[^>]*>|&\w+;|https?://\S+)")
+"""Placeholders, HTML and addresses."""
+
+
+class PseudoTranslations(NullTranslations):
+    """Lengthens each text. A text without brackets on a page is not translatable, and a cut one lacks space."""
+
+    def gettext(self, message: str) -> str:
+        return lengthen(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return lengthen(msgid1 if n == 1 else msgid2)
+
+    def pgettext(self, context: str, message: str) -> str:
+        return lengthen(message)
+
+    def npgettext(self, context: str, msgid1: str, msgid2: str, n: int) -> str:
+        return lengthen(msgid1 if n == 1 else msgid2)
+
+
+def lengthen(text: str) -> str:
+    if not text:
+        return text
+    parts = UNCHANGED.split(text)
+    accented = "".join(part if index % 2 else part.translate(ACCENTS) for index, part in enumerate(parts))
+    return f"[{accented}{'~' * (len(text) // 3 + 1)}]"

@@ -1,0 +1,91 @@
+"""Translation of texts. Without a translation, the English text is returned."""
+
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from opportune.i18n.catalogues import catalogue_of
+from opportune.i18n.languages import current_language
+
+logger = logging.getLogger(__name__)
+
+
+def gettext(text: str, /, **values: Any) -> str:
+    """Translate a text: `_("Signed in as %(name)s.", name=user.name)`.
+
+    Without values, percent signs are not placeholders.
+    """
+    translation = catalogue_of(current_language.get()).gettext(text) if text else text
+    return fill_in(translation, text, values) if values else translation
+
+
+def ngettext(singular: str, plural: str, num: int, /, **values: Any) -> str:
+    """Translate a text with a number: `ngettext("%(num)s book", "%(num)s books", count)`."""
+    return fill_in(translate(singular, plural, num), singular if num == 1 else plural, {"num": num, **values})
+
+
+def pgettext(context: str, text: str, /, **values: Any) -> str:
+    """Translate a text with a context, for words with several meanings: `pgettext("month", "May")`."""
+    translation = translate(text, context=context)
+    return fill_in(translation, text, values) if values else translation
+
+
+def npgettext(context: str, singular: str, plural: str, num: int, /, **values: Any) -> str:
+    """Translate a text with a number and a context."""
+    translation = translate(singular, plural, num, context=context)
+    return fill_in(translation, singular if num == 1 else plural, {"num": num, **values})
+
+
+def translate(text: str, plural: str = "", num: int = 1, *, context: str = "") -> str:
+    """Return the translation with its placeholders, or the English text."""
+    catalogue = catalogue_of(current_language.get())
+    if plural:
+        return catalogue.npgettext(context, text, plural, num) if context else catalogue.ngettext(text, plural, num)
+    if context:
+        return catalogue.pgettext(context, text)
+    return catalogue.gettext(text) if text else text  # an empty text would give the header of the catalogue
+
+
+def fill_in(translation: str, text: str, values: Mapping[str, Any]) -> str:
+    """Fill in the placeholders of a translation, or of the English text if the translation is broken."""
+    try:
+        return translation % values
+    except (KeyError, TypeError, ValueError):
+        _log_broken_translation(str(translation), current_language.get())
+        return text % values
+
+
+class LazyText(str):
+    """Text of a declaration, translated when it is rendered or formatted. It equals its English text."""
+
+    context = ""
+
+    def __str__(self) -> str:
+        return translate(str.__str__(self), context=self.context)
+
+    def __format__(self, format_spec: str) -> str:
+        return format(str(self), format_spec)
+
+    def __html__(self) -> Markup:
+        return escape(str(self))
+
+
+def gettext_lazy(text: str) -> LazyText:
+    """Mark a text in a module, which is translated for each request: `TITLE = _l("Books")`."""
+    return LazyText(text)
+
+
+def pgettext_lazy(context: str, text: str) -> LazyText:
+    """Mark a text with a context in a module, which is translated for each request."""
+    lazy_text = LazyText(text)
+    lazy_text.context = context
+    return lazy_text
+
+
+@lru_cache(1000)
+def _log_broken_translation(translation: str, language: str) -> None:
+    """Log a translation with a broken placeholder once."""
+    logger.error("The %s translation %r has a broken placeholder. The English text is shown.", language, translation)
