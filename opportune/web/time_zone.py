@@ -10,6 +10,7 @@ from markupsafe import Markup
 from starlette.types import Scope
 
 from opportune.config.settings import Settings
+from opportune.i18n.formats import format_day, format_moment
 from opportune.web.public_cookies import take_cookie
 
 COOKIE_PREFIX = b"time_zone="
@@ -18,7 +19,6 @@ MAX_CACHED_ZONES = 600
 SECOND_TIME_SUFFIX = " again"
 """Suffix of a zone name for the second of two equal local times, which exist when clocks are set back."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SKIPPED_TIME = "This time does not exist because clocks are set forward. Please choose another."
 YEAR_OUT_OF_RANGE = "Please give a year from 2 to 9998."
 
@@ -98,17 +98,12 @@ def format_date(day: date | None) -> str:
     """Format a day, or the day of a time in the visitor's zone: `{{ member.birthday | date }}` is 3 Nov 2026."""
     if not day:
         return ""
-    local_day = local(day) if isinstance(day, datetime) else day
-    return f"{local_day.day} {MONTHS[local_day.month - 1]} {local_day.year}"
+    return format_day(local(day) if isinstance(day, datetime) else day)
 
 
 def format_datetime(moment: datetime | None) -> str:
     """Format a time in the visitor's zone: 3 Nov 2026, 10:05 CET."""
-    if not moment:
-        return ""
-    local_moment = local(moment)
-    zone = local_moment.tzname() or ""
-    return f"{format_date(local_moment.date())}, {local_moment:%H:%M} {'UTC' if zone[:1] in '+-' else ''}{zone}"
+    return format_moment(local(moment)) if moment else ""
 
 
 def format_time(moment: datetime | None) -> str:

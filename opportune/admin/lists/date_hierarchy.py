@@ -14,7 +14,8 @@ from starlette.requests import Request
 from opportune.admin.lists.filters import DAY
 from opportune.admin.lists.parameters import url_without
 from opportune.admin.protocols import View
-from opportune.web.time_zone import MONTHS, local, start_of_day
+from opportune.i18n.formats import format_day, format_month
+from opportune.web.time_zone import local, start_of_day
 
 PARTS = ("year", "month", "day")
 MAX_YEARS = 50
@@ -40,8 +41,9 @@ class Period:
 
     @property
     def label(self) -> str:
-        year, month, day = (*self.parts, 0, 0)[:3]
-        return " ".join(filter(None, (str(day or ""), MONTHS[month - 1] if month else "", str(year))))
+        if len(self.parts) == 1:
+            return str(self.parts[0])
+        return format_day(self.first) if len(self.parts) == 3 else format_month(self.first)
 
     def inside(self) -> Iterator["Period"]:
         """Yield the months of a year or the days of a month."""

@@ -1,0 +1,101 @@
+"""Dates, numbers, amounts and lists in the language of the request, job or e-mail."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from babel import dates, lists, numbers
+
+from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
+from opportune.i18n.languages import current_language, get_language
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def is_english() -> bool:
+    """Return whether the current language has the formats of English, which need no library."""
+    return current_language.get() in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE)
+
+
+def format_day(day: date) -> str:
+    """Format a day: 3 Nov 2026, or 03.11.2026 in German."""
+    if is_english():
+        return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
+    return dates.format_date(day, "medium", get_language().locale)
+
+
+def format_moment(moment: datetime) -> str:
+    """Format a time with its zone: 3 Nov 2026, 10:05 CET."""
+    if is_english():
+        zone = moment.tzname() or ""
+        return f"{format_day(moment.date())}, {moment:%H:%M} {'UTC' if zone[:1] in '+-' else ''}{zone}"
+    locale = get_language().locale
+    pattern = str(dates.get_datetime_format("medium", locale=locale)).replace("'", "")
+    clock = dates.format_time(moment, "short", moment.tzinfo, locale=locale)
+    text = pattern.format(clock, format_day(moment.date()))
+    zone = dates.get_timezone_name(moment, "short", locale=locale)
+    return f"{text} {dates.get_timezone_gmt(moment, 'long', locale=locale) if zone[:1] in '+-' else zone}"
+
+
+def format_month(month: date) -> str:
+    """Format a month with its year: Nov 2026."""
+    if is_english():
+        return f"{MONTHS[month.month - 1]} {month.year}"
+    return dates.format_skeleton("yMMM", month, locale=get_language().locale)
+
+
+def format_number(number: float | Decimal, digits: int | None = None) -> str:
+    """Format a number with separators: 1,234.5. `digits` is the number of digits after the point."""
+    if is_english() and digits is not None:
+        return f"{number:,.{digits}f}"
+    if is_english() and isinstance(number, int):
+        return f"{number:,}"
+    pattern = None if digits is None else f"#,##0.{'0' * digits}".rstrip(".")
+    return numbers.format_decimal(number, pattern, get_language().locale)
+
+
+def format_percent(ratio: float | Decimal) -> str:
+    """Format a ratio in percent: `0.25` is 25%."""
+    return numbers.format_percent(ratio, locale=get_language().locale)
+
+
+def format_amount(amount: Decimal, currency: str = "") -> str:
+    """Format an amount with its currency: EUR 1,234.50, or 1.234,50 € in German."""
+    if is_english():
+        return f"{currency} {amount:,.2f}".strip()
+    if not currency:
+        return format_number(amount, 2)
+    return numbers.format_currency(amount, currency, locale=get_language().locale)
+
+
+def format_list(items: Sequence[str], style: str = "standard") -> str:
+    """Join items: "a, b and c". The style `or` joins alternatives."""
+    if is_english():
+        word = "or" if style == "or" else "and"
+        return f" {word} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+    return lists.format_list([*items], style, get_language().locale)  # type: ignore[arg-type]
+
+
+def format_age(age: timedelta) -> str:
+    """Format the time since or until an event: "3 hours ago", or "in 3 hours" for a negative age."""
+    return dates.format_timedelta(-age, add_direction=True, locale=get_language().locale)
+
+
+def parse_number(text: str) -> Decimal:
+    """Parse a number in the format of the visitor's language. An English number is also accepted.
+
+    Raises:
+        ValueError: it is not a number.
+    """
+    try:
+        return Decimal(text.strip())
+    except ArithmeticError:
+        try:
+            return numbers.parse_decimal(text.strip(), get_language().locale, strict=True)
+        except numbers.NumberFormatError:
+            raise ValueError("not a number") from None
+
+
+def first_weekday() -> int:
+    """Return the first day of the week: 0 is Monday, 6 is Sunday."""
+    return 0 if is_english() else get_language().locale.first_week_day
