@@ -19,6 +19,7 @@ COMMANDS = {
     "Project": ("startproject", "quickstart", "upgrade", "lock", "env", "diffsettings", "secrets"),
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "docs", "mcp", "sendtestemail", "llm"),
     "Scaffold": ("startapp", "addapp", "addmodel", "removemodel", "removeapp"),
+    "Translations": ("makemessages", "compilemessages"),
     "Database": (
         *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "backup", "restore"),
         *("copydb", "dumpdata", "loaddata", "flush", "demo", "inspectdb", "dbshell", "doctor"),

@@ -17,6 +17,7 @@ from sqlalchemy.orm import ColumnProperty
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of, type_of
+from opportune.i18n import gettext
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
 from opportune.web.forms.fields import (
@@ -123,7 +124,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             with suppress(ValueError):
                 text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - the time zone is added below
         if not re.search(r"\d[-:]\d", text):
-            raise ValueError(TIME_ERRORS[self.control.type])
+            raise ValueError(gettext(TIME_ERRORS[self.control.type]))
         return parse_local_time(text, self.zone) if self.is_zoned else text
 
     def _format(self, value: Any) -> str:
@@ -212,7 +213,7 @@ def _parse_json(text: str, fallback: str | None) -> Any:
     except (ValueError, RecursionError):
         if fallback is not None:
             return fallback
-        raise ValueError(INVALID_JSON) from None
+        raise ValueError(gettext(INVALID_JSON)) from None
 
 
 def titles_of(model: type[Any]) -> dict[str, str]:

@@ -6,27 +6,30 @@ from typing import Any
 
 from pydantic import ValidationError
 
-INVALID_DATE = "Please give a date, such as 2026-12-31."
-INVALID_DATETIME = "Please give a date and a time, such as 2026-12-31 18:30."
-INVALID_TIME = "Please give a time, such as 18:30."
-INVALID_NUMBER = "Please give a number, such as 12.50."
-INVALID_INTEGER = "Please give a whole number."
-INVALID_DURATION = "Please give a span of time, such as 1 day 1:25:33."
-INVALID_UUID = "Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000."
-MISSING_VALUE = "Please fill this in."
-INVALID_EMAIL = "Please give an e-mail address, such as ada@example.com."
-INVALID_CHOICE = "Please choose one of the options."
-INVALID_JSON = 'Please write this as JSON, such as {"colour": "red"}.'
-INVALID_BOOLEAN = "Please choose yes or no."
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+
+INVALID_DATE = _l("Please give a date, such as 2026-12-31.")
+INVALID_DATETIME = _l("Please give a date and a time, such as 2026-12-31 18:30.")
+INVALID_TIME = _l("Please give a time, such as 18:30.")
+INVALID_NUMBER = _l("Please give a number, such as 12.50.")
+INVALID_INTEGER = _l("Please give a whole number.")
+INVALID_DURATION = _l("Please give a span of time, such as 1 day 1:25:33.")
+INVALID_UUID = _l("Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000.")
+MISSING_VALUE = _l("Please fill this in.")
+INVALID_EMAIL = _l("Please give an e-mail address, such as ada@example.com.")
+INVALID_CHOICE = _l("Please choose one of the options.")
+INVALID_JSON = _l('Please write this as JSON, such as {"colour": "red"}.')
+INVALID_BOOLEAN = _l("Please choose yes or no.")
 
 MESSAGES = {
-    "extra_forbidden": "There is no field or parameter of this name.",
+    "extra_forbidden": _l("There is no field or parameter of this name."),
     "missing": MISSING_VALUE,
-    "string_too_short": "Please write at least {min_length} characters.",
-    "string_too_long": "Please write at most {max_length} characters.",
-    "string_pattern_mismatch": "Please use the requested format.",
-    "too_short": "Please give at least {min_length}.",
-    "too_long": "Please give at most {max_length}.",
+    "string_too_short": _l("Please write at least %(min_length)s characters."),
+    "string_too_long": _l("Please write at most %(max_length)s characters."),
+    "string_pattern_mismatch": _l("Please use the requested format."),
+    "too_short": _l("Please give at least %(min_length)s."),
+    "too_long": _l("Please give at most %(max_length)s."),
     "date_from_datetime_parsing": INVALID_DATE,
     "date_from_datetime_inexact": INVALID_DATE,
     "date_parsing": INVALID_DATE,
@@ -41,35 +44,35 @@ MESSAGES = {
     "uuid_parsing": INVALID_UUID,
     "uuid_type": INVALID_UUID,
     "int_parsing": INVALID_INTEGER,
-    "int_parsing_size": "Please give a smaller number.",
+    "int_parsing_size": _l("Please give a smaller number."),
     "int_from_float": INVALID_INTEGER,
     "int_type": INVALID_INTEGER,
     "float_parsing": INVALID_NUMBER,
     "float_type": INVALID_NUMBER,
     "decimal_parsing": INVALID_NUMBER,
     "finite_number": INVALID_NUMBER,
-    "decimal_max_places": "Please give at most {decimal_places} digits after the point.",
-    "decimal_max_digits": "Please give at most {max_digits} digits.",
-    "decimal_whole_digits": "Please give at most {whole_digits} digits before the point.",
-    "multiple_of": "Please give a multiple of {multiple_of}.",
-    "greater_than": "Please give more than {gt}.",
-    "greater_than_equal": "Please give {ge} or more.",
-    "less_than": "Please give less than {lt}.",
-    "less_than_equal": "Please give {le} or less.",
+    "decimal_max_places": _l("Please give at most %(decimal_places)s digits after the point."),
+    "decimal_max_digits": _l("Please give at most %(max_digits)s digits."),
+    "decimal_whole_digits": _l("Please give at most %(whole_digits)s digits before the point."),
+    "multiple_of": _l("Please give a multiple of %(multiple_of)s."),
+    "greater_than": _l("Please give more than %(gt)s."),
+    "greater_than_equal": _l("Please give %(ge)s or more."),
+    "less_than": _l("Please give less than %(lt)s."),
+    "less_than_equal": _l("Please give %(le)s or less."),
     "bool_parsing": INVALID_BOOLEAN,
     "bool_type": INVALID_BOOLEAN,
     "enum": INVALID_CHOICE,
     "literal_error": INVALID_CHOICE,
-    "url_parsing": "Please give an address, such as https://example.com.",
-    "url_scheme": "Please give an address that begins with {expected_schemes}.",
+    "url_parsing": _l("Please give an address, such as https://example.com."),
+    "url_scheme": _l("Please give an address that begins with %(expected_schemes)s."),
 }
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
 """Start of Pydantic's message for invalid e-mail addresses, which have no error type."""
 DATE_MESSAGES = {
-    "greater_than": "Please give a date after {gt}.",
-    "greater_than_equal": "Please give {ge} or later.",
-    "less_than": "Please give a date before {lt}.",
-    "less_than_equal": "Please give {le} or earlier.",
+    "greater_than": _l("Please give a date after %(gt)s."),
+    "greater_than_equal": _l("Please give %(ge)s or later."),
+    "less_than": _l("Please give a date before %(lt)s."),
+    "less_than_equal": _l("Please give %(le)s or earlier."),
 }
 
 
@@ -86,12 +89,12 @@ def message_for(item: Mapping[str, Any]) -> str:
     type_ = item["type"]
     limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in item.get("ctx", {}).items()}
     if limits.get("min_length") == 1:
-        return MISSING_VALUE
+        return gettext(MISSING_VALUE)
     if any(isinstance(limit, date) for limit in limits.values()) and type_ in DATE_MESSAGES:
-        return DATE_MESSAGES[type_].format(**limits)
+        return gettext(DATE_MESSAGES[type_], **limits)
     if type_ in MESSAGES:
-        return MESSAGES[type_].format(**limits)
+        return gettext(MESSAGES[type_], **limits)
     message = str(item["msg"]).removeprefix("Value error, ")
     if message.startswith(EMAIL_ERROR_PREFIX):
-        return INVALID_EMAIL
+        return gettext(INVALID_EMAIL)
     return message[:1].upper() + message[1:].rstrip(".") + "."

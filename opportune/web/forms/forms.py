@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
 from opportune.web.forms.fields import DATETIME_LOCAL, PICKER, Control, Field, RowChoices, as_text, controls_of
@@ -189,7 +190,7 @@ class Form(Generic[M]):
         """Return a field for a template. `changes` override HTML attributes."""
         control, value = self.controls[name], self.values.get(name, "")
         return Field(
-            label=label or control.label,
+            label=gettext(label or control.label),
             type=type or control.type,
             required=bool(changes.get("required", control.required)),
             help=self._help_text(name),
@@ -214,16 +215,17 @@ class Form(Generic[M]):
 
     def _help_text(self, name: str) -> str:
         needs_file_again = self.files.get(name) and self.errors and name not in self.errors
-        return CHOOSE_AGAIN if needs_file_again else self.controls[name].help
+        return gettext(CHOOSE_AGAIN if needs_file_again else self.controls[name].help)
 
     def _choices(self, control: Control, value: str | list[str]) -> Mapping[str, str]:
         """Return the choices. Add an empty one if the field is optional or has no selected value."""
-        if control.type not in ("select", PICKER) or control.multiple or "" in control.choices:
-            return control.choices
+        choices = {value: gettext(label) for value, label in control.choices.items()}
+        if control.type not in ("select", PICKER) or control.multiple or "" in choices:
+            return choices
         selected = value if control.required else initial_value(self.model, control.name, None)
-        if selected in control.choices:
-            return control.choices
-        return {"": "Choose" if control.required else self.none_label, **control.choices}
+        if selected in choices:
+            return choices
+        return {"": gettext("Choose") if control.required else gettext(self.none_label), **choices}
 
     def _attributes(self, control: Control) -> dict[str, Attribute]:
         return {
@@ -288,7 +290,7 @@ class Form(Generic[M]):
     def _parse_texts(self, control: Control, texts: list[str]) -> list[Any]:
         """Convert submitted texts to values for the model."""
         if control.is_closed and not control.choices.keys() >= set(texts):
-            self.errors[control.name] = INVALID_CHOICE
+            self.errors[control.name] = gettext(INVALID_CHOICE)
         if control.type == DATETIME_LOCAL:
             return [self._parse_datetime(control.name, text) for text in texts]
         return [control.values_by_text.get(text, text) for text in texts]

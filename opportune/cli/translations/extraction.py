@@ -1,0 +1,91 @@
+"""Extraction of texts from Python files, templates and scripts, and of labels that the site declares."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+
+from opportune.config.feature_packages import feature_packages, project_folder
+from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.errors import OperatorError
+
+METHODS = [("**.py", "python"), ("**.html", "jinja2.ext:babel_extract"), ("**.txt", "jinja2.ext:babel_extract")]
+SCRIPTS = [("**.js", "javascript")]
+OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}, "**.txt": {"trimmed": "true", "silent": "false"}}
+KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
+    "_": None,
+    "_l": None,
+    "gettext": None,
+    "gettext_lazy": None,
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+    "pgettext_lazy": ((1, "c"), 2),
+    "npgettext": ((1, "c"), 2, 3),
+}
+COMMENT_TAGS = ("Translators:",)
+"""Beginning of comments that are copied into catalogues."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A part of the site with its own catalogues."""
+
+    name: str
+    locale: Path
+    """Folder of its catalogues."""
+    folders: tuple[Path, ...]
+    """Folders with its texts."""
+    root: Path
+    """Folder that locations in catalogues are relative to."""
+    skipped: tuple[Path, ...] = ()
+    """Folders inside `folders` that belong to another source."""
+
+    def extract(self) -> Catalog:
+        """Return the texts of the source.
+
+        Raises:
+            OperatorError: a file cannot be parsed.
+        """
+        catalog = Catalog(project=self.name, charset="utf-8")
+        for folder in self.folders:
+            for name, _line, message, comments, context in self._messages(folder):
+                catalog.add(message, locations=[(name, 0)], auto_comments=comments, context=context)
+        return catalog
+
+    def _messages(self, folder: Path) -> Iterator[tuple[str, int, str | tuple[str, ...], list[str], str | None]]:
+        def is_searched(path: str | Path) -> bool:
+            return Path(path).name not in ("__pycache__", "node_modules") and Path(path) not in self.skipped
+
+        try:
+            for name, line, message, comments, context in extract_from_dir(
+                folder, [*METHODS, *SCRIPTS], OPTIONS, KEYWORDS, COMMENT_TAGS, directory_filter=is_searched
+            ):
+                path = (folder / name).relative_to(self.root).as_posix()
+                yield path, line, message, comments, context
+        except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+            raise OperatorError(f"The texts below {folder} cannot be read: {error}.") from error
+
+
+def find_sources(*, with_framework: bool) -> list[Source]:
+    """Return the sources of the project: each feature, and the rest. The framework is a source in its repository."""
+    package = Path(project_folder())
+    features = [path.parent for path in sorted(package.glob("*/feature.py"))]
+    sources = [_feature_source(folder) for folder in features]
+    sources += [_package_source(name, Path(folder)) for name, folder in feature_packages().items()]
+    taken = tuple(folder for source in sources for folder in source.folders)
+    folders = tuple(folder for folder in (package, PROJECT / "templates", PROJECT / "static") if folder.is_dir())
+    sources.append(Source("project", PROJECT / "locale", folders, PROJECT, taken))
+    if with_framework:
+        sources.append(Source("opportune", FRAMEWORK / "locale", (FRAMEWORK,), FRAMEWORK.parent))
+    return sources
+
+
+def _feature_source(folder: Path) -> Source:
+    folders = (folder, PROJECT / "templates" / folder.name, PROJECT / "static" / folder.name)
+    return Source(folder.name, folder / "locale", tuple(path for path in folders if path.is_dir()), PROJECT)
+
+
+def _package_source(name: str, folder: Path) -> Source:
+    return Source(name, folder / "locale", (folder,), folder.parent)

@@ -1,0 +1,72 @@
+"""Collect the texts of the site in catalogues, for translators.
+
+Without arguments, the catalogues of all LANGUAGES and existing catalogues are updated. Texts are taken from `_("…")`,
+`ngettext(…)` and `pgettext(…)` in Python, templates and scripts, and from `{% trans %}` in templates.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from babel.messages.catalog import Catalog
+
+from opportune.cli.output import say
+from opportune.cli.translations.catalogue_files import as_bytes, read_catalogue, unfinished, write_catalogue
+from opportune.cli.translations.extraction import Source, find_sources
+from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE, find_language
+from opportune.config.project import FRAMEWORK, PROJECT, display_path
+from opportune.config.settings import get_settings
+from opportune.errors import OperatorError
+from opportune.i18n.catalogues import catalogue_path
+from opportune.runtime.counts import pluralize
+
+
+def command(
+    languages: Annotated[
+        list[str] | None, typer.Argument(help="Codes of languages, such as de or pt-BR.", show_default=False)
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if a catalogue is out of date.")
+    ] = False,
+) -> None:
+    codes = [_parse_language(code) for code in languages or get_settings().languages]
+    outdated = []
+    for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
+        outdated += update_catalogues(source, codes if languages else [*codes, *existing_languages(source)], check)
+    if check and outdated:
+        raise OperatorError(f"{outdated[0]} is out of date. Update it: python3 oppman.py makemessages")
+    if not outdated:
+        say("All catalogues are up to date." if check or codes else "There are no catalogues. Add one: makemessages de")
+
+
+def _parse_language(code: str) -> str:
+    language = find_language(code)
+    if language is None:
+        raise OperatorError(f"{code!r} is not the code of a language, such as de or pt-BR.")
+    return language.code
+
+
+def existing_languages(source: Source) -> list[str]:
+    """Return the languages for which the source has a catalogue."""
+    return sorted(path.parents[1].name.replace("_", "-") for path in source.locale.glob("*/LC_MESSAGES/messages.po"))
+
+
+def update_catalogues(source: Source, codes: Sequence[str], check: bool = False) -> list[str]:
+    """Update the catalogues of a source, and return the paths of those that change."""
+    targets = [code for code in dict.fromkeys(codes) if code not in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE)]
+    texts, changed = source.extract() if targets else Catalog(), []
+    for code in targets:
+        path = catalogue_path(source.locale, code)
+        if not (texts or path.exists()):
+            continue
+        catalogue = read_catalogue(path, code)
+        catalogue.update(texts, update_creation_date=False)
+        content = as_bytes(catalogue)
+        if path.exists() and content == path.read_bytes():
+            continue
+        changed.append(display_path(path))
+        if not check:
+            write_catalogue(path, content)
+            missing, fuzzy = unfinished(catalogue)
+            say(f"{display_path(path)}: {pluralize(len(catalogue), 'text')}, {missing} missing, {fuzzy} fuzzy")
+    return changed
