@@ -1,0 +1,57 @@
+"""The language of a user: chosen in the menu, stored in the profile, and used in e-mails."""
+
+import pytest
+from httpx import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.config.settings import Settings
+from opportune.db.database import Database
+
+LANGUAGE = "/accounts/language"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"languages": ["en", "de", "ar"]})
+
+
+async def read_language(database: Database, user: User) -> str:
+    async with database.reader(fresh=True) as session:
+        return str(await session.scalar(select(col(User.language)).where(col(User.id) == user.id)))
+
+
+@pytest.mark.database("sqlite")
+async def test_menu_stores_the_language_of_visitors(client: AsyncClient) -> None:
+    response = await client.post(LANGUAGE, data={"language": "de", "next": "/accounts/login?a=1"})
+    assert (response.status_code, response.headers["location"]) == (303, "/accounts/login?a=1")
+    assert 'lang="de"' in (await client.get("/accounts/login")).text
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("fields", [{}, {"language": "fr"}, {"language": "de\r\nx"}, {"language": ["en", "../de"]}])
+async def test_unknown_language_changes_nothing(client: AsyncClient, fields: dict[str, str]) -> None:
+    response = await client.post(LANGUAGE, data={**fields, "next": "https://evil.example/"})
+    assert (response.status_code, response.headers["location"]) == (303, "/")
+    assert "set-cookie" not in response.headers
+
+
+async def test_menu_stores_the_language_of_users(user_client: AsyncClient, user: User, database: Database) -> None:
+    await user_client.post(LANGUAGE, data={"language": "ar"})
+    assert await read_language(database, user) == "ar"
+
+
+async def test_profile_is_preferred_to_cookie(user_client: AsyncClient) -> None:
+    await user_client.post(LANGUAGE, data={"language": "ar"})
+    page = await user_client.get("/accounts/profile", headers={"Accept-Language": "en"})
+    assert '<html lang="ar" dir="rtl"' in page.text
+    assert page.headers["content-language"] == "ar"
+
+
+@pytest.mark.database("sqlite")
+async def test_htmx_loads_the_page_again(client: AsyncClient) -> None:
+    response = await client.post(
+        LANGUAGE, data={"language": "de", "next": "/"}, headers={"HX-Request": "true", "HX-Request-Type": "partial"}
+    )
+    assert (response.status_code, response.headers["hx-redirect"]) == (200, "/")

@@ -1,0 +1,141 @@
+"""Commands for catalogues: texts are collected, merged with translations, checked and compiled."""
+
+from gettext import GNUTranslations
+from pathlib import Path
+
+import pytest
+
+from opportune.cli.translations import compilemessages, extraction, makemessages
+from opportune.config.project import FRAMEWORK
+from opportune.i18n import catalogues
+from opportune.testing.commands import Oppman, oppman
+
+__all__ = ["oppman"]
+
+MODULE = """from opportune.i18n import gettext as _, gettext_lazy as _l, ngettext, pgettext
+
+TITLE = _l("Books")
+# Translators: a greeting
+HELLO = _("Hello %(name)s", name="Ada")
+MAY = pgettext("month", "May")
+
+
+def count(number: int) -> str:
+    return ngettext("%(num)s book", "%(num)s books", number)
+"""
+TEMPLATE = """{{ _("Your books") }}
+{% trans name=user %}
+  Dear <b>{{ name }}</b>
+{% endtrans %}
+"""
+SCRIPT = 'alert(gettext("Really?"));'
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> extraction.Source:
+    """A project with a feature "books"."""
+    folder = tmp_path / "app/books"
+    for path, text in (
+        (folder / "models.py", MODULE),
+        (tmp_path / "templates/books/list.html", TEMPLATE),
+        (tmp_path / "static/books/books.js", SCRIPT),
+    ):
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+    folders = (folder, tmp_path / "templates/books", tmp_path / "static/books")
+    source = extraction.Source("books", folder / "locale", folders, tmp_path)
+    monkeypatch.setattr(makemessages, "find_sources", lambda **_: [source])
+    monkeypatch.setattr(compilemessages, "PROJECT", tmp_path)
+    monkeypatch.setattr(compilemessages, "locale_folders", lambda: [source.locale])
+    return source
+
+
+def catalogue_text(source: extraction.Source, language: str = "de") -> str:
+    return catalogues.catalogue_path(source.locale, language).read_text(encoding="utf-8")
+
+
+def translate(source: extraction.Source, text: str, translation: str) -> None:
+    path = catalogues.catalogue_path(source.locale, "de")
+    old = f'msgid "{text}"\nmsgstr ""'
+    content = catalogue_text(source)
+    assert old in content
+    path.write_text(content.replace(old, f'msgid "{text}"\nmsgstr "{translation}"'), encoding="utf-8")
+
+
+def test_texts_are_collected(source: extraction.Source, oppman: Oppman) -> None:
+    outcome = oppman("makemessages", "de")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "7 texts, 7 missing, 0 fuzzy" in outcome.out
+    text = catalogue_text(source)
+    for line in (
+        'msgid "Books"',
+        'msgid "Hello %(name)s"',
+        "#. Translators: a greeting",
+        'msgctxt "month"\nmsgid "May"',
+        'msgid_plural "%(num)s books"',
+        'msgid "Your books"',
+        'msgid "Dear <b>%(name)s</b>"',
+        'msgid "Really?"',
+        "#: app/books/models.py",
+    ):
+        assert line in text, line
+
+
+def test_second_run_changes_nothing(source: extraction.Source, oppman: Oppman) -> None:
+    oppman("makemessages", "de")
+    before = catalogue_text(source)
+    assert oppman("makemessages", "de").out == "All catalogues are up to date.\n"
+    assert catalogue_text(source) == before
+
+
+def test_translations_are_kept(source: extraction.Source, oppman: Oppman) -> None:
+    oppman("makemessages", "de")
+    translate(source, "Books", "Bücher")
+    (source.folders[0] / "pages.py").write_text('from opportune.i18n import gettext as _\n\nX = _("New")\n')
+    assert "8 texts, 7 missing" in oppman("makemessages").out
+    assert 'msgid "Books"\nmsgstr "Bücher"' in catalogue_text(source)
+
+
+def test_check_reports_outdated_catalogue(source: extraction.Source, oppman: Oppman) -> None:
+    oppman("makemessages", "de")
+    assert oppman("makemessages", "--check").code == 0
+    (source.folders[0] / "pages.py").write_text('from opportune.i18n import gettext as _\n\nX = _("New")\n')
+    assert "is out of date. Update it: python3 oppman.py makemessages" in oppman("makemessages", "--check").line()
+    assert "New" not in catalogue_text(source)
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize("code", ["xq", "../de", ""])
+def test_unknown_language_is_refused(oppman: Oppman, code: str) -> None:
+    assert "is not the code of a language, such as de or pt-BR" in oppman("makemessages", code).line()
+
+
+@pytest.mark.usefixtures("source")
+def test_english_needs_no_catalogue(oppman: Oppman) -> None:
+    assert oppman("makemessages", "en", "xx").out == "All catalogues are up to date.\n"
+
+
+def test_broken_catalogue_is_reported(source: extraction.Source, oppman: Oppman) -> None:
+    oppman("makemessages", "de")
+    catalogues.catalogue_path(source.locale, "de").write_text("nonsense", encoding="utf-8")
+    assert "is not a catalogue" in oppman("makemessages", "de").line()
+
+
+def test_catalogues_are_compiled(source: extraction.Source, oppman: Oppman) -> None:
+    oppman("makemessages", "de")
+    translate(source, "Books", "Bücher")
+    translate(source, "Hello %(name)s", "Hallo %(nam)s")
+    outcome = oppman("compilemessages")
+    assert (outcome.code, outcome.out) == (0, "Compiled 1 catalogue.\n")
+    assert "unknown named placeholder 'nam'" in outcome.err
+    with catalogues.catalogue_path(source.locale, "de").with_suffix(".mo").open("rb") as file:
+        translations = GNUTranslations(file)
+    assert translations.gettext("Books") == "Bücher"
+    assert translations.gettext("Hello %(name)s") == "Hello %(name)s"
+
+
+def test_sources_are_features_and_the_rest() -> None:
+    sources = {source.name: source for source in extraction.find_sources(with_framework=True)}
+    assert {"project", "opportune", "todos", "users"} <= sources.keys()
+    assert sources["opportune"].locale == FRAMEWORK / "locale"
+    assert sources["project"].skipped

@@ -1,0 +1,80 @@
+"""Dates, numbers, amounts and lists by language."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from opportune.i18n import formats, use_language
+from opportune.web import format_date, format_datetime
+from opportune.web.rendering.formats import format_money
+
+DAY = date(2026, 11, 3)
+
+
+@pytest.mark.parametrize(
+    ("language", "day", "month"),
+    [("en", "3 Nov 2026", "Nov 2026"), ("de", "03.11.2026", "Nov. 2026"), ("ja", "2026/11/03", "2026年11月")],
+)
+def test_dates_have_the_format_of_the_language(language: str, day: str, month: str) -> None:
+    with use_language(language):
+        assert (format_date(DAY), formats.format_month(DAY)) == (day, month)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("en", "3 Nov 2026, 10:05 CET"), ("de", "03.11.2026, 10:05 MEZ"), ("fr", "3 nov. 2026, 10:05 UTC+01:00")],
+)
+def test_times_have_their_zone(language: str, text: str) -> None:
+    with use_language(language):
+        assert formats.format_moment(datetime(2026, 11, 3, 10, 5, tzinfo=ZoneInfo("Europe/Vienna"))) == text
+
+
+def test_missing_values_are_empty() -> None:
+    with use_language("de"):
+        assert (format_date(None), format_datetime(None), format_money(None, "EUR")) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("language", "texts"),
+    [
+        ("en", ["12,345", "1.50", "25%", "EUR 1,234.50", "a, b and c", "3 hours ago"]),
+        ("de", ["12.345", "1,50", "25\xa0%", "1.234,50\xa0€", "a, b und c", "vor 3 Stunden"]),
+    ],
+)
+def test_numbers_and_lists_by_language(language: str, texts: list[str]) -> None:
+    with use_language(language):
+        assert [
+            formats.format_number(12345),
+            formats.format_number(1.5, 2),
+            formats.format_percent(0.25),
+            format_money(Decimal("1234.5"), "EUR"),
+            formats.format_list(["a", "b", "c"]),
+            formats.format_age(timedelta(hours=3)),
+        ] == texts
+
+
+def test_numbers_are_parsed_in_both_formats() -> None:
+    with use_language("de"):
+        assert [formats.parse_number(text) for text in ("1.234,5", "12.50", " 3 ")] == [
+            Decimal("1234.5"),
+            Decimal("12.50"),
+            Decimal(3),
+        ]
+        with pytest.raises(ValueError, match="not a number"):
+            formats.parse_number("1,2,3")
+
+
+def test_week_begins_as_in_the_language() -> None:
+    days = []
+    for language in ("en", "de", "pt-BR"):
+        with use_language(language):
+            days.append(formats.first_weekday())
+    assert days == [0, 0, 6]
+
+
+def test_year_one_is_formatted() -> None:
+    with use_language("ar"):
+        assert format_date(date(1, 1, 1))
+        assert format_datetime(datetime(9999, 12, 30, tzinfo=UTC))

@@ -1,0 +1,230 @@
+"""Translation of texts, with plural forms, contexts and broken placeholders."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from jinja2 import Environment
+
+from opportune.config.languages import find_language
+from opportune.i18n import (
+    catalogues,
+    gettext,
+    gettext_lazy,
+    ngettext,
+    npgettext,
+    pgettext,
+    pgettext_lazy,
+    use_language,
+)
+from opportune.i18n.languages import best_language, get_language
+from opportune.web.rendering.translation import add_translation
+
+GERMAN = r"""
+msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=utf-8\n"
+"Plural-Forms: nplurals=2; plural=(n != 1);\n"
+
+msgid "Books"
+msgstr "Bücher"
+
+msgid "100% sure"
+msgstr "100% sicher"
+
+msgid "Hello %(name)s"
+msgstr "Hallo %(name)s"
+
+msgctxt "month"
+msgid "May"
+msgstr "Mai"
+
+msgid "%(num)s book"
+msgid_plural "%(num)s books"
+msgstr[0] "Ein Buch"
+msgstr[1] "%(num)s Bücher"
+
+msgctxt "list"
+msgid "%(num)s row"
+msgid_plural "%(num)s rows"
+msgstr[0] "%(num)s Zeile"
+msgstr[1] "%(num)s Zeilen"
+
+msgid "Dear <b>%(name)s</b>"
+msgstr "Hallo <b>%(name)s</b>"
+
+#, fuzzy
+msgid "Old"
+msgstr "Falsch"
+
+msgid "From %(start)s"
+msgstr "Ab %(beginn)s"
+
+msgid "Missing"
+msgstr ""
+"""
+
+
+def write_catalogue(folder: Path, text: str, language: str = "de") -> Path:
+    path = catalogues.catalogue_path(folder, language)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """Folders of a project and of the framework, which has German texts."""
+    folders = [tmp_path / "project", tmp_path / "framework"]
+    write_catalogue(folders[1], GERMAN)
+    monkeypatch.setattr(catalogues, "locale_folders", lambda: folders)
+    catalogues.clear_catalogues()
+    yield folders
+    catalogues.clear_catalogues()
+
+
+@pytest.fixture
+def german(folders: list[Path]) -> Iterator[None]:
+    with use_language("de"):
+        yield
+
+
+@pytest.mark.usefixtures("german")
+def test_text_is_translated() -> None:
+    assert gettext("Books") == "Bücher"
+    assert gettext("Hello %(name)s", name="Ada") == "Hallo Ada"
+
+
+@pytest.mark.usefixtures("folders")
+def test_english_texts_need_no_catalogue() -> None:
+    assert gettext("Hello %(name)s", name="Ada") == "Hello Ada"
+    assert ngettext("%(num)s book", "%(num)s books", 2) == "2 books"
+
+
+@pytest.mark.usefixtures("german")
+def test_percent_sign_without_values_is_text() -> None:
+    assert gettext("100% sure") == "100% sicher"
+
+
+@pytest.mark.usefixtures("german")
+def test_plural_form_depends_on_number() -> None:
+    texts = [ngettext("%(num)s book", "%(num)s books", number) for number in (0, 1, 2)]
+    assert texts == ["0 Bücher", "Ein Buch", "2 Bücher"]
+
+
+@pytest.mark.usefixtures("german")
+def test_context_selects_a_meaning() -> None:
+    assert (pgettext("month", "May"), pgettext("verb", "May"), gettext("May")) == ("Mai", "May", "May")
+    assert npgettext("list", "%(num)s row", "%(num)s rows", 3) == "3 Zeilen"
+
+
+@pytest.mark.usefixtures("german")
+def test_unfinished_translations_are_english() -> None:
+    assert [gettext(text) for text in ("Old", "Missing", "Unknown", "")] == ["Old", "Missing", "Unknown", ""]
+
+
+@pytest.mark.usefixtures("german")
+def test_translation_with_wrong_placeholder_is_english() -> None:
+    assert gettext("From %(start)s", start="Monday") == "From Monday"
+
+
+def test_broken_compiled_translation_is_logged_once(folders: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    catalogue = Catalog(locale="de")
+    catalogue.add("Hello %(name)s", "Hallo %(nam)s")
+    path = write_catalogue(folders[0], "").with_suffix(".mo")
+    with path.open("wb") as file:
+        write_mo(file, catalogue)
+    with use_language("de"):
+        assert [gettext("Hello %(name)s", name="Ada") for _ in range(2)] == ["Hello Ada"] * 2
+    assert caplog.text.count("broken placeholder") == 1
+
+
+def test_broken_catalogue_is_english(folders: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    write_catalogue(folders[0], "this is no catalogue")
+    with use_language("de"):
+        assert gettext("Books") == "Bücher"
+    assert "Its texts are shown in English" in caplog.text
+
+
+def test_project_replaces_single_translations(folders: list[Path]) -> None:
+    write_catalogue(folders[0], GERMAN.replace("Bücher", "Romane"))
+    with use_language("de"):
+        assert (gettext("Books"), gettext("100% sure")) == ("Romane", "100% sicher")
+
+
+def test_changed_catalogue_is_preferred_to_compiled_one(folders: list[Path]) -> None:
+    path = write_catalogue(folders[1], GERMAN)
+    path.with_suffix(".mo").write_bytes(b"broken")
+    os.utime(path.with_suffix(".mo"), (0, 0))
+    with use_language("de"):
+        assert gettext("Books") == "Bücher"
+
+
+@pytest.mark.usefixtures("folders")
+def test_lazy_text_is_translated_when_rendered() -> None:
+    title, month = gettext_lazy("Books"), pgettext_lazy("month", "May")
+    with use_language("de"):
+        assert (str(title), f"{title}!", str(month)) == ("Bücher", "Bücher!", "Mai")
+        assert Environment(autoescape=True).from_string("{{ title }}").render(title=title) == "Bücher"
+    assert (str(title), title) == ("Books", "Books")
+
+
+@pytest.mark.usefixtures("german")
+def test_templates_escape_values_but_not_texts() -> None:
+    environment = Environment(autoescape=True)
+    add_translation(environment)
+    name = "<i>"
+    for source, expected in (
+        ('{{ _("Hello %(name)s", name=name) }}', "Hallo &lt;i&gt;"),
+        ("{% trans name=name %}Dear <b>{{ name }}</b>{% endtrans %}", "Hallo <b>&lt;i&gt;</b>"),
+        ('{{ ngettext("%(num)s book", "%(num)s books", 2) }}', "2 Bücher"),
+        ("{% trans %}100% new{% endtrans %}", "100% new"),
+        ('{{ _("A & B") }}', "A &amp; B"),
+        ('{{ pgettext("month", "May") }}', "Mai"),
+    ):
+        assert environment.from_string(source).render(name=name) == expected, source
+
+
+def test_pseudo_language_lengthens_texts() -> None:
+    with use_language("xx"):
+        assert gettext("Hello %(name)s", name="Ada") == "[Héllö Ada~~~~~]"
+        assert ngettext("%(num)s <b>book</b>", "%(num)s <b>books</b>", 1) == "[1 <b>böök</b>~~~~~~~]"
+
+
+def test_languages_have_name_and_direction() -> None:
+    found = [find_language(code) for code in ("de", "ar", "zh_Hans", "pt-BR", "xx")]
+    assert [(language.code, language.direction) for language in found if language] == [
+        ("de", "ltr"),
+        ("ar", "rtl"),
+        ("zh-Hans", "ltr"),
+        ("pt-BR", "ltr"),
+        ("xx", "ltr"),
+    ]
+    assert [find_language(code) for code in ("", "qq", "..", "de/../..", "x" * 1000)] == [None] * 5
+
+
+def test_unknown_current_language_is_english() -> None:
+    with use_language("nowhere"):
+        assert (get_language().code, gettext("Books")) == ("en", "Books")
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("fr;q=0.5, en;q=0.9", "en"),
+        ("zh-TW,zh;q=0.9", "zh-Hant"),
+        ("iw", "he"),
+        ("fr", ""),
+        ("*", ""),
+        (";;q=,", ""),
+        ("de;q=abc", ""),
+        ("de;q=0", ""),
+        ("x" * 10_000, ""),
+    ],
+)
+def test_best_language_of_header(header: str, code: str) -> None:
+    assert best_language(header, ("en", "de", "zh-Hans", "zh-Hant", "he")) == code

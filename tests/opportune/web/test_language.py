@@ -1,0 +1,141 @@
+"""Language of requests: from a cookie or the browser, in headers of responses, and in cached pages."""
+
+from collections.abc import Mapping
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+from httpx import AsyncClient
+from pydantic import BaseModel
+
+from opportune.config.settings import Settings, load_settings
+from opportune.errors import SettingsError
+from opportune.feature import Feature
+from opportune.i18n import current_language
+from opportune.testing.app import create_test_app
+from opportune.web import cached
+from opportune.web.language import language_choices, offered_languages
+
+pytestmark = pytest.mark.database("sqlite")
+
+pages = APIRouter()
+
+
+class Number(BaseModel):
+    number: int
+
+
+@pages.get("/language")
+async def show_language(request: Request) -> Response:
+    return HTMLResponse(f"{current_language.get()} {request.headers.get('cookie')}")
+
+
+@pages.get("/cached-language")
+@cached(60)
+async def show_cached_language() -> Response:
+    return HTMLResponse(current_language.get())
+
+
+@pages.get("/file")
+async def show_file() -> Response:
+    return Response(b"", media_type="image/png", headers={"Vary": "Accept"})
+
+
+api = APIRouter()
+
+
+@api.post("/numbers")
+async def add_number(number: Number) -> int:
+    return number.number
+
+
+languages = Feature(name="languages", summary="For tests.", pages=pages, api=api)
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    changes = {"languages": ["en", "de", "ar", "xx"], "language": "en"}
+    return create_test_app(settings.model_copy(update=changes), [languages])
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ({}, "en None"),
+        ({"Accept-Language": "de-AT,de;q=0.9"}, "de None"),
+        ({"Accept-Language": "fr"}, "en None"),
+        ({"Cookie": "language=ar", "Accept-Language": "de"}, "ar None"),
+        ({"Cookie": "a=1; language=de; b=2"}, "de a=1; b=2"),
+        ({"Cookie": "language=fr", "Accept-Language": "de"}, "de None"),
+        ({"Cookie": "language=../../etc"}, "en None"),
+        ({"Cookie": "my_language=de"}, "en my_language=de"),
+    ],
+)
+async def test_language_of_request(client: AsyncClient, headers: Mapping[str, str], text: str) -> None:
+    assert (await client.get("/language", headers=headers)).text == text
+
+
+async def test_page_has_language_and_direction(client: AsyncClient) -> None:
+    page = await client.get("/nothing", headers={"Accept-Language": "ar", "Accept": "text/html"})
+    assert '<html lang="ar" dir="rtl"' in page.text
+
+
+async def test_menu_offers_all_languages(client: AsyncClient) -> None:
+    page = (await client.get("/nothing?a=1", headers={"Accept": "text/html", "Cookie": "language=de"})).text
+    assert 'value="ar" lang="ar" dir="rtl">العربية<' in page
+    assert 'value="de" lang="de" dir="ltr" aria-current="true">Deutsch<' in page
+    assert 'name="next" value="/nothing?a=1"' in page
+
+
+async def test_pages_name_their_language(client: AsyncClient) -> None:
+    response = await client.get("/language", headers={"Accept-Language": "de"})
+    assert response.headers["content-language"] == "de"
+    assert {"accept-language", "cookie"} <= {*response.headers["vary"].split(", ")}
+
+
+async def test_files_have_no_language(client: AsyncClient) -> None:
+    response = await client.get("/file")
+    assert "content-language" not in response.headers
+    assert response.headers["vary"] == "Accept"
+
+
+async def test_errors_of_the_api_are_translated(client: AsyncClient) -> None:
+    response = await client.post("/api/v1/numbers", json={}, headers={"Accept-Language": "xx"})
+    assert response.status_code == 422
+    assert "[Pléàsé fîll thîs îñ." in response.text
+    assert response.headers["content-language"] == "xx"
+
+
+async def test_cached_pages_vary_by_language(client: AsyncClient) -> None:
+    texts = [
+        (await client.get("/cached-language", headers={"Accept-Language": code})).text for code in ("de", "en", "de")
+    ]
+    assert texts == ["de", "en", "de"]
+
+
+async def test_site_with_one_language_has_no_menu(settings: Settings) -> None:
+    german = settings.model_copy(update={"language": "de"})
+    assert (offered_languages(german), language_choices(german)) == (("de",), [])
+
+
+async def test_pseudo_language_is_not_offered_in_production(settings: Settings) -> None:
+    changes = {"languages": ["en", "xx"], "environment": "production"}
+    assert offered_languages(settings.model_copy(update=changes)) == ("en",)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"language": "xq"}, "LANGUAGE: must be the code of a language, such as de or pt-BR"),
+        ({"languages": "en,xq"}, "LANGUAGES: must be the code of a language, such as de or pt-BR"),
+        ({"language": "de", "languages": "en,fr"}, "LANGUAGES: must contain LANGUAGE, which is de"),
+    ],
+)
+def test_invalid_languages_are_refused(values: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(**values)
+
+
+def test_languages_are_normalized() -> None:
+    settings = load_settings(language="pt_BR", languages="pt-BR, zh_Hans,de,de")
+    assert (settings.language, settings.languages) == ("pt-BR", ["pt-BR", "zh-Hans", "de"])
