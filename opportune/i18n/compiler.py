@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)[#0\- +]?\d*(?:\.\d+)?[a-zA-Z]|[a-zA-Z])|%")
 """Placeholders such as `%(name)s`, a doubled percent sign, or an invalid percent sign."""
-FORMAT_MARK = 0x950412DE
+FORMAT_MARK = (0x950412DE).to_bytes(4, "little")
 HEADER_BYTES = 28
 CONTEXT_SEPARATOR, PLURAL_SEPARATOR = "\x04", "\x00"
 
@@ -60,7 +60,7 @@ def compile_catalogue(text: str) -> bytes:
     key_table[1::2] = [offset + start for offset in key_table[1::2]]
     value_table[1::2] = [offset + start + len(keys) for offset in value_table[1::2]]
     header = (FORMAT_MARK, 0, count, HEADER_BYTES, HEADER_BYTES + 8 * count, 0, 0)
-    return struct.pack(f"<7I{4 * count}I", *header, *key_table, *value_table) + keys + values
+    return struct.pack(f"<4s6I{4 * count}I", *header, *key_table, *value_table) + keys + values
 
 
 def read_entries(text: str) -> Iterator[Entry]:
