@@ -7,6 +7,7 @@ from jinja2.filters import do_mark_safe
 from jinja2.nodes import EvalContext
 
 from opportune.i18n import translation
+from opportune.i18n.formats import format_number
 
 
 @pass_eval_context
@@ -39,13 +40,14 @@ def _format(context: EvalContext, text: str) -> str:
 
 
 def add_translation(environment: Environment) -> None:
-    """Add the functions and the tag `{% trans %}` to an environment.
+    """Add the functions, the tag `{% trans %}` and the filter `number` to an environment.
 
     Texts in `_()` are escaped like other values. Texts in `{% trans %}` and `ngettext()` may contain HTML.
     """
     environment.add_extension("jinja2.ext.i18n")
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
+    environment.filters["number"] = format_number
     environment.globals |= {
         "_": translation.gettext,
         "gettext": _gettext,
