@@ -28,6 +28,7 @@ from app.chat.schemas import (
 from app.chat.service import Conversations
 from app.chat.views import ShownMessage, view_conversation
 from opportune.accounts import CurrentUser
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm import Answer, AnswerRunning, Answers, ShownAnswer, TooManyAnswers, answer_gone, refusals_in
 from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect, templates
 
@@ -35,7 +36,7 @@ router = APIRouter(prefix="/chat")
 
 MESSAGE_ID_PREFIX = "m"
 """Prefix of the HTML ids of messages."""
-DELETED = "This conversation has been deleted. Start a new one with this question."
+DELETED = _l("This conversation has been deleted. Start a new one with this question.")
 
 REFUSALS: dict[type[Exception], str] = {
     AnswerRunning: "The last answer is still being written. Wait for it or stop it.",

@@ -16,12 +16,13 @@ from app.events.dependencies import (
 from app.events.schemas import EventFilter, RegistrationForm
 from app.events.service import Events, RegistrationClosed
 from opportune.errors import NotFound
+from opportune.i18n import gettext_lazy as _l
 from opportune.storage import StorageError
 from opportune.web import Form, Limiter, TooManyRequests, is_htmx, markdown, read_form, redirect, templates
 
 router = APIRouter(prefix="/events")
 
-BROKEN_LINK = "This link is not complete. Copy it from the mail once more, to its end."
+BROKEN_LINK = _l("This link is not complete. Copy it from the mail once more, to its end.")
 
 
 @router.get("")

@@ -11,12 +11,13 @@ from app.events.schemas import RegistrationCreate
 from app.events.service import REGISTRATION_ENDED, Events, RegistrationClosed, RegistrationResult
 from opportune.config import Settings
 from opportune.errors import NotFound
+from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
 from opportune.mail import enqueue_email, render_email
 from opportune.storage import Storage, StorageError
 from opportune.web import Upload, format_datetime
 
-ALREADY_CANCELLED = "This registration is cancelled."
+ALREADY_CANCELLED = _l("This registration is cancelled.")
 
 
 class Registrations:

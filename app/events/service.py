@@ -12,6 +12,7 @@ from app.events.models import Event, Registration
 from app.events.schemas import EventFilter, EventRead, RegistrationCreate, RegistrationRead
 from opportune.db import utc_now
 from opportune.errors import NotFound
+from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging, order, paginate
 
 
@@ -19,8 +20,8 @@ class RegistrationClosed(Exception):
     """Registration is closed. The message explains why."""
 
 
-ALL_SEATS_TAKEN = "All seats are taken."
-REGISTRATION_ENDED = "Registration is closed."
+ALL_SEATS_TAKEN = _l("All seats are taken.")
+REGISTRATION_ENDED = _l("Registration is closed.")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
+from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
 from opportune.web.client import Client
 from opportune.web.errors.handlers import wants_json
@@ -31,7 +32,7 @@ from opportune.web.language import offered_languages
 from opportune.web.rendering.templates import is_htmx
 
 LOGIN_PATH = "/accounts/login"
-SIGN_IN_FIRST = "Sign in first."
+SIGN_IN_FIRST = _l("Sign in first.")
 
 PERSONAL_PATHS = ("/accounts/", "/api/v1/auth/", "/api/v1/users/me")
 IMPERSONATOR_PATHS = {
@@ -39,10 +40,10 @@ IMPERSONATOR_PATHS = {
     *("/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/events"),
 }
 """Personal pages that a superuser may open while signed in as a user."""
-OWNER_ONLY = "Only the user can do this. You are signed in as another user. Go back to your own account first."
+OWNER_ONLY = _l("Only the user can do this. You are signed in as another user. Go back to your own account first.")
 IMPERSONATION_END_PATHS = ("/accounts/impersonation/end", "/accounts/logout", "/api/v1/auth/logout")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-READ_ONLY = (
+READ_ONLY = _l(
     "You are signed in as another user and cannot change anything. To make changes, go back to your own account and"
     " sign in as this user again, with changes allowed."
 )

@@ -19,6 +19,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import InvalidLinkError, InvalidPasswordError
 from opportune.config.settings import Settings
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.fields import Control
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
@@ -31,7 +32,7 @@ from opportune.web.rendering.templates import templates
 # work, because browsers would then send forms with `Origin: null`, like forms of other sites.
 PRIVATE_HEADERS = {"Referrer-Policy": "same-origin", **SECRET_HEADERS}
 
-EMAIL_REQUESTED = "If this address is right, an e-mail is on its way."
+EMAIL_REQUESTED = _l("If this address is right, an e-mail is on its way.")
 """The same message whether or not the address has an account."""
 
 

@@ -13,15 +13,16 @@ from opportune.accounts.dependencies import get_optional_user, make_sign_in_erro
 from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import problem, wants_json
 
 TWO_FACTOR_PATH = "/accounts/two-factor"
 
 
-NOT_STAFF = "The admin is for staff."
-NOT_AS_ANOTHER_USER = "You are signed in as another user. Return to your own account first."
-NO_GRANTS = "None of your groups has permissions in the admin. A superuser can add you to a group."
-NO_SECOND_FACTOR = "The admin requires a second factor. Set one up at /accounts/two-factor or /accounts/passkeys."
+NOT_STAFF = _l("The admin is for staff.")
+NOT_AS_ANOTHER_USER = _l("You are signed in as another user. Return to your own account first.")
+NO_GRANTS = _l("None of your groups has permissions in the admin. A superuser can add you to a group.")
+NO_SECOND_FACTOR = _l("The admin requires a second factor. Set one up at /accounts/two-factor or /accounts/passkeys.")
 
 
 class StaffOnlyMiddleware:

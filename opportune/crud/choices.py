@@ -16,6 +16,7 @@ from opportune.db.models.references import reference_of
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.fields import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 
@@ -23,7 +24,7 @@ MAX_ROWS_OF_SELECT = 50
 """Maximum number of rows in a select. If there are more, the user searches them."""
 MAX_SEARCH_RESULTS = 20
 NOT_VISIBLE = "Number {} (you may not see it)"
-CHOOSE_RESULT = "Choose one of the results, then save."
+CHOOSE_RESULT = _l("Choose one of the results, then save.")
 
 AddUrl = Callable[[Crud[Any], type[Any]], str]
 """Return the address of the form for a new row, or an empty text if the user may not add one."""

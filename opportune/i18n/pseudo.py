@@ -25,7 +25,7 @@ class PseudoTranslations(NullTranslations):
 
 
 def lengthen(text: str) -> str:
-    if not text:
+    if not text or (text.startswith("[") and text.endswith("]")):  # empty, or already translated
         return text
     parts = UNCHANGED.split(text)
     accented = "".join(part if index % 2 else part.translate(ACCENTS) for index, part in enumerate(parts))

@@ -19,6 +19,7 @@ from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.completion.checked import checked_answer
 from opportune.llm.completion.observed import observed_answer
 from opportune.llm.completion.structured import parse
@@ -43,11 +44,11 @@ Prompt = str | Sequence[Message]
 """A question, or a conversation that ends with one."""
 Tools = Sequence[ToolSchema]
 
-NO_MODEL = "No language model is set up yet."
+NO_MODEL = _l("No language model is set up yet.")
 SET_UP_ADVICE = "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or select a model in the admin."
 NOT_CONFIGURED = f"{NO_MODEL} {SET_UP_ADVICE}"
 """Message for the command line."""
-QUEUE_FULL = "The model is busy with other answers. Try again in a moment."
+QUEUE_FULL = _l("The model is busy with other answers. Try again in a moment.")
 
 MAX_RETRY_WAIT_SECONDS = 10.0
 """Longest wait before a retry. Longer waits are reported to the user instead."""

@@ -11,6 +11,8 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
+from opportune.i18n import gettext_lazy as _l
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -36,13 +38,13 @@ DECODING_ERRORS = (
     zlib.error,
 )
 
-UNKNOWN = "This is not a picture that we can read. Please choose a JPEG, PNG, WebP or GIF file."
-DAMAGED = "This picture is damaged or not complete. Please choose another, or save it again."
+UNKNOWN = _l("This is not a picture that we can read. Please choose a JPEG, PNG, WebP or GIF file.")
+DAMAGED = _l("This picture is damaged or not complete. Please choose another, or save it again.")
 TOO_MANY_PIXELS = (
     f"This picture is too large. Please choose one of at most {MAX_MEGAPIXELS} megapixels "
     f"({MAX_JPEG_MEGAPIXELS} in a JPEG)."
 )
-NOT_ONLY_A_PICTURE = "This file holds more than a picture. Please save it as a new picture, and choose that one."
+NOT_ONLY_A_PICTURE = _l("This file holds more than a picture. Please save it as a new picture, and choose that one.")
 
 
 class ImageRefusedError(ValueError):

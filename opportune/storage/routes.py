@@ -9,6 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import is_public, read_part
 from opportune.storage.signed_urls import FILES_PATH, URLSigner
@@ -23,8 +24,8 @@ PART_BYTES = 512 * 1024
 """Bytes per read."""
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
-INVALID_SIGNATURE = "This link to a file is incomplete or was changed. Copy the whole link."
-EXPIRED = "This link to a file has expired. Open the page with the link again."
+INVALID_SIGNATURE = _l("This link to a file is incomplete or was changed. Copy the whole link.")
+EXPIRED = _l("This link to a file has expired. Open the page with the link again.")
 
 
 @router.api_route(FILES_PATH + "/{name:path}", methods=["GET", "HEAD"])

@@ -8,9 +8,10 @@ from uuid import uuid4
 from fastapi import Depends, Request
 
 from opportune.errors import NotFound
+from opportune.i18n import gettext_lazy as _l
 
 NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
-UNAVAILABLE = "Files cannot be saved or shown at the moment. Try again in a few minutes."
+UNAVAILABLE = _l("Files cannot be saved or shown at the moment. Try again in a few minutes.")
 
 
 class StorageError(Exception):

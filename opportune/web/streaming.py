@@ -17,6 +17,7 @@ from markupsafe import Markup
 from starlette.types import Receive, Scope, Send
 
 from opportune.errors import ServiceError
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering import markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, templates
@@ -34,8 +35,8 @@ SEND_RAISES_VERSION = "2.4"
 """ASGI version from which `send` raises after a disconnect. uvicorn has an older one."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-SHUTTING_DOWN = "The answer was interrupted because the site is restarting. Ask again in a moment."
-CRASHED = "Something went wrong on our side. It has been logged."
+SHUTTING_DOWN = _l("The answer was interrupted because the site is restarting. Ask again in a moment.")
+CRASHED = _l("Something went wrong on our side. It has been logged.")
 ERROR = Markup('<p class="text-danger" role="alert">{}</p>')
 
 

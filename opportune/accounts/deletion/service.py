@@ -16,9 +16,12 @@ from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.db.sessions.trash import deleted_rows_included
 from opportune.errors import Refused
 from opportune.feature import Feature
+from opportune.i18n import gettext_lazy as _l
 
-LAST_SUPERUSER = "You are the only superuser. Make another user superuser first."
-STILL_NEEDED = "Other data of this site depends on your account, so it cannot be deleted. Contact the site's operators."
+LAST_SUPERUSER = _l("You are the only superuser. Make another user superuser first.")
+STILL_NEEDED = _l(
+    "Other data of this site depends on your account, so it cannot be deleted. Contact the site's operators."
+)
 
 
 class DeletionRefused(Refused):

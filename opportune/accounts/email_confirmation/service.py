@@ -9,6 +9,7 @@ from opportune.accounts.reauthentication.service import WrongCredential
 from opportune.accounts.sign_in_methods.email_codes import is_code, make_code
 from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import utc_now
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 from opportune.web.user_agent import describe_user_agent
 
@@ -16,7 +17,7 @@ LIFETIME_SECONDS = 600
 PERIOD_SECONDS = 60
 """The code changes after this time. All codes of the last `LIFETIME_SECONDS` are accepted."""
 CODES_PER_USER = RateLimit("accounts.confirmation_codes_per_user", 10, 24 * HOUR_SECONDS)
-WRONG_CODE = "This is not the code of an e-mail that you requested here within the last ten minutes."
+WRONG_CODE = _l("This is not the code of an e-mail that you requested here within the last ten minutes.")
 
 
 async def send_code(context: AccountContext, user: User, browser_session: Session) -> None:

@@ -25,11 +25,12 @@ from opportune.accounts.sessions.trusted_devices import trusted_device
 from opportune.accounts.sign_in.second_step import finish_first_step
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import ReadSession
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
 PATH = f"{LOGIN_PATH}/email"
-PASSWORD_REMOVED = (
+PASSWORD_REMOVED = _l(
     "Your address is verified now. Another person may have registered it before, so your old password"
     " was removed, and all devices were signed out. Please choose a new password."
 )

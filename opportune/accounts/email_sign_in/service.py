@@ -23,6 +23,7 @@ from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.db.models.model import utc_now
 from opportune.errors import Refused
+from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, job
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, TooManyRequests
 from opportune.web.user_agent import describe_user_agent
@@ -36,8 +37,8 @@ CODES_PER_REQUEST = RateLimit("accounts.email_codes_per_request", 5, LIFETIME_SE
 CODES_PER_ACCOUNT = RateLimit("accounts.email_codes_per_account", 10, 24 * HOUR_SECONDS)
 """A low limit per day, because codes are short and anyone can request them for any address."""
 
-WRONG_CODE = "This is not the code of the newest e-mail that you requested here."
-TOO_MANY_CODES = "There were too many wrong codes, so this e-mail is no longer valid. Request another one."
+WRONG_CODE = _l("This is not the code of the newest e-mail that you requested here.")
+TOO_MANY_CODES = _l("There were too many wrong codes, so this e-mail is no longer valid. Request another one.")
 
 
 class TooManyWrongCodes(Refused):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering import icons
 
 
@@ -24,7 +25,7 @@ class EventKind:
     """Name of a Tabler icon."""
 
 
-OTHER_DEVICES_SIGNED_OUT = "All other devices are signed out, and all API tokens have ended."
+OTHER_DEVICES_SIGNED_OUT = _l("All other devices are signed out, and all API tokens have ended.")
 
 KINDS = {
     kind.name: kind

@@ -16,16 +16,17 @@ from opportune.accounts.sessions.credentials import delete_expired_and_surplus, 
 from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import utc_now
 from opportune.errors import NotFound, Refused
+from opportune.i18n import gettext_lazy as _l
 
 logger = logging.getLogger(__name__)
 
 IMPERSONATION_LIFETIME = timedelta(hours=1)
 """If you change it, also change the texts of pages and e-mails, which say "an hour"."""
 
-NOT_YOURSELF = "This is your own account."
-NOT_SUPERUSERS = "You cannot sign in as another superuser."
-NOT_INACTIVE = "This account is deactivated, so you cannot sign in to it."
-SIGNED_OUT = "You have been signed out, or are no longer a superuser."
+NOT_YOURSELF = _l("This is your own account.")
+NOT_SUPERUSERS = _l("You cannot sign in as another superuser.")
+NOT_INACTIVE = _l("This account is deactivated, so you cannot sign in to it.")
+SIGNED_OUT = _l("You have been signed out, or are no longer a superuser.")
 
 
 class ImpersonationRefused(Refused):

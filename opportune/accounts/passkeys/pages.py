@@ -19,12 +19,13 @@ from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_cod
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
 from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import RowId
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 from opportune.web.user_agent import describe_user_agent
 
-ADDED = "Your passkey is added. From now on you can sign in with it."
+ADDED = _l("Your passkey is added. From now on you can sign in with it.")
 
 router = APIRouter(prefix="/accounts")
 

@@ -16,8 +16,9 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.accounts.users.factory import user_manager
 from opportune.errors import NotFound
+from opportune.i18n import gettext_lazy as _l
 
-LAST_SIGN_IN_METHOD = "This is your only sign-in method. Choose a password first."
+LAST_SIGN_IN_METHOD = _l("This is your only sign-in method. Choose a password first.")
 
 
 async def rename_passkey(session: AsyncSession, user: User, row_id: int, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from opportune.accounts.passwords.breached import is_breached
 from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH
 from opportune.config.settings import Settings
+from opportune.i18n import gettext_lazy as _l
 from opportune.text import storable
 
 MIN_GUESSES = 10**8
@@ -16,9 +17,9 @@ MAX_ESTIMATED_CHARACTERS = 72
 """Maximum number of characters that zxcvbn checks, which takes up to 60 ms."""
 MIN_WORD_LENGTH = 3
 
-TOO_EASY = "This password is too easy to guess. Use a longer one, such as four unrelated words."
-TOO_PERSONAL = "This password is too close to your name, your e-mail address or the name of this site."
-BREACHED = "This password is part of a known data breach. Please choose another one."
+TOO_EASY = _l("This password is too easy to guess. Use a longer one, such as four unrelated words.")
+TOO_PERSONAL = _l("This password is too close to your name, your e-mail address or the name of this site.")
+BREACHED = _l("This password is part of a known data breach. Please choose another one.")
 
 
 _estimate_lock = threading.Lock()

@@ -32,6 +32,7 @@ from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.errors import FieldErrors
 from opportune.fields.files import stored_uploads
+from opportune.i18n import gettext_lazy as _l
 from opportune.storage import StorageError
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.language import offered_languages, set_language_cookie
@@ -42,9 +43,11 @@ from opportune.web.rendering.templates import redirect
 
 PROFILE_PATH = "/accounts/profile"
 
-EMAIL_REQUESTED = "We have sent an e-mail to the new address. Open its link to use the address here."
-EMAIL_CHANGED = "Your e-mail address is changed."
-PASSWORD_CHANGED = "Your password is changed. Every other device has been signed out, and all API tokens have ended."
+EMAIL_REQUESTED = _l("We have sent an e-mail to the new address. Open its link to use the address here.")
+EMAIL_CHANGED = _l("Your e-mail address is changed.")
+PASSWORD_CHANGED = _l(
+    "Your password is changed. Every other device has been signed out, and all API tokens have ended."
+)
 
 router = APIRouter(prefix="/accounts")
 

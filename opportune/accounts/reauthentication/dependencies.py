@@ -11,12 +11,13 @@ from opportune.accounts.dependencies import CurrentUser, find_return_path, make_
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.flash import flash
 
 CONFIRM_PATH = "/accounts/confirm"
 CONFIRM_FIRST = f"Confirm your identity first, at {CONFIRM_PATH}."
-NOT_CHANGED_YET = "Nothing was changed yet. Confirm your identity, then try again."
+NOT_CHANGED_YET = _l("Nothing was changed yet. Confirm your identity, then try again.")
 
 
 async def get_confirmed_user(request: Request, user: CurrentUser) -> User:

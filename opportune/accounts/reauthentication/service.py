@@ -8,6 +8,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import wrong_password
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import RateLimit
 
 PASSWORDS_PER_USER = RateLimit("accounts.passwords_per_user", 10)
@@ -18,9 +19,9 @@ CONFIRMED_FOR = timedelta(minutes=15)
 SIGNED_IN_FOR = timedelta(minutes=10)
 """Users without a password count as confirmed for this time after they sign in."""
 
-PASSWORD_REQUIRED = "Please type your current password."
-SIGN_IN_AGAIN = "Your sign-in was too long ago. Sign out, sign in again, and repeat this within ten minutes."
-INVALID_CODE = "This code is wrong, or has been used."
+PASSWORD_REQUIRED = _l("Please type your current password.")
+SIGN_IN_AGAIN = _l("Your sign-in was too long ago. Sign out, sign in again, and repeat this within ten minutes.")
+INVALID_CODE = _l("This code is wrong, or has been used.")
 
 
 class WrongCredential(FieldErrors):

@@ -17,12 +17,13 @@ from opportune.accounts.responses import (
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users.errors import EmailTakenError, RegistrationClosedError
 from opportune.config.settings import Settings
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts")
 
-NOT_CREATED = "No account was created with this address. If you already have an account, sign in."
+NOT_CREATED = _l("No account was created with this address. If you already have an account, sign in.")
 
 
 @router.get("/register")

@@ -17,6 +17,7 @@ from opportune.accounts.users.factory import user_manager
 from opportune.accounts.users.lookup import find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
+from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, defer, job
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
@@ -25,8 +26,8 @@ FAILED_REGISTRATIONS_PER_IP = RateLimit("accounts.failed_registrations_per_addre
 
 REGISTRATION_PURPOSE = "accounts: register"
 
-REGISTRATION_IS_CLOSED = "This site accepts no new registrations. Sign in if you have an account."
-INVITATION_NEEDED = "You need an invitation to register. Use the address that it was sent to."
+REGISTRATION_IS_CLOSED = _l("This site accepts no new registrations. Sign in if you have an account.")
+INVITATION_NEEDED = _l("You need an invitation to register. Use the address that it was sent to.")
 
 
 async def register(context: AccountContext, email: str, password: str) -> User | None:

@@ -6,6 +6,7 @@ from opportune.accounts.schemas import Credentials
 from opportune.accounts.sign_in_methods import totp
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import find_by_email
+from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
 from opportune.web.rate_limit import Hit, RateLimit
 
@@ -16,7 +17,7 @@ CODES_PER_ACCOUNT = RateLimit("accounts.codes_per_account", 5)
 """Only counted after a correct password, so that other people cannot lock the account."""
 
 WRONG_CREDENTIALS = "E-mail or password is wrong."
-WRONG_CODE = "This code is wrong, or has been used."
+WRONG_CODE = _l("This code is wrong, or has been used.")
 
 
 async def check_password(context: AccountContext, email: str, password: str, device: str = "") -> User | None:

@@ -30,6 +30,7 @@ from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.db.models.model import utc_now
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import Hit, RateLimit
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ MAX_PASSKEYS_PER_USER = 50
 MAX_CREDENTIAL_ID_BYTES = 1023
 MAX_PUBLIC_KEY_BYTES = 6000
 
-UNKNOWN = "This site does not know this passkey. If you removed it here, also remove it from your device."
-NO_PASSKEY = "You have no passkey yet."
-DEACTIVATED = "This account is deactivated."
-ALREADY_ADDED = "This passkey has already been added."
-TOO_MANY = "You have the maximum number of passkeys. Remove one first."
+UNKNOWN = _l("This site does not know this passkey. If you removed it here, also remove it from your device.")
+NO_PASSKEY = _l("You have no passkey yet.")
+DEACTIVATED = _l("This account is deactivated.")
+ALREADY_ADDED = _l("This passkey has already been added.")
+TOO_MANY = _l("You have the maximum number of passkeys. Remove one first.")
 
 CREDENTIAL_ID = re.compile(r"[A-Za-z0-9_-]{1,1400}")
 TRANSPORTS = ("ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb")

@@ -16,6 +16,7 @@ from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.config.site_url import site_url
 from opportune.errors import Refused
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import RateLimit
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ CHALLENGES = RateLimit("accounts.passkey_challenges", 1, LIFETIME_SECONDS)
 MAX_ASSERTION_CHARS = 50_000
 SEAL_PURPOSE = "accounts: passkeys"
 
-NOT_STARTED_HERE = "This was not started in this browser, or has expired. Please try again."
-NOT_VERIFIED = "This passkey could not be verified. Please try again, or use another sign-in method."
+NOT_STARTED_HERE = _l("This was not started in this browser, or has expired. Please try again.")
+NOT_VERIFIED = _l("This passkey could not be verified. Please try again, or use another sign-in method.")
 
 T = TypeVar("T")
 Purpose = Literal["sign-in", "second-step", "add", "confirm"]

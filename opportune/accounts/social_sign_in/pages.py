@@ -25,10 +25,11 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import AccountLinkedError
 from opportune.accounts.users.schemas import UserUpdate
 from opportune.db.models.model import RowId
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
-SIGN_IN_EXPIRED = "This sign-in was not started in this browser, or has expired. Please try again."
+SIGN_IN_EXPIRED = _l("This sign-in was not started in this browser, or has expired. Please try again.")
 COOKIE = PageCookie("social", SOCIAL_PATH, flow.LIFETIME_SECONDS)
 """The encrypted `AuthRequest`, while the user is at the provider."""
 

@@ -13,11 +13,12 @@ from opportune.accounts.sign_in_methods.totp import PendingSetup
 from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.users.context import AccountContext
 from opportune.errors import Refused
+from opportune.i18n import gettext_lazy as _l
 
-WRONG_CODE = "This is not the current code of your app."
-SETUP_EXPIRED = "The key was not confirmed in time. Please start again."
-ALREADY_ENABLED = "You already have a second factor."
-NOT_ENABLED = "You have no second factor."
+WRONG_CODE = _l("This is not the current code of your app.")
+SETUP_EXPIRED = _l("The key was not confirmed in time. Please start again.")
+ALREADY_ENABLED = _l("You already have a second factor.")
+NOT_ENABLED = _l("You have no second factor.")
 
 
 class InvalidState(Refused):

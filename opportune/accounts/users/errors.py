@@ -2,14 +2,15 @@
 
 from opportune.accounts.models import User
 from opportune.errors import FieldErrors, Refused
+from opportune.i18n import gettext_lazy as _l
 
-EMAIL_TAKEN = "There is already an account with this e-mail."
-WRONG_CURRENT_PASSWORD = "This is not your current password."
-NO_PASSWORD = "You have no password yet. Choose one on the page Password first."
-CHANGED_MEANWHILE = "The account was changed at the same moment. Please try again."
+EMAIL_TAKEN = _l("There is already an account with this e-mail.")
+WRONG_CURRENT_PASSWORD = _l("This is not your current password.")
+NO_PASSWORD = _l("You have no password yet. Choose one on the page Password first.")
+CHANGED_MEANWHILE = _l("The account was changed at the same moment. Please try again.")
 
 
-INVALID_LINK = "This link is invalid, has expired, or has been used."
+INVALID_LINK = _l("This link is invalid, has expired, or has been used.")
 
 
 class InvalidPasswordError(FieldErrors):

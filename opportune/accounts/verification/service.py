@@ -12,12 +12,15 @@ from opportune.accounts.users.errors import EmailTakenError, InvalidLinkError, I
 from opportune.accounts.users.factory import user_manager
 from opportune.accounts.users.lookup import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
+from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, job
 from opportune.web.rate_limit import RateLimit
 
 VERIFICATIONS_PER_ACCOUNT = RateLimit("accounts.verifications_per_account", 20)
 
-REGISTRATION_NOT_VERIFIED = "This is not the password of the registration. If you have not registered, close this page."
+REGISTRATION_NOT_VERIFIED = _l(
+    "This is not the password of the registration. If you have not registered, close this page."
+)
 
 
 async def request_verification(context: AccountContext, email: str) -> None:

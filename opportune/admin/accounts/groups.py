@@ -20,8 +20,9 @@ from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.log.diff import Changes
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
+from opportune.i18n import gettext_lazy as _l
 
-EXCEEDS_OWN_PERMISSIONS = "This group has permissions that you do not have. A superuser can delete it."
+EXCEEDS_OWN_PERMISSIONS = _l("This group has permissions that you do not have. A superuser can delete it.")
 
 
 class CheckboxList(ListWidget):  # type: ignore[misc]  # its base has no types

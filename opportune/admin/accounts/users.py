@@ -46,6 +46,7 @@ from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import is_long, is_secret, label_of
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.fields.files import file_columns_of
+from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import Schema
 from opportune.web import Form
 from opportune.web.forms.forms import fill_form
@@ -58,9 +59,9 @@ USER_COLUMNS: list[Any] = ["id", "email", *PROJECT_FIELDS, *FLAGS, "created_at"]
 LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if is_long(column)}
 LISTED_COLUMNS = [name for name in USER_COLUMNS if name not in LONG_COLUMNS | file_columns_of(User).keys()]
 PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
-OWN_PRIVILEGES = "You cannot remove your own permissions. Ask another superuser."
-LAST_SUPERUSER = "This is the last active superuser."
-SUPERUSER_REQUIRED = "Only a superuser may change the account of a user with permissions."
+OWN_PRIVILEGES = _l("You cannot remove your own permissions. Ask another superuser.")
+LAST_SUPERUSER = _l("This is the last active superuser.")
+SUPERUSER_REQUIRED = _l("Only a superuser may change the account of a user with permissions.")
 
 
 class PasswordChange(Schema):

@@ -21,12 +21,13 @@ from opportune.admin.log import diff
 from opportune.admin.protocols import View
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 
 MAX_ROWS_SAVED_SINGLY = 100
 """Up to this number, rows are saved one by one, so that an error of the database names its row."""
-ROW_IS_GONE = "Another user has deleted this row."
-NOT_ALLOWED = "You may not change this row."
-NOT_EDITABLE = "This cannot be changed."
+ROW_IS_GONE = _l("Another user has deleted this row.")
+NOT_ALLOWED = _l("You may not change this row.")
+NOT_EDITABLE = _l("This cannot be changed.")
 
 
 @dataclass

@@ -11,12 +11,13 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.wtforms_classes import Field, Form
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.error_messages import messages_by_field
 
-NUL = "This contains the character NUL, which cannot be stored."
+NUL = _l("This contains the character NUL, which cannot be stored.")
 MAX_FIELDS = 5_000
 """Maximum fields of a form. Each inline row has several."""
-INVALID = "Please correct the fields below."
+INVALID = _l("Please correct the fields below.")
 
 
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types

@@ -14,12 +14,13 @@ from opportune.admin.forms.admin_form import MAX_FIELDS, read_form_texts
 from opportune.admin.forms.wtforms_classes import Field, FileInput, Form, InputRequired, Optional, ValidationError
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.fields.files import FileColumn, ImageColumn, deleting_files_on_error
+from opportune.i18n import gettext_lazy as _l
 from opportune.storage import Storage, StorageError
 from opportune.storage.images import ImageRefusedError
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 
 CLEAR = "clear"
-MISSING = "Please choose a file."
+MISSING = _l("Please choose a file.")
 
 LINK = Markup('<a href="{address}"><i class="ti ti-file me-1"></i>{name}</a>')
 PICTURE = Markup('<a href="{address}"><img class="rounded stored" src="{address}" alt="{name}" loading="lazy"></a>')

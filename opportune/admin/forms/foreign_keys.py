@@ -18,11 +18,14 @@ from opportune.db.models.model import MAX_ID
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
+from opportune.i18n import gettext_lazy as _l
 
 MAX_IDS_PER_QUERY = 500
 """Maximum number of ids in one query."""
-INVALID_ID = "Choose one from the list, or enter its number."
-LISTING_REQUIRED = "You may not list these rows, so you cannot choose another one. Ask a superuser for the permission."
+INVALID_ID = _l("Choose one from the list, or enter its number.")
+LISTING_REQUIRED = _l(
+    "You may not list these rows, so you cannot choose another one. Ask a superuser for the permission."
+)
 
 
 def in_batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

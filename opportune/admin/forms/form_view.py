@@ -34,11 +34,12 @@ from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
 SAVE_AS_NEW = "Save as new"
-ROW_IS_DELETED = "Another user has deleted this row. Save to add it again."
+ROW_IS_DELETED = _l("Another user has deleted this row. Save to add it again.")
 DIALOG_PARAMETER = "_dialog"
 """Query parameter of a form in a dialog, which the + button beside a picker opens."""
 

@@ -11,8 +11,9 @@ from opportune.admin.forms.edit_conflicts import read_values, refuse_changed_row
 from opportune.admin.forms.inlines import ROW_IS_GONE, InlineRow, InlineTable
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 
-INVALID_ROWS = "Please correct the rows below."
+INVALID_ROWS = _l("Please correct the rows below.")
 
 
 def validate_inlines(tables: Iterable[InlineTable]) -> bool:

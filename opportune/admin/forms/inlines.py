@@ -10,12 +10,13 @@ from opportune.admin.forms.edit_conflicts import hash_values
 from opportune.admin.forms.files import FileField
 from opportune.admin.protocols import View
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 
 MAX_INLINE_ROWS = 50
 """Maximum rows in a form. The form of a parent with more rows has no inline table."""
 INLINES_KEY = "(inlines)"
 """Key of the tables among the values of a form. No column has this name."""
-ROW_IS_GONE = "Another user has deleted or moved this row."
+ROW_IS_GONE = _l("Another user has deleted or moved this row.")
 
 
 @dataclass(frozen=True)

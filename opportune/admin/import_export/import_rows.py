@@ -21,11 +21,12 @@ from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import natural_key_of
 from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 
 MAX_REPORTED_ERRORS = 20
 MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""
-NOT_EDITABLE = "This cannot be changed."
+NOT_EDITABLE = _l("This cannot be changed.")
 
 
 @dataclass

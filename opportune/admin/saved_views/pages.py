@@ -18,6 +18,7 @@ from opportune.admin.saved_views.list_state import read_list_state, restore_list
 from opportune.admin.saved_views.queries import load_saved_views, read_shareable_groups, set_default_view
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import Schema
 from opportune.text import Line
 from opportune.web import Form
@@ -25,7 +26,7 @@ from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash
 
 MAX_VIEWS_PER_USER = 200
-DUPLICATE_NAME = "You already have a view with this name. Choose another name, or update that view."
+DUPLICATE_NAME = _l("You already have a view with this name. Choose another name, or update that view.")
 TOO_MANY = f"You have {MAX_VIEWS_PER_USER} views. Delete one first."
 NAME_LENGTH = 60
 

@@ -3,15 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 
+from opportune.cli.translations.python_texts import extract_texts
 from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
 
-METHODS = [("**.py", "python"), ("**.html", "jinja2.ext:babel_extract"), ("**.txt", "jinja2.ext:babel_extract")]
+METHODS: list[tuple[str, Any]] = [
+    ("**.py", extract_texts),
+    ("**.html", "jinja2.ext:babel_extract"),
+    ("**.txt", "jinja2.ext:babel_extract"),
+]
 SCRIPTS = [("**.js", "javascript")]
 OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}, "**.txt": {"trimmed": "true", "silent": "false"}}
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {

@@ -14,6 +14,7 @@ from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.service import UserTeam, UserTeams, read_current_team, read_teams
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.errors import NotFound
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.templates import is_htmx
 from opportune.web.routing.direct_route import takes_only_request
@@ -22,7 +23,7 @@ TEAM_HEADER = "X-Team"
 PERSONAL = "personal"
 """Value of the header for rows of the user instead of a team."""
 NEW_TEAM_PATH, TEAMS_PATH = "/teams/new", "/teams"
-NO_TEAM = "You are not in a team yet."
+NO_TEAM = _l("You are not in a team yet.")
 NO_TEAM_SELECTED = f"Select a team, or send its id in the header {TEAM_HEADER}."
 HEADER_DESCRIPTION = f"Id of the team. Optional for users with one team. `{PERSONAL}` means rows without a team."
 TEAM_HEADER_NEEDED = f"You are in several teams: send the id of one in the header {TEAM_HEADER}."

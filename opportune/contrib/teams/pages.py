@@ -26,6 +26,7 @@ from opportune.contrib.teams.schemas import (
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import FieldErrors, NotFound
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import FILTER_PREFIX, Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.redirects import safe_redirect_path
@@ -34,7 +35,7 @@ from opportune.web.rendering.templates import templates
 
 HAND_OVER_PREFIX, DELETE_PREFIX = "hand-over-", "delete-"
 """Prefixes of element ids, because both forms have a password field."""
-WRONG_NAME = "Please type the name of this team."
+WRONG_NAME = _l("Please type the name of this team.")
 
 router = APIRouter(prefix=TEAMS_PATH, dependencies=[Depends(get_user_teams)])
 

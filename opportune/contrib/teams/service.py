@@ -20,16 +20,17 @@ from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.db.queries.matching import matches, patterns_of
 from opportune.errors import FieldErrors, Forbidden, NotFound
+from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, order, page_count
 
 MAX_TEAMS_PER_USER = 100
 
-LAST_OWNER = "The team would have no active owner. Make another member its owner first."
-ONLY_MEMBER = "You are the only member of the team. Delete it instead."
+LAST_OWNER = _l("The team would have no active owner. Make another member its owner first.")
+ONLY_MEMBER = _l("You are the only member of the team. Delete it instead.")
 TOO_MANY_TEAMS = f"You are in {MAX_TEAMS_PER_USER} teams. Leave one first."
-NO_MEMBER = "No member of the team has this address."
-DEACTIVATED = "This account is deactivated. Choose another member."
-YOURSELF = "You are already an owner. Choose another member."
+NO_MEMBER = _l("No member of the team has this address.")
+DEACTIVATED = _l("This account is deactivated. Choose another member.")
+YOURSELF = _l("You are already an owner. Choose another member.")
 
 
 @dataclass(frozen=True)

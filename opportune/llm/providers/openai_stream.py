@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.providers.errors import error_for_status
 from opportune.llm.providers.provider import EMPTY, INTERRUPTED, Done, LLMError, Reasoning, ToolCall
 from opportune.llm.providers.think_tags import ThinkTagSplitter
@@ -17,10 +18,10 @@ MAX_TOOL_CALLS = 16
 DONE_MARKER = b"[DONE]"
 TRUNCATED_REASONS = {"length", "content_filter"}
 
-OUT_OF_TOKENS = (
+OUT_OF_TOKENS = _l(
     "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
 )
-ONLY_REASONING = "The model thought, but gave no answer. Try again."
+ONLY_REASONING = _l("The model thought, but gave no answer. Try again.")
 
 
 class _Function(Schema):

@@ -10,6 +10,7 @@ from pydantic import Base64Bytes
 
 from opportune.config.settings import Settings
 from opportune.errors import ServiceError
+from opportune.i18n import gettext_lazy as _l
 
 Role = Literal["system", "user", "assistant", "tool"]
 ErrorCode = Literal[
@@ -161,8 +162,8 @@ class Timeouts:
         )
 
 
-EMPTY = "The model gave an empty answer. Try again."
-INTERRUPTED = "The answer was interrupted. Try again."
+EMPTY = _l("The model gave an empty answer. Try again.")
+INTERRUPTED = _l("The answer was interrupted. Try again.")
 
 
 class LLMError(ServiceError):

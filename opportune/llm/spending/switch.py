@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.db import Database, is_outage
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.spending.call_guard import SpendingRefused
 from opportune.llm.spending.models import OFF, LlmState
 from opportune.runtime.tasks import cancel_and_wait
@@ -18,7 +19,7 @@ CHECK_INTERVAL_SECONDS = 2.0
 """Maximum delay until all processes stop running calls and refuse new ones."""
 RETRY_AFTER_SECONDS = 60.0
 """Retry-After of a refusal."""
-OFF_MESSAGE = "Answers of language models are switched off for now. Try again later."
+OFF_MESSAGE = _l("Answers of language models are switched off for now. Try again later.")
 
 _IS_OFF = select(col(LlmState.key)).where(col(LlmState.key) == OFF)
 

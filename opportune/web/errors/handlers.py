@@ -19,6 +19,8 @@ from starlette.websockets import WebSocketDisconnect
 from opportune.db.errors import explain, is_full, is_outage
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, Refused, ServiceError
 from opportune.feature import Feature
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import hint_for
@@ -43,18 +45,18 @@ RELOAD_SECONDS = 5
 """Seconds before the page of an unavailable database reloads."""
 
 STATUS_MESSAGES = {
-    400: "The request is invalid.",
-    401: "Sign in first.",
-    403: "You may not do this.",
-    404: "There is nothing at this address.",
-    405: "This address does not support that kind of request.",
-    409: "This conflicts with existing data. Load the page again to see it.",
-    413: "The request is too large. Go back and send less, or a smaller file.",
-    422: "Some of the values are not valid.",
-    429: "Too many requests. Wait a moment and try again.",
-    500: "Something went wrong on our side. It has been logged.",
-    503: "The database is not available. Try again in a moment.",
-    507: "The disk of this site is full, so nothing was saved. Please try again later.",
+    400: _l("The request is invalid."),
+    401: _l("Sign in first."),
+    403: _l("You may not do this."),
+    404: _l("There is nothing at this address."),
+    405: _l("This address does not support that kind of request."),
+    409: _l("This conflicts with existing data. Load the page again to see it."),
+    413: _l("The request is too large. Go back and send less, or a smaller file."),
+    422: _l("Some of the values are not valid."),
+    429: _l("Too many requests. Wait a moment and try again."),
+    500: _l("Something went wrong on our side. It has been logged."),
+    503: _l("The database is not available. Try again in a moment."),
+    507: _l("The disk of this site is full, so nothing was saved. Please try again later."),
 }
 
 
@@ -87,7 +89,7 @@ def problem(
         hint: Advice for the developer, replaces `detail`.
     """
     title = HTTPStatus(status).phrase
-    detail = detail if detail and detail != title else STATUS_MESSAGES.get(status, title)
+    detail = gettext(detail if detail and detail != title else STATUS_MESSAGES.get(status, title))
     if hint:
         detail = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
     if wants_json(request):
@@ -148,7 +150,7 @@ async def on_refused(request: Request, error: Exception) -> Response:
 
 async def on_field_errors(request: Request, error: Exception) -> Response:
     assert isinstance(error, FieldErrors)
-    errors = [{"field": [name] if name else [], "message": message} for name, message in error.errors.items()]
+    errors = [{"field": [name] if name else [], "message": gettext(text)} for name, text in error.errors.items()]
     return problem(request, 422, str(error), errors=errors)
 
 

@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, QueryParams, UploadFile
 
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
 from opportune.web.forms.fields import DATETIME_LOCAL, PICKER, Control, Field, RowChoices, as_text, controls_of
@@ -40,7 +41,7 @@ EMPTY_MESSAGES = {
     "radio": "Please choose one.",
     "select": "Please choose one.",
 }
-CHOOSE_AGAIN = "Please choose the file again."
+CHOOSE_AGAIN = _l("Please choose the file again.")
 ROW_ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
 """Suffix of the hidden field that contains the time zone of a displayed time."""
@@ -161,7 +162,7 @@ class Form(Generic[M]):
 
     def refuse(self, message: str, name: str = "", status: int = 422) -> None:
         """Add an error to a field, or to the whole form."""
-        self.errors[name], self.error_status = message, status
+        self.errors[name], self.error_status = gettext(message), status
 
     def add_errors(self, error: FieldErrors) -> None:
         """Add errors to their fields, or to the form if it does not have the field."""

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.errors import ReadOnlyError
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import problem
 from opportune.web.forms.submissions import FIELD_NAME, REPEATABLE, SubmissionStore
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
@@ -30,7 +31,7 @@ MAX_STORED_BYTES = 16_384
 """Maximum size of a page that is stored as a result."""
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
-STILL_PROCESSING = "This form is still being processed. Wait a moment, then load the page again."
+STILL_PROCESSING = _l("This form is still being processed. Wait a moment, then load the page again.")
 
 URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
 TOKEN = re.compile(rf'(?:(?:^|&){FIELD_NAME}=|name="{FIELD_NAME}"\r\n\r\n)([\w-]{{16,64}})'.encode())

@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
+from opportune.i18n import gettext
 
 Level = Literal["success", "info", "warning", "danger"]
 
@@ -54,7 +55,7 @@ def flash(request: Request, text: str, level: Level = "success", address: str = 
         address: URL of the page that the message links to, such as the changed object.
         undo: URL that the button "Undo" posts to, such as one that restores a deleted row.
     """
-    _messages_of(request).added.append(Message(text[:MAX_MESSAGE_CHARS], level, address, undo))
+    _messages_of(request).added.append(Message(gettext(text)[:MAX_MESSAGE_CHARS], level, address, undo))
 
 
 def take_messages(request: Request) -> list[Message]:

@@ -20,6 +20,7 @@ from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, with_parameters
 from opportune.contrib.mcp.oauth.scopes import requested_scopes
 from opportune.db.models.model import utc_now
+from opportune.i18n import gettext_lazy as _l
 
 CODE_LIFETIME = timedelta(minutes=2)
 CLIENT_ID = re.compile(r"[0-9a-f-]{36}")
@@ -27,8 +28,8 @@ S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 PARAMETERS = ["client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge", "code_challenge_method"]
 """Parameters that a request may contain only once."""
 
-UNKNOWN_PROGRAM = "This program is not registered here, or was not used for a long time. Connect it again."
-UNKNOWN_REDIRECT = "This program uses a redirect address that it has not registered. It was not authorized."
+UNKNOWN_PROGRAM = _l("This program is not registered here, or was not used for a long time. Connect it again.")
+UNKNOWN_REDIRECT = _l("This program uses a redirect address that it has not registered. It was not authorized.")
 
 
 class UntrustedRequest(Exception):

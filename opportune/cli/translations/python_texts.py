@@ -1,0 +1,57 @@
+"""Extraction of texts from Python: marked ones, and those that the framework translates without a mark."""
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+from io import BytesIO
+from typing import Any
+
+from babel.messages.extract import extract_python
+
+Found = tuple[int, str, str | tuple[str, ...], list[str]]
+
+POSITIONS: dict[str, tuple[int, ...]] = {
+    "FieldErrors": (),
+    "HTTPException": (2,),
+    "Link": (1,),
+    "Metric": (1,),
+    "Number": (1,),
+    "Refused": (1,),
+    "SetupStep": (1,),
+    "SiteSearch": (1,),
+    "Table": (1,),
+    "UserColumn": (1,),
+    "flash": (2,),
+    "redirect_with_message": (3,),
+    "refuse": (1,),
+}
+"""Positions of texts in calls, from 1."""
+KEYWORD_ARGUMENTS = {
+    "Field": ("title", "description"),
+    "Feature": ("summary",),
+    "HTTPException": ("detail",),
+    "Link": ("label",),
+    "PersonalData": ("summary",),
+}
+"""Keyword arguments with texts in calls."""
+
+
+def extract_texts(
+    file: BytesIO, keywords: Mapping[str, Any], comment_tags: Collection[str], options: Any
+) -> Iterator[Found]:
+    """Yield the texts of a Python file: those in `_()` and similar functions, and those of declarations."""
+    source = file.read()
+    yield from extract_python(BytesIO(source), keywords, comment_tags, options)  # type: ignore[misc]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            yield from ((text.lineno, "_", text.value, []) for text in _texts_of_call(node))
+
+
+def _texts_of_call(call: ast.Call) -> Iterator[Any]:
+    name = getattr(call.func, "id", "") or getattr(call.func, "attr", "")
+    arguments = [call.args[position - 1] for position in POSITIONS.get(name, ()) if position <= len(call.args)]
+    arguments += [keyword.value for keyword in call.keywords if keyword.arg in KEYWORD_ARGUMENTS.get(name, ())]
+    if name == "FieldErrors":
+        arguments += [value for argument in call.args if isinstance(argument, ast.Dict) for value in argument.values]
+    for argument in arguments:
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and argument.value:
+            yield argument
