@@ -24,6 +24,7 @@ RUN export PYTHONNODEBUGRANGES=1 \
     # startproject: go on
     # startproject: write && rm -r vendor \
     && /environment/bin/python -m compileall -q --invalidation-mode unchecked-hash app \
+    && /environment/bin/python oppman.py compilemessages --quiet \
     && /environment/bin/python -m opportune.ops.deploy.slim /environment
 
 FROM $PYTHON_IMAGE

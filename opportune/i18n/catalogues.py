@@ -9,7 +9,7 @@ from pathlib import Path
 from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
-from opportune.i18n.compiler import compile_catalogue
+from opportune.runtime.catalogue_compiler import compile_catalogue
 from opportune.i18n.pseudo import PseudoTranslations
 
 CATALOGUE = "LC_MESSAGES/messages"

@@ -16,11 +16,12 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from opportune.cli.project.shared_files import EXECUTABLE, STARTER, shared_files
 from opportune.config.project import FRAMEWORK
+from opportune.runtime.catalogue_compiler import compile_catalogue
 
 NAME = FRAMEWORK.name
 ROOT = FRAMEWORK.parent
 """The clone of the starter."""
-NOT_PACKAGED = re.compile(r"(^|/)(__pycache__|\.DS_Store)(/|$)|\.pyc$|\.opportune\.tmp")
+NOT_PACKAGED = re.compile(r"(^|/)(__pycache__|\.DS_Store)(/|$)|\.(pyc|mo)$|\.opportune\.tmp")
 EARLIEST_DATE = (1980, 1, 1, 0, 0, 0)
 """Date of all files in the wheel, because their real dates would change its bytes."""
 GROUPS_WITHOUT_EXTRA = ("dev", "docs", "framework")
@@ -75,7 +76,10 @@ def _package_files(root: Path) -> Iterator[tuple[str, bytes]]:
     sources |= {f"{NAME}/docs/{path}": root / "docs" / path for path in _files_below(root / "docs", "*.md")}
     sources[f"{NAME}/docs/changelog.md"] = root / "CHANGELOG.md"
     sources |= {f"{NAME}/{STARTER}/{path}": root / path for path in shared_files(root)}
-    return ((name, path.read_bytes()) for name, path in sorted(sources.items()))
+    contents = {name: path.read_bytes() for name, path in sources.items()}
+    catalogues = [name for name in contents if name.endswith(".po")]
+    contents |= {f"{name.removesuffix('.po')}.mo": compile_catalogue(contents[name].decode()) for name in catalogues}
+    yield from sorted(contents.items())
 
 
 def _files_below(folder: Path, pattern: str = "*") -> Iterator[str]:

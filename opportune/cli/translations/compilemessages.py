@@ -10,7 +10,7 @@ from opportune.cli.output import say, warn
 from opportune.cli.translations.catalogue_files import find_problems, read_catalogue, write_catalogue
 from opportune.config.project import FRAMEWORK, PROJECT, display_path
 from opportune.i18n.catalogues import locale_folders
-from opportune.i18n.compiler import compile_catalogue
+from opportune.runtime.catalogue_compiler import compile_catalogue
 from opportune.runtime.counts import pluralize
 
 
