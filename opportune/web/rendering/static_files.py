@@ -31,7 +31,10 @@ STATIC_URL = "/static"
 ICONS_FILE = "icons.css"
 LOGO_FILE = "icon.svg"
 FRAMEWORK_LOGO = str(FRAMEWORK / "static" / LOGO_FILE)
-PACKAGES = [("opportune", "static"), ("sqladmin", "statics"), ("django_htmx", "static"), ("fastapi_offline", "static")]
+PACKAGES = [
+    *[("opportune", "static"), ("sqladmin", "statics"), ("django_htmx", "static"), ("fastapi_offline", "static")],
+    ("jazzy_tabler", "static/vendor/tabler"),
+]
 COMPRESSIBLE = {".css", ".js", ".svg", ".html", ".json", ".txt", ".map"}
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "public, no-cache"
