@@ -9,8 +9,8 @@ from pathlib import Path
 from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
-from opportune.runtime.catalogue_compiler import compile_catalogue
 from opportune.i18n.pseudo import PseudoTranslations
+from opportune.runtime.catalogue_compiler import compile_catalogue
 
 CATALOGUE = "LC_MESSAGES/messages"
 """Path of a catalogue below the folder of its language, without a suffix."""
