@@ -121,7 +121,7 @@ def placeholder_problem(entry: Entry) -> str:
     """Return why the placeholders of a translation do not fit its English text; empty if they do."""
     expected = _placeholders(entry.text) | _placeholders(entry.plural)
     optional = _placeholders(entry.text) ^ _placeholders(entry.plural) if entry.plural else set()
-    optional |= {"num"} if entry.plural else set()
+    optional |= {"num", "count"} if entry.plural else set()  # "one row" instead of "1 row"
     for translation in entry.translations.values():
         names = _placeholders(translation)
         if unknown := names - expected:

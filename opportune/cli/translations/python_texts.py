@@ -16,9 +16,8 @@ POSITIONS: dict[str, tuple[int, ...]] = {
     "Metric": (1,),
     "Number": (1,),
     "Refused": (1,),
-    "SetupStep": (1,),
+    "SetupStep": (2,),
     "SiteSearch": (1,),
-    "Table": (1,),
     "UserColumn": (1,),
     "flash": (2,),
     "redirect_with_message": (3,),
@@ -52,6 +51,10 @@ def _texts_of_call(call: ast.Call) -> Iterator[Any]:
     arguments += [keyword.value for keyword in call.keywords if keyword.arg in KEYWORD_ARGUMENTS.get(name, ())]
     if name == "FieldErrors":
         arguments += [value for argument in call.args if isinstance(argument, ast.Dict) for value in argument.values]
-    for argument in arguments:
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and argument.value:
-            yield argument
+    return (argument for argument in arguments if _is_text(argument))
+
+
+def _is_text(argument: ast.expr) -> bool:
+    """Return whether an argument is a literal that begins with a capital letter, and not an identifier."""
+    value = argument.value if isinstance(argument, ast.Constant) else None
+    return isinstance(value, str) and value[:1].isupper()

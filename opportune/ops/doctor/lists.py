@@ -52,7 +52,7 @@ class ListStatement:
     """The first page of a list, as a superuser sees it."""
 
     list_name: str
-    """The list in a message, such as `admin list of Todos`."""
+    """The list in a message, such as `admin list of Books`."""
     model: type[Any]
     statement: Select[Any]
     use: str = "default order"
