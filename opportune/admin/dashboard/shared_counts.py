@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.admin.log.audit import changed_identities
+from opportune.admin.log.changed_models import changed_identities
 from opportune.config.signing import derived_key
 from opportune.web.cache import Cache
 from opportune.web.cache.cached_response import CachedResponse

@@ -12,6 +12,7 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
+from opportune.admin.log.changed_models import add_changed_identity
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import AuditEntry
 from opportune.db.models.columns import title_of
@@ -46,12 +47,7 @@ def record(
         )
     )
     mark_recorded(request)
-    request.state.changed_identities = {*changed_identities(request), identity}
-
-
-def changed_identities(request: Request) -> AbstractSet[str]:
-    """Return the models for which this request has added entries."""
-    return getattr(request.state, "changed_identities", frozenset())
+    add_changed_identity(request, identity)
 
 
 def mark_recorded(request: Request) -> None:
