@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateTable
 
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.duplicates import MARK
-from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.runner import Step, run_migrations
@@ -40,9 +40,9 @@ def render_migration_sql(graph: MigrationGraph, step: Step, dialect_name: str) -
 
 def _sqlite_statements(graph: MigrationGraph, step: Step) -> list[str]:
     """Return the statements that run on an empty database with the previous migrations."""
-    *ancestors, _ = graph.needed_by(step.migration)
+    previous = _previous_migrations(graph, step.migration)
     with in_memory_connection() as connection:
-        for migration in ancestors if step.direction == "upgrade" else [*ancestors, step.migration]:
+        for migration in previous if step.direction == "upgrade" else [*previous, step.migration]:
             _run_step(connection, graph, Step(migration, "upgrade"))
         executed: list[str] = []
         driver: Any = connection.connection.driver_connection
@@ -56,6 +56,17 @@ def _sqlite_statements(graph: MigrationGraph, step: Step) -> list[str]:
         line.replace(f"CREATE TABLE {VERSION_TABLE.name}", f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE.name}")
         for line in lines
     ]
+
+
+def _previous_migrations(graph: MigrationGraph, migration: Migration) -> list[Migration]:
+    """Return the migrations before this one of all features that it depends on.
+
+    Later migrations of these features may have changed a table that this one copies.
+    """
+    features = {ancestor.feature for ancestor in graph.needed_by(migration)}
+    before = graph.ordered[: graph.ordered.index(migration)]
+    needed = {ancestor for other in before if other.feature in features for ancestor in graph.needed_by(other)}
+    return [other for other in before if other in needed]
 
 
 def _postgresql_statements(step: Step) -> list[str]:

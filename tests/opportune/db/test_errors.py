@@ -26,6 +26,7 @@ MESSAGES = {
     'could not extend file "base/5/16384": No space left on device': "The disk of",
     "disk I/O error": "fails to read or write",
     'FATAL:  password authentication failed for user "ada"': "refuses the password of user 'ada'",
+    "the password cannot be read (FileNotFoundError)": "Check password_file or password_from in",
     "fe_sendauth: no password supplied": "requires a password for user 'ada'",
     'FATAL:  role "ada" does not exist': "has no user 'ada'",
     "FATAL:  Tenant or user not found": "Copy the pooler's connection string",

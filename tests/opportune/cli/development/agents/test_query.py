@@ -22,7 +22,7 @@ WITH_SECRETS = [
     "SELECT 'x' || hashed_password FROM accounts_user",
     "SELECT max(hashed_password) FROM accounts_user",
     "SELECT u.hashed_password FROM (SELECT * FROM accounts_user) AS u",
-    "WITH u(a, b, c, d, e, f, g, h, i, j, k, l) AS (SELECT * FROM accounts_user) SELECT * FROM u",
+    "WITH u(a, b, c, d, e, f, g, h, i, j, k, l, m) AS (SELECT * FROM accounts_user) SELECT * FROM u",
     "SELECT 'a' AS a UNION ALL SELECT hashed_password FROM accounts_user",
 ]
 PATHS_AROUND_THE_MASK = [
