@@ -20,6 +20,7 @@ from opportune.search import MAX_RANKED_HITS, DocumentSearch
 from opportune.search.documents.results import Fields
 from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.web import assets
+from opportune.web.rendering.translation import add_translation
 
 FILE = os.environ["BENCH_INDEX"]
 
@@ -27,6 +28,7 @@ engine = create_async_engine(f"sqlite+aiosqlite:///{FILE}")
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 templates = Jinja2Blocks(directory=[PROJECT / "templates", FRAMEWORK / "templates"])
 templates.env.globals["asset"] = assets.url
+add_translation(templates.env)
 
 
 class OnDisk(SQLiteEngine):
