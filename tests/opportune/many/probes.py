@@ -24,9 +24,9 @@ async def hit_limit(url: str, subject: str, times: int = 1) -> Counter[int]:
         return Counter([(await client.get(f"/api/v1/ledger/limited/{subject}")).status_code for _ in range(times)])
 
 
-async def built_at(machine: Machine) -> float:
-    """Return the time at which the cached page was built."""
+async def built_at(machine: Machine, host: str = "many.example") -> float:
+    """Return the time at which the cached page of a host was built."""
     async with machine.client() as client:
-        response = await client.get("/api/v1/ledger/count", headers={"Host": "many.example"})
+        response = await client.get("/api/v1/ledger/count", headers={"Host": host})
         built: float = response.json()["built"]
     return built
