@@ -16,6 +16,7 @@ from opportune.contrib.welcome.feature import welcome
 from opportune.db.hooks.registry import find_hook_error
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.i18n.languages import current_language
 from opportune.llm.feature import llm
 from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.feature import tools
@@ -170,7 +171,8 @@ def _qualified_name(object_: Any) -> str:
 
 @asynccontextmanager
 async def running_process(services: Services) -> AsyncIterator[None]:
-    """Listen to other processes and enter the `process` contexts of the features, in a server or worker."""
+    """Use the site's language, listen to other processes, and enter the `process` contexts of the features."""
+    current_language.set(services.settings.language)  # of jobs; each request has its own
     async with services.database.bus.listening(), AsyncExitStack() as stack:
         for feature in services.features:
             if feature.process:

@@ -8,7 +8,7 @@ from babel import Locale, UnknownLocaleError
 SOURCE_LANGUAGE = "en"
 """Language of texts in the source code."""
 PSEUDO_LANGUAGE = "xx"
-"""Language of development with lengthened English texts, which show what is not translatable or too narrow."""
+"""Language for development. It lengthens English texts, so that missing translations and narrow places are visible."""
 
 
 @dataclass(frozen=True)

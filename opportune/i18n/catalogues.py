@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from opportune.config.feature_packages import feature_packages, project_folder
-from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
+from opportune.config.languages import PSEUDO_LANGUAGE
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.i18n.pseudo import PseudoTranslations
 from opportune.runtime.catalogue_compiler import compile_catalogue
@@ -43,14 +43,6 @@ def catalogue_of(language: str) -> NullTranslations:
         elif translations:
             first = translations
     return first or NullTranslations()
-
-
-def has_translations(language: str) -> bool:
-    """Return whether a catalogue exists for a language. English texts need none."""
-    if language in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE):
-        return True
-    paths = [catalogue_path(folder, language) for folder in locale_folders()]
-    return any(path.exists() or path.with_suffix(".mo").exists() for path in paths)
 
 
 def clear_catalogues() -> None:

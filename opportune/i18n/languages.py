@@ -24,8 +24,11 @@ def get_language() -> Language:
 
 @contextmanager
 def use_language(code: str) -> Iterator[None]:
-    """Translate and format for this language within the block, such as the language of an e-mail's recipient."""
-    token = current_language.set(code)
+    """Translate and format for this language within the block, such as that of an e-mail's recipient.
+
+    An empty code keeps the current language.
+    """
+    token = current_language.set(code or current_language.get())
     try:
         yield
     finally:

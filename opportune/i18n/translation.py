@@ -18,19 +18,18 @@ def gettext(text: str, /, **values: Any) -> str:
 
     Without values, percent signs are not placeholders.
     """
-    translation = catalogue_of(current_language.get()).gettext(text) if text else text
-    return fill_in(translation, text, values) if values else translation
-
-
-def ngettext(singular: str, plural: str, num: int, /, **values: Any) -> str:
-    """Translate a text with a number: `ngettext("%(num)s book", "%(num)s books", count)`."""
-    return fill_in(translate(singular, plural, num), singular if num == 1 else plural, {"num": num, **values})
+    return pgettext("", text, **values)
 
 
 def pgettext(context: str, text: str, /, **values: Any) -> str:
     """Translate a text with a context, for words with several meanings: `pgettext("month", "May")`."""
     translation = translate(text, context=context)
     return fill_in(translation, text, values) if values else translation
+
+
+def ngettext(singular: str, plural: str, num: int, /, **values: Any) -> str:
+    """Translate a text with a number: `ngettext("%(num)s book", "%(num)s books", count)`."""
+    return npgettext("", singular, plural, num, **values)
 
 
 def npgettext(context: str, singular: str, plural: str, num: int, /, **values: Any) -> str:

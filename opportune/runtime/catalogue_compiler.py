@@ -26,7 +26,6 @@ class Entry:
     plural: str = ""
     translations: dict[int, str] = field(default_factory=dict)
     is_fuzzy: bool = False
-    line: int = 0
 
     @property
     def key(self) -> str:
@@ -85,7 +84,6 @@ def read_entries(text: str) -> Iterator[Entry]:
             if keyword in ("msgctxt", "msgid") and entry.translations:
                 yield entry
                 entry = Entry()
-            entry.line = entry.line or number
             target = keyword
         _append(entry, target, _unquote(line, number), number)
     if entry.translations:

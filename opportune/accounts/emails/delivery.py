@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.i18n.languages import current_language, use_language
+from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext, job
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 from opportune.mail.outage import REPORT_OUTAGE
@@ -36,7 +36,7 @@ def send_account_email(
     if not email_is_enabled(settings):
         return
     address, language = (to.email, to.language) if isinstance(to, User) else (to, "")
-    with use_language(language or current_language.get()):
+    with use_language(language):
         enqueue_email(session, render_email(settings, address, f"accounts/mail/{template}", context))
 
 

@@ -16,7 +16,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.factory import user_manager
 from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.db.models.model import utc_now
-from opportune.i18n.languages import current_language, use_language
+from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext, job
 from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client
@@ -147,7 +147,7 @@ def _send_email(context: EventContext, to: str, user: User, event: AccountEvent)
     if not kind.email:
         return
     settings = context.settings if isinstance(context, AccountContext) else user_manager(context).settings
-    with use_language(user.language or current_language.get()):
+    with use_language(user.language):
         send_account_email(
             _get_session(context),
             settings,

@@ -1,4 +1,4 @@
-"""Restarts the development server when Python files, templates or `.env` change."""
+"""Restarts the development server when Python files, catalogues, templates or `.env` change."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -35,8 +35,10 @@ class FilesReload(BaseReload):
         self.start_watching()
 
     def start_watching(self) -> None:
-        """Watch the folders of code and templates, and `.env`, which may not exist yet."""
-        folders = [folder for folder in (*self.config.reload_dirs, *TEMPLATE_FOLDERS) if folder.is_dir()]
+        """Watch the folders of code, templates and catalogues, and `.env`, which may not exist yet."""
+        folders = [
+            folder for folder in (*self.config.reload_dirs, *TEMPLATE_FOLDERS, PROJECT / "locale") if folder.is_dir()
+        ]
         for paths, recursive in ((folders, True), ([PROJECT], False)):
             Thread(target=self._watch, args=(paths, recursive), name="file-watcher", daemon=True).start()
 
@@ -72,11 +74,11 @@ class FilesReload(BaseReload):
 
 
 class SourceFilter(DefaultFilter):
-    """Filter for Python files and template folders, without temporary files of editors."""
+    """Filter for Python files, catalogues and template folders, without temporary files of editors."""
 
     def __call__(self, change: Change, path: str) -> bool:
         is_template = any(Path(path).is_relative_to(folder) for folder in TEMPLATE_FOLDERS)
-        return (path.endswith(".py") or is_template) and super().__call__(change, path)
+        return (path.endswith((".py", ".po")) or is_template) and super().__call__(change, path)
 
 
 class EnvFilter(DefaultFilter):

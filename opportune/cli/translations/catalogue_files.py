@@ -38,7 +38,7 @@ def read_catalogue(path: Path, language: str) -> Catalog:
 def as_bytes(catalogue: Catalog) -> bytes:
     """Return the content of the file, without dates that would change with each run."""
     buffer = BytesIO()
-    write_po(buffer, catalogue, width=LINE_LENGTH, include_lineno=False, sort_by_file=True, omit_header=False)
+    write_po(buffer, catalogue, width=LINE_LENGTH, include_lineno=False, sort_by_file=True)
     return NEEDLESS_HEADERS.sub(b"", buffer.getvalue())
 
 

@@ -10,7 +10,6 @@ from babel.messages.extract import extract_python
 Found = tuple[int, str, str | tuple[str, ...], list[str]]
 
 POSITIONS: dict[str, tuple[int, ...]] = {
-    "FieldErrors": (),
     "HTTPException": (2,),
     "Link": (1,),
     "Metric": (1,),

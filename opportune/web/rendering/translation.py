@@ -12,7 +12,7 @@ from opportune.i18n.formats import format_number
 
 @pass_eval_context
 def _gettext(context: EvalContext, text: str, **values: Any) -> str:
-    return translation.fill_in(_format(context, translation.translate(text)), _format(context, text), values)
+    return _pgettext(context, "", text, **values)
 
 
 @pass_eval_context
@@ -23,8 +23,7 @@ def _pgettext(context: EvalContext, message_context: str, text: str, **values: A
 
 @pass_eval_context
 def _ngettext(context: EvalContext, singular: str, plural: str, num: int, **values: Any) -> str:
-    message, text = translation.translate(singular, plural, num), singular if num == 1 else plural
-    return translation.fill_in(_format(context, message), _format(context, text), {"num": num, **values})
+    return _npgettext(context, "", singular, plural, num, **values)
 
 
 @pass_eval_context

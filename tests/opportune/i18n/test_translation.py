@@ -206,6 +206,11 @@ def test_languages_have_name_and_direction() -> None:
     assert [find_language(code) for code in ("", "qq", "..", "de/../..", "x" * 1000)] == [None] * 5
 
 
+def test_empty_language_keeps_the_current_one() -> None:
+    with use_language("de"), use_language(""):
+        assert get_language().code == "de"
+
+
 def test_unknown_current_language_is_english() -> None:
     with use_language("nowhere"):
         assert (get_language().code, gettext("Books")) == ("en", "Books")
