@@ -1,6 +1,7 @@
 """Catalogues of translations: `locale/<language>/LC_MESSAGES/messages.po` of the project, features and framework."""
 
 import logging
+import struct
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
@@ -14,6 +15,8 @@ from opportune.runtime.catalogue_compiler import compile_catalogue
 
 CATALOGUE = "LC_MESSAGES/messages"
 """Path of a catalogue below the folder of its language, without a suffix."""
+PLURAL_SAMPLES = 200
+"""Numbers with which the rule for plural forms is tried."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +58,17 @@ def _read(path: Path) -> NullTranslations | None:
     compiled = path.with_suffix(".mo")
     try:
         if compiled.exists() and not (path.exists() and path.stat().st_mtime > compiled.stat().st_mtime):
-            return GNUTranslations(BytesIO(compiled.read_bytes()))
+            return _load(compiled.read_bytes())
         if path.exists():
-            return GNUTranslations(BytesIO(compile_catalogue(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, LookupError, EOFError) as error:
+            return _load(compile_catalogue(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, EOFError, ArithmeticError, struct.error) as error:
         logger.error("The catalogue %s cannot be read (%s). Its texts are shown in English.", path, error)
     return None
+
+
+def _load(compiled: bytes) -> NullTranslations:
+    """Read a compiled catalogue. Raises an error if its rule for plural forms fails for one of the usual numbers."""
+    translations = GNUTranslations(BytesIO(compiled))
+    for number in range(PLURAL_SAMPLES):
+        translations.ngettext("number", "numbers", number)
+    return translations

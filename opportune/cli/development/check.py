@@ -33,6 +33,7 @@ from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
+from opportune.cli.translations.checks import check_catalogues, check_new_texts
 from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
@@ -86,7 +87,7 @@ def command(
 def deploy_checks() -> tuple[Check, ...]:
     features = installed_features()
     if not current_host():
-        return (*production_checks(all_features(features)), check_superusers)
+        return (*production_checks(all_features(features)), check_superusers, check_new_texts)
     return (*HOST_CHECKS, *(check for feature in features for check in feature.production_checks), check_superusers)
 
 
@@ -346,6 +347,7 @@ CHECKS: tuple[Check, ...] = (
     check_database,
     check_vectors,
     check_icons,
+    check_catalogues,
 )
 HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host)
 """Checks that replace the framework's production checks on a known host."""

@@ -1,13 +1,13 @@
 """Files of catalogues: read, updated with the texts of the source, and written without needless changes."""
 
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-from babel.messages.catalog import Catalog, Message
+from babel.messages.catalog import Catalog
 from babel.messages.pofile import PoFileError, read_po, write_po
 
+from opportune.config.project import PROJECT, display_path
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import open_replacement
 
@@ -32,7 +32,16 @@ def read_catalogue(path: Path, language: str) -> Catalog:
     except FileNotFoundError:
         return Catalog(locale=language.replace("-", "_"), header_comment=HEADER, charset="utf-8", fuzzy=False)
     except (PoFileError, UnicodeDecodeError, ValueError) as error:
-        raise OperatorError(f"{path} is not a catalogue: {error}. Correct the line, or restore the file.") from error
+        raise not_a_catalogue(path, error) from error
+
+
+def not_a_catalogue(path: Path, error: Exception) -> OperatorError:
+    return OperatorError(f"{display_path(path)} is not a catalogue: {error}. Correct the line, or restore the file.")
+
+
+def is_editable(folder: Path) -> bool:
+    """Return whether a folder belongs to the project, and not to an installed package."""
+    return folder.is_relative_to(PROJECT) and "site-packages" not in folder.parts
 
 
 def as_bytes(catalogue: Catalog) -> bytes:
@@ -46,22 +55,3 @@ def write_catalogue(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_replacement(path) as file:
         file.write(content)
-
-
-def find_problems(catalogue: Catalog) -> Iterator[str]:
-    """Yield the text and the problem of each message with wrong placeholders or plural forms."""
-    for message, errors in catalogue.check():
-        text = message.id if isinstance(message.id, str) else message.id[0]
-        yield from (f"{text!r}: {error}" for error in errors)
-
-
-def unfinished(catalogue: Catalog) -> tuple[int, int]:
-    """Return the numbers of missing and of fuzzy translations."""
-    messages = [message for message in catalogue if message.id]
-    fuzzy = sum(message.fuzzy for message in messages)
-    return sum(not _is_translated(message) for message in messages if not message.fuzzy), fuzzy
-
-
-def _is_translated(message: Message) -> bool:
-    strings = message.string if isinstance(message.string, (tuple, list)) else (message.string,)
-    return all(strings)

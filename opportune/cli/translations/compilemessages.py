@@ -7,25 +7,28 @@ wrong placeholders are left out.
 from pathlib import Path
 
 from opportune.cli.output import say, warn
-from opportune.cli.translations.catalogue_files import find_problems, read_catalogue, write_catalogue
-from opportune.config.project import FRAMEWORK, PROJECT, display_path
+from opportune.cli.translations.catalogue_files import is_editable, not_a_catalogue, write_catalogue
+from opportune.config.project import display_path
 from opportune.i18n.catalogues import locale_folders
-from opportune.runtime.catalogue_compiler import compile_catalogue
+from opportune.runtime.catalogue_compiler import compile_catalogue, examine_catalogue
 from opportune.runtime.counts import pluralize
 
 
 def command() -> None:
     paths = project_catalogues()
     for path in paths:
-        for problem in find_problems(read_catalogue(path, path.parents[1].name)):
-            warn(f"{display_path(path)}: {problem}")
-        write_catalogue(path.with_suffix(".mo"), compile_catalogue(path.read_text(encoding="utf-8")))
+        try:
+            text = path.read_text(encoding="utf-8")
+            content, problems = compile_catalogue(text), examine_catalogue(text).broken
+        except ValueError as error:
+            raise not_a_catalogue(path, error) from error
+        for message, problem in problems.items():
+            warn(f"{display_path(path)}: {message!r}: {problem}")
+        write_catalogue(path.with_suffix(".mo"), content)
     say(f"Compiled {pluralize(len(paths), 'catalogue')}.")
 
 
 def project_catalogues() -> list[Path]:
-    """Return the catalogues below the project's folder. Those of packages are compiled in their wheels."""
-    folders = [folder for folder in locale_folders() if folder.is_relative_to(PROJECT)]
-    if FRAMEWORK.parent != PROJECT:
-        folders = [folder for folder in folders if not folder.is_relative_to(FRAMEWORK)]
+    """Return the catalogues of the project and its features. Those of packages are compiled in their wheels."""
+    folders = [folder for folder in locale_folders() if is_editable(folder)]
     return sorted(path for folder in folders for path in folder.glob("*/LC_MESSAGES/*.po"))

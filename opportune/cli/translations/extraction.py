@@ -8,6 +8,7 @@ from typing import Any
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 
+from opportune.cli.translations.catalogue_files import is_editable
 from opportune.cli.translations.python_texts import extract_texts
 from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.project import FRAMEWORK, PROJECT
@@ -79,7 +80,8 @@ def find_sources(*, with_framework: bool) -> list[Source]:
     package = Path(project_folder())
     features = [path.parent for path in sorted(package.glob("*/feature.py"))]
     sources = [_feature_source(folder) for folder in features]
-    sources += [_package_source(name, Path(folder)) for name, folder in feature_packages().items()]
+    packages = {name: Path(folder) for name, folder in feature_packages().items()}
+    sources += [_package_source(name, folder) for name, folder in packages.items() if is_editable(folder)]
     taken = tuple(folder for source in sources for folder in source.folders)
     folders = tuple(folder for folder in (package, PROJECT / "templates", PROJECT / "static") if folder.is_dir())
     sources.append(Source("project", PROJECT / "locale", folders, PROJECT, taken))

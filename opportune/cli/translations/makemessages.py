@@ -11,13 +11,14 @@ import typer
 from babel.messages.catalog import Catalog
 
 from opportune.cli.output import say
-from opportune.cli.translations.catalogue_files import as_bytes, read_catalogue, unfinished, write_catalogue
+from opportune.cli.translations.catalogue_files import as_bytes, read_catalogue, write_catalogue
 from opportune.cli.translations.extraction import Source, find_sources
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE, find_language
 from opportune.config.project import FRAMEWORK, PROJECT, display_path
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.i18n.catalogues import catalogue_path
+from opportune.runtime.catalogue_compiler import examine_catalogue
 from opportune.runtime.counts import pluralize
 
 
@@ -51,9 +52,14 @@ def existing_languages(source: Source) -> list[str]:
     return sorted(path.parents[1].name.replace("_", "-") for path in source.locale.glob("*/LC_MESSAGES/messages.po"))
 
 
+def translated_languages(codes: Sequence[str]) -> list[str]:
+    """Return the languages that need a catalogue."""
+    return [code for code in dict.fromkeys(codes) if code not in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE)]
+
+
 def update_catalogues(source: Source, codes: Sequence[str], check: bool = False) -> list[str]:
     """Update the catalogues of a source, and return the paths of those that change."""
-    targets = [code for code in dict.fromkeys(codes) if code not in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE)]
+    targets = translated_languages(codes)
     texts, changed = source.extract() if targets else Catalog(), []
     for code in targets:
         path = catalogue_path(source.locale, code)
@@ -67,6 +73,7 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
         changed.append(display_path(path))
         if not check:
             write_catalogue(path, content)
-            missing, fuzzy = unfinished(catalogue)
-            say(f"{display_path(path)}: {pluralize(len(catalogue), 'text')}, {missing} missing, {fuzzy} fuzzy")
+            state = examine_catalogue(content.decode())
+            texts_found = pluralize(len(catalogue), "text")
+            say(f"{display_path(path)}: {texts_found}, {state.missing} missing, {state.fuzzy} fuzzy")
     return changed

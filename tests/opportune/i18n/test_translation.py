@@ -142,11 +142,34 @@ def test_broken_compiled_translation_is_logged_once(folders: list[Path], caplog:
     assert caplog.text.count("broken placeholder") == 1
 
 
-def test_broken_catalogue_is_english(folders: list[Path], caplog: pytest.LogCaptureFixture) -> None:
-    write_catalogue(folders[0], "this is no catalogue")
+@pytest.mark.parametrize("text", ["this is no catalogue", GERMAN.replace("n != 1", "n % 0"), "\x00"])
+def test_broken_catalogue_is_left_out(folders: list[Path], caplog: pytest.LogCaptureFixture, text: str) -> None:
+    write_catalogue(folders[0], text)
+    with use_language("de"):
+        assert [gettext("Books") for _ in range(2)] == ["Bücher"] * 2
+        assert ngettext("%(num)s book", "%(num)s books", 2) == "2 Bücher"
+    assert caplog.text.count("Its texts are shown in English") == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"broken", b"\xde\x12\x04\x95\x00", b"\xde\x12\x04\x95" + b"\xff" * 40])
+def test_broken_compiled_catalogue_is_left_out(folders: list[Path], content: bytes) -> None:
+    path = write_catalogue(folders[0], "").with_suffix(".mo")
+    path.write_bytes(content)
     with use_language("de"):
         assert gettext("Books") == "Bücher"
-    assert "Its texts are shown in English" in caplog.text
+
+
+def test_missing_plural_form_is_english(folders: list[Path]) -> None:
+    write_catalogue(folders[0], GERMAN.replace('msgstr[1] "%(num)s Bücher"\n', ""))
+    folders.pop()  # the framework has all forms
+    with use_language("de"):
+        assert [ngettext("%(num)s book", "%(num)s books", number) for number in (1, 2)] == ["Ein Buch", "2 books"]
+
+
+@pytest.mark.usefixtures("german")
+def test_mixed_directions_stay_as_they_are() -> None:
+    name = "\u202eAda\u202c \u05d0\u05d1 100%"
+    assert gettext("Hello %(name)s", name=name) == f"Hallo {name}"
 
 
 def test_project_replaces_single_translations(folders: list[Path]) -> None:

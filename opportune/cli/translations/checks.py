@@ -1,0 +1,52 @@
+"""Checks of catalogues, for `oppman.py check`."""
+
+from collections.abc import Iterator
+
+from opportune.checks import Finding
+from opportune.cli.translations.catalogue_files import not_a_catalogue, read_catalogue
+from opportune.cli.translations.compilemessages import project_catalogues
+from opportune.cli.translations.extraction import find_sources
+from opportune.cli.translations.makemessages import existing_languages, translated_languages
+from opportune.config.project import FRAMEWORK, PROJECT, display_path
+from opportune.config.settings import Settings
+from opportune.errors import OperatorError
+from opportune.i18n.catalogues import catalogue_path
+from opportune.runtime.catalogue_compiler import examine_catalogue
+from opportune.runtime.counts import pluralize
+
+
+def check_catalogues(_settings: Settings) -> Iterator[Finding]:
+    """Report catalogues with missing, fuzzy or broken translations. The source is not read."""
+    for path in project_catalogues():
+        try:
+            state = examine_catalogue(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            yield Finding(str(not_a_catalogue(path, error)))
+            continue
+        counts = {"missing": state.missing, "fuzzy": state.fuzzy, "broken": len(state.broken)}
+        if any(counts.values()):
+            numbers = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+            hint = " List the broken ones: python3 oppman.py compilemessages" if state.broken else ""
+            yield Finding(
+                f"{display_path(path)}: {numbers}. English is shown instead. Edit the file.{hint}", is_error=False
+            )
+
+
+def check_new_texts(settings: Settings) -> Iterator[Finding]:
+    """Report texts of the source that catalogues lack. Reading the source takes seconds in large projects."""
+    try:
+        for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
+            languages = translated_languages([*settings.languages, *existing_languages(source)])
+            texts = source.extract() if languages else ()
+            for language in languages:
+                path = catalogue_path(source.locale, language)
+                catalogue = read_catalogue(path, language)
+                count = sum(not catalogue.get(text.id, text.context) for text in texts if text.id)
+                if count:
+                    yield Finding(
+                        f"{display_path(path)} lacks {pluralize(count, 'text')} of the source. Run "
+                        "python3 oppman.py makemessages",
+                        is_error=False,
+                    )
+    except OperatorError as error:  # also reported by `check_catalogues`, or by the import of the file
+        yield Finding(str(error), is_error=False)

@@ -1,0 +1,77 @@
+"""Checks of catalogues: unfinished translations, and texts that catalogues lack."""
+
+from pathlib import Path
+
+import pytest
+
+from opportune.checks import Finding
+from opportune.cli.translations import checks, compilemessages
+from opportune.cli.translations.extraction import Source
+from opportune.config.settings import Settings
+from opportune.i18n.catalogues import catalogue_path
+
+pytestmark = pytest.mark.database("sqlite")
+
+HEADER = r"""msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=utf-8\n"
+"Plural-Forms: nplurals=2; plural=(n != 1);\n"
+
+msgid "Books"
+msgstr "Bücher"
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+    """A feature with two texts."""
+    folder = tmp_path / "app/books"
+    folder.mkdir(parents=True)
+    (folder / "pages.py").write_text('X = _("Books") + _("Authors")\n', encoding="utf-8")
+    source = Source("books", folder / "locale", (folder,), tmp_path)
+    monkeypatch.setattr(checks, "find_sources", lambda **_: [source])
+    monkeypatch.setattr(compilemessages, "locale_folders", lambda: [source.locale])
+    monkeypatch.setattr(compilemessages, "is_editable", lambda _folder: True)
+    return source
+
+
+def write(source: Source, text: str) -> None:
+    path = catalogue_path(source.locale, "de")
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("", ""),
+        ('msgid "Authors"\nmsgstr ""\n', "1 missing"),
+        ('#, fuzzy\nmsgid "Authors"\nmsgstr "Autor"\n', "1 fuzzy"),
+        ('msgid "Hello %(name)s"\nmsgstr "Hallo %(nam)s"\n', "1 broken"),
+        ('msgid "book"\nmsgid_plural "books"\nmsgstr[0] "Buch"\n', "1 broken"),
+        ('msgid "book"\nmsgid_plural "books"\nmsgstr[0] "Buch"\nmsgstr[1] "Bücher"\n', ""),
+    ],
+)
+def test_unfinished_translations_are_counted(source: Source, settings: Settings, text: str, numbers: str) -> None:
+    write(source, f"{HEADER}\n{text}")
+    found = [*checks.check_catalogues(settings)]
+    assert [(finding.text.split(": ")[1].split(". ")[0], finding.is_error) for finding in found] == (
+        [(numbers, False)] if numbers else []
+    )
+
+
+def test_unreadable_catalogue_is_an_error(source: Source, settings: Settings) -> None:
+    write(source, "nonsense")
+    (finding,) = checks.check_catalogues(settings)
+    assert finding.is_error
+    assert "is not a catalogue: line 1" in finding.text
+
+
+@pytest.mark.parametrize(("text", "number"), [(None, "2 texts"), (HEADER, "1 text"), ("nonsense", "")])
+def test_new_texts_are_counted(source: Source, settings: Settings, text: str | None, number: str) -> None:
+    if text:
+        write(source, text)
+    found: list[Finding] = [*checks.check_new_texts(settings.model_copy(update={"languages": ["en", "de"]}))]
+    message = f"lacks {number} of the source. Run python3 oppman.py makemessages" if number else "is not a catalogue"
+    assert [message in finding.text for finding in found] == [True]
+    assert not found[0].is_error
