@@ -1,9 +1,13 @@
-"""Languages by their code."""
+"""Languages by their code. Babel is imported on first use of a language other than English."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
-from babel import Locale, UnknownLocaleError
+if TYPE_CHECKING:
+    from babel import Locale
 
 SOURCE_LANGUAGE = "en"
 """Language of texts in the source code."""
@@ -19,18 +23,29 @@ class Language:
     """Name in the language itself, such as Deutsch."""
     direction: str
     """`ltr` or `rtl`, for the attribute `dir`."""
-    locale: Locale
-    """Formats of Babel."""
+
+    @cached_property
+    def locale(self) -> Locale:
+        """Formats of Babel."""
+        from babel import Locale
+
+        return Locale.parse(SOURCE_LANGUAGE if self == PSEUDO else self.code, sep="-")
+
+
+ENGLISH = Language(SOURCE_LANGUAGE, "English", "ltr")
+PSEUDO = Language(PSEUDO_LANGUAGE, "Pseudo-language", "ltr")
 
 
 @lru_cache(100)
 def find_language(code: str) -> Language | None:
     """Return the language with a code such as `de`, `pt-BR` or `zh_Hans`; None if there is none."""
+    if code in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE):
+        return ENGLISH if code == SOURCE_LANGUAGE else PSEUDO
+    from babel import Locale, UnknownLocaleError
+
     try:
-        locale = Locale.parse(SOURCE_LANGUAGE if code == PSEUDO_LANGUAGE else code.replace("-", "_"))
+        locale = Locale.parse(code.replace("-", "_"))
     except (UnknownLocaleError, ValueError, TypeError):
         return None
-    if code == PSEUDO_LANGUAGE:
-        return Language(code, "Pseudo-language", "ltr", locale)
     name = locale.get_display_name() or code
-    return Language(code.replace("_", "-"), name[:1].upper() + name[1:], locale.text_direction, locale)
+    return Language(code.replace("_", "-"), name[:1].upper() + name[1:], locale.text_direction)

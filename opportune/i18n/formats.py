@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from babel import dates, lists, numbers
-
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.i18n.languages import current_language, get_language
 
@@ -21,6 +19,8 @@ def format_day(day: date) -> str:
     """Format a day: 3 Nov 2026, or 03.11.2026 in German."""
     if is_english():
         return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
+    from babel import dates
+
     return dates.format_date(day, "medium", get_language().locale)
 
 
@@ -29,6 +29,8 @@ def format_moment(moment: datetime) -> str:
     if is_english():
         zone = moment.tzname() or ""
         return f"{format_day(moment.date())}, {moment:%H:%M} {'UTC' if zone[:1] in '+-' else ''}{zone}"
+    from babel import dates
+
     locale = get_language().locale
     pattern = str(dates.get_datetime_format("medium", locale=locale)).replace("'", "")
     clock = dates.format_time(moment, "short", moment.tzinfo, locale=locale)
@@ -41,6 +43,8 @@ def format_month(month: date) -> str:
     """Format a month with its year: Nov 2026."""
     if is_english():
         return f"{MONTHS[month.month - 1]} {month.year}"
+    from babel import dates
+
     return dates.format_skeleton("yMMM", month, locale=get_language().locale)
 
 
@@ -50,12 +54,16 @@ def format_number(number: float | Decimal, digits: int | None = None) -> str:
         return f"{number:,.{digits}f}"
     if is_english() and isinstance(number, int):
         return f"{number:,}"
+    from babel import numbers
+
     pattern = None if digits is None else f"#,##0.{'0' * digits}".rstrip(".")
     return numbers.format_decimal(number, pattern, get_language().locale)
 
 
 def format_percent(ratio: float | Decimal) -> str:
     """Format a ratio in percent: `0.25` is 25%."""
+    from babel import numbers
+
     return numbers.format_percent(ratio, locale=get_language().locale)
 
 
@@ -63,6 +71,8 @@ def format_amount(amount: Decimal, currency: str = "") -> str:
     """Format an amount with its currency: EUR 1,234.50, or 1.234,50 € in German."""
     if is_english():
         return f"{currency} {amount:,.2f}".strip()
+    from babel import numbers
+
     if not currency:
         return format_number(amount, 2)
     return numbers.format_currency(amount, currency, locale=get_language().locale)
@@ -73,11 +83,15 @@ def format_list(items: Sequence[str], style: str = "standard") -> str:
     if is_english():
         word = "or" if style == "or" else "and"
         return f" {word} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+    from babel import lists
+
     return lists.format_list([*items], style, get_language().locale)  # type: ignore[arg-type]
 
 
 def format_age(age: timedelta) -> str:
     """Format the time since or until an event: "3 hours ago", or "in 3 hours" for a negative age."""
+    from babel import dates
+
     return dates.format_timedelta(-age, add_direction=True, locale=get_language().locale)
 
 
@@ -90,6 +104,8 @@ def parse_number(text: str) -> Decimal:
     try:
         return Decimal(text.strip())
     except ArithmeticError:
+        from babel import numbers
+
         try:
             return numbers.parse_decimal(text.strip(), get_language().locale, strict=True)
         except numbers.NumberFormatError:

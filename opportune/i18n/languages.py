@@ -5,11 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 
-from babel import Locale
-from langcodes import closest_supported_match
-from langcodes.tag_parser import LanguageTagError
-
-from opportune.config.languages import SOURCE_LANGUAGE, Language, find_language
+from opportune.config.languages import ENGLISH, SOURCE_LANGUAGE, Language, find_language
 
 MAX_HEADER_LENGTH = 500
 """Length of `Accept-Language` that is read. Browsers send about 50 characters."""
@@ -19,7 +15,7 @@ current_language: ContextVar[str] = ContextVar("current_language", default=SOURC
 
 def get_language() -> Language:
     """Return the language of the current request, job or e-mail."""
-    return find_language(current_language.get()) or Language(SOURCE_LANGUAGE, "English", "ltr", Locale("en"))
+    return find_language(current_language.get()) or ENGLISH
 
 
 @contextmanager
@@ -38,6 +34,9 @@ def use_language(code: str) -> Iterator[None]:
 @lru_cache(1000)
 def best_language(accept_language: str, languages: Sequence[str]) -> str:
     """Return the first language of an `Accept-Language` header that is available, or an empty string."""
+    from langcodes import closest_supported_match
+    from langcodes.tag_parser import LanguageTagError
+
     for tag in _preferred_tags(accept_language[:MAX_HEADER_LENGTH]):
         try:
             match = closest_supported_match(tag, [*languages])
