@@ -1,18 +1,20 @@
-"""Empty jobs a second with a backlog, compared with Procrastinate and PgQueuer.
+"""Empty jobs a second with a backlog, compared with Procrastinate, PgQueuer and Celery.
 
     .venv/bin/python -m bench.backlog [--rounds 3] [--waiting 10000,100000,1000000] [--workers 1,4,10] [--pooler]
 
-Each engine has a new PostgreSQL database with so many waiting jobs. Worker processes run them for some seconds, and the
-ended jobs are counted. All engines run with the settings that their guides recommend for many short jobs. With
-`--pooler`, statements go through PgBouncer in transaction mode. Ours must run at least 4,000 jobs a second with a
-million waiting.
+Each engine has a new PostgreSQL database with so many waiting jobs, and Celery an empty Redis. Worker processes run
+them for some seconds, and the ended jobs are counted. All engines run with the settings that their guides recommend for
+many short jobs. With `--pooler`, statements go through PgBouncer in transaction mode, without Celery. Ours must run at
+least 4,000 jobs a second with a million waiting.
 """
 
 import argparse
+import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,10 +22,12 @@ from itertools import count
 from statistics import median
 
 import psycopg
+from redis import Redis
 
 from bench.harness.servers import PROJECT, environment
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres
+from opportune.testing.services.redis import PROGRAM, redis
 
 ENOUGH_ROUNDS = 3
 """With fewer rounds nothing is judged."""
@@ -40,10 +44,14 @@ class Engine:
     module: str
     """Module that is run as `python -m MODULE prepare URL JOBS` and `python -m MODULE work URL`."""
     package: str
-    ended: str
+    ended: str = ""
     """Statement that counts the ended jobs, or the others negatively."""
-    is_pending: str
+    is_pending: str = ""
     """Statement that returns whether a job has not ended."""
+
+    @property
+    def uses_redis(self) -> bool:
+        return not self.ended
 
 
 ENGINES = {
@@ -65,6 +73,7 @@ ENGINES = {
         "SELECT -count(*) FROM pgqueuer",
         "SELECT EXISTS (SELECT FROM pgqueuer)",
     ),
+    "Celery": Engine("bench.peers.jobs.celery_engine", "celery"),
 }
 
 
@@ -77,7 +86,11 @@ def main() -> int:
     options = parser.parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS
     waiting, workers = (options.waiting, options.workers) if is_judged else ([2_000], [1])
-    engines = [name for name, engine in ENGINES.items() if find_spec(engine.package)]
+    engines = [
+        name
+        for name, engine in ENGINES.items()
+        if find_spec(engine.package) and not (engine.uses_redis and (options.pooler or not PROGRAM))
+    ]
     print(f"{'jobs a second':>12} {'waiting':>10} {'workers':>8}" + "".join(f"{name:>16}" for name in engines))
     best = 0.0
     with postgres() as server:
@@ -103,12 +116,17 @@ def rounds(name: str, server: Postgres, jobs: int, workers: int, options: argpar
     """Yield the jobs a second of each round, each with a new database."""
     engine, seconds = ENGINES[name], MEASURED_SECONDS if options.rounds >= ENOUGH_ROUNDS else TEST_SECONDS
     for _ in range(options.rounds):
-        database = f"backlog_{next(database_numbers)}"
-        url = server.create_database(database)
-        run(engine, "prepare", url, str(jobs))
-        with pgbouncer(url, MAX_POOLED_CONNECTIONS) if options.pooler else nullcontext(url) as used_url:
-            yield measure(engine, url, used_url, workers, seconds)
-        server.drop_database(database)
+        with redis() if engine.uses_redis else new_database(server) as url:
+            run(engine, "prepare", url, str(jobs))
+            with pgbouncer(url, MAX_POOLED_CONNECTIONS) if options.pooler else nullcontext(url) as used_url:
+                yield measure(engine, url, used_url, workers, seconds)
+
+
+@contextmanager
+def new_database(server: Postgres) -> Iterator[str]:
+    database = f"backlog_{next(database_numbers)}"
+    yield server.create_database(database)
+    server.drop_database(database)
 
 
 def run(engine: Engine, *arguments: str) -> None:
@@ -120,6 +138,26 @@ def run(engine: Engine, *arguments: str) -> None:
 
 def measure(engine: Engine, url: str, used_url: str, workers: int, seconds: float) -> float:
     """Return the jobs a second of so many workers, until the time or the jobs are over."""
+    with count_redis(url) if engine.uses_redis else count_rows(engine, url) as (count_ended, is_pending):
+        before = count_ended()
+        with working(engine, used_url, workers):
+            deadline = time.perf_counter() + MAX_WAIT_SECONDS
+            while (first := count_ended()) == before:
+                if time.perf_counter() > deadline:
+                    sys.exit(f"{engine.module} ended no job in {MAX_WAIT_SECONDS:.0f} s")
+                time.sleep(0.01)
+            started_at = time.perf_counter()
+            while time.perf_counter() - started_at < seconds and is_pending():
+                time.sleep(0.01)
+            duration, last = time.perf_counter() - started_at, count_ended()
+        return (last - first) / duration
+
+
+Counters = tuple[Callable[[], int], Callable[[], bool]]
+
+
+@contextmanager
+def count_rows(engine: Engine, url: str) -> Iterator[Counters]:
     with psycopg.connect(url, autocommit=True) as connection:
 
         def read(statement: str) -> int:
@@ -127,18 +165,18 @@ def measure(engine: Engine, url: str, used_url: str, workers: int, seconds: floa
             assert row
             return int(row[0])
 
-        before = read(engine.ended)
-        with working(engine, used_url, workers):
-            deadline = time.perf_counter() + MAX_WAIT_SECONDS
-            while (first := read(engine.ended)) == before:
-                if time.perf_counter() > deadline:
-                    sys.exit(f"{engine.module} ended no job in {MAX_WAIT_SECONDS:.0f} s")
-                time.sleep(0.01)
-            started_at = time.perf_counter()
-            while time.perf_counter() - started_at < seconds and read(engine.is_pending):
-                time.sleep(0.01)
-            duration, last = time.perf_counter() - started_at, read(engine.ended)
-        return (last - first) / duration
+        yield lambda: read(engine.ended), lambda: bool(read(engine.is_pending))
+
+
+@contextmanager
+def count_redis(url: str) -> Iterator[Counters]:
+    """Count Celery's messages in the queue, and those that workers fetched and have not confirmed."""
+    with Redis.from_url(url) as connection:
+
+        def pending() -> int:
+            return int(connection.llen("celery")) + int(connection.hlen("unacked"))
+
+        yield lambda: -pending(), lambda: pending() > 0
 
 
 @contextmanager
@@ -146,13 +184,21 @@ def working(engine: Engine, url: str, workers: int) -> Iterator[None]:
     """Run worker processes until the block ends."""
     command = [sys.executable, "-m", engine.module, "work", url]
     processes = [
-        subprocess.Popen(command, cwd=PROJECT, env=environment(), stderr=subprocess.DEVNULL) for _ in range(workers)
+        subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for _ in range(workers)
     ]
     try:
         yield
     finally:
         for process in processes:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -5,10 +5,11 @@
 Each process is a whole server, as on a machine of its own. All share the processors of this machine, so the rate stops
 growing when they are busy. The two columns of processor time show where the limit is on more machines: a database of
 one core serves as many web cores as the time of the web processes is longer than that of the database. Django with the
-same rows is measured with one process. Nothing is judged.
+same rows is measured with one process, and queues jobs with Celery in Redis. Nothing is judged.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, make_requests, page_request
 from bench.speed import ENOUGH_ROUNDS
 from opportune.testing.services.postgres import Postgres, postgres
+from opportune.testing.services.redis import redis
 
 FIRST_ROWS = 1_000
 """Rows that the peer creates itself. The server copies them until the table is large enough."""
@@ -36,6 +38,7 @@ SELECT 'Entry ' || n, 'Note ' || n % 97, n % 3 = 0, now() - n * interval '1 seco
 MAX_CONNECTIONS = 4
 """Concurrent requests of each process. The smallest pool has more, so no database connection is opened meanwhile."""
 REQUESTS, ADMIN_REQUESTS, TEST_REQUESTS = 400, 80, 20
+UNLIMITED = {"JOBS": "off", "LLM_MAX_PARALLEL": "1000", "LLM_MAX_TOKENS_PER_VISITOR_PER_DAY": "0"}
 TABLES = {"ours": "bench_item", "django": "django_site_item"}
 ADMIN_LISTS = {"ours": "/admin/item/list", "django": "/admin/django_site/item/"}
 ADMIN_QUERIES = {
@@ -46,8 +49,10 @@ SITE_PAGES = {
     "signed-in page": "signed_in_page",
     "list of 20 rows": "crud_page",
     "committed insert": "crud_insert",
+    "insert with a job": "insert_with_job",
+    "chat answer": "answer",
 }
-DJANGO_PAGES = ("signed-in page", "admin list", "admin search")
+DJANGO_PAGES = ("admin list", "admin search", "signed-in page", "committed insert", "insert with a job")
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,8 @@ def main() -> int:
     if options.rounds < ENOUGH_ROUNDS:
         options.processes, options.rows = options.processes[:2], options.rows[:1]
     print(f"{'rows':>9}  {'request':18}{'processes':>10}{'requests/s':>12}{'web ms':>9}{'database ms':>13}")
-    with postgres() as database, tempfile.TemporaryDirectory() as folder:
+    with postgres() as database, redis() as broker, tempfile.TemporaryDirectory() as folder:
+        os.environ["BENCH_BROKER_URL"] = broker
         for rows in options.rows:
             for processes in options.processes:
                 measure("ours", rows, processes, options.rounds, database, Path(folder))
@@ -108,8 +114,7 @@ def _numbers(text: str) -> list[int]:
 def measure(name: str, rows: int, processes: int, rounds: int, database: Postgres, folder: Path) -> None:
     """Print the figures of a site with so many rows and web processes."""
     peer, url = PEERS[name], database.create_database(f"{name}_{rows}_{processes}")
-    variables = {ADDITIONAL_ROWS_VARIABLE: str(FIRST_ROWS), "JOBS": "off"}
-    environ = environment(**peer.environ_for(url), **variables)
+    environ = environment(**peer.environ_for(url), **UNLIMITED, **{ADDITIONAL_ROWS_VARIABLE: str(FIRST_ROWS)})
     cookie = run(["-m", peer.prepare], environ)
     add_rows(url, TABLES[name], rows - FIRST_ROWS)
     with ExitStack() as stack:

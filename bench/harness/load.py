@@ -13,6 +13,8 @@ RESPONSE_TIMEOUT_SECONDS = 60
 """Seconds without a response before an error."""
 HEAD_END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 
@@ -102,10 +104,11 @@ class _Client:
         chunk = self.socket.recv(262_144)
         self.received += chunk
         head, end, body = self.received.partition(HEAD_END)
-        length = LENGTH.search(head)
-        if not chunk or (end and not length):
+        length, is_stream = LENGTH.search(head), CHUNKED.search(head)
+        if not chunk or (end and not length and not is_stream):
             raise WrongResponseError(f"incomplete response, or without Content-Length: {self.received[:500]!r}")
-        if not length or not end or len(body) < int(length[1]):
+        is_complete = body.endswith(LAST_CHUNK) if is_stream else length and len(body) >= int(length[1])
+        if not end or not is_complete:
             return False
         if int(head[9:12]) != self.request.status or self.request.marker not in body:
             raise WrongResponseError(f"{self.request.raw[:60]!r} returned {self.received[:500]!r}")

@@ -80,6 +80,10 @@ def make_requests(cookie: str) -> dict[str, Request]:
         "page": Request(_encode_request("GET", "/items", "text/html"), 200, b"Item 20</a>"),
         "list": Request(_encode_request("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
         "insert": Request(_encode_request("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
+        "insert_with_job": Request(
+            _encode_request("POST", "/api/v1/items/job", "application/json", body=new), 201, b'"Buy milk"'
+        ),
+        "answer": Request(_encode_request("GET", "/api/v1/answer", "text/event-stream"), 200, b"event: done"),
         # The shortest code in each framework. Opportune's uses its CRUD layer. All of them also count the rows.
         "crud_list": Request(_encode_request("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
         "crud_page": Request(_encode_request("GET", "/rows", "text/html"), 200, b"Item 20</"),

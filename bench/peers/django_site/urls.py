@@ -10,6 +10,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/ping", views.ping),
     path("api/v1/items", views.items),
+    path("api/v1/items/job", views.items_with_task),
     path("api/v1/rows", views.rows),
     path("items", views.items_page),
     path("rows", views.rows_page),

@@ -5,11 +5,13 @@ import json
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
 from bench.peers.django_site.models import Item
+from bench.peers.django_site.tasks import notify
 
 NAVIGATION = [("Books", "/books", "message"), ("Notes", "/notes", "checkbox"), ("Items", "/items", "list")]
 
@@ -25,6 +27,16 @@ def items(request: HttpRequest) -> HttpResponse:
         item = Item.objects.create(title=data["title"], note=data["note"])
         return JsonResponse(_item_as_dict(item), status=201)
     return JsonResponse([_item_as_dict(item) for item in Item.objects.order_by("id")[:20]], safe=False)
+
+
+@csrf_exempt
+def items_with_task(request: HttpRequest) -> HttpResponse:
+    """Insert a row, and queue a Celery task after the commit."""
+    data = json.loads(request.body)
+    with transaction.atomic():
+        item = Item.objects.create(title=data["title"], note=data["note"])
+        transaction.on_commit(lambda: notify.delay(item.id))
+    return JsonResponse(_item_as_dict(item), status=201)
 
 
 @csrf_exempt

@@ -16,12 +16,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
+from bench.peers.ours.answers import api as answers_api
 from opportune.accounts import CurrentUser
 from opportune.application import create_app
 from opportune.config import installed_features
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Feature, Link
+from opportune.jobs import JobContext, defer, job
 from opportune.text import Line, Text
 from opportune.web import cached, templates
 
@@ -95,6 +97,17 @@ async def add(session: WriteSession, new: ItemCreate) -> Item:
     return item
 
 
+@job("bench.notify")
+async def notify(run: JobContext, item_id: int) -> None: ...
+
+
+@api.post("/items/job", response_model=ItemRead, status_code=201)
+async def add_with_job(session: WriteSession, new: ItemCreate) -> Item:
+    item = await add(session, new)
+    defer(session, notify(item.id))
+    return item
+
+
 class Items(Crud[Item]):
     read_access = write_access = Access.ANYONE
     readonly = ("done",)
@@ -126,8 +139,9 @@ items = Feature(
     summary="A list.",
     models=[Item],
     pages=[pages, ItemPages(Items, "/rows").router, FilteredItemPages(FilteredItems, "/filtered").router],
-    api=[api, CrudApi(Items, "/rows").router, CrudApi(FilteredItems, "/filtered").router],
+    api=[api, answers_api, CrudApi(Items, "/rows").router, CrudApi(FilteredItems, "/filtered").router],
     navigation=[Link("Items", "/items", "list")],
+    jobs=[notify],
     admin="bench.peers.ours.admin",
 )
 

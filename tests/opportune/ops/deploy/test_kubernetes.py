@@ -23,6 +23,7 @@ from opportune.ops.deploy.env_production import setting_hints
 from opportune.ops.deploy.host_files import RESERVED_SECONDS, render_files, render_lines
 from opportune.ops.deploy.recipes import RECIPES
 from opportune.ops.deploy.site_names import SiteNames
+from opportune.ops.telemetry.metrics.metrics import Metrics
 from tests.opportune.ops.deploy.published_formats import yaml, yaml_documents
 
 RECIPE = RECIPES["kubernetes"]
@@ -259,3 +260,10 @@ def test_limit_of_the_query_exceeds_all_workers() -> None:
     target = int(scaler["spec"]["triggers"][0]["metadata"]["targetQueryValue"])
     (limit,) = map(int, re.findall(r"LIMIT (\d+)", queue_query()))
     assert limit > target * scaler["spec"]["maxReplicaCount"]
+
+
+def test_guide_scales_web_pods_by_an_exported_metric() -> None:
+    (block,) = re.findall(r"```yaml\n(apiVersion: keda.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (scaler,) = yaml_documents(block)
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "web"
+    assert f"({Metrics().requests.name}{{" in scaler["spec"]["triggers"][0]["metadata"]["query"]
