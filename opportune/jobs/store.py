@@ -13,15 +13,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
+    Table,
     Update,
     and_,
     case,
     func,
     insert,
+    inspect,
     not_,
     or_,
     select,
@@ -100,11 +102,13 @@ async def insert_job(
         traceparent=traceparent.get() or None,
     )
     due: Any = due_at or database_time(session.get_bind().dialect.name, timedelta(seconds=delay))
-    values = {**job.model_dump(exclude={"id"}), "due_at": due}
+    values = job.model_dump(exclude={"id", "due_at"})
+    table = cast("Table", inspect(Job).local_table)  # faster than an insert into the model
     if not key:
-        return (await session.execute(insert(Job).values(values).returning(col(Job.id)))).scalar_one()
-    insertion = upsert(session, Job).values(values).on_conflict_do_nothing(index_elements=["key"])
-    job_id: int | None = (await session.execute(insertion.returning(col(Job.id)))).scalar_one_or_none()
+        insertion = insert(table).values(due_at=due).returning(table.c.id)
+        return int((await session.execute(insertion, values)).scalar_one())
+    insertion = upsert(session, table).values(due_at=due).on_conflict_do_nothing(index_elements=["key"])
+    job_id: int | None = (await session.execute(insertion.returning(table.c.id), values)).scalar_one_or_none()
     if job_id is not None:
         return job_id
     return (await session.scalars(select(col(Job.id)).where(col(Job.key) == key))).one()
