@@ -119,7 +119,12 @@ def rounds(name: str, server: Postgres, jobs: int, workers: int, options: argpar
         with redis() if engine.uses_redis else new_database(server) as url:
             run(engine, "prepare", url, str(jobs))
             with pgbouncer(url, MAX_POOLED_CONNECTIONS) if options.pooler else nullcontext(url) as used_url:
-                yield measure(engine, url, used_url.replace("+psycopg", ""), workers, seconds)
+                yield measure(engine, url, libpq_url(used_url), workers, seconds)
+
+
+def libpq_url(url: str) -> str:
+    """Return a URL of SQLAlchemy for the other engines."""
+    return url.replace("+psycopg", "").replace(" ", "%20")
 
 
 @contextmanager
