@@ -24,6 +24,11 @@ class Language:
     direction: str
     """`ltr` or `rtl`, for the attribute `dir`."""
 
+    @property
+    def tag(self) -> str:
+        """Code for the attribute `lang`. Browsers and screen readers do not know the pseudo-language."""
+        return "en-XA" if self == PSEUDO else self.code
+
     @cached_property
     def locale(self) -> Locale:
         """Formats of Babel."""

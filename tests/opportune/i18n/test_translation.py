@@ -229,6 +229,11 @@ def test_languages_have_name_and_direction() -> None:
     assert [find_language(code) for code in ("", "qq", "..", "de/../..", "x" * 1000)] == [None] * 5
 
 
+def test_pseudo_language_has_a_valid_tag() -> None:
+    tags = [language.tag for code in ("de", "xx") if (language := find_language(code))]
+    assert tags == ["de", "en-XA"]
+
+
 def test_empty_language_keeps_the_current_one() -> None:
     with use_language("de"), use_language(""):
         assert get_language().code == "de"
