@@ -19,6 +19,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import InvalidLinkError, InvalidPasswordError
 from opportune.config.settings import Settings
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.fields import Control
 from opportune.web.forms.forms import Form, read_form
@@ -56,7 +57,9 @@ def _add_password_length(controls: Mapping[str, Control], min_length: int) -> di
     return {
         name: replace(
             control,
-            label=f"{control.label} (at least {min_length} characters)",
+            label=gettext(
+                "%(label)s (at least %(number)s characters)", label=gettext(control.label), number=min_length
+            ),
             attributes={**control.attributes, "minlength": min_length},
         )
         if control.attributes.get("autocomplete") == NEW_PASSWORD_AUTOCOMPLETE

@@ -14,6 +14,7 @@ from opportune.admin.authorization import is_superuser, may_list
 from opportune.admin.operations.reauthentication import OPERATIONS_PATH
 from opportune.admin.protocols import Site, View
 from opportune.db.models.columns import title_of
+from opportune.i18n import gettext
 from opportune.search.everything import (
     HITS_PER_GROUP,
     Entry,
@@ -59,7 +60,7 @@ async def search_everything(request: Request, site: Any, query: str) -> SearchOu
 
 def _pages(request: Request, site: Any) -> Iterator[Entry]:
     """Yield the entries of the menu, and the pages and buttons of Operations."""
-    yield Entry("Overview", str(request.url_for("admin:index")), OVERVIEW)
+    yield Entry(gettext("Overview"), str(request.url_for("admin:index")), OVERVIEW)
     for item in site.menu.items:
         entries = item.children if item.type_ == "Category" else [item]
         for entry in entries:
@@ -72,7 +73,11 @@ def _pages(request: Request, site: Any) -> Iterator[Entry]:
 
 async def _additions(request: Request, site: Any) -> Sequence[Entry]:
     return [
-        Entry(f"Add {view.name}", str(request.url_for("admin:create", identity=view.identity)), "ti ti-plus")
+        Entry(
+            gettext("Add %(name)s", name=view.name),
+            str(request.url_for("admin:create", identity=view.identity)),
+            "ti ti-plus",
+        )
         for view in _model_views(site)
         if view.is_accessible(request) and await view.check_can_create(request)
     ]

@@ -49,6 +49,7 @@ from opportune.admin.views import AdminView
 from opportune.db.database import Database, Session
 from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy
 from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
 from opportune.web.forms.submissions import form_token
@@ -134,9 +135,10 @@ class AdminSite(AdapterSite):
     def add_view(self, view: type[ModelView] | type[BaseView], feature: str = "") -> None:
         # SQLAdmin sets attributes of the class. A process may have several sites, so each site gets a subclass.
         metaclass: Any = type(view)
-        super().add_view(
-            metaclass(view.__name__, (view,), {"category": view.category or feature.capitalize(), "site": self})
-        )
+        names = {"name": view.name, "name_plural": getattr(view, "name_plural", "")}
+        texts = names | {"category": view.category or feature.capitalize()}
+        labels = {option: gettext_lazy(text) for option, text in texts.items() if text}
+        super().add_view(metaclass(view.__name__, (view,), {"category": "", "site": self, **labels}))
         for route in self.admin.routes:
             # SQLAdmin runs actions on GET requests, so a link would be enough to run one.
             if isinstance(route, Route) and (route.name or "").startswith("action-"):

@@ -3,7 +3,7 @@
 A release of SQLAdmin that changes these names only affects this module.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property, lru_cache
 from inspect import unwrap
 from types import FunctionType
@@ -18,6 +18,8 @@ from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from opportune.i18n import gettext_lazy
+
 ENDPOINT_ATTRIBUTES = {"_action", "_exposed"}
 
 
@@ -26,6 +28,13 @@ def action_slugs(view: type[Any]) -> frozenset[str]:
     """Return the names that a view's actions have in addresses."""
     methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
     return frozenset(method._slug for method in methods if hasattr(method, "_action"))
+
+
+def action_texts(view: type[Any]) -> list[str]:
+    """Return the labels and questions of a view's actions."""
+    methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
+    actions = [method for method in methods if hasattr(method, "_action")]
+    return [text for action in actions for text in (action._label, action._confirmation_message) if text]
 
 
 class AdapterView(ModelView):
@@ -120,14 +129,14 @@ class AdapterView(ModelView):
 
     @property
     def action_labels(self) -> dict[str, str]:
-        return {**self._custom_actions_in_list, **self._custom_actions_in_detail}
+        return _lazy_labels({**self._custom_actions_in_list, **self._custom_actions_in_detail})
 
     def action_question(self, slug: str) -> str:
         """Return the question to confirm an action, or an empty text."""
-        return self._custom_actions_confirmation.get(slug, "")
+        return gettext_lazy(self._custom_actions_confirmation.get(slug, ""))
 
     def visible_actions(self, request: Request, *, in_detail: bool = False) -> dict[str, str]:
-        return self._visible_custom_actions(request, in_detail=in_detail)
+        return _lazy_labels(self._visible_custom_actions(request, in_detail=in_detail))
 
     def may_delete_any(self, request: Request) -> bool:
         return self._can_delete_any(request)
@@ -141,6 +150,10 @@ class AdapterView(ModelView):
 
     def url_of_action(self, request: Request, slug: str) -> str:
         return str(request.url_for(f"admin:action-{self.identity}-{slug}"))
+
+
+def _lazy_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    return {slug: gettext_lazy(label) for slug, label in labels.items()}
 
 
 def property_name(value: Any) -> str:
@@ -207,4 +220,4 @@ _cached_endpoints = cache(_declared_endpoints)
 
 def slug_and_label(action: Any) -> tuple[str, str]:
     """Return slug and label of a method with `@action`."""
-    return action._slug, action._label
+    return action._slug, gettext_lazy(action._label)

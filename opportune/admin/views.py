@@ -42,6 +42,7 @@ from opportune.db.models.versioned import Versioned
 from opportune.db.queries.paths import column_of_relation, relation_of_column
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
+from opportune.i18n import gettext_lazy
 
 
 class AdminView(RowQueriesMixin):
@@ -139,7 +140,8 @@ class AdminView(RowQueriesMixin):
         for option in ("form_args", "form_widget_args"):  # SQLAdmin expects the names of columns
             setattr(self, option, {self.name_of(name): value for name, value in getattr(self, option).items()})
         columns = self.mapper.columns
-        self.labels = self.default_labels() | self.labels
+        column_labels = {name: gettext_lazy(label) for name, label in self.labels.items()}
+        self.labels = self.default_labels() | column_labels
         self.references = {
             name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self.mapper).items()
         }
@@ -260,7 +262,7 @@ class AdminView(RowQueriesMixin):
         return None if hierarchy is None or self.hides(hierarchy.name) else hierarchy
 
     def search_placeholder(self) -> str:
-        return ", ".join(self.labels.get(name, name) for name in self.search_names)
+        return ", ".join(str(self.labels.get(name, name)) for name in self.search_names)
 
     async def list_context(self, request: Request) -> dict[str, Any]:
         refuse_unknown_parameters(request, self)  # before thousands of filters are rendered

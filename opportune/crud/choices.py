@@ -11,11 +11,12 @@ from opportune.crud.crud import Crud
 from opportune.crud.declaration import shape_of
 from opportune.crud.display import names_of
 from opportune.crud.schemas import title_candidates
-from opportune.db.models.columns import label_of
+from opportune.db.models.columns import label_of_class
 from opportune.db.models.references import reference_of
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
+from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.fields import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
@@ -88,7 +89,7 @@ async def _row_choices(
         names.popitem()
         if words := form.value(name + SEARCH_SUFFIX):
             names = {int(row["id"]): row["text"] for row in await find_rows(crud, model, words)}
-            form.refuse(CHOOSE_RESULT if names else f"Nothing matches “{words}”.", name)
+            form.refuse(CHOOSE_RESULT if names else gettext("Nothing matches “%(words)s”.", words=words), name)
     if missing := [row_id for row_id in form.selected_ids(name) if row_id not in names]:
         visible = await _read_names(crud, _choosable_rows(crud, model).where(model.id.in_(missing)), len(missing))
         names |= {row_id: visible.get(row_id, NOT_VISIBLE.format(row_id)) for row_id in missing}
@@ -96,7 +97,7 @@ async def _row_choices(
         names,
         "" if has_all else lookup_url,
         add_url(crud, model) if add_url else "",
-        f"Add {label_of(model.__name__).lower()}",
+        gettext("Add %(name)s", name=lower_name(label_of_class(model))),
     )
 
 

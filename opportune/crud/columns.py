@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +13,7 @@ from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.display import Format, format_all, format_for, names_of, title_column
 from opportune.crud.reader import read_linked
 from opportune.crud.schemas import writable_names
-from opportune.db.models.columns import choices_of, is_long, label_of, type_of
+from opportune.db.models.columns import choices_of, is_long, label_of, label_of_field, type_of
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of
@@ -49,7 +48,7 @@ class ListColumn:
     no_wrap: bool = False
     """Whether its values never wrap, because they are short: dates, amounts, choices."""
 
-    @cached_property
+    @property
     def opening(self) -> str:
         """The opening tag of a cell. On small screens, CSS shows the label in each cell instead of the table head."""
         css_class = ROW_LINK_CLASS if self.links_to_row else NO_WRAP_CLASS if self.no_wrap else ""
@@ -144,7 +143,7 @@ def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mappi
     path = _path(shape, name)
     owner, column = _split_path(shape, path)
     info = owner.model.model_fields.get(column)
-    label = (info.title if info and path == name else None) or label_of(name.removesuffix(".name"))
+    label = label_of_field(owner.model, column) if path == name else label_of(name.removesuffix(".name"))
     sort = next((value for value in (name, path) if value in crud_class.sort), "")
     return ListColumn(name, path, label, sort, formats.get(name) or format_for(info), no_wrap=_no_wrap(owner, column))
 

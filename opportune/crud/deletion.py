@@ -7,8 +7,9 @@ from sqlalchemy.orm import Mapper
 
 from opportune.crud.crud import Crud, cruds
 from opportune.crud.display import name_of
-from opportune.db.models.columns import label_of
+from opportune.db.models.columns import label_of_class
 from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
+from opportune.i18n import lower_name
 
 
 async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
@@ -23,8 +24,8 @@ async def deletion_impact(crud: Crud[Any], row: Any) -> DeletionImpact:
     async def describe(model: type[Any], count: int) -> tuple[str, Select[Any] | None]:
         if _is_link_table(mapper, model.__table__):
             return "", None
-        label = label_of(cruds[model].__name__ if model in cruds and count != 1 else model.__name__).lower()
-        return label, select(model).where(crud.visible(model)) if model in cruds else None
+        label = label_of_class(cruds[model] if model in cruds and count != 1 else model)
+        return lower_name(label), select(model).where(crud.visible(model)) if model in cruds else None
 
     impact = await find_deletion_impact(crud.session, mapper, crud.model.id == row.id, describe, name_of)
     impact.deleted = [rows for rows in impact.deleted if rows.label]

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Shape
 from opportune.crud.display import Format, format_file, format_for, name_of
-from opportune.db.models.columns import label_of
+from opportune.db.models.columns import label_of_field
 from opportune.fields import File
 from opportune.schemas.annotations import options_of
 from opportune.storage import Storage
@@ -68,18 +68,13 @@ async def read_field_texts(
         elif _is_markdown(shape, name):
             await markdown.rendered(value)  # rendered in a thread, because a long text may take long
             values[name] = markdown.render_cached(value)
-    return {name: (_label(shape, name), text) for name, text in values.items()}
+    return {name: (label_of_field(shape.model, name), text) for name, text in values.items()}
 
 
 def _without_title(row: Any, names: Sequence[str]) -> list[str]:
     """Return the fields whose value is not the title of the page."""
     title = name_of(row)
     return [name for name in names if getattr(row, name) != title]
-
-
-def _label(shape: Shape, name: str) -> str:
-    info = shape.model.model_fields.get(name)
-    return (info.title if info else None) or label_of(name)
 
 
 def _is_markdown(shape: Shape, name: str) -> bool:

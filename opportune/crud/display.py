@@ -18,6 +18,7 @@ from opportune.db.models.columns import choice_label, title_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn
 from opportune.fields.display import display, has_format
+from opportune.i18n import gettext
 from opportune.schemas.annotations import options_of
 from opportune.storage.public_folders import is_public
 from opportune.web import format_date, format_datetime
@@ -26,7 +27,7 @@ Format = Callable[[Any], str]
 """Return a value as text, or as HTML (`Markup`)."""
 
 IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
-FILE = Markup('<a href="{}">Open</a>')
+FILE = Markup('<a href="{}">{}</a>')
 CODE = Markup("<code>{}</code>")
 LINES = Markup('<span class="lines">{}</span>')
 
@@ -54,7 +55,7 @@ def format_for(field: FieldInfo | None) -> Format:
     if has_format(field):
         return lambda value: format_value(display(field, value))
     if suffix := options_of(field).suffix:
-        return lambda value: "" if value is None else f"{format_value(value)} {suffix}"
+        return lambda value: "" if value is None else f"{format_value(value)} {gettext(suffix)}"
     return format_value
 
 
@@ -63,7 +64,7 @@ def format_file(file: File, address: str = "") -> str:
     if not file or not (address or is_public(file)):
         return ""
     if not isinstance(file, Image):
-        return FILE.format(address or file.url())
+        return FILE.format(address or file.url(), gettext("Open"))
     return IMAGE.format(address or file.url(thumbnail_rendition(file)))
 
 
@@ -78,7 +79,7 @@ def name_of(row: Any) -> str:
     The title of a user is the short name, because `__str__` may contain the e-mail address.
     """
     if isinstance(row, User):
-        return row.get_short_name() or f"User {row.id}"
+        return row.get_short_name() or f"{gettext('User')} {row.id}"
     title, column = title_of(row), title_column(type(row))
     is_default = title == f"{type(row).__name__} {row.id}"
     return (is_default and column and getattr(row, column)) or title
@@ -109,8 +110,8 @@ def format_text(value: str) -> str:
 
 FORMATS: Mapping[type[Any], Format] = {
     type(None): lambda _: "",
-    bool: lambda value: "Yes" if value else "No",
-    Enum: choice_label,
+    bool: lambda value: gettext("Yes") if value else gettext("No"),
+    Enum: lambda value: str(choice_label(value)),
     File: format_file,
     str: format_text,
     int: str,

@@ -14,6 +14,8 @@ from opportune.crud.types import LargeInteger, StorableText, comparable_type, is
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import Reference
 from opportune.db.queries.paths import Visible, is_among, is_linked
+from opportune.i18n import LazyText, format_lazy, lower_name
+from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Paging, SortBy
 from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line
@@ -56,7 +58,7 @@ class Operator:
 
     suffix: str
     label: str
-    """The label of a form field; `{}` is the name of the column."""
+    """The label of a form field, which contains the label of the column."""
     compare: Compare
     takes_many: bool = False
 
@@ -66,15 +68,17 @@ def _is_empty(column: Any, value: bool) -> ColumnElement[bool]:
     return empty if value else not_(empty)
 
 
-EQUAL = Operator("", "{}", operator.eq)
-IN = Operator("__in", "{} is one of", lambda column, values: column.in_(values), takes_many=True)
-IS_EMPTY = Operator("__isnull", "{} is empty", _is_empty)
-CONTAINS = Operator("__icontains", "{} contains", lambda column, text: column.icontains(text, autoescape=True))
-STARTS_WITH = Operator("", "{} starts with", lambda column, text: column.istartswith(text, autoescape=True))
-GREATER = Operator("__gt", "{} over", operator.gt)
-LESS = Operator("__lt", "{} under", operator.lt)
-FROM = Operator("__gte", "{} from", operator.ge)
-TO = Operator("__lte", "{} to", operator.le)
+EQUAL = Operator("", "", operator.eq)
+IN = Operator("__in", _l("%(label)s is one of"), lambda column, values: column.in_(values), takes_many=True)
+IS_EMPTY = Operator("__isnull", _l("%(label)s is empty"), _is_empty)
+CONTAINS = Operator(
+    "__icontains", _l("%(label)s contains"), lambda column, text: column.icontains(text, autoescape=True)
+)
+STARTS_WITH = Operator("", _l("%(label)s starts with"), lambda column, text: column.istartswith(text, autoescape=True))
+GREATER = Operator("__gt", _l("%(label)s over"), operator.gt)
+LESS = Operator("__lt", _l("%(label)s under"), operator.lt)
+FROM = Operator("__gte", _l("%(label)s from"), operator.ge)
+TO = Operator("__lte", _l("%(label)s to"), operator.le)
 ORDER = (GREATER, FROM, LESS, TO)
 TRASH_PARAMETER = "deleted"
 """Query parameter of lists of `SoftDelete` models, which lists the trash."""
@@ -133,7 +137,7 @@ def _filters(declaration: Declaration, name: str) -> dict[str, Filter]:
 def _operators(shape: Shape, column: str, name: str, type_: Any, *, ordered: bool) -> Iterator[tuple[str, Filter]]:
     attribute, target = getattr(shape.model, column), shape.references.get(column)
     type_ = Annotated[int, Reference(target)] if target else type_
-    label = shape.model.model_fields[column].title or label_of(name)
+    label = LazyText(shape.model.model_fields[column].title or label_of(name))
     operators = [EQUAL, IN] if type_ is not bool else [EQUAL]
     operators += ORDER if ordered else ()
     if type_ is StorableText:
@@ -149,7 +153,15 @@ def _filter(op: Operator, name: str, label: str, type_: Any, attribute: Any, tar
         matches = op.compare(attribute, value)
         return matches & is_among(visible, attribute, target) if target else matches
 
-    return Filter(name, op.label.format(label), type_, condition, op.takes_many)
+    return Filter(name, format_lazy(op.label, label=label) if op.label else label, type_, condition, op.takes_many)
+
+
+@dataclass(frozen=True)
+class _LowerName:
+    label: str
+
+    def __str__(self) -> str:
+        return lower_name(self.label)
 
 
 def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
@@ -164,7 +176,9 @@ def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
 
     return {
         name: Filter(name, label, type_, any_of, takes_many=True),
-        f"{name}__all": Filter(name, f"All of {label.lower()}", type_, all_of, takes_many=True),
+        f"{name}__all": Filter(
+            name, format_lazy("All of %(label)s", label=_LowerName(label)), type_, all_of, takes_many=True
+        ),
     }
 
 

@@ -1,6 +1,5 @@
 """Options and routes of `CrudPages`."""
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from time import monotonic
@@ -18,9 +17,10 @@ from opportune.crud.dependencies import reading, writing
 from opportune.crud.direct import open_directly
 from opportune.crud.display import Format
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
-from opportune.db.models.columns import label_of
+from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
+from opportune.i18n import LazyText
 from opportune.web import templates
 from opportune.web.routing.direct_route import DirectRoute, set_direct
 
@@ -75,8 +75,8 @@ class PageOptions(Generic[M]):
             setattr(self, option, value)
         self.crud_class = crud_class
         self.path = path
-        self.name = self.name or label_of(_snake_case(crud_class.model.__name__))
-        self.plural = self.plural or label_of(_snake_case(crud_class.__name__))
+        self.name = LazyText(self.name or label_of_class(crud_class.model))
+        self.plural = LazyText(self.plural or label_of_class(crud_class))
         self._templates: dict[str, tuple[object, float, str]] = {}
         for route in self.without:
             if route not in ROUTES:
@@ -180,7 +180,3 @@ def address_of(row: Any) -> str:
     """Return the address of the page of a row of any model, or an empty text if it has none."""
     pages = pages_of.get(type(row))
     return pages.address(row) if pages and pages.has("detail") else ""
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

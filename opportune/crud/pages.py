@@ -22,6 +22,7 @@ from opportune.crud.queries import FilterForm, hidden_parameters, read_query, vi
 from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound
 from opportune.fields.files import stored_uploads
+from opportune.i18n import gettext, lower_name
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
@@ -263,7 +264,9 @@ class CrudPages(PageOptions[M]):
         context = {
             "pages": self,
             "row": row,
-            "heading": f"Edit {title or await title_of(crud, row)}" if row else f"Add {self.name.lower()}",
+            "heading": gettext("Edit %(title)s", title=title or await title_of(crud, row))
+            if row
+            else gettext("Add %(name)s", name=lower_name(self.name)),
             "hidden": crud.hidden_names,
             "sections": _sections(form, self.sections),
             "action": f"{request.url.path}{f'?{DIALOG}=1' if in_dialog else ''}",

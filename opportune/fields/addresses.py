@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, EmailStr
 from sqlalchemy import String
 
 from opportune.config.email_domains import accept_development_domains
+from opportune.i18n import LazyText, get_language
+from opportune.i18n.formats import is_english
 from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.text import Line
 
@@ -74,9 +76,21 @@ def _parse_phone(text: str, country: str | None = None) -> str:
 
 @cache
 def countries() -> Mapping[str, str]:
-    """Return English country names by two-letter code, sorted by name."""
-    names = {country.alpha2: country.apolitical_name for country in iso3166.countries}
+    """Return country names by two-letter code, sorted by their English name."""
+    names = {country.alpha2: CountryName(country.apolitical_name) for country in iso3166.countries}
+    for code, name in names.items():
+        name.code = code
     return dict(sorted(names.items(), key=lambda item: item[1]))
+
+
+class CountryName(LazyText):
+    """English name of a country, which pages show in the visitor's language."""
+
+    code = ""
+
+    def __str__(self) -> str:
+        english = str.__str__(self)
+        return english if is_english() else get_language().locale.territories.get(self.code, english)
 
 
 def _check_country(code: str) -> str:

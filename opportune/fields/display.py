@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 
 from opportune.fields.files import File
 from opportune.fields.money import currency_of
-from opportune.schemas.annotations import options_of
+from opportune.i18n import gettext_lazy
+from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.rendering.formats import format_money
 
 LINKS = {
@@ -38,10 +39,13 @@ def display(info: FieldInfo, value: Any) -> Any:
         return ", ".join(map(str, value))
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
-    options = options_of(info)
-    if isinstance(value, str):
-        link = LINKS.get(options.type)
-        # Rows that were not written through a form may hold any text, also `javascript:` URLs.
-        is_safe = options.type != "url" or value.startswith(("http://", "https://"))
-        return link.format(value) if link and is_safe else options.choices.get(value, value)
-    return value
+    return _display_text(options_of(info), value) if isinstance(value, str) else value
+
+
+def _display_text(options: FieldOptions, text: str) -> str:
+    link = LINKS.get(options.type)
+    # Rows that were not written through a form may hold any text, also `javascript:` URLs.
+    is_safe = options.type != "url" or text.startswith(("http://", "https://"))
+    if link and is_safe:
+        return link.format(text)
+    return str(gettext_lazy(options.choices[text])) if text in options.choices else text

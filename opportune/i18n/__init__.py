@@ -4,8 +4,10 @@ from opportune.config.languages import Language, find_language
 from opportune.i18n.languages import current_language, get_language, use_language
 from opportune.i18n.translation import (
     LazyText,
+    format_lazy,
     gettext,
     gettext_lazy,
+    lower_name,
     ngettext,
     npgettext,
     pgettext,
@@ -17,9 +19,11 @@ __all__ = [
     "LazyText",
     "current_language",
     "find_language",
+    "format_lazy",
     "get_language",
     "gettext",
     "gettext_lazy",
+    "lower_name",
     "ngettext",
     "npgettext",
     "pgettext",

@@ -10,6 +10,9 @@ from markupsafe import Markup, escape
 from opportune.i18n.catalogues import catalogue_of
 from opportune.i18n.languages import current_language
 
+LANGUAGES_WITH_CAPITALS = ("de", "lb")
+"""Languages whose nouns have a capital inside a sentence."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,8 +64,13 @@ class LazyText(str):
     """Text of a declaration, translated when it is rendered or formatted. It equals its English text."""
 
     context = ""
+    template = ""
+    """Text with placeholders, for a text that contains others."""
+    values: Mapping[str, object] = {}
 
     def __str__(self) -> str:
+        if self.template:
+            return pgettext(self.context, self.template, **self.values)
         return translate(str.__str__(self), context=self.context)
 
     def __format__(self, format_spec: str) -> str:
@@ -74,7 +82,7 @@ class LazyText(str):
 
 def gettext_lazy(text: str) -> LazyText:
     """Mark a text in a module, which is translated for each request: `TITLE = _l("Books")`."""
-    return LazyText(text)
+    return text if isinstance(text, LazyText) else LazyText(text)
 
 
 def pgettext_lazy(context: str, text: str) -> LazyText:
@@ -82,6 +90,28 @@ def pgettext_lazy(context: str, text: str) -> LazyText:
     lazy_text = LazyText(text)
     lazy_text.context = context
     return lazy_text
+
+
+def format_lazy(template: str, **values: object) -> LazyText:
+    """Fill in a text in a module. It and its values are translated for each request.
+
+    label = format_lazy("%(label)s is empty", label=label_of("owner_id"))
+    """
+    lazy_text = LazyText(str.__str__(template) % {name: _source(value) for name, value in values.items()})
+    lazy_text.template, lazy_text.values = str.__str__(template), values
+    return lazy_text
+
+
+def lower_name(name: str) -> str:
+    """Translate a name for the middle of a sentence, such as "Add book". Languages such as German keep the capital."""
+    language = current_language.get()
+    text = str(name)
+    return text if language.partition("-")[0] in LANGUAGES_WITH_CAPITALS else text.lower()
+
+
+def _source(value: object) -> object:
+    """Return the English text of a value."""
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 @lru_cache(1000)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
+from opportune.i18n import gettext
 from opportune.search.query import MAX_QUERY_LENGTH, UNSTORABLE
 from opportune.search.words import fold
 
@@ -76,4 +77,4 @@ def clean_query(text: str) -> str:
 def matching_entries(title: str, entries: Iterable[Entry], query: str) -> EntryGroup:
     """Return the group of entries whose label contains all words of the query."""
     words = fold(query).split()
-    return EntryGroup(title, [entry for entry in entries if all(word in fold(entry.label) for word in words)])
+    return EntryGroup(title, [entry for entry in entries if all(word in fold(gettext(entry.label)) for word in words)])

@@ -1,6 +1,7 @@
 """Account events: stored in the transaction of the change, and sent to the user by e-mail."""
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.factory import user_manager
 from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.db.models.model import utc_now
-from opportune.i18n.languages import use_language
+from opportune.i18n import gettext, use_language
 from opportune.jobs import JobContext, job
 from opportune.pagination import Page, Paging, paginate
 from opportune.web.client import Client
@@ -121,7 +122,15 @@ class UserEvents:
 def describe_event(event: AccountEvent) -> str:
     """Describe the event in one line."""
     kind = KINDS.get(event.kind)  # None if the kind belongs to a newer release or a removed feature
-    return kind.words.format(**event.details) if kind else event.kind.replace("_", " ").capitalize()
+    return _fill_in(kind.words, event.details) if kind else event.kind.replace("_", " ").capitalize()
+
+
+def _fill_in(text: str, details: Mapping[str, Any]) -> str:
+    """Translate a text with placeholders such as `{name}`. If those of the translation are wrong, return English."""
+    try:
+        return gettext(text).format(**details)
+    except (KeyError, IndexError, ValueError):
+        return text.format(**details)
 
 
 def _create_event(
@@ -155,7 +164,7 @@ def _send_email(context: EventContext, to: str, user: User, event: AccountEvent)
             "event",
             email=user.email,
             words=describe_event(event),
-            text=kind.email.format(**event.details),
+            text=_fill_in(kind.email, event.details),
             advice=kind.advice,
             by_staff=event.actor_id is not None,
             at=event.created_at,

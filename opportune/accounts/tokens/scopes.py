@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from opportune.config.project import origin
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
+from opportune.i18n import gettext, gettext_lazy
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.routing.router import router_list
 
@@ -81,7 +83,7 @@ class FeatureScopes(NamedTuple):
 def scope_rows(features: Sequence[Feature]) -> list[FeatureScopes]:
     """Return the scopes that a token can have, grouped by feature."""
     labels = {feature.name: feature.navigation[0].label for feature in features if feature.navigation}
-    labels[ACCOUNTS] = "Your account"
+    labels[ACCOUNTS] = _l("Your account")
     verbs_by_name = {feature.name: _default_verbs(feature) for feature in features}
     for scope in _named_scopes:
         name, _, verb = scope.partition(":")
@@ -89,14 +91,15 @@ def scope_rows(features: Sequence[Feature]) -> list[FeatureScopes]:
     verbs_by_name[ACCOUNTS] = verbs_by_name.pop(ACCOUNTS, {})  # moves it to the end
     rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in verbs_by_name.items() if verbs)
     scopes = [
-        FeatureScopes(label, {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)}) for label, name, verbs in rows
+        FeatureScopes(gettext_lazy(label), {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)})
+        for label, name, verbs in rows
     ]
-    return [FeatureScopes("All features", {READ: READ, WRITE: WRITE}), *scopes]
+    return [FeatureScopes(_l("All features"), {READ: READ, WRITE: WRITE}), *scopes]
 
 
 def scope_labels(features: Sequence[Feature]) -> dict[str, str]:
     """Return the label of each scope that a token can have."""
-    return {name: f"{row.label}: {verb}" for row in scope_rows(features) for verb, name in row.scopes.items()}
+    return {name: f"{row.label}: {gettext(verb)}" for row in scope_rows(features) for verb, name in row.scopes.items()}
 
 
 def require_known_scopes(scopes: Sequence[str], features: Sequence[Feature], field: str) -> None:

@@ -12,17 +12,18 @@ from opportune.accounts.groups.grants import WILDCARD, matches_grant
 from opportune.admin.authorization import SuperuserOnly, has_grant
 from opportune.admin.forms.wtforms_classes import SelectMultipleField
 from opportune.admin.protocols import Site
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering.templates import templates
 
-COLUMNS = {
-    WILDCARD: "All",
-    "list": "List",
-    "details": "Details",
-    "create": "Create",
-    "edit": "Edit",
-    "delete": "Delete",
-    "export": "Export",
-    "import": "Import",
+COLUMNS: Mapping[str, str] = {
+    WILDCARD: _l("All"),
+    "list": _l("List"),
+    "details": _l("Details"),
+    "create": _l("Create"),
+    "edit": _l("Edit"),
+    "delete": _l("Delete"),
+    "export": _l("Export"),
+    "import": _l("Import"),
 }
 """Titles of the columns by action. Other actions of a model are listed below its row."""
 
@@ -136,9 +137,10 @@ def _build_table(
 
 def _model_actions(site: Site, grants: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
     """Return identity, label and actions of each model. The wildcard is the first row if it is granted."""
-    views, rows = {view.identity: view for view in site.views}, []
+    rows: list[tuple[str, str, Mapping[str, str]]] = []
+    views = {view.identity: view for view in site.views}
     if any(_split_grant(grant)[0] == WILDCARD for grant in grants):
-        rows.append((WILDCARD, "Every model", {**COLUMNS}))
+        rows.append((WILDCARD, _l("Every model"), {**COLUMNS}))
     for row in build_permission_rows(cast("Any", site)):
         if not isinstance(views[row.identity], SuperuserOnly):
             labels = {_split_grant(choice.value)[1]: str(choice.label) for choice in row.choices}

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from opportune.admin.authorization import is_superuser
 from opportune.admin.dashboard.widgets import is_listed
 from opportune.admin.protocols import Site, View
+from opportune.i18n import gettext_lazy as _l
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def visible_sections(request: Request, site: Site) -> Iterator[Section]:
         if view.is_model and is_listed(view, request):
             categories.setdefault(view.category, []).append(view)
     for category, views in categories.items():
-        yield Section(f"/models/{category}", category or "Models", "models", views)
+        yield Section(f"/models/{category}", category or _l("Models"), "models", views)
     if is_superuser(request):
-        yield Section("/health", "Health", "health")
-    yield Section("/recent", "Recent actions", "recent")
+        yield Section("/health", _l("Health"), "health")
+    yield Section("/recent", _l("Recent actions"), "recent")

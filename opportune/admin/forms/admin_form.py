@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.wtforms_classes import Field, Form
+from opportune.admin.forms.wtforms_classes import Field, FieldTexts, Form
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.error_messages import messages_by_field
@@ -21,7 +21,11 @@ INVALID = _l("Please correct the fields below.")
 
 
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types
-    """A form that refuses NUL characters, which PostgreSQL cannot store."""
+    """A form that refuses NUL characters, which PostgreSQL cannot store. Its messages are translated."""
+
+    class Meta:
+        def get_translations(self, form: Form) -> FieldTexts:
+            return FieldTexts()
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)

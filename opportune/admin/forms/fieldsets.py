@@ -8,6 +8,7 @@ from starlette.datastructures import FormData
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.wtforms_classes import Form
+from opportune.i18n import gettext
 
 Fieldset = tuple[str, Sequence[str]]
 """A title and the names of its columns."""
@@ -29,7 +30,7 @@ def group_fields(
     ]
     grouped = {name for _, group in groups for name in group}
     groups.append(("", [name for name in names if name not in grouped]))
-    return [(title, group) for title, group in groups if group]
+    return [(gettext(title), group) for title, group in groups if group]
 
 
 def without_fields(form: type[AdminForm], names: Iterable[str]) -> type[AdminForm]:

@@ -16,8 +16,8 @@ from sqlalchemy.orm import ColumnProperty
 
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.crud.schemas import value_schema
-from opportune.db.models.columns import is_text, label_of, type_of
-from opportune.i18n import gettext
+from opportune.db.models.columns import is_text, label_of_field, type_of
+from opportune.i18n import format_lazy, gettext, gettext_lazy
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
 from opportune.web.forms.fields import (
@@ -42,6 +42,8 @@ NO_CHOICE = "__None"
 MAX_LISTED_CHOICES = 10
 STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
+FIELD_TEXTS = ("label", "description")
+"""Options of `form_args` that pages translate."""
 CHARACTER_COUNT = Markup('<div class="chars-count-label pt-1"></div>')
 """An element that SQLAdmin's script fills in."""
 TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, DATETIME_LOCAL: INVALID_DATETIME}
@@ -158,6 +160,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if control.type in TIME_ERRORS and text.count(":") > 1:
             extra.setdefault("step", 1)
         required = bool(self.flags.required)
+        choices = {value: gettext(label) for value, label in control.choices.items()}
         page_field = PageField(
             label=self.label.text,
             type="textarea" if is_long else control.type,
@@ -165,7 +168,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             help=self.description,
             error=" ".join(map(str, self.errors)),
             values=[text],
-            choices={"": "", **control.choices} if self.is_nullable else control.choices,
+            choices={"": "", **choices} if self.is_nullable else choices,
             zone=self.zone,
             attributes=html_attributes(
                 {"id": self.id, "name": self.name, "required": required, **control.attributes, **extra}
@@ -182,13 +185,16 @@ class AdminConverter(ModelConverter):
     async def convert(self, model: Any, prop: Any, *args: Any, **options: Any) -> Any:
         if isinstance(prop, ColumnProperty):
             column, info = prop.columns[0], getattr(model, "model_fields", {}).get(prop.key)
-            defaults = {"description": info.description} if info and info.description else {}
+            defaults: dict[str, Any] = (
+                {"description": gettext_lazy(info.description)} if info and info.description else {}
+            )
             if prop.key in (options.get("form_ajax_refs") or ()):
                 defaults["allow_blank"] = column.nullable
             elif not options.get("override"):
                 options["override"] = ModelField
                 defaults |= {"schema": value_schema(model, prop.key), "column": column}
-            options["field_args"] = defaults | options["field_args"]
+            texts = {name: gettext_lazy(text) for name, text in options["field_args"].items() if name in FIELD_TEXTS}
+            options["field_args"] = defaults | options["field_args"] | texts
         return await super().convert(model, prop, *args, **options)
 
 
@@ -218,9 +224,10 @@ def _parse_json(text: str, fallback: str | None) -> Any:
 
 def titles_of(model: type[Any]) -> dict[str, str]:
     """Return the titles in the fields of a model, each with its unit."""
-    titles = {}
+    titles: dict[str, str] = {}
     for name, info in getattr(model, "model_fields", {}).items():
         unit = options_of(info).suffix
         if info.title or unit:
-            titles[name] = (info.title or label_of(name)) + (f" ({unit})" if unit else "")
+            label = label_of_field(model, name)
+            titles[name] = format_lazy("%(label)s (%(unit)s)", label=label, unit=gettext_lazy(unit)) if unit else label
     return titles

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from opportune.admin.lists.facets import count_choices, frequent_rows
 from opportune.admin.lists.filters import (
     NOT,
+    VALUE_OPERATIONS,
     VALUELESS_OPERATIONS,
     ComparisonFilter,
     ListFilter,
@@ -21,6 +22,7 @@ from opportune.admin.lists.filters import (
 from opportune.admin.lists.parameters import FACETS, ORDER_PARAMETERS, list_narrowing_parameters, url_without
 from opportune.admin.protocols import View
 from opportune.crud.filters import FROM
+from opportune.i18n import gettext
 from opportune.web import is_htmx
 
 
@@ -104,14 +106,15 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
         if text := _comparison_text(filter_, query, labels):
             yield ActiveFilter(f"{title} {text}", url_without(request, names))
     else:
-        yield from _active_values(request, control, f"{title} is not" if operation == NOT else title)
+        yield from _active_values(request, control, f"{title} {VALUE_OPERATIONS[NOT]}" if operation == NOT else title)
 
 
 def _comparison_text(filter_: Any, query: QueryParams, labels: Mapping[str, str]) -> str:
     """Return the words of a comparison with typed values, such as "from 3 to 9", or an empty text."""
     operation, text = query.get(f"{filter_.parameter_name}_op", ""), query.get(filter_.parameter_name, "").strip()
     if ends := filter_.ends(query) if isinstance(filter_, ComparisonFilter) else {}:
-        return " ".join(f"{'from' if name.endswith(FROM.suffix) else 'to'} {end}" for name, end in ends.items())
+        words = {name: gettext("from") if name.endswith(FROM.suffix) else gettext("to") for name in ends}
+        return " ".join(f"{words[name]} {end}" for name, end in ends.items())
     return f"{labels[operation]} {text}" if text and operation in labels else ""
 
 

@@ -70,7 +70,7 @@ class DisplayMixin(AdapterView):
         choices = map(self.name_of, self.column_choices)
         displayed = (*self.list_names, *choices, *self.details_names, *self.search_names)
         names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
-        return {name: label_of(name) for name in names} | titles_of(self.model)
+        return {**{name: label_of(name) for name in names}, **titles_of(self.model)}
 
     def title_name(self, columns: Sequence[str]) -> str:
         """Return the column that links to the row if the first is the id, which is a small target; else empty."""
@@ -119,7 +119,7 @@ class DisplayMixin(AdapterView):
             names = getattr(request.state, f"names_{self.identity}_{prop}")
             return value, link_to(self.lookups[prop].view, value, names.get(value, value), request)
         if value is not None and prop in self.choice_names:
-            return value, choice_label(value)
+            return value, str(choice_label(value))
         field = self.formatted_fields.get(prop)
         return value, format_value(display(field, value) if field else value, formats)
 

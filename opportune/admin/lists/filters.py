@@ -45,26 +45,27 @@ from opportune.db.models.columns import (
 from opportune.db.models.model import utc_now
 from opportune.db.queries.paths import AttributePath, column_of_relation, is_linked, parse_path
 from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.time_zone import local, start_of_day, to_utc
 
 RunQuery = Callable[[Select[Any]], Any]
 
 NULL_CHOICE = "empty"
-NULL_OPERATIONS = {"empty": "is empty", "filled": "is not empty"}
+NULL_OPERATIONS = {"empty": _l("is empty"), "filled": _l("is not empty")}
 NOT = "not"
-VALUE_OPERATIONS = {"": "is", NOT: "is not"}
+VALUE_OPERATIONS = {"": _l("is"), NOT: _l("is not")}
 DATE_RANGES = {
-    "today": "today",
-    "last_7_days": "in the last 7 days",
-    "this_month": "this month",
-    "this_year": "this year",
+    "today": _l("today"),
+    "last_7_days": _l("in the last 7 days"),
+    "this_month": _l("this month"),
+    "this_year": _l("this year"),
 }
 VALUELESS_OPERATIONS = {*DATE_RANGES, *NULL_OPERATIONS}
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
-    "date": {"equals": "on", "less_than": "before", "greater_than": "after", **DATE_RANGES},
-    "number": {"equals": "equals", "less_than": "less than", "greater_than": "more than"},
-    "time": {"equals": "at", "less_than": "before", "greater_than": "after"},
-    "text": {"contains": "contains", "equals": "equals", "starts_with": "starts with"},
+    "date": {"equals": _l("on"), "less_than": _l("before"), "greater_than": _l("after"), **DATE_RANGES},
+    "number": {"equals": _l("equals"), "less_than": _l("less than"), "greater_than": _l("more than")},
+    "time": {"equals": _l("at"), "less_than": _l("before"), "greater_than": _l("after")},
+    "text": {"contains": _l("contains"), "equals": _l("equals"), "starts_with": _l("starts with")},
 }
 OPERATORS = {
     "equals": EQUAL,
@@ -74,7 +75,8 @@ OPERATORS = {
     "starts_with": STARTS_WITH,
 }
 DAY = timedelta(days=1)
-YES_NO = {"true": (True, "Yes"), "false": (False, "No")}
+YES_NO = {"true": (True, _l("Yes")), "false": (False, _l("No"))}
+EMPTY = _l("Empty")
 
 
 class ListFilter(ABC):
@@ -120,7 +122,7 @@ class ValuesFilter(ListFilter):
 
     def operations(self) -> list[tuple[str, str]]:
         operations = {**(VALUE_OPERATIONS if self.takes_many else {}), **(NULL_OPERATIONS if self.nullable else {})}
-        return [*({"": "is"} | operations).items()] if operations else []
+        return [*({"": VALUE_OPERATIONS[""]} | operations).items()] if operations else []
 
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
         operation = query.get(self.operation_name, "")
@@ -194,7 +196,7 @@ class LookupFilter(ValuesFilter):
         names = {str(row_id): str(row_id) for row_id in ids}
         visible = [self.lookup.format(row) for row in await self.lookup.visible_rows(request, ids)]
         names |= {row["id"]: row["text"] for row in visible}
-        return [*names.items(), *([(NULL_CHOICE, "Empty")] if NULL_CHOICE in texts else [])]
+        return [*names.items(), *([(NULL_CHOICE, EMPTY)] if NULL_CHOICE in texts else [])]
 
     def parse(self, texts: Sequence[str]) -> list[Any]:
         return [None if text == NULL_CHOICE else parse_id(text) for text in texts]
@@ -235,7 +237,7 @@ class ComparisonFilter(ListFilter):
             return self.operations()
         # Ranges replace the comparisons with one value, except those in existing addresses.
         offered = [(name, label) for name, label in self.operations() if name in {*VALUELESS_OPERATIONS, selected}]
-        return [("", "is between"), *offered] if offered else []
+        return [("", _l("is between")), *offered] if offered else []
 
     def ends(self, query: QueryParams) -> dict[str, str]:
         """Return the non-empty ends of the range. Another comparison takes precedence over a range."""
@@ -361,7 +363,7 @@ def _column_filter(view: View, path: AttributePath, parameter: str, title: str) 
         raise OperatorError(f"{type(view).__name__}.column_filters: {parameter!r} cannot be filtered by.")
     if values := choices_of(path.end.class_, path.name):
         choices = {choice_value(value): (value, choice_label(value)) for value in values}
-        empty = {NULL_CHOICE: (None, "Empty")} if column.nullable else {}
+        empty = {NULL_CHOICE: (None, EMPTY)} if column.nullable else {}
         return ChoiceFilter(path, parameter, title, choices=choices | empty)
     type_ = get_column_python_type(column)
     if type_ is bool:

@@ -9,18 +9,19 @@ from markupsafe import Markup
 from opportune.crud.display import FORMATS
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import Model
+from opportune.i18n import gettext
 from opportune.web.time_zone import format_time
 
 MAX_CELL_LENGTH = 80
 
-YES = Markup('<i class="ti ti-check text-green d-print-none" title="Yes"></i><span class="print-word">Yes</span>')
-NO = Markup('<i class="ti ti-x text-secondary d-print-none" title="No"></i><span class="print-word">No</span>')
+YES = Markup('<i class="ti ti-check text-green d-print-none" title="{0}"></i><span class="print-word">{0}</span>')
+NO = Markup('<i class="ti ti-x text-secondary d-print-none" title="{0}"></i><span class="print-word">{0}</span>')
 EMPTY_CELL = Markup('<span class="text-secondary">&ndash;</span>')
 
 FORMATTERS: dict[type[Any], Any] = {
     **FORMATS,
     type(None): lambda _: EMPTY_CELL,
-    bool: lambda value: YES if value else NO,
+    bool: lambda value: YES.format(gettext("Yes")) if value else NO.format(gettext("No")),
     datetime: format_time,
     str: lambda value: value,  # lists call `truncate`
     float: str,  # the admin shows all digits

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from opportune.admin.log.diff import HIDDEN, Changes
 from opportune.admin.protocols import View
 from opportune.db.models.columns import label_of
+from opportune.i18n import gettext
 
 ABSENT = "\N{EN DASH}"
 
@@ -50,7 +51,7 @@ def get_visible_changes(changes: Changes, view: View | None) -> Changes:
 
 def _format_value(value: Any) -> str:
     if isinstance(value, bool):
-        return "Yes" if value else "No"
+        return gettext("Yes") if value else gettext("No")
     if isinstance(value, list):
         return ", ".join(map(str, value)) or ABSENT
     return ABSENT if value in (None, "") else str(value)

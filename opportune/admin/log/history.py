@@ -21,6 +21,7 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
 from opportune.admin.row_versions.entries import first_version_time, load_versions
 from opportune.admin.views import AdminView
+from opportune.db.models.columns import choice_label
 from opportune.db.sessions.trash import with_deleted
 
 ENTRIES_PER_PAGE = 30
@@ -170,7 +171,7 @@ def get_action_label(entry: AuditEntry, view: View | None) -> str:
     """Return the label of an entry's action."""
     action, _, slug = entry.action.partition(":")
     if not slug:
-        return action.capitalize()
+        return str(choice_label(action))
     labels = view.action_labels if view else {}
     return str(labels.get(slug, slug.replace("-", " ").capitalize()))
 

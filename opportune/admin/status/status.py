@@ -14,10 +14,17 @@ from opportune.admin.status.work import job_lights
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
+from opportune.i18n import gettext_lazy as _l
 from opportune.runtime.timeouts import run_with_timeout
 
 GROUP_TIMEOUT_SECONDS = 6
-HEADINGS = ("Overview", "Server", "Database", "Jobs, mail and backups", "Language models")
+HEADINGS = (
+    _l("Overview"),
+    _l("Server"),
+    _l("Database"),
+    _l("Jobs, mail and backups"),
+    _l("Language models"),
+)
 """Order of the headings on the page. Further headings of features follow."""
 
 ReadLights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]

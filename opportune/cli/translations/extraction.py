@@ -9,6 +9,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 
 from opportune.cli.translations.catalogue_files import is_editable
+from opportune.cli.translations.labels import site_labels
 from opportune.cli.translations.python_texts import extract_texts
 from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.project import FRAMEWORK, PROJECT
@@ -24,6 +25,7 @@ OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}, "**.txt": {"trimme
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
     "_l": None,
+    "format_lazy": None,
     "gettext": None,
     "gettext_lazy": None,
     "ngettext": (1, 2),
@@ -59,7 +61,16 @@ class Source:
         for folder in self.folders:
             for name, _line, message, comments, context in self._messages(folder):
                 catalog.add(message, locations=[(name, 0)], auto_comments=comments, context=context)
+        for path, text in self._labels():
+            catalog.add(text, locations=[(path, 0)])
         return catalog
+
+    def _labels(self) -> Iterator[tuple[str, str]]:
+        """Yield the labels that files of the source declare."""
+        for path, texts in site_labels().items():
+            parents = {*path.parents}
+            if parents & {*self.folders} and not parents & {*self.skipped}:
+                yield from ((path.relative_to(self.root).as_posix(), text) for text in texts)
 
     def _messages(self, folder: Path) -> Iterator[tuple[str, int, str | tuple[str, ...], list[str], str | None]]:
         def is_searched(path: str | Path) -> bool:

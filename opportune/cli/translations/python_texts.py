@@ -10,7 +10,9 @@ from babel.messages.extract import extract_python
 Found = tuple[int, str, str | tuple[str, ...], list[str]]
 
 POSITIONS: dict[str, tuple[int, ...]] = {
+    "EventKind": (2, 3),
     "HTTPException": (2,),
+    "HealthLight": (1,),
     "Link": (1,),
     "Metric": (1,),
     "Number": (1,),
@@ -54,6 +56,6 @@ def _texts_of_call(call: ast.Call) -> Iterator[Any]:
 
 
 def _is_text(argument: ast.expr) -> bool:
-    """Return whether an argument is a literal that begins with a capital letter, and not an identifier."""
+    """Return whether an argument is a literal that begins like a sentence, and not an identifier."""
     value = argument.value if isinstance(argument, ast.Constant) else None
-    return isinstance(value, str) and value[:1].isupper()
+    return isinstance(value, str) and (value[:1].isupper() or value.startswith("{"))

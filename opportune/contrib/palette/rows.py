@@ -18,6 +18,7 @@ from opportune.crud.display import names_of
 from opportune.crud.page_options import PageOptions, pages_of
 from opportune.errors import NotFound
 from opportune.feature import SiteSearch
+from opportune.i18n import gettext, lower_name
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, Source
 
 Pages = PageOptions[Any]
@@ -39,7 +40,7 @@ class CrudSearch:
     async def additions(self) -> Sequence[Entry]:
         """Return an action for each model to which the user may add rows."""
         return [
-            make_entry(f"Add {pages.name.lower()}", f"{pages.path}/new", "plus")
+            make_entry(gettext("Add %(name)s", name=lower_name(pages.name)), f"{pages.path}/new", "plus")
             for pages in self._mounted
             if (crud := await self._open(pages)) and pages.may_create(crud)
         ]

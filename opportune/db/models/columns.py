@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from opportune.errors import OperatorError
+from opportune.i18n import LazyText
 
 SECRET_NAME = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
 PRIVILEGE_NAME = re.compile(
@@ -45,12 +46,24 @@ def is_privilege(name: str) -> bool:
     return bool(PRIVILEGE_NAME.search(name))
 
 
-def label_of(name: str) -> str:
-    """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active"."""
+@lru_cache(4096)
+def label_of(name: str) -> LazyText:
+    """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active". Pages translate it."""
     if name == "id":
-        return "ID"
+        return LazyText("ID")
     words = name.removeprefix("is_").removesuffix("_id").replace(".", " ").replace("_", " ")
-    return words[:1].upper() + words[1:]
+    return LazyText(words[:1].upper() + words[1:])
+
+
+def label_of_class(class_: type[Any]) -> LazyText:
+    """Return the name of a model or of its data layer: `BookOrder` is "Book order"."""
+    return label_of(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_.__name__).lower())
+
+
+def label_of_field(model: type[Any], name: str) -> LazyText:
+    """Return the title of a field, or the label of its name."""
+    info = getattr(model, "model_fields", {}).get(name)
+    return LazyText(info.title) if info and info.title else label_of(name)
 
 
 def type_of(column: Column[Any]) -> TypeEngine[Any]:
@@ -176,9 +189,14 @@ def choice_value(value: Any) -> str:
     return str(value.value if isinstance(value, Enum) else value)
 
 
-def choice_label(value: Any) -> str:
-    """Return the label of a choice."""
-    return choice_value(value).replace("_", " ").capitalize()
+def choice_label(value: Any) -> LazyText:
+    """Return the label of a choice. Pages translate it."""
+    return _choice_label(choice_value(value))
+
+
+@lru_cache(4096)
+def _choice_label(value: str) -> LazyText:
+    return LazyText(value.replace("_", " ").capitalize())
 
 
 def title_of(row: Any) -> str:

@@ -180,7 +180,7 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
     example = str(info.examples[0]) if info.examples else None
     return Control(
         name=name,
-        label=info.title or name.replace("_", " ").capitalize(),
+        label=default_label(name, info),
         type=type_,
         # An empty checkbox is a valid value, unless the model only accepts True.
         required=schema.get("const") is True if type_ == "checkbox" else info.is_required(),
@@ -191,6 +191,11 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         attributes={"placeholder": example, **_attributes(schema, type_), **options.attributes},
         suffix=options.suffix,
     )
+
+
+def default_label(name: str, info: FieldInfo) -> str:
+    """Return the title of a field, or a label from its name."""
+    return info.title or name.replace("_", " ").capitalize()
 
 
 def _choices(schema: JsonSchemaValue) -> dict[str, str]:

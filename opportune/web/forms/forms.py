@@ -198,7 +198,7 @@ class Form(Generic[M]):
             error=self.errors.get(name, ""),
             values=[value] if isinstance(value, str) else value,
             choices=self._choices(control, value),
-            suffix=control.suffix,
+            suffix=gettext(control.suffix),
             zone=self.zones.get(name, ""),
             rows=self._row_choices(control),
             can_clear=name in self.stored_files and not control.required,

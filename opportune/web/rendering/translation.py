@@ -50,6 +50,7 @@ def add_translation(environment: Environment) -> None:
     environment.globals |= {
         "_": translation.gettext,
         "gettext": _gettext,
+        "lower_name": translation.lower_name,
         "ngettext": _ngettext,
         "npgettext": _npgettext,
         "pgettext": _pgettext,

@@ -14,7 +14,7 @@ from opportune.config.project import FRAMEWORK
 
 ADAPTER = Path(sqladmin_adapter.__file__)
 PRIVATE = re.compile(r"\.(_[a-z]\w*)")
-DECORATOR_ATTRIBUTES = {"_action", "_exposed", "_slug", "_label"}
+DECORATOR_ATTRIBUTES = {"_action", "_confirmation_message", "_exposed", "_slug", "_label"}
 """Attributes that `@action` and `@expose` set."""
 
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 from fastapi import FastAPI
 
 from opportune.accounts.tokens.scopes import READ, WRITE, has_scope, scope_rows
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.tools.toolbox import toolbox_of
 
-VERBS = {READ: "read what you can see", WRITE: "add, change and delete"}
+VERBS = {READ: _l("read what you can see"), WRITE: _l("add, change and delete")}
 MAX_EXAMPLES = 6
 
 
@@ -39,6 +40,6 @@ def describe_scopes(site: FastAPI, scopes: Iterable[str]) -> Mapping[str, ScopeD
     labels = {scope: (row.label, verb) for row in scope_rows(site.state.features) for verb, scope in row.scopes.items()}
     examples, descriptions = tool_scopes(site), {}
     for scope in scopes:
-        label, verb = labels.get(scope, ("This site", scope))
+        label, verb = labels.get(scope, (_l("This site"), scope))
         descriptions[scope] = ScopeDescription(f"{label}: {VERBS.get(verb, verb)}", examples[scope][:MAX_EXAMPLES])
     return descriptions

@@ -1,0 +1,183 @@
+"""Labels that pages show without a mark: of models, fields, choices, lists, admin views and features.
+
+They are read from the imported project, so a label has the same rules here and on the pages.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from sqlalchemy import inspect
+from sqlmodel import SQLModel
+
+from opportune.admin.forms.model_fields import FIELD_TEXTS
+from opportune.admin.options import DISPLAY_OPTIONS, SEARCH_OPTIONS
+from opportune.admin.sqladmin_adapter import action_texts, property_name
+from opportune.admin.view_classes import view_classes
+from opportune.config.feature_packages import PREFIX
+from opportune.config.project import FRAMEWORK, PACKAGE, installed_features
+from opportune.crud.crud import cruds
+from opportune.crud.page_options import pages_of
+from opportune.db.models.columns import (
+    choice_label,
+    choice_value,
+    choices_of,
+    is_secret,
+    label_of,
+    label_of_class,
+    label_of_field,
+    many_to_many_of,
+)
+from opportune.feature import Feature
+from opportune.features import all_features
+from opportune.i18n import LazyText
+from opportune.pagination import Paging
+from opportune.schemas.annotations import options_of
+from opportune.web.forms.fields import default_label
+
+Label = tuple[str, str]
+"""The module that declares a label, and its English text."""
+
+FORM = re.compile(r"\b(?:read_form\(\s*[\w.]+,|Form\()\s*(\w+)")
+"""A schema of a form in the code of a page."""
+
+
+@cache
+def site_labels() -> Mapping[Path, list[str]]:
+    """Return the labels of the project and its features by the file that declares them."""
+    labels: dict[Path, list[str]] = {}
+    for module, text in dict.fromkeys(_labels()):
+        if text and (file := getattr(sys.modules[module], "__file__", None)):
+            labels.setdefault(Path(file), []).append(text)
+    return labels
+
+
+def _labels() -> Iterator[Label]:
+    features = all_features(installed_features())
+    views = list(view_classes(features))
+    yield from _plain(label for feature in features for label in _feature_labels(feature))
+    yield from _plain(label for view, feature in views for label in _view_labels(view, feature))
+    yield from _plain(label for model in _subclasses(SQLModel) if _is_table(model) for label in _model_labels(model))
+    yield from _plain(label for crud in cruds.values() if _is_searched(crud) for label in _crud_labels(crud))
+    for schema in _form_schemas():
+        names = [name for name in schema.model_fields if name not in Paging.model_fields]
+        yield from _plain(_field_labels(schema, default_label, names))
+
+
+def _plain(labels: Iterable[Label]) -> Iterator[Label]:
+    """Yield English texts. A text that is made of others, such as "Price is empty", is replaced by its parts."""
+    for module, text in labels:
+        if not isinstance(text, LazyText):
+            yield module, text
+        elif text.template:
+            yield from _plain((module, value) for value in text.values.values() if isinstance(value, str))
+        elif type(text) is LazyText:  # other classes translate without catalogues
+            yield module, str.__str__(text)
+
+
+def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
+    for class_ in base.__subclasses__():
+        yield class_
+        yield from _subclasses(class_)
+
+
+def _is_searched(class_: type[Any]) -> bool:
+    return class_.__module__.startswith((f"{PACKAGE}.", PREFIX, f"{FRAMEWORK.name}."))
+
+
+def _is_table(class_: type[Any]) -> bool:
+    """Return whether this is a table of the project. The views of the framework name the columns that they show."""
+    return hasattr(class_, "__table__") and class_.__module__.startswith((f"{PACKAGE}.", PREFIX))
+
+
+def _model_labels(model: type[Any]) -> Iterator[Label]:
+    yield model.__module__, label_of_class(model)
+    yield from ((model.__module__, label_of(name)) for name in many_to_many_of(inspect(model)))
+    yield from _field_labels(model, lambda name, _: label_of_field(model, name))
+
+
+def _field_labels(
+    model: type[Any], make_label: Callable[[str, FieldInfo], str], names: Collection[str] = ()
+) -> Iterator[Label]:
+    """Yield the texts of fields, with the module of the class that declares them."""
+    for name, info in model.model_fields.items():
+        if (names and name not in names) or (is_secret(name) and not info.title):
+            continue
+        classes = (class_ for class_ in model.__mro__ if name in vars(class_).get("__annotations__", {}))
+        module = next(classes).__module__
+        choices = {choice_value(choice): choice_label(choice) for choice in choices_of(model, name)}
+        options = options_of(info)
+        yield module, make_label(name, info)
+        yield module, info.description or ""
+        yield from ((module, label) for label in {**choices, **options.choices}.values())
+        if not options.suffix.isupper():  # codes of currencies are not translated
+            yield module, options.suffix
+
+
+def _crud_labels(crud: Any) -> Iterator[Label]:
+    schemas = (crud.Create, crud.Filter)
+    fields = {name: info for schema in schemas for name, info in schema.model_fields.items()}
+    texts = [default_label(name, info) for name, info in fields.items() if name not in Paging.model_fields]
+    texts += map(label_of, crud.definition.annotations)
+    if pages := pages_of.get(crud.model):
+        texts += [pages.name, pages.plural, *(title for title, _ in pages.sections)]
+        texts += [column.label for column in pages.list_columns]
+    yield from ((crud.__module__, text) for text in texts)
+
+
+def _view_labels(view: Any, feature: str) -> Iterator[Label]:
+    texts = {option: [getattr(view, option, "")] for option in ("name", "name_plural", "category")}
+    if hasattr(view, "model"):
+        texts["column_labels"] = view.column_labels.values()
+        texts["fieldsets"] = [title for title, _ in view.fieldsets]
+        texts["form_args"] = [options.get(name, "") for options in view.form_args.values() for name in FIELD_TEXTS]
+        texts["column_filters"] = [getattr(filter_, "title", "") for filter_ in view.column_filters]
+        yield from _column_labels(view)
+    for option, values in texts.items():
+        yield from ((_module_of_option(view, option), text) for text in values if isinstance(text, str))
+    yield from ((view.__module__, text) for text in action_texts(view))
+    if not view.category:
+        yield view.__module__, feature.capitalize()
+
+
+def _column_labels(view: Any) -> Iterator[Label]:
+    """Yield the labels of columns without an entry in `column_labels`. Details show all columns by default."""
+    values = {option: getattr(view, option) for option in (*DISPLAY_OPTIONS, *SEARCH_OPTIONS, "form_columns")}
+    names = [property_name(name) for value in values.values() if value != "__all__" for name in value]
+    fields = view.model.model_fields
+    yield from ((view.__module__, label_of(name)) for name in names if name not in {*fields, *view.column_labels})
+    if not _is_table(view.model):
+        names = names if view.column_details_list else [*fields]
+        labels = {**{name: label_of_field(view.model, name) for name in names}, **dict.fromkeys(view.column_labels, "")}
+        yield from _field_labels(view.model, lambda name, _: labels[name], names)
+
+
+def _module_of_option(view: Any, option: str) -> str:
+    classes = (class_ for class_ in view.__mro__ if option in vars(class_))
+    return str(next(classes, view).__module__)
+
+
+def _feature_labels(feature: Feature) -> Iterator[Label]:
+    modules = [name for name in sys.modules if name.endswith(".feature")]
+    module = next((name for name in modules if any(value is feature for value in vars(sys.modules[name]).values())), "")
+    texts = [feature.summary, feature.personal_data.summary if feature.personal_data else ""]
+    for parts in (feature.metrics, feature.navigation, feature.searches, feature.user_columns, feature.setup_steps):
+        texts += [part.label for part in parts]
+    if module:
+        yield from ((module, text) for text in (*texts, *feature.operations, *feature.status))
+
+
+def _form_schemas() -> Iterator[type[BaseModel]]:
+    """Yield the schemas that pages pass to `Form` and `read_form`."""
+    prefixes = (f"{PACKAGE}.", PREFIX, f"{FRAMEWORK.name}.")
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None) if name.startswith(prefixes) else None
+        text = Path(file).read_text(encoding="utf-8") if file else ""
+        for schema in (getattr(module, match, None) for match in FORM.findall(text)):
+            if isinstance(schema, type) and issubclass(schema, BaseModel):
+                yield schema

@@ -1,0 +1,64 @@
+"""Lamps: a model whose labels are derived from names, with pages, an API and a view of the admin."""
+
+from enum import Enum
+from typing import Annotated
+
+from sqladmin import action
+from sqlalchemy import MetaData
+from sqlmodel import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin import AdminView
+from opportune.crud import Crud, CrudApi, CrudPages
+from opportune.db.models.model import NAMING_CONVENTION, Model
+from opportune.feature import Feature
+from opportune.fields import Country
+from opportune.web import FieldOptions
+
+
+class LampTable(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Mood(Enum):
+    WARM = "warm"
+    VERY_COLD = "very_cold"
+
+
+class Lamp(LampTable, table=True):
+    __tablename__ = "lamps_lamp"
+
+    title: str = Field(max_length=20, description="As on the box.")
+    mood: Mood = Mood.WARM
+    is_dimmable: bool = False
+    height: Annotated[int, FieldOptions(suffix="inches")] = Field(default=0, title="Total height")
+    origin: Country = ""
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Lamps(Crud[Lamp]):
+    filters = ("mood", "height")
+
+
+class LampAdmin(AdminView, model=Lamp):
+    category = "Lights"
+    column_list = ("title", "mood", "is_dimmable", "height", "origin")
+    column_labels = {"is_dimmable": "Can be dimmed"}
+    fieldsets = (("Looks", ("mood", "height")),)
+
+    @action("switch-on", "Switch on", "Really switch it on?")
+    async def switch_on(self, request: Request) -> Response:
+        return Response("")
+
+
+lamps = Feature(
+    name="lamps",
+    summary="For tests.",
+    models=(Lamp,),
+    pages=CrudPages(Lamps, "/lamps").router,
+    api=CrudApi(Lamps, "/lamps").router,
+    admin=(LampAdmin,),
+)

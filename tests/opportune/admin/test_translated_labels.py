@@ -1,0 +1,130 @@
+"""Labels that are derived from names, in the visitor's language: in pages of `crud` and in the admin."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+
+from opportune.cli.translations import labels
+from opportune.config.project import FRAMEWORK
+from opportune.config.settings import Settings
+from opportune.i18n import catalogues
+from tests.opportune.admin.labels_feature import Lamp, LampTable, lamps
+from tests.opportune.site_with import site_with
+
+pytestmark = pytest.mark.database("sqlite")
+
+GERMAN = {
+    "Lamp": "Lampe",
+    "Lamps": "Lampen",
+    "Lights": "Leuchten",
+    "Title": "Titel",
+    "As on the box.": "Wie auf der Schachtel.",
+    "Mood": "Stimmung",
+    "Warm": "Wohlig",
+    "Very cold": "Eiskalt",
+    "Is dimmable": "Ist dimmbar",
+    "Dimmable": "Dimmbar",
+    "Can be dimmed": "Kann gedimmt werden",
+    "Total height": "Gesamthöhe",
+    "inches": "Zoll",
+    "Origin": "Herkunft",
+    "Looks": "Aussehen",
+    "Switch on": "Einschalten",
+    "Really switch it on?": "Wirklich einschalten?",
+}
+FRAMEWORK_TEXTS = {"Add %(name)s": "%(name)s hinzufügen", "%(label)s from": "%(label)s ab", "No": "Nein"}
+DE = {"Accept-Language": "de"}
+
+
+@pytest.fixture(autouse=True)
+def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    path = catalogues.catalogue_path(tmp_path, "de")
+    path.parent.mkdir(parents=True)
+    texts = {"": "Content-Type: text/plain; charset=utf-8\\n", **GERMAN, **FRAMEWORK_TEXTS}
+    path.write_text("".join(f'msgid "{text}"\nmsgstr "{german}"\n\n' for text, german in texts.items()))
+    monkeypatch.setattr(catalogues, "locale_folders", lambda: [tmp_path, FRAMEWORK / "locale"])
+    catalogues.clear_catalogues()
+    yield
+    catalogues.clear_catalogues()
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    settings = settings.model_copy(update={"languages": ["en", "de"]})
+    async with site_with(lamps, LampTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Lamp(title="Sun", mood="very_cold", height=3, origin="AT"))
+        yield app
+
+
+async def post(client: AsyncClient, path: str, data: dict[str, str]) -> Response:
+    return await client.post(path, data=data, headers=DE)
+
+
+@pytest.mark.parametrize(
+    ("path", "texts"),
+    [
+        (
+            "/lamps",
+            ['data-label="Titel"', "Eiskalt", '<h1 class="m-0 me-auto">Lampen', "Lampe hinzufügen", "Österreich"],
+        ),
+        ("/lamps", ["Gesamthöhe ab", "1 Lampe"]),
+        ("/lamps/new", ["Titel", "Wie auf der Schachtel.", "Ist dimmbar", "Gesamthöhe", "Eiskalt", "Zoll"]),
+        ("/lamps/1", ['<dt class="col-sm-3">Stimmung', "Eiskalt", "3 Zoll", "Österreich"]),
+        (
+            "/admin/lamp/list",
+            ["Titel", "Eiskalt", "Kann gedimmt werden", "Gesamthöhe (Zoll)", "Leuchten", "Einschalten"],
+        ),
+        ("/admin/lamp/list", [">Nein</span>", "Lampe hinzufügen", "Stimmung</", "Wohlig"]),
+        ("/admin/lamp/list?mood=warm", ["Stimmung: Wohlig"]),
+        ("/admin/lamp/create", ["Titel", "Wie auf der Schachtel.", "Aussehen", "Wohlig", "Lampe hinzufügen"]),
+        ("/admin/lamp/details/1", ["Stimmung", "Eiskalt", "Aussehen", "Einschalten", "Österreich"]),
+        ("/admin/search?q=lampen", ["Lampen"]),
+        ("/search?q=lampe", ["Lampe hinzufügen"]),
+    ],
+)
+async def test_page_is_german(superuser_client: AsyncClient, path: str, texts: list[str]) -> None:
+    page = await superuser_client.get(path, headers=DE)
+    assert page.status_code == 200
+    assert [text for text in texts if text not in page.text] == []
+
+
+async def test_forms_have_german_errors(superuser_client: AsyncClient) -> None:
+    page = await post(superuser_client, "/admin/lamp/create", {"title": "", "mood": "warm", "save": "Save"})
+    assert "Dieses Feld wird benötigt." in page.text
+
+
+async def test_german_button_saves_and_adds_another(superuser_client: AsyncClient) -> None:
+    data = {"title": "Moon", "mood": "warm", "height": "1", "save": "Save and add another"}
+    page = await post(superuser_client, "/admin/lamp/create", data)
+    assert (page.status_code, page.headers["location"].endswith("/admin/lamp/create")) == (303, True)
+
+
+async def test_action_asks_in_german(superuser_client: AsyncClient) -> None:
+    page = await post(superuser_client, "/admin/lamp/action/switch-on?pks=1", {})
+    assert "Wirklich einschalten?" in page.text
+    assert "<title>Einschalten" in page.text
+
+
+async def test_api_and_export_stay_english(superuser_client: AsyncClient) -> None:
+    english = [await superuser_client.get(path) for path in ("/api/openapi.json", "/admin/lamp/export/csv")]
+    german = [await superuser_client.get(path, headers=DE) for path in ("/api/openapi.json", "/admin/lamp/export/csv")]
+    assert [response.text for response in german] == [response.text for response in english]
+    assert "very_cold" in german[1].text
+
+
+async def test_english_labels_are_those_of_the_code(superuser_client: AsyncClient) -> None:
+    page = await superuser_client.get("/admin/lamp/list")
+    for text in ("Title", "Very cold", "Can be dimmed", "Total height (inches)", "Lights", "Switch on", "Add Lamp"):
+        assert text in page.text, text
+
+
+def test_labels_need_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "PACKAGE", "tests.opportune.admin")
+    monkeypatch.setattr(labels, "installed_features", lambda: [lamps])
+    collected = labels.site_labels.__wrapped__()[FRAMEWORK.parent / "tests/opportune/admin/labels_feature.py"]
+    assert GERMAN.keys() - {*collected} == set()
+    assert "Austria" not in collected
