@@ -11,7 +11,7 @@ from opportune.cli.translations import labels
 from opportune.config.project import FRAMEWORK
 from opportune.config.settings import Settings
 from opportune.i18n import catalogues
-from tests.opportune.admin.labels_feature import Lamp, LampTable, lamps
+from tests.opportune.admin.labels_feature import Lamp, LampTable, Mood, lamps
 from tests.opportune.site_with import site_with
 
 pytestmark = pytest.mark.database("sqlite")
@@ -56,7 +56,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     settings = settings.model_copy(update={"languages": ["en", "de"]})
     async with site_with(lamps, LampTable.metadata, settings) as app:
         async with app.state.database.writer() as session:
-            session.add(Lamp(title="Sun", mood="very_cold", height=3, origin="AT"))
+            session.add(Lamp(title="Sun", mood=Mood.VERY_COLD, height=3, origin="AT"))
         yield app
 
 
