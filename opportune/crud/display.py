@@ -16,9 +16,9 @@ from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import title_candidates
 from opportune.db.models.columns import choice_label, title_of
 from opportune.db.models.model import Model
-from opportune.fields import File, Image, ImageColumn
+from opportune.fields import File, Image, ImageColumn, TranslatedText
 from opportune.fields.display import display, has_format
-from opportune.i18n import gettext
+from opportune.i18n import current_language, find_language, gettext
 from opportune.schemas.annotations import options_of
 from opportune.storage.public_folders import is_public
 from opportune.web import format_date, format_datetime
@@ -29,6 +29,7 @@ Format = Callable[[Any], str]
 IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
 FILE = Markup('<a href="{}">{}</a>')
 CODE = Markup("<code>{}</code>")
+OTHER_LANGUAGE = Markup('<span lang="{}" dir="{}">{}</span>')
 LINES = Markup('<span class="lines">{}</span>')
 
 
@@ -108,11 +109,20 @@ def format_text(value: str) -> str:
     return LINES.format(value) if "\n" in value else escape(value)
 
 
+def format_translated(value: TranslatedText) -> str:
+    """Format a text of several languages. A text in another language than the page's has the attribute `lang`."""
+    text, language = format_text(str(value)), find_language(value.language)
+    if language is None or language.code == current_language.get():
+        return text
+    return OTHER_LANGUAGE.format(language.code, language.direction, text)
+
+
 FORMATS: Mapping[type[Any], Format] = {
     type(None): lambda _: "",
     bool: lambda value: gettext("Yes") if value else gettext("No"),
     Enum: lambda value: str(choice_label(value)),
     File: format_file,
+    TranslatedText: format_translated,
     str: format_text,
     int: str,
     float: format_number,

@@ -23,6 +23,7 @@ from opportune.crud.options import CrudOptions, Key, M
 from opportune.crud.reader import ListStatement, add_joins, fetch, select_names, values_of
 from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
+from opportune.db.models.translated import current_text, is_translated
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
@@ -258,6 +259,8 @@ class ReadOperations(CrudOptions[M]):
         column, name = self.column(path), path.rpartition(".")[2]
         shape = self.definition.shape
         is_text_column = path == name and name in shape.columns and is_text(shape.columns[name])
+        if is_text_column and is_translated(column):
+            return func.lower(current_text(column))
         return func.lower(column) if is_text_column or "." in path else column
 
     async def _load_row(self, query: Select[tuple[M]]) -> M:

@@ -5,6 +5,7 @@ from opportune.fields.contents import Json, Markdown, TextList
 from opportune.fields.files import File, FileColumn, Image, ImageColumn, file_field, image_field, stored_uploads
 from opportune.fields.money import Money, money_field
 from opportune.fields.slugs import Slug, find_moved, slug_field, slugify
+from opportune.fields.translated import Translated, TranslatedText, texts_of
 from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.text import Line, Text
 
@@ -25,6 +26,8 @@ __all__ = [
     "Stored",
     "Text",
     "TextList",
+    "Translated",
+    "TranslatedText",
     "Url",
     "file_field",
     "find_moved",
@@ -34,4 +37,5 @@ __all__ = [
     "slug_field",
     "slugify",
     "stored_uploads",
+    "texts_of",
 ]

@@ -5,17 +5,29 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 
-from opportune.config.languages import ENGLISH, SOURCE_LANGUAGE, Language, find_language
+from opportune.config.languages import ENGLISH, PSEUDO_LANGUAGE, SOURCE_LANGUAGE, Language, find_language
+from opportune.config.settings import Settings, get_settings
 
 MAX_HEADER_LENGTH = 500
 """Length of `Accept-Language` that is read. Browsers send about 50 characters."""
 
 current_language: ContextVar[str] = ContextVar("current_language", default=SOURCE_LANGUAGE)
+current_site_languages: ContextVar[Sequence[str]] = ContextVar("current_site_languages", default=())
+"""Languages of the site of the request, the site's own first. Empty outside requests."""
 
 
 def get_language() -> Language:
     """Return the language of the current request, job or e-mail."""
     return find_language(current_language.get()) or ENGLISH
+
+
+def content_languages(settings: Settings | None = None) -> Sequence[str]:
+    """Return the codes of the languages in which the site stores content, the site's own first."""
+    if settings is None and (codes := current_site_languages.get()):
+        return codes
+    settings = settings or get_settings()
+    offered = dict.fromkeys((settings.language, *settings.languages))
+    return [code for code in offered if code != PSEUDO_LANGUAGE] or [SOURCE_LANGUAGE]
 
 
 @contextmanager

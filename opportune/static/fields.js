@@ -32,3 +32,52 @@ document.addEventListener("input", ({ target }) => {
     slug.value = slugOf(target.value).slice(0, slug.maxLength > 0 ? slug.maxLength : undefined);
   }
 });
+
+// <language-tabs> shows one language at a time. Each child is a label with its input.
+customElements.get("language-tabs") ?? customElements.define("language-tabs", class extends HTMLElement {
+  connectedCallback() {
+    if (this.tabs) return;
+    const panels = [...this.children], input = (panel) => panel.querySelector("[lang]:not(label)");
+    const list = Object.assign(document.createElement("div"), { className: "nav nav-tabs" });
+    list.setAttribute("role", "tablist");
+    this.tabs = panels.map((panel) => {
+      const label = panel.querySelector("label"), tab = document.createElement("button");
+      const hasError = panel.querySelector(".is-invalid");
+      Object.assign(tab, { type: "button", className: `nav-link py-1${hasError ? " text-danger" : ""}`, lang: label.lang, textContent: label.textContent, id: `${input(panel).id}-tab` });
+      tab.classList.toggle("required", label.classList.contains("required"));
+      tab.setAttribute("role", "tab");
+      label.classList.add("visually-hidden");
+      panel.setAttribute("role", "tabpanel");
+      panel.setAttribute("aria-labelledby", tab.id);
+      list.append(tab);
+      return tab;
+    });
+    const select = (index) => this.tabs.forEach((tab, other) => {
+      tab.classList.toggle("active", other === index);
+      tab.setAttribute("aria-selected", other === index);
+      tab.tabIndex = other === index ? 0 : -1;
+      panels[other].hidden = other !== index;
+      // A textarea that grows with its text has no height in a hidden panel.
+      if (other === index) input(panels[other]).dispatchEvent(new Event("input"));
+    });
+    list.addEventListener("click", ({ target }) => {
+      const index = this.tabs.indexOf(target.closest("[role=tab]"));
+      if (index >= 0) select(index);
+    });
+    list.addEventListener("keydown", (event) => {
+      const index = this.tabs.indexOf(event.target), count = panels.length;
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key] * (getComputedStyle(list).direction === "rtl" ? -1 : 1);
+      const next = { Home: 0, End: count - 1 }[event.key] ?? (index + step + count) % count;
+      if (index < 0 || Number.isNaN(next)) return;
+      event.preventDefault();
+      select(next);
+      this.tabs[next].focus();
+    });
+    // The browser can only show its message at a visible input.
+    this.addEventListener("invalid", ({ target }) => select(panels.findIndex((panel) => panel.contains(target))), true);
+    this.prepend(list);
+    const invalid = panels.findIndex((panel) => panel.querySelector(".is-invalid"));
+    const current = panels.findIndex((panel) => input(panel).lang === document.documentElement.lang);
+    select(Math.max(invalid >= 0 ? invalid : current, 0));
+  }
+});

@@ -29,9 +29,10 @@ from opportune.web.forms.fields import (
     as_text,
     as_text_list,
     controls_of,
+    html_attributes,
 )
 from opportune.web.forms.fields import Field as PageField
-from opportune.web.forms.forms import ZONE_SUFFIX, html_attributes, parse_local_time
+from opportune.web.forms.forms import ZONE_SUFFIX, parse_local_time
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 

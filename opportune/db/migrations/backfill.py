@@ -17,6 +17,7 @@ from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefa
 from opportune.db.migrations.python_steps import CodeOp, column_code, literal, plain_type, quoted
 from opportune.db.migrations.questions import Choices
 from opportune.db.models.enums import EnumValue
+from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 
 
@@ -189,6 +190,8 @@ def _parse_option(table: Table, column: Column[Any], text: str) -> Any:
     try:
         if isinstance(column.type, EnumValue):
             return {str(member.value): member for member in column.type.enum}[text]
+        if is_translated(column):
+            return text
         if isinstance(column.type, JSON):
             return json.loads(text)
         value = TypeAdapter(plain_type(column).python_type).validate_strings(text)

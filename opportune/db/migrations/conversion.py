@@ -26,7 +26,7 @@ class StoredValue(NamedTuple):
 
 
 def convert_column(
-    op: Any, table_name: str, column_name: str, type_: TypeEngine[Any], *, postgresql_using: str
+    op: Any, table_name: str, column_name: str, type_: TypeEngine[Any], *, postgresql_using: str, language: str = ""
 ) -> None:
     """Change the type of a column and convert its values without loss. Migrations call it.
 
@@ -36,13 +36,15 @@ def convert_column(
         column_name: Name of the column.
         type_: The new type.
         postgresql_using: Expression with which PostgreSQL converts a value. SQLite's values are converted in Python.
+        language: Language of a text that becomes a translated text, or that remains of one.
 
     Raises:
         ConversionError: Some values cannot be converted without loss. The message names their rows.
         TypeError: The migration is rendered as SQL, which cannot depend on the rows.
     """
     connection = op.get_bind()
-    values = _ColumnValues(connection, table_name, column_name) if isinstance(connection, Connection) else None
+    is_connected = isinstance(connection, Connection)
+    values = _ColumnValues(connection, table_name, column_name, language) if is_connected else None
     # Without a connection: a Recorder returns no rows, and the SQL writer returns None, which raises TypeError.
     converted = values.convert(type_) if values else [*connection.execute(select(column(column_name)))]
     with op.batch_alter_table(table_name) as batch_op:
@@ -60,10 +62,11 @@ def reflected_family(type_: Any) -> Family | None:
 class _ColumnValues:
     """Values of a column before its type changes."""
 
-    def __init__(self, connection: Connection, table_name: str, column_name: str) -> None:
+    def __init__(self, connection: Connection, table_name: str, column_name: str, language: str) -> None:
         inspector = inspect(connection)
         types = {info["name"]: info["type"] for info in inspector.get_columns(table_name)}
         self.connection = connection
+        self.language = language
         self.is_sqlite = connection.dialect.name == "sqlite"
         self.old_type: Any = Uuid() if reflected_family(types[column_name]) is Family.UUID else types[column_name]
         self.keys = inspector.get_pk_constraint(table_name)["constrained_columns"] or [column_name]
@@ -117,6 +120,10 @@ class _ColumnValues:
                 value = value.replace(tzinfo=UTC)  # SQLite stores datetimes in UTC
         elif family_of(self.old_type) is Family.JSON and family_of(new) is Family.TEXT:
             value = json.dumps(value, ensure_ascii=False)
+        if self.language and family_of(new) is Family.JSON:
+            return {self.language: value}
+        if self.language:
+            value = json.loads(value).get(self.language, "")
         return convert(value, new)
 
     def _convert_for_storage(self, value: Any, new: TypeEngine[Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from alembic.autogenerate import renderers
 from alembic.operations import ops
 from sqlalchemy import Column
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -55,6 +56,17 @@ def column_code(column: Column[Any]) -> str:
 def plain_type(column: Column[Any]) -> TypeEngine[Any]:
     """Return the column's type without a TypeDecorator around it."""
     return column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+
+
+def portable_type_code(type_: TypeDecorator[Any], imports: set[str]) -> str:
+    """Return the code of a TypeDecorator's type, with PostgreSQL's type if that is JSONB."""
+    native = type_.load_dialect_impl(postgresql.dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    if not isinstance(native, postgresql.JSONB):
+        return f"sa.{type_.impl_instance!r}"
+    imports.add("from sqlalchemy.dialects import postgresql")
+    return (
+        f"sa.{type_.impl_instance!r}.with_variant(postgresql.JSONB(none_as_null={native.none_as_null}), 'postgresql')"
+    )
 
 
 def quoted(name: str) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.types import TypeDecorator
 
 from opportune.config.project import PROJECT
-from opportune.db.migrations.python_steps import insert_code
+from opportune.db.migrations.python_steps import insert_code, portable_type_code
 
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 
@@ -58,7 +58,7 @@ def _render_item(imports: set[str], item_type: str, item: Any, context: Any) -> 
         return False
     package, *rest = type(item).__module__.split(".")
     if package in ("opportune", "sqlmodel") and isinstance(item, TypeDecorator):
-        return f"sa.{item.impl_instance!r}"
+        return portable_type_code(item, imports)
     if package != "sqlalchemy":
         imports.add(f"import {type(item).__module__}")
     elif rest[0] == "dialects":

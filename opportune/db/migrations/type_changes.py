@@ -8,8 +8,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, Uuid
 
 from opportune.db.migrations.conversion import reflected_family
-from opportune.db.migrations.python_steps import CodeOp, quoted
+from opportune.db.migrations.python_steps import CodeOp, portable_type_code, quoted
 from opportune.db.migrations.value_conversion import Family, family_of
+from opportune.db.models.translated import TranslatedColumn, site_language
 
 IMPORT = "from opportune.db.migrations.conversion import convert_column"
 NUMBERS = {Family.INTEGER, Family.DECIMAL}
@@ -71,16 +72,29 @@ def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
 def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
     table, name = part.table_name, quoted(part.column_name)
     example = f"UPDATE {table} SET {name} = … WHERE {name} = …"
-    type_ = _generic_type(part.modify_type)
-    arguments = (
-        f"op, {table!r}, {part.column_name!r}, sa.{type_!r}, postgresql_using={_using_expression(part, type_)!r}"
-    )
+    type_, imports = _generic_type(part.modify_type), {IMPORT}
+    code, using, option = f"sa.{type_!r}", _using_expression(part, type_), ""
+    if _changes_translation(part):
+        language = site_language()
+        option = f", language={language!r}"
+        using = f"coalesce({name} ->> '{language}', '')"
+        if isinstance(part.modify_type, TranslatedColumn):
+            code, using = portable_type_code(part.modify_type, imports), f"jsonb_build_object('{language}', {name})"
+    arguments = f"op, {table!r}, {part.column_name!r}, {code}, postgresql_using={using!r}{option}"
     lines = (
         f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
         f"# op.execute({example!r})\n"
         f"convert_column({arguments})"
     )
-    return CodeOp(f"Convert {table}.{part.column_name}: see FILL in the file for values that fail", lines, [IMPORT])
+    description = f"Convert {table}.{part.column_name}: see FILL in the file for values that fail"
+    return CodeOp(description, lines, sorted(imports))
+
+
+def _changes_translation(part: ops.AlterColumnOp) -> bool:
+    """Return whether a text becomes a translated text or the reverse."""
+    old, new = part.existing_type, part.modify_type
+    families = {reflected_family(old), reflected_family(new)}
+    return families == {Family.TEXT, Family.JSON} and any(isinstance(type_, TranslatedColumn) for type_ in (old, new))
 
 
 def _generic_type(type_: Any) -> Any:

@@ -1,5 +1,6 @@
 """Column types from the annotations of fields."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin
 
@@ -10,6 +11,7 @@ from sqlalchemy import JSON, BigInteger, Integer, String, Text
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlmodel import Field
 
+from opportune.db.models.translated import TranslatedColumn
 from opportune.schemas.annotations import UNBOUNDED, Stored, annotations_of, plain_type
 
 # SQLite generates ids only for a column whose type is exactly INTEGER.
@@ -32,11 +34,18 @@ def choose_column_type(info: FieldInfo) -> None:
 
 
 def _find_column_type(info: FieldInfo) -> Any:
-    column_types = [annotation.column_type for annotation in annotations_of(info, Stored)][-1:]
+    column_types = [annotation.column_type for annotation in annotations_of(info, Stored)]
     max_lengths = [annotation.max_length for annotation in annotations_of(info, MaxLen)][-1:]
     if not column_types:
         return _default_type(plain_type(info.annotation))
-    (column_type,) = column_types
+    *text_types, column_type = column_types
+    if isinstance(column_type, TranslatedColumn):
+        return TranslatedColumn(_bounded_type(text_types[-1] if text_types else String(), max_lengths))
+    return _bounded_type(column_type, max_lengths)
+
+
+def _bounded_type(column_type: Any, max_lengths: Sequence[int]) -> Any:
+    """Return the type of a column with the maximum length of its field."""
     if max_lengths and (column_type is UNBOUNDED or type(column_type) is String):
         return String(max_lengths[0])
     return Text() if column_type is UNBOUNDED else column_type

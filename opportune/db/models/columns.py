@@ -11,6 +11,7 @@ from sqlalchemy import JSON, Column, Index, Integer, String, Text, UniqueConstra
 from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from opportune.db.models.translated import TranslatedColumn
 from opportune.errors import OperatorError
 from opportune.i18n import LazyText
 
@@ -67,8 +68,10 @@ def label_of_field(model: type[Any], name: str) -> LazyText:
 
 
 def type_of(column: Column[Any]) -> TypeEngine[Any]:
-    """Return the column's type without a TypeDecorator around it."""
+    """Return the column's type without a TypeDecorator around it. A translated column has the type of its texts."""
     type_: TypeEngine[Any] = column.type
+    if isinstance(type_, TranslatedColumn):
+        return type_.text_type
     return type_.impl_instance if isinstance(type_, TypeDecorator) else type_
 
 

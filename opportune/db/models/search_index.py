@@ -7,6 +7,7 @@ from sqlalchemy import Enum, MetaData, String, Table
 from sqlalchemy.orm import Mapper
 
 from opportune.db.models.columns import type_of
+from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 
@@ -43,7 +44,8 @@ def declare_search_index(mapper: Mapper[Any], model: Any) -> None:
 
 def _read_declaration(mapper: Mapper[Any], model: Any, columns: Iterable[Any]) -> tuple[str, ...]:
     owner = f"{model.__name__}.search_index"
-    texts = [column.name for column in columns if isinstance(type_of(column), String) and not _is_enum(column)]
+    plain_columns = [column for column in columns if not is_translated(column)]  # no index covers all languages
+    texts = [column.name for column in plain_columns if isinstance(type_of(column), String) and not _is_enum(column)]
     key = mapper.primary_key[0]
     if len(mapper.primary_key) > 1 or key.name != "id" or key.type.python_type is not int:
         raise OperatorError(f"{owner}: the table needs an integer primary key `id`.")

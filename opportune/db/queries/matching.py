@@ -10,6 +10,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from opportune.db.models.columns import type_of
+from opportune.db.models.translated import current_text, is_translated
 from opportune.db.queries.paths import AttributePath, Visible, all_rows
 
 MAX_SEARCH_WORDS = 10
@@ -65,7 +66,8 @@ def matching_words(
 
 def matches(column: Any, pattern: BindParameter[str]) -> ColumnElement[bool]:
     escape = [ESCAPE] if "/" in str(pattern.value) else []
-    return _Matches(column if _is_text_column(column) else cast(column, String), pattern, *escape)
+    text = column if _is_text_column(column) else cast(column, String)
+    return _Matches(current_text(column) if is_translated(column) else text, pattern, *escape)
 
 
 def _is_text_column(column: Any) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, 
 from sqlalchemy.sql.elements import True_
 
 from opportune.db.models.columns import natural_key_of
+from opportune.db.models.translated import current_text, is_translated
 
 Visible = Callable[[type[Any]], ColumnElement[bool]]
 """Return the condition on the rows of a model that the user may see."""
@@ -55,10 +56,12 @@ class AttributePath:
         return condition
 
     def value(self, visible: Visible = all_rows) -> ColumnElement[Any]:
-        """Return the value of a column at the end of a path to one row. It is NULL if that row is not visible."""
+        """Return the value of a column at the end of a path to one row. It is NULL if that row is not visible.
+
+        The value of a translated column is the text in the current language.
+        """
         if not self.relations:
-            column: ColumnElement[Any] = self.attribute
-            return column
+            return _readable(self.attribute)
         first, *further = self.relations
         target: Any = aliased(first.mapper.class_)
         rows = select(target).where(_is_related(first, target), _is_visible(visible, first, target))
@@ -66,8 +69,13 @@ class AttributePath:
             source, target = target, aliased(relation.mapper.class_)
             rows = rows.join(getattr(source, relation.key).of_type(target))
             rows = rows.where(_is_visible(visible, relation, target))
-        rows = rows.with_only_columns(getattr(target, self.name), maintain_column_froms=True)
+        rows = rows.with_only_columns(_readable(getattr(target, self.name)), maintain_column_froms=True)
         return rows.correlate(first.parent.class_).scalar_subquery()
+
+
+def _readable(column: Any) -> ColumnElement[Any]:
+    readable: ColumnElement[Any] = current_text(column) if is_translated(column) else column
+    return readable
 
 
 def parse_path(mapper: Mapper[Any], path: str) -> AttributePath:

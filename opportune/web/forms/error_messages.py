@@ -1,6 +1,6 @@
 """Messages for Pydantic's errors, for users of forms and callers of the API."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -76,11 +76,22 @@ DATE_MESSAGES = {
 }
 
 
-def messages_by_field(error: ValidationError) -> dict[str, str]:
-    """Return the first message for each field. An empty key means that the message is about the whole model."""
+def _first_part(location: Sequence[int | str]) -> str:
+    return str(location[0]) if location else ""
+
+
+def messages_by_field(
+    error: ValidationError, name_of: Callable[[Sequence[int | str]], str] = _first_part
+) -> dict[str, str]:
+    """Return the first message for each field. An empty key means that the message is about the whole model.
+
+    Args:
+        error: Pydantic's error.
+        name_of: Returns the name of a field by the location of an error.
+    """
     messages: dict[str, str] = {}
     for item in error.errors():
-        messages.setdefault(str(item["loc"][0]) if item["loc"] else "", message_for(item))
+        messages.setdefault(name_of(item["loc"]), message_for(item))
     return messages
 
 

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
 from opportune.db.models.references import reference_of
+from opportune.db.models.translation import translation_of
 from opportune.schemas.annotations import Attribute, options_of
 from opportune.text import ONE_LINE
 from opportune.web.time_zone import local
@@ -82,6 +83,8 @@ class Control:
     """Unit after the control."""
     rows: RowChoices | None = None
     """Choices of a `picker`, set by the form."""
+    is_translated: bool = False
+    """Whether the value has a text in each language of the site."""
 
     @property
     def is_closed(self) -> bool:
@@ -111,6 +114,8 @@ class Field:
     can_clear: bool = False
     """Whether the user can remove a stored file."""
     is_cleared: bool = False
+    translations: "Sequence[Field]" = ()
+    """Inputs for a text in each language, if the site has several."""
 
     @property
     def value(self) -> str:
@@ -168,7 +173,8 @@ def _resolved_schema(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> J
     if "anyOf" not in schema:
         return schema
     types = [type_ for type_ in schema["anyOf"] if type_.get("type") != "null"]
-    return {**_resolved_schema(types[0], definitions), "nullable": len(types) < len(schema["anyOf"])}
+    format_ = {"format": schema["format"]} if "format" in schema else {}
+    return {**_resolved_schema(types[0], definitions), **format_, "nullable": len(types) < len(schema["anyOf"])}
 
 
 def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Control:
@@ -190,6 +196,7 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         values_by_text={as_text(value): value for value in _enum_values(schema)},
         attributes={"placeholder": example, **_attributes(schema, type_), **options.attributes},
         suffix=options.suffix,
+        is_translated=translation_of(info) is not None,
     )
 
 
@@ -236,3 +243,8 @@ def _attributes(schema: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
         if keyword in schema:
             attributes[name] = schema[keyword] + step
     return attributes
+
+
+def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out."""
+    return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

@@ -1,9 +1,10 @@
 """HTML forms for Pydantic models, with errors beside the fields."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from fastapi import HTTPException, Request
@@ -15,8 +16,24 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
-from opportune.web.forms.fields import DATETIME_LOCAL, PICKER, Control, Field, RowChoices, as_text, controls_of
-from opportune.web.forms.initial_values import initial_value, initial_values, time_zones
+from opportune.web.forms.fields import (
+    DATETIME_LOCAL,
+    PICKER,
+    Control,
+    Field,
+    RowChoices,
+    as_text,
+    controls_of,
+    html_attributes,
+)
+from opportune.web.forms.initial_values import initial_texts, initial_value, initial_values, time_zones
+from opportune.web.forms.translations import (
+    current_input,
+    form_languages,
+    input_name,
+    submitted_texts,
+    translation_fields,
+)
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 from opportune.web.time_zone import parse_zone_name, to_utc
 
@@ -70,6 +87,10 @@ class Form(Generic[M]):
         """Prefix of the ids, for pages with two forms that have fields of the same name."""
         self.controls = {**controls_of(model), **_controls_with_choices(model, choices or {})}
         self.values: dict[str, str | list[str]] = initial_values(model, self.controls, row, is_in_utc=self.is_in_utc)
+        for name in self._translated_names:
+            texts = initial_texts(model, name, row)
+            codes = [language.code for language in form_languages()]
+            self.values |= {input_name(name, code): texts.get(code, "") for code in codes}
         self.zones: dict[str, str] = time_zones(model, self.controls, row, is_in_utc=self.is_in_utc)
         """Time zone names by field, for fields with a time."""
         self.data: M | None = None
@@ -125,8 +146,22 @@ class Form(Generic[M]):
     def prefill(self, query: QueryParams) -> None:
         """Fill in fields from query parameters, except passwords and files."""
         for name in self.values.keys() & query.keys():
-            texts = query.getlist(name)
-            self.values[name] = texts if self.controls[name].multiple else texts[-1]
+            texts, control = query.getlist(name), self.controls.get(name)
+            self.values[name] = texts if control and control.multiple else texts[-1]
+            if name in self._translated_names:
+                self.values[current_input(name)] = texts[-1]
+
+    @property
+    def _translated_names(self) -> Sequence[str]:
+        """Fields with an input for each language."""
+        return [name for name, control in self.controls.items() if control.is_translated] if form_languages() else []
+
+    @property
+    def _input_names(self) -> Iterator[str]:
+        for name in self.controls:
+            yield name
+            if self.controls[name].is_translated:
+                yield from (input_name(name, language.code) for language in form_languages())
 
     @property
     def status(self) -> int:
@@ -150,7 +185,8 @@ class Form(Generic[M]):
     @property
     def faults(self) -> list[str]:
         """Errors to show above the form, because their field is not visible."""
-        visible = {name for name, control in self.controls.items() if control.type != "hidden"}
+        hidden = {name for name, control in self.controls.items() if control.type == "hidden"}
+        visible = {*self._input_names} - hidden
         return [message for name, message in self.errors.items() if name not in visible]
 
     @property
@@ -190,7 +226,7 @@ class Form(Generic[M]):
     def field(self, name: str, label: str = "", type: str = "", **changes: Attribute) -> Field:
         """Return a field for a template. `changes` override HTML attributes."""
         control, value = self.controls[name], self.values.get(name, "")
-        return Field(
+        field = Field(
             label=gettext(label or control.label),
             type=type or control.type,
             required=bool(changes.get("required", control.required)),
@@ -205,6 +241,12 @@ class Form(Generic[M]):
             is_cleared=name in self.cleared,
             attributes=html_attributes(self._attributes(control) | changes | self._error_attributes(name, changes)),
         )
+        if name not in self._translated_names:
+            return field
+        names = {language.code: input_name(name, language.code) for language in form_languages()}
+        texts = {code: self.value(text_name) for code, text_name in names.items()}
+        errors = {code: self.errors.get(text_name, "") for code, text_name in names.items()}
+        return replace(field, translations=translation_fields(field, name, texts, errors))
 
     def _row_choices(self, control: Control) -> RowChoices | None:
         if control.type == PICKER and control.rows is None:
@@ -242,11 +284,11 @@ class Form(Generic[M]):
         """Return attributes that announce the error to screen readers and focus the first field with an error."""
         id_, error = self.prefix + name, self.errors.get(name)
         descriptions = {"error": error, "help": self._help_text(name)}
-        first_invalid = next((field for field in self.controls if field in self.errors), None)
+        first_invalid = next((field for field in self._input_names if field in self.errors), None)
         return {
             "aria-invalid": "true" if error else None,
             "aria-describedby": " ".join(f"{id_}-{suffix}" for suffix, text in descriptions.items() if text) or None,
-            "autofocus": name == first_invalid if first_invalid else changes.get("autofocus"),
+            "autofocus": name == first_invalid.partition(".")[0] if first_invalid else changes.get("autofocus"),
         }
 
     async def fill(self, submitted: FormData) -> None:
@@ -256,6 +298,10 @@ class Form(Generic[M]):
         self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, submitted)}
         for name, control in self.controls.items():
             if name in self.cleared:
+                continue
+            if control.is_translated and (translations := submitted_texts(submitted, name)) is not None:
+                if translations or self.model.model_fields[name].default is not None:
+                    data[name] = translations
                 continue
             texts = [text for text in _texts(submitted, name) if text]
             values = self.files.get(name) or self._parse_texts(control, texts)
@@ -307,13 +353,21 @@ class Form(Generic[M]):
         try:
             data = self.model.model_validate(values)
         except ValidationError as error:
-            for name, message in messages_by_field(error).items():
+            for name, message in messages_by_field(error, partial(self._input_of, values)).items():
                 is_empty = name in self.controls and not values.get(name)
                 self.errors.setdefault(
                     name, EMPTY_MESSAGES.get(self.controls[name].type, message) if is_empty else message
                 )
         else:
             self.data = None if self.errors else data
+
+    def _input_of(self, values: Mapping[str, Any], location: Sequence[int | str]) -> str:
+        """Return the name of the input that an error belongs to."""
+        name, *rest = map(str, location or ("",))
+        languages = [language.code for language in form_languages()]
+        if not isinstance(values.get(name), dict) or name not in self._translated_names:
+            return name
+        return input_name(name, rest[0] if rest and rest[0] in languages else languages[0])
 
 
 async def read_form(
@@ -379,8 +433,3 @@ def _with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> 
 def _texts(submitted: FormData, name: str) -> list[str]:
     # Browsers send CRLF, but count one character for maxlength.
     return [value.replace("\r\n", "\n") for value in submitted.getlist(name) if isinstance(value, str)]
-
-
-def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out."""
-    return {name: "" if value is True else value for name, value in attributes.items() if value is not False}

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from opportune.db.models.references import reference_of
+from opportune.db.models.translated import texts_of
 from opportune.web.forms.fields import DATETIME_LOCAL, TEXT_LISTS, Control, as_text, as_text_list, controls_of
 from opportune.web.time_zone import current_zone, local, zone_name
 
@@ -33,6 +34,11 @@ def time_zones(model: type[BaseModel], controls: Controls, row: object, *, is_in
             if isinstance(moment := _value_of(model, name, row), datetime) and moment.tzinfo:
                 zones[name] = zone_name(local(moment))
     return zones
+
+
+def initial_texts(model: type[BaseModel], name: str, row: object) -> Mapping[str, str]:
+    """Return the texts of a translated field by language."""
+    return texts_of(_value_of(model, name, row) or "")
 
 
 def _value_of(model: type[BaseModel], name: str, row: object) -> Any:

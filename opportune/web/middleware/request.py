@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
-from opportune.i18n.languages import current_language
+from opportune.i18n.languages import content_languages, current_language, current_site_languages
 from opportune.runtime.observers import traceparent
 from opportune.web.errors.handlers import on_crash, on_full_disk
 from opportune.web.language import LanguageOfRequest
@@ -36,6 +36,7 @@ class RequestMiddleware:
         self.settings = settings
         self.zone = site_zone(settings)
         self.language = LanguageOfRequest(settings)
+        self.content_languages = content_languages(settings)
         self.security_headers = SecurityHeaders(settings)
         self.trusts_traces = bool(settings.trusted_proxies)
 
@@ -55,6 +56,7 @@ class RequestMiddleware:
         origin_token = current_origin.set(ChangeOrigin(_channel(scope["path"]), scope))
         zone_token = current_zone.set(zone or self.zone)
         language_token = current_language.set(language)
+        languages_token = current_site_languages.set(self.content_languages)
         status = 0
         started = time.perf_counter()
 
@@ -85,6 +87,7 @@ class RequestMiddleware:
             current_origin.reset(origin_token)
             current_zone.reset(zone_token)
             current_language.reset(language_token)
+            current_site_languages.reset(languages_token)
 
 
 async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,160 @@
+"""Texts in several languages: their value, their column type, and the text in the current language as SQL."""
+
+from collections.abc import Mapping
+from typing import Any, Self, SupportsIndex
+
+from markupsafe import Markup, escape
+from sqlalchemy import JSON, Column, ColumnElement, Dialect, String, bindparam, func, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql import operators
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from opportune.i18n.languages import content_languages, current_language
+
+
+def writing_language() -> str:
+    """Return the language of a text without one: the current language, or the site's if it does not store that."""
+    languages, current = content_languages(), current_language.get()
+    return current if current in languages else languages[0]
+
+
+def site_language() -> str:
+    return content_languages()[0]
+
+
+class TranslatedText(str):
+    """Text in several languages, such as `TranslatedText({"en": "Emma", "de": "Emma"})`. It is immutable.
+
+    It reads as the text in the current language, else in the site's language, else in any language. `title["de"]` is
+    the German text, or an empty string.
+    """
+
+    texts: Mapping[str, str]
+    """Texts by the code of their language, without empty ones."""
+
+    def __new__(cls, texts: str | Mapping[str, str] = "") -> Self:
+        """Create a text. A plain string is in the current language."""
+        if isinstance(texts, TranslatedText):
+            texts = texts.texts
+        by_language = {writing_language(): str(texts)} if isinstance(texts, str) else texts
+        by_language = {language: text for language, text in by_language.items() if text}
+        self = super().__new__(cls, by_language.get(_language_of(by_language), ""))
+        self.texts = by_language
+        return self
+
+    @property
+    def language(self) -> str:
+        """The language in which the text reads now. Empty if there is no text."""
+        return _language_of(self.texts)
+
+    def __str__(self) -> str:
+        return self.texts.get(self.language, "")
+
+    def __format__(self, format_spec: str) -> str:
+        return format(str(self), format_spec)
+
+    def __html__(self) -> Markup:
+        return escape(str(self))
+
+    def __getitem__(self, key: SupportsIndex | slice | str) -> str:
+        return self.texts.get(key, "") if isinstance(key, str) else str(self)[key]
+
+    def __eq__(self, other: object) -> bool:
+        return self.texts == other.texts if isinstance(other, TranslatedText) else str(self) == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (dict(self.texts),)
+
+
+def _language_of(texts: Mapping[str, str]) -> str:
+    languages = (current_language.get(), *content_languages(), *sorted(texts))
+    return next((language for language in languages if texts.get(language)), "")
+
+
+def texts_of(text: str) -> Mapping[str, str]:
+    """Return the texts of a translated field by language. A plain string is in the current language."""
+    return TranslatedText(text).texts
+
+
+def replace_texts(stored: object, value: str | Mapping[str, str]) -> TranslatedText:
+    """Return the value after an assignment.
+
+    A plain string replaces the text in the current language. A mapping or `TranslatedText` replaces the texts in all
+    languages of the site. Texts in languages that the site no longer has are kept.
+    """
+    before = stored.texts if isinstance(stored, TranslatedText) else {}
+    is_one_text = isinstance(value, str) and not isinstance(value, TranslatedText)
+    replaced = (writing_language(),) if is_one_text else content_languages()
+    kept = {language: text for language, text in before.items() if language not in replaced}
+    return TranslatedText({**kept, **TranslatedText(value).texts})
+
+
+class TranslatedComparator(TypeEngine.Comparator[Any]):
+    """Compares, searches and sorts the text in the current language: `Book.title == "Emma"`, `Book.title.asc()`.
+
+    `Book.title["de"]` is the German text.
+    """
+
+    def operate(self, op: Any, *other: Any, **options: Any) -> ColumnElement[Any]:
+        if op is operators.getitem:
+            return _text_in(self.expr, *other)
+        if op in (operators.is_, operators.is_not) or other == (None,):
+            return op(type_coerce(self.expr, JSON), *other, **options)  # type: ignore[no-any-return]  # an operator
+        return op(current_text(self.expr), *other, **options)  # type: ignore[no-any-return]  # an operator
+
+    def reverse_operate(self, op: Any, other: Any, **options: Any) -> ColumnElement[Any]:
+        return op(other, current_text(self.expr), **options)  # type: ignore[no-any-return]  # an operator
+
+
+class TranslatedColumn(TypeDecorator[TranslatedText]):
+    """Column type of a translated text: an object of JSON with the text by language.
+
+    Args:
+        text_type: Column type that each text would have alone.
+    """
+
+    impl = JSON
+    cache_ok = True
+    comparator_factory = TranslatedComparator
+
+    def __init__(self, text_type: TypeEngine[str] | None = None) -> None:
+        super().__init__(none_as_null=True)
+        self.text_type = text_type or String()
+
+    @property
+    def python_type(self) -> type[Any]:
+        return str
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return JSONB(none_as_null=True) if dialect.name == "postgresql" else self.impl_instance
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else TranslatedText(value).texts
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> TranslatedText | None:
+        return None if value is None else TranslatedText(value)
+
+
+def is_translated(column: Column[Any] | Any) -> bool:
+    return isinstance(column.type, TranslatedColumn)
+
+
+def current_text(column: Any) -> ColumnElement[str]:
+    """Return the text in the current language, else in the site's language, else an empty text.
+
+    Statements are cached, so the languages are parameters that are read when a statement runs.
+    """
+    return func.coalesce(_text_in(column, writing_language), _text_in(column, site_language), "", type_=String())
+
+
+def _text_in(column: Any, language: Any) -> ColumnElement[str]:
+    options = {"callable_": language} if callable(language) else {"value": language}
+    key = bindparam("language", type_=JSON.JSONStrIndexType(), unique=True, **options)
+    text: ColumnElement[str] = type_coerce(column, JSON)[key].as_string()
+    return text

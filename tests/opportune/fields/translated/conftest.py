@@ -1,0 +1,49 @@
+"""A site in English, German and Arabic with translated texts."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.config.settings import Settings
+from opportune.fields import TranslatedText
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.fields.translated.poems_feature import Poem, poems
+from tests.opportune.site_with import site_with
+
+GERMAN = {"accept-language": "de"}
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    languages = {"language": "en", "languages": ["de", "en", "ar"]}
+    async with site_with(poems, Poem.metadata, settings.model_copy(update=languages)) as app:
+        yield app
+
+
+@pytest.fixture
+async def poem(app: FastAPI) -> Poem:
+    """An English and German poem, before an English one."""
+    async with app.state.database.writer() as session:
+        row = Poem(title=TranslatedText({"en": "Zebra", "de": "Adler"}), about="Stripes")
+        session.add(row)
+        await session.flush()
+        session.add(Poem(title="Mouse"))
+        await session.flush()
+        return row
+
+
+@pytest.fixture
+async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Client of a superuser."""
+    superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
+    async with signed_in_client(app, superuser) as client:
+        yield client
+
+
+async def read_texts(app: FastAPI, row_id: int = 1) -> dict[str, object]:
+    """Return the texts of a poem by field and language."""
+    async with app.state.database.reader() as session:
+        row = await session.get_one(Poem, row_id)
+        return {name: getattr(getattr(row, name), "texts", None) for name in ("title", "about", "note")}

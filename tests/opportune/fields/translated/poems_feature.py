@@ -1,0 +1,66 @@
+"""Poems: a model with texts in several languages, with pages, an API and the admin."""
+
+from sqlalchemy import MetaData
+from sqlmodel import Field, Relationship
+
+from opportune.admin import AdminView
+from opportune.crud import Access, Crud, CrudApi, CrudPages
+from opportune.db.models.model import NAMING_CONVENTION, Model
+from opportune.db.models.versioned import Versioned
+from opportune.feature import Feature
+from opportune.fields import Line, Markdown, Text, Translated
+
+
+class Poem(Model, Versioned, table=True):
+    # Separate metadata, because these tables have no migrations.
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    __tablename__ = "test_poem"
+
+    title: Translated[Line] = Field(max_length=20, description="As it is in the book.")
+    about: Translated[Text] = ""
+    note: Translated[Line] | None = Field(default=None, max_length=5)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Verse(Model, table=True):
+    metadata = Poem.metadata
+    __tablename__ = "test_verse"
+
+    text: Translated[Markdown] = ""
+    poem_id: int = Field(foreign_key="test_poem.id")
+    poem: Poem = Relationship()
+
+
+class Poems(Crud[Poem]):
+    read_access = write_access = Access.ANYONE
+    search = ("title", "about")
+    filters = ("title",)
+    sort = ("title",)
+
+
+class Verses(Crud[Verse]):
+    read_access = write_access = Access.ANYONE
+    search = ("poem.title",)
+    sort = ("poem.title",)
+    nested = ("poem",)
+
+
+class PoemAdmin(AdminView, model=Poem):
+    can_import = True
+    column_filters = ("title",)
+
+
+class VerseAdmin(AdminView, model=Verse):
+    column_list = ("id", "poem", "poem.title")
+
+
+poems = Feature(
+    name="poems",
+    summary="For tests.",
+    models=(Poem, Verse),
+    pages=CrudPages(Poems, "/poems").router,
+    api=(CrudApi(Poems, "/poems").router, CrudApi(Verses, "/verses").router),
+    admin=(PoemAdmin, VerseAdmin),
+)

@@ -1,0 +1,98 @@
+"""Translated texts in forms, lists and details of pages."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.config.settings import Settings
+from opportune.testing.factories import signed_in_client
+from tests.opportune.fields.translated.conftest import GERMAN, read_texts
+from tests.opportune.fields.translated.poems_feature import Poem, poems
+from tests.opportune.site_with import site_with
+
+TEXTS = {"title.en": "Eagle", "title.de": "Adler", "about.en": "One\r\nTwo", "about.de": ""}
+
+
+def find_input(page: str, name: str) -> str:
+    """Return the opening tag of an input."""
+    match = re.search(rf'<(input|textarea)[^>]*name="{re.escape(name)}"[^>]*>', page)
+    assert match, name
+    return match[0]
+
+
+@pytest.mark.database("sqlite")
+async def test_form_has_an_input_per_language(client: AsyncClient) -> None:
+    page = (await client.get("/poems/new")).text
+    english, arabic = find_input(page, "title.en"), find_input(page, "title.ar")
+    assert all(part in english for part in (' id="title"', ' required=""', ' maxlength="20"'))
+    assert all(part in arabic for part in (' lang="ar"', ' dir="rtl"'))
+    assert " required" not in arabic
+    assert find_input(page, "about.de").startswith("<textarea")
+    assert page.index("title.en") < page.index("title.de")
+
+
+async def test_submitted_texts_are_stored(app: FastAPI, client: AsyncClient) -> None:
+    await client.post("/poems/new", data=TEXTS)
+    stored = {"title": {"en": "Eagle", "de": "Adler"}, "about": {"en": "One\nTwo"}, "note": None}
+    assert await read_texts(app) == stored
+
+
+async def test_edit_form_replaces_texts(app: FastAPI, client: AsyncClient, poem: Poem) -> None:
+    page = (await client.get("/poems/1/edit")).text
+    assert ' value="Adler"' in find_input(page, "title.de")
+    await client.post("/poems/1/edit", data={"title.en": "Eagle", "title.de": "", "about.en": "", "note.de": "Hm"})
+    assert await read_texts(app) == {"title": {"en": "Eagle"}, "about": {}, "note": {"de": "Hm"}}
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("texts", "name", "message"),
+    [
+        ({"title.de": "Adler"}, "title.en", "Please fill this in."),
+        ({"title.de": ""}, "title.en", "Please fill this in."),
+        ({"title.en": "Eagle", "title.de": "A" * 21}, "title.de", "Please write at most 20 characters."),
+    ],
+)
+async def test_errors_are_beside_their_language(
+    client: AsyncClient, texts: dict[str, str], name: str, message: str
+) -> None:
+    response = await client.post("/poems/new", data=texts)
+    assert response.status_code == 422
+    assert response.text.count(message) == 1
+    tag = find_input(response.text, name)
+    assert all(part in tag for part in ("is-invalid", "autofocus"))
+    assert find_input(response.text, "title.de").count('value="A') == bool(texts["title.de"])
+
+
+@pytest.mark.database("sqlite")
+async def test_query_prefills_current_language(client: AsyncClient) -> None:
+    page = (await client.get("/poems/new", params={"title": "Adler", "title.ar": "نسر"}, headers=GERMAN)).text
+    assert ' value="Adler"' in find_input(page, "title.de")
+    assert ' value="نسر"' in find_input(page, "title.ar")
+
+
+async def test_list_searches_and_sorts_in_current_language(client: AsyncClient, poem: Poem) -> None:
+    german = (await client.get("/poems?sort=title", headers=GERMAN)).text
+    english = (await client.get("/poems?sort=title")).text
+    assert 0 < german.index("Adler") < german.index('<span lang="en" dir="ltr">Mouse</span>')
+    assert 0 < english.index("Mouse") < english.index("Zebra")
+    assert "Adler" in (await client.get("/poems?q=adler", headers=GERMAN)).text
+    assert "Nothing matches" in (await client.get("/poems?q=adler")).text
+    assert "Adler" in (await client.get("/poems?title__icontains=dle", headers=GERMAN)).text
+
+
+async def test_details_show_current_language(client: AsyncClient, poem: Poem) -> None:
+    page = (await client.get("/poems/1", headers=GERMAN)).text
+    assert re.search(r"<h1[^>]*>Adler</h1>", page)
+    assert '<span lang="en" dir="ltr">Stripes</span>' in page
+
+
+@pytest.mark.database("sqlite")
+async def test_site_with_one_language_has_plain_inputs(settings: Settings) -> None:
+    async with site_with(poems, Poem.metadata, settings.model_copy(update={"language": "de"})) as app:
+        async with signed_in_client(app) as client:
+            assert ' required=""' in find_input((await client.get("/poems/new")).text, "title")
+            await client.post("/poems/new", data={"title": "Adler"})
+        assert await read_texts(app) == {"title": {"de": "Adler"}, "about": {}, "note": None}

@@ -1,0 +1,117 @@
+"""Translated texts: their values, validation, and queries."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import ValidationError
+from sqlalchemy import select
+
+from opportune.config.settings import get_settings, using_settings
+from opportune.fields import TranslatedText, texts_of
+from opportune.i18n import use_language
+from tests.opportune.fields.translated.conftest import read_texts
+from tests.opportune.fields.translated.poems_feature import Poem
+
+TEXT = TranslatedText({"de": "Adler", "en": "Eagle"})
+
+
+@pytest.fixture(autouse=True)
+def languages() -> Iterator[None]:
+    changes = {"language": "en", "languages": ["de", "en", "ar"]}
+    with using_settings(get_settings().model_copy(update=changes)):
+        yield
+
+
+@pytest.mark.parametrize(("language", "text"), [("de", "Adler"), ("en", "Eagle"), ("ar", "Eagle"), ("fr", "Eagle")])
+def test_text_reads_in_current_or_site_language(language: str, text: str) -> None:
+    with use_language(language):
+        assert (str(TEXT), f"{TEXT}", str(TEXT.__html__())) == (text, text, text)
+
+
+def test_text_falls_back_to_any_language() -> None:
+    assert str(TranslatedText({"ar": "", "de": "Adler"})) == "Adler"
+
+
+def test_text_of_one_language() -> None:
+    assert (TEXT["de"], TEXT["ar"], texts_of(TEXT)) == ("Adler", "", {"de": "Adler", "en": "Eagle"})
+
+
+def test_copy_keeps_all_languages() -> None:
+    assert copy.deepcopy(TEXT) == TEXT != TranslatedText({"en": "Eagle"})
+
+
+def test_html_is_escaped() -> None:
+    assert TranslatedText("<b>").__html__() == "&lt;b&gt;"
+
+
+def test_plain_string_replaces_text_in_current_language() -> None:
+    poem = Poem(title="Eagle")
+    with use_language("de"):
+        poem.title = "Adler"
+    assert texts_of(poem.title) == {"en": "Eagle", "de": "Adler"}
+
+
+def test_texts_replace_all_languages_of_the_site() -> None:
+    poem = Poem(title=TranslatedText({"en": "Eagle", "de": "Adler", "fr": "Aigle"}))
+    poem.title = TranslatedText({"en": "Hawk"})
+    assert texts_of(poem.title) == {"en": "Hawk", "fr": "Aigle"}
+
+
+@pytest.mark.parametrize(
+    ("value", "location", "message"),
+    [
+        ({"en": "Eagle", "xx": "Éàgle"}, ("title",), "This site has no language xx. It has: en, de, ar."),
+        ({"en": "Eagle", "de": "A" * 21}, ("title", "de"), "at most 20"),
+        ({"en": "Two\nlines"}, ("title", "en"), "pattern"),
+        ({"de": "Adler"}, ("title", "en"), "required"),
+        ({"en": " "}, ("title", "en"), "required"),
+        ({"en": 3}, ("title", "en"), "string"),
+        ("", ("title", "en"), "required"),
+        (["Eagle"], ("title",), "string"),
+    ],
+)
+def test_invalid_texts_are_refused(value: Any, location: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Poem.model_validate({"title": value})
+    (details,) = error.value.errors()
+    assert details["loc"] == location
+    assert message in details["msg"]
+
+
+def test_string_in_another_language_lacks_required_text() -> None:
+    with use_language("de"), pytest.raises(ValidationError):
+        Poem.model_validate({"title": "Adler"})
+
+
+async def test_change_of_one_language_is_stored(app: FastAPI, poem: Poem) -> None:
+    async with app.state.database.writer() as session:
+        with use_language("ar"):
+            (await session.get_one(Poem, poem.id)).title = "نسر"
+    assert (await read_texts(app))["title"] == {"en": "Zebra", "de": "Adler", "ar": "نسر"}
+
+
+async def test_queries_use_text_in_current_language(app: FastAPI, poem: Poem) -> None:
+    title: Any = Poem.title
+    by_title = select(title).order_by(title.asc())
+    async with app.state.database.reader() as session:
+        with use_language("de"):
+            assert [*map(str, await session.scalars(by_title))] == ["Adler", "Mouse"]
+            assert await session.scalar(select(Poem).where(title == "Adler"))
+        with use_language("ar"):
+            assert [*map(str, await session.scalars(by_title))] == ["Mouse", "Zebra"]
+            assert not await session.scalar(select(Poem).where(title == "Adler"))
+
+
+async def test_queries_use_text_of_one_language(app: FastAPI, poem: Poem) -> None:
+    title: Any = Poem.title
+    async with app.state.database.reader() as session:
+        assert await session.scalar(select(title["de"]).where(title["de"].is_not(None))) == "Adler"
+
+
+async def test_missing_value_is_null(app: FastAPI, poem: Poem) -> None:
+    note: Any = Poem.note
+    async with app.state.database.reader() as session:
+        assert len([*await session.scalars(select(Poem).where(note.is_(None)))]) == 2
