@@ -25,11 +25,13 @@ from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.storage import open_storage
 from opportune.web.errors.handlers import add_error_handlers
+from opportune.web.language import language_prefixes
 from opportune.web.middleware.allowed_hosts import AllowedHostsMiddleware
 from opportune.web.middleware.body_limit import BodyLimitMiddleware
 from opportune.web.middleware.compression import CompressionMiddleware
 from opportune.web.middleware.cors import ApiCorsMiddleware
 from opportune.web.middleware.csrf import CsrfMiddleware
+from opportune.web.middleware.language_prefix import LanguagePrefixMiddleware, LocalizedLinksMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
@@ -126,12 +128,17 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 def build_middleware(app: FastAPI) -> Iterator[Middleware]:
     """Yield the middleware of the features and then of the framework, outermost first."""
     settings: Settings = app.state.settings
+    has_language_in_address = bool(language_prefixes(settings))
+    if has_language_in_address:  # first, so that all others see the same addresses in all languages
+        yield Middleware(LanguagePrefixMiddleware, settings=settings)
     for feature in app.state.features:
         yield from feature.middleware(app) if callable(feature.middleware) else feature.middleware
     yield Middleware(RequestMiddleware, settings=settings)
     if settings.database_reader_url.get_secret_value():
         yield Middleware(ReadYourWritesMiddleware, settings=settings)
     yield Middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
+    if has_language_in_address:
+        yield Middleware(LocalizedLinksMiddleware)
     yield Middleware(AllowedHostsMiddleware, settings=settings)
     if settings.cors_origins:  # outside CSRF protection, so that scripts can read why a request was refused
         yield Middleware(ApiCorsMiddleware, settings=settings)

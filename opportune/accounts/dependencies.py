@@ -28,7 +28,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
 from opportune.web.client import Client
 from opportune.web.errors.handlers import wants_json
-from opportune.web.language import offered_languages
+from opportune.web.language import PREFIX_KEY, offered_languages, without_prefix
 from opportune.web.rendering.templates import is_htmx
 
 LOGIN_PATH = "/accounts/login"
@@ -76,7 +76,9 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
 
 
 def _use_language_of_user(request: HTTPConnection) -> None:
-    """Continue in the language of the user's profile, if the site offers it."""
+    """Continue in the language of the user's profile, if the site offers it and the address selects none."""
+    if PREFIX_KEY in request.scope:
+        return
     user: User | None = request.state.user
     if user and user.language and user.language in offered_languages(request.app.state.settings):
         current_language.set(user.language)
@@ -269,4 +271,5 @@ def find_return_path(request: HTTPConnection) -> str:
         parts = urlsplit(page or request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
     except ValueError:  # the header is invalid
         return "/"
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    path = without_prefix(request.scope, parts.path)
+    return f"{path}?{parts.query}" if parts.query else path

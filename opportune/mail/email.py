@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
@@ -13,6 +14,7 @@ from opportune.config.site_url import site_url
 from opportune.db.models.model import utc_now
 from opportune.mail.addresses import parse_recipient, sender_address, single_line
 from opportune.mail.templates import render
+from opportune.web.language import localized_path
 from opportune.web.time_zone import current_zone, site_zone
 
 
@@ -48,7 +50,7 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
         InvalidEmailError: The address is invalid, or address or subject contain a line break.
     """
     parse_recipient(to)
-    site_variables = {"absolute_url": lambda path: urljoin(site_url(settings), path), "site_name": settings.site_name}
+    site_variables = {"absolute_url": partial(_absolute_url, settings), "site_name": settings.site_name}
     variables = {**site_variables, **context}
     zone = current_zone.set(site_zone(settings))  # the recipient may be in another zone than the user of the request
     try:
@@ -58,3 +60,8 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
         current_zone.reset(zone)
     local_part = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # sorts e-mails of the same second
     return EmailMessage(to, subject, text, html, message_id=f"<{local_part}@{sender_address(settings).domain}>")
+
+
+def _absolute_url(settings: Settings, path: str) -> str:
+    """Return the URL of a page of the site, in the language of the e-mail if addresses have a language."""
+    return urljoin(site_url(settings), localized_path(settings, path))

@@ -1,12 +1,15 @@
-"""The language of a request: from the user's profile, a cookie, or the browser."""
+"""The language of a request: from its address, the user's profile, a cookie, or the browser."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Scope
 
 from opportune.config.languages import PSEUDO_LANGUAGE, Language, find_language
 from opportune.config.settings import Settings
+from opportune.config.site_url import site_url
 from opportune.i18n.languages import best_language, current_language
 from opportune.web.public_cookies import take_cookie
 
@@ -15,6 +18,28 @@ COOKIE_PREFIX = f"{COOKIE}=".encode()
 COOKIE_SECONDS = 365 * 24 * 60 * 60
 TRANSLATED_TYPES = (b"text/html", b"application/problem+json")
 """Content types with texts in the visitor's language."""
+
+PREFIX_KEY = "language_prefix"
+"""Key of the scope with the prefix of the address: `/de`, or empty for the site's language.
+
+It is missing if the address does not select the language.
+"""
+UNPREFIXED_SEGMENTS = frozenset(
+    {
+        ".well-known",
+        "admin",
+        "api",
+        "favicon.ico",
+        "files",
+        "health",
+        "mailbox",
+        "mcp",
+        "metrics",
+        "robots.txt",
+        "static",
+    }
+)
+"""First segments of addresses without a language: those of the admin, programs and files."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -28,22 +53,29 @@ class LanguageOfRequest:
         self.is_fixed = len(self.languages) == 1
 
     def select(self, scope: Scope) -> tuple[Scope, str]:
-        """Return the scope without the language cookie, and the language of the cookie, the browser or the site."""
+        """Return the scope without the language cookie, and the language.
+
+        The address selects it, or else the cookie, the browser or the site.
+        """
         if self.is_fixed:
             return scope, self.default
         scope, code = take_cookie(scope, COOKIE_PREFIX)
+        if PREFIX_KEY in scope:
+            return scope, scope[PREFIX_KEY][1:] or self.default
         if code in self.languages:
             return scope, code
         header = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
         return scope, (best_language(header, self.languages) if header else "") or self.default
 
-    def add_headers(self, headers: Headers) -> None:
-        """Add `Content-Language` and `Vary` to pages and errors."""
+    def add_headers(self, headers: Headers, scope: Scope) -> None:
+        """Add `Content-Language` to pages and errors, and `Vary` if their address does not select the language."""
         content_type = next((value for name, value in headers if name == b"content-type"), b"")
         if self.is_fixed or not content_type.startswith(TRANSLATED_TYPES):
             return
         if not any(name == b"content-language" for name, _ in headers):
             headers.append((b"content-language", current_language.get().encode()))
+        if PREFIX_KEY in scope:
+            return
         vary = [value for name, value in headers if name == b"vary"]
         if b"*" not in vary:
             headers[:] = [header for header in headers if header[0] != b"vary"]
@@ -63,6 +95,60 @@ def language_choices(settings: Settings) -> Sequence[Language]:
     """Return the languages of the menu; empty if there is only one."""
     codes = offered_languages(settings)
     return [language for code in codes if (language := find_language(code))] if len(codes) > 1 else []
+
+
+def language_prefixes(settings: Settings) -> dict[str, str]:
+    """Return the prefix of addresses for each language: empty for the site's language, and `/de` for others.
+
+    Empty if addresses have no language.
+    """
+    codes = offered_languages(settings) if settings.language_in_address else ()
+    return {code: "" if code == settings.language else f"/{code}" for code in codes} if len(codes) > 1 else {}
+
+
+def has_language(path: str) -> bool:
+    """Return whether the language belongs to the address of this page, unlike those of the admin and the API."""
+    return _first_segment(path) not in UNPREFIXED_SEGMENTS
+
+
+def _first_segment(path: str) -> str:
+    return path.removeprefix("/").partition("?")[0].partition("/")[0]
+
+
+def localized_path(settings: Settings, path: str) -> str:
+    """Return the path of a page with the current language, for links outside pages, such as those of e-mails."""
+    prefixes = language_prefixes(settings)
+    is_localized = f"/{_first_segment(path)}" in prefixes.values()
+    return path if is_localized or not has_language(path) else prefixes.get(current_language.get(), "") + path
+
+
+def without_prefix(scope: Scope, path: str) -> str:
+    """Return the path of another page of this site without the language of the request."""
+    prefix = scope.get(PREFIX_KEY, "")
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+
+
+@dataclass(frozen=True)
+class PageLanguage:
+    """A page in one of the languages of the site."""
+
+    language: Language
+    path: str
+    url: str
+    is_default: bool
+
+
+def page_languages(request: HTTPConnection) -> list[PageLanguage]:
+    """Return this page in each language; empty if its address does not select the language."""
+    if PREFIX_KEY not in request.scope:
+        return []
+    settings: Settings = request.app.state.settings
+    address = "/" + request.url.path.lstrip("/") + (f"?{request.url.query}" if request.url.query else "")
+    return [
+        PageLanguage(language, prefix + address, f"{site_url(settings)}{prefix}{address}", is_default=not prefix)
+        for code, prefix in language_prefixes(settings).items()
+        if (language := find_language(code))
+    ]
 
 
 def set_language_cookie(response: Response, settings: Settings, code: str) -> None:

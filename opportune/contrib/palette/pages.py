@@ -8,6 +8,7 @@ from opportune.contrib.palette.rows import CrudSearch, feature_sources
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.search.everything import SearchOutcome, clean_query, matching_entries
 from opportune.web.client import client_address
+from opportune.web.language import without_prefix
 from opportune.web.rate_limit import RateLimit
 from opportune.web.rendering.templates import is_htmx, templates
 
@@ -22,7 +23,7 @@ async def search(request: Request, session: ReadSession, user: OptionalUser, q: 
     subject = f"user {user.id}" if user else client_address(request)
     await request.app.state.rate_limiter.hit(SEARCHES_PER_CLIENT.by(subject))
     outcome, crud_search = SearchOutcome(clean_query(q)), CrudSearch(request, session, user)
-    row_actions = [*await crud_search.row_actions(at), *await crud_search.additions()]
+    row_actions = [*await crud_search.row_actions(without_prefix(request.scope, at)), *await crud_search.additions()]
     outcome.add(matching_entries("Pages", await page_entries(request), outcome.query))
     outcome.add(matching_entries("Actions", [*row_actions, *action_entries(request, outcome.query)], outcome.query))
     await outcome.add_rows(

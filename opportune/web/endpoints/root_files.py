@@ -1,11 +1,18 @@
 """`/favicon.ico` and `/robots.txt`, from `static/`."""
 
+import asyncio
+import re
+from pathlib import Path
+
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
+from opportune.web.language import language_prefixes
 from opportune.web.rendering.static_files import assets
 
 METHODS = ["GET", "HEAD"]
+RULE = re.compile(r"^((?:dis)?allow: *)(/.*)$", re.IGNORECASE | re.MULTILINE)
 
 router = APIRouter(include_in_schema=False)
 
@@ -21,4 +28,12 @@ async def favicon(request: Request) -> Response:
 
 @router.api_route("/robots.txt", methods=METHODS)
 async def robots(request: Request) -> Response:
-    return await assets.get_response("robots.txt", request.scope)
+    """Return `robots.txt`, whose rules also apply to addresses with a language."""
+    path, _ = await asyncio.to_thread(assets.lookup_path, "robots.txt")
+    prefixes = language_prefixes(request.app.state.settings).values()
+    if not prefixes or not path:
+        return await assets.get_response("robots.txt", request.scope)
+    text = await asyncio.to_thread(Path(path).read_text)
+    return PlainTextResponse(
+        RULE.sub(lambda rule: "\n".join(f"{rule[1]}{prefix}{rule[2]}" for prefix in prefixes), text)
+    )

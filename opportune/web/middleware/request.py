@@ -68,7 +68,7 @@ class RequestMiddleware:
                 headers.append((b"x-request-id", new_id.encode()))
                 headers += cookie_headers(scope, headers)
                 headers += flash.cookie_headers(scope, status, self.settings)
-                self.language.add_headers(headers)
+                self.language.add_headers(headers, scope)
                 self.security_headers.add_missing(headers, scope)
                 message["headers"] = headers
             await send(message)

@@ -12,7 +12,7 @@ from opportune.feature import Feature
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
 from opportune.web.forms.submissions import form_token
-from opportune.web.language import language_choices
+from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
 from opportune.web.rendering.blocks import render_block
 from opportune.web.rendering.flash import has_messages, take_messages
@@ -43,6 +43,7 @@ class Templates:
             "asset": assets.url,
             "get_language": get_language,
             "language_choices": language_choices,
+            "page_languages": page_languages,
             "typeface": preloaded_file,
             "take_messages": take_messages,
             "form_token": form_token,

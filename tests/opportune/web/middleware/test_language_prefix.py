@@ -1,0 +1,189 @@
+"""Languages in addresses: routing, links, redirects, and the same protections in all languages."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+from fastapi.testclient import TestClient
+from httpx import AsyncClient
+
+from opportune.config.settings import Settings
+from opportune.feature import Feature
+from opportune.i18n import current_language
+from opportune.testing.app import create_test_app
+from opportune.web import cached
+from opportune.web.middleware.language_prefix import Addresses
+from opportune.web.rendering.templates import templates
+
+pytestmark = pytest.mark.database("sqlite")
+
+ADDRESSES = Addresses(b"/de", frozenset({b"admin", b"ar", b"de", b"static"}), (b"https://example.org",))
+BROWSER = {"Accept": "text/html"}
+pages = APIRouter()
+
+
+@pages.get("/books")
+async def show_books(request: Request) -> Response:
+    return HTMLResponse(f'{current_language.get()} {request.url.path} <a href="{request.url_for("show_books")}">')
+
+
+@pages.get("/cached-books")
+@cached(60)
+async def show_cached_books() -> Response:
+    return HTMLResponse(f'{current_language.get()} <a href="/books">')
+
+
+@pages.get("/page")
+async def show_page(request: Request) -> Response:
+    return templates.render(request, "base.html")
+
+
+@pages.get("/streamed")
+async def stream_page() -> Response:
+    async def pieces() -> AsyncIterator[str]:
+        for piece in ("<p>1 < 2</p><a hr", 'ef="/books">', "<b"):
+            yield piece
+
+    return StreamingResponse(pieces(), media_type="text/html")
+
+
+@pages.get("/go/{target:path}")
+async def go(target: str) -> Response:
+    return RedirectResponse(target, headers={"HX-Push-Url": "/books"})
+
+
+@pages.get("/cookies")
+async def set_cookies(response: Response) -> None:
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "1", path="/books")
+
+
+@pages.websocket("/echo")
+async def echo(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(websocket.url.path)
+    await websocket.close()
+
+
+site = Feature(name="books", summary="For tests.", pages=pages)
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    changes = {"languages": ["en", "de", "ar"], "language": "en", "language_in_address": True}
+    return create_test_app(settings.model_copy(update=changes), [site])
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("/books", 'en /books <a href="http://testserver/books">'),
+        ("/de/books", 'de /books <a href="http://testserver/de/books">'),
+        ("/de/books/", 'de /books <a href="http://testserver/de/books">'),
+    ],
+)
+async def test_address_selects_language(client: AsyncClient, address: str, text: str) -> None:
+    headers = {"Accept-Language": "ar", "Cookie": "language=ar"}
+    response = await client.get(address, headers=headers, follow_redirects=True)
+    assert response.text == text
+    assert response.headers["content-language"] == text[:2]
+    assert "cookie" not in response.headers.get("vary", "")
+
+
+@pytest.mark.parametrize(
+    "address", ["/fr/books", "/en/books", "/DE/books", "/%64e/books", "/de//books", "/de/de/books", "/de/ar/books"]
+)
+async def test_other_prefixes_are_unknown(client: AsyncClient, address: str) -> None:
+    assert (await client.get(address)).status_code == 404
+
+
+async def test_cached_pages_vary_by_prefix(client: AsyncClient) -> None:
+    texts = [(await client.get(f"{prefix}/cached-books")).text for prefix in ("/de", "", "/de", "/ar")]
+    assert texts == [
+        'de <a href="/de/books">',
+        'en <a href="/books">',
+        'de <a href="/de/books">',
+        'ar <a href="/ar/books">',
+    ]
+
+
+async def test_streams_keep_prefix(client: AsyncClient) -> None:
+    assert (await client.get("/de/streamed")).text == '<p>1 < 2</p><a href="/de/books"><b'
+
+
+async def test_head_has_no_body(client: AsyncClient) -> None:
+    response = await client.head("/de/cached-books")
+    assert (response.status_code, response.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/books?a=/b", "/de/books"),
+        ("/ar/books", "/ar/books"),
+        ("/admin", "/admin"),
+        ("//evil.test/", "//evil.test/"),
+        ("http://testserver/books", "http://testserver/de/books"),
+        ("http://testserver.evil.test/", "http://testserver.evil.test/"),
+        ("books", "books"),
+    ],
+)
+async def test_redirects_keep_prefix(client: AsyncClient, target: str, location: str) -> None:
+    response = await client.get(f"/de/go/{target}")
+    assert response.headers["location"] == location
+    assert response.headers["hx-push-url"] == "/de/books"
+
+
+@pytest.mark.parametrize(
+    ("html", "result"),
+    [
+        ('<form class="a > b" action="/books">', '<form class="a > b" action="/de/books">'),
+        ("<p hx-get='/books?a=1' hx-swap=\"/x\">", "<p hx-get='/de/books?a=1' hx-swap=\"/de/x\">"),
+        ('<p data-books-url="/books" data-title="/etc">', '<p data-books-url="/de/books" data-title="/etc">'),
+        ('<a\n  href="/">', '<a\n  href="/de/">'),
+        ('<a href="https://example.org/books">', '<a href="https://example.org/de/books">'),
+        ('<a href="https://example.org.evil.test/">', None),
+        ('<a href="/books" hreflang="en">', None),
+        ('<a href="//evil.test">', None),
+        ('<a href="/admin?a"><a href="/static/a.js"><a href="/ar"><a href="#a"><a href="">', None),
+        ('<input name="next" value="/books">', None),
+        ('<p>Write href="/books" or <b>x</b> href="/books"</p>', None),
+    ],
+)
+def test_links_keep_prefix(html: str, result: str | None) -> None:
+    assert ADDRESSES.localized_html(html.encode()).decode() == (result or html)
+
+
+async def test_menu_and_head_link_to_other_languages(client: AsyncClient) -> None:
+    page = (await client.get("/de/page?a=1")).text
+    assert '<a class="dropdown-item" href="/page?a=1" hreflang="en"' in page
+    assert '<a class="dropdown-item active" href="/de/page?a=1" hreflang="de"' in page
+    site_url = "http://127.0.0.1:8000"
+    assert f'<link rel="canonical" href="{site_url}/de/page?a=1">' in page
+    assert f'<link rel="alternate" href="{site_url}/ar/page?a=1" hreflang="ar">' in page
+    assert f'<link rel="alternate" href="{site_url}/page?a=1" hreflang="x-default">' in page
+
+
+async def test_missing_pages_have_no_alternatives(client: AsyncClient) -> None:
+    assert "canonical" not in (await client.get("/de/nothing", headers=BROWSER)).text
+
+
+async def test_rules_for_robots_apply_to_all_languages(client: AsyncClient) -> None:
+    assert "Disallow: /admin\nDisallow: /de/admin\nDisallow: /ar/admin\n" in (await client.get("/robots.txt")).text
+
+
+async def test_cookies_of_pages_reach_all_languages(client: AsyncClient) -> None:
+    response = await client.get("/de/cookies")
+    paths = [header.partition("Path=")[2].partition(";")[0] for header in response.headers.get_list("set-cookie")]
+    assert paths == ["/", "/books", "/de/books", "/ar/books"]
+
+
+def test_websockets_have_prefix(app: FastAPI) -> None:
+    with TestClient(app).websocket_connect("/de/echo") as socket:
+        assert socket.receive_text() == "/echo"
+
+
+async def test_single_language_has_no_prefix(settings: Settings) -> None:
+    german = create_test_app(settings.model_copy(update={"language": "de", "language_in_address": True}), [site])
+    assert not [middleware for middleware in german.user_middleware if "Prefix" in str(middleware.cls)]
