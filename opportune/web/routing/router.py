@@ -127,7 +127,9 @@ def operation_id(route: APIRoute) -> str:
 
 
 def _options(route: APIRoute | RouteContext) -> dict[str, Any]:
-    return {name: getattr(route, name) for name in signature(APIRoute).parameters}
+    original = route.original_route if isinstance(route, RouteContext) else route
+    # FastAPI 0.165 leaves out `form_limits` in contexts.
+    return {name: getattr(route, name, getattr(original, name)) for name in signature(APIRoute).parameters}
 
 
 def build_mounted_routes(routes: Sequence[BaseRoute]) -> None:
