@@ -2,7 +2,7 @@
 
 import logging
 import struct
-from functools import cache
+from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ CATALOGUE = "LC_MESSAGES/messages"
 """Path of a catalogue below the folder of its language, without a suffix."""
 PLURAL_SAMPLES = 200
 """Numbers with which the rule for plural forms is tried."""
+MAX_CACHED_TEXTS = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +49,23 @@ def catalogue_of(language: str) -> NullTranslations:
     return first or NullTranslations()
 
 
+@lru_cache(MAX_CACHED_TEXTS)
+def find_translation(language: str, context: str, text: str) -> str:
+    """Return the translation of a text without plural, or the text.
+
+    Translations are cached, because the catalogues of the project, features and framework are searched in turn.
+    """
+    if not text:  # its translation would be the header of the catalogue
+        return ""
+    catalogue = catalogue_of(language)
+    translation = catalogue.pgettext(context, text) if context else catalogue.gettext(text)
+    return str.__str__(translation)  # without a translation, it may be a LazyText
+
+
 def clear_catalogues() -> None:
     """Forget the catalogues, so that changed ones are read."""
     catalogue_of.cache_clear()
+    find_translation.cache_clear()
 
 
 def _read(path: Path) -> NullTranslations | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from opportune.i18n.catalogues import catalogue_of
+from opportune.i18n.catalogues import catalogue_of, find_translation
 from opportune.i18n.languages import current_language
 
 LANGUAGES_WITH_CAPITALS = ("de", "lb")
@@ -21,7 +21,8 @@ def gettext(text: str, /, **values: Any) -> str:
 
     Without values, percent signs are not placeholders.
     """
-    return pgettext("", text, **values)
+    translation = find_translation(current_language.get(), "", text)
+    return fill_in(translation, text, values) if values else translation
 
 
 def pgettext(context: str, text: str, /, **values: Any) -> str:
@@ -43,12 +44,10 @@ def npgettext(context: str, singular: str, plural: str, num: int, /, **values: A
 
 def translate(text: str, plural: str = "", num: int = 1, *, context: str = "") -> str:
     """Return the translation with its placeholders, or the English text."""
+    if not plural:
+        return find_translation(current_language.get(), context, text)
     catalogue = catalogue_of(current_language.get())
-    if plural:
-        return catalogue.npgettext(context, text, plural, num) if context else catalogue.ngettext(text, plural, num)
-    if context:
-        return catalogue.pgettext(context, text)
-    return catalogue.gettext(text) if text else text  # an empty text would give the header of the catalogue
+    return catalogue.npgettext(context, text, plural, num) if context else catalogue.ngettext(text, plural, num)
 
 
 def fill_in(translation: str, text: str, values: Mapping[str, Any]) -> str:

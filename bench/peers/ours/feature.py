@@ -6,6 +6,7 @@ to `create_app`, so that the site does not contain it.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -20,10 +21,13 @@ from bench.peers.ours.answers import api as answers_api
 from opportune.accounts import CurrentUser
 from opportune.application import create_app
 from opportune.config import installed_features
+from opportune.config.project import FRAMEWORK
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Feature, Link
+from opportune.i18n.catalogues import catalogue_path
 from opportune.jobs import JobContext, defer, job
+from opportune.runtime.catalogue_compiler import read_entries
 from opportune.text import Line, Text
 from opportune.web import cached, templates
 
@@ -77,6 +81,26 @@ async def cached_index(request: Request, session: ReadSession) -> Response:
 @pages.get("/mine")
 async def signed_in_page(request: Request, user: CurrentUser) -> Response:
     return templates.render(request, "items/mine.html", {"owner": user})
+
+
+@cache
+def find_texts() -> list[str]:
+    """Return 100 texts that the framework translates."""
+    catalogue = catalogue_path(FRAMEWORK / "locale", "de").read_text(encoding="utf-8")
+    texts = [entry.text for entry in read_entries(catalogue) if "%" not in entry.text and not entry.context]
+    return [*filter(None, texts)][:100]
+
+
+@pages.get("/texts")
+async def translated_texts(request: Request, session: ReadSession) -> Response:
+    context = {"items": await first_items(session), "texts": find_texts(), "is_translated": True}
+    return templates.render(request, "items/texts.html", context)
+
+
+@pages.get("/texts/plain")
+async def plain_texts(request: Request, session: ReadSession) -> Response:
+    context = {"items": await first_items(session), "texts": find_texts(), "is_translated": False}
+    return templates.render(request, "items/texts.html", context)
 
 
 @api.get("/ping")

@@ -12,13 +12,12 @@ from opportune.i18n.formats import format_number
 
 @pass_eval_context
 def _gettext(context: EvalContext, text: str, **values: Any) -> str:
-    return _pgettext(context, "", text, **values)
+    return _fill_in(context, translation.translate(text), text, values)
 
 
 @pass_eval_context
 def _pgettext(context: EvalContext, message_context: str, text: str, **values: Any) -> str:
-    message = translation.translate(text, context=message_context)
-    return translation.fill_in(_format(context, message), _format(context, text), values)
+    return _fill_in(context, translation.translate(text, context=message_context), text, values)
 
 
 @pass_eval_context
@@ -29,13 +28,15 @@ def _ngettext(context: EvalContext, singular: str, plural: str, num: int, **valu
 @pass_eval_context
 def _npgettext(context: EvalContext, message_context: str, singular: str, plural: str, num: int, **values: Any) -> str:
     message = translation.translate(singular, plural, num, context=message_context)
-    text = singular if num == 1 else plural
-    return translation.fill_in(_format(context, message), _format(context, text), {"num": num, **values})
+    return _fill_in(context, message, singular if num == 1 else plural, {"num": num, **values})
 
 
-def _format(context: EvalContext, text: str) -> str:
-    """Return the text as HTML in templates of HTML, so that only the values are escaped."""
-    return do_mark_safe(text) if context.autoescape else text
+def _fill_in(context: EvalContext, message: str, text: str, values: dict[str, Any]) -> str:
+    """Fill in placeholders. In templates of HTML, the texts are HTML, so that only the values are escaped."""
+    to_text = do_mark_safe if context.autoescape else str
+    if "%" not in message:  # saves time
+        return to_text(message)
+    return translation.fill_in(to_text(message), to_text(text), values)
 
 
 def add_translation(environment: Environment) -> None:

@@ -1,0 +1,92 @@
+"""Processor time of a list with 100 texts: plain, English and German; and the memory of each loaded language.
+
+    .venv/bin/python -m bench.languages [--rounds 9] [--requests 200]
+
+Two servers of one worker each, with English only and with all languages of the framework, get requests in turn.
+Memory is that of the server with all languages, minus that of the other one after the same number of requests. It
+includes Babel.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from bench.harness.load import Request, drive
+from bench.harness.peers import PEERS
+from bench.harness.servers import Server, environment, run, serve
+from bench.harness.tasks import page_request
+from bench.speed import ENOUGH_ROUNDS, TEST_REQUESTS
+
+LANGUAGES = ("de", "fr", "es", "ar", "ja", "zh-Hans")
+MAX_ENGLISH_RATIO, MAX_GERMAN_RATIO, MAX_LANGUAGE_MB = 1.05, 1.05, 3.0
+REQUESTS = 200
+SETTLE_SECONDS = 5.0
+
+
+def text_page(language: str, path: str = "/items/texts") -> Request:
+    return page_request(path, f"language={language}", f'<html lang="{language}"')
+
+
+PAGES = {
+    "plain": text_page("en", "/items/texts/plain"),
+    "English": text_page("en"),
+    "German": text_page("de"),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--requests", type=int, help="of each kind in each round")
+    options = parser.parse_args()
+    is_judged = options.rounds >= ENOUGH_ROUNDS
+    requests = options.requests or (REQUESTS if is_judged else TEST_REQUESTS)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        english = start(stack, Path(folder), "en")
+        translated = start(stack, Path(folder), ",".join(["en", *LANGUAGES]))
+        megabytes = measure_memory(english, translated)
+        times = measure_times(translated, options.rounds, requests)
+    ratios = times["English"] / times["plain"], times["German"] / times["English"]
+    for name, microseconds in times.items():
+        print(f"{name:24}{microseconds:8.0f} µs of processor time per page")
+    print(f"{'English / plain':24}{ratios[0]:8.2f} (at most {MAX_ENGLISH_RATIO})")
+    print(f"{'German / English':24}{ratios[1]:8.2f} (at most {MAX_GERMAN_RATIO})")
+    print(f"{'memory of a language':24}{megabytes:8.1f} MB (at most {MAX_LANGUAGE_MB})")
+    exceeded = ratios[0] > MAX_ENGLISH_RATIO or ratios[1] > MAX_GERMAN_RATIO or megabytes > MAX_LANGUAGE_MB
+    return int(is_judged and exceeded)
+
+
+def start(stack: ExitStack, folder: Path, languages: str) -> Server:
+    peer, name = PEERS["ours"], f"languages{len(languages)}"
+    environ = environment(**peer.environ_for(f"sqlite:///{folder / name}.db"), LANGUAGES=languages)
+    run(["-m", peer.prepare], environ)
+    return stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))
+
+
+def measure_memory(english: Server, translated: Server) -> float:
+    """Return the mean MB of each language except English."""
+    for language in LANGUAGES:
+        drive(english.port, [text_page("en")], TEST_REQUESTS, 1)
+        drive(translated.port, [text_page(language)], TEST_REQUESTS, 1)
+    time.sleep(SETTLE_SECONDS)
+    return (translated.resident_mb() - english.resident_mb()) / len(LANGUAGES)
+
+
+def measure_times(server: Server, rounds: int, count: int) -> dict[str, float]:
+    """Return the median microseconds of processor time for each page. A warm-up round is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in PAGES}
+    for number in range(rounds + 1):
+        for name, request in PAGES.items():
+            before = server.cpu_seconds()
+            drive(server.port, [request], count, 1)
+            if number:
+                times[name].append((server.cpu_seconds() - before) / count * 1e6)
+    return {name: median(microseconds) for name, microseconds in times.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
