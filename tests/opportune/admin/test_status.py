@@ -71,7 +71,13 @@ async def test_status_shows_all_parts_and_their_limits(
     assert "cannot be reached" in extract_status(page, "127.0.0.1"), "includes the model chosen in the browser"
 
 
+@pytest.fixture
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    return settings.model_copy(update={"jobs": getattr(request, "param", settings.jobs)})
+
+
 @on_sqlite
+@pytest.mark.parametrize("settings", ["off"], indirect=True)  # otherwise the site may run the late jobs first
 async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: AsyncClient) -> None:
     late_job, failed_job, *_ = scheduled_names(app.state.jobs.jobs.values(), app.state.settings)
     hour_ago = utc_now() - timedelta(hours=1)
@@ -90,7 +96,7 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
     assert "Something needs you" in page
     assert re.search("succeeded at .*; late since", extract_status(page, late_job))
     assert re.search("fault: failed at .*; has not run yet; next at .* No room.", extract_status(page, failed_job))
-    assert "or use workers with JOBS=worker" in extract_status(page, late_job)
+    assert "Set JOBS=inline, or JOBS=worker" in extract_status(page, late_job)
     assert extract_status(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
     assert "550 &lt;no&gt; such user" in page
     assert "send a test e-mail" in extract_status(page, "Last e-mail failed")

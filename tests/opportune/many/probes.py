@@ -1,12 +1,15 @@
 """Requests that several tests send to machines."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 import httpx
 
 from tests.opportune.many.machines import Machine
 
 PASSWORD = "correct horse battery staple"
+SHARED_SECONDS = 180.0
 
 
 async def sign_in(machine: Machine, email: str) -> dict[str, str]:
@@ -30,3 +33,11 @@ async def built_at(machine: Machine, host: str = "many.example") -> float:
         response = await client.get("/api/v1/ledger/count", headers={"Host": host})
         built: float = response.json()["built"]
     return built
+
+
+async def shared_build(machines: Sequence[Machine]) -> float:
+    """Wait until all machines serve the same build of the page. Busy ones build it without Redis for five seconds."""
+    async with asyncio.timeout(SHARED_SECONDS):
+        while len(builds := {await built_at(machine) for machine in machines}) > 1:
+            await asyncio.sleep(0.1)
+    return builds.pop()

@@ -12,7 +12,7 @@ from tests.opportune.many.conftest import Site
 from tests.opportune.many.ledger import MAX_HITS
 from tests.opportune.many.load import FAILURE_SECONDS, MAX_ERROR_SECONDS, Load, full_form_only, load
 from tests.opportune.many.machines import Machine
-from tests.opportune.many.probes import built_at, hit_limit
+from tests.opportune.many.probes import built_at, hit_limit, shared_build
 
 RECOVERY_SECONDS = 180.0
 PAGE_FAILURE = "the cache at redis://"
@@ -77,8 +77,7 @@ async def observe(site: Site, outage: Outage) -> None:
 async def wait_until_shared(site: Site) -> None:
     """Wait until all machines serve the same build, and then count the same limits."""
     async with asyncio.timeout(RECOVERY_SECONDS):
-        while len({await built_at(machine) for machine in site.web}) > 1:
-            await asyncio.sleep(0.1)
+        await shared_build(site.web)
         for number in itertools.count():
             if await limits_are_shared(site.web, f"recovered-{number}"):
                 break

@@ -10,7 +10,7 @@ from opportune.ops.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.ops.deploy.rehearsal.visitor import Page
 from tests.opportune.many.conftest import CLOCK_OFFSETS, Site
 from tests.opportune.many.ledger import MAX_HITS, TICK_SECONDS
-from tests.opportune.many.probes import PASSWORD, built_at, hit_limit, sign_in
+from tests.opportune.many.probes import PASSWORD, hit_limit, shared_build, sign_in
 
 EMAIL = "many@example.com"
 WORDS = 30
@@ -51,12 +51,10 @@ async def test_machines_share_limits(site: Site) -> None:
 
 
 async def test_cleared_page_is_rebuilt_everywhere(site: Site) -> None:
-    before = [await built_at(machine) for machine in site.web]
-    assert len(set(before)) == 1  # of the shared cache
+    before = await shared_build(site.web)
     async with site.web[0].client() as client:
         assert (await client.post("/api/v1/ledger/clear")).status_code == 204
-    after = [await built_at(machine) for machine in site.web]
-    assert not set(before) & set(after)
+    assert await shared_build(site.web) != before
 
 
 async def test_upload_is_seen_on_other_machines(site: Site) -> None:
