@@ -23,7 +23,7 @@ from bench.speed import ENOUGH_ROUNDS, TEST_REQUESTS
 
 LANGUAGES = ("de", "fr", "es", "ar", "ja", "zh-Hans")
 MAX_ENGLISH_RATIO, MAX_GERMAN_RATIO, MAX_LANGUAGE_MB = 1.05, 1.05, 3.0
-REQUESTS = 200
+REQUEST_COUNT = 200
 SETTLE_SECONDS = 5.0
 
 
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, help="of each kind in each round")
     options = parser.parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS
-    requests = options.requests or (REQUESTS if is_judged else TEST_REQUESTS)
+    requests = options.requests or (REQUEST_COUNT if is_judged else TEST_REQUESTS)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         english = start(stack, Path(folder), "en")
         translated = start(stack, Path(folder), ",".join(["en", *LANGUAGES]))
