@@ -15,6 +15,7 @@ from app.chat.service import Conversations
 from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
 from opportune.db import ReadSession, RowId, WriteSession
+from opportune.i18n import gettext as _
 from opportune.llm import Answers
 from opportune.search import SearchQuery
 from opportune.web import flash, is_htmx, read_form, redirect, templates
@@ -41,7 +42,8 @@ async def rename_conversation(
 ) -> Response:
     form = await read_form(request, ConversationTitle)
     if form.data is None:
-        flash(request, "The title has not changed: " + form.errors.get("title", "please try again."), "warning")
+        problem = form.errors.get("title") or _("Please try again.")
+        flash(request, _("The title has not changed. %(problem)s", problem=problem), "warning")
         return redirect(request, f"/chat/{conversation.id}")
     renamed = await service.configure(answers, conversation, ConversationUpdate(title=form.data.title))
     if not is_htmx(request):
@@ -83,7 +85,11 @@ async def delete_conversation(
     request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> Response:
     await service.delete(answers, conversation)
-    flash(request, f"The conversation “{conversation.title}” is deleted.", undo=f"/chat/{conversation.id}/restore")
+    flash(
+        request,
+        _("The conversation “%(title)s” is deleted.", title=conversation.title),
+        undo=f"/chat/{conversation.id}/restore",
+    )
     return redirect(request, "/chat")
 
 

@@ -39,8 +39,8 @@ MESSAGE_ID_PREFIX = "m"
 DELETED = _l("This conversation has been deleted. Start a new one with this question.")
 
 REFUSALS: dict[type[Exception], str] = {
-    AnswerRunning: "The last answer is still being written. Wait for it or stop it.",
-    TooManyAnswers: "You have several answers running in other conversations. Wait for one or stop it.",
+    AnswerRunning: _l("The last answer is still being written. Wait for it or stop it."),
+    TooManyAnswers: _l("You have several answers running in other conversations. Wait for one or stop it."),
 }
 """Messages of this page for refused questions. Other refusals show the message of the exception."""
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from app.chat.models import Message, Role
 from opportune import llm
+from opportune.i18n import gettext_lazy as _l
 
 SYSTEM_PROMPT = "You are a helpful assistant. Answer in the language of the question, in Markdown, and keep it short."
 
 EXAMPLE_QUESTIONS = (
-    "What is the capital of France?",
-    "Write two sentences about the sea.",
-    "What is photosynthesis? Answer in one sentence.",
+    _l("What is the capital of France?"),
+    _l("Write two sentences about the sea."),
+    _l("What is photosynthesis? Answer in one sentence."),
 )
 """Questions offered in an empty chat. The bundled small model can answer them; test others before you add them."""
 

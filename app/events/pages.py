@@ -16,6 +16,7 @@ from app.events.dependencies import (
 from app.events.schemas import EventFilter, RegistrationForm
 from app.events.service import Events, RegistrationClosed
 from opportune.errors import NotFound
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import StorageError
 from opportune.web import Form, Limiter, TooManyRequests, is_htmx, markdown, read_form, redirect, templates
@@ -53,7 +54,7 @@ async def register(request: Request, registrations: WriteRegistrations, limiter:
         form.refuse(refusal.detail, status=refusal.status_code)
         return await show_event(request, registrations.events, slug, form, refusal.headers)
     except StorageError as error:
-        form.refuse(f"{error} You can also register without a photo.", "photo", error.status)
+        form.refuse(_("%(error)s You can also register without a photo.", error=error), "photo", error.status)
         return await show_event(request, registrations.events, slug, form)
     except RegistrationClosed as closed:
         form.refuse(str(closed), status=409)

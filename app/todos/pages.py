@@ -9,6 +9,7 @@ from app.todos.dependencies import ReadTodos, WriteTodos
 from app.todos.schemas import TodoCreate, TodoFilter, TodoUpdate
 from app.todos.service import Todos
 from opportune.db import RowId
+from opportune.i18n import gettext as _
 from opportune.web import Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/todos")
@@ -45,7 +46,7 @@ async def save(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
     if form.data is None:
         return templates.render_form(request, "todos/edit.html", form, {"todo": todo})
     await todos.change(todo_id, TodoUpdate.model_validate(form.data.model_dump()))
-    flash(request, f"“{form.data.title}” is saved.")
+    flash(request, _("“%(title)s” is saved.", title=form.data.title))
     return redirect(request, list_url(request))
 
 
@@ -59,7 +60,11 @@ async def set_done(request: Request, todos: WriteTodos, todo_id: RowId, done: An
 async def delete(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
     todo = await todos.get(todo_id)
     await todos.delete(todo_id)
-    flash(request, f"“{todo.title}” is deleted.", undo=f"/todos/{todo_id}/restore?{request.url.query}")
+    flash(
+        request,
+        _("“%(title)s” is deleted.", title=todo.title),
+        undo=f"/todos/{todo_id}/restore?{request.url.query}",
+    )
     return RedirectResponse(list_url(request), 303)
 
 

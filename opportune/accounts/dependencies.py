@@ -55,7 +55,7 @@ SECOND_FACTOR_PATHS = (
     *("/api/v1/auth/", "/api/v1/users/me/two-factor", "/api/v1/users/me/passkeys", "/api/v1/users/me/confirmation"),
 )
 """Addresses that stay open for a user who must set up a second factor first."""
-NO_SECOND_FACTOR = f"Set up a second factor first, at {SECOND_FACTOR_SETUP_PATH}."
+NO_SECOND_FACTOR = _l("Set up a second factor first, at /accounts/two-factor.")
 
 
 async def get_optional_user(request: HTTPConnection) -> User | None:

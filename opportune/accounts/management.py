@@ -19,7 +19,7 @@ from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 
-INVALID_CHARACTERS = "The password is not accepted. It contains invalid characters."
+INVALID_CHARACTERS = "The password is not accepted. It contains invalid characters."  # not translated
 
 
 async def create_superuser(session: AsyncSession, email: str, password: str) -> User:

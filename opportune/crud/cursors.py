@@ -11,10 +11,11 @@ from opportune.db.queries.keyset import OrderTerm, Position, comes_after, revers
 from opportune.db.queries.row_count import RowCount, estimate_row_count
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging, page_count, select_key
 
 AnyPage = Page[Any]
-WRONG_CURSOR = "There is no such row. Begin with the first page."
+WRONG_CURSOR = _l("There is no such row. Begin with the first page.")
 
 
 class Cursor(NamedTuple):

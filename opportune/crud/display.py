@@ -19,6 +19,7 @@ from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn, TranslatedText
 from opportune.fields.display import display, has_format
 from opportune.i18n import current_language, find_language, gettext
+from opportune.i18n.formats import localize_number
 from opportune.schemas.annotations import options_of
 from opportune.storage.public_folders import is_public
 from opportune.web import format_date, format_datetime
@@ -98,7 +99,7 @@ def title_column(model: type[Any]) -> str:
 
 def format_number(value: float) -> str:
     """Format a number with thousands separators and at most two decimal places."""
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
+    return localize_number(f"{value:,.2f}".rstrip("0").rstrip("."))
 
 
 def format_list(values: Any) -> str:
@@ -126,7 +127,7 @@ FORMATS: Mapping[type[Any], Format] = {
     str: format_text,
     int: str,
     float: format_number,
-    Decimal: lambda value: f"{value:,}",
+    Decimal: lambda value: localize_number(f"{value:,}"),
     datetime: format_datetime,
     date: format_date,
     list: format_list,

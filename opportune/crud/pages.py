@@ -132,7 +132,11 @@ class CrudPages(PageOptions[M]):
             await crud.delete(row)
         except FieldErrors as error:
             return await self._confirm(request, crud, await crud.get(key), str(error))
-        flash(request, f"“{title}” is deleted.", undo=f"{self.address(row)}/restore" if self.has("restore") else "")
+        flash(
+            request,
+            gettext("“%(title)s” is deleted.", title=title),
+            undo=f"{self.address(row)}/restore" if self.has("restore") else "",
+        )
         return redirect(request, self.path)
 
     async def restore(self, request: Request, crud: Any, key: Key) -> Response:

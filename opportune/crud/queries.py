@@ -11,7 +11,8 @@ from starlette.datastructures import QueryParams
 from opportune.crud.crud import Crud
 from opportune.crud.filters import CURSOR
 from opportune.pagination import Paging
-from opportune.web.forms.forms import LOCAL_TIME, Form
+from opportune.web.forms.fields import LOCAL_TIME
+from opportune.web.forms.forms import Form
 from opportune.web.time_zone import to_utc
 
 

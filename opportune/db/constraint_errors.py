@@ -10,19 +10,20 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.sql.visitors import iterate
 
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 
-VALUE_IN_USE = "This value is already in use."
-ENTRY_MISSING = "The selected entry no longer exists."
+VALUE_IN_USE = _l("This value is already in use.")
+ENTRY_MISSING = _l("The selected entry no longer exists.")
 # PostgreSQL's error code, the start of SQLite's message, and our message.
 MESSAGES = (
     ("23505", "UNIQUE", VALUE_IN_USE),
-    ("23502", "NOT NULL", "Please fill this in."),
+    ("23502", "NOT NULL", _l("Please fill this in.")),
     ("23503", "FOREIGN KEY", ENTRY_MISSING),
     ("23001", "FOREIGN KEY", ENTRY_MISSING),  # PostgreSQL 18: foreign key with ON DELETE RESTRICT
-    ("23514", "CHECK", "The database does not allow this value."),
+    ("23514", "CHECK", _l("The database does not allow this value.")),
 )
-STILL_IN_USE = "Something else still refers to it. Delete that first."
-NOT_STORABLE = "The database cannot store one of these values."
+STILL_IN_USE = _l("Something else still refers to it. Delete that first.")
+NOT_STORABLE = _l("The database cannot store one of these values.")
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from opportune.runtime.catalogue_compiler import compile_catalogue
 
 CATALOGUE = "LC_MESSAGES/messages"
 """Path of a catalogue below the folder of its language, without a suffix."""
-PLURAL_SAMPLES = 200
-"""Numbers with which the rule for plural forms is tried."""
+SAMPLE_TEXT, PLURAL_SAMPLES = "number", 200
+"""A text, and how many numbers the rule for plural forms is tried with."""
 MAX_CACHED_TEXTS = 10_000
 
 logger = logging.getLogger(__name__)
@@ -85,5 +85,5 @@ def _load(compiled: bytes) -> NullTranslations:
     """Read a compiled catalogue. Raises an error if its rule for plural forms fails for one of the usual numbers."""
     translations = GNUTranslations(BytesIO(compiled))
     for number in range(PLURAL_SAMPLES):
-        translations.ngettext("number", "numbers", number)
+        translations.ngettext(SAMPLE_TEXT, SAMPLE_TEXT, number)
     return translations

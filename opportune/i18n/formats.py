@@ -60,8 +60,20 @@ def format_number(number: float | Decimal, digits: int | None = None) -> str:
     return numbers.format_decimal(number, pattern, get_language().locale)
 
 
+def localize_number(text: str) -> str:
+    """Convert a formatted number such as 1,234.5 to the separators of the visitor's language. All digits are kept."""
+    if is_english():
+        return text
+    from babel import numbers
+
+    locale = get_language().locale
+    return text.translate({ord(","): numbers.get_group_symbol(locale), ord("."): numbers.get_decimal_symbol(locale)})
+
+
 def format_percent(ratio: float | Decimal) -> str:
     """Format a ratio in percent: `0.25` is 25%."""
+    if is_english():
+        return f"{ratio:,.0%}"
     from babel import numbers
 
     return numbers.format_percent(ratio, locale=get_language().locale)
@@ -93,23 +105,6 @@ def format_age(age: timedelta) -> str:
     from babel import dates
 
     return dates.format_timedelta(-age, add_direction=True, locale=get_language().locale)
-
-
-def parse_number(text: str) -> Decimal:
-    """Parse a number in the format of the visitor's language. An English number is also accepted.
-
-    Raises:
-        ValueError: it is not a number.
-    """
-    try:
-        return Decimal(text.strip())
-    except ArithmeticError:
-        from babel import numbers
-
-        try:
-            return numbers.parse_decimal(text.strip(), get_language().locale, strict=True)
-        except numbers.NumberFormatError:
-            raise ValueError("not a number") from None
 
 
 def first_weekday() -> int:

@@ -40,10 +40,8 @@ DECODING_ERRORS = (
 
 UNKNOWN = _l("This is not a picture that we can read. Please choose a JPEG, PNG, WebP or GIF file.")
 DAMAGED = _l("This picture is damaged or not complete. Please choose another, or save it again.")
-TOO_MANY_PIXELS = (
-    f"This picture is too large. Please choose one of at most {MAX_MEGAPIXELS} megapixels "
-    f"({MAX_JPEG_MEGAPIXELS} in a JPEG)."
-)
+# A lazy text with the limits above, because it is raised in a thread, which has no language.
+TOO_MANY_PIXELS = _l("This picture is too large. Please choose one of at most 20 megapixels (50 in a JPEG).")
 NOT_ONLY_A_PICTURE = _l("This file holds more than a picture. Please save it as a new picture, and choose that one.")
 
 

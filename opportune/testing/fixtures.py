@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -21,6 +21,7 @@ from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
 from opportune.config.base_settings import setting_names
 from opportune.config.hosts import HOST_VARIABLES
+from opportune.config.languages import find_language
 from opportune.config.project import features_on_postgresql, settings_class
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -199,9 +200,20 @@ def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator
 
 
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    """Settings of a site with uploads in a folder of the test."""
-    return settings_for(database_url).model_copy(update={"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}")})
+def language(request: pytest.FixtureRequest) -> str:
+    """Language of `@pytest.mark.language("de", "ar")`; empty without this mark."""
+    code: str = getattr(request, "param", "")
+    if code and find_language(code) is None:
+        pytest.fail(f"{code!r} is not the code of a language, such as de or pt-BR.", pytrace=False)
+    return code
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path, language: str) -> Settings:
+    """Settings of a site with uploads in a folder of the test, in the language of the test."""
+    changes: dict[str, Any] = {"language": language, "languages": [language]} if language else {}
+    changes["storage_url"] = SecretStr(f"file:{tmp_path / 'uploads'}")
+    return settings_for(database_url).model_copy(update=changes)
 
 
 @pytest.fixture

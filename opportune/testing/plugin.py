@@ -40,6 +40,7 @@ SLOWEST_MODULES = (
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
+    config.addinivalue_line("markers", "language(*codes): runs the test once for each language, on a site in it")
     gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         config.pluginmanager.import_plugin(FIXTURES)
@@ -70,6 +71,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("database")
         metafunc.parametrize("database_kind", marker.args if marker else DATABASE_KINDS, indirect=True)
+    marker = metafunc.definition.get_closest_marker("language")
+    if marker and "language" in metafunc.fixturenames:
+        metafunc.parametrize("language", marker.args, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,6 +12,7 @@ from opportune.accounts.email_confirmation.dependencies import confirm_by_email,
 from opportune.accounts.models import User
 from opportune.accounts.responses import next_page, redirect_to_next, show, show_errors_in
 from opportune.accounts.schemas import EmailConfirmationCode
+from opportune.i18n import gettext
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
@@ -35,7 +36,7 @@ async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -
     except TooManyRequests as refusal:
         flash(request, refusal.detail, "danger")
     else:
-        flash(request, f"An e-mail with a code is on its way to {user.email}.")
+        flash(request, gettext("An e-mail with a code is on its way to %(email)s.", email=user.email))
     return RedirectResponse(f"{PATH}?{urlencode({'next': next_path})}", 303)
 
 

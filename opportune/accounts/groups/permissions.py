@@ -22,7 +22,7 @@ from opportune.errors import OperatorError
 required_permissions: set[tuple[str, str]] = set()
 """Model and action of each `may()`. The site checks at start that they exist."""
 
-FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}
+FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}  # not translated
 """Responses for the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
 
 

@@ -6,6 +6,7 @@ from fastapi.responses import RedirectResponse
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
 from opportune.accounts.impersonation.service import end_impersonation
 from opportune.accounts.sessions.cookies import set_session_cookie, sign_out
+from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts/impersonation")
@@ -20,7 +21,7 @@ async def end(request: Request, user: OptionalUser, context: AccountCtx) -> Resp
         response = RedirectResponse(LOGIN_PATH, 303)
         await sign_out(context.session, request, response)
         return response
-    flash(request, f"You are back in your own account, and no longer signed in as {user.email}.")
+    flash(request, gettext("You are back in your own account, and no longer signed in as %(email)s.", email=user.email))
     response = RedirectResponse(f"/admin/user/details/{user.id}", 303)
     set_session_cookie(request, response, *superuser_session)
     return response

@@ -5,10 +5,11 @@ from fastapi import APIRouter, HTTPException, Request
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.reauthentication.identity import confirm_identity
 from opportune.accounts.schemas import Confirmation
+from opportune.i18n import gettext_lazy as _l
 
 router = APIRouter(prefix="/users/me/confirmation", tags=["accounts"])
 
-NO_SESSION = "A token cannot be confirmed. Send `current_password` with each request that needs it."
+NO_SESSION = _l("A token cannot be confirmed. Send `current_password` with each request that needs it.")
 
 
 @router.post("", status_code=204)

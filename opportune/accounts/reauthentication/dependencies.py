@@ -16,7 +16,7 @@ from opportune.web.errors.handlers import wants_json
 from opportune.web.rendering.flash import flash
 
 CONFIRM_PATH = "/accounts/confirm"
-CONFIRM_FIRST = f"Confirm your identity first, at {CONFIRM_PATH}."
+CONFIRM_FIRST = _l("Confirm your identity first, at /accounts/confirm.")
 NOT_CHANGED_YET = _l("Nothing was changed yet. Confirm your identity, then try again.")
 
 

@@ -17,11 +17,12 @@ from opportune.accounts.tokens.factory import token_strategy
 from opportune.accounts.tokens.scopes import ALL_SCOPES, require_known_scopes
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import WriteSession
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.middleware.compression import SECRET_HEADERS
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 
-CODE_REQUIRED = "Also send a `code` of your authenticator app, or a recovery code."
+CODE_REQUIRED = _l("Also send a `code` of your authenticator app, or a recovery code.")
 
 
 @router.post("/login", operation_id="login", response_model_exclude_none=True)

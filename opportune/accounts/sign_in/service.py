@@ -16,7 +16,7 @@ PASSWORDS_PER_DEVICE = RateLimit("accounts.passwords_per_device", 10)
 CODES_PER_ACCOUNT = RateLimit("accounts.codes_per_account", 5)
 """Only counted after a correct password, so that other people cannot lock the account."""
 
-WRONG_CREDENTIALS = "E-mail or password is wrong."
+WRONG_CREDENTIALS = _l("E-mail or password is wrong.")
 WRONG_CODE = _l("This code is wrong, or has been used.")
 
 

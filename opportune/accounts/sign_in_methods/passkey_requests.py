@@ -11,12 +11,14 @@ from opportune.accounts.sessions.trusted_devices import COOKIE_PATH
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies
 from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, find_relying_party
 from opportune.accounts.users.context import AccountContext
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.middleware.response_cookies import add_cookies
 
 PATH = "/accounts/passkeys"
 COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)
 MAX_COOKIE_CHARS = 64
-NO_DOMAIN_NAME = "Passkeys need a domain name. On this computer, open the site at {localhost} instead."
+NO_DOMAIN_NAME = _l("Passkeys need a domain name. On this computer, open the site at %(address)s instead.")
 
 
 def get_passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
@@ -31,7 +33,7 @@ def get_passkey_ceremonies(request: Request, context: AccountContext, user: User
     except ValueError:  # the Host header is invalid
         site, port = None, ""
     if site is None:
-        raise PasskeyRefused(NO_DOMAIN_NAME.format(localhost=f"{request.url.scheme}://localhost{port}{PATH}"))
+        raise PasskeyRefused(gettext(NO_DOMAIN_NAME, address=f"{request.url.scheme}://localhost{port}{PATH}"))
     return PasskeyCeremonies(context, site, _browser_id(request), user)
 
 

@@ -22,6 +22,7 @@ from opportune.accounts.sign_in_methods.providers import (
 )
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
+from opportune.i18n import gettext
 from opportune.web.rate_limit import RateLimit
 
 if TYPE_CHECKING:
@@ -102,7 +103,11 @@ def _translate_provider_errors(provider: Provider) -> Iterator[None]:
         yield
     except ProviderUnreachable as error:
         logger.warning("Sign-in by %s: no response (%s)", provider.label, error)
-        raise SocialSignInRefused(f"{provider.label} does not respond at the moment. Please try again later.") from None
+        raise SocialSignInRefused(
+            gettext("%(label)s does not respond at the moment. Please try again later.", label=provider.label)
+        ) from None
     except InvalidProviderResponse as error:
         logger.warning("Sign-in by %s: invalid response: %s", provider.label, error)
-        raise SocialSignInRefused(f"The response of {provider.label} is invalid. Please try again.") from None
+        raise SocialSignInRefused(
+            gettext("The response of %(label)s is invalid. Please try again.", label=provider.label)
+        ) from None

@@ -25,6 +25,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import AccountLinkedError
 from opportune.accounts.users.schemas import UserUpdate
 from opportune.db.models.model import RowId
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.language import localized_path
@@ -135,7 +136,7 @@ async def _finish_callback(
 async def _read_identity(request: Request, provider: Provider, auth_request: AuthRequest) -> Identity:
     query = request.query_params
     if query.get("error") or not query.get("code"):
-        raise SocialSignInRefused(f"You were not signed in at {provider.label}.")
+        raise SocialSignInRefused(gettext("You were not signed in at %(label)s.", label=provider.label))
     return await flow.read_identity(request.app.state.settings, provider, auth_request, query["code"], query.get("iss"))
 
 
@@ -155,4 +156,6 @@ async def _link(
         await service.link(context, provider, identity, user)
     except AccountLinkedError:  # by a concurrent request
         raise SocialSignInRefused(SIGN_IN_EXPIRED) from None
-    return redirect_with_message(request, "profile", f"You can now sign in with your account at {provider.label}.")
+    return redirect_with_message(
+        request, "profile", gettext("You can now sign in with your account at %(label)s.", label=provider.label)
+    )

@@ -16,10 +16,14 @@ from opportune.accounts.sign_in_methods.providers import Identity, Provider, Soc
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, EmailTakenError, RegistrationClosedError
 from opportune.errors import NotFound
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import RateLimit
 
 STARTS_PER_IP = RateLimit("accounts.social_starts_per_address", 60)
 FAILURES_PER_IP = RateLimit("accounts.social_failures_per_address", 20)
+LINKED_TO_YOU = _l("That account at %(label)s is already linked to your account.")
+LINKED_TO_ANOTHER = _l("That account at %(label)s is already linked to another account.")
 
 
 async def sign_in_with(context: AccountContext, provider: Provider, identity: Identity) -> tuple[User, bool]:
@@ -43,12 +47,20 @@ async def _register(context: AccountContext, provider: Provider, identity: Ident
     label = provider.label
     if not identity.email:
         raise SocialSignInRefused(
-            f"{label} does not share your e-mail address. Register here first, then add {label} on your profile."
+            gettext(
+                "%(label)s does not share your e-mail address. "
+                "Register here first, then add %(label)s on your profile.",
+                label=label,
+            )
         )
     if not identity.email_is_verified:
         raise SocialSignInRefused(
-            f"{label} has not verified {identity.email}. "
-            f"Register here with that address, then add {label} on your profile."
+            gettext(
+                "%(label)s has not verified %(email)s. "
+                "Register here with that address, then add %(label)s on your profile.",
+                label=label,
+                email=identity.email,
+            )
         )
     await context.limiter.hit(REGISTRATIONS_PER_IP.by(context.client.address))
     try:
@@ -60,7 +72,11 @@ async def _register(context: AccountContext, provider: Provider, identity: Ident
         raise SocialSignInRefused(str(refusal)) from None
     except EmailTakenError:
         raise SocialSignInRefused(
-            f"There is already an account with {identity.email}. Sign in to it, then add {label} on your profile."
+            gettext(
+                "There is already an account with %(email)s. Sign in to it, then add %(label)s on your profile.",
+                email=identity.email,
+                label=label,
+            )
         ) from None
 
 
@@ -76,8 +92,9 @@ async def link(context: AccountContext, provider: Provider, identity: Identity, 
         raise SocialSignInRefused(CHANGED_MEANWHILE)
     linked_user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
     if linked_user is not None:
-        account = "your account" if linked_user.id == user.id else "another account"
-        raise SocialSignInRefused(f"That account at {provider.label} is already linked to {account}.")
+        is_same_user = linked_user.id == user.id
+        message = LINKED_TO_YOU if is_same_user else LINKED_TO_ANOTHER
+        raise SocialSignInRefused(gettext(message, label=provider.label))
     values = {"oauth_name": identity.issuer, "account_id": identity.subject, "account_email": identity.email}
     await manager.user_db.add_oauth_account(user, values)
     record_event(context, user, "account_linked", label=provider.label)

@@ -106,7 +106,7 @@ def require_known_scopes(scopes: Sequence[str], features: Sequence[Feature], fie
     """Raise FieldErrors for `field` if a requested scope does not exist."""
     labels = scope_labels(features)
     if not set(scopes) <= labels.keys():
-        raise FieldErrors({field: f"Unknown scope. Available scopes: {', '.join(labels)}."})
+        raise FieldErrors({field: gettext("Unknown scope. Available scopes: %(scopes)s.", scopes=", ".join(labels))})
 
 
 def _default_verbs(feature: Feature) -> dict[str, None]:

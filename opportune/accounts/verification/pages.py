@@ -11,6 +11,7 @@ from opportune.accounts.responses import PRIVATE_HEADERS, request_email, show_fo
 from opportune.accounts.schemas import EmailRequest, EmailToken, EmailVerification
 from opportune.accounts.verification import service
 from opportune.db.sessions.dependencies import ReadSession
+from opportune.i18n import gettext
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 
@@ -43,7 +44,7 @@ async def verify(request: Request, signed_in_user: OptionalUser, context: Accoun
     if isinstance(user, Response):
         return user
     if owner and owner.id == user.id:
-        flash(request, f"Thank you, {user.email} is verified.")
+        flash(request, gettext("Thank you, %(email)s is verified.", email=user.email))
         return RedirectResponse("/", 303)
     flash(request, "Thank you, your address is verified. You can sign in now.")
     return RedirectResponse(LOGIN_PATH, 303)

@@ -11,6 +11,7 @@ from opportune.accounts.models import User
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.protocols import Site
 from opportune.feature import UserColumn
+from opportune.i18n.formats import format_number
 from opportune.web.time_zone import format_datetime
 
 
@@ -41,5 +42,5 @@ def _format(value: object) -> str:
     if value is None:
         return EMPTY_CELL
     if isinstance(value, int):
-        return f"{value:,}"
+        return format_number(value)
     return format_datetime(value) if isinstance(value, datetime) else str(value)

@@ -46,6 +46,7 @@ from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import is_long, is_secret, label_of
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.fields.files import file_columns_of
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import Schema
 from opportune.web import Form
@@ -262,7 +263,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             raise HTTPException(403)
         form = Form(PasswordChange)
         if request.method == "POST" and await self._change_password(request, await fill_form(request, form), user):
-            flash(request, f"{user} has a new password and is signed out everywhere.")
+            flash(request, gettext("%(user)s has a new password and is signed out everywhere.", user=user))
             return RedirectResponse(request.url_for("admin:details", identity=self.identity, pk=user.id), 303)
         context = {"form": form, "obj": user, "model_view": self}
         status = 400 if form.errors else 200

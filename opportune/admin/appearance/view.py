@@ -26,6 +26,7 @@ from opportune.config.appearance import (
     write_style_sheet,
 )
 from opportune.config.project import PROJECT
+from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 
 
@@ -68,7 +69,7 @@ class AppearanceAdmin(SuperuserOnly):
             flash(request, "Select a theme, corners and a density.", "danger")
         else:
             await asyncio.to_thread(write_style_sheet, PROJECT, appearance)
-            flash(request, f"The appearance is saved in {FILE}. Commit this file.")
+            flash(request, gettext("The appearance is saved in %(file)s. Commit this file.", file=FILE))
         return RedirectResponse(request.url_for("admin:view-appearance"), 303)
 
 

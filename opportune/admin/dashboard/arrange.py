@@ -25,6 +25,7 @@ from opportune.admin.dashboard.layouts import (
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
 from opportune.admin.protocols import Site
+from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 
 MOVES = {"up": -1, "down": 1}
@@ -68,7 +69,7 @@ class ArrangeAdmin(BaseView):
         if "first" in form:
             async with self.site.database.writer() as session:
                 await save_first_page(session, request.state.user, page)
-            flash(request, f"{page.title} is your first page now.")
+            flash(request, gettext("%(title)s is your first page now.", title=page.title))
             return RedirectResponse(f"/admin/?group={page.parameter}", 303)
         if not may_arrange(request):
             raise HTTPException(403)
@@ -76,7 +77,7 @@ class ArrangeAdmin(BaseView):
             await self._dismiss(request, pages, str(form["dismiss"]))
             return RedirectResponse("/admin/", 303)
         await self._arrange(request, pages, form)
-        flash(request, f"{page.title} was saved.")
+        flash(request, gettext("%(title)s was saved.", title=page.title))
         # The button that was pressed keeps the focus.
         query = urlencode({"group": page.parameter, "moved": str(form.get("move", ""))})
         return RedirectResponse(f"/admin/{ARRANGE}?{query}", 303)

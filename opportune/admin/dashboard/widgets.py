@@ -24,6 +24,7 @@ from opportune.admin.options import filtered_name
 from opportune.admin.protocols import Site, View
 from opportune.crud.display import format_value
 from opportune.feature import Metric, Number, Table, Widget
+from opportune.i18n.formats import localize_number
 from opportune.pagination import count_rows
 from opportune.web.time_zone import current_zone
 
@@ -150,7 +151,11 @@ async def _read_number(session: AsyncSession, number: Number, conditions: Sequen
     query = await _narrow(query.where(*conditions), view, number.filters)
     counts_rows = query.column_descriptions[0]["expr"] is number.model
     value = await session.scalar(count_rows(query, view.pk_columns[0]) if counts_rows else query) or 0
-    return f"{round(value, 2):,}" if isinstance(value, int | float | Decimal) else str(format_value(value))
+    return (
+        localize_number(f"{round(value, 2):,}")
+        if isinstance(value, int | float | Decimal)
+        else str(format_value(value))
+    )
 
 
 async def _read_table(request: Request, declared: DeclaredWidget, table: Table) -> RenderedWidget:

@@ -18,6 +18,7 @@ from opportune.admin.forms.inline_changes import INVALID_ROWS
 from opportune.admin.lists.actions import key_of, list_url, redirect_with_error
 from opportune.db.models.columns import title_of
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
 
@@ -78,7 +79,7 @@ def _read_edits(view: Any, form_data: FormData) -> Sequence[RowEdit]:
     if not pks:
         raise ValidationRefused("This page has no rows to save.")
     if len(pks) > max(view.page_size_options):
-        raise ValidationRefused(f"Save at most {max(view.page_size_options)} rows together.")
+        raise ValidationRefused(gettext("Save at most %(number)s rows together.", number=max(view.page_size_options)))
     edits = [RowEdit(pk, (), form_data) for pk in pks]
     for edit in edits:
         seen = parse_hashes(edit.seen)

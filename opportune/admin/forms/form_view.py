@@ -34,6 +34,7 @@ from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
@@ -194,7 +195,9 @@ def _flash_saved(request: Request, view: View, row: Any) -> None:
     address = ""
     if view.can_edit:
         address = str(view.url_of_row("edit", request, row))
-    flash(request, f"{view.name} “{truncate(title_of(row))}” was saved.", address=address)
+    flash(
+        request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=truncate(title_of(row))), address=address
+    )
 
 
 async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from sqladmin.forms import ModelConverter
 from sqlalchemy import Column
 from sqlalchemy.orm import ColumnProperty
+from starlette.datastructures import FormData
 
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.crud.schemas import value_schema
@@ -30,6 +31,8 @@ from opportune.web.forms.fields import (
     as_text_list,
     controls_of,
     html_attributes,
+    input_type,
+    to_machine_format,
 )
 from opportune.web.forms.fields import Field as PageField
 from opportune.web.forms.forms import ZONE_SUFFIX, parse_local_time
@@ -56,6 +59,10 @@ def is_multiline(column: Column[Any] | Any) -> bool:
     return is_text(column) and not 0 < (getattr(type_of(column), "length", None) or 0) <= MAX_LINE_LENGTH
 
 
+class FileCells(FormData):
+    """Cells of an imported file, whose numbers and dates are in machine format in every language."""
+
+
 class ModelField(Field):  # type: ignore[misc]  # its base has no types
     """A field for a column. If the user has not changed the text, the stored value is kept exactly."""
 
@@ -79,6 +86,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         self.zone = ""
 
     def process(self, formdata: Any, *args: Any, **options: Any) -> None:
+        self.is_from_file = isinstance(formdata, FileCells)
         self.sent_zone = parse_zone_name(formdata.get(self.name + ZONE_SUFFIX)) if formdata else ""
         super().process(formdata, *args, **options)
 
@@ -120,12 +128,14 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             return control.values_by_text.get(choice, choice)
         if control.type in TIME_ERRORS:
             return self._parse_time(text)
-        return text
+        return text if self.is_from_file else to_machine_format(control, text)
 
     def _parse_time(self, text: str) -> str | datetime:
         for pattern in self.formats:
             with suppress(ValueError):
                 text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - the time zone is added below
+        if not self.is_from_file:
+            text = to_machine_format(self.control, text)
         if not re.search(r"\d[-:]\d", text):
             raise ValueError(gettext(TIME_ERRORS[self.control.type]))
         return parse_local_time(text, self.zone) if self.is_zoned else text
@@ -164,7 +174,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         choices = {value: gettext(label) for value, label in control.choices.items()}
         page_field = PageField(
             label=self.label.text,
-            type="textarea" if is_long else control.type,
+            type="textarea" if is_long else input_type(control.type, text),
             required=required,
             help=self.description,
             error=" ".join(map(str, self.errors)),

@@ -10,13 +10,15 @@ from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLooku
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.forms.wtforms_classes import Field, Form, ValidationError, html_params
 from opportune.admin.protocols import View
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.fields import PICKER, RowChoices
 from opportune.web.forms.forms import EMPTY_MESSAGES
 from opportune.web.rendering.templates import templates
 
 MAX_SELECTED_ROWS = 500
 """Maximum rows in one field. Each adds a query parameter and an option to the page."""
-TOO_MANY = f"Choose at most {MAX_SELECTED_ROWS} rows."
+TOO_MANY = _l("Choose at most %(num)s rows.")
 
 
 class RowField(Field):  # type: ignore[misc]  # its base has no types
@@ -40,7 +42,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
             self.data = list(dict.fromkeys(map(parse_id, ids)))
             if len(self.data) > MAX_SELECTED_ROWS:
                 self.data = []
-                raise ValueError(TOO_MANY)
+                raise ValueError(gettext(TOO_MANY, num=MAX_SELECTED_ROWS))
 
     @property
     def stored_text(self) -> str:

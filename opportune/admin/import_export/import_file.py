@@ -8,22 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqladmin.helpers import get_column_python_type
-from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.files import FileField
-from opportune.admin.forms.model_fields import NO_CHOICE
+from opportune.admin.forms.model_fields import NO_CHOICE, FileCells
 from opportune.admin.import_export.export import unescape_formula
 from opportune.admin.import_export.names import NamedColumn, NameResolver, named_columns
 from opportune.admin.protocols import View
 from opportune.db.models.columns import is_secret, is_text
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_number
 from opportune.web.forms.forms import ZONE_SUFFIX
 
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
-UNREADABLE = "Line {line} cannot be read: a quotation mark is not closed, or a cell has more than {limit:,} characters."
+UNREADABLE = _l(
+    "Line %(line)s cannot be read: a quotation mark is not closed, or a cell has more than %(limit)s characters."
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,13 @@ def read_rows(name: str, text: str, max_rows: int) -> tuple[list[str], list[Impo
     if not lines:
         raise ValidationRefused("This file has no rows.")
     if len(lines) > max_rows:
-        raise ValidationRefused(f"This file has {len(lines):,} rows. Import at most {max_rows:,} rows in one file.")
+        raise ValidationRefused(
+            gettext(
+                "This file has %(number)s rows. Import at most %(limit)s rows in one file.",
+                number=format_number(len(lines)),
+                limit=format_number(max_rows),
+            )
+        )
     return header, lines
 
 
@@ -61,10 +71,14 @@ def _read_csv(text: str) -> tuple[list[str], list[ImportRow]]:
         header = list(reader.fieldnames or [])
         for row in reader:
             if None in row:
-                raise ValidationRefused(f"Line {reader.line_num} has more cells than the first line.")
+                raise ValidationRefused(
+                    gettext("Line %(line)s has more cells than the first line.", line=reader.line_num)
+                )
             lines.append(ImportRow(reader.line_num, {name: unescape_formula(cell or "") for name, cell in row.items()}))
     except csv.Error:
-        raise ValidationRefused(UNREADABLE.format(line=reader.line_num, limit=csv.field_size_limit())) from None
+        raise ValidationRefused(
+            gettext(UNREADABLE, line=reader.line_num, limit=format_number(csv.field_size_limit()))
+        ) from None
     if len(set(header)) < len(header):
         raise ValidationRefused("Two columns have the same name.")
     return header, lines
@@ -116,15 +130,26 @@ def split_header(
     exported = {name for name in view.export_names if name not in not_ignored and not is_secret(name)}
     if unknown := [name for name in header if name not in allowed and name not in exported]:
         names = ", ".join(name[:40] or "(no name)" for name in unknown[:5])
-        raise ValidationRefused(f"These columns cannot be imported: {names}. These can: {', '.join(allowed)}.")
+        raise ValidationRefused(
+            gettext(
+                "These columns cannot be imported: %(names)s. These can: %(allowed)s.",
+                names=names,
+                allowed=", ".join(allowed),
+            )
+        )
     columns = {name: allowed[name] for name in header if name in allowed}
     if duplicates := [name for name, field in columns.items() if [*columns.values()].count(field) > 1]:
-        raise ValidationRefused(f"These columns set the same field: {', '.join(duplicates)}. Keep one of them.")
+        raise ValidationRefused(
+            gettext(
+                "These columns set the same field: %(names)s. Keep one of them.",
+                names=", ".join(duplicates),
+            )
+        )
     aliases = {column.column: name for name, column in named.items()}
     required = [name for name, field in fields.items() if field.flags.required and not field.data]
     missing = [aliases.get(name, name) for name in required if allowed[name] not in columns.values()]
     if missing and not may_omit:
-        raise ValidationRefused(f"These columns are missing: {', '.join(missing)}.")
+        raise ValidationRefused(gettext("These columns are missing: %(names)s.", names=", ".join(missing)))
     return columns, [name for name in header if name in exported]
 
 
@@ -149,7 +174,7 @@ class FormFiller:
                 texts |= {field: self._form_text(name, line.cells.get(name)), field + ZONE_SUFFIX: "UTC"}
             except ValueError as error:
                 faults.append(f"{self.view.labels.get(field, name)}: {error}")
-        form = form_class(FormData(texts), data=stored or {})
+        form = form_class(FileCells(texts), data=stored or {})
         keep_unsent(form, texts, is_stored=stored is not None)
         return form, faults
 

@@ -21,6 +21,7 @@ from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import natural_key_of
 from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
 MAX_REPORTED_ERRORS = 20
@@ -119,10 +120,19 @@ class ImportPlan:
     def _find_stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], numbers: dict[str, int]) -> Any:
         name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
         if numbers.setdefault(name, line.number) != line.number:
-            raise ValidationRefused(f"{label}: “{name}” is already in row {numbers[name]}.")
+            raise ValidationRefused(
+                gettext(
+                    "%(label)s: “%(name)s” is already in row %(line)s.",
+                    label=label,
+                    name=name,
+                    line=numbers[name],
+                )
+            )
         rows = stored.get(name, [])
         if len(rows) > 1:
-            raise ValidationRefused(f"{label}: {len(rows)} rows are named “{name}”.")
+            raise ValidationRefused(
+                gettext("%(label)s: %(number)s rows are named “%(name)s”.", label=label, number=len(rows), name=name)
+            )
         return rows[0] if rows else None
 
     async def _plan_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
@@ -193,7 +203,11 @@ class ImportPlan:
                     new_rows.created = dict(zip(names, created, strict=True))
             except FieldErrors as refusal:
                 raise ValidationRefused(
-                    f"New {new_rows.view.name_plural} cannot be created from their names: {refusal}"
+                    gettext(
+                        "New %(name_plural)s cannot be created from their names: %(refusal)s",
+                        name_plural=new_rows.view.name_plural,
+                        refusal=refusal,
+                    )
                 ) from None
             ids |= {new_rows.placeholders[name]: row.id for name, row in new_rows.created.items()}
         return ids

@@ -27,6 +27,8 @@ from opportune.admin.protocols import View
 from opportune.config.signing import seal, unseal
 from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
 from opportune.runtime.counts import pluralize
 from opportune.web.forms.uploads import display_name
 from opportune.web.rendering.flash import flash
@@ -136,7 +138,9 @@ async def _read_submission(request: Request, view: View) -> tuple[str, str, bool
         content_bytes = await file.read(max_bytes + 1)
         name = file.filename
     if len(content_bytes) > max_bytes:
-        raise ValidationRefused(f"Please choose a file of at most {max_bytes:,} bytes.")
+        raise ValidationRefused(
+            gettext("Please choose a file of at most %(limit)s bytes.", limit=format_number(max_bytes))
+        )
     try:
         return name, content_bytes.decode("utf-8-sig"), updates, False
     except UnicodeDecodeError:
@@ -159,7 +163,10 @@ async def _import(request: Request, view: View, outcome: ImportResult, content: 
     outcome.plan = plan = ImportPlan(request, view, outcome.columns, outcome.updates)
     if outcome.updates and plan.key not in outcome.columns:
         raise ValidationRefused(
-            f"Rows to change are identified by the column {plan.key or '(none)'}. Add it to the file."
+            gettext(
+                "Rows to change are identified by the column %(column)s. Add it to the file.",
+                column=plan.key or "(none)",
+            )
         )
     with suppress(TooManyFaultsError):
         await plan.read(outcome.lines)

@@ -24,6 +24,8 @@ from opportune.admin.log import audit
 from opportune.admin.protocols import Pages, View
 from opportune.admin.sqladmin_adapter import slug_and_label
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
 from opportune.web.rendering.flash import flash
 
 MAX_ROWS_PER_ACTION = 5_000
@@ -60,7 +62,11 @@ async def read_selection(request: Request, view: View) -> Selection:
         raise ValidationRefused("Select at least one row.")
     if len(pks) > MAX_ROWS_PER_ACTION:
         raise ValidationRefused(
-            f"Select at most {MAX_ROWS_PER_ACTION:,} {view.name_plural}. Search or filter for fewer."
+            gettext(
+                "Select at most %(limit)s %(name_plural)s. Search or filter for fewer.",
+                limit=format_number(MAX_ROWS_PER_ACTION),
+                name_plural=view.name_plural,
+            )
         )
     return Selection(pks, is_confirmed=bool(form_data.get("confirmed")))
 

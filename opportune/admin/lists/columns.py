@@ -11,6 +11,7 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.actions import list_url_with, redirect_with_error
 from opportune.admin.protocols import View
 from opportune.db.models.columns import is_long, is_secret
+from opportune.i18n import gettext
 
 MAX_POSITION = 10_000
 
@@ -24,7 +25,10 @@ def listed_columns(request: Request, view: View) -> Sequence[str]:
     names = parse_columns(request.query_params.get("columns", ""))
     choices = column_choices(request, view) if names else ()
     if unknown := [name for name in names if name not in choices]:
-        raise HTTPException(400, f"The list has no column “{unknown[0][:60]}”. Select its columns again.")
+        raise HTTPException(
+            400,
+            gettext("The list has no column “%(column)s”. Select its columns again.", column=unknown[0][:60]),
+        )
     return names or view.list_names
 
 

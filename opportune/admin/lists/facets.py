@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from opportune.admin.lists.filters import NULL_CHOICE, ChoiceFilter, LookupFilter, ValuesFilter, choice_parameter
 from opportune.admin.protocols import View
+from opportune.i18n.formats import format_number
 
 MAX_READ_ROWS = 100_000
 """Maximum rows to read for one filter. If there are more, all counts are minimums, such as "3,512+"."""
@@ -67,4 +68,4 @@ def _values(filter_: ValuesFilter, rows: Select[Any]) -> Select[Any] | None:
 
 
 def _format(count: int, *, is_partial: bool) -> str:
-    return f"{min(count, MAX_COUNT):,}{'+' if is_partial or count > MAX_COUNT else ''}"
+    return f"{format_number(min(count, MAX_COUNT))}{'+' if is_partial or count > MAX_COUNT else ''}"

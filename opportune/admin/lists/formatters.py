@@ -10,6 +10,7 @@ from opportune.crud.display import FORMATS
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import Model
 from opportune.i18n import gettext
+from opportune.i18n.formats import localize_number
 from opportune.web.time_zone import format_time
 
 MAX_CELL_LENGTH = 80
@@ -24,8 +25,8 @@ FORMATTERS: dict[type[Any], Any] = {
     bool: lambda value: YES.format(gettext("Yes")) if value else NO.format(gettext("No")),
     datetime: format_time,
     str: lambda value: value,  # lists call `truncate`
-    float: str,  # the admin shows all digits
-    Decimal: str,
+    float: lambda value: localize_number(str(value)),  # the admin shows all digits
+    Decimal: lambda value: localize_number(str(value)),
     Model: title_of,
 }
 

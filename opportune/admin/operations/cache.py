@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
+from opportune.i18n import gettext
 from opportune.web.cache import ALL_TAGS, Cache
 from opportune.web.rendering.flash import flash
 from opportune.web.routing.cached_route import CachedRoute, Counts
@@ -44,7 +45,9 @@ class CacheAdmin(SuperuserOnly):
             await cache.clear(tag)
             flash(
                 request,
-                "The cache was cleared." if tag == ALL_TAGS else f"Responses with the tag “{tag}” were cleared.",
+                "The cache was cleared."
+                if tag == ALL_TAGS
+                else gettext("Responses with the tag “%(tag)s” were cleared.", tag=tag),
             )
         else:
             flash(request, "Enter the tag of the responses to clear.", "danger")

@@ -14,12 +14,13 @@ from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.runner import Step, plan_migrations, run_migrations
 from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy as _l
 
 PAGE_TIMEOUT_SECONDS = 5
 """Time that a request waits for the upgrade. If it takes longer, the page shows the progress."""
 
-CRASHED = "The upgrade crashed. See the log for the error."
-NOTHING = "The database already has all migrations."
+CRASHED = _l("The upgrade crashed. See the log for the error.")
+NOTHING = _l("The database already has all migrations.")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from opportune.admin.row_versions.values import to_json
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import label_of
 from opportune.errors import FieldErrors, Refused
+from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 
 
@@ -42,7 +43,7 @@ async def version_page(request: Request, view: AdminView) -> Response:
         except FieldErrors as refusal:
             error = str(refusal)
         else:
-            flash(request, f"Version {version.number} was restored.")
+            flash(request, gettext("Version %(number)s was restored.", number=version.number))
             return _redirect(request, view)
     return await _render(request, view, row, version, restored, error, left_out=values.keys() - fields)
 

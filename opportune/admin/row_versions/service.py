@@ -14,6 +14,7 @@ from opportune.admin.row_versions.values import from_json, to_json, versioned_co
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import foreign_keys_of, label_of
 from opportune.errors import Refused
+from opportune.i18n import gettext
 
 KEY_LENGTH = 64
 """Maximum length of `RowVersion.row_id`. Longer keys are hashed, because cut keys could be equal."""
@@ -90,7 +91,14 @@ async def restorable_values(session: AsyncSession, row: SQLModel, version: RowVe
     """
     model, label = type(row), f"Version {version.number} cannot be restored"
     if unknown := version.values.keys() - versioned_columns(model):
-        raise Refused(f"{label}: {model.__name__} no longer has {', '.join(sorted(unknown))}.")
+        raise Refused(
+            gettext(
+                "%(label)s: %(model)s no longer has %(columns)s.",
+                label=label,
+                model=model.__name__,
+                columns=", ".join(sorted(unknown)),
+            )
+        )
     changed = [name for name, value in version.values.items() if value != to_json(model, name, getattr(row, name))]
     try:
         values = {name: from_json(model, name, version.values[name]) for name in changed}
@@ -98,12 +106,18 @@ async def restorable_values(session: AsyncSession, row: SQLModel, version: RowVe
         raise Refused(f"{label}: {error.errors()[0]['msg']}.") from error
     for name, target in foreign_keys_of(inspect(model, raiseerr=True)).items():
         if values.get(name) is not None and await session.get(target, values[name]) is None:
-            raise Refused(f"{label}: its {label_of(name).lower()} no longer exists.")
+            raise Refused(
+                gettext(
+                    "%(label)s: its %(column)s no longer exists.",
+                    label=label,
+                    column=label_of(name).lower(),
+                )
+            )
     return values
 
 
 async def _find_version(session: AsyncSession, row: SQLModel, number: int) -> RowVersion:
     version: RowVersion | None = await session.scalar(select_version(row, number))
     if version is None:
-        raise Refused(f"This {type(row).__name__} has no version {number}.")
+        raise Refused(gettext("This %(model)s has no version %(number)s.", model=type(row).__name__, number=number))
     return version

@@ -18,6 +18,7 @@ from opportune.admin.saved_views.list_state import read_list_state, restore_list
 from opportune.admin.saved_views.queries import load_saved_views, read_shareable_groups, set_default_view
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import Schema
 from opportune.text import Line
@@ -27,7 +28,7 @@ from opportune.web.rendering.flash import flash
 
 MAX_VIEWS_PER_USER = 200
 DUPLICATE_NAME = _l("You already have a view with this name. Choose another name, or update that view.")
-TOO_MANY = f"You have {MAX_VIEWS_PER_USER} views. Delete one first."
+TOO_MANY = _l("You have %(num)s views. Delete one first.")
 NAME_LENGTH = 60
 
 
@@ -48,7 +49,15 @@ def open_list(request: Request, view: View, saved: SavedView) -> Response:
     restored = restore_list_state(request, view, saved.query)
     if restored.missing:
         missing = ", ".join(restored.missing)
-        flash(request, f"“{saved.name}” was opened without {missing}: the list no longer has this.", "warning")
+        flash(
+            request,
+            gettext(
+                "“%(name)s” was opened without %(missing)s: the list no longer has this.",
+                name=saved.name,
+                missing=missing,
+            ),
+            "warning",
+        )
     address = request.url_for("admin:list", identity=view.identity)
     return RedirectResponse(f"{address}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
 
@@ -59,7 +68,7 @@ async def add_view(request: Request, view: View) -> Response:
     saved = await load_saved_views(request)
     try:
         if sum(row.owner_id == user.id for row in saved.views) >= MAX_VIEWS_PER_USER:
-            raise ValidationRefused(TOO_MANY)
+            raise ValidationRefused(gettext(TOO_MANY, num=MAX_VIEWS_PER_USER))
         row = SavedView(owner_id=user.id, identity=view.identity, name="", query=read_list_state(request, view))
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
@@ -93,7 +102,7 @@ async def _save(request: Request, view: View, row: SavedView, details: ViewDetai
             row = await session.merge(row)
             row.sqlmodel_update(details.model_dump())
             await session.flush()
-    flash(request, f"The view “{row.name}” was saved.")
+    flash(request, gettext("The view “%(name)s” was saved.", name=row.name))
     return open_list(request, view, row)
 
 
@@ -107,7 +116,7 @@ async def update_view(request: Request, view: View) -> Response:
     async with view.site.database.writer() as session:
         row = await session.merge(row)
         row.query = state
-    flash(request, f"The view “{row.name}” was updated.")
+    flash(request, gettext("The view “%(name)s” was updated.", name=row.name))
     return open_list(request, view, row)
 
 
@@ -115,7 +124,7 @@ async def delete_view(request: Request, view: View) -> Response:
     row = await _find_own(request, view)
     async with view.site.database.writer() as session:
         await session.delete(await session.merge(row))
-    flash(request, f"The view “{row.name}” was deleted.")
+    flash(request, gettext("The view “%(name)s” was deleted.", name=row.name))
     return RedirectResponse(request.url_for("admin:list", identity=view.identity), 303)
 
 
@@ -126,7 +135,7 @@ async def toggle_default_view(request: Request, view: View) -> Response:
     async with view.site.database.writer() as session:
         await set_default_view(session, request.state.user, view.identity, None if is_default else row.id)
     what = "the plain list" if is_default else f"“{row.name}”"
-    flash(request, f"{view.name_plural} now open with {what}.")
+    flash(request, gettext("%(name_plural)s now open with %(what)s.", name_plural=view.name_plural, what=what))
     return open_list(request, view, row)
 
 

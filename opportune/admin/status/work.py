@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from opportune.db.models.model import utc_now
 from opportune.feature import HealthLight
+from opportune.i18n import gettext_lazy as _l
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
@@ -19,13 +20,17 @@ from opportune.runtime.counts import format_duration
 from opportune.web.time_zone import format_datetime
 
 HINTS = {
-    "worker": "Check that oppman.py worker is running and fast enough.",
-    "request": "Jobs wait for the next request. Let a cron service call the address for jobs (oppman.py docs jobs).",
-    "off": "No process runs jobs. Set JOBS=inline, or JOBS=worker and run oppman.py worker.",
+    "worker": _l("Check that oppman.py worker is running and fast enough."),
+    "request": _l(
+        "Jobs wait for the next request. Let a cron service call the address for jobs (oppman.py docs jobs)."
+    ),
+    "off": _l("No process runs jobs. Set JOBS=inline, or JOBS=worker and run oppman.py worker."),
 }
 """Advice about late jobs, by the setting JOBS."""
-SLOW_HINT = "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
-MAIL_HINT = "Check MAIL_URL. Operations can send a test e-mail and shows the server's response."
+SLOW_HINT = _l(
+    "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
+)
+MAIL_HINT = _l("Check MAIL_URL. Operations can send a test e-mail and shows the server's response.")
 JOB_LIST_PATH = "/admin/job/list?state={}"
 
 

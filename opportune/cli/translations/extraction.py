@@ -72,6 +72,13 @@ class Source:
             if parents & {*self.folders} and not parents & {*self.skipped}:
                 yield from ((path.relative_to(self.root).as_posix(), text) for text in texts)
 
+    def files(self) -> Iterator[Path]:
+        """Yield the files of the source."""
+        for folder in self.folders:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and not any(path.is_relative_to(skipped) for skipped in self.skipped):
+                    yield path
+
     def _messages(self, folder: Path) -> Iterator[tuple[str, int, str | tuple[str, ...], list[str], str | None]]:
         def is_searched(path: str | Path) -> bool:
             return Path(path).name not in ("__pycache__", "node_modules") and Path(path) not in self.skipped

@@ -13,6 +13,7 @@ from babel.messages.catalog import Catalog
 from opportune.cli.output import say
 from opportune.cli.translations.catalogue_files import as_bytes, read_catalogue, write_catalogue
 from opportune.cli.translations.extraction import Source, find_sources
+from opportune.cli.translations.unmarked import find_unmarked
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE, find_language
 from opportune.config.project import FRAMEWORK, PROJECT, display_path
 from opportune.config.settings import get_settings
@@ -29,7 +30,13 @@ def command(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 1 if a catalogue is out of date.")
     ] = False,
+    unmarked: Annotated[
+        bool, typer.Option("--unmarked", help="List texts that are not marked; exit with 1 if there are any.")
+    ] = False,
 ) -> None:
+    if unmarked:
+        list_unmarked()
+        return
     codes = [_parse_language(code) for code in languages or get_settings().languages]
     outdated = []
     for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
@@ -38,6 +45,18 @@ def command(
         raise OperatorError(f"{outdated[0]} is out of date. Update it: python3 oppman.py makemessages")
     if not outdated:
         say("All catalogues are up to date." if check or codes else "There are no catalogues. Add one: makemessages de")
+
+
+def list_unmarked() -> None:
+    """Print texts that a user can read, and that are not marked for translation."""
+    texts = [
+        text for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT) for text in find_unmarked(source)
+    ]
+    for text in texts:
+        say(text)
+    if texts:
+        raise OperatorError(f"{pluralize(len(texts), 'text')} not marked. See oppman.py docs translations.")
+    say("All texts are marked.")
 
 
 def _parse_language(code: str) -> str:

@@ -10,17 +10,25 @@ from babel.messages.extract import extract_python
 Found = tuple[int, str, str | tuple[str, ...], list[str]]
 
 POSITIONS: dict[str, tuple[int, ...]] = {
+    "Busy": (1,),
     "EventKind": (2, 3),
     "HTTPException": (2,),
     "HealthLight": (1,),
+    "LLMError": (2,),
     "Link": (1,),
     "Metric": (1,),
     "Number": (1,),
     "Refused": (1,),
     "SetupStep": (2,),
     "SiteSearch": (1,),
+    "SocialSignInRefused": (1,),
+    "SpendingRefused": (2,),
     "UserColumn": (1,),
+    "ValidationRefused": (1,),
+    "WrongCredential": (2,),
+    "_redirect_with_message": (3,),
     "flash": (2,),
+    "problem": (3,),
     "redirect_with_message": (3,),
     "refuse": (1,),
 }
@@ -43,19 +51,29 @@ def extract_texts(
     yield from extract_python(BytesIO(source), keywords, comment_tags, options)  # type: ignore[misc]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
-            yield from ((text.lineno, "_", text.value, []) for text in _texts_of_call(node))
+            for argument in sink_arguments(node):
+                if text := text_of(argument):
+                    yield argument.lineno, "_", text, []
 
 
-def _texts_of_call(call: ast.Call) -> Iterator[Any]:
+def sink_arguments(call: ast.Call) -> list[ast.expr]:
+    """Return the arguments of a call that users read, such as the text of `flash`."""
     name = getattr(call.func, "id", "") or getattr(call.func, "attr", "")
     arguments = [call.args[position - 1] for position in POSITIONS.get(name, ()) if position <= len(call.args)]
     arguments += [keyword.value for keyword in call.keywords if keyword.arg in KEYWORD_ARGUMENTS.get(name, ())]
     if name == "FieldErrors":
         arguments += [value for argument in call.args if isinstance(argument, ast.Dict) for value in argument.values]
-    return (argument for argument in arguments if _is_text(argument))
+    return [choice for argument in arguments for choice in _choices(argument)]
 
 
-def _is_text(argument: ast.expr) -> bool:
-    """Return whether an argument is a literal that begins like a sentence, and not an identifier."""
+def _choices(argument: ast.expr) -> list[ast.expr]:
+    """Return the values that an argument can have: two for `a if condition else b`."""
+    if isinstance(argument, ast.IfExp):
+        return [*_choices(argument.body), *_choices(argument.orelse)]
+    return [argument]
+
+
+def text_of(argument: ast.expr) -> str:
+    """Return a literal that begins like a sentence; empty for identifiers and other values."""
     value = argument.value if isinstance(argument, ast.Constant) else None
-    return isinstance(value, str) and (value[:1].isupper() or value.startswith("{"))
+    return value if isinstance(value, str) and (value[:1].isupper() or value.startswith("{")) else ""

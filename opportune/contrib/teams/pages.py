@@ -26,6 +26,7 @@ from opportune.contrib.teams.schemas import (
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import FieldErrors, NotFound
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import FILTER_PREFIX, Form, read_form
 from opportune.web.rate_limit import TooManyRequests
@@ -76,7 +77,7 @@ async def new(request: Request, _user: CurrentUser) -> Response:
 async def create(request: Request, user: CurrentUser, session: WriteSession) -> Response:
     form = await read_form(request, TeamCreate)
     if team := await form.save(lambda new: service.create_team(session, user, new)):
-        flash(request, f"You have created “{team.name}” and are its owner.")
+        flash(request, gettext("You have created “%(team)s” and are its owner.", team=team.name))
         return RedirectResponse(safe_redirect_path(form.value("next"), _path(team.id)), 303)
     return _render_new_team(request, form)
 
@@ -114,7 +115,7 @@ async def accept(request: Request, invitation_id: RowId, user: AccountOwner, ses
     except FieldErrors as refusal:
         flash(request, str(refusal), "danger")
         return RedirectResponse(TEAMS_PATH, 303)
-    flash(request, f"Welcome to “{team.name}”.")
+    flash(request, gettext("Welcome to “%(team)s”.", team=team.name))
     return RedirectResponse(_path(team.id), 303)
 
 
@@ -145,7 +146,7 @@ async def members(
 async def switch(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
     form = await request.form()
     team = await service.switch_team(session, team_id, user)
-    flash(request, f"You have switched to “{team.name}”.")
+    flash(request, gettext("You have switched to “%(team)s”.", team=team.name))
     return RedirectResponse(safe_redirect_path(str(form.get("next", "")), _path(team_id)), 303)
 
 
@@ -181,7 +182,7 @@ async def leave(request: Request, team_id: RowId, user: CurrentUser, session: Wr
         team = await service.leave_team(session, team_id, user)
     except FieldErrors as refusal:
         return _redirect_with_error(request, team_id, str(refusal))
-    return _redirect_with_message(request, TEAMS_PATH, f"You have left “{team.name}”.")
+    return _redirect_with_message(request, TEAMS_PATH, gettext("You have left “%(team)s”.", team=team.name))
 
 
 @router.get("/{team_id}/invitations")
@@ -201,7 +202,9 @@ async def invite(request: Request, team_id: RowId, user: AccountOwner, context: 
         form.refuse(refusal.detail, status=refusal.status_code)
         invitation, headers = None, refusal.headers
     if invitation:
-        return _redirect_with_message(request, f"{_path(team_id)}/invitations", f"{invitation.email} is invited.")
+        return _redirect_with_message(
+            request, f"{_path(team_id)}/invitations", gettext("%(email)s is invited.", email=invitation.email)
+        )
     response = await _show_invitations(request, context.session, team_id, user, form)
     response.headers.update(headers or {})
     return response
@@ -241,7 +244,7 @@ async def hand_over(request: Request, team_id: RowId, user: AccountOwner, contex
         else:
             send_handed_over_email(context.session, context.settings, owner, access.team, user)
             return _redirect_with_message(
-                request, _path(team_id), f"{owner.email} is the owner now, and you are an admin."
+                request, _path(team_id), gettext("%(email)s is the owner now, and you are an admin.", email=owner.email)
             )
     return await _show_settings(request, context.session, team_id, user, hand_over=form)
 
@@ -258,7 +261,7 @@ async def delete(
     if await reauthenticated(context, user, form):
         await context.manager.release()  # do not block other writes
         await service.delete_team(context.session, database, team_id, user)
-        return _redirect_with_message(request, TEAMS_PATH, f"“{name}” is deleted.")
+        return _redirect_with_message(request, TEAMS_PATH, gettext("“%(name)s” is deleted.", name=name))
     return await _show_settings(request, context.session, team_id, user, delete=form)
 
 

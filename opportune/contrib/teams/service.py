@@ -20,6 +20,7 @@ from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.db.queries.matching import matches, patterns_of
 from opportune.errors import FieldErrors, Forbidden, NotFound
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, order, page_count
 
@@ -27,7 +28,7 @@ MAX_TEAMS_PER_USER = 100
 
 LAST_OWNER = _l("The team would have no active owner. Make another member its owner first.")
 ONLY_MEMBER = _l("You are the only member of the team. Delete it instead.")
-TOO_MANY_TEAMS = f"You are in {MAX_TEAMS_PER_USER} teams. Leave one first."
+TOO_MANY_TEAMS = _l("You are in %(num)s teams. Leave one first.")
 NO_MEMBER = _l("No member of the team has this address.")
 DEACTIVATED = _l("This account is deactivated. Choose another member.")
 YOURSELF = _l("You are already an owner. Choose another member.")
@@ -170,7 +171,7 @@ async def refuse_too_many_teams(session: AsyncSession, user: User) -> None:
     await session.execute(select(col(User.id)).where(col(User.id) == user.id).with_for_update(key_share=True))
     count = select(func.count()).select_from(TeamMember).where(_is_membership_of(user))
     if (await session.scalar(count) or 0) >= MAX_TEAMS_PER_USER:
-        raise FieldErrors({"": TOO_MANY_TEAMS})
+        raise FieldErrors({"": gettext(TOO_MANY_TEAMS, num=MAX_TEAMS_PER_USER)})
 
 
 async def switch_team(session: AsyncSession, team_id: int, user: User) -> Team:

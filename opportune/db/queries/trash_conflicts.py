@@ -11,8 +11,9 @@ from opportune.db.constraint_errors import VALUE_IN_USE
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.trash import with_deleted
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 
-HELD_BY_TRASH = "A deleted entry has this value. Restore it or delete it permanently in the trash."
+HELD_BY_TRASH = _l("A deleted entry has this value. Restore it or delete it permanently in the trash.")
 
 
 async def explain_trash_conflict(

@@ -14,6 +14,8 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.db.hooks.registry import before_delete
 from opportune.fields.files import deleting_files_on_error
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.llm.answers.models import AnswerAttachment
@@ -23,7 +25,7 @@ from opportune.storage.storage import new_name
 from opportune.web.forms.uploads import display_name
 
 FOLDER = "attachments"
-TOO_MANY = f"Please attach at most {MAX_ATTACHMENTS} files."
+TOO_MANY = _l("Please attach at most %(num)s files.")
 
 _locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 """Locks of users whose files are being read."""
@@ -57,7 +59,7 @@ async def stored_attachments(
         StorageError: The storage is not available.
     """
     if len(sent) > MAX_ATTACHMENTS:
-        raise AttachmentRefused(TOO_MANY)
+        raise AttachmentRefused(gettext(TOO_MANY, num=MAX_ATTACHMENTS))
     rows: list[AnswerAttachment] = []
     # The lock makes a user with many slow documents delay others by at most one document.
     lock = _locks.setdefault(owner_id, asyncio.Lock())

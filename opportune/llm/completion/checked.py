@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from opportune.config.llm_models import LlmModel
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.providers.provider import (
     EMPTY,
     Chunk,
@@ -26,7 +27,7 @@ PLAUSIBLE_MARGIN_TOKENS = 10_000
 """Tokens that an endpoint may add: instructions, search results, hidden reasoning."""
 MAX_ANSWERS_PER_LIMIT = 4
 """Maximum ratio of an answer to `max_answer_tokens`. Some endpoints do not limit reasoning by it."""
-UNOFFERED_TOOL = "The model requested a tool that does not exist. Try again."
+UNOFFERED_TOOL = _l("The model requested a tool that does not exist. Try again.")
 
 
 async def checked_answer(

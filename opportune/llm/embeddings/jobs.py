@@ -19,7 +19,7 @@ from opportune.search.embeddings import Embeddings, Vector
 from opportune.search.models import searchable
 from opportune.search.models.hybrid import VECTORS
 
-SAMPLE_TEXT = "A text."
+SAMPLE_TEXT = "A text."  # not translated
 """A text that every working endpoint accepts."""
 BATCH_ROWS = 64
 """Texts per request."""

@@ -3,11 +3,14 @@
 from fastapi import FastAPI
 
 from opportune.feature import HealthLight
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.redis_store import FULL
 
-HINT = "Check that Redis runs at CACHE_URL. Until then pages are not cached, and each process counts limits for itself."
-FULL_HINT = "Give Redis more memory, or let it evict old entries: set its maxmemory-policy to allkeys-lru."
+HINT = _l(
+    "Check that Redis runs at CACHE_URL. Until then pages are not cached, and each process counts limits for itself."
+)
+FULL_HINT = _l("Give Redis more memory, or let it evict old entries: set its maxmemory-policy to allkeys-lru.")
 
 
 async def cache_lights(app: FastAPI) -> list[HealthLight]:

@@ -1,13 +1,17 @@
 """Messages for Pydantic's errors, for users of forms and callers of the API."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from contextlib import suppress
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
 
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_day, localize_number
+from opportune.web.time_zone import format_datetime
 
 INVALID_DATE = _l("Please give a date, such as 2026-12-31.")
 INVALID_DATETIME = _l("Please give a date and a time, such as 2026-12-31 18:30.")
@@ -98,10 +102,13 @@ def messages_by_field(
 def message_for(item: Mapping[str, Any]) -> str:
     """Return the message for one of Pydantic's errors."""
     type_ = item["type"]
-    limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in item.get("ctx", {}).items()}
-    if limits.get("min_length") == 1:
+    context = item.get("ctx", {})
+    if type_ in DATE_MESSAGES:
+        context = {name: _parse_limit(limit) for name, limit in context.items()}
+    limits = {name: _limit_text(limit) for name, limit in context.items()}
+    if context.get("min_length") == 1:
         return gettext(MISSING_VALUE)
-    if any(isinstance(limit, date) for limit in limits.values()) and type_ in DATE_MESSAGES:
+    if any(isinstance(limit, date) for limit in context.values()) and type_ in DATE_MESSAGES:
         return gettext(DATE_MESSAGES[type_], **limits)
     if type_ in MESSAGES:
         return gettext(MESSAGES[type_], **limits)
@@ -109,3 +116,28 @@ def message_for(item: Mapping[str, Any]) -> str:
     if message.startswith(EMAIL_ERROR_PREFIX):
         return gettext(INVALID_EMAIL)
     return message[:1].upper() + message[1:].rstrip(".") + "."
+
+
+def _limit_text(limit: object) -> str:
+    """Return a limit in the format of the visitor's language."""
+    match limit:
+        case datetime():
+            return format_datetime(limit)
+        case date():
+            return format_day(limit)
+        case float():
+            return localize_number(f"{limit:g}")
+        case Decimal():
+            return localize_number(str(limit))
+    return str(limit)
+
+
+def _parse_limit(limit: object) -> object:
+    """Return the date or the time of a limit, which Pydantic reports as text."""
+    if not isinstance(limit, str):
+        return limit
+    with suppress(ValueError):
+        return date.fromisoformat(limit)
+    with suppress(ValueError):
+        return datetime.fromisoformat(limit)
+    return limit

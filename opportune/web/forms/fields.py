@@ -1,6 +1,7 @@
 """Form controls for the fields of Pydantic models."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -13,6 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from opportune.db.models.references import reference_of
 from opportune.db.models.translation import translation_of
+from opportune.i18n.parsing import MACHINE_NUMBER, parse_date, parse_moment, parse_number
 from opportune.schemas.annotations import Attribute, options_of
 from opportune.text import ONE_LINE
 from opportune.web.time_zone import local
@@ -36,6 +38,15 @@ TYPES_BY_FORMAT = {
     "time": "time",
     "uri": "url",
 }
+# A `datetime-local` input sends a T between date and time. A file may have a space instead.
+LOCAL_TIME = re.compile(r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
+MACHINE_FORMATS = {
+    "number": MACHINE_NUMBER,
+    "date": re.compile(r"\d{4,}-\d\d-\d\d"),
+    "time": re.compile(r"\d\d:\d\d(:\d\d(\.\d+)?)?"),
+    DATETIME_LOCAL: LOCAL_TIME,
+}
+"""Formats of the texts that inputs of these types send and show. Browsers display them in the user's format."""
 MAX_VALUES = {"date": "9999-12-31", DATETIME_LOCAL: "9999-12-31T23:59"}
 """Attribute `max` by input type. Without it, browsers expect years of six digits while the user types."""
 ATTRIBUTES_BY_KEYWORD = {
@@ -85,6 +96,8 @@ class Control:
     """Choices of a `picker`, set by the form."""
     is_translated: bool = False
     """Whether the value has a text in each language of the site."""
+    is_whole: bool = False
+    """Whether the field takes whole numbers."""
 
     @property
     def is_closed(self) -> bool:
@@ -197,12 +210,34 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         attributes={"placeholder": example, **_attributes(schema, type_), **options.attributes},
         suffix=options.suffix,
         is_translated=translation_of(info) is not None,
+        is_whole=schema.get("type") == "integer",
     )
 
 
 def default_label(name: str, info: FieldInfo) -> str:
     """Return the title of a field, or a label from its name."""
     return info.title or name.replace("_", " ").capitalize()
+
+
+def to_machine_format(control: Control, text: str) -> str:
+    """Convert a number or date from the visitor's format. Return other texts unchanged, for the model to refuse."""
+    try:
+        match control.type:
+            case "number":
+                return str(parse_number(text, unit=control.suffix, is_whole=control.is_whole))
+            case "date":
+                return parse_date(text).isoformat()
+            case "datetime-local":
+                return text if LOCAL_TIME.fullmatch(text) else parse_moment(text)
+    except ValueError:
+        pass
+    return text
+
+
+def input_type(type_: str, text: str) -> str:
+    """Return the type of an input that shows this text. Browsers would hide a text that their input cannot send."""
+    pattern = MACHINE_FORMATS.get(type_)
+    return "text" if pattern and text and not pattern.fullmatch(text) else type_
 
 
 def _choices(schema: JsonSchemaValue) -> dict[str, str]:

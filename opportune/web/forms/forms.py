@@ -18,6 +18,7 @@ from opportune.schemas.annotations import Attribute
 from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
 from opportune.web.forms.fields import (
     DATETIME_LOCAL,
+    LOCAL_TIME,
     PICKER,
     Control,
     Field,
@@ -25,6 +26,8 @@ from opportune.web.forms.fields import (
     as_text,
     controls_of,
     html_attributes,
+    input_type,
+    to_machine_format,
 )
 from opportune.web.forms.initial_values import initial_texts, initial_value, initial_values, time_zones
 from opportune.web.forms.translations import (
@@ -51,12 +54,12 @@ SEARCH_SUFFIX = ".search"
 MAX_FIELDS = 1_000
 MAX_FILES = 20
 EMPTY_MESSAGES = {
-    "checkbox": "Please tick this.",
-    "checkboxes": "Please tick at least one.",
-    "file": "Please choose a file.",
-    PICKER: "Please choose one.",
-    "radio": "Please choose one.",
-    "select": "Please choose one.",
+    "checkbox": _l("Please tick this."),
+    "checkboxes": _l("Please tick at least one."),
+    "file": _l("Please choose a file."),
+    PICKER: _l("Please choose one."),
+    "radio": _l("Please choose one."),
+    "select": _l("Please choose one."),
 }
 CHOOSE_AGAIN = _l("Please choose the file again.")
 ROW_ID = re.compile("[0-9]{1,18}")
@@ -66,8 +69,6 @@ CLEAR_VALUE = "clear"
 """Value of the checkbox that removes a stored file."""
 FILTER_PREFIX = "filter-"
 """Prefix of the ids of filter forms. Their times are in UTC, and another form may have a field of the same name."""
-# A `datetime-local` input sends a T between date and time. A file may have a space instead.
-LOCAL_TIME = re.compile(r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
 class Form(Generic[M]):
@@ -228,7 +229,7 @@ class Form(Generic[M]):
         control, value = self.controls[name], self.values.get(name, "")
         field = Field(
             label=gettext(label or control.label),
-            type=type or control.type,
+            type=type or input_type(control.type, self.value(name)),
             required=bool(changes.get("required", control.required)),
             help=self._help_text(name),
             error=self.errors.get(name, ""),
@@ -338,6 +339,7 @@ class Form(Generic[M]):
         """Convert submitted texts to values for the model."""
         if control.is_closed and not control.choices.keys() >= set(texts):
             self.errors[control.name] = gettext(INVALID_CHOICE)
+        texts = [to_machine_format(control, text) for text in texts]
         if control.type == DATETIME_LOCAL:
             return [self._parse_datetime(control.name, text) for text in texts]
         return [control.values_by_text.get(text, text) for text in texts]
@@ -356,7 +358,7 @@ class Form(Generic[M]):
             for name, message in messages_by_field(error, partial(self._input_of, values)).items():
                 is_empty = name in self.controls and not values.get(name)
                 self.errors.setdefault(
-                    name, EMPTY_MESSAGES.get(self.controls[name].type, message) if is_empty else message
+                    name, gettext(EMPTY_MESSAGES.get(self.controls[name].type, message)) if is_empty else message
                 )
         else:
             self.data = None if self.errors else data

@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.i18n import gettext
 from opportune.schemas.annotations import Attribute
 from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_image
 
@@ -84,7 +85,8 @@ def allow_files(request: Request) -> None:
 def too_large_message() -> str:
     """Return the message for a file over the limit."""
     size = max_upload_bytes.get()
-    return f"Please choose a file of at most {f'{size / 1e6:.3g} MB' if size >= 1_000_000 else f'{size / 1e3:.3g} kB'}."
+    text = f"{size / 1e6:.3g} MB" if size >= 1_000_000 else f"{size / 1e3:.3g} kB"
+    return gettext("Please choose a file of at most %(size)s.", size=text)
 
 
 def file_attributes() -> dict[str, Attribute]:

@@ -7,7 +7,7 @@ from jinja2.filters import do_mark_safe
 from jinja2.nodes import EvalContext
 
 from opportune.i18n import translation
-from opportune.i18n.formats import format_number
+from opportune.i18n.formats import format_number, format_percent
 
 
 @pass_eval_context
@@ -47,7 +47,7 @@ def add_translation(environment: Environment) -> None:
     environment.add_extension("jinja2.ext.i18n")
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
-    environment.filters["number"] = format_number
+    environment.filters |= {"number": format_number, "percent": format_percent}
     environment.globals |= {
         "_": translation.gettext,
         "gettext": _gettext,

@@ -55,15 +55,10 @@ def test_numbers_and_lists_by_language(language: str, texts: list[str]) -> None:
         ] == texts
 
 
-def test_numbers_are_parsed_in_both_formats() -> None:
-    with use_language("de"):
-        assert [formats.parse_number(text) for text in ("1.234,5", "12.50", " 3 ")] == [
-            Decimal("1234.5"),
-            Decimal("12.50"),
-            Decimal(3),
-        ]
-        with pytest.raises(ValueError, match="not a number"):
-            formats.parse_number("1,2,3")
+@pytest.mark.parametrize(("language", "text"), [("en", "1,234.50"), ("de", "1.234,50"), ("fr", "1\u202f234,50")])
+def test_separators_are_replaced(language: str, text: str) -> None:
+    with use_language(language):
+        assert formats.localize_number("1,234.50") == text
 
 
 def test_week_begins_as_in_the_language() -> None:

@@ -25,6 +25,7 @@ from opportune.contrib.mcp.oauth.redirects import host_of, opens_an_editor
 from opportune.contrib.mcp.oauth.scopes import describe_scopes
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.i18n import gettext
 from opportune.text import Line
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
@@ -81,7 +82,7 @@ async def authorize(
 async def disconnect(request: Request, grant_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     name = await programs.disconnect(context.session, user, grant_id)
     record_event(context, user, "token_revoked", name=name)
-    return redirect_with_message(request, "profile", f"{name} is disconnected.")
+    return redirect_with_message(request, "profile", gettext("%(name)s is disconnected.", name=name))
 
 
 async def _allow(

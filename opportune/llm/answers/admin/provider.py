@@ -12,6 +12,7 @@ from opportune.admin.log import audit
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
 from opportune.config.settings import Settings
 from opportune.db.url.providers import is_local
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm import LLMError, make_provider, models_of
 from opportune.llm.answers.chosen_model import (
     ChosenModel,
@@ -31,11 +32,11 @@ IDENTITY = "llm"
 TRIAL_SECONDS = 20.0
 """Timeout of the test question."""
 MAX_TRIAL_TOKENS = 256
-TRIAL_QUESTION = "Answer with one word: yes."
-NO_ADDRESS = "Enter the address, such as https://llm.example.org/v1."
-INSECURE = "The key would be sent unencrypted. Enter an address that begins with https://."
-OTHER_ADDRESS = "Enter the key again. The stored key belongs to another address."
-WITHOUT_KEY = "Enter the API key of this provider."
+TRIAL_QUESTION = "Answer with one word: yes."  # not translated
+NO_ADDRESS = _l("Enter the address, such as https://llm.example.org/v1.")
+INSECURE = _l("The key would be sent unencrypted. Enter an address that begins with https://.")
+OTHER_ADDRESS = _l("Enter the key again. The stored key belongs to another address.")
+WITHOUT_KEY = _l("Enter the API key of this provider.")
 
 PROVIDERS = {name: endpoint.title for name, endpoint in KNOWN_ENDPOINTS.items()} | {OTHER: "Other (address below)"}
 

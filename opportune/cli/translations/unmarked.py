@@ -1,0 +1,144 @@
+"""Search for texts that a user can read and that are not marked for translation."""
+
+import ast
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import NamedTuple
+
+from jinja2 import Environment, TemplateSyntaxError
+
+from opportune.cli.translations.extraction import Source
+from opportune.cli.translations.python_texts import sink_arguments, text_of
+from opportune.config.project import display_path
+from opportune.errors import OperatorError
+
+ATTRIBUTES = {"alt", "aria-description", "aria-label", "aria-roledescription", "label", "placeholder", "title"}
+"""HTML attributes that users can read."""
+UNTRANSLATED_TAGS = {"code", "kbd", "pre", "samp", "script", "style", "svg"}
+EXPRESSION = "\x01"
+"""Character in the place of a template expression."""
+IDENTIFIER = re.compile(rf"[\w-]*-{EXPRESSION}|{EXPRESSION}-[\w-]*|^Subject: |.*[\w-]=\".*", re.DOTALL)
+"""Words that belong to an expression, such as `filter-{{ name }}`, headers, and attributes that a block builds."""
+WORD = re.compile(r"[^\W\d_]{2}")
+SENTENCE = re.compile(r"[A-Z][^\n]* [^\n]*[.?!…]")
+LEXER = Environment(autoescape=True)
+OPT_OUT = "# not translated"
+"""Comment on lines of Python whose texts stay English. In templates, use the attribute `translate="no"`."""
+
+
+class Unmarked(NamedTuple):
+    line: int
+    text: str
+
+
+def find_unmarked(source: Source) -> Iterator[str]:
+    """Yield the unmarked texts of a source, each with its file and line. Demo data stays in its language."""
+    for path in source.files():
+        search = SEARCHES.get(path.suffix)
+        if not search or path.name == "demo.py" or (path.suffix == ".txt" and "mail" not in path.parts):
+            continue
+        try:
+            texts = [*search(path.read_text(encoding="utf-8"))]
+        except (SyntaxError, UnicodeDecodeError, TemplateSyntaxError) as error:
+            raise OperatorError(f"{display_path(path)} cannot be read: {error}.") from error
+        yield from (f"{display_path(path)}:{text.line}: {text.text}" for text in texts)
+
+
+def unmarked_in_template(source: str) -> Iterator[Unmarked]:
+    """Yield the texts and attributes of a template outside of `{% trans %}` and `_()`."""
+    parser = _TextParser()
+    parser.feed(_without_code(source))
+    parser.close()
+    yield from parser.found
+
+
+def _without_code(source: str) -> str:
+    """Return the HTML of a template with its lines, without marked texts and code."""
+    html, tag, depth = [], [""], 0
+    for _line, token, value in LEXER.lex(source):
+        breaks = "\n" * value.count("\n")
+        if token == "data":
+            html.append(breaks if depth else value)
+            continue
+        if token == "block_begin":
+            tag = []
+        elif token == "name":
+            tag.append(value)
+        elif token == "block_end":
+            depth += (tag[:1] == ["trans"]) - (tag[:1] == ["endtrans"])
+        html.append(breaks + EXPRESSION * (token == "variable_end"))
+    return "".join(html)
+
+
+class _TextParser(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Unmarked] = []
+        self.untranslated: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ATTRIBUTES and has_words(value or ""):
+                self.found.append(Unmarked(self.getpos()[0], f'{name}="{_readable(value or "")}"'))
+        if tag in UNTRANSLATED_TAGS or ("translate", "no") in attrs:
+            self.untranslated.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.untranslated[-1:] == [tag]:
+            self.untranslated.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.untranslated and has_words(data):
+            leading = data[: len(data) - len(data.lstrip())]
+            self.found.append(Unmarked(self.getpos()[0] + leading.count("\n"), _readable(data)))
+
+
+def has_words(text: str) -> bool:
+    return bool(WORD.search(IDENTIFIER.sub("", text)))
+
+
+def _readable(text: str) -> str:
+    return " ".join(text.replace(EXPRESSION, "{{ … }}").split())
+
+
+def unmarked_in_python(source: str) -> Iterator[Unmarked]:
+    """Yield texts in calls that show them, and sentences in constants, that `makemessages` does not collect."""
+    lines, tree = source.splitlines(), ast.parse(source)
+    nodes = [argument for node in ast.walk(tree) if isinstance(node, ast.Call) for argument in sink_arguments(node)]
+    found = [text for node in nodes if not text_of(node) for text in _texts(node)]
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value and not _is_prompt(statement):
+            found += [text for text in _texts(statement.value) if SENTENCE.fullmatch(_content(text))]
+    for text in dict.fromkeys(found):
+        if OPT_OUT not in lines[text.lineno - 1]:
+            yield Unmarked(text.lineno, _readable(_content(text)))
+
+
+def _is_prompt(statement: ast.Assign | ast.AnnAssign) -> bool:
+    """Return whether a constant is an instruction for a language model, such as `TITLE_PROMPT`."""
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    return isinstance(target, ast.Name) and target.id.endswith("PROMPT")
+
+
+def _texts(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
+    """Yield the literals with words in an expression, except in calls, which may translate them."""
+    if isinstance(node, ast.Constant | ast.JoinedStr):
+        if has_words(_content(node)):
+            yield node
+    elif isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("format", "join"):
+            yield from _texts(node.func.value)
+    elif isinstance(node, ast.BinOp | ast.IfExp | ast.BoolOp | ast.Dict | ast.Tuple | ast.List):
+        for child in ast.iter_child_nodes(node):
+            yield from _texts(child)
+
+
+def _content(node: ast.Constant | ast.JoinedStr) -> str:
+    """Return the text of a literal; empty for numbers and the like."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    return "".join(_content(part) if isinstance(part, ast.Constant) else EXPRESSION for part in node.values)
+
+
+SEARCHES = {".html": unmarked_in_template, ".py": unmarked_in_python, ".txt": unmarked_in_template}

@@ -1,0 +1,100 @@
+"""Numbers and dates as visitors type them, in the format of their language and in machine format."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from opportune.i18n import use_language
+from opportune.i18n.parsing import parse_date, parse_moment, parse_number
+
+ARABIC = {ord(","): "\u066c", ord("."): "\u066b"} | {ord("0") + digit: 0x660 + digit for digit in range(10)}
+FULL_WIDTH = {code: code + 0xFEE0 for code in range(ord("!"), ord("~"))}
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "number"),
+    [
+        ("en", "1234.5", "1234.5"),
+        ("en", "1,234", "1234"),
+        ("en", "-1,234,567.5", "-1234567.5"),
+        ("en", "1e3", "1000"),
+        ("en", ".5", "0.5"),
+        ("de", "1.234,56", "1234.56"),
+        ("de", "1,234", "1.234"),
+        ("de", "1.234", "1.234"),  # machine format
+        ("de", "1.234.567", "1234567"),
+        ("de", "12.50", "12.50"),
+        ("de", " \u22123,5 ", "-3.5"),
+        ("fr", "1\u202f234,5", "1234.5"),
+        ("fr", "1 234,5", "1234.5"),
+        ("de-CH", "1'234.50", "1234.50"),
+        ("en-IN", "12,34,567", "1234567"),
+        ("ar", "1,234.5".translate(ARABIC), "1234.5"),
+        ("ar", "\u200f1,234.5", "1234.5"),
+        ("ja", "1,234.5".translate(FULL_WIDTH), "1234.5"),
+    ],
+)
+def test_numbers(language: str, text: str, number: str) -> None:
+    with use_language(language):
+        assert parse_number(text) == Decimal(number)
+
+
+def test_points_separate_groups_of_whole_numbers() -> None:
+    with use_language("de"):
+        assert [parse_number(text, is_whole=True) for text in ("1.000", "1.234.567", "12")] == [1000, 1234567, 12]
+        assert parse_number("1.5", is_whole=True) == Decimal("1.5")  # the field refuses it
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"), [("12,5 %", "%"), ("٪12,5", "%"), ("12,5 €", "EUR"), ("EUR 12,5", "EUR"), ("12,5kg", "kg")]
+)
+def test_units_are_left_out(text: str, unit: str) -> None:
+    with use_language("de"):
+        assert parse_number(text, unit=unit) == Decimal("12.5")
+
+
+@pytest.mark.parametrize("text", ["", ",", "1,2,3", "1.23.4", "12 €", "nan", "Infinity", "1e9999", "--1", "9" * 200])
+@pytest.mark.parametrize("language", ["en", "de", "ar"])
+def test_other_texts_are_no_numbers(language: str, text: str) -> None:
+    with use_language(language), pytest.raises(ValueError, match=r"not a number|too long"):
+        parse_number(text)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "2026-12-31"),
+        ("en", "12/31/2026"),
+        ("en", "31.12.2026"),
+        ("en-GB", "31/12/2026"),
+        ("de", "31.12.2026"),
+        ("de", "31. 12. 26"),
+        ("de", "2026-12-31"),
+        ("fr", "31/12/2026"),
+        ("ar", "31\u200f/12\u200f/2026".translate(ARABIC)),
+        ("ja", "2026年12月31日"),
+        ("ja", "2026/12/31".translate(FULL_WIDTH)),
+        ("zh-Hans", "2026/12/31"),
+    ],
+)
+def test_dates(language: str, text: str) -> None:
+    with use_language(language):
+        assert parse_date(text) == date(2026, 12, 31)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("en", "3/4/2026"), ("de", "12/31/2026"), ("de", "31.12."), ("de", "31.2.2026"), ("de", "heute")],
+)
+def test_other_texts_are_no_dates(language: str, text: str) -> None:
+    with use_language(language), pytest.raises(ValueError, match=r"date|day|month"):
+        parse_date(text)
+
+
+def test_dates_with_a_time() -> None:
+    with use_language("de"):
+        texts = [parse_moment(text) for text in ("31.12.2026 9:05", "31.12.2026, 18:30", "2026-12-31T18:30:15")]
+        with pytest.raises(ValueError, match=r"hour|time"):
+            parse_moment("31.12.2026 25:00")
+    assert texts == ["2026-12-31T09:05", "2026-12-31T18:30", "2026-12-31T18:30:15"]

@@ -1,0 +1,71 @@
+"""Texts that a user can read are marked for translation."""
+
+import pytest
+
+from opportune.cli.translations.extraction import find_sources
+from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_python, unmarked_in_template
+
+FOR_OPERATORS = (
+    *("opportune/cli/", "opportune/config/", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
+    *("opportune/mail/smtp.py", "opportune/mail/transport.py", "opportune/ops/", "opportune/storage/location.py"),
+    *("opportune/templates/accounts/mail/outage.txt", "opportune/templates/mail/test.txt"),
+)
+FOR_DEVELOPERS = (
+    *("opportune/contrib/mcp/", "opportune/contrib/request_panel/", "opportune/contrib/teams/dependencies.py"),
+    *("opportune/mail/pages.py", "opportune/templates/components.html", "opportune/templates/debug.html"),
+    *("opportune/templates/documentation/", "opportune/templates/request_panel/", "opportune/templates/welcome.html"),
+)
+FOR_MODELS = (
+    *("opportune/llm/answers/task.py", "opportune/llm/answers/tool_runs.py", "opportune/llm/completion/structured.py"),
+    *("opportune/llm/documents/attachment.py", "opportune/llm/embeddings/embedder.py"),
+    *("opportune/llm/language_model.py", "opportune/llm/providers/http_client.py", "opportune/llm/tools/"),
+)
+SENTENCES_WITH_JOINED_COUNTS = (
+    *("opportune/admin/editing/selected_rows.py", "opportune/admin/operations/jobs.py"),
+    "opportune/admin/persistence/deletion.py",
+)
+EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS, *SENTENCES_WITH_JOINED_COUNTS)
+
+
+def test_all_texts_are_marked_and_exceptions_are_needed() -> None:
+    found = [text for source in find_sources(with_framework=True) for text in find_unmarked(source)]
+    assert [text for text in found if not text.startswith(EXCEPTIONS)] == []
+    assert [prefix for prefix in EXCEPTIONS if not any(text.startswith(prefix) for text in found)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "texts"),
+    [
+        ("<p>Hello</p>", ["Hello"]),
+        ("<p>\n{{ name }} is here</p>", ["{{ … }} is here"]),
+        ('<img alt="A cat"><input placeholder="Name" name="Name">', ['alt="A cat"', 'placeholder="Name"']),
+        ('<a aria-label="{{ _("Close") }}">{% trans %}Close it{% endtrans %}</a>', []),
+        ('<p id="row-{{ id }}">{# A comment #} - {{ name }}</p>', []),
+        ('{% set attributes %}id="a" data-words="b"{% endset %}', []),
+        ('<code>Hello</code><script>Hello</script><b translate="no">Opportune</b>', []),
+    ],
+)
+def test_templates(source: str, texts: list[str]) -> None:
+    assert [text.text for text in unmarked_in_template(source)] == texts
+
+
+@pytest.mark.parametrize(
+    ("source", "texts"),
+    [
+        ('flash(request, f"{name} is saved.")', ["{{ … }} is saved."]),
+        ('flash(request, "Saved: " + name if name else "Not saved.")', ["Saved:"]),
+        ('form.refuse("%s is wrong" % name)', ["%s is wrong"]),
+        ('ERROR = "This is wrong."', ["This is wrong."]),
+        ('ERRORS = {"name": f"Give at most {LIMIT} names."}', ["Give at most {{ … }} names."]),
+        ('flash(request, "Saved.")', []),  # `makemessages` collects it
+        ('flash(request, _("%(name)s is saved.", name=f"The {name}"))', []),
+        ('ERROR = _l("This is wrong.")\nNAME = "books"\nPROMPT = "Write a title."', []),
+        ('ERROR = "This is wrong."  # not translated', []),
+    ],
+)
+def test_python(source: str, texts: list[str]) -> None:
+    assert [text.text for text in unmarked_in_python(source)] == texts
+
+
+def test_unmarked_texts_have_a_line() -> None:
+    assert [text.line for text in unmarked_in_template("{% if a %}\n{{ a }}\n\n  Hello{% endif %}\n<p>\nBye")] == [2, 6]
