@@ -11,6 +11,7 @@ from opportune import __version__
 from opportune.cli.project.first_env import first_env
 from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.examples import OPTIONAL_FRAMEWORK_FEATURES, examples
+from opportune.cli.project.new_project.languages import write_language
 from opportune.cli.project.new_project.rendering import render_files
 from opportune.cli.project.new_project.team_lines import select_team_lines
 from opportune.cli.project.record import RECORD, Record, is_remote, write_record
@@ -51,7 +52,9 @@ def require_starter() -> None:
         )
 
 
-def create_project(target: Path, names: ProjectNames, selected: Sequence[str], theme: str = "") -> str:
+def create_project(
+    target: Path, names: ProjectNames, selected: Sequence[str], theme: str = "", language: str = ""
+) -> str:
     """Create the project in a temporary folder, then move it to the target.
 
     Args:
@@ -59,6 +62,7 @@ def create_project(target: Path, names: ProjectNames, selected: Sequence[str], t
         names: Names of the site and its distribution.
         selected: Examples to include.
         theme: Name of the theme; empty for the framework's colours.
+        language: Code of the site's language; empty for English.
 
     Returns:
         A note about the first commit if it failed; otherwise an empty text.
@@ -67,6 +71,8 @@ def create_project(target: Path, names: ProjectNames, selected: Sequence[str], t
         write_project_files(scratch, names, selected)
         if appearance := find_appearance(theme):
             write_style_sheet(scratch, appearance)
+        if language:
+            write_language(scratch, language)
         note = history.first_commit(scratch, f"Create {names.title} on Opportune {__version__}")
         replaced = [*(path.name for path in scratch.iterdir()), *ONLY_STARTER] if target == PROJECT else []
         move_files(scratch, target, [name for name in replaced if name != ".env"])

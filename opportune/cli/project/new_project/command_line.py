@@ -5,13 +5,14 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Never
 
 from opportune.cli.project.new_project import build, history
 from opportune.cli.project.new_project.examples import examples, parse_example_names
+from opportune.cli.project.new_project.languages import describe_language, require_offered_language
 from opportune.cli.project.new_project.names import folder_name, name_error, site_name
 from opportune.cli.project.shared_files import ProjectNames
 from opportune.cli.registry import handle_broken_pipe
@@ -32,6 +33,7 @@ class Arguments(NamedTuple):
     here: bool
     no_input: bool
     theme: str
+    language: str
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,6 +85,7 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
         "--with", dest="examples", metavar="NAMES", help="examples, separated by commas; or all, or none"
     )
     parser.add_argument("--theme", choices=THEMES, default="", help="colours, corners and density [default: azure]")
+    parser.add_argument("--language", default="", help="code of the site's language, such as de [default: en]")
     parser.add_argument("--here", action="store_true", help="turn this clone into the project")
     parser.add_argument(
         *("--no-input", "--yes"),
@@ -111,14 +114,16 @@ def start_project(arguments: Arguments) -> None:
         refuse_here(arguments) if arguments.here else refuse_folder(target)
     except OSError as error:
         raise not_writable(target, error) from error
+    language = require_offered_language(arguments.language) if arguments.language else ""
     selected = selected_examples(arguments)
     if arguments.here and not arguments.no_input:
         confirm()
     try:
-        note = build.create_project(target, ProjectNames(site_name(arguments.name), slug), selected, arguments.theme)
+        names = ProjectNames(site_name(arguments.name), slug)
+        note = build.create_project(target, names, selected, arguments.theme, language)
     except OSError as error:
         raise not_writable(target, error) from error
-    print_summary(site_name(arguments.name), target, selected, note)
+    print_summary(names.title, target, selected, note, describe_language(language) if language else ())
 
 
 def not_writable(target: Path, error: OSError) -> OperatorError:
@@ -207,9 +212,9 @@ def signals_as_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def print_summary(title: str, target: Path, selected: Sequence[str], note: str) -> None:
+def print_summary(title: str, target: Path, selected: Sequence[str], note: str, lines: Iterable[str]) -> None:
     examples = f"with {', '.join(selected)}" if selected else "without examples"
-    print(f"Created {title} in {target}, {examples}.")
+    print(f"Created {title} in {target}, {examples}.", *lines, sep="\n")
     if note:
         print(note)
     print("Next:")

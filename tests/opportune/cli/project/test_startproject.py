@@ -4,14 +4,17 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.command_line import main
 from opportune.cli.project.new_project.examples import examples
+from opportune.cli.project.new_project.languages import TIME_ZONES
 from opportune.cli.project.new_project.names import folder_name, site_name
 from opportune.config.appearance import find_appearance, read_appearance
+from opportune.config.languages import find_language
 from opportune.config.project import PROJECT
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import EXAMPLES, git_environ, run_program, small_starter, small_starter_folder
@@ -58,6 +61,7 @@ def test_site_name_and_folder_name(name: str, title: str, folder: str) -> None:
         (["Shop", "--with", "tood"], 1, "There is no example 'tood'. Choose from "),
         (["Shop", "shop", "--here"], 1, "--here and a folder cannot be combined."),
         (["Shop", "--theme", "pink"], 2, "Argument --theme: invalid choice: 'pink'"),
+        (["Shop", "--language", "xq"], 1, "There is no language 'xq'. Choose from ar, bg, ca, "),
         ([], 2, "oppman.py startproject: The following arguments are required: NAME. See: "),
         (["Shop", "--wiht", "none"], 2, "oppman.py startproject: No such option: --wiht. Did you mean --with? See: "),
         (["Shop", "--wiht=none"], 2, "oppman.py startproject: No such option: --wiht. Did you mean --with? See: "),
@@ -132,6 +136,45 @@ def test_theme_is_written_to_the_project(tmp_path: Path) -> None:
     assert main(["Shop", str(tmp_path / "shop"), "--with", "none", "--theme", "forest"]) == 0
     sheet = (tmp_path / "shop/static/colours.css").read_text(encoding="utf-8")
     assert read_appearance(sheet) == find_appearance("forest")
+
+
+@pytest.mark.parametrize(
+    ("code", "language", "time_zone", "line"),
+    [
+        (
+            "de",
+            "de",
+            "Europe/Berlin",
+            "The time zone is Europe/Berlin. Both are in app/settings.py.",
+        ),
+        ("zh_hans", "zh-Hans", "Asia/Shanghai", "The language is zh-Hans. The time zone is Asia/Shanghai."),
+        ("es", "es", "UTC", "The language is es. The time zone is UTC, because the language has many."),
+        (
+            "it",
+            "it",
+            "Europe/Rome",
+            "Texts are English until you translate them (python3 oppman.py ",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("small_starter")
+def test_language_is_written_to_the_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, language: str, time_zone: str, line: str
+) -> None:
+    assert main(["Shop", str(tmp_path / "shop"), "--with", "none", "--language", code]) == 0
+    out = capsys.readouterr().out
+    assert line in out
+    assert ("Texts are English" in out) == (language == "it")
+    settings = (tmp_path / "shop/app/settings.py").read_text(encoding="utf-8")
+    assert f'    language: str = "{language}"\n' in settings
+    assert f'    time_zone: str = "{time_zone}"\n' in settings
+    assert f"# LANGUAGES={language}\n" in (tmp_path / "shop/.env.example").read_text(encoding="utf-8")
+
+
+def test_offered_languages_and_their_time_zones_exist() -> None:
+    for code, time_zone in TIME_ZONES.items():
+        assert find_language(code), code
+        assert not time_zone or ZoneInfo(time_zone)
 
 
 @pytest.mark.usefixtures("small_starter")

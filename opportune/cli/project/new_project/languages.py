@@ -1,0 +1,92 @@
+"""Languages of `startproject --language`. Uses only the standard library, as Babel may not be installed yet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from opportune.cli.project.shared_files import substitute
+from opportune.config.project import FRAMEWORK, PACKAGE
+from opportune.errors import OperatorError
+
+ENGLISH = "en"
+TIME_ZONES = {
+    "ar": "",
+    "bg": "Europe/Sofia",
+    "ca": "Europe/Madrid",
+    "cs": "Europe/Prague",
+    "da": "Europe/Copenhagen",
+    "de": "Europe/Berlin",
+    "el": "Europe/Athens",
+    ENGLISH: "",
+    "es": "",
+    "et": "Europe/Tallinn",
+    "fa": "Asia/Tehran",
+    "fi": "Europe/Helsinki",
+    "fr": "Europe/Paris",
+    "he": "Asia/Jerusalem",
+    "hi": "Asia/Kolkata",
+    "hr": "Europe/Zagreb",
+    "hu": "Europe/Budapest",
+    "id": "Asia/Jakarta",
+    "is": "Atlantic/Reykjavik",
+    "it": "Europe/Rome",
+    "ja": "Asia/Tokyo",
+    "ko": "Asia/Seoul",
+    "lt": "Europe/Vilnius",
+    "lv": "Europe/Riga",
+    "nb": "Europe/Oslo",
+    "nl": "Europe/Amsterdam",
+    "pl": "Europe/Warsaw",
+    "pt": "Europe/Lisbon",
+    "pt-BR": "America/Sao_Paulo",
+    "ro": "Europe/Bucharest",
+    "sk": "Europe/Bratislava",
+    "sl": "Europe/Ljubljana",
+    "sr": "Europe/Belgrade",
+    "sv": "Europe/Stockholm",
+    "th": "Asia/Bangkok",
+    "tr": "Europe/Istanbul",
+    "uk": "Europe/Kyiv",
+    "ur": "Asia/Karachi",
+    "vi": "Asia/Ho_Chi_Minh",
+    "zh-Hans": "Asia/Shanghai",
+    "zh-Hant": "Asia/Taipei",
+}
+"""Offered languages, each with the time zone of most of its speakers; empty if they live in many zones."""
+
+LANGUAGE_FIELDS = '''
+    language: str = "{language}"
+    """Language of the site. LANGUAGES adds others."""
+    time_zone: str = "{time_zone}"
+    """Time zone of the site."""
+'''
+
+
+def require_offered_language(code: str) -> str:
+    """Return the code in its usual spelling.
+
+    Raises:
+        OperatorError: the language is not offered.
+    """
+    by_lower_case = {offered.lower(): offered for offered in TIME_ZONES}
+    if language := by_lower_case.get(code.lower().replace("_", "-")):
+        return language
+    raise OperatorError(f"There is no language {code!r}. Choose from {', '.join(TIME_ZONES)}.")
+
+
+def write_language(folder: Path, language: str) -> None:
+    """Set the language and its time zone in the settings of a new project."""
+    time_zone = TIME_ZONES[language] or "UTC"
+    path = folder / PACKAGE / "settings.py"
+    fields = LANGUAGE_FIELDS.format(language=language, time_zone=time_zone)
+    path.write_text(path.read_text(encoding="utf-8") + fields, encoding="utf-8", newline="\n")
+    for name, value in (("LANGUAGE", language), ("LANGUAGES", language), ("TIME_ZONE", time_zone)):
+        substitute(folder / ".env.example", rf"^# {name}=.*$", f"# {name}={value}")
+
+
+def describe_language(language: str) -> Iterator[str]:
+    """Yield lines about the language of a new project, for its developer."""
+    time_zone = TIME_ZONES[language]
+    zone = f"The time zone is {time_zone}" if time_zone else "The time zone is UTC, because the language has many"
+    yield f"The language is {language}. {zone}. Both are in app/settings.py."
+    if language != ENGLISH and not (FRAMEWORK / "locale" / language.replace("-", "_")).is_dir():
+        yield "Texts are English until you translate them (python3 oppman.py docs translations)."
