@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opportune.cli.development.test import ONLY_DATABASE
+from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.config.project import settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
@@ -102,11 +103,15 @@ def _database_of(item: pytest.Item) -> str:
 
 
 def settings_for(database_url: str, *feature_settings: "BaseSettings") -> "Settings":
-    """Return settings that read no file of the machine. Settings of features have their defaults unless given."""
+    """Return settings that read no file of the machine. Settings of features have their defaults unless given.
+
+    The language is English in all projects, because tests compare the texts of the source code.
+    """
     from pydantic import SecretStr
 
     settings = _read_settings(settings_class(), environ_of_settings())
-    return settings.model_copy(update={"database_url": SecretStr(database_url)}).having(*feature_settings)
+    changes = {"database_url": SecretStr(database_url), "language": SOURCE_LANGUAGE}
+    return settings.model_copy(update=changes).having(*feature_settings)
 
 
 def environ_of_settings() -> frozenset[tuple[str, str]]:
