@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -18,7 +18,9 @@ from starlette.datastructures import FormData
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of_field, type_of
-from opportune.i18n import format_lazy, gettext, gettext_lazy
+from opportune.db.models.translated import is_translated, site_language, texts_of, writing_language
+from opportune.i18n import find_language, format_lazy, gettext, gettext_lazy
+from opportune.i18n.languages import content_languages
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
 from opportune.web.forms.fields import (
@@ -36,6 +38,7 @@ from opportune.web.forms.fields import (
 )
 from opportune.web.forms.fields import Field as PageField
 from opportune.web.forms.forms import ZONE_SUFFIX, parse_local_time
+from opportune.web.forms.translations import form_languages, submitted_texts, translation_fields
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -114,7 +117,10 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         try:
             return self.schema(value=self._parse_control(text)).value  # type: ignore[attr-defined]  # made for the column
         except ValidationError as error:
-            raise ValueError(message_for(error.errors()[0])) from None
+            raise ValueError(self._message_for(error.errors()[0])) from None
+
+    def _message_for(self, error: Mapping[str, Any]) -> str:
+        return message_for(error)
 
     def _parse_control(self, text: str) -> Any:
         control = self.control
@@ -160,6 +166,12 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
     def __call__(self, **attributes: Any) -> Markup:
         """Render the input element, without label and errors."""
+        page_field, classes = self._page_field(attributes)
+        html: Markup = _macros().box(page_field, " ".join(sorted(classes)))
+        return html + CHARACTER_COUNT if page_field.type == "textarea" else html
+
+    def _page_field(self, attributes: Mapping[str, Any]) -> tuple[PageField, set[str]]:
+        """Return the field for the macros, and its CSS classes."""
         options = {**(self.render_kw or {}), **attributes}
         extra = {name.rstrip("_").replace("_", "-"): value for name, value in options.items()}
         classes = {*str(extra.pop("class", "")).split()} - STYLES
@@ -172,7 +184,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             extra.setdefault("step", 1)
         required = bool(self.flags.required)
         choices = {value: gettext(label) for value, label in control.choices.items()}
-        page_field = PageField(
+        return PageField(
             label=self.label.text,
             type="textarea" if is_long else input_type(control.type, text),
             required=required,
@@ -184,10 +196,64 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             attributes=html_attributes(
                 {"id": self.id, "name": self.name, "required": required, **control.attributes, **extra}
             ),
-        )
-        macros: Any = templates.environment.get_template("macros/forms.html").module
-        html = Markup(macros.box(page_field, " ".join(sorted(classes))))  # noqa: S704 - escaped
-        return html + CHARACTER_COUNT if is_long else html
+        ), classes
+
+
+def _macros() -> Any:
+    return templates.environment.get_template("macros/forms.html").module
+
+
+class TranslatedField(ModelField):
+    """A field with an input for each language, such as `title.en` and `title.de`. Its text is an object of JSON.
+
+    If the site has one language, it has one input with a plain text. Imports may contain both.
+    """
+
+    invalid_language = ""
+    """Language of the text that was refused."""
+
+    def process(self, formdata: Any, *args: Any, **options: Any) -> None:
+        if formdata and (texts := submitted_texts(formdata, self.name)) is not None:
+            formdata = FormData([(self.name, _to_json(texts))])
+        super().process(formdata, *args, **options)
+
+    def _parse_control(self, text: str) -> Any:
+        return _parse_texts(text)
+
+    def _message_for(self, error: Mapping[str, Any]) -> str:
+        self.invalid_language = next((part for part in error["loc"] if part in content_languages()), "")
+        language = find_language(self.invalid_language) if form_languages() else None
+        message = super()._message_for(error)
+        return f"{language.name}: {message}" if language else message
+
+    def _format(self, value: Any) -> str:
+        texts = texts_of(value or "")
+        return _to_json(texts) if form_languages() else texts.get(site_language(), "")
+
+    def __call__(self, **attributes: Any) -> Markup:
+        if not form_languages():
+            return super().__call__(**attributes)
+        page_field, _ = self._page_field({name: value for name, value in attributes.items() if name != "aria_label"})
+        value = _parse_texts(self.text)
+        texts = value if isinstance(value, dict) else {writing_language(): value}
+        errors = {self.invalid_language or site_language(): page_field.error}
+        inputs = translation_fields(page_field, self.name, texts, errors, has_messages=False)
+        html: Markup = _macros().translations(replace(page_field, translations=inputs), has_messages=False)
+        return html
+
+
+def _to_json(texts: Mapping[str, str]) -> str:
+    present = {code: texts[code] for code in content_languages() if texts.get(code)}
+    return json.dumps(present, ensure_ascii=False) if present else ""
+
+
+def _parse_texts(text: str) -> Any:
+    """Return the texts by language, or the text itself if it is not an object of JSON."""
+    try:
+        texts = json.loads(text) if text.startswith("{") else text
+    except (ValueError, RecursionError):
+        return text
+    return texts if isinstance(texts, dict) else text
 
 
 class AdminConverter(ModelConverter):
@@ -202,7 +268,7 @@ class AdminConverter(ModelConverter):
             if prop.key in (options.get("form_ajax_refs") or ()):
                 defaults["allow_blank"] = column.nullable
             elif not options.get("override"):
-                options["override"] = ModelField
+                options["override"] = TranslatedField if is_translated(column) else ModelField
                 defaults |= {"schema": value_schema(model, prop.key), "column": column}
             texts = {name: gettext_lazy(text) for name, text in options["field_args"].items() if name in FIELD_TEXTS}
             options["field_args"] = defaults | options["field_args"] | texts

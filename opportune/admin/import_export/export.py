@@ -19,6 +19,8 @@ from opportune.admin.import_export.names import NamedColumn, join_names, named_c
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
+from opportune.db.models.translated import TranslatedText
+from opportune.i18n.languages import content_languages
 
 Batches = AsyncIterator[Sequence[Any]]
 Columns = Mapping[str, NamedColumn | None]
@@ -110,6 +112,8 @@ async def file_value(view: View, row: Any, name: str, named_column: NamedColumn 
     if name in view.many_to_many:
         return ", ".join(sorted(map(title_of, getattr(row, name))))
     value = await view.get_prop_value(row, name)
+    if isinstance(value, TranslatedText):
+        return dict(value.texts) if len(content_languages()) > 1 else str(value)
     if isinstance(value, list):
         return [_title_or_value(item) for item in value] if "." in name else JsonList(value)
     return value

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from opportune.admin.log.diff import HIDDEN, Changes
+from opportune.admin.log.diff import HIDDEN, Changes, format_texts
 from opportune.admin.protocols import View
 from opportune.db.models.columns import label_of
 from opportune.i18n import gettext
@@ -54,4 +54,6 @@ def _format_value(value: Any) -> str:
         return gettext("Yes") if value else gettext("No")
     if isinstance(value, list):
         return ", ".join(map(str, value)) or ABSENT
+    if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
+        return format_texts(value) or ABSENT
     return ABSENT if value in (None, "") else str(value)

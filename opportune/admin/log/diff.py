@@ -11,6 +11,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState
 
 from opportune.db.models.columns import is_secret
+from opportune.db.models.translated import TranslatedText
 
 HIDDEN = "(not shown)"
 MAX_VALUE_LENGTH = 500
@@ -53,6 +54,11 @@ def _loggable(name: str, value: Any) -> Any:
     return HIDDEN if is_secret(name) else _to_json(value)
 
 
+def format_texts(texts: Mapping[str, Any]) -> str:
+    """Return texts by language as lines."""
+    return "\n".join(f"{code}: {text}" for code, text in sorted(texts.items()))
+
+
 def _to_json(value: Any) -> Any:
     if isinstance(value, Enum):
         return _to_json(value.value)
@@ -60,6 +66,8 @@ def _to_json(value: Any) -> Any:
         return value
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
+    if isinstance(value, TranslatedText):
+        value = format_texts(value.texts)
     if isinstance(value, dict | list):
         value = json.dumps(value, default=str, ensure_ascii=False)
     text = value.isoformat() if isinstance(value, date | time) else str(value)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune.db.models.columns import is_secret
 from opportune.db.models.soft_delete import is_trash_column
+from opportune.db.models.translation import ALL_LANGUAGES
 from opportune.fields.files import file_columns_of
 
 AUTOMATIC_COLUMNS = {"created_at", "updated_at", "modified_at"}
@@ -37,7 +38,11 @@ def stored_values(row: Any) -> dict[str, Any]:
 
 def to_json(model: Any, name: str, value: Any) -> Any:
     try:
-        return None if value is None else _adapter(model, name).dump_python(value, mode="json", warnings=False)
+        return (
+            None
+            if value is None
+            else _adapter(model, name).dump_python(value, mode="json", warnings=False, context=ALL_LANGUAGES)
+        )
     except PydanticSerializationError:
         return str(value)
 

@@ -34,7 +34,9 @@ def submitted_texts(submitted: FormData | Mapping[str, object], name: str) -> di
     return {code: text.replace("\r\n", "\n") for code, text in texts.items() if isinstance(text, str) and text}
 
 
-def translation_fields(field: Field, name: str, texts: Mapping[str, str], errors: Mapping[str, str]) -> Sequence[Field]:
+def translation_fields(
+    field: Field, name: str, texts: Mapping[str, str], errors: Mapping[str, str], *, has_messages: bool = True
+) -> Sequence[Field]:
     """Return a field for each language. The first has the id of the field, and only it is required.
 
     Args:
@@ -42,6 +44,7 @@ def translation_fields(field: Field, name: str, texts: Mapping[str, str], errors
         name: Name of the field, to which each input adds its language.
         texts: Texts by language.
         errors: Error messages by language.
+        has_messages: Whether each input has its own message. If not, the field has one for all.
     """
     languages = form_languages()
     focused = next((language for language in languages if errors.get(language.code)), languages[0])
@@ -53,14 +56,19 @@ def translation_fields(field: Field, name: str, texts: Mapping[str, str], errors
             language,
             is_first=language is languages[0],
             autofocus=has_focus and language is focused,
+            has_message=has_messages,
         )
         for language in languages
     ]
 
 
-def _translation_field(field: Field, name: str, language: Language, *, is_first: bool, autofocus: bool) -> Field:
+def _translation_field(
+    field: Field, name: str, language: Language, *, is_first: bool, autofocus: bool, has_message: bool
+) -> Field:
     id_ = field.attributes["id"] if is_first else f"{field.attributes['id']}-{language.code}"
-    descriptions = [f"{id_}-error" if field.error else "", str(field.attributes.get("aria-describedby") or "")]
+    described_by = str(field.attributes.get("aria-describedby") or "")
+    if field.error and has_message:
+        described_by = f"{id_}-error {described_by}".strip()
     required = field.required and is_first
     attributes = {
         **field.attributes,
@@ -70,7 +78,7 @@ def _translation_field(field: Field, name: str, language: Language, *, is_first:
         "dir": language.direction,
         "required": required,
         "aria-invalid": "true" if field.error else None,
-        "aria-describedby": " ".join(filter(None, descriptions)) or None,
+        "aria-describedby": described_by or None,
         "autofocus": autofocus,
     }
     return replace(field, label=language.name, required=required, help="", attributes=html_attributes(attributes))
