@@ -17,6 +17,8 @@ RUN python3 -m pip --python /environment/bin/python install --no-cache-dir --no-
     -r requirements.lock $ALSO
 COPY . /site
 WORKDIR /site
+# Languages without a catalogue whose formats are kept, for example: docker build --build-arg LANGUAGES=en,it
+ARG LANGUAGES=""
 # Compile the code, because the disk may be read-only in production. Column numbers would only take memory.
 RUN export PYTHONNODEBUGRANGES=1 \
     # startproject: leave out

@@ -1,7 +1,8 @@
 """Make the environment of an image smaller: `python -m opportune.ops.deploy.slim /environment` (see Dockerfile).
 
-Removes unused icons, debug symbols, and tests and C sources of libraries. Compiles the modules that the site imports
-without docstrings. Writes a CycloneDX list of the installed packages to `/environment/sbom.cdx.json`.
+Removes unused icons, formats of languages without a catalogue, debug symbols, and tests and C sources of libraries.
+Compiles the modules that the site imports without docstrings. Writes a CycloneDX list of the installed packages to
+`/environment/sbom.cdx.json`.
 """
 
 import ast
@@ -23,7 +24,9 @@ from typing import Any
 
 from opportune.application import create_app
 from opportune.config.feature_packages import feature_packages
+from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.i18n.catalogues import CATALOGUE, locale_folders
 from opportune.web.rendering import icons, typeface
 
 SOURCE_SUFFIXES = (".c", ".h", ".pyx", ".pxd", ".pyi", ".a")
@@ -47,8 +50,9 @@ def slim(environment: Path) -> str:
         sys.exit(f"{environment} is not the environment of this Python: run its own bin/python -m {__spec__.name}.")
     before = _megabytes(environment)
     packages = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-    create_app()  # registers the icons that features declare
+    app = create_app()  # registers the icons that features declare
     delete_unused_icons(icons.used_names())
+    delete_unused_locales(packages, {*app.state.settings.languages, app.state.settings.language})
     typeface.cut()
     modules = import_all()
     delete_unused_files(packages)
@@ -85,6 +89,15 @@ def delete_unused_icons(used: frozenset[str]) -> None:
     for path in icons.svg_folder().rglob("*.svg"):
         name = path.stem + (icons.FILLED_SUFFIX if path.parent.name == "filled" else "")
         if name not in used:
+            path.unlink()
+
+
+def delete_unused_locales(packages: Path, languages: Iterable[str]) -> None:
+    """Remove Babel's formats of languages that are neither listed nor have a catalogue."""
+    translated = (path.parents[1].name for folder in locale_folders() for path in folder.glob(f"*/{CATALOGUE}.*o"))
+    kept = {re.split("[-_]", code)[0] for code in ("root", SOURCE_LANGUAGE, *languages, *translated)}
+    for path in (packages / "babel" / "locale-data").glob("*.dat"):
+        if path.stem.partition("_")[0] not in kept:
             path.unlink()
 
 

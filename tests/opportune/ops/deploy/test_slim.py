@@ -31,6 +31,16 @@ def test_tests_and_sources_of_libraries_are_deleted(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"__init__.py", "py.typed"}
 
 
+def test_formats_of_used_languages_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "babel/locale-data"
+    folder.mkdir(parents=True)
+    names = {"root", "en_GB", "de", "de_AT", "zh_Hans", "pt_BR", "it", "it_CH"}
+    for name in names:
+        (folder / f"{name}.dat").touch()
+    slim.delete_unused_locales(tmp_path, ["en", "pt-BR"])
+    assert {path.stem for path in folder.iterdir()} == names - {"it", "it_CH"}
+
+
 def test_only_imported_modules_are_compiled(tmp_path: Path) -> None:
     reached, other = tmp_path / "reached.py", tmp_path / "other.py"
     for path in (reached, other):
