@@ -61,8 +61,9 @@ class Site:
             return [str(key) for (key,) in connection.execute("SELECT key FROM ledger_entry")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """The site, which stops before the tests of other folders, because it also takes time when it is idle."""
     async with AsyncExitStack() as stack:
         folder = tmp_path_factory.mktemp("many")
         primary = stack.enter_context(postgres())

@@ -107,8 +107,8 @@ class Machine:
         return httpx.AsyncClient(base_url=self.url, timeout=options.get("seconds", 15.0), headers={"Origin": self.url})
 
     async def wait_until_ready(self) -> None:
-        async with asyncio.timeout(START_TIMEOUT_SECONDS):
-            while not await is_ready(self.port):
+        async with asyncio.timeout(START_TIMEOUT_SECONDS), health_client() as client:
+            while not await is_ready(client, self.port):
                 assert self.is_running, self.log
                 await asyncio.sleep(0.1)
 
@@ -143,10 +143,14 @@ class Machine:
             await cable.restore()
 
 
-async def is_ready(port: int) -> bool:
+def health_client() -> httpx.AsyncClient:
+    """Client for several checks, because creating one takes longer than a check: it loads all certificates."""
+    return httpx.AsyncClient(timeout=1, headers={"Connection": "close"})
+
+
+async def is_ready(client: httpx.AsyncClient, port: int) -> bool:
     try:
-        async with httpx.AsyncClient(timeout=1) as client:
-            return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
+        return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -175,7 +179,8 @@ class Balancer(Relay):
         self.ready = [*self.ready, machine]
 
     async def check_health(self) -> None:
-        while True:
-            states = await asyncio.gather(*(is_ready(machine.port) for machine in self.machines))
-            self.ready = [machine for machine, state in zip(self.machines, states, strict=True) if state]
-            await asyncio.sleep(CHECK_SECONDS)
+        async with health_client() as client:
+            while True:
+                states = await asyncio.gather(*(is_ready(client, machine.port) for machine in self.machines))
+                self.ready = [machine for machine, state in zip(self.machines, states, strict=True) if state]
+                await asyncio.sleep(CHECK_SECONDS)
