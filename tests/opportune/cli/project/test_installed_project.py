@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,29 @@ def site(tmp_path_factory: pytest.TempPathFactory, git_environ: dict[str, str]) 
     return Site(folder, git_environ)
 
 
+@dataclass
+class Package:
+    """A feature package that was added to the site."""
+
+    folder: Path
+    output: str
+    """Output of `addapp`."""
+    files_before: dict[Path, str]
+    """Contents of the files that `addapp` changes, before it ran."""
+
+
+@pytest.fixture(scope="module")
+def package(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    files = [site.folder / name for name in ("app/installed.py", "pyproject.toml", "requirements.lock")]
+    before = {file: file.read_text() for file in files}
+    folder = tmp_path_factory.mktemp("package") / "the source"
+    site.run("startapp", "reviews", "--package", "--folder", str(folder))
+    (folder / "opportune_reviews/static/reviews/stars.css").write_text("p {}\n")
+    output = site.run("addapp", str(folder))
+    commit(site.folder)
+    return Package(folder, output, before)
+
+
 @pytest.fixture(autouse=True)
 def delete_database(site: Site) -> Iterator[None]:
     yield
@@ -107,31 +131,13 @@ def next_wheel(tmp_path: Path) -> Path:
     return write_wheel(tmp_path / "wheels", starter).path
 
 
-def test_feature_package_is_added_updated_and_removed(site: Site, tmp_path: Path) -> None:
-    files = [site.folder / name for name in ("app/installed.py", "pyproject.toml", "requirements.lock")]
-    site.run("migrate")
-    before = [file.read_text() for file in files]
-    site.run("startapp", "reviews", "--package", "--folder", str(tmp_path / "the source"))
-    package = tmp_path / "the source/opportune_reviews"
-    (package / "static/reviews/stars.css").write_text("p {}\n")
-
-    assert "Added reviews of opportune-reviews 0.1.0" in site.run("addapp", str(package.parent))
+def test_feature_package_is_added(site: Site, package: Package) -> None:
+    assert "Added reviews of opportune-reviews 0.1.0" in package.output
     assert "Applying reviews.0001_initial... OK" in site.run("migrate")
     assert site.run("check").endswith("No errors found.\n")
     assert "/reviews/new" in site.run("routes")
     assert site.run("shell", "-c", PRINT_ASSET).startswith("/static/reviews/stars.css?v=")
     assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "--pyargs", "opportune_reviews.tests")
-
-    edit(package.parent / "pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"')
-    site.run("addapp", str(package.parent))
-    assert [path.name for path in (site.folder / "vendor").glob("*reviews*")] == [
-        "opportune_reviews-0.2.0-py3-none-any.whl"
-    ]
-
-    assert "Unapplying reviews.0001_initial... OK" in site.run("removeapp", "reviews", "--yes", "--drop-tables")
-    assert [file.read_text() for file in files] == before
-    assert not [*(site.folder / "vendor").glob("*reviews*"), *(site.folder / ".venv").rglob("*reviews*")]
-    assert site.run("check").endswith("No errors found.\n")
 
 
 def test_package_that_breaks_the_site_changes_no_file(site: Site, tmp_path: Path) -> None:
@@ -145,15 +151,12 @@ def test_package_that_breaks_the_site_changes_no_file(site: Site, tmp_path: Path
     assert site.run("check").endswith("No errors found.\n")
 
 
-def test_project_is_installed_tested_and_upgraded(site: Site, next_wheel: Path, tmp_path: Path) -> None:
+def test_project_is_installed_upgraded_and_emptied(site: Site, package: Package, next_wheel: Path) -> None:
     assert site.run("--version").startswith(f"Opportune {__version__} (")
-    assert site.run("check").endswith("No errors found.\n")
     packages = site.folder / ".venv/lib"
     assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
     assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "tests/test_access.py")
 
-    site.run("startapp", "reviews", "--package", "--folder", str(tmp_path / "source"))
-    site.run("addapp", str(tmp_path / "source"))
     edit(site.folder / "Dockerfile", "useradd", "useradd --system")
     commit(site.folder)
     output = site.run("upgrade", str(next_wheel), "--yes", "--no-test")
@@ -164,10 +167,17 @@ def test_project_is_installed_tested_and_upgraded(site: Site, next_wheel: Path, 
     assert ("useradd --system" in text, "EXPOSE 8080" in text) == (True, True)
     assert run_git(site.folder, "status", "--porcelain") == ""
     assert "opportune-reviews==0.1.0" in (site.folder / "requirements.lock").read_text()
-    site.run("removeapp", "reviews", "--yes")
     assert site.run("check").endswith("No errors found.\n")
 
     run_git(site.folder, "switch", "--quiet", "--force", "main")
     assert site.run("--version").startswith(f"Opportune {__version__} (")
+    edit(package.folder / "pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"')
+    site.run("addapp", str(package.folder))
+    vendored = [path.name for path in (site.folder / "vendor").glob("*reviews*")]
+    assert vendored == ["opportune_reviews-0.2.0-py3-none-any.whl"]
+    site.run("migrate")
+    assert "Unapplying reviews.0001_initial... OK" in site.run("removeapp", "reviews", "--yes", "--drop-tables")
+    assert {file: file.read_text() for file in package.files_before} == package.files_before
+    assert not [*(site.folder / "vendor").glob("*reviews*"), *(site.folder / ".venv").rglob("*reviews*")]
     site.run("removeapp", EXAMPLES[-1], "--yes")
     assert site.run("check").endswith("No errors found.\n")
