@@ -1,5 +1,6 @@
 """Templates of e-mails: HTML is escaped, plain text is not."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from opportune.web.rendering.translation import add_translation
 from opportune.web.time_zone import format_date, format_datetime, local
 
 SUBJECT_PREFIX = "Subject: "
+END_OF_TRANSLATION = re.compile(r"\bendtrans\s*%}")
+"""End of a translated text. `+` keeps the line break after it."""
 
 
 class EmailTemplateLoader(TemplateLoader):
@@ -30,6 +33,7 @@ class EmailTemplateLoader(TemplateLoader):
         if source.startswith(SUBJECT_PREFIX):
             subject, _, text = source.removeprefix(SUBJECT_PREFIX).partition("\n")
             source = subject if suffix == "subject" else text.lstrip("\n")
+            source = END_OF_TRANSLATION.sub("endtrans +%}", source)
         elif suffix == "subject":
             raise InvalidEmailError(f"templates/{name}.txt must begin with a line `{SUBJECT_PREFIX}…`.")
         return source, path, is_fresh

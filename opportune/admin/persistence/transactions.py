@@ -30,6 +30,8 @@ from opportune.db.queries.new_rows import number_new_rows
 from opportune.db.queries.trash_conflicts import explain_trash_conflict
 from opportune.db.sessions.trash import PURGES
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
 from opportune.web.rendering.flash import flash
 
 RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
@@ -129,8 +131,9 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
                     await action(session, row)
                     changes = diff.diff_edited(before, row)
                     audit.record_row(session, request, custom_action(slug), self.identity, row, changes)
-        subject = await self.title_for(request, rows[0]) if len(rows) == 1 else f"{len(rows):,} {self.name_plural}"
-        flash(request, f"{subject}: {result}.")
+        number = format_number(len(rows))
+        subject = await self.title_for(request, rows[0]) if len(rows) == 1 else f"{number} {self.name_plural}"
+        flash(request, f"{subject}: {gettext(result)}.")
         return RedirectResponse(list_url(request, self), 303)
 
     # Steps in the caller's transaction

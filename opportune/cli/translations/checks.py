@@ -11,19 +11,23 @@ from opportune.config.project import FRAMEWORK, PROJECT, display_path
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.i18n.catalogues import catalogue_path
+from opportune.i18n.languages import content_languages
 from opportune.runtime.catalogue_compiler import examine_catalogue
 from opportune.runtime.counts import pluralize
 
 
-def check_catalogues(_settings: Settings) -> Iterator[Finding]:
-    """Report catalogues with missing, fuzzy or broken translations. The source is not read."""
+def check_catalogues(settings: Settings) -> Iterator[Finding]:
+    """Report broken translations, and missing or fuzzy ones in languages of the site. The source is not read."""
+    offered = content_languages(settings)
     for path in project_catalogues():
         try:
             state = examine_catalogue(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             yield Finding(str(not_a_catalogue(path, error)))
             continue
-        counts = {"missing": state.missing, "fuzzy": state.fuzzy, "broken": len(state.broken)}
+        counts = {"broken": len(state.broken)}
+        if path.parents[1].name.replace("_", "-") in offered:
+            counts = {"missing": state.missing, "fuzzy": state.fuzzy, **counts}
         if any(counts.values()):
             numbers = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
             hint = " List the broken ones: python3 oppman.py compilemessages" if state.broken else ""

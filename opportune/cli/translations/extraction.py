@@ -25,6 +25,7 @@ OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}, "**.txt": {"trimme
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
     "_l": None,
+    "apply_to_selected": (4,),
     "format_lazy": None,
     "gettext": None,
     "gettext_lazy": None,

@@ -18,7 +18,9 @@ from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE, find_la
 from opportune.config.project import FRAMEWORK, PROJECT, display_path
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
+from opportune.i18n import gettext, pgettext, use_language
 from opportune.i18n.catalogues import catalogue_path
+from opportune.i18n.languages import content_languages
 from opportune.runtime.catalogue_compiler import examine_catalogue
 from opportune.runtime.counts import pluralize
 
@@ -37,14 +39,15 @@ def command(
     if unmarked:
         list_unmarked()
         return
-    codes = [_parse_language(code) for code in languages or get_settings().languages]
+    codes = [_parse_language(code) for code in languages or content_languages(get_settings())]
     outdated = []
     for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
         outdated += update_catalogues(source, codes if languages else [*codes, *existing_languages(source)], check)
     if check and outdated:
         raise OperatorError(f"{outdated[0]} is out of date. Update it: python3 oppman.py makemessages")
     if not outdated:
-        say("All catalogues are up to date." if check or codes else "There are no catalogues. Add one: makemessages de")
+        has_catalogues = check or languages or translated_languages(codes)
+        say("All catalogues are up to date." if has_catalogues else "There are no catalogues. Add one: makemessages de")
 
 
 def list_unmarked() -> None:
@@ -86,6 +89,7 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
             continue
         catalogue = read_catalogue(path, code)
         catalogue.update(texts, update_creation_date=False)
+        fill_in(catalogue, code)
         content = as_bytes(catalogue)
         if path.exists() and content == path.read_bytes():
             continue
@@ -96,3 +100,12 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
             texts_found = pluralize(len(catalogue), "text")
             say(f"{display_path(path)}: {texts_found}, {state.missing} missing, {state.fuzzy} fuzzy")
     return changed
+
+
+def fill_in(catalogue: Catalog, language: str) -> None:
+    """Translate new texts as the framework and other features do, such as "Name" and "Price"."""
+    with use_language(language):
+        for message in catalogue:
+            if isinstance(message.id, str) and message.id and not message.string:
+                text = pgettext(message.context, message.id) if message.context else gettext(message.id)
+                message.string = "" if text == message.id else text

@@ -44,6 +44,21 @@ MAX_ERRORS = 10
 RELOAD_SECONDS = 5
 """Seconds before the page of an unavailable database reloads."""
 
+STATUS_TITLES = {
+    400: _l("Bad Request"),
+    401: _l("Unauthorized"),
+    403: _l("Forbidden"),
+    404: _l("Not Found"),
+    405: _l("Method Not Allowed"),
+    409: _l("Conflict"),
+    413: _l("Request Entity Too Large"),
+    415: _l("Unsupported Media Type"),
+    422: _l("Unprocessable Entity"),
+    429: _l("Too Many Requests"),
+    500: _l("Internal Server Error"),
+    503: _l("Service Unavailable"),
+    507: _l("Insufficient Storage"),
+}
 STATUS_MESSAGES = {
     400: _l("The request is invalid."),
     401: _l("Sign in first."),
@@ -88,8 +103,9 @@ def problem(
         headers: Headers to add.
         hint: Advice for the developer, replaces `detail`.
     """
-    title = HTTPStatus(status).phrase
-    detail = gettext(detail if detail and detail != title else STATUS_MESSAGES.get(status, title))
+    phrase = HTTPStatus(status).phrase
+    title = gettext(STATUS_TITLES.get(status, phrase))
+    detail = gettext(detail if detail and detail != phrase else STATUS_MESSAGES.get(status, phrase))
     if hint:
         detail = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
     if wants_json(request):

@@ -215,8 +215,9 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
 
 
 def default_label(name: str, info: FieldInfo) -> str:
-    """Return the title of a field, or a label from its name."""
-    return info.title or name.replace("_", " ").capitalize()
+    """Return the title of a field, or a label from its name: a reference `author_id` is "Author"."""
+    words = re.sub("_ids?$", "", name) if reference_of(info) else name
+    return info.title or words.replace("_", " ").capitalize()
 
 
 def to_machine_format(control: Control, text: str) -> str:

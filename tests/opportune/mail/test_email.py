@@ -103,3 +103,8 @@ def test_message_ids_are_unique_at_the_sender_domain(write_template: WriteTempla
 )
 def test_site_url_comes_from_the_settings(fields: dict[str, object], expected: str) -> None:
     assert site_url(settings_with(**fields)) == expected  # type: ignore[arg-type]  # fields of any type
+
+
+def test_translated_lines_of_a_text_keep_their_line_break(write_template: WriteTemplate) -> None:
+    write_template("hello.txt", "Subject: Hello\n\n{% trans %}Dear,{% endtrans %}\n\n{% trans %}Bye{% endtrans %}\n")
+    assert render_email(settings_with(), TO, "hello", {}).text == "Dear,\n\nBye\n"

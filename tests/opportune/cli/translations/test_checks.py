@@ -54,10 +54,15 @@ def write(source: Source, text: str) -> None:
 )
 def test_unfinished_translations_are_counted(source: Source, settings: Settings, text: str, numbers: str) -> None:
     write(source, f"{HEADER}\n{text}")
-    found = [*checks.check_catalogues(settings)]
+    found = [*checks.check_catalogues(settings.model_copy(update={"languages": ["en", "de"]}))]
     assert [(finding.text.split(": ")[1].split(". ")[0], finding.is_error) for finding in found] == (
         [(numbers, False)] if numbers else []
     )
+
+
+def test_unoffered_languages_may_be_unfinished(source: Source, settings: Settings) -> None:
+    write(source, f'{HEADER}\nmsgid "Authors"\nmsgstr ""\n')
+    assert [*checks.check_catalogues(settings)] == []
 
 
 def test_unreadable_catalogue_is_an_error(source: Source, settings: Settings) -> None:

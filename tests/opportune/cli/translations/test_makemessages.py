@@ -110,6 +110,12 @@ def test_unknown_language_is_refused(oppman: Oppman, code: str) -> None:
     assert "is not the code of a language, such as de or pt-BR" in oppman("makemessages", code).line()
 
 
+def test_new_texts_are_translated_like_the_framework(source: extraction.Source, oppman: Oppman) -> None:
+    (source.folders[0] / "pages.py").write_text('X = _("Save")', encoding="utf-8")
+    oppman("makemessages", "de")
+    assert 'msgid "Save"\nmsgstr "Speichern"' in catalogue_text(source)
+
+
 @pytest.mark.usefixtures("source")
 def test_english_needs_no_catalogue(oppman: Oppman) -> None:
     assert oppman("makemessages", "en", "xx").out == "All catalogues are up to date.\n"
