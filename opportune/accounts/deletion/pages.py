@@ -14,6 +14,7 @@ from opportune.accounts.schemas import AccountDeletion
 from opportune.accounts.sessions import cookies
 from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.i18n import gettext
 from opportune.storage.storage import StorageDependency
 from opportune.web.forms.forms import Form, read_form
 
@@ -63,5 +64,7 @@ async def show_account_deleted(request: Request) -> Response:
 
 
 def show_data(request: Request, form: Form[AccountDeletion]) -> Response:
-    summaries = [feature.personal_data.summary for feature in request.app.state.features if feature.personal_data]
+    summaries = [
+        gettext(feature.personal_data.summary) for feature in request.app.state.features if feature.personal_data
+    ]
     return show(request, "personal_data", form=form, summaries=summaries)
