@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from app.chat.models import Message, Role
 from opportune import llm
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n import ngettext
 
 SYSTEM_PROMPT = "You are a helpful assistant. Answer in the language of the question, in Markdown, and keep it short."
 
@@ -44,8 +45,12 @@ def build_prompt(
     if turns[0].role == "assistant":  # its question did not fit
         turns.pop(0)
     if missing := 1 + len(earlier) - len(turns):
-        subject = "1 earlier message was" if missing == 1 else f"{missing} earlier messages were"
-        omitted = f"{subject} left out, because this model cannot read more. {omitted}".strip()
+        left_out = ngettext(
+            "%(num)s earlier message was left out, because this model cannot read more.",
+            "%(num)s earlier messages were left out, because this model cannot read more.",
+            missing,
+        )
+        omitted = f"{left_out} {omitted}".strip()
     return [system_turn, *turns], omitted
 
 

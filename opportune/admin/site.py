@@ -56,6 +56,7 @@ from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
 from opportune.web.rendering.flash import take_messages
 from opportune.web.rendering.loader import TemplateLoader
+from opportune.web.rendering.script_texts import file_of_language
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.translation import add_translation
 from opportune.web.rendering.typeface import preloaded_file
@@ -100,6 +101,7 @@ class AdminSite(AdapterSite):
         add_translation(self.templates.env)
         self.templates.env.globals |= {
             "get_language": get_language,
+            "script_texts": file_of_language,
             "asset": assets.url,
             "typeface": preloaded_file,
             "take_messages": take_messages,

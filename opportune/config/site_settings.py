@@ -157,6 +157,8 @@ class SiteSettings(BaseSettings):
     """Seconds to wait between two chunks of an answer."""
     llm_timeout: float = Field(default=600, gt=0)
     """Maximum seconds of a whole answer."""
+    llm_answers_in_visitor_language: bool = True
+    """Ask models to answer in the language of the visitor, if it is not English."""
     llm_max_parallel: int = Field(default=100, ge=1)
     """Maximum number of answers that a process streams at the same time. More questions wait."""
 

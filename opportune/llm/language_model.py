@@ -14,11 +14,13 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
+from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.config.llm_models import LlmModel
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
+from opportune.i18n import get_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.llm.completion.checked import checked_answer
 from opportune.llm.completion.observed import observed_answer
@@ -59,6 +61,9 @@ MODEL_TOPIC = "llm.model"
 RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
 
 logger = logging.getLogger(__name__)
+VISITOR_LANGUAGE = (
+    "The language of the user is {}. Answer in it, unless the question is in another language or asks for one."
+)
 
 
 class LanguageModel:
@@ -77,6 +82,7 @@ class LanguageModel:
         models: All models of the site.
         guard: Counts and limits calls.
         embeddings: The embedding model, if EMBEDDING_MODEL is set.
+        answers_in_visitor_language: Ask for answers in the language of the request.
         follows_choice: True if the settings name no model, so that the one selected in the admin is used.
     """
 
@@ -98,6 +104,7 @@ class LanguageModel:
         self.guard: CallGuard | None = None
         self.embeddings: Embeddings | None = None
         self.follows_choice = False
+        self.answers_in_visitor_language = True
         self._settings: Settings | None = None
         self._checked_at = -SELECTION_CHECK_SECONDS
         self._replaced_providers: list[Provider] = []
@@ -116,11 +123,13 @@ class LanguageModel:
             retries=settings.llm_retries,
         )
         site.guard, site._settings = guard, settings
+        site.answers_in_visitor_language = settings.llm_answers_in_visitor_language
         site.follows_choice = not models and guard is not None and settings.environment != "test"
         site.embeddings = Embeddings.of(settings, guard)
         by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
         for model in models:
             language_model = by_name[model.name]
+            language_model.answers_in_visitor_language = site.answers_in_visitor_language
             language_model.model, language_model.models, language_model._models_by_name = model, models, by_name
         return site
 
@@ -244,7 +253,8 @@ class LanguageModel:
         Raises:
             LLMError: There is no complete answer. In a route, the response is 503 with its message.
         """
-        async with aclosing(self.stream(prompt, system=system, temperature=temperature)) as texts:
+        messages = messages_of(prompt, system)
+        async with aclosing(_text_of(self.chunks(messages, temperature=temperature))) as texts:
             return "".join([text async for text in texts])
 
     async def parse(self, prompt: Prompt, into: type[M], *, system: str = "", attempts: int = 3) -> M:
@@ -266,12 +276,26 @@ class LanguageModel:
     ) -> AsyncGenerator[str, None]:
         """Return an iterator over the text of the answer, with the arguments of `complete`.
 
+        The model is asked to answer in the language of the visitor, unless LLM_ANSWERS_IN_VISITOR_LANGUAGE is false.
+
         Use it with `contextlib.aclosing`: closing the iterator stops the model.
 
         Raises:
             LLMError: No model is configured (immediately), or the answer fails (during iteration).
         """
-        return _text_of(self.chunks(messages_of(prompt, system), temperature=temperature))
+        messages = self.in_visitor_language(messages_of(prompt, system))
+        return _text_of(self.chunks(messages, temperature=temperature))
+
+    def in_visitor_language(self, messages: Sequence[Message]) -> list[Message]:
+        """Add the language of the request to the system message, if it is not English and the setting allows it."""
+        language = get_language()
+        if not self.answers_in_visitor_language or language.code in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE):
+            return [*messages]
+        rule = VISITOR_LANGUAGE.format(language.locale.english_name)
+        first, rest = messages[0], messages[1:]
+        if first.role == "system":
+            return [replace(first, content=f"{first.content}\n\n{rule}"), *rest]
+        return [Message("system", rule), *messages]
 
     def chunks(
         self, messages: Sequence[Message], tools: Tools = (), *, temperature: float | None = None

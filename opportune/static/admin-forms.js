@@ -2,7 +2,7 @@
 
 // Pickers that scripts add to a page. SQLAdmin's main.js prepares those of the loaded page.
 const preparePicker = (select) => jQuery(select).select2({
-  placeholder: select.getAttribute("placeholder") || "Search",
+  placeholder: select.getAttribute("placeholder") || gettext("Search"),
   allowClear: !select.multiple && "allowBlank" in select.dataset,
   ajax: { url: select.dataset.url, dataType: "json", data: ({ term }) => ({ name: select.name, term }) },
 });
@@ -11,7 +11,7 @@ const preparePicker = (select) => jQuery(select).select2({
   // Select2 sets no accessible name, and an invalid role, on the search of a multiple select.
   for (const select of document.querySelectorAll("select[multiple][data-role=select2-ajax]")) {
     for (const part of select.nextElementSibling?.querySelectorAll("[role=combobox], [role=searchbox]") ?? []) {
-      part.setAttribute("aria-label", select.labels[0]?.textContent ?? "Search");
+      part.setAttribute("aria-label", select.labels[0]?.textContent ?? gettext("Search"));
       if (part.localName === "textarea") part.removeAttribute("role");
     }
   }

@@ -46,7 +46,7 @@ for (const box of document.querySelectorAll("[data-inline]")) {
     const other = isUp ? row.previousElementSibling : row.nextElementSibling;
     if (other) move(row, isUp ? other : other.nextElementSibling);
     button.focus();
-    news.textContent = `Row ${row.sectionRowIndex + 1} of ${body.rows.length}`;
+    news.textContent = gettext("Row %(row)s of %(rows)s", { row: row.sectionRowIndex + 1, rows: body.rows.length });
   });
 
   body.addEventListener("pointerdown", (event) => {

@@ -4,7 +4,7 @@
   const panels = [...form.querySelectorAll("[data-tab]")];
   const list = Object.assign(document.createElement("div"), { className: "nav nav-tabs" });
   list.setAttribute("role", "tablist");
-  list.setAttribute("aria-label", "Parts of the form");
+  list.setAttribute("aria-label", gettext("Parts of the form"));
   const key = `tab:${location.pathname}`;
 
   const countErrors = (panel) => panel.querySelectorAll(".invalid-feedback.d-block").length;

@@ -8,7 +8,7 @@
     const isAll = document.getElementById("choose-all")?.checked ?? false;
     const selected = checkboxes.filter((box) => box.checked).length;
     const count = isAll ? Number(label.dataset.chosen) : selected;
-    label.textContent = count ? `${count.toLocaleString("en")} selected:` : "With selected rows:";
+    label.textContent = count ? gettext("%(count)s selected:", { count: count.toLocaleString(document.documentElement.lang) }) : gettext("With selected rows:");
     for (const button of document.querySelectorAll("[data-needs-choice]")) button.disabled = !count;
     selectPage.checked = selected === checkboxes.length;
     selectPage.indeterminate = selected > 0 && selected < checkboxes.length;

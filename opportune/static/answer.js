@@ -12,12 +12,12 @@
     if (target.matches(".ask")) forms.set(target, { request: ctx.request, isStopped: false });
   });
   document.addEventListener("htmx:after:sse:connection", ({ target }) => {
-    if (target.matches(".ask")) show(target, true, "The answer is being written");
+    if (target.matches(".ask")) show(target, true, gettext("The answer is being written"));
   });
   document.addEventListener("htmx:sse:close", ({ target, detail: { reason } }) => {
     if (!target.matches(".ask")) return;
     const isComplete = reason === "message", { isStopped } = forms.get(target);
-    show(target, false, isComplete ? "Answer finished" : "", !isComplete && !isStopped);
+    show(target, false, isComplete ? gettext("Answer finished") : "", !isComplete && !isStopped);
   });
   document.addEventListener("click", ({ target }) => {
     const form = target.closest(".ask [data-stop]")?.form;

@@ -47,7 +47,7 @@
     connectionNotice(stream).after(Object.assign(document.createElement("p"), { className: "visually-hidden", textContent: text }));
   };
   on("htmx:before:request", (stream, { detail: { ctx } }) => {
-    if (!state(stream).request) announce(stream, "Answering");
+    if (!state(stream).request) announce(stream, gettext("Answering"));
     state(stream).request = ctx.request;
   });
   on("htmx:after:sse:connection", postponeReconnect);
@@ -84,7 +84,7 @@
     stream.replaceChildren();
     postponeReconnect(stream);
     state(stream).request = null;
-    announce(stream, "Answer ended");
+    announce(stream, gettext("Answer ended"));
     stream.dispatchEvent(new CustomEvent("answer:end", { bubbles: true }));
   });
 

@@ -3,7 +3,7 @@
 (() => {
   const input = document.querySelector("input[data-attachments]");
   const list = document.querySelector(input.dataset.attachments);
-  const megabytes = (bytes) => `${Math.round(bytes / 1e5) / 10} MB`;
+  const megabytes = (bytes) => `${(Math.round(bytes / 1e5) / 10).toLocaleString(document.documentElement.lang)} MB`;
   let selectedFiles = [];
 
   const setFiles = (files) => {
@@ -13,7 +13,7 @@
     selectedFiles = [...transfer.files];
     const bytes = selectedFiles.reduce((sum, file) => sum + file.size, 0);
     const maxBytes = Number(input.dataset.largest);
-    const message = bytes > maxBytes ? `The files have ${megabytes(bytes)}, but at most ${megabytes(maxBytes)} can be sent.` : "";
+    const message = bytes > maxBytes ? gettext("The files have %(size)s, but at most %(limit)s can be sent.", { size: megabytes(bytes), limit: megabytes(maxBytes) }) : "";
     input.setCustomValidity(message);
     list.replaceChildren(...selectedFiles.map(item));
     if (message) list.append(Object.assign(document.createElement("li"), { role: "alert", textContent: message }));
@@ -21,7 +21,7 @@
 
   const item = (file) => {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "btn-close" });
-    button.setAttribute("aria-label", `Remove ${file.name}`);
+    button.setAttribute("aria-label", gettext("Remove %(name)s", { name: file.name }));
     button.addEventListener("click", () => {
       setFiles(selectedFiles.filter((other) => other !== file));
       (list.querySelector("button") ?? input).focus();

@@ -34,9 +34,9 @@
       // A promise, because Safari does not allow writing to the clipboard long after the click.
       await (copy ? navigator.clipboard.write([new ClipboardItem({ "text/plain": fetchText(copy) })])
         : navigator.clipboard.writeText(code(button.closest("pre"))));
-      show(button, "Copied", "ti-check");
+      show(button, gettext("Copied"), "ti-check");
     } catch {
-      show(button, "Nothing was copied", "ti-x");
+      show(button, gettext("Nothing was copied"), "ti-x");
     }
   });
 
@@ -45,7 +45,8 @@
     for (const pre of element.querySelectorAll(FINISHED)) {
       pre.dataset.language = /language-(\S+)/.exec(pre.firstElementChild.className)?.[1] ?? "";
       pre.insertAdjacentHTML("beforeend",
-        '<button type="button" class="btn btn-icon btn-sm copy" data-copy aria-label="Copy the code"><i class="ti ti-copy"></i></button>');
+        '<button type="button" class="btn btn-icon btn-sm copy" data-copy><i class="ti ti-copy"></i></button>');
+      pre.lastElementChild.setAttribute("aria-label", gettext("Copy the code"));
     }
     for (const button of element.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
   };

@@ -5,7 +5,7 @@ customElements.get("markdown-preview") ?? customElements.define("markdown-previe
   connectedCallback() {
     if (this.button) return;
     const box = document.getElementById(this.dataset.for);
-    this.button = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-sm mt-1", textContent: "Preview" });
+    this.button = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-sm mt-1", textContent: gettext("Preview") });
     this.preview = Object.assign(document.createElement("div"), { className: "card card-body mt-1 markdown text-break", hidden: true });
     this.preview.setAttribute("aria-live", "polite");
     this.append(this.button, this.preview);
@@ -16,7 +16,7 @@ customElements.get("markdown-preview") ?? customElements.define("markdown-previe
       this.preview.hidden = false;
       const response = await fetch("/markdown-preview", { method: "POST", body: new URLSearchParams({ text: box.value }) }).catch(() => null);
       if (response?.ok) this.preview.innerHTML = await response.text(); // sanitized by the server
-      else this.preview.textContent = "The server does not respond. Try again in a moment.";
+      else this.preview.textContent = gettext("The server does not respond. Try again in a moment.");
       this.preview.removeAttribute("aria-busy");
     });
   }

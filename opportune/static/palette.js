@@ -1,6 +1,6 @@
 // The command palette. site.js loads this module when the palette is first opened.
 export const makePalette = (opener) => {
-  const dialog = Object.assign(document.createElement("dialog"), { className: "palette", ariaLabel: "Search" });
+  const dialog = Object.assign(document.createElement("dialog"), { className: "palette", ariaLabel: gettext("Search") });
   const sheet = Object.assign(document.createElement("link"), { rel: "stylesheet", href: opener.dataset.sheet });
   const isStyled = new Promise((resolve) => { sheet.onload = sheet.onerror = resolve; });
   document.head.append(sheet);
@@ -22,7 +22,7 @@ export const makePalette = (opener) => {
     const parameters = new URLSearchParams({ q: query, at: location.pathname });
     const response = await fetch(`${opener.href}?${parameters}`, { headers: { "HX-Request-Type": "partial" }, signal: request.signal });
     if (response.redirected) location.assign(opener.href); // to sign in again
-    if (!response.ok) throw new Error(response.status === 429 ? "Too many searches. Try again in a minute." : "");
+    if (!response.ok) throw new Error(response.status === 429 ? gettext("Too many searches. Try again in a minute.") : "");
     return new DOMParser().parseFromString(await response.text(), "text/html");
   };
 
@@ -35,7 +35,7 @@ export const makePalette = (opener) => {
     } catch (error) {
       if (error.name === "AbortError") return loading; // of the newer request
       part("listbox").replaceChildren();
-      part("status").textContent = error.message || "The server does not respond.";
+      part("status").textContent = error.message || gettext("The server does not respond.");
     }
     part("listbox").removeAttribute("aria-busy");
     part("listbox").hidden = !options().length;

@@ -30,7 +30,7 @@ const send = (button, assertion) => {
     return;
   }
   // Replaces the password in a form that has other buttons.
-  const recognised = Object.assign(document.createElement("p"), { className: "mb-0", textContent: "Your passkey was recognised." });
+  const recognised = Object.assign(document.createElement("p"), { className: "mb-0", textContent: gettext("Your passkey was recognised.") });
   recognised.setAttribute("role", "status");
   button.closest("[data-identity]").replaceChildren(field, recognised);
   const buttons = [...form.querySelectorAll("button:not([type=button])")];
@@ -43,9 +43,9 @@ const showError = (button, error) => {
     ?? Object.assign(document.createElement("div"), { className: "text-danger", role: "alert" });
   button.after(message);
   message.textContent = {
-    InvalidStateError: "This device already has one of your passkeys.",
-    NotAllowedError: "No passkey was used. Please try again.", // cancelled, not available, or timed out
-  }[error.name] ?? "That did not work. Please try again.";
+    InvalidStateError: gettext("This device already has one of your passkeys."),
+    NotAllowedError: gettext("No passkey was used. Please try again."), // cancelled, not available, or timed out
+  }[error.name] ?? gettext("That did not work. Please try again.");
 };
 
 const enableButton = async (button) => {

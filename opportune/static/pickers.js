@@ -7,7 +7,7 @@ class RowPicker extends HTMLElement {
     if (this.box) return;
     this.select = this.querySelector("select");
     const { id, multiple, required } = this.select;
-    this.emptyLabel = this.select.options[0]?.value ? "None" : this.select.options[0]?.text;
+    this.emptyLabel = this.select.options[0]?.value ? gettext("None") : this.select.options[0]?.text;
     this.initialRows = [...this.select.options].filter((option) => option.value).map(({ value, text }) => ({ id: value, text }));
     this.select.id = `${id}-select`;
     this.required = required;
@@ -28,7 +28,7 @@ class RowPicker extends HTMLElement {
     this.status = Object.assign(document.createElement("span"), { className: "visually-hidden" });
     this.status.setAttribute("role", "status");
     this.chips = Object.assign(document.createElement("ul"), { className: "picker-chips", hidden: true });
-    this.chips.setAttribute("aria-label", `${label}: selected`);
+    this.chips.setAttribute("aria-label", gettext("%(label)s: selected", { label }));
     this.append(...(multiple ? [this.chips] : []), this.box, this.list, this.status);
     this.box.addEventListener("input", (event) => { event.stopPropagation(); this.search(); }); // typing does not change the value
     this.box.addEventListener("click", () => this.list.hidden && this.search());
@@ -51,13 +51,13 @@ class RowPicker extends HTMLElement {
   update() {
     const { selected } = this;
     if (!this.select.multiple) this.box.value = selected[0]?.text ?? "";
-    this.box.placeholder = selected.length ? "" : "Type to search";
-    this.box.setCustomValidity(this.required && !selected.length ? "Please choose one." : "");
+    this.box.placeholder = selected.length ? "" : gettext("Type to search");
+    this.box.setCustomValidity(this.required && !selected.length ? gettext("Please choose one.") : "");
     this.chips.hidden = !selected.length;
     this.chips.replaceChildren(...selected.map(({ value, text }) => {
       const chip = Object.assign(document.createElement("li"), { className: "badge", textContent: text });
       const remove = Object.assign(document.createElement("button"), { type: "button", className: "btn-close" });
-      remove.setAttribute("aria-label", `Remove ${text}`);
+      remove.setAttribute("aria-label", gettext("Remove %(name)s", { name: text }));
       chip.dataset.id = value;
       chip.append(remove);
       return chip;
@@ -102,7 +102,7 @@ class RowPicker extends HTMLElement {
     if (this.list.hidden) this.list.replaceChildren();
     this.list.hidden = false;
     this.list.setAttribute("aria-busy", "true");
-    this.status.textContent = "Loading";
+    this.status.textContent = gettext("Loading");
   }
 
   open(rows) {
@@ -117,8 +117,8 @@ class RowPicker extends HTMLElement {
       option.dataset.id = id;
       return option;
     }));
-    this.status.textContent = rows.length ? `${rows.length} found` : "Nothing matches";
-    if (!rows.length && !emptyRows.length) this.list.replaceChildren(Object.assign(document.createElement("li"), { className: "text-secondary", textContent: "Nothing matches" }));
+    this.status.textContent = rows.length ? gettext("%(count)s found", { count: rows.length }) : gettext("Nothing matches");
+    if (!rows.length && !emptyRows.length) this.list.replaceChildren(Object.assign(document.createElement("li"), { className: "text-secondary", textContent: gettext("Nothing matches") }));
     this.list.querySelector(":scope > li:not([role])")?.setAttribute("role", "presentation");
     this.list.hidden = false;
     this.box.setAttribute("aria-expanded", "true");
@@ -196,7 +196,7 @@ const openDialog = (link, field) => {
   const content = Object.assign(document.createElement("div"), { id: "add-row" });
   const closeForm = Object.assign(document.createElement("form"), { method: "dialog", className: "add-close" });
   const close = Object.assign(document.createElement("button"), { className: "btn-close" });
-  close.setAttribute("aria-label", "Close");
+  close.setAttribute("aria-label", gettext("Close"));
   closeForm.append(close);
   dialog.setAttribute("aria-label", link.title);
   dialog.append(closeForm, content);

@@ -13,7 +13,7 @@ customElements.get("show-password") ?? customElements.define("show-password", cl
     if (this.button) return;
     this.input = this.querySelector("input");
     this.input.spellcheck = false; // spell checkers may send the text to a service
-    this.button = button("Show", this.input.labels[0]?.textContent.trim() ?? "password", "btn");
+    this.button = button(gettext("Show"), this.input.labels[0]?.textContent.trim() ?? gettext("password"), "btn");
     this.show(false);
     this.append(this.button);
     this.button.addEventListener("click", () => this.show(this.input.type === "password"));
@@ -32,7 +32,7 @@ customElements.get("show-password") ?? customElements.define("show-password", cl
 customElements.get("copy-secret") ?? customElements.define("copy-secret", class extends HTMLElement {
   connectedCallback() {
     if (this.button || !navigator.clipboard) return; // available over https and on localhost
-    this.button = button("Copy", this.dataset.what, "btn d-print-none");
+    this.button = button(gettext("Copy"), this.dataset.what, "btn d-print-none");
     this.status = Object.assign(document.createElement("span"), { className: "visually-hidden" });
     this.status.setAttribute("role", "status");
     this.append(this.button, this.status);
@@ -41,11 +41,11 @@ customElements.get("copy-secret") ?? customElements.define("copy-secret", class 
 
   async copy() {
     const text = this.dataset.text ?? [...this.querySelectorAll("code")].map((code) => code.textContent.trim()).join("\n");
-    const message = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not copied. Select the text and copy it");
+    const message = await navigator.clipboard.writeText(text).then(() => gettext("Copied"), () => gettext("Not copied. Select the text and copy it"));
     this.button.firstChild.textContent = this.status.textContent = message;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      this.button.firstChild.textContent = "Copy";
+      this.button.firstChild.textContent = gettext("Copy");
       this.status.textContent = "";
     }, 3000);
   }

@@ -35,8 +35,8 @@ document.addEventListener("htmx:confirm", (event) => {
   const form = Object.assign(document.createElement("form"), { method: "dialog", className: "card" });
   const question = Object.assign(document.createElement("p"), { className: "card-body mb-0", id: "confirm-question", textContent: ctx.confirm });
   const buttons = Object.assign(document.createElement("div"), { className: "card-footer d-flex gap-2 justify-content-end" });
-  const cancel = Object.assign(document.createElement("button"), { className: "btn", value: "", textContent: "Cancel", autofocus: true });
-  const confirm = Object.assign(document.createElement("button"), { className: "btn btn-danger", value: "yes", textContent: "Yes" });
+  const cancel = Object.assign(document.createElement("button"), { className: "btn", value: "", textContent: gettext("Cancel"), autofocus: true });
+  const confirm = Object.assign(document.createElement("button"), { className: "btn btn-danger", value: "yes", textContent: gettext("Yes") });
   buttons.append(cancel, confirm);
   form.append(question, buttons);
   dialog.append(form);
@@ -92,7 +92,7 @@ document.addEventListener("submit", ({ target }) => {
 
   const bar = Object.assign(document.createElement("div"), { className: "loading-bar", hidden: true });
   bar.setAttribute("role", "progressbar");
-  bar.setAttribute("aria-label", "Loading");
+  bar.setAttribute("aria-label", gettext("Loading"));
   const waiting = new Set();
   let timer;
   const start = (reason, freeAfter) => {

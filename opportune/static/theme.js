@@ -1,3 +1,7 @@
+// Translate a text of a script, and fill in its values: gettext("Remove %(name)s", { name }).
+window.gettext = (text, values = {}) =>
+  (window.translations?.[text] ?? text).replace(/%\((\w+)\)s/g, (placeholder, name) => values[name] ?? placeholder);
+
 // Light or dark mode: the visitor's choice, or else the system's.
 (() => {
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -20,7 +24,7 @@
     try { localStorage.setItem("theme", choice); } catch { /* as above */ }
   });
   document.addEventListener("submit", ({ target }) => {
-    const signsOut = /^\/accounts\/(logout|sessions\/end-all|data\/delete)$/.test(target.getAttribute("action"));
+    const signsOut = /\/accounts\/(logout|sessions\/end-all|data\/delete)$/.test(target.getAttribute("action"));
     if (signsOut && choice) carry(choice, 60);
   });
 })();

@@ -160,7 +160,8 @@ class AnswerManager:
             SpendingRefused: A limit is reached (429), or answers are switched off (503).
             AttachmentRefused: The model cannot see attached pictures (422).
         """
-        language_model, messages = self.llm.using(model), messages_of(prompt, system)
+        language_model = self.llm.using(model)
+        messages = language_model.in_visitor_language(messages_of(prompt, system))
         if attachments:
             require_sight(attachments, language_model.name, sees_images=language_model.sees_images)
             remaining = language_model.context_budget - sum(map(estimate_tokens, messages))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.source import Source
 from opportune.text import make_storable
@@ -110,7 +111,7 @@ SERVICES: Mapping[str, tuple[type[WebSearch], str]] = {
 
 
 def web_search_tool(search: WebSearch) -> Tool:
-    return Tool(search.search_web, "search_web", "Searching the web", asks=False)
+    return Tool(search.search_web, "search_web", _l("Searching the web"), asks=False)
 
 
 def parse_web_search_url(value: str) -> WebSearch:

@@ -26,6 +26,7 @@ from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.web.middleware.compression import accepts_gzip
 from opportune.web.rendering import icons, logo, typeface
+from opportune.web.rendering.script_texts import is_script_texts, script_texts
 
 STATIC_URL = "/static"
 ICONS_FILE = "icons.css"
@@ -123,6 +124,8 @@ class Assets(StaticFiles):
         return path, status
 
     def content(self, name: str) -> bytes:
+        if is_script_texts(name):
+            return script_texts(name)
         if self._is_generated(name):
             return icons.style_sheet() if name == ICONS_FILE else logo.draw(self.site_name, self.primary_colour())
         content = Path(self._file(name)[0]).read_bytes()
@@ -131,7 +134,8 @@ class Assets(StaticFiles):
         return RELATIVE_URL.sub(lambda match: match[1] + self._versioned_url(name, match[2].decode()).encode(), content)
 
     def _is_generated(self, name: str) -> bool:
-        return name == ICONS_FILE or (name == LOGO_FILE and self.lookup_path(name)[0] == FRAMEWORK_LOGO)
+        is_logo = name == LOGO_FILE and self.lookup_path(name)[0] == FRAMEWORK_LOGO
+        return is_logo or name == ICONS_FILE or is_script_texts(name)
 
     def primary_colour(self) -> str:
         """Return the colour in `colours.css`, for files and e-mails that cannot use its variables."""

@@ -18,6 +18,7 @@ from opportune.web.rendering.blocks import render_block
 from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
+from opportune.web.rendering.script_texts import file_of_language
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.translation import add_translation
 from opportune.web.rendering.typeface import preloaded_file
@@ -44,6 +45,7 @@ class Templates:
             "get_language": get_language,
             "language_choices": language_choices,
             "page_languages": page_languages,
+            "script_texts": file_of_language,
             "typeface": preloaded_file,
             "take_messages": take_messages,
             "form_token": form_token,

@@ -1,0 +1,72 @@
+"""Translations of the texts in scripts: the generated file, and pages that load it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from opportune.config.settings import Settings
+from opportune.i18n import use_language
+from opportune.testing.app import create_test_app
+from opportune.web.rendering import script_texts
+from opportune.web.rendering.static_files import assets
+
+pytestmark = pytest.mark.database("sqlite")
+
+HEADERS = {"Accept": "text/html", "Accept-Language": "de"}
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    return create_test_app(settings.model_copy(update={"languages": ["en", "de", "it"], "language": "en"}), [])
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project with a script."""
+    (tmp_path / "static").mkdir()
+    monkeypatch.setattr(script_texts, "PROJECT", tmp_path)
+    yield tmp_path
+    script_texts._find_texts.cache_clear()
+    script_texts.script_texts.cache_clear()
+
+
+def texts_in(content: bytes) -> dict[str, str]:
+    texts: dict[str, str] = json.loads(content.decode().removeprefix("window.translations = ").rstrip(";\n"))
+    return texts
+
+
+async def test_page_loads_texts_of_its_language(client: AsyncClient) -> None:
+    page = (await client.get("/nothing", headers=HEADERS)).text
+    with use_language("de"):
+        address = assets.url(script_texts.file_of_language())
+    assert f'<script src="{address}" defer></script>' in page
+    response = await client.get(address)
+    assert "immutable" in response.headers["cache-control"]
+    assert texts_in(response.content)["Nothing matches"] == "Keine Treffer"
+
+
+@pytest.mark.parametrize("code", ["en", "it"])
+async def test_language_without_catalogue_has_no_file(client: AsyncClient, code: str) -> None:
+    page = await client.get("/nothing", headers={**HEADERS, "Accept-Language": code})
+    assert "/static/texts." not in page.text
+    assert (await client.get(f"/static/texts.{code}.js")).status_code == 404
+
+
+def test_texts_of_the_project_are_included(project: Path) -> None:
+    script_texts._find_texts.cache_clear()
+    script_texts.script_texts.cache_clear()
+    (project / "static/books.js").write_text('alert(gettext("Say \\"yes\\"") + gettext( "Cancel"));')
+    texts = texts_in(script_texts.script_texts("texts.xx.js"))
+    assert texts['Say "yes"'].startswith("[")
+    assert "Cancel" in texts
+
+
+def test_all_texts_of_scripts_are_translated() -> None:
+    german = texts_in(script_texts.script_texts("texts.de.js"))
+    untranslated = {text for text, translation in german.items() if text == translation}
+    assert untranslated <= {"%(label)s: selected"}
+    assert len(german) > 30
