@@ -59,7 +59,9 @@ async def test_complete_has_no_rule_about_the_language(model: LanguageModel, pro
 
 def test_errors_of_questions_are_translated() -> None:
     with use_language("de"):
-        assert QuestionTooLong(4000).detail == "Dieses Modell liest höchstens 4.000 Zeichen. Bitte schreiben Sie weniger."
+        assert (
+            QuestionTooLong(4000).detail == "Dieses Modell liest höchstens 4.000 Zeichen. Bitte schreiben Sie weniger."
+        )
 
 
 def test_status_of_web_search_is_translated() -> None:
