@@ -133,7 +133,7 @@ async def test_invalid_question_shows_an_error(app: FastAPI, script: FakeProvide
         assert 'maxlength="4000"' in (await client.get("/chat")).text
         response = await client.post("/chat", data={"content": "x" * 4_001})
     assert response.status_code == 422
-    assert "at most 4000 characters" in response.text
+    assert "at most 4,000 characters" in response.text
     assert script.received == []
 
     async with signed_in_client(app) as client:
