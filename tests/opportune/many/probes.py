@@ -1,11 +1,13 @@
 """Requests that several tests send to machines."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
 import httpx
 
+from tests.opportune.many.ledger import MAX_HITS
 from tests.opportune.many.machines import Machine
 
 PASSWORD = "correct horse battery staple"
@@ -25,6 +27,15 @@ async def hit_limit(url: str, subject: str, times: int = 1) -> Counter[int]:
     """Count the statuses of a limited route."""
     async with httpx.AsyncClient(base_url=url, headers={"Connection": "close"}, timeout=15) as client:
         return Counter([(await client.get(f"/api/v1/ledger/limited/{subject}")).status_code for _ in range(times)])
+
+
+async def wait_for_shared_limits(machines: Sequence[Machine], subject: str) -> None:
+    """Wait until all machines count the same limit. Busy ones count it without Redis for a while."""
+    for number in itertools.count():
+        first, *others = [await hit_limit(machine.url, f"{subject}-{number}", MAX_HITS) for machine in machines]
+        if first == {200: MAX_HITS} and all(statuses == {429: MAX_HITS} for statuses in others):
+            return
+        await asyncio.sleep(0.5)
 
 
 async def built_at(machine: Machine, host: str = "many.example") -> float:

@@ -11,8 +11,7 @@ import pytest
 from tests.opportune.many.conftest import Site
 from tests.opportune.many.ledger import MAX_HITS
 from tests.opportune.many.load import FAILURE_SECONDS, MAX_ERROR_SECONDS, Load, full_form_only, load
-from tests.opportune.many.machines import Machine
-from tests.opportune.many.probes import built_at, hit_limit, shared_build
+from tests.opportune.many.probes import built_at, hit_limit, shared_build, wait_for_shared_limits
 
 RECOVERY_SECONDS = 180.0
 PAGE_FAILURE = "the cache at redis://"
@@ -78,17 +77,9 @@ async def wait_until_shared(site: Site) -> None:
     """Wait until all machines serve the same build, and then count the same limits."""
     async with asyncio.timeout(RECOVERY_SECONDS):
         await shared_build(site.web)
-        for number in itertools.count():
-            if await limits_are_shared(site.web, f"recovered-{number}"):
-                break
-            await asyncio.sleep(0.5)
+        await wait_for_shared_limits(site.web, "recovered")
     for machine in site.web:  # a process logs that a full Redis is available again when it stores a page
         await built_at(machine, f"{machine.name}.example")
-
-
-async def limits_are_shared(machines: list[Machine], subject: str) -> bool:
-    first, *others = [await hit_limit(machine.url, subject, MAX_HITS) for machine in machines]
-    return first == {200: MAX_HITS} and all(statuses == {429: MAX_HITS} for statuses in others)
 
 
 async def test_no_write_fails(outage: Outage) -> None:
