@@ -26,7 +26,8 @@ from bench.harness.tables import Figure
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, page_request
 from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
 
-TABLE_ROWS = 100_000
+REQUESTS, TEST_REQUESTS = 40, 3
+TABLE_ROWS, TEST_ROWS = 100_000, 1_000
 MAX_RATIO = 0.8
 LISTS = {"ours": "/admin/item/list", "django": "/admin/django_site/item/"}
 PAGES = {
@@ -68,10 +69,13 @@ class Contestant:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=40, help="of each kind in each round")
-    parser.add_argument("--rows", type=int, default=TABLE_ROWS)
+    parser.add_argument("--requests", type=int, help="of each kind in each round")
+    parser.add_argument("--rows", type=int)
     parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
     options = parser.parse_args()
+    is_judged = options.rounds >= ENOUGH_ROUNDS
+    options.requests = options.requests or (REQUESTS if is_judged else TEST_REQUESTS)
+    options.rows = options.rows or (TABLE_ROWS if is_judged else TEST_ROWS)
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
         for kind in options.only:
@@ -80,9 +84,9 @@ def main() -> int:
                 figures = measure(contestants, options.rounds, options.requests)
                 editable = measure_editable(contestants[0], options.rounds, options.requests)
             failures += [*report(kind, options.rows, figures), *report_editable(kind, editable)]
-    for line in failures if options.rounds >= ENOUGH_ROUNDS else ():
+    for line in failures if is_judged else ():
         print(line)
-    return int(bool(failures) and options.rounds >= ENOUGH_ROUNDS)
+    return int(bool(failures) and is_judged)
 
 
 def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor, rows: int) -> Contestant:
