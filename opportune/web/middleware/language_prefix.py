@@ -25,9 +25,10 @@ FIRST_SEGMENT = re.compile(rb"/([^/?#]*)")
 HTML, EVENT_STREAM = b"text/html", b"text/event-stream"
 MAX_STORED_BYTES = 64 * 1024
 
-ADDRESS = re.compile(rb"""(?<==["'])(?:/|https?:)[^\s"'<>]*""")
+ADDRESS = re.compile(rb"""=["']((?:/|https?:)[^\s"'<>]*)""")
 ADDRESS_ATTRIBUTE = re.compile(rb"action|formaction|href|src|hx-[a-z:-]+|data-(?:[a-z-]+-)?(?:action|href|options|url)")
 """Attributes with an address. Scripts read theirs from `data-url`, `data-href`, `data-action` or `data-options`."""
+MAX_NAME_BYTES = 100
 MAX_TAG_BYTES = 4000
 OPEN_TAG = re.compile(rb"""<[a-z](?:[^"'>]|"[^"]*"|'[^']*')*["']""", re.IGNORECASE)
 LANGUAGE_OF_LINK = b" hreflang="
@@ -57,14 +58,18 @@ class Addresses:
         return ADDRESS.sub(self._replace, html)
 
     def _replace(self, match: re.Match[bytes]) -> bytes:
-        html, start = match.string, match.start()
-        tag_start = max(html.rfind(b"<", max(0, start - MAX_TAG_BYTES), start), 0)
-        tag = html[tag_start:start]
-        words = tag[:-2].split()
-        is_attribute = len(words) > 1 and ADDRESS_ATTRIBUTE.fullmatch(words[-1].lower())
-        if not is_attribute or (b">" in tag and not OPEN_TAG.fullmatch(tag)):
+        html, start = match.string, match.start(1)
+        localized = self.localized(match[1])
+        words = html[max(0, start - MAX_NAME_BYTES) : start - 2].rsplit(None, 1)
+        if localized == match[1] or len(words) < 2 or not ADDRESS_ATTRIBUTE.fullmatch(words[1].lower()):
             return match[0]
-        return match[0] if LANGUAGE_OF_LINK in html[tag_start : html.find(b">", start)] else self.localized(match[0])
+        tag_start = max(html.rfind(b"<", max(0, start - MAX_TAG_BYTES), start), 0)
+        tag_end = html.find(b">", start, start + MAX_TAG_BYTES)
+        tag = html[tag_start:start]
+        is_in_tag = b">" not in tag or OPEN_TAG.fullmatch(tag)
+        if not is_in_tag or LANGUAGE_OF_LINK in html[tag_start:tag_end]:
+            return match[0]
+        return match[0][:2] + localized
 
 
 @lru_cache(64)
