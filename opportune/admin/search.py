@@ -42,7 +42,7 @@ async def search_page(request: Request, site: Any) -> Response:
     """Render the page with all results, or only the palette for its script."""
     await request.app.state.rate_limiter.hit(SEARCHES_PER_USER.by(request.state.user.id))
     outcome = await search_everything(request, site, clean_query(request.query_params.get("q", "")))
-    context = {"outcome": outcome, "title": "Search", "search_url": request.url.path}
+    context = {"outcome": outcome, "title": gettext("Search"), "search_url": request.url.path}
     template = "palette/palette.html" if is_htmx(request) else "admin/search.html"
     response: Response = await site.templates.TemplateResponse(request, template, context)
     response.headers["Cache-Control"] = "no-store"

@@ -18,7 +18,7 @@ from opportune.db.models.columns import choice_label, title_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn, TranslatedText
 from opportune.fields.display import display, has_format
-from opportune.i18n import current_language, find_language, gettext
+from opportune.i18n import current_language, find_language, gettext, pgettext
 from opportune.i18n.formats import localize_number
 from opportune.schemas.annotations import options_of
 from opportune.storage.public_folders import is_public
@@ -43,10 +43,13 @@ def format_value(value: Any, formats: Mapping[type[Any], Format] | None = None) 
 
 
 def format_all(values: Sequence[Any], format_: Format) -> Sequence[str]:
-    """Format the values of one column. Texts without line breaks are returned as they are."""
+    """Format the values of one column. Texts without line breaks are returned as they are, and choices only once."""
     types = [*{*map(type, values)}] if format_ is format_value else []
     if types == [str] and "\n" not in "".join(values):
         return values
+    if len(types) == 1 and issubclass(types[0], bool | Enum):
+        texts = {value: format_value(value) for value in {*values}}
+        return [texts[value] for value in values]
     return [*map(FORMATS.get(types[0], format_) if len(types) == 1 else format_, values)]
 
 
@@ -66,7 +69,7 @@ def format_file(file: File, address: str = "") -> str:
     if not file or not (address or is_public(file)):
         return ""
     if not isinstance(file, Image):
-        return FILE.format(address or file.url(), gettext("Open"))
+        return FILE.format(address or file.url(), pgettext("file", "Open"))
     return IMAGE.format(address or file.url(thumbnail_rendition(file)))
 
 

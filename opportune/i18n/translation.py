@@ -21,7 +21,7 @@ def gettext(text: str, /, **values: Any) -> str:
 
     Without values, percent signs are not placeholders.
     """
-    translation = find_translation(current_language.get(), "", text)
+    translation = str(text) if isinstance(text, LazyText) else find_translation(current_language.get(), "", text)
     return fill_in(translation, text, values) if values else translation
 
 

@@ -77,4 +77,6 @@ def clean_query(text: str) -> str:
 def matching_entries(title: str, entries: Iterable[Entry], query: str) -> EntryGroup:
     """Return the group of entries whose label contains all words of the query."""
     words = fold(query).split()
-    return EntryGroup(title, [entry for entry in entries if all(word in fold(gettext(entry.label)) for word in words)])
+    return EntryGroup(
+        gettext(title), [entry for entry in entries if all(word in fold(gettext(entry.label)) for word in words)]
+    )

@@ -91,7 +91,7 @@ class GroupAdmin(AdminView, model=Group):
 
     async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
         form = await super().form_class(request, creating=creating)
-        permissions = PermissionTableField("Permissions", site=self.site, request=request)
+        permissions = PermissionTableField(_l("Permissions"), site=self.site, request=request)
         return type("GroupForm", (form,), {"permissions": permissions})
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from opportune.accounts.models import User
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.protocols import Site
 from opportune.feature import UserColumn
+from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
 from opportune.web.time_zone import format_datetime
 
@@ -30,7 +31,7 @@ async def user_columns(request: Request, site: Site, user: User) -> list[tuple[s
     ]
     async with site.database.reader() as session:
         values: Sequence[object] = (await session.execute(select(*queries))).one()
-    return [(column.label, _format(value)) for column, value in zip(listed, values, strict=True)]
+    return [(gettext(column.label), _format(value)) for column, value in zip(listed, values, strict=True)]
 
 
 def _is_listed(request: Request, site: Site, column: UserColumn) -> bool:

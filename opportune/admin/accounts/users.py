@@ -205,7 +205,10 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         impersonation = self.impersonation_link(request, row)
         if not (self.has_permission(request, Action.EDIT) and may_change_user(request, row)):
             return impersonation
-        return [*impersonation, ("Set password", str(request.url_for("admin:view-user-set_password", pk=row.id)))]
+        return [
+            *impersonation,
+            (gettext("Set password"), str(request.url_for("admin:view-user-set_password", pk=row.id))),
+        ]
 
     # Actions
 

@@ -26,8 +26,10 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
 from opportune.admin.protocols import Site
 from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering.flash import flash
 
+WIDGETS, SECTIONS = _l("Widgets"), _l("Sections")
 MOVES = {"up": -1, "down": 1}
 
 
@@ -60,7 +62,7 @@ class ArrangeAdmin(BaseView):
             "model_view": self,
             "title": self.name,
             "pages": pages,
-            "zones": {name: [part for part in parts if _zone(part.key) == name] for name in ("Widgets", "Sections")},
+            "zones": {name: [part for part in parts if _zone(part.key) == name] for name in (WIDGETS, SECTIONS)},
         }
         return cast("Response", await self.templates.TemplateResponse(request, "admin/arrange.html", context))
 
@@ -103,7 +105,7 @@ class ArrangeAdmin(BaseView):
 
 
 def _zone(key: str) -> str:
-    return "Sections" if key.startswith("/") else "Widgets"
+    return SECTIONS if key.startswith("/") else WIDGETS
 
 
 def _move(order: Sequence[str], move: str) -> list[str]:

@@ -14,6 +14,7 @@ from opportune.accounts.models import Group, Membership, User
 from opportune.admin.authorization import has_grant, is_superuser
 from opportune.admin.models import DashboardLayout
 from opportune.db.queries.upsert import upsert
+from opportune.i18n import gettext_lazy as _l
 
 ARRANGE = "arrange-overview"
 """Identity of the page that arranges a dashboard. A grant `list` for it lets members arrange pages of their groups."""
@@ -115,7 +116,7 @@ async def _list_pages(session: AsyncSession, user: User) -> list[Page]:
         query = query.join(Membership, col(Membership.group_id) == col(Group.id))
         query = query.where(col(Membership.user_id) == user.id)
     groups = [Page(name, group_id) for name, group_id in await session.execute(query)]
-    return [Page("Overview"), *groups] if user.is_superuser or not groups else groups
+    return [Page(_l("Overview")), *groups] if user.is_superuser or not groups else groups
 
 
 async def _read_layouts(session: AsyncSession, user: User, pages: Sequence[Page]) -> dict[str, DashboardLayout]:

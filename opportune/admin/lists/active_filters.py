@@ -22,7 +22,7 @@ from opportune.admin.lists.filters import (
 from opportune.admin.lists.parameters import FACETS, ORDER_PARAMETERS, list_narrowing_parameters, url_without
 from opportune.admin.protocols import View
 from opportune.crud.filters import FROM
-from opportune.i18n import gettext
+from opportune.i18n import gettext, pgettext
 from opportune.web import is_htmx
 
 
@@ -83,7 +83,11 @@ async def _build_control(request: Request, view: View, filter_: Any) -> FilterCo
         return FilterControl(filter_, (), (), filter_.operations(), "equals" if is_equal else operation)
     operations = filter_.operations() if isinstance(filter_, ListFilter) else []
     options = await filter_.lookups(request, view.model, view.fetch_tuples)
-    choices = [(str(value), label) for value, label in options if value not in ("", "all", "__all")]
+    choices = [
+        (str(value), label if label == value else gettext(label))
+        for value, label in options
+        if value not in ("", "all", "__all")
+    ]
     return FilterControl(filter_, choices, query.getlist(name), operations, operation)
 
 
@@ -113,7 +117,9 @@ def _comparison_text(filter_: Any, query: QueryParams, labels: Mapping[str, str]
     """Return the words of a comparison with typed values, such as "from 3 to 9", or an empty text."""
     operation, text = query.get(f"{filter_.parameter_name}_op", ""), query.get(filter_.parameter_name, "").strip()
     if ends := filter_.ends(query) if isinstance(filter_, ComparisonFilter) else {}:
-        words = {name: gettext("from") if name.endswith(FROM.suffix) else gettext("to") for name in ends}
+        words = {
+            name: pgettext("range", "from") if name.endswith(FROM.suffix) else pgettext("range", "to") for name in ends
+        }
         return " ".join(f"{words[name]} {end}" for name, end in ends.items())
     return f"{labels[operation]} {text}" if text and operation in labels else ""
 

@@ -45,27 +45,42 @@ from opportune.db.models.columns import (
 from opportune.db.models.model import utc_now
 from opportune.db.queries.paths import AttributePath, column_of_relation, is_linked, parse_path
 from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n import pgettext_lazy as _p
 from opportune.web.time_zone import local, start_of_day, to_utc
 
 RunQuery = Callable[[Select[Any]], Any]
 
 NULL_CHOICE = "empty"
-NULL_OPERATIONS = {"empty": _l("is empty"), "filled": _l("is not empty")}
+NULL_OPERATIONS = {"empty": _p("filter", "is empty"), "filled": _p("filter", "is not empty")}
 NOT = "not"
-VALUE_OPERATIONS = {"": _l("is"), NOT: _l("is not")}
+VALUE_OPERATIONS = {"": _p("filter", "is"), NOT: _p("filter", "is not")}
 DATE_RANGES = {
-    "today": _l("today"),
-    "last_7_days": _l("in the last 7 days"),
-    "this_month": _l("this month"),
-    "this_year": _l("this year"),
+    "today": _p("filter", "today"),
+    "last_7_days": _p("filter", "in the last 7 days"),
+    "this_month": _p("filter", "this month"),
+    "this_year": _p("filter", "this year"),
 }
 VALUELESS_OPERATIONS = {*DATE_RANGES, *NULL_OPERATIONS}
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
-    "date": {"equals": _l("on"), "less_than": _l("before"), "greater_than": _l("after"), **DATE_RANGES},
-    "number": {"equals": _l("equals"), "less_than": _l("less than"), "greater_than": _l("more than")},
-    "time": {"equals": _l("at"), "less_than": _l("before"), "greater_than": _l("after")},
-    "text": {"contains": _l("contains"), "equals": _l("equals"), "starts_with": _l("starts with")},
+    "date": {
+        "equals": _p("filter", "on"),
+        "less_than": _p("filter", "before"),
+        "greater_than": _p("filter", "after"),
+        **DATE_RANGES,
+    },
+    "number": {
+        "equals": _p("filter", "equals"),
+        "less_than": _p("filter", "less than"),
+        "greater_than": _p("filter", "more than"),
+    },
+    "time": {"equals": _p("filter", "at"), "less_than": _p("filter", "before"), "greater_than": _p("filter", "after")},
+    "text": {
+        "contains": _p("filter", "contains"),
+        "equals": _p("filter", "equals"),
+        "starts_with": _p("filter", "starts with"),
+    },
 }
 OPERATORS = {
     "equals": EQUAL,
@@ -237,7 +252,7 @@ class ComparisonFilter(ListFilter):
             return self.operations()
         # Ranges replace the comparisons with one value, except those in existing addresses.
         offered = [(name, label) for name, label in self.operations() if name in {*VALUELESS_OPERATIONS, selected}]
-        return [("", _l("is between")), *offered] if offered else []
+        return [("", _p("filter", "is between")), *offered] if offered else []
 
     def ends(self, query: QueryParams) -> dict[str, str]:
         """Return the non-empty ends of the range. Another comparison takes precedence over a range."""
@@ -339,6 +354,7 @@ def filter_for(view: View, option: Any) -> Any:
     if isinstance(option, ForeignKeyFilter):
         option = option.foreign_key
     if hasattr(option, "lookups"):
+        option.title = gettext_lazy(option.title)
         return option
     name = property_name(option)
     path = parse_path(view.mapper, name)

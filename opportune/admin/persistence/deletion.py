@@ -23,6 +23,7 @@ from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
 from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
 
@@ -50,9 +51,9 @@ async def delete_page(request: Request, view: View) -> Response:
     if view.has_trash:
         days = view.model.keep_deleted_days
         question = TRASH_QUESTION.format("" if days is None else f" for {days} days")
-        return await show_confirmation_page(request, view, selection, rows, title="Delete", question=question)
+        return await show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), question=question)
     impact = await deletion_impact(request, view, selection.pks)
-    return await show_confirmation_page(request, view, selection, rows, title="Delete", consequences=impact)
+    return await show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), consequences=impact)
 
 
 async def _delete(request: Request, view: View, selection: Selection) -> Response:

@@ -25,6 +25,7 @@ OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}, "**.txt": {"trimme
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
     "_l": None,
+    "_p": ((1, "c"), 2),
     "apply_to_selected": (4,),
     "format_lazy": None,
     "gettext": None,
@@ -64,6 +65,8 @@ class Source:
                 catalog.add(message, locations=[(name, 0)], auto_comments=comments, context=context)
         for path, text in self._labels():
             catalog.add(text, locations=[(path, 0)])
+        for entry in catalog:
+            entry.locations.sort()  # entries of a file are sorted by it
         return catalog
 
     def _labels(self) -> Iterator[tuple[str, str]]:

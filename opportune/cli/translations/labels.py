@@ -22,6 +22,7 @@ from opportune.admin.view_classes import view_classes
 from opportune.config.feature_packages import PREFIX
 from opportune.config.project import FRAMEWORK, PACKAGE, installed_features
 from opportune.crud.crud import cruds
+from opportune.crud.filters import RESERVED, TRASH_PARAMETER
 from opportune.crud.page_options import pages_of
 from opportune.db.models.columns import (
     choice_label,
@@ -42,6 +43,9 @@ from opportune.web.forms.fields import default_label
 
 Label = tuple[str, str]
 """The module that declares a label, and its English text."""
+
+FRAMEWORK_PARAMETERS = {*RESERVED, TRASH_PARAMETER}
+"""Parameters of lists whose labels are in the catalogues of the framework."""
 
 FORM = re.compile(r"\b(?:read_form\(\s*[\w.]+,|Form\()\s*(\w+)")
 """A schema of a form in the code of a page."""
@@ -106,12 +110,12 @@ def _field_labels(
 ) -> Iterator[Label]:
     """Yield the texts of fields, with the module of the class that declares them."""
     for name, info in model.model_fields.items():
-        if (names and name not in names) or (is_secret(name) and not info.title):
+        options = options_of(info)
+        if (names and name not in names) or (is_secret(name) and not info.title) or options.type == "hidden":
             continue
         classes = (class_ for class_ in model.__mro__ if name in vars(class_).get("__annotations__", {}))
         module = next(classes).__module__
         choices = {choice_value(choice): choice_label(choice) for choice in choices_of(model, name)}
-        options = options_of(info)
         yield module, make_label(name, info)
         yield module, info.description or ""
         yield from ((module, label) for label in {**choices, **options.choices}.values())
@@ -122,7 +126,7 @@ def _field_labels(
 def _crud_labels(crud: Any) -> Iterator[Label]:
     schemas = (crud.Create, crud.Filter)
     fields = {name: info for schema in schemas for name, info in schema.model_fields.items()}
-    texts = [default_label(name, info) for name, info in fields.items() if name not in Paging.model_fields]
+    texts = [default_label(name, info) for name, info in fields.items() if name not in FRAMEWORK_PARAMETERS]
     texts += map(label_of, crud.definition.annotations)
     if pages := pages_of.get(crud.model):
         texts += [pages.name, pages.plural, *(title for title, _ in pages.sections)]

@@ -28,6 +28,7 @@ POSITIONS: dict[str, tuple[int, ...]] = {
     "WrongCredential": (2,),
     "_redirect_with_message": (3,),
     "flash": (2,),
+    "matching_entries": (1,),
     "problem": (3,),
     "redirect_with_message": (3,),
     "refuse": (1,),

@@ -118,4 +118,4 @@ async def _search_feature(declared: SiteSearch, session: AsyncSession, user: Use
     links = await declared.find(session, user, query, HITS_PER_GROUP + 1)
     has_more = declared.path and len(links) > HITS_PER_GROUP
     more_url = f"{declared.path}?{urlencode({'q': query})}" if has_more else ""
-    return EntryGroup(declared.label, [*map(link_entry, links[:HITS_PER_GROUP])], more_url)
+    return EntryGroup(gettext(declared.label), [*map(link_entry, links[:HITS_PER_GROUP])], more_url)
