@@ -2,6 +2,8 @@
 
 import re
 
+from opportune.i18n import gettext
+
 # The first match wins, because most browsers also send the names of others that follow here.
 BROWSERS = (
     ("Edg", "Edge"),
@@ -27,7 +29,6 @@ SYSTEMS = (
     ("Linux", "Linux"),
 )
 PRODUCT_PATTERN = re.compile(r"([A-Za-z][\w.+-]{0,39})(?:/\S*)?")
-UNKNOWN_DEVICE = "Unknown device"
 
 
 def describe_user_agent(agent: str) -> str:
@@ -35,6 +36,6 @@ def describe_user_agent(agent: str) -> str:
     browser = next((name for token, name in BROWSERS if f"{token}/" in agent), "")
     system = next((name for token, name in SYSTEMS if token in agent), "")
     if browser and system:
-        return f"{browser} on {system}"
+        return gettext("%(browser)s on %(system)s", browser=browser, system=system)
     product = PRODUCT_PATTERN.match(agent)
-    return browser or (product[1] if product and product[1] != "Mozilla" else system) or UNKNOWN_DEVICE
+    return browser or (product[1] if product and product[1] != "Mozilla" else system) or gettext("Unknown device")

@@ -14,7 +14,9 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
+from opportune.db.models.columns import choice_label
 from opportune.errors import OperatorError
+from opportune.i18n import lower_name
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
@@ -40,7 +42,7 @@ MAX_SHOWN_REFUSALS = 5
 
 def _state(job: Any, _name: str) -> Markup:
     state = JobState(job.state)
-    return Markup('<span class="status status-{}">{}</span>').format(COLOURS[state], state)
+    return Markup('<span class="status status-{}">{}</span>').format(COLOURS[state], lower_name(choice_label(state)))
 
 
 class JobAdmin(SuperuserOnly, AdminView, model=Job):

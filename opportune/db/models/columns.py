@@ -192,14 +192,10 @@ def choice_value(value: Any) -> str:
     return str(value.value if isinstance(value, Enum) else value)
 
 
+@lru_cache(4096, typed=True)
 def choice_label(value: Any) -> LazyText:
     """Return the label of a choice. Pages translate it."""
-    return _choice_label(choice_value(value))
-
-
-@lru_cache(4096)
-def _choice_label(value: str) -> LazyText:
-    return LazyText(value.replace("_", " ").capitalize())
+    return LazyText(choice_value(value).replace("_", " ").capitalize())
 
 
 def title_of(row: Any) -> str:
