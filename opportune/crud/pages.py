@@ -23,6 +23,7 @@ from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound
 from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext, lower_name
+from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
@@ -99,7 +100,7 @@ class CrudPages(PageOptions[M]):
         """Add a row, or show the form with its errors."""
         form = await self._read_form(request, crud)
         if row := await self._save(request, form, crud.add):
-            return await self._after_save(request, crud, row, "is added")
+            return await self._after_save(request, crud, row, _l("“%(title)s” is added."))
         return await self._show_form(request, crud, form, None)
 
     async def edit(self, request: Request, crud: Any, key: Key) -> Response:
@@ -117,7 +118,7 @@ class CrudPages(PageOptions[M]):
         title = await title_of(crud, row)
 
         if await self._save(request, form, partial(crud.change, row)):
-            return await self._after_save(request, crud, row, "is saved")
+            return await self._after_save(request, crud, row, _l("“%(title)s” is saved."))
         return await self._show_form(request, crud, form, row, title)
 
     async def confirm_delete(self, request: Request, crud: Any, key: Key) -> Response:
@@ -282,7 +283,7 @@ class CrudPages(PageOptions[M]):
             return templates.render_block(request, self.template("form"), "form", context | {"form": form}, form.status)
         return templates.render_form(request, self.template("form"), form, context)
 
-    async def _after_save(self, request: Request, crud: Crud[M], row: M, result: str) -> Response:
+    async def _after_save(self, request: Request, crud: Crud[M], row: M, message: str) -> Response:
         """Return to the list or the row with a message. In a dialog, return the new row for the form behind it."""
         title = await title_of(crud, row)
         if DIALOG in request.query_params:
@@ -290,7 +291,7 @@ class CrudPages(PageOptions[M]):
             if is_htmx(request):
                 return templates.render_block(request, "crud/created.html", "created", context)
             return templates.render(request, "crud/created.html", context)
-        flash(request, f"“{title}” {result}.")
+        flash(request, gettext(message, title=title))
         return redirect(request, self.after_save_url(request, row))
 
     async def _confirm(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:
