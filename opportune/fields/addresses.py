@@ -89,8 +89,8 @@ class CountryName(LazyText):
     code = ""
 
     def __str__(self) -> str:
-        english = str.__str__(self)
-        return english if is_english() else get_language().locale.territories.get(self.code, english)
+        text = super().__str__()
+        return text if is_english() else get_language().locale.territories.get(self.code, text)
 
 
 def _check_country(code: str) -> str:
