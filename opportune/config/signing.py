@@ -6,11 +6,14 @@ Keys of SECRET_KEY_FALLBACKS still verify and decrypt. New values use SECRET_KEY
 import base64
 import hashlib
 import hmac
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from itsdangerous import URLSafeTimedSerializer
 
 from opportune.config.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.fernet import MultiFernet
 
 
 def derived_key(settings: Settings, purpose: str) -> str:
@@ -66,6 +69,8 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
     Returns:
         The text, or None if it is invalid, too old or of another purpose.
     """
+    from cryptography.fernet import InvalidToken
+
     try:
         return _box(settings, purpose).decrypt(sealed.encode(errors="replace"), seconds).decode()
     except InvalidToken:
@@ -73,5 +78,7 @@ def unseal(settings: Settings, purpose: str, sealed: str, seconds: int | None = 
 
 
 def _box(settings: Settings, purpose: str) -> "MultiFernet":
+    from cryptography.fernet import Fernet, MultiFernet
+
     keys = [bytes.fromhex(key) for key in derived_keys(settings, f"sealed: {purpose}")]
     return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])

@@ -78,7 +78,7 @@ def test_site_imports_no_unused_dialect(start: Start) -> None:
 
 
 def test_production_imports_the_admin_on_first_use(start: Start) -> None:
-    assert start.imported("production", "sqladmin", "wtforms", "alembic", "babel", "langcodes") == set()
+    assert start.imported("production", "sqladmin", "wtforms", "alembic", "babel", "cryptography", "langcodes") == set()
     assert not {name for name in start.modules["production"] if name.startswith("app.") and name.endswith(".admin")}
     assert start.address == "/admin/team/list"
     assert start.imported("admin", "opportune.contrib.teams.admin")

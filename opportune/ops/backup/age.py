@@ -9,15 +9,12 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import BinaryIO, Protocol
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from opportune.errors import OperatorError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 SUFFIX = ".age"
 VERSION_LINE = b"age-encryption.org/v1\n"
@@ -82,6 +79,8 @@ class _ChunkCipher:
     """Cipher for the chunks of a payload. The nonce is the chunk's number plus a flag for the last one."""
 
     def __init__(self, file_key: bytes, nonce: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
         self._cipher = ChaCha20Poly1305(_derive_key(file_key, nonce, b"payload"))
         self._number = 0
 
@@ -89,6 +88,8 @@ class _ChunkCipher:
         return self._cipher.encrypt(self._nonce(is_last=is_last), content, None)
 
     def open(self, sealed: bytes, *, is_last: bool) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
         try:
             return self._cipher.decrypt(self._nonce(is_last=is_last), sealed, None)
         except InvalidTag:
@@ -107,6 +108,8 @@ def _build_header(file_key: bytes, passphrase: str) -> bytes:
 
 
 def _read_file_key(source: BinaryIO, passphrase: str) -> bytes:
+    from cryptography.exceptions import InvalidTag
+
     header = HEADER.fullmatch(b"".join(source.readline(MAX_LINE_BYTES) for _ in range(HEADER_LINES)))
     if not header or int(header["log"]) > MAX_SCRYPT_WORK_BITS:
         raise OperatorError("It is not an age file with a passphrase, or it is truncated.")
@@ -120,7 +123,10 @@ def _read_file_key(source: BinaryIO, passphrase: str) -> bytes:
     return file_key
 
 
-def _key_cipher(passphrase: str, salt: bytes, work_bits: int) -> ChaCha20Poly1305:
+def _key_cipher(passphrase: str, salt: bytes, work_bits: int) -> "ChaCha20Poly1305":
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
     kdf = Scrypt(salt=b"age-encryption.org/v1/scrypt" + salt, length=32, n=2**work_bits, r=8, p=1)
     return ChaCha20Poly1305(kdf.derive(passphrase.encode()))
 
@@ -130,6 +136,9 @@ def _compute_mac(file_key: bytes, header: bytes) -> bytes:
 
 
 def _derive_key(key: bytes, salt: bytes | None, info: bytes) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     return HKDF(SHA256(), length=32, salt=salt, info=info).derive(key)
 
 
