@@ -5,7 +5,6 @@ from typing import Any, Self, SupportsIndex
 
 from markupsafe import Markup, escape
 from sqlalchemy import JSON, Column, ColumnElement, Dialect, String, bindparam, func, type_coerce
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -132,7 +131,11 @@ class TranslatedColumn(TypeDecorator[TranslatedText]):
         return str
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return JSONB(none_as_null=True) if dialect.name == "postgresql" else self.impl_instance
+        if dialect.name != "postgresql":
+            return self.impl_instance
+        from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415 - SQLite does not need this dialect
+
+        return JSONB(none_as_null=True)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else TranslatedText(value).texts
