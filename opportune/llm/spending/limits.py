@@ -7,6 +7,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 
 from opportune.config.llm_models import MICRO_PER_UNIT, LlmModel
+from opportune.i18n import gettext as _
+from opportune.i18n.formats import format_day, format_number, is_english
 from opportune.llm.answers.settings import AnswersSettings
 from opportune.llm.spending.call_guard import Payer
 
@@ -105,7 +107,7 @@ def money(micro: int, currency: str) -> str:
 
 
 def period_name(limit: Limit) -> str:
-    return "today" if limit.period == "day" else "this month"
+    return _("today") if limit.period == "day" else _("this month")
 
 
 class LimitMessages:
@@ -117,35 +119,44 @@ class LimitMessages:
 
     def amount(self, limit: Limit) -> str:
         if limit.unit == "tokens":
-            return f"{limit.amount:,} tokens"
+            return _("%(number)s tokens", number=format_number(limit.amount))
         return money(limit.amount, self.currency)
 
     def renewal(self, limit: Limit, now: datetime) -> str:
         """Return the time of renewal, such as "midnight (Europe/Berlin)" or "1 December"."""
+        if limit.period == "day":
+            return _("midnight (%(zone)s)", zone=self.zone)
         renewed = limit.renewed_at(now)
-        return f"midnight ({self.zone})" if limit.period == "day" else f"{renewed.day} {renewed:%B}"
+        return f"{renewed.day} {renewed:%B}" if is_english() else format_day(renewed)
 
     def used_up(self, limit: Limit, now: datetime, *, has_remainder: bool = False) -> str:
         """Explain a limit to the user. The amount of the site's limits is not disclosed."""
-        span, amount = period_name(limit), self.amount(limit)
-        messages = {
-            "person": f"You have used up your {amount} for {span}.",
-            "visitor": f"You have used up the {amount} that a visitor may use per day.",
-            "site": f"This site has reached its limit of language model answers for {span}.",
-        }
-        message = messages[limit.scope]
-        if has_remainder and limit.scope == "person":
-            message = f"The remainder of your {amount} for {span} is too small for this question."
-        return f"{message} You can ask again {'at' if limit.period == 'day' else 'on'} {self.renewal(limit, now)}."
+        values = {"amount": self.amount(limit), "span": period_name(limit)}
+        if limit.scope == "site":
+            message = _("This site has reached its limit of language model answers for %(span)s.", **values)
+        elif limit.scope == "visitor":
+            message = _("You have used up the %(amount)s that a visitor may use per day.", **values)
+        elif has_remainder:
+            message = _("The remainder of your %(amount)s for %(span)s is too small for this question.", **values)
+        else:
+            message = _("You have used up your %(amount)s for %(span)s.", **values)
+        renewal = self.renewal(limit, now)
+        if limit.period == "day":
+            return f"{message} {_('You can ask again at %(time)s.', time=renewal)}"
+        return f"{message} {_('You can ask again on %(day)s.', day=renewal)}"
 
     def reserved(self, limit: Limit) -> str:
         """Explain a refusal that lasts until running answers have ended."""
-        subject = {
-            "person": f"The remainder of your {self.amount(limit)} for {period_name(limit)}",
-            "visitor": f"The remainder of the {self.amount(limit)} that a visitor may use per day",
-            "site": f"The remainder of this site's limit for {period_name(limit)}",
-        }[limit.scope]
-        return f"{subject} is reserved for answers that are being written. Ask again when they have ended."
+        values = {"amount": self.amount(limit), "span": period_name(limit)}
+        if limit.scope == "site":
+            subject = _("The remainder of this site's limit for %(span)s is reserved.", **values)
+        elif limit.scope == "visitor":
+            subject = _("The remainder of the %(amount)s that a visitor may use per day is reserved.", **values)
+        else:
+            subject = _("The remainder of your %(amount)s for %(span)s is reserved.", **values)
+        return f"{subject} {_('Ask again when the answers that are being written have ended.')}"
 
     def nearly_used_up(self, limit: Limit, used: int) -> str:
-        return f"You have used {100 * used // limit.amount} % of your {self.amount(limit)} for {period_name(limit)}."
+        percent = f"{100 * used // limit.amount} %"
+        values = {"percent": percent, "amount": self.amount(limit), "span": period_name(limit)}
+        return _("You have used %(percent)s of your %(amount)s for %(span)s.", **values)

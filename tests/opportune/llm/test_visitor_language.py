@@ -1,12 +1,16 @@
 """Answers in the language of the visitor, and translated lines of an answer."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from opportune.i18n import use_language
 from opportune.llm import Message
 from opportune.llm.answers.errors import QuestionTooLong
+from opportune.llm.answers.settings import AnswersSettings
 from opportune.llm.language_model import LanguageModel
 from opportune.llm.providers.fake import FakeProvider
+from opportune.llm.spending.limits import Limit, LimitMessages
 from opportune.llm.tools.web_search import SearXNG, web_search_tool
 
 GERMAN = "The language of the user is German. Answer in it, unless the question is in another language or asks for one."
@@ -67,3 +71,12 @@ def test_errors_of_questions_are_translated() -> None:
 def test_status_of_web_search_is_translated() -> None:
     with use_language("de"):
         assert str(web_search_tool(SearXNG("https://search.example.org")).status) == "Durchsucht das Web"
+
+
+def test_limits_are_explained_in_language_of_visitor() -> None:
+    limit = Limit("llm_max_tokens_per_person_per_month", "person", "tokens", "month", 2_000)
+    with use_language("de"):
+        message = LimitMessages(AnswersSettings(), "UTC").used_up(limit, datetime(2026, 11, 3, tzinfo=UTC))
+    assert (
+        message == "Sie haben Ihre 2.000 Tokens für diesen Monat aufgebraucht. Am 01.12.2026 können Sie wieder fragen."
+    )

@@ -397,8 +397,8 @@ def test_reserved_tokens_are_not_used_up() -> None:
     sums = Sums(tokens_day=100, tokens_reserved=1_900)
     assert (sums.remaining(limit), sums.unused(limit)) == (0, 1_900)
     assert LimitMessages(AnswersSettings(), "UTC").reserved(limit) == (
-        "The remainder of your 2,000 tokens for today is reserved for answers that are being written. "
-        "Ask again when they have ended."
+        "The remainder of your 2,000 tokens for today is reserved. "
+        "Ask again when the answers that are being written have ended."
     )
 
 
@@ -411,7 +411,7 @@ async def test_question_during_an_answer_is_409_not_limit(
     fake_llm.script = ["So", gate, "."]
     async with aclosing(app.state.llm.for_user(user.id).stream("Why?")) as texts:
         await anext(texts)
-        with pytest.raises(SpendingRefused, match="is reserved for answers that are being written") as caught:
+        with pytest.raises(SpendingRefused, match="is reserved. Ask again") as caught:
             await app.state.llm.for_user(user.id).complete("And?")
         assert caught.value.retry_after == 10
         gate.set()
