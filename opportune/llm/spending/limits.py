@@ -141,9 +141,9 @@ class LimitMessages:
         else:
             message = _("You have used up your %(amount)s for %(span)s.", **values)
         renewal = self.renewal(limit, now)
-        if limit.period == "day":
-            return f"{message} {_('You can ask again at %(time)s.', time=renewal)}"
-        return f"{message} {_('You can ask again on %(day)s.', day=renewal)}"
+        at, on = _("You can ask again at %(time)s.", time=renewal), _("You can ask again on %(day)s.", day=renewal)
+        advice = at if limit.period == "day" else on
+        return f"{message} {advice}"
 
     def reserved(self, limit: Limit) -> str:
         """Explain a refusal that lasts until running answers have ended."""
@@ -154,7 +154,8 @@ class LimitMessages:
             subject = _("The remainder of the %(amount)s that a visitor may use per day is reserved.", **values)
         else:
             subject = _("The remainder of your %(amount)s for %(span)s is reserved.", **values)
-        return f"{subject} {_('Ask again when the answers that are being written have ended.')}"
+        advice = _("Ask again when the answers that are being written have ended.")
+        return f"{subject} {advice}"
 
     def nearly_used_up(self, limit: Limit, used: int) -> str:
         percent = f"{100 * used // limit.amount} %"
