@@ -74,7 +74,7 @@ class FieldErrors(Exception):
     """
 
     def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__(" ".join(dict.fromkeys(errors.values())))
+        super().__init__(" ".join(dict.fromkeys(map(str, errors.values()))))
         self.errors = errors
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import String
 
 from opportune.config.email_domains import accept_development_domains
 from opportune.i18n import LazyText, get_language
+from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import is_english
 from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.text import Line
@@ -21,9 +22,9 @@ MAX_URL_LENGTH = 2000
 MAX_PHONE_LENGTH = 16
 """Maximum characters of an E.164 number, including the plus."""
 
-INVALID_URL = "please enter a URL, such as https://example.com"
-INVALID_PHONE = "please enter a phone number with its country code, such as +43 1 711 000"
-INVALID_COUNTRY = "please enter a two-letter country code, such as AT"
+INVALID_URL = _l("please enter a URL, such as https://example.com")
+INVALID_PHONE = _l("please enter a phone number with its country code, such as +43 1 711 000")
+INVALID_COUNTRY = _l("please enter a two-letter country code, such as AT")
 
 SPACE = re.compile(r"\s")
 

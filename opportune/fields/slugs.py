@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 from opportune.db.hooks.registry import before_change, before_create, changes
 from opportune.db.sessions.trash import with_deleted
 from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attached, FieldOptions, Stored, annotations_of
 from opportune.text import Line
 
@@ -25,7 +26,7 @@ NUMBER_LENGTH = 6
 """Characters at the end of a long slug that make room for a hyphen and a number."""
 RESERVED = {"new"}
 """Slugs that no row gets, because `/books/new` is the form of a new row."""
-INVALID_SLUG = "please use letters from a to z or digits"
+INVALID_SLUG = _l("please use letters from a to z or digits")
 
 
 def slugify(text: str, max_length: int = MAX_SLUG_LENGTH) -> str:

@@ -99,7 +99,9 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         if not creating:
             return form
         style = {"class": "form-control", "autocomplete": "new-password"}
-        return type("NewUserForm", (form,), {"password": PasswordField("Password", [InputRequired()], render_kw=style)})
+        return type(
+            "NewUserForm", (form,), {"password": PasswordField(_l("Password"), [InputRequired()], render_kw=style)}
+        )
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         async with self.site.database.reader(fresh=True) as session:

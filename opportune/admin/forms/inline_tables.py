@@ -31,7 +31,6 @@ from opportune.admin.forms.inlines import (
 )
 from opportune.admin.lists.actions import key_of
 from opportune.admin.protocols import View
-from opportune.db.queries.paths import loading_options
 
 ROWS_FIELD = "(rows)"
 """Name of hidden fields with the keys of all lines of a page, in their order."""
@@ -136,7 +135,7 @@ async def _load_rows(source: _Source, parent: Any) -> list[tuple[Any, bool]]:
         return []
     children = view.list_query(request).where(getattr(inline.model, view.name_of(inline.by)) == parent.id)
     linked = view.many_to_many.keys() & set(view.form_names)
-    children = children.options(*loading_options(view.mapper, list(linked)))
+    children = children.options(*view.loading(list(linked)))
     order = [getattr(inline.model, inline.sortable)] if inline.sortable else []
     children = children.order_by(None).order_by(*order, *view.pk_columns).limit(MAX_INLINE_ROWS + 1)
     rows = await view.fetch_rows(children)

@@ -45,7 +45,7 @@ class RowQueriesMixin(TrashMixin):
         return self._row_in_address(request).options(*self.loading(self.details_names))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
-        return self._row_in_address(request).where(*self.writable(request))
+        return self._row_in_address(request).where(*self.writable(request)).options(*self.loading(()))
 
     def _row_in_address(self, request: Request) -> Select[Any]:
         """Select the row whose key is in the address, if `list_query` contains it."""

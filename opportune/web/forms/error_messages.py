@@ -84,6 +84,9 @@ def _first_part(location: Sequence[int | str]) -> str:
     return str(location[0]) if location else ""
 
 
+FULL_STOPS = (".", "!", "?", "。", "؟")
+
+
 def messages_by_field(
     error: ValidationError, name_of: Callable[[Sequence[int | str]], str] = _first_part
 ) -> dict[str, str]:
@@ -115,7 +118,8 @@ def message_for(item: Mapping[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if message.startswith(EMAIL_ERROR_PREFIX):
         return gettext(INVALID_EMAIL)
-    return message[:1].upper() + message[1:].rstrip(".") + "."
+    stop = "" if message.endswith(FULL_STOPS) else "."
+    return message[:1].upper() + message[1:] + stop
 
 
 def _limit_text(limit: object) -> str:
