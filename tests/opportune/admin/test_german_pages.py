@@ -1,0 +1,85 @@
+"""A site in German: its pages and e-mails contain no English text that a catalogue translates."""
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+from httpx import AsyncClient, Response
+
+from opportune.i18n import catalogues
+from opportune.runtime.catalogue_compiler import read_entries
+from opportune.testing import RecordedJobs
+from tests.opportune.admin.test_translated_labels import app, german
+
+__all__ = ["app", "german"]
+
+pytestmark = [pytest.mark.database("sqlite"), pytest.mark.usefixtures("german")]
+
+DE = {"Accept-Language": "de"}
+PAGES = (
+    "/lamps /lamps?q=none /lamps?mood=unknown /lamps/new /lamps/1 /lamps/1/edit /lamps/1/delete /nothing"
+    " /accounts/profile /accounts/password /accounts/sessions /accounts/tokens /accounts/data /accounts/events"
+)
+ADMIN_PAGES = (
+    " lamp/list lamp/list?mood=warm lamp/create lamp/edit/1 lamp/details/1 lamp/history/1 lamp/delete?pks=1"
+    " lamp/import lamp/edit/99 user/list user/create user/edit/1 group/list group/create job/list audit-entry/list"
+    " status operations appearance arrange-overview search?q=sun"
+)
+UNREAD = re.compile(r"<(script|style|code|pre|datalist)\b.*?</\1>|<[^>]+ dir=\"auto\"[^>]*>[^<]*", re.DOTALL)
+"""Code, and texts that users wrote."""
+READ = re.compile(r">([^<>]+)<|\s(?:title|aria-label|placeholder|alt)=\"([^\"]+)\"")
+
+
+def english_texts() -> set[str]:
+    """Return texts of the catalogues that are different in German."""
+    texts, translations = set(), set()
+    for folder in catalogues.locale_folders():
+        path = catalogues.catalogue_path(Path(folder), "de")
+        for entry in read_entries(path.read_text(encoding="utf-8")):
+            if entry.is_usable:
+                texts.add(entry.text)
+                translations |= {*entry.translations.values()}
+    return texts - translations - {""}
+
+
+def english_in(text: str) -> list[str]:
+    parts = {unescape(" ".join("".join(match).split())) for match in READ.findall(UNREAD.sub("><", text))}
+    return sorted(parts & english_texts())
+
+
+def english_on(pages: list[Response]) -> set[str]:
+    """Return the English texts of pages, each with the address of a page."""
+    assert [page.url for page in pages if page.status_code >= 500] == []
+    addresses = {text: page.url.raw_path.decode() for page in pages for text in english_in(page.text)}
+    return {f"{text} on {address}" for text, address in addresses.items()}
+
+
+async def test_pages_are_german(superuser_client: AsyncClient) -> None:
+    pages = [await superuser_client.get(path, headers=DE) for path in PAGES.split()]
+    pages.append(await superuser_client.post("/lamps/new", data={"height": "high", "mood": "x"}, headers=DE))
+    assert english_on(pages) == set()
+
+
+async def test_pages_of_the_admin_are_german(superuser_client: AsyncClient) -> None:
+    pages = [await superuser_client.get(f"/admin/{path}", headers=DE) for path in ADMIN_PAGES.split(" ")]
+    data = {"height": "high", "mood": "x", "save": "Save"}
+    pages.append(await superuser_client.post("/admin/lamp/create", data=data, headers=DE))
+    pages.append(await superuser_client.post("/admin/lamp/action/switch-on?pks=1", headers=DE))
+    assert english_on(pages) == set()
+
+
+async def test_pages_of_visitors_are_german(client: AsyncClient, user_client: AsyncClient) -> None:
+    paths = ("/", "/accounts/login", "/accounts/register", "/accounts/forgot-password", "/accounts/login/email")
+    pages = [await client.get(path, headers=DE) for path in paths]
+    pages.append(await client.post("/accounts/register", data={"email": "ada"}, headers=DE))
+    pages.append(await user_client.get("/admin/", headers=DE))
+    assert english_on(pages) == set()
+
+
+async def test_emails_are_german(client: AsyncClient, recorded_jobs: RecordedJobs) -> None:
+    data = {"email": "ada@example.com", "password": "correct horse battery 42"}
+    await client.post("/accounts/register", data=data, headers=DE)
+    (email,) = recorded_jobs.outbox
+    assert english_in(email.html) == []
+    assert {email.subject, *email.text.splitlines()} & english_texts() == set()
