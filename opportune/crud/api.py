@@ -11,6 +11,7 @@ from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.direct import insert_row, open_directly, read_body, read_filter
+from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -54,15 +55,15 @@ class CrudApi(Generic[M]):
             page: Page[Any] = await crud.find(query)
         else:
             page = await crud.rows(query, serializer.names)
-        return make_json_response(serializer.write_page(page))
+        return make_json_response(serializer.write_page(page, getattr(query, LANGUAGES, None)))
 
     async def add(self, crud: Crud[M], new: BaseModel) -> Response:
         return await self.respond(crud, await crud.add(new), 201)
 
-    async def read(self, crud: Crud[M], key: Key) -> Response:
+    async def read(self, crud: Crud[M], key: Key, languages: Languages = None) -> Response:
         serializer = crud.serializer
         row = await (crud.get(key) if serializer.needs_objects else crud.row(key, serializer.names))
-        return make_json_response(serializer.write_row(row))
+        return make_json_response(serializer.write_row(row, context=languages))
 
     async def update(self, crud: Crud[M], key: Key, changes: BaseModel) -> Response:
         return await self.respond(crud, await crud.change(key, changes), 200)
@@ -169,7 +170,11 @@ class CrudApi(Generic[M]):
         async def read(crud: Crud[M], key: Key) -> Response:
             return await self.read(crud, key)
 
-        return set_route_types(self.crud, read, crud=self._reading, key=path_parameter_type(self.crud))
+        async def read_languages(crud: Crud[M], key: Key, languages: Languages = None) -> Response:
+            return await self.read(crud, key, languages)
+
+        route = read_languages if self.crud.definition.is_translated else read
+        return set_route_types(self.crud, route, crud=self._reading, key=path_parameter_type(self.crud))
 
     def _update_route(self) -> Any:
         async def update(crud: Crud[M], key: Key, changes: BaseModel) -> Response:

@@ -13,7 +13,7 @@ from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import FieldRules
-from opportune.crud.filters import Filter, derive_filters, filter_methods_of, filter_schema, method_field
+from opportune.crud.filters import LANGUAGES, Filter, derive_filters, filter_methods_of, filter_schema, method_field
 from opportune.crud.reader import ListStatement
 from opportune.crud.schemas import (
     SchemaOptions,
@@ -27,6 +27,7 @@ from opportune.crud.serializer import Serializer
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.db.models.columns import is_text, is_unique
 from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.models.translated import is_translated
 from opportune.pagination import Paging
 
 if TYPE_CHECKING:
@@ -195,7 +196,13 @@ class Definition:
             self.crud_class.sort,
             searched=bool(self.crud_class.search),
             has_trash=self.has_trash,
+            is_translated=self.is_translated and LANGUAGES not in self.filter_fields,
         )
+
+    @cached_property
+    def is_translated(self) -> bool:
+        """Whether the model has translated fields."""
+        return any(map(is_translated, self.shape.columns.values()))
 
     @cached_property
     def serializer(self) -> Serializer:

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, signature
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, create_model
 from sqlalchemy import ColumnElement, and_, inspect, not_, select
@@ -26,6 +26,9 @@ MAX_FILTER_VALUES = 100
 CURSOR = "cursor"
 """Query parameter of large lists with the row at which a page begins or ends."""
 RESERVED = {*Paging.model_fields, "q", CURSOR}
+LANGUAGES = "languages"
+"""Query parameter of models with translated fields: `all` returns objects with the texts by language."""
+Languages = Literal["all"] | None
 FILTER_ATTRIBUTE = "__opportune_filter__"
 
 
@@ -201,13 +204,21 @@ def method_field(declaration: Declaration, name: str, method: Callable[..., Any]
 
 
 def filter_schema(
-    prefix: str, fields: Mapping[str, tuple[Any, Any]], sort: Sequence[str], *, searched: bool, has_trash: bool
+    prefix: str,
+    fields: Mapping[str, tuple[Any, Any]],
+    sort: Sequence[str],
+    *,
+    searched: bool,
+    has_trash: bool,
+    is_translated: bool,
 ) -> type[Paging]:
     """Return the schema of a list's query: search, filters, order and page."""
     search = Annotated[Line, FieldOptions(type="search")], Field("", max_length=200, title="Search")
     parameters: dict[str, Any] = {**({"q": search} if searched else {}), **fields}
     if has_trash:
         parameters[TRASH_PARAMETER] = bool, Field(default=False, title="In the trash")
+    if is_translated:
+        parameters[LANGUAGES] = Languages, Field(None, title="Languages")
     parameters["sort"] = Annotated[str, SortBy(*sort)], ""
     parameters[CURSOR] = str, Field("", max_length=100, title="Cursor")
     return create_model(f"{prefix}Filter", __base__=Paging, __module__=__name__, **parameters)

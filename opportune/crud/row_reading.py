@@ -18,7 +18,7 @@ from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.cursors import Cursor, FoundRows, make_page, read_cursor
-from opportune.crud.filters import CURSOR, TRASH_PARAMETER
+from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
 from opportune.crud.options import CrudOptions, Key, M
 from opportune.crud.reader import ListStatement, add_joins, fetch, select_names, values_of
 from opportune.db.models.columns import is_text
@@ -185,8 +185,8 @@ class ReadOperations(CrudOptions[M]):
                 if value:
                     yield self.model.deleted_at.is_not(None)
                     yield self.writable()
-            elif name == CURSOR:
-                continue  # it selects a page, and no rows
+            elif name == CURSOR or (name == LANGUAGES and name not in self.definition.filter_fields):
+                continue  # they select no rows
             elif name == "q":
                 yield from matching_words(self._searched, value, self.visible)
                 words, narrowed = self._narrowed

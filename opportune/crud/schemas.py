@@ -39,6 +39,7 @@ from opportune.db.models.columns import (
 )
 from opportune.db.models.references import Reference
 from opportune.db.models.soft_delete import SoftDelete, is_trash_column
+from opportune.db.models.translation import allow_single_texts
 from opportune.fields.files import file_columns_of
 from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.fields import JSON_TEXT, TEXT_LISTS
@@ -220,7 +221,8 @@ def _annotated(type_: Any, metadata: Sequence[Any]) -> Any:
 def _optional(type_: Any, field: FieldInfo) -> tuple[Any, FieldInfo]:
     """Make a field optional. If a request leaves it out, the value stays unchanged."""
     options: dict[str, Any] = {"title": field.title, "description": field.description, "examples": field.examples}
-    return type_, Field(default=None, json_schema_extra=_without_default(field.json_schema_extra), **options)
+    extra = _without_default(field.json_schema_extra)
+    return allow_single_texts(type_), Field(default=None, json_schema_extra=extra, **options)
 
 
 def _without_default(extra: Any) -> Any:

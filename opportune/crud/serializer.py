@@ -28,7 +28,8 @@ UNCHANGED_WHEN_STORED = (bool, int, str, date, datetime, Enum)
 LARGE_PAGE_FIELDS = ("is_estimate", "next_cursor", "previous_cursor")
 """Fields that only pages of large lists have."""
 
-WriteJson = Callable[[Any], bytes]
+WriteJson = Callable[..., bytes]
+"""Writes values as JSON. The argument `context` can be `ALL_LANGUAGES`."""
 
 
 class Serializer:
@@ -58,8 +59,8 @@ class Serializer:
             return None
         return {name: getattr(row, name) for name in self.names}
 
-    def write_page(self, page: Page[Any]) -> bytes:
-        rows, extra = self.write_rows(page.items), b""
+    def write_page(self, page: Page[Any], context: str | None = None) -> bytes:
+        rows, extra = self.write_rows(page.items, context=context), b""
         if page.is_estimate or page.next_cursor or page.previous_cursor:
             fields = {name: value for name in LARGE_PAGE_FIELDS if (value := getattr(page, name))}
             extra = b"," + to_json(fields)[1:-1]
@@ -70,8 +71,9 @@ def _create_validating_writers(schema: Any, hidden: set[str]) -> tuple[WriteJson
     """Return the functions that write one row and several rows for a custom schema, after its validators."""
     row_adapter, rows_adapter = TypeAdapter(schema), TypeAdapter(list[schema])
 
-    def write(adapter: TypeAdapter[Any], exclude: Any, values: Any) -> bytes:
-        return adapter.dump_json(adapter.validate_python(values, from_attributes=True), exclude=exclude)
+    def write(adapter: TypeAdapter[Any], exclude: Any, values: Any, context: str | None = None) -> bytes:
+        valid = adapter.validate_python(values, from_attributes=True)
+        return adapter.dump_json(valid, exclude=exclude, context=context)
 
     return partial(write, row_adapter, hidden), partial(write, rows_adapter, {"__all__": hidden})
 

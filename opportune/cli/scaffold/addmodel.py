@@ -4,7 +4,7 @@ You can change everything that it writes.
 
 \b
 Types                            options of the type
-str text markdown                a length: title:str:120
+str text markdown                a length: title:str:120; translated: a text in each language
 int float decimal money          min=0 max=5; digits: decimal:8,3; a currency: money:USD
 bool date datetime time
 enum                             choices: status:enum:draft,published

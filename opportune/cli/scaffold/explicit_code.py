@@ -37,6 +37,8 @@ def check_explicit_code_supported(model: NewModel) -> None:
                 f"{field.name}: --by-hand supports texts, numbers, dates and choices. References, files and times of "
                 "day with a date need the CRUD layer (oppman.py docs crud). Omit --by-hand."
             )
+        if field.is_translated:
+            raise OperatorError(f"{field.name}: --by-hand has no translated fields. Omit one of both options.")
     if title_of(model.fields) is None:
         raise OperatorError("--by-hand needs a required str field as the title of a row. Add title:str.")
     if model.write == "owner" != model.read:

@@ -16,7 +16,8 @@ from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 
-OPTIONS = ("unique", "index", "optional", "default=", "min=", "max=", "cascade")
+OPTIONS = ("unique", "index", "optional", "translated", "default=", "min=", "max=", "cascade")
+TRANSLATABLE_TYPES = ("str", "text", "markdown")
 TYPES_HINT = "See: python3 oppman.py addmodel --help"
 MAX_FIELD_LENGTH = 40
 MAX_DIGITS = 14
@@ -85,6 +86,10 @@ class Field:
     @property
     def is_optional(self) -> bool:
         return "optional" in self.options
+
+    @property
+    def is_translated(self) -> bool:
+        return "translated" in self.options
 
     @property
     def is_required(self) -> bool:
@@ -242,6 +247,8 @@ def _parse_reference(
 def _with_options(field: Field, options: Sequence[str]) -> Field:
     for option in filter(None, options):
         field = _with_option(field, option)
+    if field.is_translated and (refused := field.options & {"unique", "index"}):
+        raise OperatorError(f"{field.name}: a translated field cannot be {min(refused)}. Omit one of both options.")
     if field.type == "enum" and not field.choices:
         raise OperatorError(f"'{field.name}:enum' has no choices. Write {field.name}:enum:draft,published.")
     if field.minimum and field.maximum and Decimal(field.minimum) > Decimal(field.maximum):
@@ -272,7 +279,7 @@ def _with_option(field: Field, option: str) -> Field:
         return replace(field, default=value)
     if option == "optional" and field.type in ("image", "file"):
         return field  # always optional
-    if option in ("unique", "index", "optional"):
+    if option in ("unique", "index", "optional") or (option == "translated" and field.type in TRANSLATABLE_TYPES):
         _check_option(field, option)
         return replace(field, options=field.options | {option})
     if option == "cascade" and field.type == "reference":

@@ -102,6 +102,7 @@ def _wrapped(line: str) -> str:
 
 def annotation_code(field: Field) -> str:
     name = field.enum if field.type == "enum" else field.spec.annotation
+    name = f"Translated[{name}]" if field.is_translated else name
     return f"{name} | None" if field.is_optional and _empty_default(field) == "None" else name
 
 
@@ -169,7 +170,7 @@ def limit_arguments(field: Field) -> Iterator[str]:
     """Yield the arguments of `Field` that validate the value."""
     if field.type == "decimal":
         yield f"max_digits={field.digits[0]}, decimal_places={field.digits[1]}"
-    if field.spec.is_text and field.is_required:
+    if field.spec.is_text and field.is_required and not field.is_translated:
         yield "min_length=1"
     if field.length:
         yield f"max_length={field.length}"
@@ -191,11 +192,17 @@ def _imports(fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
             yield from _imports_of(field)
 
 
-def _imports_of(field: Field) -> Iterator[tuple[str, str]]:
+def _annotation_imports(field: Field) -> Iterator[tuple[str, str]]:
     if field.type == "enum":
         yield "enum", "StrEnum"
     elif field.spec.module:
         yield field.spec.module, field.spec.annotation
+    if field.is_translated:
+        yield FIELDS, "Translated"
+
+
+def _imports_of(field: Field) -> Iterator[tuple[str, str]]:
+    yield from _annotation_imports(field)
     if field.spec.field_function:
         yield FIELDS, field.spec.field_function
     if field.type == "many" or (field.type == "reference" and field.has_relationship):

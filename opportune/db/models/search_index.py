@@ -56,6 +56,8 @@ def _read_declaration(mapper: Mapper[Any], model: Any, columns: Iterable[Any]) -
     if isinstance(model.search_index, str):
         raise OperatorError(f"{owner} is a text. Write a tuple: ({model.search_index!r},)")
     for name in model.search_index:
+        if any(column.name == name and is_translated(column) for column in columns):
+            raise OperatorError(f"{owner}: {name!r} is translated, which no search index supports. Leave it out.")
         if name not in texts:
             raise OperatorError(f"{owner}: {model.__name__} has no text column {name!r}.{did_you_mean(name, texts)}")
     return tuple(model.search_index)

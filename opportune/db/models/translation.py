@@ -52,12 +52,12 @@ class Translation(Attached):
         texts = {"type": "object", "additionalProperties": text, "description": "Texts by language."}
         return {"anyOf": [text, texts]}
 
-    def _validate(self, value: object, validate: ValidatorFunctionWrapHandler) -> TranslatedText:
+    def _validate(self, value: object, validate: ValidatorFunctionWrapHandler) -> str:
         if not isinstance(value, Mapping | TranslatedText):
-            language, text = writing_language(), validate(value)
+            language, text = writing_language(), str(validate(value))
             if self.is_required and not (text and (language == site_language() or self.is_partial)):
                 raise _missing_text(value)
-            return TranslatedText({language: text})
+            return text  # an assignment to a row replaces the text in the current language
         texts = value.texts if isinstance(value, TranslatedText) else value
         languages = content_languages()
         if not isinstance(value, TranslatedText) and (unknown := [code for code in texts if code not in languages]):

@@ -1,17 +1,24 @@
 """Translated texts: their values, validation, and queries."""
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import MetaData, select
 
 from opportune.config.settings import get_settings, using_settings
-from opportune.fields import TranslatedText, texts_of
+from opportune.db.migrations.connection import connect
+from opportune.db.models.model import NAMING_CONVENTION, Model
+from opportune.errors import OperatorError
+from opportune.fields import Line, Translated, TranslatedText, texts_of
 from opportune.i18n import use_language
+from opportune.ops.fixtures.dump import dump
+from opportune.ops.fixtures.load import FixtureObject, load
+from opportune.testing import Make
 from tests.opportune.fields.translated.conftest import read_texts
 from tests.opportune.fields.translated.poems_feature import Poem
 
@@ -115,3 +122,30 @@ async def test_missing_value_is_null(app: FastAPI, poem: Poem) -> None:
     note: Any = Poem.note
     async with app.state.database.reader() as session:
         assert len([*await session.scalars(select(Poem).where(note.is_(None)))]) == 2
+
+
+async def test_factory_generates_text(app: FastAPI) -> None:
+    poem = await Make(app.state.database)(Poem)
+    assert list(texts_of(poem.title)) == ["en"]
+
+
+def test_search_index_refuses_translated_column() -> None:
+    with pytest.raises(OperatorError, match=r"Draft.search_index: 'title' is translated"):
+
+        class Draft(Model, table=True):
+            metadata = MetaData(naming_convention=NAMING_CONVENTION)
+            __tablename__ = "test_draft"
+            search_index = ("title",)
+
+            title: Translated[Line]
+
+
+async def test_fixture_keeps_all_languages(app: FastAPI, poem: Poem) -> None:
+    tables = {"poem": Poem.metadata.tables["test_poem"]}
+    with connect(app.state.settings) as connection:
+        rows = json.loads(b"".join(dump(connection, tables)))
+    assert rows[0]["fields"]["title"] == {"en": "Zebra", "de": "Adler"}
+    with connect(app.state.settings) as connection, connection.begin():
+        load(connection, tables, [Poem], [FixtureObject(str(row["pk"]), row) for row in rows])
+        titles = connection.scalars(select(tables["poem"].columns.title))
+        assert [*map(texts_of, sorted(titles))] == [{"en": "Mouse"}, {"en": "Zebra", "de": "Adler"}]

@@ -1,0 +1,86 @@
+"""Translated texts in the API."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from tests.opportune.fields.translated.conftest import GERMAN, read_texts
+from tests.opportune.fields.translated.poems_feature import Poem, Verse
+
+POEMS = "/api/v1/poems"
+ONLY_SQLITE = pytest.mark.database("sqlite")
+
+
+async def test_rows_have_text_in_language_of_request(client: AsyncClient, poem: Poem) -> None:
+    rows = (await client.get(f"{POEMS}?sort=title", headers=GERMAN)).json()["items"]
+    assert [row["title"] for row in rows] == ["Adler", "Mouse"]
+    row = (await client.get(f"{POEMS}/1", headers=GERMAN)).json()
+    assert (row["title"], row["about"], row["note"]) == ("Adler", "Stripes", None)
+
+
+async def test_rows_have_all_languages_on_request(client: AsyncClient, poem: Poem) -> None:
+    rows = (await client.get(f"{POEMS}?languages=all&q=zebra")).json()["items"]
+    row = (await client.get(f"{POEMS}/1?languages=all")).json()
+    assert rows == [row]
+    assert (row["title"], row["note"]) == ({"en": "Zebra", "de": "Adler"}, None)
+
+
+@ONLY_SQLITE
+async def test_unknown_value_of_languages_is_refused(client: AsyncClient, poem: Poem) -> None:
+    statuses = [(await client.get(f"{POEMS}{path}?languages=de")).status_code for path in ("", "/1")]
+    assert statuses == [422, 422]
+
+
+async def test_new_row_takes_text_or_object(app: FastAPI, client: AsyncClient) -> None:
+    assert (await client.post(POEMS, json={"title": "Hawk"})).json()["title"] == "Hawk"
+    texts = {"en": "Eagle", "de": "Adler"}
+    response = await client.post(POEMS, json={"title": texts, "about": {"de": "Federn"}}, headers=GERMAN)
+    assert (response.status_code, response.json()["title"]) == (201, "Adler")
+    assert await read_texts(app, response.json()["id"]) == {"title": texts, "about": {"de": "Federn"}, "note": None}
+
+
+@pytest.mark.parametrize(
+    ("title", "texts"),
+    [("Hai", {"en": "Zebra", "de": "Hai"}), ({"en": "Hawk"}, {"en": "Hawk"})],
+)
+async def test_change_replaces_one_text_or_all(
+    app: FastAPI, client: AsyncClient, poem: Poem, title: Any, texts: dict[str, str]
+) -> None:
+    response = await client.patch(f"{POEMS}/1", json={"title": title}, headers=GERMAN)
+    assert response.status_code == 200
+    assert (await read_texts(app))["title"] == texts
+
+
+@ONLY_SQLITE
+@pytest.mark.parametrize(
+    ("title", "field"),
+    [
+        ({"de": "Adler"}, "title.en"),
+        ({"en": "Eagle", "fr": "Aigle"}, "title"),
+        ({"en": "Eagle", "de": "A" * 21}, "title.de"),
+        ("Adler", "title.en"),
+    ],
+)
+async def test_invalid_texts_name_their_language(client: AsyncClient, title: Any, field: str) -> None:
+    response = await client.post(POEMS, json={"title": title}, headers=GERMAN)
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field.split(".")]
+
+
+async def test_related_rows_have_titles_in_current_language(app: FastAPI, client: AsyncClient, poem: Poem) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all([Verse(poem_id=2, text="*Squeak*"), Verse(poem_id=1)])
+    found = (await client.get("/api/v1/verses?sort=poem.title", headers=GERMAN)).json()["items"]
+    assert [row["poem"] for row in found] == [{"id": 1, "title": "Adler"}, {"id": 2, "title": "Mouse"}]
+    assert (await client.get("/api/v1/verses?q=adler", headers=GERMAN)).json()["total"] == 1
+
+
+@ONLY_SQLITE
+async def test_openapi_describes_text_and_object(client: AsyncClient) -> None:
+    document = (await client.get("/api/openapi.json")).json()
+    title = document["components"]["schemas"]["PoemCreate"]["properties"]["title"]
+    assert [option["type"] for option in title["anyOf"]] == ["string", "object"]
+    parameters = document["paths"][f"{POEMS}/{{poem_id}}"]["get"]["parameters"]
+    assert "languages" in [parameter["name"] for parameter in parameters]
