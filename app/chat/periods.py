@@ -6,6 +6,8 @@ from itertools import groupby
 
 from app.chat.models import Conversation
 from opportune.db import utc_now
+from opportune.i18n import gettext as _
+from opportune.i18n.formats import format_month
 from opportune.web import current_zone
 
 
@@ -22,10 +24,10 @@ def name_period(day: date, today: date) -> str:
     """Return the name of a period up to today: days, then months."""
     days = (today - day).days
     if days < 2:
-        return "Yesterday" if days == 1 else "Today"
+        return _("Yesterday") if days == 1 else _("Today")
     if days <= 7:
-        return "Previous 7 days"
-    return "This month" if (day.year, day.month) == (today.year, today.month) else f"{day:%B} {day.year}"
+        return _("Previous 7 days")
+    return _("This month") if (day.year, day.month) == (today.year, today.month) else format_month(day)
 
 
 def _local_date(moment: datetime) -> date:

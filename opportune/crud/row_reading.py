@@ -30,9 +30,8 @@ from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.db.queries.row_count import count_few_rows
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, NotFound
-from opportune.i18n import gettext
 from opportune.pagination import Page, Paging, order
-from opportune.web.forms.error_messages import MESSAGES
+from opportune.web.forms.error_messages import INVALID_CHOICE, UNKNOWN_NAME
 
 PAGING = frozenset(Paging.model_fields)
 
@@ -205,9 +204,9 @@ class ReadOperations(CrudOptions[M]):
         names = query.model_fields_set - PAGING
         if not (names or query.sort):
             return
-        errors = {name: gettext(MESSAGES["extra_forbidden"]) for name in names if self.hides_parameter(name)}
+        errors = {name: str(UNKNOWN_NAME) for name in names if self.hides_parameter(name)}
         if query.sort and self.hides(query.sort):
-            errors["sort"] = gettext(MESSAGES["literal_error"])
+            errors["sort"] = str(INVALID_CHOICE)
         if errors:
             raise FieldErrors(errors)
 

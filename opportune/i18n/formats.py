@@ -7,6 +7,7 @@ from decimal import Decimal
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.i18n.languages import current_language, get_language
 
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -24,36 +25,64 @@ def format_day(day: date) -> str:
     return dates.format_date(day, "medium", get_language().locale)
 
 
-def format_moment(moment: datetime) -> str:
-    """Format a time with its zone: 3 Nov 2026, 10:05 CET."""
+def format_weekday(day: date) -> str:
+    """Format a day with its weekday: Tue 3 Nov 2026."""
     if is_english():
-        zone = moment.tzname() or ""
-        return f"{format_day(moment.date())}, {moment:%H:%M} {'UTC' if zone[:1] in '+-' else ''}{zone}"
+        return f"{DAYS[day.weekday()]} {format_day(day)}"
+    return _format_skeleton("yMMMEd", day)
+
+
+def format_month_day(day: date) -> str:
+    """Format a day without its year: 3 Nov."""
+    if is_english():
+        return f"{day.day} {MONTHS[day.month - 1]}"
+    return _format_skeleton("MMMd", day)
+
+
+def format_clock(moment: datetime, *, with_zone: bool = False) -> str:
+    """Format the time of day: 10:05, or 10:05 CET."""
+    if is_english():
+        name = moment.tzname() or ""
+        zone = f"{'UTC' if name[:1] in '+-' else ''}{name}"
+        return f"{moment:%H:%M} {zone}" if with_zone else f"{moment:%H:%M}"
     from babel import dates
 
     locale = get_language().locale
-    pattern = str(dates.get_datetime_format("medium", locale=locale)).replace("'", "")
     clock = dates.format_time(moment, "short", moment.tzinfo, locale=locale)
-    text = pattern.format(clock, format_day(moment.date()))
+    if not with_zone:
+        return clock
     zone = dates.get_timezone_name(moment, "short", locale=locale)
-    return f"{text} {dates.get_timezone_gmt(moment, 'long', locale=locale) if zone[:1] in '+-' else zone}"
+    return f"{clock} {dates.get_timezone_gmt(moment, 'long', locale=locale) if zone[:1] in '+-' else zone}"
+
+
+def format_moment(moment: datetime) -> str:
+    """Format a time with its zone: 3 Nov 2026, 10:05 CET."""
+    clock = format_clock(moment, with_zone=True)
+    if is_english():
+        return f"{format_day(moment.date())}, {clock}"
+    from babel import dates
+
+    pattern = str(dates.get_datetime_format("medium", locale=get_language().locale)).replace("'", "")
+    return pattern.format(clock, format_day(moment.date()))
 
 
 def format_month(month: date) -> str:
     """Format a month with its year: Nov 2026."""
     if is_english():
         return f"{MONTHS[month.month - 1]} {month.year}"
+    return _format_skeleton("yMMM", month)
+
+
+def _format_skeleton(skeleton: str, day: date) -> str:
     from babel import dates
 
-    return dates.format_skeleton("yMMM", month, locale=get_language().locale)
+    return dates.format_skeleton(skeleton, day, locale=get_language().locale)
 
 
 def format_number(number: float | Decimal, digits: int | None = None) -> str:
     """Format a number with separators: 1,234.5. `digits` is the number of digits after the point."""
-    if is_english() and digits is not None:
-        return f"{number:,.{digits}f}"
-    if is_english() and isinstance(number, int):
-        return f"{number:,}"
+    if is_english():
+        return f"{round(number, 3):,}" if digits is None else f"{number:,.{digits}f}"
     from babel import numbers
 
     pattern = None if digits is None else f"#,##0.{'0' * digits}".rstrip(".")

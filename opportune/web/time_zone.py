@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_day, format_moment
+from opportune.i18n.formats import format_clock, format_day, format_moment
 from opportune.web.public_cookies import take_cookie
 
 COOKIE_PREFIX = b"time_zone="
@@ -105,6 +105,11 @@ def format_date(day: date | None) -> str:
 def format_datetime(moment: datetime | None) -> str:
     """Format a time in the visitor's zone: 3 Nov 2026, 10:05 CET."""
     return format_moment(local(moment)) if moment else ""
+
+
+def format_local_clock(moment: datetime, *, with_zone: bool = False) -> str:
+    """Format the time of day in the visitor's zone: 10:05, or 10:05 CET."""
+    return format_clock(local(moment), with_zone=with_zone)
 
 
 def format_time(moment: datetime | None) -> str:

@@ -29,8 +29,8 @@ API = "/api/v1/conversations"
         (date(2026, 3, 13), "Previous 7 days"),
         (date(2026, 3, 12), "This month"),
         (date(2026, 3, 1), "This month"),
-        (date(2026, 2, 28), "February 2026"),
-        (date(2025, 3, 20), "March 2025"),
+        (date(2026, 2, 28), "Feb 2026"),
+        (date(2025, 3, 20), "Mar 2025"),
         (date(2026, 3, 21), "Today"),
     ],
 )

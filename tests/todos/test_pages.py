@@ -48,7 +48,7 @@ async def test_list_page_shows_only_own_todos(browser: AsyncClient, ann: User, b
     assert response.status_code == 200
     assert "Buy &lt;b&gt;milk&lt;/b&gt;" in response.text
     assert "Secret" not in response.text
-    assert "1 in total, 1 open, 0 done" in response.text
+    assert "1 in total ·\n      1 open ·\n      0 done" in response.text
 
 
 async def test_empty_list_says_what_to_do(browser: AsyncClient) -> None:
@@ -183,7 +183,7 @@ async def test_htmx_gets_the_board(browser: AsyncClient, ann: User, make_todo: M
     )
 
     assert response.text.lstrip().startswith('<section id="board"')
-    assert "1 in total, 0 open, 1 done" in response.text
+    assert "1 in total ·\n      0 open ·\n      1 done" in response.text
     assert f'action="/todos/{todo.id}/done?state=done"' in response.text
 
 
@@ -255,7 +255,7 @@ async def test_list_is_sorted(browser: AsyncClient, ann: User, make_todo: MakeTo
 
     assert response.text.index("Cheese") < response.text.index("bread") < response.text.index("Apples")
     assert 'href="?q=e&amp;sort=title">title' in response.text
-    assert 'href="?q=e&amp;sort=due_on">due</a>' in response.text
+    assert 'href="?q=e&amp;sort=due_on">due date</a>' in response.text
     assert '<input type="hidden" name="sort" value="-title">' in response.text
 
 
@@ -264,4 +264,4 @@ async def test_large_numbers_have_separators(browser: AsyncClient, database: Dat
         row = {"owner_id": ann.id, "title": "Tea", "notes": "", "created_at": utc_now(), "due_on": date(2020, 1, 1)}
         await session.execute(insert(Todo), [row] * 1001)
     text = (await browser.get("/todos")).text
-    assert ("1,001 in total, 1,001 open, 0 done" in text, "1,001 overdue" in text) == (True, True)
+    assert ("1,001 in total ·\n      1,001 open ·\n      0 done" in text, "1,001 overdue" in text) == (True, True)

@@ -16,6 +16,8 @@ from opportune.admin.lists.filters import choice_parameter
 from opportune.admin.protocols import View
 from opportune.db.models.columns import choice_label, choices_of
 from opportune.feature import Metric
+from opportune.i18n import gettext, ngettext
+from opportune.i18n.formats import format_month_day
 from opportune.web.time_zone import local, start_of_day
 
 MINUTES_PER_DAY = 24 * 60
@@ -38,10 +40,10 @@ class Chart:
     points: Sequence[Point]
     previous_total: int
     """Count of the period before."""
-    period: str
-    """Length of the period, such as `30 days`."""
-    per: str = "day"
-    """Period of a point: `day` or `week`."""
+    days: int
+    """Length of the period."""
+    days_of_point: int = 1
+    """Days of a point: 1 or 7."""
     shape: str = "line"
     """`line`, `bar`, or `choices` for a bar for each choice."""
 
@@ -57,6 +59,12 @@ class Chart:
     def change(self) -> float | None:
         """Return the growth, 0.5 for 50 % more; None if the earlier count is zero."""
         return self.total / self.previous_total - 1 if self.previous_total else None
+
+    @property
+    def period_label(self) -> str:
+        if self.days_of_point > 1:
+            return ngettext("last %(num)s week", "last %(num)s weeks", self.days // self.days_of_point)
+        return ngettext("last %(num)s day", "last %(num)s days", self.days)
 
     @property
     def step(self) -> float:
@@ -90,7 +98,7 @@ async def read_chart(session: AsyncSession, metric: Metric, range_: Range, condi
         counts[_local_day(text)] += number
     points = [Point(_day_label(first, range_), sum(counts[day] for day in days)) for first, days in range_.steps()]
     previous = sum(number for day, number in counts.items() if day < first_day)
-    return Chart(metric.label, points, previous, range_.label, range_.per, metric.shape)
+    return Chart(metric.label, points, previous, range_.days, range_.step, metric.shape)
 
 
 async def read_choices(
@@ -110,7 +118,7 @@ async def read_choices(
         for value in choices
     ]
     previous = sum(before for _, before in counts.values())
-    return Chart(metric.label, points, previous, range_.label, shape="choices")
+    return Chart(metric.label, points, previous, range_.days, range_.step, "choices")
 
 
 def _by_choice(metric: Metric, range_: Range, conditions: Sequence[Any]) -> Select[Any]:
@@ -123,12 +131,15 @@ def _by_choice(metric: Metric, range_: Range, conditions: Sequence[Any]) -> Sele
 
 def _choice_text(value: Any) -> str:
     if value is None:
-        return "Empty"
-    return ("No", "Yes")[value] if isinstance(value, bool) else choice_label(value)
+        return gettext("Empty")
+    if isinstance(value, bool):
+        return gettext("Yes") if value else gettext("No")
+    return choice_label(value)
 
 
 def _day_label(day: date, range_: Range) -> str:
-    return f"{'Week from ' if range_.step > 1 else ''}{day.day} {day:%b}"
+    label = format_month_day(day)
+    return gettext("Week from %(day)s", day=label) if range_.step > 1 else label
 
 
 def _interval_length(since: datetime, end: datetime) -> int:

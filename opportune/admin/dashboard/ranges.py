@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from starlette.requests import Request
 
 from opportune.db.models.model import utc_now
+from opportune.i18n import ngettext
 from opportune.web.time_zone import local
 
 DAY = timedelta(days=1)
@@ -16,15 +17,15 @@ DAY = timedelta(days=1)
 class Range:
     name: str
     """Value of the parameter."""
-    label: str
     days: int
     step: int = 1
     """Days of a point of a chart."""
 
     @property
-    def per(self) -> str:
-        """Return the period of a point."""
-        return "week" if self.step > 1 else "day"
+    def label(self) -> str:
+        if self.step > 1:
+            return ngettext("%(num)s week", "%(num)s weeks", self.days // self.step)
+        return ngettext("%(num)s day", "%(num)s days", self.days)
 
     def last_day(self) -> date:
         return local(utc_now()).date()
@@ -41,10 +42,10 @@ class Range:
 
 
 RANGES = [
-    Range("7", "7 days", 7),
-    Range("30", "30 days", 30),
-    Range("90", "90 days", 90),
-    Range("year", "52 weeks", 52 * 7, 7),
+    Range("7", 7),
+    Range("30", 30),
+    Range("90", 90),
+    Range("year", 52 * 7, 7),
 ]
 DEFAULT_RANGE = RANGES[1]
 

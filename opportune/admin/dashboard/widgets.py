@@ -24,6 +24,7 @@ from opportune.admin.options import filtered_name
 from opportune.admin.protocols import Site, View
 from opportune.crud.display import format_value
 from opportune.feature import Metric, Number, Table, Widget
+from opportune.i18n import current_language
 from opportune.i18n.formats import localize_number
 from opportune.pagination import count_rows
 from opportune.web.time_zone import current_zone
@@ -112,8 +113,8 @@ class Widgets:
     ) -> RenderedWidget:
         view = declared.view
         conditions = row_conditions(view, request)
-        # The rows of a view may depend on the user, and their days on the time zone.
-        days = (range_.name, range_.first_day(), str(current_zone.get()))
+        # The rows of a view may depend on the user, their days on the time zone, and labels on the language.
+        days = (range_.name, range_.first_day(), str(current_zone.get()), current_language.get())
         key = (declared.key, *days, describe_conditions(session, conditions))
         if isinstance(widget, Number):
             read_number = partial(_read_number, session, widget, conditions, view)

@@ -26,9 +26,20 @@ from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.i18n import pgettext_lazy
 from opportune.jobs import management
+from opportune.jobs.models import JobState
 from opportune.jobs.requests import run_url
 from opportune.web.rendering.flash import flash
+
+JOB_STATES = {
+    JobState.HELD: pgettext_lazy("jobs", "held"),
+    JobState.WAITING: pgettext_lazy("jobs", "waiting"),
+    JobState.RUNNING: pgettext_lazy("jobs", "running"),
+    JobState.DONE: pgettext_lazy("jobs", "done"),
+    JobState.FAILED: pgettext_lazy("jobs", "failed"),
+    JobState.CANCELLED: pgettext_lazy("jobs", "cancelled"),
+}
 
 
 class OperationsAdmin(OperationsPage):
@@ -49,6 +60,7 @@ class OperationsAdmin(OperationsPage):
             "migrations": await migration_state(state.database, [feature.name for feature in state.features]),
             "upgrade": _get_upgrade(request.app),
             "jobs": jobs,
+            "job_states": JOB_STATES,
             "most_jobs": management.MAX_COUNTED_JOBS,
             "queueable": find_queueable_jobs(request.app),
             "browsers": browsers,

@@ -9,9 +9,13 @@ from sqlmodel import Field, SQLModel, col
 
 from opportune.accounts.models import User
 from opportune.db.models.model import Model, utc_now
+from opportune.i18n import pgettext, pgettext_lazy
 from opportune.text import Line
 
 INVITATION_LIFETIME = timedelta(days=7)
+
+
+ROLE_LABELS = [pgettext_lazy("team", "Owner"), pgettext_lazy("team", "Admin"), pgettext_lazy("team", "Member")]
 
 
 class TeamRole(StrEnum):
@@ -23,6 +27,10 @@ class TeamRole(StrEnum):
     """Can rename the team, invite and remove members, and assign roles up to admin."""
     MEMBER = "member"
     """Can use the rows of the team."""
+
+    @property
+    def label(self) -> str:
+        return pgettext("team", self.capitalize())
 
     def includes(self, role: str) -> bool:
         """Return True if this role has the permissions of another one."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from opportune.i18n import gettext
+from opportune.i18n import gettext, ngettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day, localize_number
 from opportune.web.time_zone import format_datetime
@@ -25,12 +25,11 @@ INVALID_EMAIL = _l("Please give an e-mail address, such as ada@example.com.")
 INVALID_CHOICE = _l("Please choose one of the options.")
 INVALID_JSON = _l('Please write this as JSON, such as {"colour": "red"}.')
 INVALID_BOOLEAN = _l("Please choose yes or no.")
+UNKNOWN_NAME = _l("There is no field or parameter of this name.")
 
 MESSAGES = {
-    "extra_forbidden": _l("There is no field or parameter of this name."),
+    "extra_forbidden": UNKNOWN_NAME,
     "missing": MISSING_VALUE,
-    "string_too_short": _l("Please write at least %(min_length)s characters."),
-    "string_too_long": _l("Please write at most %(max_length)s characters."),
     "string_pattern_mismatch": _l("Please use the requested format."),
     "too_short": _l("Please give at least %(min_length)s."),
     "too_long": _l("Please give at most %(max_length)s."),
@@ -55,9 +54,6 @@ MESSAGES = {
     "float_type": INVALID_NUMBER,
     "decimal_parsing": INVALID_NUMBER,
     "finite_number": INVALID_NUMBER,
-    "decimal_max_places": _l("Please give at most %(decimal_places)s digits after the point."),
-    "decimal_max_digits": _l("Please give at most %(max_digits)s digits."),
-    "decimal_whole_digits": _l("Please give at most %(whole_digits)s digits before the point."),
     "multiple_of": _l("Please give a multiple of %(multiple_of)s."),
     "greater_than": _l("Please give more than %(gt)s."),
     "greater_than_equal": _l("Please give %(ge)s or more."),
@@ -70,6 +66,28 @@ MESSAGES = {
     "url_parsing": _l("Please give an address, such as https://example.com."),
     "url_scheme": _l("Please give an address that begins with %(expected_schemes)s."),
 }
+NUMBERED_MESSAGES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "string_too_short": lambda limits: ngettext(
+        "Please write at least %(num)s character.", "Please write at least %(num)s characters.", limits["min_length"]
+    ),
+    "string_too_long": lambda limits: ngettext(
+        "Please write at most %(num)s character.", "Please write at most %(num)s characters.", limits["max_length"]
+    ),
+    "decimal_max_places": lambda limits: ngettext(
+        "Please give at most %(num)s digit after the point.",
+        "Please give at most %(num)s digits after the point.",
+        limits["decimal_places"],
+    ),
+    "decimal_max_digits": lambda limits: ngettext(
+        "Please give at most %(num)s digit.", "Please give at most %(num)s digits.", limits["max_digits"]
+    ),
+    "decimal_whole_digits": lambda limits: ngettext(
+        "Please give at most %(num)s digit before the point.",
+        "Please give at most %(num)s digits before the point.",
+        limits["whole_digits"],
+    ),
+}
+"""Messages that depend on a number."""
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
 """Start of Pydantic's message for invalid e-mail addresses, which have no error type."""
 DATE_MESSAGES = {
@@ -113,6 +131,8 @@ def message_for(item: Mapping[str, Any]) -> str:
         return gettext(MISSING_VALUE)
     if any(isinstance(limit, date) for limit in context.values()) and type_ in DATE_MESSAGES:
         return gettext(DATE_MESSAGES[type_], **limits)
+    if type_ in NUMBERED_MESSAGES:
+        return NUMBERED_MESSAGES[type_](limits)
     if type_ in MESSAGES:
         return gettext(MESSAGES[type_], **limits)
     message = str(item["msg"]).removeprefix("Value error, ")

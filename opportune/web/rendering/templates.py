@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, StrictUndefined
 
 from opportune.feature import Feature
+from opportune.i18n.formats import format_weekday
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
 from opportune.web.forms.submissions import form_token
@@ -22,7 +23,7 @@ from opportune.web.rendering.script_texts import file_of_language
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.translation import add_translation
 from opportune.web.rendering.typeface import preloaded_file
-from opportune.web.time_zone import format_date, format_datetime, format_time, local
+from opportune.web.time_zone import format_date, format_datetime, format_local_clock, format_time, local
 
 BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
@@ -51,12 +52,14 @@ class Templates:
             "form_token": form_token,
         }
         self.environment.filters |= {
+            "clock": format_local_clock,
             "date": format_date,
             "datetime": format_datetime,
             "local": local,
             "markdown": markdown.render_cached,
             "money": format_money,
             "time": format_time,
+            "weekday": format_weekday,
         }
         self.built_in_names = {*self.environment.globals, *self.environment.filters}
 

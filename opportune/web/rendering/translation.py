@@ -7,7 +7,7 @@ from jinja2.filters import do_mark_safe
 from jinja2.nodes import EvalContext
 
 from opportune.i18n import translation
-from opportune.i18n.formats import format_number, format_percent
+from opportune.i18n.formats import format_list, format_number, format_percent
 
 
 @pass_eval_context
@@ -40,14 +40,14 @@ def _fill_in(context: EvalContext, message: str, text: str, values: dict[str, An
 
 
 def add_translation(environment: Environment) -> None:
-    """Add the functions, the tag `{% trans %}` and the filter `number` to an environment.
+    """Add the functions, the tag `{% trans %}` and the filters of numbers and lists to an environment.
 
     Texts in `_()` are escaped like other values. Texts in `{% trans %}` and `ngettext()` may contain HTML.
     """
     environment.add_extension("jinja2.ext.i18n")
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
-    environment.filters |= {"number": format_number, "percent": format_percent}
+    environment.filters |= {"join_list": format_list, "number": format_number, "percent": format_percent}
     environment.globals |= {
         "_": translation.gettext,
         "gettext": _gettext,

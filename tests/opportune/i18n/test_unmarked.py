@@ -8,7 +8,7 @@ from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_pytho
 FOR_OPERATORS = (
     *("opportune/cli/", "opportune/config/", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
     *("opportune/mail/smtp.py", "opportune/mail/transport.py", "opportune/ops/", "opportune/storage/location.py"),
-    *("opportune/templates/accounts/mail/outage.txt", "opportune/templates/mail/test.txt"),
+    "opportune/templates/accounts/mail/outage.txt",
 )
 FOR_DEVELOPERS = (
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/", "opportune/contrib/teams/dependencies.py"),

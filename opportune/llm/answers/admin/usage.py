@@ -14,6 +14,9 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.dashboard.charts import Chart, Point
 from opportune.config.llm_models import MICRO_PER_UNIT
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_month_day
 from opportune.llm.spending.call_guard import SITE
 from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.ledger import read_totals
@@ -24,8 +27,12 @@ from opportune.llm.spending.switch import read_switch
 PERIODS_DAYS = (30, 7, 90)
 MAX_PAYERS = 50
 """Rows of the table of payers: users, the site and visitors."""
-DELETED_USERS = "Deleted users"
-SUM_LABELS = {SITE_CALLS: "The site's jobs and commands", VISITORS: "Visitors"}
+DELETED_USERS = "deleted"
+SUM_LABELS = {
+    SITE_CALLS: _l("The site's jobs and commands"),
+    VISITORS: _l("Visitors"),
+    DELETED_USERS: _l("Deleted users"),
+}
 
 TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
 
@@ -104,13 +111,19 @@ async def _read_charts(session: AsyncSession, first: date, days: int, model: str
             if name in ("", row[1]):
                 sums[row[0]] = sums.get(row[0], 0) + row[column]
         dates = (first + timedelta(days=n) for n in range(days))
-        points = [Point(f"{day.day} {day:%b}", _scale(sums.get(day, 0), per)) for day in dates]
+        points = [Point(format_month_day(day), _scale(sums.get(day, 0), per)) for day in dates]
         previous = _scale(sum(number for day, number in sums.items() if day < first), per)
-        return Chart(label, points, previous, f"{days} days", shape="bar")
+        return Chart(label, points, previous, days, shape="bar")
 
-    charts = [chart("Tokens", 2), chart(f"Cost in {currency}", 3, per=MICRO_PER_UNIT), chart("Answers", 4)]
+    charts = [
+        chart(gettext("Tokens"), 2),
+        chart(gettext("Cost in %(currency)s", currency=currency), 3, per=MICRO_PER_UNIT),
+        chart(gettext("Answers"), 4),
+    ]
     names = sorted({row[1] for row in rows})
-    return charts + ([chart(f"Tokens of {name}", 2, name) for name in names] if len(names) > 1 else [])
+    if len(names) < 2:
+        return charts
+    return charts + [chart(gettext("Tokens of %(model)s", model=name), 2, name) for name in names]
 
 
 def _scale(number: int, per: int) -> Any:
@@ -139,7 +152,7 @@ async def _sum_by_payer(session: AsyncSession, first: date, model: str) -> Seque
     )
     rows = await session.execute(query)
     return [
-        replace(UsageRow(SUM_LABELS.get(name, name), *map(int, numbers)), user_id=owner_id)
+        replace(UsageRow(str(SUM_LABELS.get(name, name)), *map(int, numbers)), user_id=owner_id)
         for name, *numbers, owner_id in rows
     ]
 

@@ -142,7 +142,7 @@ async def test_sign_in_by_email_allows_removal(
     app.state.settings = app.state.settings.model_copy(update={"email_sign_in": True})
     await return_from_provider(client, provider)
     (number,) = await list_linked_ids(client)
-    assert "A link by e-mail, or one of these accounts." in (await client.get("/accounts/profile")).text
+    assert "You sign in with a link by e-mail or one of these accounts." in (await client.get("/accounts/profile")).text
     await unlink_account(client, number)
     assert await read_links(database) == []
 

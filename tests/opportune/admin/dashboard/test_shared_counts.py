@@ -135,7 +135,7 @@ async def test_count_again_clears_the_counts(app: FastAPI, admin: AsyncClient) -
 
 
 async def test_chart_is_restored_from_the_cache(app: FastAPI) -> None:
-    chart = Chart("New", [Point("1 May", 3, "/admin/gadget/list")], 2, "7 days", shape="bar")
+    chart = Chart("New", [Point("1 May", 3, "/admin/gadget/list")], 2, 7, shape="bar")
 
     async def read() -> Chart:
         return chart

@@ -50,7 +50,7 @@ async def test_import_is_previewed_then_stored(app: FastAPI, admin: AsyncClient)
     )
     preview = await upload(admin, f'\ufeff{HEADER},notes\nfirst,1,red,new,2,"two\nlines"\nsecond,2,deep_blue,used,3,\n')
     assert preview.status_code == 200
-    assert "rows.csv has 2 new Gadgets." in preview.text
+    assert "rows.csv adds 2 Gadgets." in preview.text
     assert await read_gadgets(app) == []
     assert (await confirm_preview(admin, preview)).headers["location"] == "/admin/gadget/list"
     assert "Imported 2 Gadgets." in (await admin.get("/admin/gadget/list")).text

@@ -84,9 +84,9 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
     ]
     for content, name in ((json.dumps(rows), "books.json"), (csv, "books.csv")):
         preview = await upload(admin, content, name)
-        assert "has 2 new Books. Existing rows are not changed." in extract_text(preview)
-        assert "It refers to 1 new Author, added by this import: Halldór." in extract_text(preview)
-        assert "It refers to 1 new Tag, added by this import: Saga." in extract_text(preview)
+        assert "adds 2 Books. Existing rows are not changed." in extract_text(preview)
+        assert "It also adds 1 Author to which its rows refer: Halldór." in extract_text(preview)
+        assert "It also adds 1 Tag to which its rows refer: Saga." in extract_text(preview)
     assert (await read_books(app), await read_names(app, Author)) == ([], ["Sigrid"])
     assert (await confirm_preview(admin, preview)).status_code == 303
     assert await read_books(app) == [KRISTIN, SALKA]
@@ -163,7 +163,7 @@ async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncCl
     assert "These columns are missing: slug." in extract_text(await upload(admin, file))
     preview = await upload(admin, file, update="1")
     text = extract_text(preview)
-    assert "has 0 new Books, changes 1 and keeps 1 unchanged." in text
+    assert "adds 0 Books, changes 1 and keeps 1 unchanged." in text
     assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in text
     assert "Slug" not in text.split("Changes")[1]
     assert [row[1] for row in await read_books(app)] == ["Sigrid", "Sigrid"], "read-only"

@@ -65,10 +65,10 @@ async def test_usage_is_shown_by_day_model_and_user(
     assert "1a2b" not in page
     assert "gone@" not in page
     assert "Cost in USD by day: 2.46" in page or "Cost in USD by day: 2.47" in page
-    assert "Tokens of Slow by day: 1500" in page
+    assert "Tokens of Slow by day: 1,500" in page
     week = (await superuser_client.get(f"{LLM}?days=7&model=Fast")).text
     assert "jobs and commands" not in week
-    assert "Tokens by day: 1500" in week
+    assert "Tokens by day: 1,500" in week
     assert (await staff_client.get(LLM)).status_code == 403
     assert (await client.get(LLM)).status_code in (303, 403)
     assert (await superuser_client.get(f"{LLM}?days=x&model=None")).status_code == 200
