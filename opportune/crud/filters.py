@@ -14,7 +14,7 @@ from opportune.crud.types import LargeInteger, StorableText, comparable_type, is
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import Reference
 from opportune.db.queries.paths import Visible, is_among, is_linked
-from opportune.i18n import LazyText, format_lazy, lower_name
+from opportune.i18n import format_lazy, gettext_lazy, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Paging, SortBy
 from opportune.schemas.annotations import FieldOptions
@@ -140,7 +140,7 @@ def _filters(declaration: Declaration, name: str) -> dict[str, Filter]:
 def _operators(shape: Shape, column: str, name: str, type_: Any, *, ordered: bool) -> Iterator[tuple[str, Filter]]:
     attribute, target = getattr(shape.model, column), shape.references.get(column)
     type_ = Annotated[int, Reference(target)] if target else type_
-    label = LazyText(shape.model.model_fields[column].title or label_of(name))
+    label = gettext_lazy(shape.model.model_fields[column].title or label_of(name))
     operators = [EQUAL, IN] if type_ is not bool else [EQUAL]
     operators += ORDER if ordered else ()
     if type_ is StorableText:

@@ -20,7 +20,7 @@ from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_p
 from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.i18n import LazyText
+from opportune.i18n import gettext_lazy
 from opportune.web import templates
 from opportune.web.routing.direct_route import DirectRoute, set_direct
 
@@ -75,8 +75,8 @@ class PageOptions(Generic[M]):
             setattr(self, option, value)
         self.crud_class = crud_class
         self.path = path
-        self.name = LazyText(self.name or label_of_class(crud_class.model))
-        self.plural = LazyText(self.plural or label_of_class(crud_class))
+        self.name = gettext_lazy(self.name or label_of_class(crud_class.model))
+        self.plural = gettext_lazy(self.plural or label_of_class(crud_class))
         self._templates: dict[str, tuple[object, float, str]] = {}
         for route in self.without:
             if route not in ROUTES:

@@ -80,7 +80,7 @@ def _plain(labels: Iterable[Label]) -> Iterator[Label]:
             yield module, text
         elif text.template:
             yield from _plain((module, value) for value in text.values.values() if isinstance(value, str))
-        elif type(text) is LazyText:  # other classes translate without catalogues
+        elif type(text) is LazyText and not text.context:  # others are marked, or translate without catalogues
             yield module, str.__str__(text)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from opportune.db.models.translated import TranslatedColumn
 from opportune.errors import OperatorError
-from opportune.i18n import LazyText
+from opportune.i18n import LazyText, gettext_lazy
 
 SECRET_NAME = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
 PRIVILEGE_NAME = re.compile(
@@ -64,7 +64,7 @@ def label_of_class(class_: type[Any]) -> LazyText:
 def label_of_field(model: type[Any], name: str) -> LazyText:
     """Return the title of a field, or the label of its name."""
     info = getattr(model, "model_fields", {}).get(name)
-    return LazyText(info.title) if info and info.title else label_of(name)
+    return gettext_lazy(info.title) if info and info.title else label_of(name)
 
 
 def type_of(column: Column[Any]) -> TypeEngine[Any]:

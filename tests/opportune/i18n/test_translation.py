@@ -12,8 +12,10 @@ from jinja2 import Environment
 from opportune.config.languages import find_language
 from opportune.i18n import (
     catalogues,
+    format_lazy,
     gettext,
     gettext_lazy,
+    lower_name,
     ngettext,
     npgettext,
     pgettext,
@@ -193,6 +195,22 @@ def test_lazy_text_is_translated_when_rendered() -> None:
         assert (str(title), f"{title}!", str(month)) == ("Bücher", "Bücher!", "Mai")
         assert Environment(autoescape=True).from_string("{{ title }}").render(title=title) == "Bücher"
     assert (str(title), title) == ("Books", "Books")
+
+
+@pytest.mark.usefixtures("folders")
+def test_lazy_text_keeps_its_meaning() -> None:
+    month = gettext_lazy(pgettext_lazy("month", "May"))
+    greeting = format_lazy("Hello %(name)s", name=gettext_lazy("Books"))
+    assert greeting == "Hello Books"
+    with use_language("de"):
+        assert (gettext(month), str(greeting), gettext(greeting)) == ("Mai", "Hallo Bücher", "Hallo Bücher")
+
+
+@pytest.mark.usefixtures("folders")
+def test_name_in_a_sentence_depends_on_language() -> None:
+    assert lower_name(gettext_lazy("Books")) == "books"
+    with use_language("de"):
+        assert lower_name(gettext_lazy("Books")) == "Bücher"
 
 
 @pytest.mark.usefixtures("german")
