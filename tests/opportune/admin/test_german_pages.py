@@ -37,7 +37,7 @@ def english_texts() -> set[str]:
     for folder in catalogues.locale_folders():
         path = catalogues.catalogue_path(Path(folder), "de")
         for entry in read_entries(path.read_text(encoding="utf-8")):
-            if entry.is_usable:
+            if entry.is_usable and entry.context is None:
                 texts.add(entry.text)
                 translations |= {*entry.translations.values()}
     return texts - translations - {""}
