@@ -12,6 +12,7 @@ from sqlmodel import col
 from opportune.db.models.model import utc_now
 from opportune.feature import HealthLight
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n import pgettext
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
@@ -55,7 +56,7 @@ async def job_lights(app: FastAPI) -> list[HealthLight]:
 
 def _due_light(oldest: datetime | None, now: datetime, late: LateLight) -> HealthLight:
     if oldest is None:
-        return HealthLight("Due jobs", "none")
+        return HealthLight("Due jobs", pgettext("jobs", "none"))
     text = f"the oldest has waited for {format_duration((now - oldest).total_seconds())}"
     address = JOB_LIST_PATH.format(JobState.WAITING)
     if now - oldest > LATE_AFTER:

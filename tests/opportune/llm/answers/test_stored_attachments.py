@@ -13,7 +13,7 @@ from opportune.accounts import User
 from opportune.feature import Person
 from opportune.llm import Attachment, AttachmentRefused, Picture
 from opportune.llm.answers import attachments
-from opportune.llm.answers.attachments import TOO_MANY, delete_attachments, find_attachments, stored_attachments
+from opportune.llm.answers.attachments import delete_attachments, find_attachments, stored_attachments
 from opportune.llm.answers.models import AnswerAttachment
 from opportune.llm.answers.personal import list_files, read
 from opportune.storage import MissingFileError, Storage
@@ -93,7 +93,7 @@ async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, reco
     async with stored_attachments(storage, user.id, [PAGE]) as rows:
         assert await file_exists(storage, rows[0].stored_as)
     assert not await file_exists(storage, rows[0].stored_as)
-    for refused, message in (([PAGE, UploadedFile("x", b"\0")], "cannot be read"), ([PAGE] * 9, TOO_MANY)):
+    for refused, message in (([PAGE, UploadedFile("x", b"\0")], "cannot be read"), ([PAGE] * 9, "at most 8 files")):
         with pytest.raises(AttachmentRefused, match=message):
             await store_attachments(app, user.id, *refused)
     folder = storage.folder / "attachments"
