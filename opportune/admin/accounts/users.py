@@ -43,7 +43,7 @@ from opportune.admin.protocols import Check
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.hooks.registry import changes
-from opportune.db.models.columns import is_long, is_secret, label_of
+from opportune.db.models.columns import is_long, is_secret, is_text, label_of
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext
@@ -59,6 +59,7 @@ FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
 USER_COLUMNS: list[Any] = ["id", "email", *PROJECT_FIELDS, *FLAGS, "created_at"]
 LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if is_long(column)}
 LISTED_COLUMNS = [name for name in USER_COLUMNS if name not in LONG_COLUMNS | file_columns_of(User).keys()]
+SEARCHED_COLUMNS = [name for name in LISTED_COLUMNS if is_text(inspect(User, raiseerr=True).columns[name])]
 PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
 OWN_PRIVILEGES = _l("You cannot remove your own permissions. Ask another superuser.")
 LAST_SUPERUSER = _l("This is the last active superuser.")
@@ -77,6 +78,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     """
 
     column_list = LISTED_COLUMNS
+    column_searchable_list = SEARCHED_COLUMNS
     column_export_list = USER_COLUMNS
     column_details_list = [*USER_COLUMNS, "has_two_factor"]
     column_filters = ("is_active", "is_staff", "is_superuser", "is_verified", "created_at")
