@@ -42,7 +42,7 @@ def test_all_texts_are_marked_and_exceptions_are_needed() -> None:
         ('<a aria-label="{{ _("Close") }}">{% trans %}Close it{% endtrans %}</a>', []),
         ('<p id="row-{{ id }}">{# A comment #} - {{ name }}</p>', []),
         ('{% set attributes %}id="a" data-words="b"{% endset %}', []),
-        ('<code>Hello</code><script>Hello</script><b translate="no">Opportune</b>', []),
+        ('<code>Hello</code><script>Hello</script><b translate="no">Brand</b>', []),
     ],
 )
 def test_templates(source: str, texts: list[str]) -> None:
