@@ -66,28 +66,45 @@ MESSAGES = {
     "url_parsing": _l("Please give an address, such as https://example.com."),
     "url_scheme": _l("Please give an address that begins with %(expected_schemes)s."),
 }
-NUMBERED_MESSAGES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "string_too_short": lambda limits: ngettext(
-        "Please write at least %(num)s character.", "Please write at least %(num)s characters.", limits["min_length"]
+NUMBERED_MESSAGES: dict[str, tuple[str, Callable[[int], str]]] = {
+    "string_too_short": (
+        "min_length",
+        lambda n: ngettext(
+            "Please write at least %(num)s character.",
+            "Please write at least %(num)s characters.",
+            n,
+        ),
     ),
-    "string_too_long": lambda limits: ngettext(
-        "Please write at most %(num)s character.", "Please write at most %(num)s characters.", limits["max_length"]
+    "string_too_long": (
+        "max_length",
+        lambda n: ngettext(
+            "Please write at most %(num)s character.",
+            "Please write at most %(num)s characters.",
+            n,
+        ),
     ),
-    "decimal_max_places": lambda limits: ngettext(
-        "Please give at most %(num)s digit after the point.",
-        "Please give at most %(num)s digits after the point.",
-        limits["decimal_places"],
+    "decimal_max_places": (
+        "decimal_places",
+        lambda n: ngettext(
+            "Please give at most %(num)s digit after the point.",
+            "Please give at most %(num)s digits after the point.",
+            n,
+        ),
     ),
-    "decimal_max_digits": lambda limits: ngettext(
-        "Please give at most %(num)s digit.", "Please give at most %(num)s digits.", limits["max_digits"]
+    "decimal_max_digits": (
+        "max_digits",
+        lambda n: ngettext("Please give at most %(num)s digit.", "Please give at most %(num)s digits.", n),
     ),
-    "decimal_whole_digits": lambda limits: ngettext(
-        "Please give at most %(num)s digit before the point.",
-        "Please give at most %(num)s digits before the point.",
-        limits["whole_digits"],
+    "decimal_whole_digits": (
+        "whole_digits",
+        lambda n: ngettext(
+            "Please give at most %(num)s digit before the point.",
+            "Please give at most %(num)s digits before the point.",
+            n,
+        ),
     ),
 }
-"""Messages that depend on a number."""
+"""Name of the limit and message of errors whose message has a plural."""
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
 """Start of Pydantic's message for invalid e-mail addresses, which have no error type."""
 DATE_MESSAGES = {
@@ -132,7 +149,8 @@ def message_for(item: Mapping[str, Any]) -> str:
     if any(isinstance(limit, date) for limit in context.values()) and type_ in DATE_MESSAGES:
         return gettext(DATE_MESSAGES[type_], **limits)
     if type_ in NUMBERED_MESSAGES:
-        return NUMBERED_MESSAGES[type_](limits)
+        limit, message_of = NUMBERED_MESSAGES[type_]
+        return message_of(context[limit])
     if type_ in MESSAGES:
         return gettext(MESSAGES[type_], **limits)
     message = str(item["msg"]).removeprefix("Value error, ")

@@ -126,7 +126,7 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
         exported = (await admin.get(f"/admin/sample/export/{format_}?search=one-book")).text
         changed = exported.replace("one-book", f"another-{format_}").replace("One Book", "Another")
         preview = await admin.post("/admin/sample/import", files={"file": (f"a.{format_}", changed)})
-        assert "1 new Sample" in preview.text
+        assert "adds 1 Sample" in preview.text
         [sealed] = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
         await admin.post("/admin/sample/import", data={"sealed": sealed})
     first, *imported = await read_samples(app)

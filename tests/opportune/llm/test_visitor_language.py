@@ -78,5 +78,5 @@ def test_limits_are_explained_in_language_of_visitor() -> None:
     with use_language("de"):
         message = LimitMessages(AnswersSettings(), "UTC").used_up(limit, datetime(2026, 11, 3, tzinfo=UTC))
     assert (
-        message == "Sie haben Ihre 2.000 Tokens für diesen Monat aufgebraucht. Am 01.12.2026 können Sie wieder fragen."
+        message == "Sie haben Ihre 2.000 Tokens für diesen Monat aufgebraucht. Sie können ab 01.12.2026 wieder fragen."
     )
