@@ -29,7 +29,6 @@ from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
-from opportune.runtime.counts import pluralize
 from opportune.web.forms.uploads import display_name
 from opportune.web.rendering.flash import flash
 
@@ -87,14 +86,15 @@ async def import_page(request: Request, view: View) -> Response:
 
 def _summary(plan: ImportPlan) -> str:
     new, changed = len(plan.new_rows), len(plan.changed_rows)
+    rows = _count_label(plan.view, new)
     if not plan.updates:
-        return f"Imported {_count_label(plan.view, new)}."
-    unchanged = len(plan.rows) - new - changed
-    return f"Imported {_count_label(plan.view, new)}, changed {changed:,}; {unchanged:,} unchanged."
+        return gettext("Imported %(rows)s.", rows=rows)
+    counts = {"changed": format_number(changed), "unchanged": format_number(len(plan.rows) - new - changed)}
+    return gettext("Imported %(rows)s, changed %(changed)s; %(unchanged)s unchanged.", rows=rows, **counts)
 
 
 def _count_label(view: View, count: int) -> str:
-    return pluralize(count, view.name, view.name_plural)
+    return f"{format_number(count)} {view.name if count == 1 else view.name_plural}"
 
 
 async def _render_page(request: Request, view: View, outcome: ImportResult | None) -> Response:
@@ -102,7 +102,7 @@ async def _render_page(request: Request, view: View, outcome: ImportResult | Non
     context = {
         "model_view": view,
         "outcome": outcome,
-        "title": f"Import {view.name_plural}",
+        "title": gettext("Import %(names)s", names=view.name_plural),
         "fields": fields_to_import(view, form),
         "names": names_to_import(view, form),
         "update_key": natural_key_of(view.model) if _may_update(request, view) else "",
