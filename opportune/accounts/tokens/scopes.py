@@ -18,6 +18,8 @@ from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.routing.router import router_list
 
 READ, WRITE = "read", "write"
+VERBS = (_l("read"), _l("write"), _l("manage"))
+"""Verbs of the framework's scopes, listed for catalogues."""
 MANAGE_ACCOUNT = "accounts:manage"
 """Scope to change e-mail, password, sessions, tokens and second factor, and to delete the account.
 

@@ -61,7 +61,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
             await self._row_names(request),
             lookup_url=address if await may_list(request, view) else "",
             add_url=add_url if view and await _may_add(request, view) else "",
-            add_label=f"Add {view.name}" if view else "",
+            add_label=gettext("Add %(name)s", name=view.name) if view else "",
         )
         attributes |= {"id": self.id, "name": self.name, "multiple": self.loader.is_many}
         if rows.lookup_url:

@@ -111,7 +111,8 @@ def _field_labels(
     """Yield the texts of fields, with the module of the class that declares them."""
     for name, info in model.model_fields.items():
         options = options_of(info)
-        if (names and name not in names) or (is_secret(name) and not info.title) or options.type == "hidden":
+        is_hidden = options.type == "hidden" or (is_secret(name) and not info.title and hasattr(model, "__table__"))
+        if is_hidden or (names and name not in names):
             continue
         classes = (class_ for class_ in model.__mro__ if name in vars(class_).get("__annotations__", {}))
         module = next(classes).__module__
