@@ -67,7 +67,7 @@ def _labels() -> Iterator[Label]:
     yield from _plain(label for feature in features for label in _feature_labels(feature))
     yield from _plain(label for view, feature in views for label in _view_labels(view, feature))
     yield from _plain(label for model in _subclasses(SQLModel) if _is_table(model) for label in _model_labels(model))
-    yield from _plain(label for crud in cruds.values() if _is_searched(crud) for label in _crud_labels(crud))
+    yield from _plain(label for crud in cruds.values() if _is_searched(crud.__module__) for label in _crud_labels(crud))
     for schema in _form_schemas():
         names = [name for name in schema.model_fields if name not in Paging.model_fields]
         yield from _plain(_field_labels(schema, default_label, names))
@@ -90,8 +90,9 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(class_)
 
 
-def _is_searched(class_: type[Any]) -> bool:
-    return class_.__module__.startswith((f"{PACKAGE}.", PREFIX, f"{FRAMEWORK.name}."))
+def _is_searched(module: str) -> bool:
+    """Return whether a module belongs to the project, a feature package or the framework."""
+    return module.startswith((f"{PACKAGE}.", PREFIX, f"{FRAMEWORK.name}."))
 
 
 def _is_table(class_: type[Any]) -> bool:
@@ -179,9 +180,8 @@ def _feature_labels(feature: Feature) -> Iterator[Label]:
 
 def _form_schemas() -> Iterator[type[BaseModel]]:
     """Yield the schemas that pages pass to `Form` and `read_form`."""
-    prefixes = (f"{PACKAGE}.", PREFIX, f"{FRAMEWORK.name}.")
     for name, module in sorted(sys.modules.items()):
-        file = getattr(module, "__file__", None) if name.startswith(prefixes) else None
+        file = getattr(module, "__file__", None) if _is_searched(name) else None
         text = Path(file).read_text(encoding="utf-8") if file else ""
         for schema in (getattr(module, match, None) for match in FORM.findall(text)):
             if isinstance(schema, type) and issubclass(schema, BaseModel):

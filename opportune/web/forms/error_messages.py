@@ -104,7 +104,7 @@ NUMBERED_MESSAGES: dict[str, tuple[str, Callable[[int], str]]] = {
         ),
     ),
 }
-"""Name of the limit and message of errors whose message has a plural."""
+"""Limit and message of each error whose message has a plural form."""
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
 """Start of Pydantic's message for invalid e-mail addresses, which have no error type."""
 DATE_MESSAGES = {
