@@ -169,7 +169,7 @@ class Settings(SiteSettings):
     def _check_language(cls, value: str) -> str:
         language = find_language(value)
         if language is None:
-            raise ValueError("must be the code of an installed language, such as de or pt-BR")
+            raise ValueError(f"{value!r} is not the code of an installed language, such as de or pt-BR")
         return language.code
 
     @field_validator("languages")

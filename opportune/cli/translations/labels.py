@@ -22,7 +22,7 @@ from opportune.admin.view_classes import view_classes
 from opportune.config.feature_packages import PREFIX
 from opportune.config.project import FRAMEWORK, PACKAGE, installed_features
 from opportune.crud.crud import cruds
-from opportune.crud.filters import RESERVED, TRASH_PARAMETER
+from opportune.crud.filters import LANGUAGES, RESERVED, TRASH_PARAMETER
 from opportune.crud.page_options import pages_of
 from opportune.db.models.columns import (
     choice_label,
@@ -44,7 +44,7 @@ from opportune.web.forms.fields import default_label
 Label = tuple[str, str]
 """The module that declares a label, and its English text."""
 
-FRAMEWORK_PARAMETERS = {*RESERVED, TRASH_PARAMETER}
+FRAMEWORK_PARAMETERS = {*RESERVED, TRASH_PARAMETER, LANGUAGES}
 """Parameters of lists whose labels are in the catalogues of the framework."""
 
 FORM = re.compile(r"\b(?:read_form\(\s*[\w.]+,|Form\()\s*(\w+)")

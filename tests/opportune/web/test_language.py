@@ -132,8 +132,8 @@ async def test_jobs_use_the_language_of_the_site(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"language": "xq"}, "LANGUAGE: must be the code of an installed language, such as de or pt-BR"),
-        ({"languages": "en,xq"}, "LANGUAGES: must be the code of an installed language, such as de or pt-BR"),
+        ({"language": "xq"}, "LANGUAGE: 'xq' is not the code of an installed language, such as de or pt-BR"),
+        ({"languages": "en,xq"}, "LANGUAGES: 'xq' is not the code of an installed language, such as de or pt-BR"),
         ({"language": "de", "languages": "en,fr"}, "LANGUAGES: must contain LANGUAGE, which is de"),
     ],
 )

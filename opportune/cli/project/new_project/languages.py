@@ -53,12 +53,10 @@ TIME_ZONES = {
 }
 """Offered languages, each with the time zone of most of its speakers; empty if they live in many zones."""
 
-LANGUAGE_FIELDS = '''
+LANGUAGE_FIELDS = """
     language: str = "{language}"
-    """Language of the site. LANGUAGES adds others."""
     time_zone: str = "{time_zone}"
-    """Time zone of the site."""
-'''
+"""
 
 
 def require_offered_language(code: str) -> str:
@@ -79,7 +77,7 @@ def write_language(folder: Path, language: str) -> None:
     path = folder / PACKAGE / "settings.py"
     fields = LANGUAGE_FIELDS.format(language=language, time_zone=time_zone)
     path.write_text(path.read_text(encoding="utf-8") + fields, encoding="utf-8", newline="\n")
-    for name, value in (("LANGUAGE", language), ("LANGUAGES", language), ("TIME_ZONE", time_zone)):
+    for name, value in (("LANGUAGE", language), ("TIME_ZONE", time_zone)):
         substitute(folder / ".env.example", rf"^# {name}=.*$", f"# {name}={value}")
 
 

@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,6 +16,7 @@ from opportune.cli.project.new_project.examples import examples
 from opportune.cli.project.new_project.languages import TIME_ZONES
 from opportune.cli.project.new_project.names import folder_name, site_name
 from opportune.config.appearance import find_appearance, read_appearance
+from opportune.config.env_example import env_example
 from opportune.config.languages import find_language
 from opportune.config.project import PROJECT
 from tests.opportune.cli.project.git_program import git
@@ -168,7 +171,23 @@ def test_language_is_written_to_the_project(
     settings = (tmp_path / "shop/app/settings.py").read_text(encoding="utf-8")
     assert f'    language: str = "{language}"\n' in settings
     assert f'    time_zone: str = "{time_zone}"\n' in settings
-    assert f"# LANGUAGES={language}\n" in (tmp_path / "shop/.env.example").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("small_starter")
+def test_language_is_in_env_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["Shop", str(tmp_path / "shop"), "--with", "none", "--language", "de"]) == 0
+    spec = spec_from_file_location("shop_settings", tmp_path / "shop/app/settings.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "shop_settings", module)
+    spec.loader.exec_module(module)
+    entries = [
+        entry for entry in env_example([module.Settings]).split("\n\n") if re.search("# (LANGUAGES?|TIME_ZONE)=", entry)
+    ]
+    assert len(entries) == 3
+    written = (tmp_path / "shop/.env.example").read_text(encoding="utf-8")
+    assert [entry for entry in entries if entry not in written] == []
 
 
 def test_offered_languages_and_their_time_zones_exist() -> None:
