@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, ApiToken, Group, LinkedAccount, Membership, Passkey, Session, User
 from opportune.db.models.columns import is_secret
+from opportune.db.models.translation import ALL_LANGUAGES
 from opportune.feature import Feature, Person, PersonalData
 from opportune.fields.files import file_columns_of
 
@@ -62,7 +63,9 @@ async def read_rows(
         is_owned = or_(*(column == person.id for column in columns))
         instances = await session.scalars(select(model).where(is_owned).order_by(*inspect(model).primary_key))
         hidden = {*(column.key for column in columns), "deleted_by_id", *filter(is_secret, model.model_fields)}
-        rows[model.__tablename__.partition("_")[2]] = [row.model_dump(exclude=hidden) for row in instances]
+        rows[model.__tablename__.partition("_")[2]] = [
+            row.model_dump(exclude=hidden, context=ALL_LANGUAGES) for row in instances
+        ]
     return rows | dict(await data.read(session, person) if data.read else {})
 
 

@@ -6,13 +6,14 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import Path
 from pydantic import BeforeValidator
-from sqlalchemy import Integer, MetaData, Table, event, inspect
+from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspect
 from sqlmodel import Field, SQLModel
 
 from opportune.db.models.column_types import BigId, choose_column_type
 from opportune.db.models.enums import store_enum_values
 from opportune.db.models.search_index import declare_search_index
 from opportune.db.models.soft_delete import LiveRowComparator
+from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, annotations_of
 
@@ -93,6 +94,14 @@ def _set_column_types(table: Table, metadata: MetaData) -> None:
         for column in table.columns:
             if column.foreign_keys and type(column.type) is Integer:
                 column.type = BigId  # same type as the referenced ids
+        _refuse_indexes_of_translations(table)
+
+
+def _refuse_indexes_of_translations(table: Table) -> None:
+    unique = {column for item in table.constraints if isinstance(item, UniqueConstraint) for column in item.columns}
+    for column in table.columns:
+        if is_translated(column) and (column.index or column in unique):
+            raise OperatorError(f"{table.name}.{column.name} is translated. Remove unique or index from it.")
 
 
 def _require_digits(text: object) -> object:

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Self, SupportsIndex
 
 from markupsafe import Markup, escape
-from sqlalchemy import JSON, Column, ColumnElement, Dialect, String, bindparam, func, type_coerce
+from sqlalchemy import JSON, Column, ColumnElement, Dialect, String, bindparam, func, literal_column, type_coerce
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from opportune.i18n.languages import content_languages, current_language
@@ -21,11 +24,16 @@ def site_language() -> str:
     return content_languages()[0]
 
 
+def languages_to_read() -> list[str]:
+    """Return the languages in which a text reads, the preferred ones first: the current, the site's and the others."""
+    return [*dict.fromkeys((writing_language(), *content_languages()))]
+
+
 class TranslatedText(str):
     """Text in several languages, such as `TranslatedText({"en": "Emma", "de": "Emma"})`. It is immutable.
 
-    It reads as the text in the current language, else in the site's language, else in any language. `title["de"]` is
-    the German text, or an empty string.
+    It reads as the text in the first of `languages_to_read` that it has. `title["de"]` is the German text, or an empty
+    string.
     """
 
     texts: Mapping[str, str]
@@ -72,8 +80,7 @@ class TranslatedText(str):
 
 
 def _language_of(texts: Mapping[str, str]) -> str:
-    languages = (current_language.get(), *content_languages(), *sorted(texts))
-    return next((language for language in languages if texts.get(language)), "")
+    return next((language for language in languages_to_read() if texts.get(language)), "")
 
 
 def texts_of(text: str) -> Mapping[str, str]:
@@ -102,7 +109,7 @@ class TranslatedComparator(TypeEngine.Comparator[Any]):
 
     def operate(self, op: Any, *other: Any, **options: Any) -> ColumnElement[Any]:
         if op is operators.getitem:
-            return _text_in(self.expr, *other)
+            return _text_in(self.expr, "text", value=other[0], unique=True)
         if op in (operators.is_, operators.is_not) or other == (None,):
             return op(type_coerce(self.expr, JSON), *other, **options)  # type: ignore[no-any-return]  # an operator
         return op(current_text(self.expr), *other, **options)  # type: ignore[no-any-return]  # an operator
@@ -148,16 +155,31 @@ def is_translated(column: Column[Any] | Any) -> bool:
     return isinstance(column.type, TranslatedColumn)
 
 
+class _CurrentText(FunctionElement[str]):
+    """Text of a column in the first of `languages_to_read` that it has, else an empty text."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(_CurrentText)
+def _coalesce_languages(element: _CurrentText, compiler: SQLCompiler, **options: Any) -> str:
+    # Compiled SQL is cached for each engine. Only the current language is read when a statement runs. Equal names of
+    # parameters let PostgreSQL recognize the same text in SELECT and GROUP BY.
+    (column,) = element.clauses
+    languages = content_languages()
+    texts = [_text_in(column, "language", callable_=writing_language)]
+    if len(languages) > 1:
+        texts += [_text_in(column, f"language_{index}", value=code) for index, code in enumerate(languages)]
+    return compiler.process(func.coalesce(*texts, literal_column("''"), type_=String()), **options)
+
+
 def current_text(column: Any) -> ColumnElement[str]:
-    """Return the text in the current language, else in the site's language, else an empty text.
-
-    Statements are cached, so the languages are parameters that are read when a statement runs.
-    """
-    return func.coalesce(_text_in(column, writing_language), _text_in(column, site_language), "", type_=String())
+    """Return the text that a translated column reads as."""
+    return _CurrentText(column)
 
 
-def _text_in(column: Any, language: Any) -> ColumnElement[str]:
-    options = {"callable_": language} if callable(language) else {"value": language}
-    key = bindparam("language", type_=JSON.JSONStrIndexType(), unique=True, **options)
-    text: ColumnElement[str] = type_coerce(column, JSON)[key].as_string()
+def _text_in(column: Any, name: str, **options: Any) -> ColumnElement[str]:
+    language = bindparam(name, type_=JSON.JSONStrIndexType(), **options)
+    text: ColumnElement[str] = type_coerce(column, JSON)[language].as_string()
     return text

@@ -15,6 +15,7 @@ import psycopg
 from sqlalchemy import JSON, Column, Connection, Table, TypeDecorator, select
 from sqlalchemy.types import TypeEngine
 
+from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 
 Row = tuple[Any, ...]
@@ -222,7 +223,7 @@ def _type_codes(connection: Connection, table: Table) -> list[int]:
 
 def _is_json(column: Column[Any]) -> bool:
     """Return True for JSON, which is copied as text: drivers do not distinguish JSON's null from NULL."""
-    return isinstance(column.type, JSON)
+    return isinstance(column.type, JSON) or is_translated(column)
 
 
 def _find_loaders(table: Table, connection: Connection) -> Converters:

@@ -3,11 +3,11 @@
 from sqlalchemy import MetaData
 from sqlmodel import Field, Relationship
 
-from opportune.admin import AdminView
+from opportune.admin import AdminView, Inline
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.models.versioned import Versioned
-from opportune.feature import Feature
+from opportune.feature import Feature, PersonalData
 from opportune.fields import Line, Markdown, Text, Translated
 
 
@@ -19,6 +19,7 @@ class Poem(Model, Versioned, table=True):
     title: Translated[Line] = Field(max_length=20, description="As it is in the book.")
     about: Translated[Text] = ""
     note: Translated[Line] | None = Field(default=None, max_length=5)
+    user_id: int | None = None
 
     def __str__(self) -> str:
         return self.title
@@ -50,6 +51,7 @@ class Verses(Crud[Verse]):
 class PoemAdmin(AdminView, model=Poem):
     can_import = True
     column_filters = ("title",)
+    inlines = (Inline(Verse, "poem_id", ("text",)),)
 
 
 class VerseAdmin(AdminView, model=Verse):
@@ -63,4 +65,5 @@ poems = Feature(
     pages=CrudPages(Poems, "/poems").router,
     api=(CrudApi(Poems, "/poems").router, CrudApi(Verses, "/verses").router),
     admin=(PoemAdmin, VerseAdmin),
+    personal_data=PersonalData(summary="Your poems", owners=(Poem.user_id,)),
 )

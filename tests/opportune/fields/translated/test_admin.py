@@ -10,9 +10,10 @@ from httpx import AsyncClient
 from sqlalchemy import func, select
 
 from opportune.config.settings import Settings
+from opportune.fields import texts_of
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.fields.translated.conftest import GERMAN, read_texts
-from tests.opportune.fields.translated.poems_feature import Poem, poems
+from tests.opportune.fields.translated.poems_feature import Poem, Verse, poems
 from tests.opportune.fields.translated.test_pages import find_input
 from tests.opportune.site_with import site_with
 
@@ -110,3 +111,27 @@ async def test_site_with_one_language_has_plain_values(settings: Settings) -> No
             assert 'value=""' in find_input((await admin.get("/admin/poem/create")).text, "title")
             await admin.post("/admin/poem/create", data={"title": "Hawk", "save": "Save"})
             assert json.loads((await admin.get("/admin/poem/export/json")).text)[0]["title"] == "Hawk"
+
+
+async def test_inline_rows_store_texts(app: FastAPI, admin: AsyncClient, poem: Poem) -> None:
+    page = (await admin.get("/admin/poem/edit/1")).text
+    assert " required" not in find_input(page, "verse-new0-text.en")
+    form = {"title.en": "Hawk", "about.en": "", "verse-(rows)": "new0", "save": "Save"}
+    texts = {"verse-new0-text.en": "*One*", "verse-new0-text.de": "*Eins*"}
+    assert (await admin.post("/admin/poem/edit/1", data=form | texts)).status_code == 303
+    page = (await admin.get("/admin/poem/edit/1")).text
+    assert ">*Eins*<" in page.replace("\n", "")
+    blank = {"verse-new0-text.en": "", "verse-new0-text.de": ""}
+    assert (await admin.post("/admin/poem/edit/1", data=form | blank)).status_code == 303
+    async with app.state.database.reader() as session:
+        [verse] = await session.scalars(select(Verse))
+        assert texts_of(verse.text) == {"en": "*One*", "de": "*Eins*"}
+
+
+async def test_personal_data_has_all_languages(app: FastAPI, poem: Poem) -> None:
+    user = await make_user(app.state.database)
+    async with app.state.database.writer() as session:
+        (await session.get_one(Poem, 1)).user_id = user.id
+    async with signed_in_client(app, user) as client:
+        rows = (await client.get("/api/v1/users/me/export")).json()["poems"]["poem"]
+    assert rows[0]["title"] == {"en": "Zebra", "de": "Adler"}

@@ -3,16 +3,18 @@
 import copy
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fastapi import FastAPI
-from pydantic import ValidationError
-from sqlalchemy import MetaData, select
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Column, MetaData, Table, func, select
+from sqlmodel import Field
 
 from opportune.config.settings import get_settings, using_settings
 from opportune.db.migrations.connection import connect
 from opportune.db.models.model import NAMING_CONVENTION, Model
+from opportune.db.models.translated import TranslatedColumn, current_text
 from opportune.errors import OperatorError
 from opportune.fields import Line, Translated, TranslatedText, texts_of
 from opportune.i18n import use_language
@@ -38,8 +40,26 @@ def test_text_reads_in_current_or_site_language(language: str, text: str) -> Non
         assert (str(TEXT), f"{TEXT}", str(TEXT.__html__())) == (text, text, text)
 
 
-def test_text_falls_back_to_any_language() -> None:
-    assert str(TranslatedText({"ar": "", "de": "Adler"})) == "Adler"
+@pytest.mark.parametrize(
+    ("texts", "text"),
+    [({"ar": "", "de": "Adler"}, "Adler"), ({"ar": "نسر", "de": "Adler"}, "Adler"), ({"fr": "Aigle"}, "")],
+)
+async def test_text_falls_back_like_queries(app: FastAPI, texts: dict[str, str], text: str) -> None:
+    assert str(TranslatedText(texts)) == text
+    title: Any = Poem.title
+    async with app.state.database.writer() as session:
+        session.add(Poem(title=TranslatedText(texts)))
+        await session.flush()
+        assert await session.scalar(select(Poem).where(title == text))
+
+
+async def test_queries_group_by_text(app: FastAPI, poem: Poem) -> None:
+    title: Any = Poem.title
+    text = current_text(title)
+    async with app.state.database.reader() as session:
+        with use_language("de"):
+            counts = await session.execute(select(text, func.count()).group_by(text).order_by(text))
+            assert [*map(tuple, counts)] == [("Adler", 1), ("Mouse", 1)]
 
 
 def test_text_of_one_language() -> None:
@@ -149,3 +169,21 @@ async def test_fixture_keeps_all_languages(app: FastAPI, poem: Poem) -> None:
         load(connection, tables, [Poem], [FixtureObject(str(row["pk"]), row) for row in rows])
         titles = connection.scalars(select(tables["poem"].columns.title))
         assert [*map(texts_of, sorted(titles))] == [{"en": "Mouse"}, {"en": "Zebra", "de": "Adler"}]
+
+
+@pytest.mark.parametrize("option", ["unique", "index"])
+def test_index_of_translated_field_is_refused(option: str) -> None:
+    column: Column[str] = Column("title", TranslatedColumn(), **{option: True})  # type: ignore[arg-type]  # an option
+    with pytest.raises(OperatorError, match=r"^test_song.title is translated"):
+        Table("test_song", MetaData(naming_convention=NAMING_CONVENTION), column)
+
+
+@pytest.mark.parametrize("field", ["title", "note"])
+def test_handwritten_schema_limits_each_text(field: str) -> None:
+    class SongChanges(BaseModel):
+        title: Translated[Line] = Field(default="", max_length=5)
+        note: Translated[Annotated[Line, Field(max_length=5)]] | None = None
+
+    assert texts_of(getattr(SongChanges.model_validate({field: {"en": "Hawk"}}), field)) == {"en": "Hawk"}
+    with pytest.raises(ValidationError, match=rf"{field}.de\n.*at most 5"):
+        SongChanges.model_validate({field: {"en": "Hawk", "de": "Habicht"}})

@@ -38,6 +38,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import NAMING_CONVENTION
+from opportune.db.models.translated import TranslatedColumn, TranslatedText
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb import TableReport, copy
@@ -74,6 +75,7 @@ ITEMS = Table(
     Column("local", DateTime),
     Column("lasts", Interval),
     Column("more", JSON),
+    Column("title", TranslatedColumn()),
     Column("picture", LargeBinary),
     Column("key", Uuid),
     Column("size", Enum(Size, native_enum=False)),
@@ -99,6 +101,7 @@ ROWS: list[dict[str, Any]] = [
         "local": datetime(9999, 12, 31, 23, 59, 59),  # noqa: DTZ001 - type of the column
         "lasts": timedelta(days=3, microseconds=1),
         "more": {"b": [1, None, "é"], "a": 5},
+        "title": TranslatedText({"en": "Eagle", "de": "Adler"}),
         "picture": bytes(range(256)),
         "key": UUID(int=7),
         "size": Size.LARGE,
