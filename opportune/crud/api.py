@@ -15,6 +15,7 @@ from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
+from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
 from opportune.web.errors.openapi import refusals
 from opportune.web.routing.direct_route import DirectRoute, set_direct
@@ -55,7 +56,8 @@ class CrudApi(Generic[M]):
             page: Page[Any] = await crud.find(query)
         else:
             page = await crud.rows(query, serializer.names)
-        return make_json_response(serializer.write_page(page, getattr(query, LANGUAGES, None)))
+        languages = getattr(query, LANGUAGES, None)
+        return self._make_response(serializer.write_page(page, languages), languages=languages)
 
     async def add(self, crud: Crud[M], new: BaseModel) -> Response:
         return await self.respond(crud, await crud.add(new), 201)
@@ -63,7 +65,7 @@ class CrudApi(Generic[M]):
     async def read(self, crud: Crud[M], key: Key, languages: Languages = None) -> Response:
         serializer = crud.serializer
         row = await (crud.get(key) if serializer.needs_objects else crud.row(key, serializer.names))
-        return make_json_response(serializer.write_row(row, context=languages))
+        return self._make_response(serializer.write_row(row, context=languages), languages=languages)
 
     async def update(self, crud: Crud[M], key: Key, changes: BaseModel) -> Response:
         return await self.respond(crud, await crud.change(key, changes), 200)
@@ -83,7 +85,13 @@ class CrudApi(Generic[M]):
         values: Any = serializer.stored_values(row)
         if values is None:
             values = await (crud.get(row.id) if serializer.needs_objects else crud.written(row, serializer.names))
-        return make_json_response(serializer.write_row(values), status)
+        return self._make_response(serializer.write_row(values), status)
+
+    def _make_response(self, content: bytes, status: int = 200, languages: Languages = None) -> Response:
+        definition = self.crud.definition
+        has_one_language = definition.nests_translations or (definition.is_translated and not languages)
+        headers = {"Content-Language": current_language.get()} if has_one_language else None
+        return Response(content, status, headers, "application/json")
 
     @cached_property
     def router(self) -> APIRouter:
@@ -159,7 +167,7 @@ class CrudApi(Generic[M]):
                 stored = await insert_row(crud, new) if has_default_methods else None
                 if stored is None:
                     return await self.add(crud, new)
-            return make_json_response(self.crud.definition.serializer.write_row(stored), 201)
+            return self._make_response(self.crud.definition.serializer.write_row(stored), 201)
 
         has_default_methods = type(self).add is CrudApi.add and type(self).respond is CrudApi.respond
         if not self.crud.definition.field_rules.locks:
@@ -218,7 +226,3 @@ class CrudApi(Generic[M]):
 
 def _skip_validation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     return value if isinstance(value, dict) else validate(value)
-
-
-def make_json_response(content: bytes, status: int = 200) -> Response:
-    return Response(content, status, media_type="application/json")

@@ -205,6 +205,12 @@ class Definition:
         return any(map(is_translated, self.shape.columns.values()))
 
     @cached_property
+    def nests_translations(self) -> bool:
+        """Whether responses contain translated fields of related rows, which always have one language."""
+        related = (self.shape.mapper.relationships[name].mapper for name in self.options.nested)
+        return any(is_translated(column) for mapper in related for column in mapper.columns)
+
+    @cached_property
     def serializer(self) -> Serializer:
         return Serializer(self)
 

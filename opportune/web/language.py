@@ -68,11 +68,15 @@ class LanguageOfRequest:
         return scope, (best_language(header, self.languages) if header else "") or self.default
 
     def add_headers(self, headers: Headers, scope: Scope) -> None:
-        """Add `Content-Language` to pages and errors, and `Vary` if their address does not select the language."""
+        """Add `Content-Language` to pages and errors, and `Vary` if their address does not select the language.
+
+        Other responses need `Vary` only if their route has set `Content-Language`.
+        """
+        has_language = any(name == b"content-language" for name, _ in headers)
         content_type = next((value for name, value in headers if name == b"content-type"), b"")
-        if self.is_fixed or not content_type.startswith(TRANSLATED_TYPES):
+        if self.is_fixed or not (has_language or content_type.startswith(TRANSLATED_TYPES)):
             return
-        if not any(name == b"content-language" for name, _ in headers):
+        if not has_language:
             headers.append((b"content-language", current_language.get().encode()))
         if PREFIX_KEY in scope:
             return

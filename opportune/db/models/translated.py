@@ -110,9 +110,14 @@ class TranslatedComparator(TypeEngine.Comparator[Any]):
     def operate(self, op: Any, *other: Any, **options: Any) -> ColumnElement[Any]:
         if op is operators.getitem:
             return _text_in(self.expr, "text", value=other[0], unique=True)
-        if op in (operators.is_, operators.is_not) or other == (None,):
+        if op is operators.eq and isinstance(other[0], ColumnElement) and hash(other[0]) == hash(self.expr):
+            return super().operate(op, *other, **options)  # SQLAlchemy finds columns in dictionaries with it
+        if op in (operators.is_, operators.is_not) or (other and other[0] is None):
             return op(type_coerce(self.expr, JSON), *other, **options)  # type: ignore[no-any-return]  # an operator
-        return op(current_text(self.expr), *other, **options)  # type: ignore[no-any-return]  # an operator
+        texts = (
+            current_text(item) if isinstance(getattr(item, "type", None), TranslatedColumn) else item for item in other
+        )
+        return op(current_text(self.expr), *texts, **options)  # type: ignore[no-any-return]  # an operator
 
     def reverse_operate(self, op: Any, other: Any, **options: Any) -> ColumnElement[Any]:
         return op(other, current_text(self.expr), **options)  # type: ignore[no-any-return]  # an operator

@@ -16,7 +16,6 @@ PRIVATE_DIRECTIVES = ("private", "no-store")
 ALLOWED_VARY = {b"accept-encoding", b"accept-language", b"authorization", b"cookie", b"host", b"hx-request-type"}
 """Headers allowed in `Vary`. Each one is hidden from cached routes or is part of the cache key."""
 REPLACED_HEADERS = {b"age", b"etag", b"vary"}
-BODY_HEADERS = {b"content-length", b"content-type"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class CachedResponse:
         status, body = self.status, self.body
         if self.etag and _matches_etag(scope, self.etag):
             status, body = 304, b""
-            headers = [header for header in headers if header[0] not in BODY_HEADERS]
+            headers = [header for header in headers if header[0] != b"content-length"]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

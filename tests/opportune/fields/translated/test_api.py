@@ -28,6 +28,21 @@ async def test_rows_have_all_languages_on_request(client: AsyncClient, poem: Poe
 
 
 @ONLY_SQLITE
+@pytest.mark.parametrize("address", [POEMS, f"{POEMS}/1", "/api/v1/verses?languages=all"])
+async def test_texts_in_one_language_name_it(client: AsyncClient, poem: Poem, address: str) -> None:
+    response = await client.get(address, headers=GERMAN)
+    assert response.headers["content-language"] == "de"
+    assert response.headers["vary"] == "accept-language, cookie"
+
+
+@ONLY_SQLITE
+@pytest.mark.parametrize("address", [POEMS, f"{POEMS}/1"])
+async def test_texts_in_all_languages_name_none(client: AsyncClient, poem: Poem, address: str) -> None:
+    response = await client.get(f"{address}?languages=all", headers=GERMAN)
+    assert not {"content-language", "vary"} & response.headers.keys()
+
+
+@ONLY_SQLITE
 async def test_unknown_value_of_languages_is_refused(client: AsyncClient, poem: Poem) -> None:
     statuses = [(await client.get(f"{POEMS}{path}?languages=de")).status_code for path in ("", "/1")]
     assert statuses == [422, 422]

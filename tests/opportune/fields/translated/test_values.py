@@ -138,6 +138,17 @@ async def test_queries_use_text_of_one_language(app: FastAPI, poem: Poem) -> Non
         assert await session.scalar(select(title["de"]).where(title["de"].is_not(None))) == "Adler"
 
 
+async def test_queries_compare_two_fields(app: FastAPI, poem: Poem) -> None:
+    title: Any = Poem.title
+    column = Poem.metadata.tables["test_poem"].columns.title
+    assert {column: 1}[title.expression] == 1  # as in SQLAlchemy
+    async with app.state.database.writer() as session:
+        (await session.get_one(Poem, 2)).about = "Mouse"
+        await session.flush()
+        rows = await session.scalars(select(Poem).where(title == Poem.about))
+        assert [row.id for row in rows] == [2]
+
+
 async def test_missing_value_is_null(app: FastAPI, poem: Poem) -> None:
     note: Any = Poem.note
     async with app.state.database.reader() as session:
