@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.sql.elements import True_
@@ -18,7 +18,7 @@ from opportune.crud.details import read_detail_fields, read_field_texts
 from opportune.crud.display import names_of
 from opportune.crud.filters import CURSOR
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
-from opportune.crud.queries import FilterForm, hidden_parameters, read_query, visible_filters
+from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound
 from opportune.fields.files import stored_uploads
@@ -61,6 +61,8 @@ class CrudPages(PageOptions[M]):
 
     async def index(self, request: Request, crud: Any) -> Response:
         """Show the list. Responses to htmx requests contain only the block `found`."""
+        if (params := to_machine_formats(crud, request.query_params)) != request.query_params:
+            return RedirectResponse(f"{request.url.path}?{params}", 303)
         query = self.wanted(request, crud)
         columns = visible_columns(crud, self.list_columns)
         page = await read_rows(crud, query, columns)

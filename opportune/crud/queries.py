@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from opportune.crud.crud import Crud
 from opportune.crud.filters import CURSOR
 from opportune.pagination import Paging
-from opportune.web.forms.fields import LOCAL_TIME
+from opportune.web.forms.fields import LOCAL_TIME, controls_of, to_machine_format
 from opportune.web.forms.forms import Form
 from opportune.web.time_zone import to_utc
 
@@ -20,6 +20,15 @@ class FilterForm(Form[Any]):
     """The form with the filters of a list. Times are in the visitor's time zone, like the times in the rows."""
 
     is_in_utc = False
+
+
+def to_machine_formats(crud: Crud[Any], params: QueryParams) -> QueryParams:
+    """Convert numbers and dates from the visitor's format, because addresses are the same in all languages."""
+    controls = controls_of(crud.Filter)
+    pairs = params.multi_items()
+    return QueryParams(
+        [(name, to_machine_format(controls[name], text) if name in controls else text) for name, text in pairs]
+    )
 
 
 def read_query(crud: Crud[Any], params: QueryParams) -> Paging:

@@ -48,6 +48,7 @@ from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import pgettext_lazy as _p
+from opportune.web.forms.fields import DATETIME_LOCAL, input_type, machine_format
 from opportune.web.time_zone import local, start_of_day, to_utc
 
 RunQuery = Callable[[Select[Any]], Any]
@@ -258,7 +259,18 @@ class ComparisonFilter(ListFilter):
         """Return the non-empty ends of the range. Another comparison takes precedence over a range."""
         if query.get(self.operation_name):
             return {}
-        return {name: text for name in self.end_names if (text := query.get(name, "").strip())}
+        return {name: text for name in self.end_names if (text := self.to_machine_format(query.get(name, "")))}
+
+    def to_machine_format(self, text: str) -> str:
+        """Convert a number or date from the visitor's format. Return other texts unchanged."""
+        return machine_format(self._type_for(text), text.strip(), is_whole=issubclass(self.type, int))
+
+    def input_type_for(self, text: str) -> str:
+        """Return the type of an input that shows this text."""
+        return input_type(self._type_for(text), text)
+
+    def _type_for(self, text: str) -> str:
+        return DATETIME_LOCAL if self.type is datetime and ":" in text else self.input_type
 
     def effective_parameters(self, query: QueryParams) -> Collection[str]:
         if query.get(self.operation_name) in VALUELESS_OPERATIONS:
@@ -279,7 +291,7 @@ class ComparisonFilter(ListFilter):
         return None if condition is None else self.path.exists_where(condition)
 
     def _comparison(self, query: QueryParams) -> ColumnElement[bool] | None:
-        operation, text = query.get(self.operation_name, ""), query.get(self.parameter_name, "").strip()
+        operation, text = query.get(self.operation_name, ""), self.to_machine_format(query.get(self.parameter_name, ""))
         column = self.path.attribute
         if operation in NULL_OPERATIONS:
             return IS_EMPTY.compare(column, operation == "empty")
@@ -298,7 +310,7 @@ class ComparisonFilter(ListFilter):
         try:
             if self.input_type != "date":
                 return operator.compare(self.path.attribute, self._parse(text))
-            if self.type is datetime and "T" in text:
+            if self._type_for(text) == DATETIME_LOCAL:
                 moment = datetime.fromisoformat(text)
                 return operator.compare(self.path.attribute, moment if moment.tzinfo else to_utc(moment))
             day = date.fromisoformat(text)

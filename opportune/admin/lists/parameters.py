@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
-from opportune.admin.lists.filters import ListFilter, parameters_of
+from opportune.admin.lists.filters import ComparisonFilter, ListFilter, parameters_of
 from opportune.admin.lists.positions import POSITION
 from opportune.admin.protocols import Pages
 from opportune.crud.filters import MAX_FILTER_VALUES
@@ -36,11 +36,14 @@ def allowed_parameters(view: Pages) -> set[str]:
 
 
 def effective_parameters(request: Request, view: Pages) -> list[tuple[str, str]]:
-    """Return the parameters of a list without empty, repeated and overridden ones, which forms also send."""
+    """Return the parameters of a list in machine format, without empty, repeated and overridden ones of forms."""
     query, droppable = request.query_params, allowed_parameters(view) - {*view.list_parameters}
     filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ListFilter)]
     dropped = {name for each in filters for name in {*each.parameters} - {*each.effective_parameters(query)}}
-    params = [(name, text) for name, text in query.multi_items() if name not in dropped]
+    ranges = [each for each in filters if isinstance(each, ComparisonFilter) and each.end_names]
+    typed = {name: each for each in ranges for name in (each.parameter_name, *each.end_names)}
+    items = [(name, text) for name, text in query.multi_items() if name not in dropped]
+    params = [(name, typed[name].to_machine_format(text) if name in typed else text) for name, text in items]
     return list(dict.fromkeys((name, text) for name, text in params if text.strip() or name not in droppable))
 
 

@@ -222,10 +222,14 @@ def default_label(name: str, info: FieldInfo) -> str:
 
 def to_machine_format(control: Control, text: str) -> str:
     """Convert a number or date from the visitor's format. Return other texts unchanged, for the model to refuse."""
+    return machine_format(control.type, text, control.suffix, is_whole=control.is_whole)
+
+
+def machine_format(type_: str, text: str, unit: str = "", *, is_whole: bool = False) -> str:
     try:
-        match control.type:
+        match type_:
             case "number":
-                return str(parse_number(text, unit=control.suffix, is_whole=control.is_whole))
+                return str(parse_number(text, unit=unit, is_whole=is_whole))
             case "date":
                 return parse_date(text).isoformat()
             case "datetime-local":

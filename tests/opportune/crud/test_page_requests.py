@@ -86,6 +86,13 @@ async def test_filters_use_the_time_zone_of_the_visitor(client: AsyncClient, mak
     assert 'value="2026-05-01T18:30"' in earlier.text
 
 
+@pytest.mark.language("de")
+async def test_filters_use_the_format_of_the_visitor(client: AsyncClient, language: str) -> None:
+    response = await client.get("/trips", params={"starts_at__gte": "1.5.2026 18:30"})
+    assert response.headers["location"] == "/trips?starts_at__gte=2026-05-01T18%3A30"
+    assert (await client.get("/trips", params={"starts_at__gte": "31.2.2026 18:30"})).status_code == 422
+
+
 async def test_navigation_shows_links_that_the_user_may_open(app: FastAPI, client: AsyncClient) -> None:
     guide = await make_user(app.state.database)
     await grant(app.state.database, guide, "trip", "edit")

@@ -34,6 +34,26 @@ async def test_list_redirects_to_its_clean_url(admin: AsyncClient) -> None:
         assert (response.status_code, response.headers["location"]) == (303, f"{LIST}{clean_query}"), query
 
 
+@pytest.mark.language("de")
+@pytest.mark.parametrize(
+    ("query", "clean_query"),
+    [
+        ("size__gte=1.234", "size__gte=1234"),
+        ("ratio=3,5&ratio_op=equals", "ratio=3.5&ratio_op=equals"),
+        ("made_on__lte=31.12.2026", "made_on__lte=2026-12-31"),
+        ("seen_at__gte=31.12.2026+18:30", "seen_at__gte=2026-12-31T18%3A30"),
+    ],
+)
+async def test_clean_url_has_machine_formats(admin: AsyncClient, language: str, query: str, clean_query: str) -> None:
+    assert (await admin.get(f"{LIST}?{query}")).headers["location"] == f"{LIST}?{clean_query}"
+
+
+@pytest.mark.language("de")
+async def test_wrong_date_is_shown_unchanged(admin: AsyncClient, language: str) -> None:
+    page = await admin.get(f"{LIST}?made_on__lte=31.2.2026")
+    assert 'name="made_on__lte" type="text" value="31.2.2026"' in page.text
+
+
 async def test_clean_url_is_not_redirected(admin: AsyncClient) -> None:
     for query in ("", "size=3&size_op=less_than", "size=3", "state_op=not&state=new", "spare_id=1", "page=1"):
         assert (await admin.get(f"{LIST}?{query}")).status_code == 200, query

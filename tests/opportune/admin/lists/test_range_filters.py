@@ -71,6 +71,12 @@ async def test_ends_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:
     assert await list_names(admin, "seen_at__gte=2026-03-09T13:29") == ["nine"]
 
 
+@pytest.mark.language("de")
+async def test_ends_have_the_format_of_the_visitor(admin: AsyncClient, language: str) -> None:
+    assert await list_names(admin, "made_on__gte=2.3.2026&size__lte=1.000") == ["five"]
+    assert await list_names(admin, "seen_at__gte=9.3.2026 12:29") == ["nine"]
+
+
 def test_times_of_day_have_two_ends() -> None:
     path = AttributePath((), inspect(Opening), "opens_at")
     opens_at = ComparisonFilter(path, "opens_at", "Opens at", type_=time)
