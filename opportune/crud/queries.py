@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import QueryParams
 
 from opportune.crud.crud import Crud
@@ -24,7 +24,8 @@ class FilterForm(Form[Any]):
 
 def to_machine_formats(crud: Crud[Any], params: QueryParams) -> QueryParams:
     """Convert numbers and dates from the visitor's format, because addresses are the same in all languages."""
-    controls = controls_of(crud.Filter)
+    schema: type[BaseModel] = crud.Filter
+    controls = controls_of(schema)
     pairs = params.multi_items()
     return QueryParams(
         [(name, to_machine_format(controls[name], text) if name in controls else text) for name, text in pairs]

@@ -15,6 +15,7 @@ from opportune.i18n import LazyText, get_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import is_english
 from opportune.schemas.annotations import FieldOptions, Stored
+from opportune.search.words import fold
 from opportune.text import Line
 
 MAX_EMAIL_LENGTH = 320
@@ -81,7 +82,7 @@ def countries() -> Mapping[str, str]:
     names = {country.alpha2: CountryName(country.apolitical_name) for country in iso3166.countries}
     for code, name in names.items():
         name.code = code
-    return dict(sorted(names.items(), key=lambda item: item[1]))
+    return dict(sorted(names.items(), key=lambda item: fold(item[1])))
 
 
 class CountryName(LazyText):

@@ -35,6 +35,7 @@ from opportune.web.forms.fields import (
     html_attributes,
     input_type,
     to_machine_format,
+    translated_choices,
 )
 from opportune.web.forms.fields import Field as PageField
 from opportune.web.forms.forms import ZONE_SUFFIX, parse_local_time
@@ -183,7 +184,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if control.type in TIME_ERRORS and text.count(":") > 1:
             extra.setdefault("step", 1)
         required = bool(self.flags.required)
-        choices = {value: gettext(label) for value, label in control.choices.items()}
+        choices = translated_choices(control.choices)
         return PageField(
             label=self.label.text,
             type="textarea" if is_long else input_type(control.type, text),

@@ -14,8 +14,10 @@ from pydantic.json_schema import JsonSchemaValue
 
 from opportune.db.models.references import reference_of
 from opportune.db.models.translation import translation_of
+from opportune.i18n import get_language, gettext
 from opportune.i18n.parsing import MACHINE_NUMBER, parse_date, parse_moment, parse_number
 from opportune.schemas.annotations import Attribute, options_of
+from opportune.search.words import fold
 from opportune.text import ONE_LINE
 from opportune.web.time_zone import local
 
@@ -49,6 +51,10 @@ MACHINE_FORMATS = {
 """Formats of the texts that inputs of these types send and show. Browsers display them in the user's format."""
 MAX_VALUES = {"date": "9999-12-31", DATETIME_LOCAL: "9999-12-31T23:59"}
 """Attribute `max` by input type. Without it, browsers expect years of six digits while the user types."""
+MIN_SORTED_CHOICES = 8
+"""Number of choices whose alphabetical order in English is no coincidence."""
+LANGUAGES_WITHOUT_ALPHABET = ("ja", "zh")
+"""Languages whose lists keep the English order."""
 ATTRIBUTES_BY_KEYWORD = {
     "contentMediaType": "accept",
     "maxLength": "maxlength",
@@ -243,6 +249,16 @@ def input_type(type_: str, text: str) -> str:
     """Return the type of an input that shows this text. Browsers would hide a text that their input cannot send."""
     pattern = MACHINE_FORMATS.get(type_)
     return "text" if pattern and text and not pattern.fullmatch(text) else type_
+
+
+def translated_choices(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return choices with translated labels. A long list that is sorted in English is sorted in all languages."""
+    translated = {value: gettext(label) for value, label in choices.items()}
+    labels = [fold(label) for value, label in choices.items() if value]
+    is_sorted = len(labels) >= MIN_SORTED_CHOICES and labels == sorted(labels)
+    if not is_sorted or get_language().code.startswith(LANGUAGES_WITHOUT_ALPHABET):
+        return translated
+    return dict(sorted(translated.items(), key=lambda choice: (choice[0] != "", fold(choice[1]))))
 
 
 def _choices(schema: JsonSchemaValue) -> dict[str, str]:

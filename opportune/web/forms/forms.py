@@ -28,6 +28,7 @@ from opportune.web.forms.fields import (
     html_attributes,
     input_type,
     to_machine_format,
+    translated_choices,
 )
 from opportune.web.forms.initial_values import initial_texts, initial_value, initial_values, time_zones
 from opportune.web.forms.translations import (
@@ -263,7 +264,7 @@ class Form(Generic[M]):
 
     def _choices(self, control: Control, value: str | list[str]) -> Mapping[str, str]:
         """Return the choices. Add an empty one if the field is optional or has no selected value."""
-        choices = {value: gettext(label) for value, label in control.choices.items()}
+        choices = translated_choices(control.choices)
         if control.type not in ("select", PICKER) or control.multiple or "" in choices:
             return choices
         selected = value if control.required else initial_value(self.model, control.name, None)

@@ -39,6 +39,12 @@ async def read_samples(app: FastAPI) -> list[Sample]:
         return list(await session.scalars(select(Sample).order_by(Sample.id)))  # type: ignore[arg-type]  # a column
 
 
+@pytest.mark.language("de")
+async def test_admin_form_sorts_countries(admin: AsyncClient, language: str) -> None:
+    page = (await admin.get("/admin/sample/create")).text
+    assert 0 < page.index(">Ägypten<") < page.index(">Zypern<")
+
+
 async def test_admin_form_has_an_input_per_type(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/sample/create")).text
     assert "Its name" in page

@@ -13,6 +13,7 @@ from starlette.datastructures import FormData
 from opportune.errors import OperatorError
 from opportune.fields import Phone, money_field, national
 from opportune.fields.display import display
+from opportune.i18n import use_language
 from opportune.web.forms.fields import controls_of
 from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
@@ -129,6 +130,20 @@ def test_form_is_filled_from_a_row() -> None:
     assert (form.value("country"), form.field("country").choices["AT"]) == ("AT", "Austria")
     assert form.field("price").suffix == "EUR"
     assert form.field("slug").attributes["data-slug-from"] == "title"
+
+
+@pytest.mark.parametrize(
+    ("language", "codes"),
+    [
+        ("en", ["AF", "AX", "AL"]),
+        ("de", ["AF", "EG", "AX"]),  # Afghanistan, Ägypten, Ålandinseln
+        ("ja", ["AF", "AX", "AL"]),
+    ],
+)
+def test_countries_are_in_alphabetical_order(language: str, codes: list[str]) -> None:
+    form = Form(Sample, Sample(**STORED_VALUES))
+    with use_language(language):
+        assert [code for code in form.field("country").choices if code][:3] == codes
 
 
 def test_optional_types_have_the_options_of_their_type() -> None:
