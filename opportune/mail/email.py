@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 from opportune.config.settings import Settings
 from opportune.config.site_url import site_url
 from opportune.db.models.model import utc_now
+from opportune.i18n import use_language
 from opportune.mail.addresses import parse_recipient, sender_address, single_line
 from opportune.mail.templates import render
 from opportune.web.language import localized_path
@@ -34,7 +35,9 @@ class EmailMessage:
     """Date header."""
 
 
-def render_email(settings: Settings, to: str, template: str, context: Mapping[str, Any]) -> EmailMessage:
+def render_email(
+    settings: Settings, to: str, template: str, context: Mapping[str, Any], *, language: str = ""
+) -> EmailMessage:
     """Render an e-mail from `templates/<template>.txt`, and from `templates/<template>.html` if that exists.
 
     The text template begins with a line `Subject: …`. Both templates see the context, `subject`, `site_name`, and
@@ -45,6 +48,7 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
         to: Address of the recipient, with or without a name.
         template: Path of the templates below `templates/`, without suffix.
         context: Template variables.
+        language: Language of the recipient, such as `user.language`. If empty, the e-mail is in the current language.
 
     Raises:
         InvalidEmailError: The address is invalid, or address or subject contain a line break.
@@ -54,8 +58,9 @@ def render_email(settings: Settings, to: str, template: str, context: Mapping[st
     variables = {**site_variables, **context}
     zone = current_zone.set(site_zone(settings))  # the recipient may be in another zone than the user of the request
     try:
-        variables["subject"] = subject = single_line("subject", render(f"{template}.subject", variables))
-        text, html = render(f"{template}.txt", variables), render(f"{template}.html", variables, required=False)
+        with use_language(language):
+            variables["subject"] = subject = single_line("subject", render(f"{template}.subject", variables))
+            text, html = render(f"{template}.txt", variables), render(f"{template}.html", variables, required=False)
     finally:
         current_zone.reset(zone)
     local_part = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # sorts e-mails of the same second

@@ -10,7 +10,6 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext, job
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 from opportune.mail.outage import REPORT_OUTAGE
@@ -36,8 +35,7 @@ def send_account_email(
     if not email_is_enabled(settings):
         return
     address, language = (to.email, to.language) if isinstance(to, User) else (to, "")
-    with use_language(language):
-        enqueue_email(session, render_email(settings, address, f"accounts/mail/{template}", context))
+    enqueue_email(session, render_email(settings, address, f"accounts/mail/{template}", context, language=language))
 
 
 async def email_superusers(
@@ -48,8 +46,9 @@ async def email_superusers(
         return
     users = select(User).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id))
     for user in await session.scalars(users):
-        with suppress(InvalidEmailError), use_language(user.language or settings.language):
-            enqueue_email(session, render_email(settings, user.email, template, context))
+        with suppress(InvalidEmailError):
+            language = user.language or settings.language
+            enqueue_email(session, render_email(settings, user.email, template, context, language=language))
 
 
 @job(REPORT_OUTAGE)

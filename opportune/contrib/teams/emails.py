@@ -23,15 +23,17 @@ async def invite_by_email(context: AccountContext, team_id: int, user: User, new
     await context.limiter.hit(INVITATIONS_PER_USER.by(user.id), INVITATIONS_PER_TEAM.by(team_id))
     await context.count_email(new.email)
     team, invitation, token = await invite(context.session, team_id, user, new)
-    _send(context.session, context.settings, new.email, "invitation", user, team=team.name, token=token)
+    _send(context.session, context.settings, new.email, "", "invitation", user, team=team.name, token=token)
     return invitation
 
 
 def send_handed_over_email(session: AsyncSession, settings: Settings, to: User, team: Team, by: User) -> None:
-    _send(session, settings, to.email, "handed_over", by, team=team)
+    _send(session, settings, to.email, to.language, "handed_over", by, team=team)
 
 
-def _send(session: AsyncSession, settings: Settings, to: str, template: str, by: User, **context: object) -> None:
+def _send(
+    session: AsyncSession, settings: Settings, to: str, language: str, template: str, by: User, **context: object
+) -> None:
     if email_is_enabled(settings):
         context["by"] = by.get_short_name() or by.email
-        enqueue_email(session, render_email(settings, to, f"teams/mail/{template}", context))
+        enqueue_email(session, render_email(settings, to, f"teams/mail/{template}", context, language=language))

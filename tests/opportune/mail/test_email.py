@@ -79,6 +79,12 @@ def test_text_template_without_subject_is_an_error(write_template: WriteTemplate
         render_email(settings_with(), TO, "bare", {})
 
 
+def test_email_is_in_language_of_recipient(write_template: WriteTemplate) -> None:
+    write_template("hello.txt", 'Subject: {{ _("Search") }}\n\n{{ _("Title") }}')
+    email = render_email(settings_with(), TO, "hello", {}, language="de")
+    assert (email.subject, email.text) == ("Suchen", "Titel")
+
+
 def test_included_text_needs_no_subject(write_template: WriteTemplate) -> None:
     write_template("footer.txt", "The people of {{ site }}")
     write_template("hello.txt", 'Subject: Hello\n\nText.\n{% include "footer.txt" %}')
