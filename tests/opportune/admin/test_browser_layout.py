@@ -67,6 +67,14 @@ async def test_pages_do_not_scroll_sideways_on_a_phone(phone: Page) -> None:
         assert await phone.locator(".as-cards").evaluate_all(overflow) == 0, path
 
 
+async def test_words_of_a_title_stay_whole_beside_buttons(phone: Page) -> None:
+    await phone.goto(LIST)
+    title = phone.get_by_role("heading", level=1)
+    await title.evaluate("title => { title.textContent = 'Veranstaltungen' }")
+    await title.evaluate("title => getSelection().selectAllChildren(title)")
+    assert await phone.evaluate("getSelection().getRangeAt(0).getClientRects().length") == 1
+
+
 async def test_open_cell_fits_a_phone(phone: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GadgetAdmin, "column_editable", ("state",))
     await phone.goto(LIST)
