@@ -2,12 +2,21 @@
 
 // Pickers that scripts add to a page. SQLAdmin's main.js prepares those of the loaded page.
 const preparePicker = (select) => jQuery(select).select2({
-  placeholder: select.getAttribute("placeholder") || gettext("Search"),
+  placeholder: select.getAttribute("placeholder"),
   allowClear: !select.multiple && "allowBlank" in select.dataset,
   ajax: { url: select.dataset.url, dataType: "json", data: ({ term }) => ({ name: select.name, term }) },
 });
 
 (() => {
+  // SQLAdmin's script counts characters in English.
+  for (const count of document.querySelectorAll(".chars-count-label")) {
+    const translate = () => {
+      count.textContent = count.textContent.replace("Number of characters", gettext("Number of characters"));
+    };
+    count.previousElementSibling.addEventListener("input", translate);
+    translate();
+  }
+
   // Select2 sets no accessible name, and an invalid role, on the search of a multiple select.
   for (const select of document.querySelectorAll("select[multiple][data-role=select2-ajax]")) {
     for (const part of select.nextElementSibling?.querySelectorAll("[role=combobox], [role=searchbox]") ?? []) {

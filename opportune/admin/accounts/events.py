@@ -32,7 +32,7 @@ class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
     name, name_plural = "Account event", "Account events"
     column_list = ("created_at", "user_id", "kind", "address", "agent", "actor_id")
     column_details_list = (*column_list, "details")
-    column_labels = {"created_at": "When", "kind": "Event", "agent": "Device", "actor_id": "Staff"}
+    column_labels = {"created_at": "When", "kind": "Activity", "agent": "Device", "actor_id": "Staff"}
     column_formatters = {
         "kind": lambda row, _: describe_event(row),
         "agent": lambda row, _: describe_user_agent(row.agent) if row.agent else "",

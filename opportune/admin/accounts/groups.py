@@ -20,6 +20,7 @@ from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.log.diff import Changes
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
 EXCEEDS_OWN_PERMISSIONS = _l("This group has permissions that you do not have. A superuser can delete it.")
@@ -46,7 +47,7 @@ class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no
             groups = await session.scalars(select(Group).where(col(Group.id).in_(assignable)).order_by(col(Group.name)))
             choices = [(group.id, group.name) for group in groups]
         style = {"class": "form-check-input me-2"}
-        return cls("Groups", choices=choices, coerce=int, render_kw=style) if choices else None
+        return cls(gettext("Groups"), choices=choices, coerce=int, render_kw=style) if choices else None
 
 
 async def find_assignable_groups(session: AsyncSession, request: Request) -> set[int]:

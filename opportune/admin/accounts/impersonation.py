@@ -21,6 +21,7 @@ from opportune.accounts.sessions.cookies import set_session_cookie
 from opportune.admin.authorization import is_superuser
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
+from opportune.i18n import gettext
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.text import Text
@@ -55,7 +56,7 @@ class ImpersonationMixin(AdminView):
     def impersonation_link(self, request: Request, user: User) -> list[tuple[str, str]]:
         if not is_superuser(request) or find_impersonation_problem(request.state.user, user):
             return []
-        return [("Sign in as …", str(request.url_for("admin:view-user-impersonate", pk=user.id)))]
+        return [(gettext("Sign in as …"), str(request.url_for("admin:view-user-impersonate", pk=user.id)))]
 
     @expose("/impersonate/{pk}", methods=["GET", "POST"])
     async def impersonate(self, request: Request) -> Response:

@@ -66,6 +66,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         attributes |= {"id": self.id, "name": self.name, "multiple": self.loader.is_many}
         if rows.lookup_url:
             attributes |= {"data-role": "select2-ajax", "data-url": address, "data-minimum-input-length": "0"}
+            attributes["placeholder"] = gettext("Search")
             attributes["data-allow-blank"] = self.allow_blank and not self.loader.is_many
         else:
             attributes["class"] = str(attributes.get("class", "")).replace("form-control", "form-select")

@@ -83,7 +83,7 @@ async def _form_page(request: Request, view: View, row: SavedView) -> Response:
     async with view.site.database.reader(fresh=True) as session:
         groups = await read_shareable_groups(session, request.state.user)
     form = Form(ViewDetails, row, choices={"group_id": groups})
-    form.none_label = "Nobody"
+    form.none_label = gettext("Nobody")
     if not groups:
         form.leave_out(["group_id"])
     if request.method == "POST" and (data := (await fill_form(request, form)).data):
