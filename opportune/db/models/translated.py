@@ -173,9 +173,11 @@ def _coalesce_languages(element: _CurrentText, compiler: SQLCompiler, **options:
     # parameters let PostgreSQL recognize the same text in SELECT and GROUP BY.
     (column,) = element.clauses
     languages = content_languages()
-    texts = [_text_in(column, "language", callable_=writing_language)]
+    texts = [_text_in(column, "current_text_language", callable_=writing_language)]
     if len(languages) > 1:
-        texts += [_text_in(column, f"language_{index}", value=code) for index, code in enumerate(languages)]
+        texts += [
+            _text_in(column, f"current_text_language_{index}", value=code) for index, code in enumerate(languages)
+        ]
     return compiler.process(func.coalesce(*texts, literal_column("''"), type_=String()), **options)
 
 

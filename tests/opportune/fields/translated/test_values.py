@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Column, MetaData, Table, func, select
+from sqlalchemy import Column, MetaData, String, Table, func, select
 from sqlmodel import Field
 
 from opportune.config.settings import get_settings, using_settings
@@ -147,6 +147,15 @@ async def test_queries_compare_two_fields(app: FastAPI, poem: Poem) -> None:
         await session.flush()
         rows = await session.scalars(select(Poem).where(title == Poem.about))
         assert [row.id for row in rows] == [2]
+
+
+async def test_column_can_have_the_name_language(app: FastAPI) -> None:
+    table = Table("test_novel", MetaData(), Column("title", TranslatedColumn()), Column("language", String()))
+    async with app.state.database.writer() as session:
+        await (await session.connection()).run_sync(table.create)
+        await session.execute(table.insert().values(title="Emma", language="en"))
+        await session.execute(table.update().where(table.c.title == "Emma").values(language="de"))
+        assert (await session.scalars(select(table.c.language))).all() == ["de"]
 
 
 async def test_missing_value_is_null(app: FastAPI, poem: Poem) -> None:
