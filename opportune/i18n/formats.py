@@ -136,6 +136,7 @@ def format_age(age: timedelta) -> str:
     return dates.format_timedelta(-age, add_direction=True, locale=get_language().locale)
 
 
-def first_weekday() -> int:
-    """Return the first day of the week: 0 is Monday, 6 is Sunday."""
-    return 0 if is_english() else get_language().locale.first_week_day
+def week_start(day: date) -> date:
+    """Return the first day of a day's week: a Monday, or a Sunday in languages such as `pt-BR`."""
+    first_weekday = 0 if is_english() else get_language().locale.first_week_day
+    return day - timedelta((day.weekday() - first_weekday) % 7)

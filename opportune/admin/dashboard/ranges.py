@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from opportune.db.models.model import utc_now
 from opportune.i18n import ngettext
+from opportune.i18n.formats import week_start
 from opportune.web.time_zone import local
 
 DAY = timedelta(days=1)
@@ -28,7 +29,9 @@ class Range:
         return ngettext("%(num)s day", "%(num)s days", self.days)
 
     def last_day(self) -> date:
-        return local(utc_now()).date()
+        """Return today, or the end of this week."""
+        today = local(utc_now()).date()
+        return week_start(today) + (self.step - 1) * DAY if self.step > 1 else today
 
     def first_day(self) -> date:
         return self.last_day() - (self.days - 1) * DAY

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, StrictUndefined
 
 from opportune.feature import Feature
-from opportune.i18n.formats import format_weekday
+from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
 from opportune.web.forms.submissions import form_token
@@ -59,6 +59,7 @@ class Templates:
             "markdown": markdown.render_cached,
             "money": format_money,
             "time": format_time,
+            "week_start": week_start,
             "weekday": format_weekday,
         }
         self.built_in_names = {*self.environment.globals, *self.environment.filters}

@@ -25,8 +25,10 @@ from opportune.config.settings import Settings, get_settings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Metric, Number, Table, Widget
+from opportune.i18n import use_language
 from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
+from opportune.web.time_zone import local
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.crud.shop_feature import ShopTable, Ware, shop
@@ -46,7 +48,7 @@ WIDGETS: list[Widget] = [
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
-        ages = {"today": 0, "week": 6, "month": 29, "quarter": 89, "year": 360, "old": 800}
+        ages = {"today": 0, "week": 6, "month": 29, "quarter": 89, "year": 350, "old": 800}
         async with app.state.database.writer() as session:
             session.add(Maker(id=1, name="Acme"))
             await session.flush()
@@ -56,6 +58,14 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
             )
             session.add(Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE))
         yield app
+
+
+@pytest.mark.parametrize(("language", "weekday"), [("de", 0), ("pt-BR", 6)])
+def test_points_are_weeks_of_the_language(language: str, weekday: int) -> None:
+    with use_language(language):
+        points = [*RANGES[-1].steps()]
+    assert {first.weekday() for first, _ in points} == {weekday}
+    assert local(utc_now()).date() in points[-1][1]
 
 
 @pytest.mark.parametrize(("range_", "total"), [("7", 3), ("30", 4), ("90", 5), ("year", 6), ("bad", 4)])
