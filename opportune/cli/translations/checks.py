@@ -7,13 +7,16 @@ from opportune.cli.translations.catalogue_files import not_a_catalogue, read_cat
 from opportune.cli.translations.compilemessages import project_catalogues
 from opportune.cli.translations.extraction import find_sources
 from opportune.cli.translations.makemessages import existing_languages, translated_languages
-from opportune.config.project import FRAMEWORK, PROJECT, display_path
+from opportune.config.project import FRAMEWORK, PROJECT, display_path, installed_features
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
+from opportune.features import all_features
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
 from opportune.runtime.catalogue_compiler import examine_catalogue
 from opportune.runtime.counts import pluralize
+from opportune.web.language import language_prefixes
+from opportune.web.routing.router import router_list
 
 
 def check_catalogues(settings: Settings) -> Iterator[Finding]:
@@ -34,6 +37,18 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 f"{display_path(path)}: {numbers}. English is shown instead. Edit the file.{hint}", is_error=False
             )
+
+
+def check_language_addresses(settings: Settings) -> Iterator[Finding]:
+    """Report routes whose address begins with the prefix of a language, because no request reaches them."""
+    prefixes = language_prefixes(settings).values()
+    for feature in all_features(installed_features()) if prefixes else ():
+        for router in (*router_list(feature.pages), *router_list(feature.routes)):
+            paths = [getattr(route, "path", "") for route in router.routes]
+            for path in dict.fromkeys(path for path in paths if path and f"/{path.split('/')[1]}" in prefixes):
+                yield Finding(
+                    f"{feature.name}: {path} begins with the code of a language of LANGUAGES. Rename the route."
+                )
 
 
 def check_new_texts(settings: Settings) -> Iterator[Finding]:

@@ -40,13 +40,14 @@ def command(
         list_unmarked()
         return
     codes = [_parse_language(code) for code in languages or content_languages(get_settings())]
-    outdated = []
+    outdated, has_catalogues = [], bool(check or languages)
     for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
-        outdated += update_catalogues(source, codes if languages else [*codes, *existing_languages(source)], check)
+        targets = codes if languages else [*codes, *existing_languages(source)]
+        has_catalogues = has_catalogues or bool(translated_languages(targets))
+        outdated += update_catalogues(source, targets, check)
     if check and outdated:
         raise OperatorError(f"{outdated[0]} is out of date. Update it: python3 oppman.py makemessages")
     if not outdated:
-        has_catalogues = check or languages or translated_languages(codes)
         say("All catalogues are up to date." if has_catalogues else "There are no catalogues. Add one: makemessages de")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from babel.messages.extract import extract_python
 
-Found = tuple[int, str, str | tuple[str, ...], list[str]]
+Found = tuple[int, str, str | tuple[str | None, ...], list[str]]
 
 POSITIONS: dict[str, tuple[int, ...]] = {
     "Busy": (1,),
@@ -51,10 +51,20 @@ def extract_texts(
     source = file.read()
     yield from extract_python(BytesIO(source), keywords, comment_tags, options)  # type: ignore[misc]
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):  # Babel reads the calls inside with Python 3.12 only
+            yield from _marked_texts(node, keywords)
         if isinstance(node, ast.Call):
             for argument in sink_arguments(node):
                 if text := text_of(argument):
                     yield argument.lineno, "_", text, []
+
+
+def _marked_texts(node: ast.JoinedStr, keywords: Mapping[str, Any]) -> Iterator[Found]:
+    for call in ast.walk(node):
+        name = getattr(call.func, "id", "") if isinstance(call, ast.Call) else ""
+        if isinstance(call, ast.Call) and name in keywords:
+            values = (argument.value if isinstance(argument, ast.Constant) else None for argument in call.args)
+            yield call.lineno, name, tuple(value if isinstance(value, str) else None for value in values), []
 
 
 def sink_arguments(call: ast.Call) -> list[ast.expr]:

@@ -85,6 +85,7 @@ def test_second_run_changes_nothing(source: extraction.Source, oppman: Oppman) -
     oppman("makemessages", "de")
     before = catalogue_text(source)
     assert oppman("makemessages", "de").out == "All catalogues are up to date.\n"
+    assert oppman("makemessages").out == "All catalogues are up to date.\n"
     assert catalogue_text(source) == before
 
 
@@ -114,6 +115,20 @@ def test_new_texts_are_translated_like_the_framework(source: extraction.Source, 
     (source.folders[0] / "pages.py").write_text('X = _("Save")', encoding="utf-8")
     oppman("makemessages", "de")
     assert 'msgid "Save"\nmsgstr "Speichern"' in catalogue_text(source)
+
+
+def test_texts_in_formatted_strings_are_collected(source: extraction.Source, oppman: Oppman) -> None:
+    code = """A = f"{_('Shelf')}: {npgettext('books', '%(num)s row', '%(num)s rows', number)} {_(name)} {_(1)}\""""
+    (source.folders[0] / "pages.py").write_text(code, encoding="utf-8")
+    oppman("makemessages", "de")
+    text = catalogue_text(source)
+    assert 'msgid "Shelf"' in text
+    assert 'msgctxt "books"\nmsgid "%(num)s row"\nmsgid_plural "%(num)s rows"' in text
+
+
+@pytest.mark.usefixtures("source")
+def test_no_catalogues_are_reported(oppman: Oppman) -> None:
+    assert oppman("makemessages").out == "There are no catalogues. Add one: makemessages de\n"
 
 
 @pytest.mark.usefixtures("source")
