@@ -14,7 +14,7 @@ customElements.get("markdown-preview") ?? customElements.define("markdown-previe
       this.preview.replaceChildren();
       this.preview.setAttribute("aria-busy", "true");
       this.preview.hidden = false;
-      const response = await fetch("/markdown-preview", { method: "POST", body: new URLSearchParams({ text: box.value }) }).catch(() => null);
+      const response = await fetch(this.dataset.url, { method: "POST", body: new URLSearchParams({ text: box.value }) }).catch(() => null);
       if (response?.ok) this.preview.innerHTML = await response.text(); // sanitized by the server
       else this.preview.textContent = gettext("The server does not respond. Try again in a moment.");
       this.preview.removeAttribute("aria-busy");

@@ -57,7 +57,7 @@ async def test_admin_form_has_an_input_per_type(admin: AsyncClient) -> None:
     )
     assert re.search(r'<input[^>]*id="home"', page)
     assert re.search(r'<textarea[^>]*id="keywords"', page)
-    assert '<markdown-preview data-for="about">' in page
+    assert '<markdown-preview data-for="about" data-url="/markdown-preview">' in page
     assert re.search(r'<input[^>]*id="cover"[^>]*type="file"', page)
     assert 'enctype="multipart/form-data"' in page
 

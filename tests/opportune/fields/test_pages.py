@@ -117,7 +117,7 @@ async def test_api_refuses_text_as_image(client: AsyncClient) -> None:
 async def test_form_renders_hints(client: AsyncClient) -> None:
     page = (await client.post("/shops", data={"keywords": "a\nb"})).text
     assert '<span class="input-group-text">EUR</span>' in page
-    assert '<markdown-preview data-for="about"></markdown-preview>' in page
+    assert '<markdown-preview data-for="about" data-url="/markdown-preview"></markdown-preview>' in page
     assert 'data-slug-from="country"' in page
     assert "a\nb</textarea>" in page
     assert '<option value="AT">Austria</option>' in page

@@ -48,6 +48,11 @@ async def stream_page() -> Response:
     return StreamingResponse(pieces(), media_type="text/html")
 
 
+@pages.get("/crash")
+async def crash() -> Response:
+    raise RuntimeError
+
+
 @pages.get("/go/{target:path}")
 async def go(target: str) -> Response:
     return RedirectResponse(target, headers={"HX-Push-Url": "/books"})
@@ -96,6 +101,12 @@ async def test_address_selects_language(client: AsyncClient, address: str, text:
 )
 async def test_other_prefixes_are_unknown(client: AsyncClient, address: str) -> None:
     assert (await client.get(address)).status_code == 404
+
+
+async def test_links_of_crashed_page_have_prefix(client: AsyncClient) -> None:
+    page = await client.get("/de/crash", headers=BROWSER)
+    assert (page.status_code, 'href="/de/"' in page.text) == (500, True)
+    assert page.headers["content-length"] == str(len(page.content))
 
 
 async def test_cached_pages_vary_by_prefix(client: AsyncClient) -> None:
