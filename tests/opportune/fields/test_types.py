@@ -132,18 +132,11 @@ def test_form_is_filled_from_a_row() -> None:
     assert form.field("slug").attributes["data-slug-from"] == "title"
 
 
-@pytest.mark.parametrize(
-    ("language", "codes"),
-    [
-        ("en", ["AF", "AX", "AL"]),
-        ("de", ["AF", "EG", "AX"]),  # Afghanistan, Ägypten, Ålandinseln
-        ("ja", ["AF", "AX", "AL"]),
-    ],
-)
-def test_countries_are_in_alphabetical_order(language: str, codes: list[str]) -> None:
+@pytest.mark.parametrize(("language", "codes"), [("en", "AF AX AL"), ("de", "AF EG AX"), ("ja", "AF AX AL")])
+def test_countries_are_in_alphabetical_order(language: str, codes: str) -> None:
     form = Form(Sample, Sample(**STORED_VALUES))
     with use_language(language):
-        assert [code for code in form.field("country").choices if code][:3] == codes
+        assert [code for code in form.field("country").choices if code][:3] == codes.split()
 
 
 def test_optional_types_have_the_options_of_their_type() -> None:

@@ -35,17 +35,10 @@ async def test_list_redirects_to_its_clean_url(admin: AsyncClient) -> None:
 
 
 @pytest.mark.language("de")
-@pytest.mark.parametrize(
-    ("query", "clean_query"),
-    [
-        ("size__gte=1.234", "size__gte=1234"),
-        ("ratio=3,5&ratio_op=equals", "ratio=3.5&ratio_op=equals"),
-        ("made_on__lte=31.12.2026", "made_on__lte=2026-12-31"),
-        ("seen_at__gte=31.12.2026+18:30", "seen_at__gte=2026-12-31T18%3A30"),
-    ],
-)
-async def test_clean_url_has_machine_formats(admin: AsyncClient, language: str, query: str, clean_query: str) -> None:
-    assert (await admin.get(f"{LIST}?{query}")).headers["location"] == f"{LIST}?{clean_query}"
+async def test_clean_url_has_machine_formats(admin: AsyncClient, language: str) -> None:
+    response = await admin.get(f"{LIST}?size__gte=1.234&made_on__lte=31.12.2026&seen_at__gte=31.12.2026+18:30")
+    clean_query = "size__gte=1234&made_on__lte=2026-12-31&seen_at__gte=2026-12-31T18%3A30"
+    assert response.headers["location"] == f"{LIST}?{clean_query}"
 
 
 @pytest.mark.language("de")

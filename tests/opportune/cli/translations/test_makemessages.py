@@ -120,7 +120,7 @@ def test_new_texts_are_translated_like_the_framework(source: extraction.Source, 
 def test_texts_in_formatted_strings_are_collected(source: extraction.Source, oppman: Oppman) -> None:
     code = """A = f"{_('Shelf')}: {npgettext('books', '%(num)s row', '%(num)s rows', number)} {_(name)} {_(1)}\""""
     (source.folders[0] / "pages.py").write_text(code, encoding="utf-8")
-    oppman("makemessages", "de")
+    assert oppman("makemessages", "de").err == ""
     text = catalogue_text(source)
     assert 'msgid "Shelf"' in text
     assert 'msgctxt "books"\nmsgid "%(num)s row"\nmsgid_plural "%(num)s rows"' in text

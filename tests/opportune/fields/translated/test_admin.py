@@ -119,8 +119,6 @@ async def test_inline_rows_store_texts(app: FastAPI, admin: AsyncClient, poem: P
     form = {"title.en": "Hawk", "about.en": "", "verse-(rows)": "new0", "save": "Save"}
     texts = {"verse-new0-text.en": "*One*", "verse-new0-text.de": "*Eins*"}
     assert (await admin.post("/admin/poem/edit/1", data=form | texts)).status_code == 303
-    page = (await admin.get("/admin/poem/edit/1")).text
-    assert ">*Eins*<" in page.replace("\n", "")
     blank = {"verse-new0-text.en": "", "verse-new0-text.de": ""}
     assert (await admin.post("/admin/poem/edit/1", data=form | blank)).status_code == 303
     async with app.state.database.reader() as session:
