@@ -6,6 +6,8 @@ from gettext import NullTranslations
 ACCENTS = str.maketrans("aeiouycnAEIOUYCN", "àéîöûýçñÀÉÎÖÛÝÇÑ")
 UNCHANGED = re.compile(r"(%\(\w+\)[a-z]|%%|<[^>]*>|&\w+;|https?://\S+)")
 """Placeholders, HTML and addresses."""
+FILLER = "~" * 8 + "\N{ZERO WIDTH SPACE}"
+"""A word that lengthens a text. Lines can break after it."""
 
 
 class PseudoTranslations(NullTranslations):
@@ -29,4 +31,5 @@ def lengthen(text: str) -> str:
         return text
     parts = UNCHANGED.split(text)
     accented = "".join(part if index % 2 else part.translate(ACCENTS) for index, part in enumerate(parts))
-    return f"[{accented}{'~' * (len(text) // 3 + 1)}]"
+    fillers, rest = divmod(len(text) // 3 + 1, FILLER.count("~"))
+    return f"[{accented}{FILLER * fillers}{'~' * rest}]"
