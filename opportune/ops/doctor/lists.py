@@ -25,6 +25,7 @@ from opportune.crud.registry import cruds
 from opportune.db.database import Database
 from opportune.db.models.columns import choices_of, is_text
 from opportune.db.models.model import MAX_ID
+from opportune.db.models.translated import is_translated
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.paths import parse_path
 from opportune.db.sessions.trash import hide_deleted
@@ -92,8 +93,8 @@ class ListStatement:
             path = parse_path(inspect(self.model), self.path)
         except LookupError:  # an annotation
             return ""
-        name = path.end.class_.__name__
-        if path.end.columns[path.name].primary_key:
+        name, column = path.end.class_.__name__, path.end.columns[path.name]
+        if column.primary_key or is_translated(column):
             return ""
         if self.is_lowercase:
             index = f'Index("ix_{path.end.class_.__tablename__}_{path.name}_lower", text("lower({path.name})"))'
