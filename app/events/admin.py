@@ -11,13 +11,14 @@ from starlette.responses import Response
 from app.events.jobs import FOLDER, MAX_SIDE_PIXELS, delete_registrations
 from app.events.models import Event, Registration
 from opportune.admin import AdminForm, AdminView, ImageColumn, ValidationRefused, selection_query
+from opportune.i18n import gettext as _
 
 TOGGLE_FORM = Markup(
     '<form method="post" action="{address}"><button class="btn btn-icon btn-sm btn-ghost-secondary"'
     ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
 )
-# Slug of the action, label of its button, and icon of the state before the click.
-CHECK_IN, CHECK_OUT = ("check-in", "is here", "ti-x"), ("check-out", "is not here", "ti-check text-green")
+# Slug of the action, and icon of the state before the click.
+CHECK_IN, CHECK_OUT = ("check-in", "ti-x"), ("check-out", "ti-check text-green")
 
 
 class EventAdmin(AdminView, model=Event):
@@ -70,20 +71,21 @@ class RegistrationAdmin(AdminView, model=Registration):
 
     def _toggle(self, row: Registration, request: Request) -> Markup:
         """Render the check-in button for staff with permission. It is a form, so it works without JavaScript."""
-        slug, label, icon = CHECK_OUT if row.is_present else CHECK_IN
+        slug, icon = CHECK_OUT if row.is_present else CHECK_IN
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
         address = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
-        return TOGGLE_FORM.format(address=address, label=f"{row.name} {label}", icon=icon)
+        text = _("%(name)s is not here", name=row.name) if row.is_present else _("%(name)s is here", name=row.name)
+        return TOGGLE_FORM.format(address=address, label=text, icon=icon)
 
     # SQLAdmin shows actions in reverse order.
     @action("check-out", "Is not here")
     async def check_out(self, request: Request) -> Response:
-        return await self._set_presence(request, "check-out", "not here", is_present=False)
+        return await self._set_presence(request, "check-out", _("not here"), is_present=False)
 
     @action("check-in", "Is here")
     async def check_in(self, request: Request) -> Response:
-        return await self._set_presence(request, "check-in", "here", is_present=True)
+        return await self._set_presence(request, "check-in", _("here"), is_present=True)
 
     async def _set_presence(self, request: Request, slug: str, label: str, *, is_present: bool) -> Response:
         async def set_presence(_session: AsyncSession, registration: Registration) -> None:

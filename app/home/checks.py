@@ -8,7 +8,7 @@ from opportune.config import PROJECT, Settings
 from opportune.feature import Finding
 
 TEMPLATES = "templates/home"
-PLACEHOLDER = re.compile(r"<mark>(.+?)</mark>", re.DOTALL)
+PLACEHOLDER = re.compile(r"""<mark>(?:{{ _\("|)(.+?)(?:"\) }}|)</mark>""", re.DOTALL)
 
 
 def check_legal_texts(_settings: Settings) -> Iterator[Finding]:

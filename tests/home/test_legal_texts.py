@@ -6,7 +6,7 @@ from app.home.checks import find_placeholders
 
 
 def test_check_names_each_page_with_a_placeholder(tmp_path: Path) -> None:
-    (tmp_path / "imprint.html").write_text("<mark>E-mail address.</mark> <mark>Fax.</mark>")
+    (tmp_path / "imprint.html").write_text('<mark>{{ _("E-mail address.") }}</mark> <mark>Fax.</mark>')
     (tmp_path / "privacy.html").write_text("<p>Edited</p>")
     (tmp_path / "terms.html").write_text("<mark>What users\nmay do</mark>, and what not.")
     assert [(finding.text, finding.is_error) for finding in find_placeholders(tmp_path)] == [

@@ -221,7 +221,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         async def activate_user(_session: AsyncSession, user: User) -> None:
             user.is_active = True
 
-        return await self._apply(request, "activate", activate_user, "may sign in again")
+        return await self._apply(request, "activate", activate_user, gettext("may sign in again"))
 
     @action("deactivate", "Deactivate", "These users are signed out everywhere and cannot sign in.")
     async def deactivate(self, request: Request) -> Response:
@@ -242,15 +242,15 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
                 force_deactivation(session)
             user.is_active = False
 
-        return await self._apply(request, slug, deactivate_user, "can no longer sign in")
+        return await self._apply(request, slug, deactivate_user, gettext("can no longer sign in"))
 
     @action("sign-out", "Sign out everywhere", "Browsers and programs have to sign in again.")
     async def sign_out(self, request: Request) -> Response:
-        return await self._apply(request, "sign-out", delete_all_sessions, "signed out everywhere")
+        return await self._apply(request, "sign-out", delete_all_sessions, gettext("signed out everywhere"))
 
     @action("reset-two-factor", "Reset two-factor", "Afterwards a password is enough to sign in.")
     async def reset_two_factor(self, request: Request) -> Response:
-        return await self._apply(request, "reset-two-factor", reset_two_factor, "has no second factor anymore")
+        return await self._apply(request, "reset-two-factor", reset_two_factor, gettext("has no second factor anymore"))
 
     async def _apply(self, request: Request, slug: str, change: RowAction, result: str) -> Response:
         async def check_and_change(session: AsyncSession, user: User) -> None:
