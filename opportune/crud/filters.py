@@ -17,7 +17,7 @@ from opportune.db.queries.paths import Visible, is_among, is_linked
 from opportune.i18n import format_lazy, gettext_lazy, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Paging, SortBy
-from opportune.schemas.annotations import FieldOptions
+from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.text import Line
 
 F = TypeVar("F", bound=Callable[..., ColumnElement[bool]])
@@ -145,6 +145,8 @@ def _operators(shape: Shape, column: str, name: str, type_: Any, *, ordered: boo
     operators += ORDER if ordered else ()
     if type_ is StorableText:
         operators.append(CONTAINS)
+    if unit := options_of(shape.model.model_fields[column]).suffix:
+        type_ = Annotated[type_, FieldOptions(suffix=unit)]
     for op in operators:
         yield name + op.suffix, _filter(op, name, label, type_, attribute, target)
     if shape.columns[column].nullable:

@@ -48,6 +48,7 @@ from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import pgettext_lazy as _p
+from opportune.schemas.annotations import options_of
 from opportune.web.forms.fields import DATETIME_LOCAL, input_type, machine_format
 from opportune.web.time_zone import local, start_of_day, to_utc
 
@@ -231,6 +232,8 @@ class ComparisonFilter(ListFilter):
         self.type = type_
         types = {"date": date, "time": time, "number": int | float | Decimal}
         self.input_type = next((name for name, base in types.items() if issubclass(type_, base)), "text")
+        info = getattr(self.path.end.class_, "model_fields", {}).get(self.path.name)
+        self.unit = options_of(info).suffix if info else ""
         self.end_names: Mapping[str, Operator] = {}
         """Parameters for the two ends of a range. Texts have none."""
         if self.input_type != "text":
@@ -263,7 +266,7 @@ class ComparisonFilter(ListFilter):
 
     def to_machine_format(self, text: str) -> str:
         """Convert a number or date from the visitor's format. Return other texts unchanged."""
-        return machine_format(self._type_for(text), text.strip(), is_whole=issubclass(self.type, int))
+        return machine_format(self._type_for(text), text.strip(), self.unit, is_whole=issubclass(self.type, int))
 
     def input_type_for(self, text: str) -> str:
         """Return the type of an input that shows this text."""
