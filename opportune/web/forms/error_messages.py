@@ -25,11 +25,19 @@ INVALID_EMAIL = _l("Please give an e-mail address, such as ada@example.com.")
 INVALID_CHOICE = _l("Please choose one of the options.")
 INVALID_JSON = _l('Please write this as JSON, such as {"colour": "red"}.')
 INVALID_BOOLEAN = _l("Please choose yes or no.")
+INVALID_LIST = _l("Please give a list.")
+INVALID_OBJECT = _l("Please give an object.")
 UNKNOWN_NAME = _l("There is no field or parameter of this name.")
 
 MESSAGES = {
     "extra_forbidden": UNKNOWN_NAME,
     "missing": MISSING_VALUE,
+    "json_invalid": _l("This is not valid JSON."),
+    "string_type": _l("Please give a text."),
+    "list_type": INVALID_LIST,
+    "set_type": INVALID_LIST,
+    "dict_type": INVALID_OBJECT,
+    "model_attributes_type": INVALID_OBJECT,
     "string_pattern_mismatch": _l("Please use the requested format."),
     "too_short": _l("Please give at least %(min_length)s."),
     "too_long": _l("Please give at most %(max_length)s."),

@@ -99,10 +99,15 @@ async def test_files_have_no_language(client: AsyncClient) -> None:
     assert response.headers["vary"] == "Accept"
 
 
-async def test_errors_of_the_api_are_translated(client: AsyncClient) -> None:
-    response = await client.post("/api/v1/numbers", json={}, headers={"Accept-Language": "xx"})
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{}", "[Pléàsé fîll thîs îñ."), ("[]", "[Pléàsé gîvé àñ öbjéçt."), ("{", "[Thîs îs ñöt vàlîd JSÖÑ.")],
+)
+async def test_errors_of_the_api_are_translated(client: AsyncClient, content: str, message: str) -> None:
+    headers = {"Accept-Language": "xx", "Content-Type": "application/json"}
+    response = await client.post("/api/v1/numbers", content=content, headers=headers)
     assert response.status_code == 422
-    assert "[Pléàsé fîll thîs îñ." in response.text
+    assert message in response.text
     assert response.headers["content-language"] == "xx"
 
 
