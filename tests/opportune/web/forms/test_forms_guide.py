@@ -113,7 +113,7 @@ def test_list_shows_filter_order_and_pages(guide: SimpleNamespace) -> None:
     assert '<input type="hidden" name="sort" value="-name">' in html
     assert '<input type="hidden" name="size" value="5">' in html
     sort_link = '<a class="sort text-nowrap" href="?q=a&amp;size=5&amp;sort=name">'
-    assert f'<th scope="col" aria-sort="descending">{sort_link}' in html
+    assert f'<th scope="col" data-label="Sort by" aria-sort="descending">{sort_link}' in html
     assert 'href="?q=a&amp;size=5&amp;sort=created_at">Newest</a>' in html
     assert 'href="?q=a&amp;sort=-name&amp;size=5&amp;page=3" aria-label="Page 3"' in html
     assert "Page 2 of 3" in html
