@@ -26,7 +26,7 @@ LIMITS = {
     "files directly in opportune": 8,
     "files directly in opportune/cli": 14,
     "adapters": 5,
-    "lines of tests": 97_200,
+    "lines of tests": 97_500,
 }
 
 
