@@ -18,7 +18,7 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 73_380,
+    "code lines of the framework": 73_600,
     "modules in the largest import circle": 10,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 30,
