@@ -54,11 +54,10 @@ from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
+from opportune.web.rendering.environment import asset_url
 from opportune.web.rendering.flash import take_messages
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.script_texts import file_of_language
-from opportune.web.rendering.static_files import assets
-from opportune.web.rendering.translation import add_translation
 from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_datetime
 
@@ -98,11 +97,10 @@ class AdminSite(AdapterSite):
             title=title,
         )
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
-        add_translation(self.templates.env)
+        self.templates.env.filters["asset"] = asset_url
         self.templates.env.globals |= {
             "get_language": get_language,
             "script_texts": file_of_language,
-            "asset": assets.url,
             "typeface": preloaded_file,
             "take_messages": take_messages,
             "form_token": form_token,

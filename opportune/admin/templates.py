@@ -10,6 +10,8 @@ from sqlalchemy.util import await_only, greenlet_spawn
 from starlette import templating
 from starlette.requests import Request
 
+from opportune.web.rendering.environment import TemplateEnvironment
+
 
 class AwaitingContext(Context):
     """Awaits coroutines that a template gets from a call."""
@@ -23,7 +25,8 @@ class AdminTemplates(Jinja2Templates):
     """Renders in a greenlet. Async templates of Jinja take a fifth more time of each page."""
 
     def __init__(self, env: Environment) -> None:
-        self.env = env.overlay(enable_async=False)
+        self.env = TemplateEnvironment(loader=env.loader, autoescape=True)
+        self.env.globals |= env.globals
         self.env.context_class = AwaitingContext
         self.renderer = templating.Jinja2Templates(env=self.env)
 

@@ -8,10 +8,10 @@ from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoes
 
 from opportune.i18n.languages import get_language
 from opportune.mail.errors import InvalidEmailError
+from opportune.web.rendering.environment import TemplateEnvironment
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.static_files import assets
-from opportune.web.rendering.translation import add_translation
 from opportune.web.time_zone import format_date, format_datetime, local
 
 SUBJECT_PREFIX = "Subject: "
@@ -39,7 +39,7 @@ class EmailTemplateLoader(TemplateLoader):
         return source, path, is_fresh
 
 
-environment = Environment(
+environment = TemplateEnvironment(
     loader=EmailTemplateLoader(),
     autoescape=select_autoescape(["html"], default=False),
     undefined=StrictUndefined,
@@ -47,7 +47,6 @@ environment = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-add_translation(environment)
 environment.globals["get_language"] = get_language
 environment.globals["primary_colour"] = assets.primary_colour  # mail programs cannot load style sheets
 environment.filters |= {"date": format_date, "datetime": format_datetime, "local": local, "money": format_money}

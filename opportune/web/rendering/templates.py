@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, StrictUndefined
+from jinja2 import StrictUndefined
 
 from opportune.feature import Feature
 from opportune.i18n.formats import format_weekday, week_start
@@ -16,12 +16,11 @@ from opportune.web.forms.submissions import form_token
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
 from opportune.web.rendering.blocks import render_block
+from opportune.web.rendering.environment import TemplateEnvironment, asset_url
 from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.script_texts import file_of_language
-from opportune.web.rendering.static_files import assets
-from opportune.web.rendering.translation import add_translation
 from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_date, format_datetime, format_local_clock, format_time, local
 
@@ -37,12 +36,10 @@ class Templates:
 
     def __init__(self) -> None:
         loader = TemplateLoader()
-        self.environment = Environment(
+        self.environment = TemplateEnvironment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        add_translation(self.environment)
         self.environment.globals |= {
-            "asset": assets.url,
             "get_language": get_language,
             "language_choices": language_choices,
             "page_languages": page_languages,
@@ -52,6 +49,7 @@ class Templates:
             "form_token": form_token,
         }
         self.environment.filters |= {
+            "asset": asset_url,
             "clock": format_local_clock,
             "date": format_date,
             "datetime": format_datetime,

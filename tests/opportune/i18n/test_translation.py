@@ -23,7 +23,7 @@ from opportune.i18n import (
     use_language,
 )
 from opportune.i18n.languages import best_language, get_language
-from opportune.web.rendering.translation import add_translation
+from opportune.web.rendering.environment import TemplateEnvironment
 
 GERMAN = r"""
 msgid ""
@@ -215,8 +215,7 @@ def test_name_in_a_sentence_depends_on_language() -> None:
 
 @pytest.mark.usefixtures("german")
 def test_templates_escape_values_but_not_texts() -> None:
-    environment = Environment(autoescape=True)
-    add_translation(environment)
+    environment = TemplateEnvironment(autoescape=True)
     name = "<i>"
     for source, expected in (
         ('{{ _("Hello %(name)s", name=name) }}', "Hallo &lt;i&gt;"),
@@ -227,6 +226,14 @@ def test_templates_escape_values_but_not_texts() -> None:
         ('{{ pgettext("month", "May") }}', "Mai"),
     ):
         assert environment.from_string(source).render(name=name) == expected, source
+
+
+@pytest.mark.usefixtures("german")
+def test_compiled_template_follows_language() -> None:
+    template = TemplateEnvironment().from_string('{{ pgettext("month", "May") }} {{ _("Hello %(name)s", name="Ada") }}')
+    assert template.render() == "Mai Hallo Ada"
+    with use_language("en"):
+        assert template.render() == "May Hello Ada"
 
 
 def test_pseudo_language_lengthens_texts() -> None:

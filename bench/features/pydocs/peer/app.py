@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from jinja2 import FileSystemLoader
 from jinja2_fragments.fastapi import Jinja2Blocks
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
@@ -19,16 +20,15 @@ from opportune.db import DatabaseURL
 from opportune.search import MAX_RANKED_HITS, DocumentSearch
 from opportune.search.documents.results import Fields
 from opportune.search.documents.sqlite_engine import SQLiteEngine
-from opportune.web import assets
-from opportune.web.rendering.translation import add_translation
+from opportune.web.rendering.environment import TemplateEnvironment, asset_url
 
 FILE = os.environ["BENCH_INDEX"]
 
 engine = create_async_engine(f"sqlite+aiosqlite:///{FILE}")
 sessions = async_sessionmaker(engine, expire_on_commit=False)
-templates = Jinja2Blocks(directory=[PROJECT / "templates", FRAMEWORK / "templates"])
-templates.env.globals["asset"] = assets.url
-add_translation(templates.env)
+loader = FileSystemLoader([PROJECT / "templates", FRAMEWORK / "templates"])
+templates = Jinja2Blocks(env=TemplateEnvironment(loader=loader, autoescape=True))
+templates.env.filters["asset"] = asset_url
 
 
 class OnDisk(SQLiteEngine):

@@ -2,8 +2,11 @@
 
 from datetime import UTC, date, datetime
 
+import pytest
+
 from opportune.mail.templates import environment
-from opportune.web import templates
+from opportune.web import assets, templates
+from opportune.web.rendering.environment import TemplateEnvironment
 from opportune.web.time_zone import format_datetime
 
 
@@ -17,3 +20,17 @@ def test_pages_and_mails_share_formats() -> None:
     context = {"day": date(2026, 11, 3), "moment": datetime(2026, 11, 3, 9, 5, tzinfo=UTC), "none": None}
     for environment_ in (templates.environment, environment):
         assert environment_.from_string(source).render(context) == "3 Nov 2026 3 Nov 2026 EUR 1,234.50"
+
+
+def test_template_sees_later_globals() -> None:
+    environment_ = TemplateEnvironment()
+    template = environment_.from_string("{{ name | default('none') }}")
+    assert template.render() == "none"
+    environment_.globals["name"] = "Ada"
+    assert template.render() == "Ada"
+
+
+def test_addresses_of_files_are_not_constant(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = templates.environment.from_string("{{ asset('site.css') }}")
+    monkeypatch.setattr(assets, "url", lambda name: f"/changed/{name}")
+    assert template.render() == "/changed/site.css"
