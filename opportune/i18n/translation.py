@@ -70,7 +70,7 @@ class LazyText(str):
     def __str__(self) -> str:
         if self.template:
             return pgettext(self.context, self.template, **self.values)
-        return translate(str.__str__(self), context=self.context)
+        return find_translation(current_language.get(), self.context, str.__str__(self))
 
     def __format__(self, format_spec: str) -> str:
         return format(str(self), format_spec)

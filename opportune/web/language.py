@@ -72,9 +72,11 @@ class LanguageOfRequest:
 
         Other responses need `Vary` only if their route has set `Content-Language`.
         """
+        if self.is_fixed:
+            return
         has_language = any(name == b"content-language" for name, _ in headers)
         content_type = next((value for name, value in headers if name == b"content-type"), b"")
-        if self.is_fixed or not (has_language or content_type.startswith(TRANSLATED_TYPES)):
+        if not (has_language or content_type.startswith(TRANSLATED_TYPES)):
             return
         if not has_language:
             headers.append((b"content-language", current_language.get().encode()))
@@ -97,6 +99,8 @@ def offered_languages(settings: Settings) -> tuple[str, ...]:
 
 def language_choices(settings: Settings) -> Sequence[Language]:
     """Return the languages of the menu; empty if there is only one."""
+    if len(settings.languages) < 2:
+        return []
     codes = offered_languages(settings)
     return [language for code in codes if (language := find_language(code))] if len(codes) > 1 else []
 
