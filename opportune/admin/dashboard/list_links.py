@@ -14,11 +14,10 @@ from opportune.admin.protocols import View
 
 def row_conditions(view: View, request: Request) -> list[ColumnElement[bool]]:
     """Return the condition for rows that the view lists for this user; empty for all rows of the table."""
-    query = view.list_query(request)
-    if query.whereclause is None and [*query.get_final_froms()] == [view.table]:
-        return []
     keys = [view.mapper.get_property_by_column(key).class_attribute for key in view.pk_columns]
-    rows = query.with_only_columns(*keys, maintain_column_froms=True).order_by(None)
+    rows = view.list_query(request).with_only_columns(*keys, maintain_column_froms=True).order_by(None)
+    if rows.whereclause is None and [*rows.get_final_froms()] == [view.table]:
+        return []
     return [(tuple_(*keys) if len(keys) > 1 else keys[0]).in_(rows)]
 
 
