@@ -115,7 +115,7 @@ def _files_below(folder: str) -> Iterator[tuple[str, int]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
-                if entry.name != "__pycache__":
+                if entry.name not in ("__pycache__", "locale"):
                     yield from _files_below(entry.path)
             elif entry.name.endswith(SOURCE_SUFFIXES):
                 yield entry.path, entry.stat().st_mtime_ns
