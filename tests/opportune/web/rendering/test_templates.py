@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from opportune.i18n import use_language
 from opportune.mail.templates import environment
 from opportune.web import assets, templates
 from opportune.web.rendering.environment import TemplateEnvironment
@@ -23,14 +24,14 @@ def test_pages_and_mails_share_formats() -> None:
 
 
 def test_template_sees_later_globals() -> None:
-    environment_ = TemplateEnvironment()
-    template = environment_.from_string("{{ name | default('none') }}")
-    assert template.render() == "none"
+    template = (environment_ := TemplateEnvironment()).from_string("{{ name }}")
     environment_.globals["name"] = "Ada"
     assert template.render() == "Ada"
 
 
-def test_addresses_of_files_are_not_constant(monkeypatch: pytest.MonkeyPatch) -> None:
-    template = templates.environment.from_string("{{ asset('site.css') }}")
-    monkeypatch.setattr(assets, "url", lambda name: f"/changed/{name}")
-    assert template.render() == "/changed/site.css"
+def test_texts_and_addresses_are_not_constant(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "{{ asset('a') }} {{ _('b') }} {{ gettext('c') }} {{ pgettext('d', 'e') }} {{ ngettext('f', 'g', 2) }}"
+    template = templates.environment.from_string(source)
+    monkeypatch.setattr(assets, "url", str.upper)
+    with use_language("xx"):
+        assert template.render() == "A [b~] [ç~] [é~] [g~]"

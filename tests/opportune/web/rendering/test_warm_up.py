@@ -21,7 +21,7 @@ from opportune.web.rendering.warm_up import warm_up
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_icons_styles_and_scripts_are_read_at_startup(
+async def test_files_and_openapi_are_read_at_startup(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads_by_name: dict[str, int] = {}
@@ -67,13 +67,6 @@ async def test_media_types_are_read_in_a_thread_at_startup(app: FastAPI, monkeyp
 def test_broken_link_does_not_stop_the_start(tmp_path: Path) -> None:
     (tmp_path / "broken.css").symlink_to(tmp_path / "missing.css")
     Assets(tmp_path).hash_files()
-
-
-async def test_openapi_document_is_built_at_startup(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = threading.Event()
-    monkeypatch.setattr(app, "openapi", built.set)
-    await warm_up(app)
-    assert built.wait(30)
 
 
 async def test_openapi_route_builds_the_document_in_a_thread(
