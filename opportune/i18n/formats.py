@@ -1,4 +1,4 @@
-"""Dates, numbers, amounts and lists in the language of the request, job or e-mail."""
+"""Dates, durations, numbers, sizes, amounts and lists in the language of the request, job or e-mail."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -6,9 +6,12 @@ from decimal import Decimal
 
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.i18n.languages import current_language, get_language
+from opportune.runtime.counts import pluralize
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+SIZES = {"B": "byte", "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte"}
 
 
 def is_english() -> bool:
@@ -133,6 +136,30 @@ def format_list(items: Sequence[str], style: str = "standard") -> str:
     from babel import lists
 
     return lists.format_list([*items], style, get_language().locale)  # type: ignore[arg-type]
+
+
+def format_size(number: float) -> str:
+    """Format a number of bytes in its largest unit: 110 MB."""
+    for symbol in SIZES:
+        if number < 1000 or symbol == "TB":
+            break
+        number /= 1000
+    digits = 1 if symbol == "TB" else 0
+    if is_english():
+        return f"{number:.{digits}f} {symbol}"
+    from babel import units
+
+    return units.format_unit(round(number, digits), f"digital-{SIZES[symbol]}", "short", locale=get_language().locale)
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration in its largest unit: 3 hours."""
+    if is_english():
+        lengths = ((unit, length) for unit, length in DURATIONS if seconds >= length)
+        return next((pluralize(int(seconds // length), unit) for unit, length in lengths), f"{seconds:.0f} s")
+    from babel import dates
+
+    return dates.format_timedelta(timedelta(seconds=seconds), threshold=1, locale=get_language().locale)
 
 
 def format_age(age: timedelta) -> str:

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.db.models.model import utc_now
+from opportune.i18n import ngettext
 from opportune.jobs import JobQueue
 from opportune.jobs.models import Job, JobState
-from opportune.runtime.counts import pluralize
 
 SEND_EMAIL = "mail.send"
 """Name of the job that sends an e-mail."""
@@ -30,7 +30,8 @@ class Outage:
     """Error of the last attempt."""
 
     def __str__(self) -> str:
-        return f"{pluralize(self.count, 'e-mail')} could not be sent yet. {self.error}"
+        text = ngettext("%(num)s e-mail could not be sent yet.", "%(num)s e-mails could not be sent yet.", self.count)
+        return f"{text} {self.error}"
 
 
 async def read_outage(session: AsyncSession) -> Outage | None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from opportune.i18n import gettext as _
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.location import Bucket
 from opportune.storage.signed_urls import URLSigner
@@ -84,7 +85,7 @@ class BucketStorage(Storage):
             async with self._client(level=logging.DEBUG) as store:
                 await store.list_with_delimiter_async()
         except StorageError as error:
-            return f"{self.bucket.label} failed: {summarize(error.__cause__)}."
+            return _("%(bucket)s failed: %(reason)s.", bucket=self.bucket.label, reason=summarize(error.__cause__))
         return ""
 
     @asynccontextmanager

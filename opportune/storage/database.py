@@ -14,6 +14,8 @@ from opportune.db.database import Database
 from opportune.db.errors import explain
 from opportune.db.models.model import utc_now
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
+from opportune.i18n import gettext as _
+from opportune.i18n.formats import format_number
 from opportune.storage.location import MEGABYTE_BYTES, DatabaseFiles
 from opportune.storage.models import StoredFile, StoredPiece
 from opportune.storage.signed_urls import URLSigner
@@ -76,7 +78,7 @@ class DatabaseStorage(Storage):
             rows = (await session.execute(query)).all()
         if not rows:
             raise MissingFileError(name)
-        content = b"".join(piece for _, piece in rows if piece)
+        content = b"".join(piece for _total, piece in rows if piece)
         return content[start - first * PIECE_BYTES : stop - first * PIECE_BYTES], rows[0][0]
 
     async def delete(self, name: str) -> None:
@@ -92,13 +94,15 @@ class DatabaseStorage(Storage):
             async with self._database.reader(fresh=True) as session:
                 total = await _total_bytes(session)
         except (DBAPIError, PoolTimeoutError) as error:
-            return f"Files cannot be stored in the database: {explain(error, self._database.url)}"
+            reason = explain(error, self._database.url)
+            return _("Files cannot be stored in the database: %(reason)s", reason=reason)
         if total < self.limits.max_total_megabytes * MEGABYTE_BYTES:
             return ""
-        return (
-            f"Files use {total // MEGABYTE_BYTES:,} MB of the database, and the limit is "
-            f"{self.limits.max_total_megabytes:,} MB: no more files are saved. "
-            "Raise max_total_megabytes in STORAGE_URL."
+        return _(
+            "Files use %(used)s MB of the database, and the limit is %(limit)s MB: no more files are saved. "
+            "Raise max_total_megabytes in STORAGE_URL.",
+            used=format_number(total // MEGABYTE_BYTES),
+            limit=format_number(self.limits.max_total_megabytes),
         )
 
     async def _require_room(self, session: AsyncSession, more_bytes: int) -> None:

@@ -11,6 +11,8 @@ from typing import BinaryIO, TypeVar
 
 from opportune.config.hosts import is_ephemeral
 from opportune.db.errors import is_full
+from opportune.i18n import format_lazy
+from opportune.i18n import gettext as _
 from opportune.runtime.atomic_files import open_replacement
 from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import DiskFullError, MissingFileError, Storage, StorageError, is_name
@@ -33,9 +35,10 @@ class FolderStorage(Storage):
     def data_loss_warning(self) -> str:  # type: ignore[override]  # reads the disk once
         if not is_ephemeral(self.folder):
             return ""
-        return (
-            f"Uploads go to {self.folder}, on a disk that this host does not keep: they are lost at the next deploy or "
-            "restart. Set STORAGE_URL to a bucket (s3://…) or database:, or mount a volume (oppman.py docs files)."
+        return format_lazy(
+            "Uploads go to %(folder)s, on a disk that this host does not keep: they are lost at the next deploy or "
+            "restart. Set STORAGE_URL to a bucket (s3://…) or database:, or mount a volume (oppman.py docs files).",
+            folder=str(self.folder),
         )
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
@@ -59,7 +62,7 @@ class FolderStorage(Storage):
         try:
             return await asyncio.to_thread(self._check)
         except OSError as error:
-            return f"{self.folder} cannot be read: {error.strerror}."
+            return _("%(folder)s cannot be read: %(reason)s.", folder=self.folder, reason=error.strerror)
 
     def _path(self, name: str) -> Path:
         if not is_name(name):
@@ -109,7 +112,10 @@ class FolderStorage(Storage):
     def _check(self) -> str:
         existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         if not existing.is_dir():
-            return f"{existing} is not a folder: set STORAGE_URL to another place, or remove it."
+            return _("%(path)s is not a folder: set STORAGE_URL to another place, or remove it.", path=existing)
         if not os.access(existing, os.W_OK | os.X_OK):
-            return f"This user may not write to {existing}: change its owner, or set STORAGE_URL to another place."
+            return _(
+                "The site may not write to %(folder)s: change its owner, or set STORAGE_URL to another place.",
+                folder=existing,
+            )
         return ""

@@ -14,6 +14,10 @@ from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
+from opportune.i18n import current_language, ngettext
+from opportune.i18n import gettext as _
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_number
 from opportune.jobs import management
 from opportune.jobs.models import JobState
 from opportune.mail.factory import transport_for
@@ -26,9 +30,9 @@ STORAGE_TIMEOUT_SECONDS = 4
 """Maximum wait for a storage on another machine."""
 
 JOB_MODES: dict[str, str] = {
-    "worker": "run by a worker",
-    "request": "run after requests",
-    "off": "JOBS is off, so no job runs",
+    "worker": _l("A worker runs them."),
+    "request": _l("They run after requests."),
+    "off": _l("JOBS is off, so no job runs."),
 }
 
 
@@ -41,22 +45,22 @@ class Health:
         self._graph: TTLCache[MigrationGraph] = TTLCache()
 
     async def lights(self) -> list[HealthLight]:
-        files_check = self._files.get("files", self._check_files)
+        files_check = self._files.get(current_language.get(), self._check_files)
         database_lights, files_light = await asyncio.gather(self._check_database(), files_check)
         return [*database_lights, files_light, self._check_mail()]
 
     async def _check_database(self) -> list[HealthLight]:
         failures = await health_check_of(self.app).failures()
         lights = [
-            HealthLight("Database", "is available", "ok")
+            HealthLight("Database", _("is available"), "ok")
             if "writer" not in failures
-            else HealthLight("Database", "is not available", "fault")
+            else HealthLight("Database", _("is not available"), "fault")
         ]
         replicas: Replicas = self.app.state.database.replicas
         if replicas.members:
             is_faulty = "reader" in failures or len(replicas.usable) < len(replicas.members)
-            fault = HealthLight("Replicas", "some are not used. Others are read", "fault", "/admin/status")
-            lights.append(fault if is_faulty else HealthLight("Replicas", "are available"))
+            fault = HealthLight("Replicas", _("some are not used. Others are read"), "fault", "/admin/status")
+            lights.append(fault if is_faulty else HealthLight("Replicas", _("all are available")))
         try:
             return [*lights, *await self._check_database_contents()]
         except OperatorError as error:  # a file in the folder is not a migration
@@ -87,8 +91,8 @@ class Health:
             async with asyncio.timeout(STORAGE_TIMEOUT_SECONDS):
                 fault = await storage.check() or storage.data_loss_warning
         except TimeoutError:
-            fault = "The file storage does not respond."
-        return HealthLight("Files", fault or "can be saved", "fault" if fault else "ok")
+            fault = _("The file storage does not respond.")
+        return HealthLight("Files", fault or _("can be saved"), "fault" if fault else "ok")
 
     def _check_mail(self) -> HealthLight:
         try:
@@ -96,21 +100,23 @@ class Health:
         except OperatorError as error:
             return HealthLight("Mail", str(error), "fault")
         if isinstance(transport, ConsoleTransport):
-            return HealthLight("Mail", "MAIL_URL is console:, so no e-mail is sent", "notice")
-        return HealthLight("Mail", f"is sent to {transport.name}")
+            return HealthLight("Mail", _("MAIL_URL is console:, so no e-mail is sent"), "notice")
+        return HealthLight("Mail", _("is sent to %(server)s", server=transport.name))
 
 
 def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
     if not pending:
-        return HealthLight("Migrations", "all applied")
-    return HealthLight(
-        "Migrations", f"{len(pending)} to apply: {', '.join(map(str, pending))}", "fault", "/admin/operations"
-    )
+        return HealthLight("Migrations", _("all applied"))
+    names = ", ".join(map(str, pending))
+    text = ngettext("%(num)s to apply: %(names)s", "%(num)s to apply: %(names)s", len(pending), names=names)
+    return HealthLight("Migrations", text, "fault", "/admin/operations")
 
 
 def _jobs_light(counts: Mapping[JobState, int], mode: str) -> HealthLight:
     waiting, failed = counts[JobState.WAITING], counts[JobState.FAILED]
-    text = ", ".join(filter(None, (f"{waiting:,} waiting", f"{failed:,} failed", JOB_MODES.get(mode))))
+    text = _("%(waiting)s waiting, %(failed)s failed", waiting=format_number(waiting), failed=format_number(failed))
+    if mode in JOB_MODES:
+        text = f"{text}. {JOB_MODES[mode]}"
     is_stuck = bool(waiting) and mode == "off"
     address = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
     return HealthLight("Jobs", text, "notice" if failed or is_stuck else "ok", address)

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.database import Database
 from opportune.db.drivers.replica import Replica
 from opportune.feature import HealthLight
-from opportune.runtime.counts import format_size
+from opportune.i18n import gettext as _
+from opportune.i18n.formats import format_number, format_size
 
 SLOW_MILLISECONDS = 100
 ROUND_TRIPS = 3
@@ -39,11 +40,13 @@ async def database_lights(app: FastAPI) -> list[HealthLight]:
 
 
 async def _measure_latency(session: AsyncSession) -> HealthLight:
-    milliseconds = min([await _measure_round_trip(session) for _ in range(ROUND_TRIPS)]) * 1000
-    if milliseconds < SLOW_MILLISECONDS:
-        return HealthLight("Round trip", f"{milliseconds:.1f} ms")
-    hint = "Run site and database in the same region. Each page takes several round trips."
-    return HealthLight("Round trip", f"{milliseconds:.0f} ms", "notice", hint=hint)
+    milliseconds = min([await _measure_round_trip(session) for _trip in range(ROUND_TRIPS)]) * 1000
+    is_slow = milliseconds >= SLOW_MILLISECONDS
+    text = _("%(number)s ms", number=format_number(milliseconds, 0 if is_slow else 1))
+    if not is_slow:
+        return HealthLight("Round trip", text)
+    hint = _("Run site and database in the same region. Each page takes several round trips.")
+    return HealthLight("Round trip", text, "notice", hint=hint)
 
 
 async def _measure_round_trip(session: AsyncSession) -> float:
@@ -54,10 +57,11 @@ async def _measure_round_trip(session: AsyncSession) -> float:
 
 def replica_light(replica: Replica) -> HealthLight:
     """Return the state of a replica as this process knows it."""
-    name = f"Replica {replica.url.server}"
+    name = _("Replica %(server)s", server=replica.url.server)
     if replica.problem:
-        hint = "Other servers are read until it can be used again. Check its server and network: oppman.py doctor"
-        return HealthLight(name, f"is not used: {replica.problem}", "fault", hint=hint)
+        hint = _("Other servers are read until it can be used again. Check its server and network: oppman.py doctor")
+        return HealthLight(name, _("is not used: %(problem)s", problem=replica.problem), "fault", hint=hint)
     if replica.lag_seconds is None:
-        return HealthLight(name, "is used. Its lag is not known yet")
-    return HealthLight(name, f"is used, at most {replica.lag_seconds:.1f} s behind")
+        return HealthLight(name, _("is used. Its lag is not known yet"))
+    seconds = format_number(replica.lag_seconds, 1)
+    return HealthLight(name, _("is used, at most %(seconds)s s behind", seconds=seconds))

@@ -15,6 +15,7 @@ from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n import ngettext
 from opportune.runtime.timeouts import run_with_timeout
 
 GROUP_TIMEOUT_SECONDS = 6
@@ -64,7 +65,10 @@ async def _read_with_timeout(app: FastAPI, sources: Sequence[ReadLights]) -> Seq
     except OperatorError as error:
         return [HealthLight("Not available", str(error), "fault")]
     except TimeoutError:
-        return [HealthLight("Not available", f"no response within {GROUP_TIMEOUT_SECONDS} seconds", "fault")]
+        text = ngettext(
+            "no response within %(num)s second", "no response within %(num)s seconds", GROUP_TIMEOUT_SECONDS
+        )
+        return [HealthLight("Not available", text, "fault")]
 
 
 async def _read_all(app: FastAPI, sources: Sequence[ReadLights]) -> list[HealthLight]:

@@ -11,13 +11,14 @@ from sqlmodel import col
 
 from opportune.db.models.model import utc_now
 from opportune.feature import HealthLight
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import pgettext
+from opportune.i18n.formats import format_duration
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
 from opportune.mail.outage import read_outage
-from opportune.runtime.counts import format_duration
 from opportune.web.time_zone import format_datetime
 
 HINTS = {
@@ -57,7 +58,7 @@ async def job_lights(app: FastAPI) -> list[HealthLight]:
 def _due_light(oldest: datetime | None, now: datetime, late: LateLight) -> HealthLight:
     if oldest is None:
         return HealthLight("Due jobs", pgettext("jobs", "none"))
-    text = f"the oldest has waited for {format_duration((now - oldest).total_seconds())}"
+    text = _("the oldest has waited for %(duration)s", duration=format_duration((now - oldest).total_seconds()))
     address = JOB_LIST_PATH.format(JobState.WAITING)
     if now - oldest > LATE_AFTER:
         return HealthLight("Due jobs", text, late.state, address, late.hint)
@@ -66,16 +67,17 @@ def _due_light(oldest: datetime | None, now: datetime, late: LateLight) -> Healt
 
 def _schedule_light(schedule: Schedule, now: datetime, late: LateLight) -> HealthLight:
     name, run = schedule.name, schedule.last_run
-    text = f"succeeded at {format_datetime(run.succeeded_at)}" if run.succeeded_at else "has not run yet"
+    text = _("Succeeded: %(time)s.", time=format_datetime(run.succeeded_at)) if run.succeeded_at else _("Not run yet.")
+    due = format_datetime(schedule.due_at) if schedule.due_at else ""
     if schedule.is_late(now):
-        text = f"{text}; late since {format_datetime(schedule.due_at)}"
+        text = f"{text} {_('Late since %(time)s.', time=due)}"
         return HealthLight(name, text, late.state, JOB_LIST_PATH.format(JobState.WAITING), late.hint)
-    if schedule.is_running or schedule.due_at:
-        text += "; is running" if schedule.is_running else f"; next at {format_datetime(schedule.due_at)}"
-    else:
-        return HealthLight(name, f"{text}; the next run is not scheduled", "notice", hint=late.hint)
+    if not (schedule.is_running or due):
+        return HealthLight(name, f"{text} {_('The next run is not scheduled.')}", "notice", hint=late.hint)
+    text = f"{text} {_('Running now.') if schedule.is_running else _('Next run: %(time)s.', time=due)}"
     if run.is_failing:
-        return HealthLight(name, f"failed at {format_datetime(run.failed_at)}; {text}", "fault", hint=run.error)
+        text = f"{_('Failed: %(time)s.', time=format_datetime(run.failed_at))} {text}"
+        return HealthLight(name, text, "fault", hint=run.error)
     return HealthLight(name, text)
 
 
@@ -88,16 +90,16 @@ async def _mail_lights(session: AsyncSession) -> list[HealthLight]:
         row = (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
         return (row[0], row[1]) if row else (None, "")
 
-    (sent, _), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
+    (sent, _error), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
     lights = [*_email_lights(sent, failed, error)]
     if outage := await read_outage(session):
-        text = f"{outage} The first is from {format_datetime(outage.since)}."
+        text = f"{outage} {_('The first is from %(time)s.', time=format_datetime(outage.since))}"
         lights.append(HealthLight("E-mails waiting", text, "fault", JOB_LIST_PATH.format(JobState.WAITING), MAIL_HINT))
     return lights
 
 
 def _email_lights(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:
-    yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else "none in the last days")
+    yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else _("none in the last days"))
     if failed:
         text, address = f"{format_datetime(failed)}: {error}", JOB_LIST_PATH.format(JobState.FAILED)
         if sent is None or failed > sent:

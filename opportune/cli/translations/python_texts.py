@@ -13,7 +13,7 @@ POSITIONS: dict[str, tuple[int, ...]] = {
     "Busy": (1,),
     "EventKind": (2, 3),
     "HTTPException": (2,),
-    "HealthLight": (1,),
+    "HealthLight": (1, 2, 5),
     "LLMError": (2,),
     "Link": (1,),
     "Metric": (1,),
@@ -38,6 +38,7 @@ KEYWORD_ARGUMENTS = {
     "Field": ("title", "description"),
     "Feature": ("summary",),
     "HTTPException": ("detail",),
+    "HealthLight": ("part", "words", "hint"),
     "Link": ("label",),
     "PersonalData": ("summary",),
 }

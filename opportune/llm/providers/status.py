@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from opportune.config.settings import Settings
 from opportune.feature import HealthLight
+from opportune.i18n import gettext as _
 from opportune.llm.providers.factory import models_of
 
 CONNECT_TIMEOUT_SECONDS = 3
@@ -27,11 +28,13 @@ async def _check_endpoint(address: str) -> HealthLight:
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            _, writer = await asyncio.open_connection(host, port)
+            _reader, writer = await asyncio.open_connection(host, port)
     except socket.gaierror:
-        return HealthLight(host, "has no address", "fault", hint="Check the address of the model's endpoint.")
+        return HealthLight(host, _("has no address"), "fault", hint=_("Check the address of the model's endpoint."))
     except (OSError, TimeoutError):
-        hint = "Check that it runs and that the host allows outgoing connections. Until then, fallback models answer."
-        return HealthLight(host, f"cannot be reached at port {port}", "fault", hint=hint)
+        hint = _(
+            "Check that it runs and that the host allows outgoing connections. Until then, fallback models answer."
+        )
+        return HealthLight(host, _("cannot be reached at port %(port)s", port=port), "fault", hint=hint)
     writer.close()
-    return HealthLight(host, "can be reached")
+    return HealthLight(host, _("can be reached"))

@@ -103,7 +103,7 @@ def find_tightest_limit(rooms: Iterable[tuple[Limit, int | None]]) -> tuple[Limi
 def money(micro: int, currency: str) -> str:
     """Format millionths of a currency: with two digits, or four for small amounts."""
     digits = 2 if micro % 10_000 == 0 or micro >= MICRO_PER_UNIT else 4
-    return f"{micro / MICRO_PER_UNIT:,.{digits}f} {currency}"
+    return f"{format_number(micro / MICRO_PER_UNIT, digits)} {currency}"
 
 
 def period_name(limit: Limit) -> str:

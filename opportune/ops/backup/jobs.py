@@ -14,6 +14,7 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model, utc_now
 from opportune.errors import OperatorError
+from opportune.i18n import gettext as _
 from opportune.jobs import JobContext, job
 from opportune.jobs.last_runs import find_last_run
 from opportune.jobs.models import LastRun
@@ -108,14 +109,16 @@ class BackupState:
 
     def __str__(self) -> str:
         if not self.is_scheduled:
-            return "No backups are scheduled: BACKUP_URL is empty."
+            return _("No backups are scheduled: BACKUP_URL is empty.")
         if self.backup.is_failing:
-            return f"The last backup failed: {self.backup.error}"
+            return _("The last backup failed: %(error)s", error=self.backup.error)
         if self.is_overdue:
-            return "The last scheduled backup did not run: check that a worker runs (JOBS)."
+            return _("The last scheduled backup did not run: check that a worker runs (JOBS).")
         if self.rehearsal.is_failing:
-            return f"The newest backup could not be restored: {self.rehearsal.error}"
-        return f"Backed up: {self.backup.note}." if self.backup.succeeded_at else "No backup has been made yet."
+            return _("The newest backup could not be restored: %(error)s", error=self.rehearsal.error)
+        if self.backup.succeeded_at:
+            return _("Backed up: %(note)s.", note=self.backup.note)
+        return _("No backup has been made yet.")
 
 
 async def read_backup_state(session: AsyncSession, settings: Settings) -> BackupState:

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 from opportune.admin.status.status import is_ok, read_status
+from opportune.config.languages import SOURCE_LANGUAGE
+from opportune.i18n import use_language
 from opportune.ops.telemetry.metrics.routes import metrics_token_required
 from opportune.web.endpoints.health import STATUS_PATH
 
@@ -18,7 +20,8 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(metrics_token_
 @router.get(STATUS_PATH)
 async def status(request: Request) -> JSONResponse:
     """Respond with 503 if a part has a fault, for monitors that only check the status code."""
-    groups = await read_status(request.app)
+    with use_language(SOURCE_LANGUAGE):  # monitors compare texts
+        groups = await read_status(request.app)
     lights = {group.title: [_without_addresses(asdict(light)) for light in group.lights] for group in groups}
     body = {"well": is_ok(groups), "groups": lights}
     return JSONResponse(body, 200 if body["well"] else 503, {"Cache-Control": "no-store"})

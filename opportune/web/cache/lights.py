@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from opportune.feature import HealthLight
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.redis_store import FULL
@@ -20,5 +21,5 @@ async def cache_lights(app: FastAPI) -> list[HealthLight]:
         return []
     if failure := await cache.store.check():
         hint = FULL_HINT if failure == FULL else HINT
-        return [HealthLight("Redis", f"is not available ({failure})", "fault", hint=hint)]
-    return [HealthLight("Redis", "is available")]
+        return [HealthLight("Redis", _("is not available (%(failure)s)", failure=failure), "fault", hint=hint)]
+    return [HealthLight("Redis", _("is available"))]

@@ -12,11 +12,11 @@ from opportune.admin.status.database import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
+from opportune.i18n.formats import format_duration, format_size
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
 from opportune.jobs.schedules import scheduled_names
 from opportune.ops.telemetry import server_lights as server
-from opportune.runtime.counts import format_duration, format_size
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 
@@ -26,7 +26,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 def extract_status(page: str, part: str) -> str:
     """Return the text about one part of the status, with its hint."""
-    pairs = re.findall(r"<dt[^>]*>.*?</span>([^<]*)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
+    pairs = re.findall(r"<dt[^>]*>.*?<bdi>([^<]*)</bdi></dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
     return {name: " ".join(re.sub(r"<[^>]+>", " ", html).split()) for name, html in pairs}[part]
 
 
@@ -94,8 +94,8 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
         )
     page = (await admin.get("/admin/status")).text
     assert "Something needs you" in page
-    assert re.search("succeeded at .*; late since", extract_status(page, late_job))
-    assert re.search("fault: failed at .*; has not run yet; next at .* No room.", extract_status(page, failed_job))
+    assert re.search(r"Succeeded: .*\. Late since", extract_status(page, late_job))
+    assert re.search(r"fault: Failed: .* Not run yet\. Next run: .* No room\.", extract_status(page, failed_job))
     assert "Set JOBS=inline, or JOBS=worker" in extract_status(page, late_job)
     assert extract_status(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
     assert "550 &lt;no&gt; such user" in page

@@ -7,6 +7,9 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.feature import HealthLight
+from opportune.i18n import gettext as _
+from opportune.i18n import ngettext
+from opportune.i18n.formats import format_number
 from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.limits import money
 from opportune.llm.spending.models import TOTAL, LlmUsage
@@ -23,9 +26,13 @@ async def spending_lights(app: FastAPI) -> Sequence[HealthLight]:
     async with app.state.database.reader(fresh=True) as session:
         off = await read_switch(session)
         calls, prompt, completion, cost = (int(number or 0) for number in (await session.execute(query)).one())
-    text = f"{calls:,} answers, {prompt + completion:,} tokens, {money(cost, guard.answers_settings.llm_currency)}"
+    total = prompt + completion
+    answers = ngettext("%(number)s answer", "%(number)s answers", calls, number=format_number(calls))
+    tokens = ngettext("%(number)s token", "%(number)s tokens", total, number=format_number(total))
+    amount = money(cost, guard.answers_settings.llm_currency)
+    text = _("%(answers)s, %(tokens)s, %(cost)s", answers=answers, tokens=tokens, cost=amount)
     usage = HealthLight("Today", text, address="/admin/llm")
     if off is None:
         return [usage]
-    hint = "Switch them on under Operations."
-    return [HealthLight("Answers", f"switched off by {off.said}", "notice", "/admin/operations", hint), usage]
+    text, hint = _("switched off by %(user)s", user=off.said), _("Switch them on under Operations.")
+    return [HealthLight("Answers", text, "notice", "/admin/operations", hint), usage]

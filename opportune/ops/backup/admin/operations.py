@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.feature import AdminPanel, HealthLight
+from opportune.i18n import gettext as _
 from opportune.jobs import JobDefinition, defer
 from opportune.ops.backup.encryption import can_decrypt
 from opportune.ops.backup.jobs import BackupState, make_backup, read_backup_state, rehearse_restore
@@ -27,7 +28,7 @@ async def _panel_context(request: Request) -> Mapping[str, Any]:
 async def backup_lights(app: FastAPI) -> list[HealthLight]:
     backups = await _read_state(app)
     if not backups.is_scheduled:
-        hint = "oppman.py docs backups explains how to schedule them. Operations creates one now."
+        hint = _("oppman.py docs backups explains how to schedule them. Operations creates one now.")
         return [HealthLight("Backups", str(backups), "notice", hint=hint)]
     return [HealthLight("Backups", str(backups), "ok" if backups.is_healthy else "fault")]
 
