@@ -69,7 +69,7 @@ def check_uploads(settings: Settings) -> Iterator[Finding]:
     with suppress(OperatorError):  # `check_addresses` reports it
         storage = open_storage(settings)
         if storage.data_loss_warning:
-            yield Finding(storage.data_loss_warning, is_error=False)
+            yield Finding(str(storage.data_loss_warning), is_error=False)
         elif isinstance(storage, FolderStorage):
             yield Finding(
                 "STORAGE_URL is a folder, which needs one machine with a persistent disk. Free hosts delete it at each "

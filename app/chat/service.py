@@ -26,6 +26,7 @@ from app.chat.tree import (
 from opportune.accounts import User
 from opportune.db import restore, utc_now, with_deleted
 from opportune.errors import FieldErrors, NotFound
+from opportune.i18n import gettext
 from opportune.llm import (
     Answer,
     AnswerAttachment,
@@ -138,7 +139,9 @@ def find_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[L
     try:
         return llm.using(name), ""
     except LLMError:
-        return llm, f"{name} is no longer available. {llm.name or 'No model'} answers instead."
+        if not llm.name:
+            return llm, gettext("%(model)s is no longer available.", model=name)
+        return llm, gettext("%(model)s is no longer available. %(other)s answers instead.", model=name, other=llm.name)
 
 
 def check_model(answers: AnswerManager, settings: ConversationSettings | None) -> None:

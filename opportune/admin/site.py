@@ -49,7 +49,7 @@ from opportune.admin.views import AdminView
 from opportune.db.database import Database, Session
 from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
-from opportune.i18n import gettext_lazy
+from opportune.i18n import format_lazy, gettext_lazy
 from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
 from opportune.web.forms.submissions import form_token
@@ -69,7 +69,7 @@ PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "PO
 
 def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = None) -> "AdminSite":
     """Make the admin at this path, with the views of every feature."""
-    site = AdminSite(path, app.state.database, f"{app.state.settings.site_name} admin")
+    site = AdminSite(path, app.state.database, format_lazy("%(site)s admin", site=app.state.settings.site_name))
     site.templates.env.bytecode_cache = bytecode_cache
     site.dashboard = Dashboard(app, site)
     for view, feature in view_classes(app.state.features):

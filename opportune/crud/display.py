@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.crud.declaration import shape_of
 from opportune.crud.schemas import title_candidates
-from opportune.db.models.columns import choice_label, title_of
+from opportune.db.models.columns import choice_label, name_method, title_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn, TranslatedText
 from opportune.fields.display import display, has_format
@@ -84,10 +84,9 @@ def name_of(row: Any) -> str:
     The title of a user is the short name, because `__str__` may contain the e-mail address.
     """
     if isinstance(row, User):
-        return row.get_short_name() or f"{gettext('User')} {row.id}"
-    title, column = title_of(row), title_column(type(row))
-    is_default = title == f"{type(row).__name__} {row.id}"
-    return (is_default and column and getattr(row, column)) or title
+        return row.get_short_name() or gettext("User %(id)s", id=row.id)
+    column = "" if name_method(type(row)) else title_column(type(row))
+    return (column and getattr(row, column)) or str(title_of(row))
 
 
 async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from opportune.i18n import gettext
+from opportune.i18n.formats import format_list
 from opportune.search.query import MAX_QUERY_LENGTH, UNSTORABLE
 from opportune.search.words import fold
 
@@ -60,10 +61,10 @@ class SearchOutcome:
         if not self.query:
             return
         deadline = monotonic() + MAX_SECONDS
-        for index, (_, search) in enumerate(sources):
+        for index, (_name, search) in enumerate(sources):
             if index >= MAX_SOURCES or monotonic() > deadline:
-                names = ", ".join(name for name, _ in sources[index:])
-                self.note = f"The search took too long. It left out: {names}."
+                names = format_list([str(name) for name, _search in sources[index:]])
+                self.note = gettext("The search took too long. It left out: %(names)s.", names=names)
                 return
             if group := await search():
                 self.add(group)

@@ -8,7 +8,9 @@ from uuid import uuid4
 from fastapi import Depends, Request
 
 from opportune.errors import NotFound
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_number
 
 NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
 UNAVAILABLE = _l("Files cannot be saved or shown at the moment. Try again in a few minutes.")
@@ -32,7 +34,7 @@ class FileTooLargeError(StorageError):
     status = 422
 
     def __init__(self, max_megabytes: int) -> None:
-        super().__init__(f"Please choose a file of at most {max_megabytes:,} MB.")
+        super().__init__(_("Please choose a file of at most %(size)s.", size=f"{format_number(max_megabytes)} MB"))
 
 
 class StorageFullError(StorageError):
@@ -41,7 +43,8 @@ class StorageFullError(StorageError):
     status = 507
 
     def __init__(self, max_megabytes: int) -> None:
-        super().__init__(f"This site has no room for more files: the limit is {max_megabytes:,} MB.")
+        size = f"{format_number(max_megabytes)} MB"
+        super().__init__(_("This site has no room for more files: the limit is %(size)s.", size=size))
 
 
 class DiskFullError(StorageError):
@@ -50,7 +53,7 @@ class DiskFullError(StorageError):
     status = 507
 
     def __init__(self) -> None:
-        super().__init__("The disk of this site is full, so the file was not saved. Please try again later.")
+        super().__init__(_("The disk of this site is full, so the file was not saved. Please try again later."))
 
 
 class MissingFileError(NotFound):

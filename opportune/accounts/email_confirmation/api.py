@@ -6,6 +6,7 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.email_confirmation import service
 from opportune.accounts.email_confirmation.dependencies import confirm_by_email, require_email_confirmation
 from opportune.accounts.schemas import EmailConfirmationCode, Message
+from opportune.i18n import gettext as _
 
 router = APIRouter(
     prefix="/users/me/confirmation/email", tags=["accounts"], dependencies=[Depends(require_email_confirmation)]
@@ -16,7 +17,7 @@ router = APIRouter(
 async def send_email(request: Request, user: CurrentUser, context: AccountCtx) -> Message:
     """Send a code to a user without a password, to confirm their identity."""
     await service.send_code(context, user, request.state.session)
-    return Message(detail=f"An e-mail with a code is on its way to {user.email}.")
+    return Message(detail=_("An e-mail with a code is on its way to %(email)s.", email=user.email))
 
 
 @router.post("/code", status_code=204)

@@ -8,6 +8,7 @@ from typing import Any
 from opportune.accounts.passwords.breached import is_breached
 from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH
 from opportune.config.settings import Settings
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.text import storable
 
@@ -50,9 +51,9 @@ def _length_problem(password: str, min_length: int) -> str | None:
     except ValueError as error:
         return f"It {error}."
     if len(password) < min_length:
-        return f"Please use at least {min_length} characters."
+        return _("Please use at least %(number)s characters.", number=min_length)
     if len(password) > MAX_PASSWORD_LENGTH:
-        return f"Please use at most {MAX_PASSWORD_LENGTH} characters."
+        return _("Please use at most %(number)s characters.", number=MAX_PASSWORD_LENGTH)
     return None
 
 

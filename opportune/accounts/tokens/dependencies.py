@@ -6,13 +6,15 @@ from fastapi import HTTPException, Request
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
+from opportune.i18n import gettext as _
+from opportune.i18n.formats import format_list
 
 
 def require_scopes(token_scopes: str, needed: Sequence[str]) -> None:
     """Raise 403 if the scopes of a token, separated by spaces, do not include all needed scopes."""
     scopes = token_scopes.split()
     if missing := [scope for scope in needed if not has_scope(scopes, scope)]:
-        detail = f"This token may not do this: it lacks the scope {' and '.join(missing)}."
+        detail = _("This token may not do this: it lacks the scope %(scopes)s.", scopes=format_list(missing))
         challenge = f'Bearer error="insufficient_scope", scope="{" ".join(needed)}"'
         raise HTTPException(403, detail, {"WWW-Authenticate": challenge})
 

@@ -16,6 +16,7 @@ from opportune.admin.forms.edit_conflicts import SEEN_FIELD, describe_conflicts,
 from opportune.admin.lists.actions import key_of, match_primary_keys
 from opportune.admin.protocols import View
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.web.time_zone import local
 
 CELL_TEMPLATE = "admin/cell.html"
@@ -99,9 +100,10 @@ async def _save(request: Request, view: View, name: str, pk: str) -> Response:
     if not changed:
         return await _render_row(request, view, pk)
     label, title = view.labels.get(name, name), await view.title_for(request, edit.row)
-    message = f"{label} of “{title}” was {'restored' if is_undo else 'saved'}."
+    saved = gettext("%(field)s of “%(row)s” was saved.", field=label, row=title)
+    restored = gettext("%(field)s of “%(row)s” was restored.", field=label, row=title)
     undo = None if is_undo else await _undo(request, view, edit, name)
-    return await _render_row(request, view, pk, {"message": message, "undo": undo, "name": name})
+    return await _render_row(request, view, pk, {"message": restored if is_undo else saved, "undo": undo, "name": name})
 
 
 async def _undo(request: Request, view: View, edit: RowEdit, name: str) -> Undo | None:
@@ -130,9 +132,9 @@ async def _render_refusal(
     error = edit.error_of(name) or edit.other_errors([name]) or str(refusal)
     if edit.conflicts:
         change = await describe_change(request, view, row, name)
-        error = change if is_undo else f"{change} Save again to replace it."
+        error = change if is_undo else gettext("%(change)s Save again to replace it.", change=change)
     if is_undo or edit.form is None or name not in edit.form:
-        error = f"Nothing was undone: {error}" if is_undo else error
+        error = gettext("Nothing was undone: %(error)s", error=error) if is_undo else error
         return await _render_row(request, view, edit.pk, {"error": error}, 409)
     cell = OpenCell(name, edit.form[name], (await _open_cell(request, view, row, name)).seen, error)
     return await _render_row(request, view, edit.pk, {"cell": cell}, 409 if edit.conflicts else 422)
@@ -145,7 +147,7 @@ async def describe_change(request: Request, view: View, row: Any, name: str) -> 
     _, text = await view.get_list_value(row, name, request)
     value = text.striptags() if isinstance(text, Markup) else text
     (conflict,) = await describe_conflicts(request, view, key_of(row), {name: True})
-    return f"{conflict.author} has changed this to “{value}”."
+    return gettext("%(author)s has changed this to “%(value)s”.", author=conflict.author, value=value)
 
 
 async def _open_cell(request: Request, view: View, row: Any, name: str) -> OpenCell:

@@ -15,11 +15,10 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
 from opportune.admin.forms.inline_changes import INVALID_ROWS
-from opportune.admin.lists.actions import key_of, list_url, redirect_with_error
+from opportune.admin.lists.actions import describe_rows, key_of, list_url, redirect_with_error
 from opportune.db.models.columns import title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
-from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
 
 TEMPLATE = "admin/page_rows.html"
@@ -68,8 +67,8 @@ async def page_rows(request: Request, view: Any) -> Response:
     except FieldErrors as refusal:
         error = INVALID_ROWS if any(edit.is_refused for edit in edits) else str(refusal)
         return await _render(request, view, await _load_rows(request, view, edits), edits, error)
-    text = f"Changed {pluralize(len(changed), view.name, view.name_plural)}." if changed else "Nothing has changed."
-    flash(request, text)
+    text = gettext("Changed %(rows)s.", rows=describe_rows(view, len(changed)))
+    flash(request, text if changed else "Nothing has changed.")
     return RedirectResponse(list_url(request, view), 303)
 
 
@@ -104,7 +103,7 @@ async def _render(
     pks = {line.pk for line in lines}
     context = {
         "model_view": view,
-        "title": f"Edit {view.name_plural}",
+        "title": gettext("Edit %(rows)s", rows=view.name_plural),
         "columns": list(dict.fromkeys((*columns, *view.editable_names))),
         "lines": lines,
         "error": error,

@@ -17,6 +17,7 @@ from opportune.admin.forms.admin_form import AdminForm, read_form_texts
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.lists.actions import (
     Selection,
+    describe_rows,
     key_of,
     list_url,
     match_primary_keys,
@@ -27,7 +28,7 @@ from opportune.admin.log.change_rows import list_change_rows, load_reference_nam
 from opportune.admin.log.diff import Changes, diff_values
 from opportune.db.models.columns import is_secret, is_unique
 from opportune.errors import FieldErrors
-from opportune.runtime.counts import pluralize
+from opportune.i18n import gettext as _
 from opportune.web.rendering.flash import flash
 
 TEMPLATE = "admin/selected_rows.html"
@@ -110,7 +111,7 @@ def _read_page(request: Request, view: Any, editor: RowEditor, row: Any, selecti
     columns = [form_field.short_name for form_field in form if form_field.short_name in chosen]
     if chosen:
         keep_unsent(form, {PREFIX + name for name in columns})
-    error = "Choose at least one field to change." if PREVIEW in sent and not columns else ""
+    error = _("Choose at least one field to change.") if PREVIEW in sent and not columns else ""
     return Page(selection, form, columns, sent, error)
 
 
@@ -136,16 +137,16 @@ async def _save(request: Request, editor: RowEditor, page: Page) -> Response:
     try:
         changed = await editor.save(page.edits)
     except FieldErrors as refusal:
-        page.error = f"Nothing was changed. {refusal}"
+        page.error = _("Nothing was changed. %(reason)s", reason=refusal)
         return await _render(request, editor.view, page)
-    flash(request, f"Changed {pluralize(len(changed), editor.view.name, editor.view.name_plural)}.")
+    flash(request, _("Changed %(rows)s.", rows=describe_rows(editor.view, len(changed))))
     return RedirectResponse(list_url(request, editor.view), 303)
 
 
 async def _render(request: Request, view: Any, page: Page) -> Response:
     context = {
         "model_view": view,
-        "title": f"Edit {pluralize(len(page.selection.pks), view.name, view.name_plural)}",
+        "title": _("Edit %(rows)s", rows=describe_rows(view, len(page.selection.pks))),
         "page": page,
         "hidden": [(name, text) for name, text in page.sent.multi_items() if name == CHANGE or name.startswith(PREFIX)],
         "preview": await _preview(request, view, page.changed[:MAX_PREVIEW_ROWS]) if page.may_confirm else (),

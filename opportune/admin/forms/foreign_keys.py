@@ -63,7 +63,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         return self.view.list_query(request) if self.view else select(self.model)
 
     def format(self, model: Any) -> dict[str, Any]:
-        return {"id": str(model.id), "text": title_of(model)} if model else {}
+        return {"id": str(model.id), "text": str(title_of(model))} if model else {}
 
     async def rows(self, ids: list[Any]) -> list[Any]:
         """Load rows by their ids, whether or not the user may list them."""

@@ -31,6 +31,7 @@ from opportune.admin.forms.inlines import (
 )
 from opportune.admin.lists.actions import key_of
 from opportune.admin.protocols import View
+from opportune.i18n import gettext
 
 ROWS_FIELD = "(rows)"
 """Name of hidden fields with the keys of all lines of a page, in their order."""
@@ -204,8 +205,9 @@ async def _find_conflict(source: _Source, line: InlineRow) -> None:
     if changed and has_edited:
         conflicts = await describe_conflicts(source.request, source.view, line.key, changed)
         texts = [f"{line.form[name].label.text}: {await _stored_text(source, line.row, name)}." for name in changed]
-        repeat = "Save again to delete it." if line.is_deleted else "Save again to keep your text."
-        line.error = f"{authors_of(conflicts)} has changed this row. {' '.join(texts)} {repeat}"
+        repeat = gettext("Save again to delete it.") if line.is_deleted else gettext("Save again to keep your text.")
+        change = gettext("%(authors)s has changed this row.", authors=authors_of(conflicts))
+        line.error = f"{change} {' '.join(texts)} {repeat}"
         line.seen = hash_values(stored)
 
 

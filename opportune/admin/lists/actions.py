@@ -143,6 +143,13 @@ def redirect_with_error(request: Request, view: View, message: str) -> Response:
     return RedirectResponse(list_url(request, view), 303)
 
 
+def describe_rows(view: View, number: int) -> str:
+    """Return a number of rows with the name of their model, such as "2 books"."""
+    return gettext(
+        "%(number)s %(noun)s", number=format_number(number), noun=view.name if number == 1 else view.name_plural
+    )
+
+
 def with_confirmation(action: Any, view: View) -> ActionEndpoint:
     """Wrap a view's method with `@action`, so that it asks for confirmation and is logged.
 

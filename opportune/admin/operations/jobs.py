@@ -16,11 +16,10 @@ from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
 from opportune.errors import OperatorError
-from opportune.i18n import lower_name
+from opportune.i18n import lower_name, ngettext
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
 
 JobAction = Callable[[AsyncSession, int], Awaitable[None]]
@@ -87,13 +86,13 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
 
     @action("retry", "Try again")
     async def retry(self, request: Request) -> Response:
-        return await self._apply(request, "retry", _jobs(request).retry, "queued again")
+        return await self._apply(request, "retry", _jobs(request).retry)
 
     @action("cancel", "Cancel", "Cancel these jobs? A running job ends at its next step.")
     async def cancel(self, request: Request) -> Response:
-        return await self._apply(request, "cancel", _jobs(request).cancel, "cancelled")
+        return await self._apply(request, "cancel", _jobs(request).cancel)
 
-    async def _apply(self, request: Request, slug: str, change: JobAction, result: str) -> Response:
+    async def _apply(self, request: Request, slug: str, change: JobAction) -> Response:
         """Run the action on each selected job, and flash the refusals."""
         pks = request.query_params["pks"].split(",")
         ids = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
@@ -109,11 +108,14 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
                     audit.record_row(session, request, custom_action(slug), self.identity, job, {})
         audit.mark_recorded(request)
         if count := len(ids) - len(refusals):
-            flash(request, f"{pluralize(count, 'job')} {result}.")
+            retried = ngettext("%(num)s job queued again.", "%(num)s jobs queued again.", count)
+            cancelled = ngettext("%(num)s job cancelled.", "%(num)s jobs cancelled.", count)
+            flash(request, retried if slug == "retry" else cancelled)
         for line in refusals[:MAX_SHOWN_REFUSALS]:
             flash(request, line, "danger")
         if more := len(refusals[MAX_SHOWN_REFUSALS:]):
-            flash(request, f"{pluralize(more, 'more job')} could not be changed.", "danger")
+            text = ngettext("%(num)s more job could not be changed.", "%(num)s more jobs could not be changed.", more)
+            flash(request, text, "danger")
         return RedirectResponse(list_url(request, self), 303)
 
 

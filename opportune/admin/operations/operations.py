@@ -15,12 +15,13 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.admin.log import audit
 from opportune.db.queries.batches import delete_in_batches
 from opportune.errors import OperatorError
+from opportune.i18n import gettext as _
+from opportune.i18n import ngettext
 from opportune.jobs import JobCall, defer, management
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
-from opportune.runtime.counts import pluralize
 from opportune.web.cache import ALL_TAGS, Cache
 
 IDENTITY = "operations"
@@ -46,7 +47,7 @@ async def run_operation(request: Request, name: str, form_data: FormData) -> str
     try:
         message = await TASKS[name](request, form_data)
     except OperatorError as error:
-        await record_operation(request, name, f"Failed: {error}")
+        await record_operation(request, name, _("Failed: %(error)s", error=error))
         raise
     await record_operation(request, name, message)
     return message
@@ -74,7 +75,7 @@ def _queue_operation(request: Request, name: str) -> Change | None:
 
     async def queue(session: AsyncSession, _request: Request) -> str:
         defer(session, call, key=name)
-        return f"Queued: {label}."
+        return _("Queued: %(job)s.", job=_(label))
 
     return queue
 
@@ -86,17 +87,22 @@ async def record_operation(request: Request, name: str, message: str) -> None:
 
 async def retry_failed(session: AsyncSession, request: Request) -> str:
     jobs: DatabaseJobQueue = request.app.state.jobs
-    return f"{pluralize(await jobs.retry_failed(session), 'failed job')} queued again."
+    count = await jobs.retry_failed(session)
+    return ngettext("%(num)s failed job queued again.", "%(num)s failed jobs queued again.", count)
 
 
 async def clear_jobs(request: Request, _form_data: FormData) -> str:
-    return f"{pluralize(await management.delete_ended(request.app.state.database), 'ended job')} cleared."
+    count = await management.delete_ended(request.app.state.database)
+    return ngettext("%(num)s ended job cleared.", "%(num)s ended jobs cleared.", count)
 
 
 async def clear_sessions(request: Request, _form_data: FormData) -> str:
     deleted = await delete_expired(request.app.state.database, request.app.state.settings)
-    number = deleted["sessions"] + deleted["tokens"]
-    return f"{pluralize(number, 'expired session and token', 'expired sessions and tokens')} cleared."
+    return ngettext(
+        "%(num)s expired session or token cleared.",
+        "%(num)s expired sessions and tokens cleared.",
+        deleted["sessions"] + deleted["tokens"],
+    )
 
 
 async def sign_out_all(request: Request, _form_data: FormData) -> str:
@@ -104,13 +110,16 @@ async def sign_out_all(request: Request, _form_data: FormData) -> str:
     database, other_sessions = request.app.state.database, col(Session.id) != request.state.session.id
     browsers = await delete_in_batches(database, Session, other_sessions, skip_locked=False)
     tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
-    return f"{pluralize(browsers, 'session')} and {pluralize(tokens, 'token')} ended. Only this browser is signed in."
+    ended_sessions = ngettext("%(num)s session", "%(num)s sessions", browsers)
+    ended_tokens = ngettext("%(num)s token", "%(num)s tokens", tokens)
+    text = _("%(sessions)s and %(tokens)s ended. Only this browser is signed in.")
+    return _(text, sessions=ended_sessions, tokens=ended_tokens)
 
 
 async def clear_cache(request: Request, _form_data: FormData) -> str:
     cache: Cache = request.app.state.cache
     await cache.clear(ALL_TAGS)
-    return "The cache was cleared."
+    return _("The cache was cleared.")
 
 
 async def send_test_email(request: Request, form_data: FormData) -> str:
@@ -120,7 +129,7 @@ async def send_test_email(request: Request, form_data: FormData) -> str:
     except InvalidEmailError as error:
         raise OperatorError(str(error)) from None
     await send_email(settings, email)
-    return f"The e-mail to {email.to} went to {transport_for(settings).name}."
+    return _("The e-mail to %(email)s went to %(server)s.", email=email.to, server=transport_for(settings).name)
 
 
 CHANGES: Mapping[str, Change] = {

@@ -19,6 +19,7 @@ from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
+from opportune.i18n import pgettext_lazy
 from opportune.mail.factory import transport_for
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
@@ -91,9 +92,9 @@ def _redact(settings: BaseSettings, name: str) -> str:
     """Return an address without its password. Other secrets are shown as "set"."""
     read = _address_reader(name)
     try:
-        return str(read(settings)) if read else "set"
+        return str(read(settings)) if read else pgettext_lazy("setting", "set")
     except OperatorError:
-        return "set, but not valid"
+        return pgettext_lazy("setting", "set, but not valid")
 
 
 def _remove_credentials(text: str) -> str:
@@ -113,7 +114,9 @@ def _read_secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
 
 def _source(name: str, dotenv_names: set[str], stored_names: set[str], is_set: bool) -> str:
     if name.upper() in {variable.upper() for variable in os.environ}:
-        return "environment"
+        return pgettext_lazy("setting", "environment")
     if not is_set:
-        return "default"
-    return "SECRETS_FROM" if name in stored_names else ".env" if name.upper() in dotenv_names else "set at start"
+        return pgettext_lazy("setting", "default")
+    if name in stored_names:
+        return "SECRETS_FROM"
+    return ".env" if name.upper() in dotenv_names else pgettext_lazy("setting", "set at start")

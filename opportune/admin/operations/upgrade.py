@@ -14,6 +14,7 @@ from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.runner import Step, plan_migrations, run_migrations
 from opportune.errors import OperatorError
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 
 PAGE_TIMEOUT_SECONDS = 5
@@ -38,7 +39,12 @@ class MigrationState:
 
     @property
     def pending(self) -> list[Migration]:
-        return [migration for _, migrations in self.features for migration, is_applied in migrations if not is_applied]
+        return [
+            migration
+            for _feature, migrations in self.features
+            for migration, is_applied in migrations
+            if not is_applied
+        ]
 
 
 async def migration_state(database: Database, features: Sequence[str]) -> MigrationState:
@@ -102,7 +108,8 @@ class Upgrade:
         except OperatorError as error:
             self.message = str(error)
         else:
-            self.message, self.succeeded = f"Applied {', '.join(self.applied)}." if self.applied else NOTHING, True
+            applied = _("Applied %(migrations)s.", migrations=", ".join(self.applied))
+            self.message, self.succeeded = applied if self.applied else NOTHING, True
         await report(self.message)
 
     def _apply(self) -> None:

@@ -22,11 +22,12 @@ from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.admin.panels import read_panels
 from opportune.checks import check_secret_key, production_checks
+from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.i18n import pgettext_lazy
+from opportune.i18n import pgettext_lazy, use_language
 from opportune.jobs import management
 from opportune.jobs.models import JobState
 from opportune.jobs.requests import run_url
@@ -106,7 +107,8 @@ def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[s
     """Return the context of the settings page. It reads files, so call it in a thread."""
     feature_checks = [check for feature in features for check in feature.checks]
     checks = [check_secret_key, *feature_checks, *production_checks(features)]
-    findings = [finding for check in checks for finding in check(settings)]
+    with use_language(SOURCE_LANGUAGE):  # the page marks them as English, as `check` prints them
+        findings = [finding for check in checks for finding in check(settings)]
     return {"rows": list(list_displayed_settings(settings, features)), "findings": findings}
 
 

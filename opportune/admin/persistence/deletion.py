@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import may_list
 from opportune.admin.lists.actions import (
     Selection,
+    describe_rows,
     list_url,
     match_primary_keys,
     read_selection,
@@ -23,13 +24,11 @@ from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
 from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
 from opportune.errors import FieldErrors
-from opportune.i18n import gettext
-from opportune.runtime.counts import pluralize
+from opportune.i18n import gettext, ngettext
 from opportune.web.rendering.flash import flash
 
 MAX_UNDO_URL_CHARS = 1_000
 """Limit of the address of Undo, because a cookie keeps it. Deletions of more rows ask for confirmation."""
-TRASH_QUESTION = "Move to the trash? You can restore it from there{}."
 
 
 async def delete_page(request: Request, view: View) -> Response:
@@ -49,8 +48,7 @@ async def delete_page(request: Request, view: View) -> Response:
         if not await view.check_can_delete(request, row):
             raise HTTPException(403)
     if view.has_trash:
-        days = view.model.keep_deleted_days
-        question = TRASH_QUESTION.format("" if days is None else f" for {days} days")
+        question = _trash_question(view.model.keep_deleted_days)
         return await show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), question=question)
     impact = await deletion_impact(request, view, selection.pks)
     return await show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), consequences=impact)
@@ -60,11 +58,22 @@ async def _delete(request: Request, view: View, selection: Selection) -> Respons
     try:
         await view.delete_rows(request, selection.pks)
     except FieldErrors as refusal:
-        return redirect_with_error(request, view, f"Nothing was deleted. {refusal}")
-    count, is_trashed = pluralize(len(selection.pks), view.name, view.name_plural), view.has_trash
-    message = f"Moved {count} to the trash." if is_trashed else f"Deleted {count}."
+        return redirect_with_error(request, view, gettext("Nothing was deleted. %(reason)s", reason=refusal))
+    rows = describe_rows(view, len(selection.pks))
+    trashed, deleted = gettext("Moved %(rows)s to the trash.", rows=rows), gettext("Deleted %(rows)s.", rows=rows)
+    message = trashed if view.has_trash else deleted
     flash(request, message, undo=undo_url(request, view, selection))
     return RedirectResponse(list_url(request, view), 303)
+
+
+def _trash_question(days: int | None) -> str:
+    if days is None:
+        return gettext("Move to the trash? You can restore it from there.")
+    return ngettext(
+        "Move to the trash? You can restore it from there for %(num)s day.",
+        "Move to the trash? You can restore it from there for %(num)s days.",
+        days,
+    )
 
 
 def undo_url(request: Request, view: View, selection: Selection) -> str:

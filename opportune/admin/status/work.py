@@ -70,15 +70,17 @@ def _schedule_light(schedule: Schedule, now: datetime, late: LateLight) -> Healt
     text = _("Succeeded: %(time)s.", time=format_datetime(run.succeeded_at)) if run.succeeded_at else _("Not run yet.")
     due = format_datetime(schedule.due_at) if schedule.due_at else ""
     if schedule.is_late(now):
-        text = f"{text} {_('Late since %(time)s.', time=due)}"
-        return HealthLight(name, text, late.state, JOB_LIST_PATH.format(JobState.WAITING), late.hint)
+        lateness = _("Late since %(time)s.", time=due)
+        address = JOB_LIST_PATH.format(JobState.WAITING)
+        return HealthLight(name, f"{text} {lateness}", late.state, address, late.hint)
     if not (schedule.is_running or due):
-        return HealthLight(name, f"{text} {_('The next run is not scheduled.')}", "notice", hint=late.hint)
-    text = f"{text} {_('Running now.') if schedule.is_running else _('Next run: %(time)s.', time=due)}"
+        next_run = _("The next run is not scheduled.")
+        return HealthLight(name, f"{text} {next_run}", "notice", hint=late.hint)
+    next_run = _("Running now.") if schedule.is_running else _("Next run: %(time)s.", time=due)
     if run.is_failing:
-        text = f"{_('Failed: %(time)s.', time=format_datetime(run.failed_at))} {text}"
-        return HealthLight(name, text, "fault", hint=run.error)
-    return HealthLight(name, text)
+        failure = _("Failed: %(time)s.", time=format_datetime(run.failed_at))
+        return HealthLight(name, f"{failure} {text} {next_run}", "fault", hint=run.error)
+    return HealthLight(name, f"{text} {next_run}")
 
 
 async def _mail_lights(session: AsyncSession) -> list[HealthLight]:
@@ -93,7 +95,7 @@ async def _mail_lights(session: AsyncSession) -> list[HealthLight]:
     (sent, _error), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
     lights = [*_email_lights(sent, failed, error)]
     if outage := await read_outage(session):
-        text = f"{outage} {_('The first is from %(time)s.', time=format_datetime(outage.since))}"
+        text = _("%(outage)s The first is from %(time)s.", outage=outage, time=format_datetime(outage.since))
         lights.append(HealthLight("E-mails waiting", text, "fault", JOB_LIST_PATH.format(JobState.WAITING), MAIL_HINT))
     return lights
 

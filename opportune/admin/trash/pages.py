@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.lists.actions import (
     Selection,
+    describe_rows,
     list_url,
     match_primary_keys,
     read_selection,
@@ -19,8 +20,8 @@ from opportune.admin.log.authors import load_emails
 from opportune.admin.persistence.deletion import deletion_impact
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext as _
 from opportune.pagination import page_count
-from opportune.runtime.counts import pluralize
 from opportune.web.rendering.flash import flash
 
 ROWS_PER_PAGE = 50
@@ -59,8 +60,8 @@ async def restore_from_trash(request: Request, view: AdminView) -> Response:
         selection = await read_selection(request, view)
         await view.restore_rows(request, selection.pks)
     except FieldErrors as refusal:
-        return _redirect(request, view, f"Nothing was restored. {refusal}", is_error=True)
-    return _redirect(request, view, f"Restored {_count(view, selection)}.")
+        return _redirect(request, view, _("Nothing was restored. %(reason)s", reason=refusal), is_error=True)
+    return _redirect(request, view, _("Restored %(rows)s.", rows=describe_rows(view, len(selection.pks))))
 
 
 async def purge_from_trash(request: Request, view: AdminView) -> Response:
@@ -72,8 +73,9 @@ async def purge_from_trash(request: Request, view: AdminView) -> Response:
             return await _confirm(request, view, selection)
         await view.purge_rows(request, selection.pks)
     except FieldErrors as refusal:
-        return _redirect(request, view, f"Nothing was deleted. {refusal}", is_error=True)
-    return _redirect(request, view, f"Permanently deleted {_count(view, selection)}.")
+        return _redirect(request, view, _("Nothing was deleted. %(reason)s", reason=refusal), is_error=True)
+    text = _("Permanently deleted %(rows)s.", rows=describe_rows(view, len(selection.pks)))
+    return _redirect(request, view, text)
 
 
 def _require_access(request: Request, view: AdminView) -> None:
@@ -94,14 +96,10 @@ async def _confirm(request: Request, view: AdminView, selection: Selection) -> R
     if len(rows) < len(selection.pks):
         raise HTTPException(404)
     impact = await deletion_impact(request, view, selection.pks)
-    title, trash_url = "Delete permanently", _trash_url(request, view)
+    title, trash_url = _("Delete permanently"), _trash_url(request, view)
     return await show_confirmation_page(
         request, view, selection, rows, title=title, consequences=impact, list=trash_url
     )
-
-
-def _count(view: AdminView, selection: Selection) -> str:
-    return pluralize(len(selection.pks), view.name, view.name_plural)
 
 
 def _trash_url(request: Request, view: AdminView) -> str:

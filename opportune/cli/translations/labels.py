@@ -37,6 +37,7 @@ from opportune.db.models.columns import (
 from opportune.feature import Feature
 from opportune.features import all_features
 from opportune.i18n import LazyText
+from opportune.llm.tools.declaration import tools_of
 from opportune.pagination import Paging
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.fields import default_label
@@ -120,6 +121,7 @@ def _field_labels(
         choices = {choice_value(choice): choice_label(choice) for choice in choices_of(model, name)}
         yield module, make_label(name, info)
         yield module, info.description or ""
+        yield from ((module, text) for text in info.examples or () if str(text)[:1].isupper())
         yield from ((module, label) for label in {**choices, **options.choices}.values())
         if not options.suffix.isupper():  # codes of currencies are not translated
             yield module, options.suffix
@@ -176,6 +178,7 @@ def _feature_labels(feature: Feature) -> Iterator[Label]:
         texts += [part.label for part in parts]
     if module:
         yield from ((module, text) for text in (*texts, *feature.operations, *feature.status))
+    yield from ((tool.function.__module__, tool.status) for tool in tools_of(feature.tools).values())
 
 
 def _form_schemas() -> Iterator[type[BaseModel]]:

@@ -30,6 +30,7 @@ POSITIONS: dict[str, tuple[int, ...]] = {
     "flash": (2,),
     "matching_entries": (1,),
     "problem": (3,),
+    "redirect_with_error": (3,),
     "redirect_with_message": (3,),
     "refuse": (1,),
 }

@@ -4,11 +4,12 @@ import ast
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import chain
 from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError
 
-from opportune.cli.translations.extraction import Source
+from opportune.cli.translations.extraction import KEYWORDS, Source
 from opportune.cli.translations.python_texts import sink_arguments, text_of
 from opportune.config.project import display_path
 from opportune.errors import OperatorError
@@ -107,12 +108,20 @@ def unmarked_in_python(source: str) -> Iterator[Unmarked]:
     lines, tree = source.splitlines(), ast.parse(source)
     nodes = [argument for node in ast.walk(tree) if isinstance(node, ast.Call) for argument in sink_arguments(node)]
     found = [text for node in nodes if not text_of(node) for text in _texts(node)]
+    found += [text for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for text in _marked_texts(node)]
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value and not _is_prompt(statement):
             found += [text for text in _texts(statement.value) if SENTENCE.fullmatch(_content(text))]
     for text in dict.fromkeys(found):
         if OPT_OUT not in lines[text.lineno - 1]:
             yield Unmarked(text.lineno, _readable(_content(text)))
+
+
+def _marked_texts(node: ast.JoinedStr) -> Iterator[ast.Constant | ast.JoinedStr]:
+    """Yield texts in `_()` inside an f-string, where `makemessages` does not find them before Python 3.12."""
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in KEYWORDS:
+            yield from chain.from_iterable(map(_texts, call.args))
 
 
 def _is_prompt(statement: ast.Assign | ast.AnnAssign) -> bool:

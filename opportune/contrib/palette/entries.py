@@ -11,6 +11,7 @@ from opportune.accounts.models import User
 from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
 from opportune.contrib import documentation
 from opportune.feature import Link
+from opportune.i18n import gettext
 from opportune.search.everything import Entry
 from opportune.web.rendering import icons
 
@@ -67,7 +68,11 @@ def action_entries(request: Request, query: str) -> Iterator[Entry]:
         yield make_entry("Admin", "/admin/", "layout-dashboard")
         if query:
             # The label contains the query, so it always matches.
-            yield make_entry(f"Search the admin for “{query}”", f"/admin/search?{urlencode({'q': query})}", "search")
+            yield make_entry(
+                gettext("Search the admin for “%(query)s”", query=query),
+                f"/admin/search?{urlencode({'q': query})}",
+                "search",
+            )
     yield make_entry("Switch between light and dark", "#theme", "moon")
     if user:
         yield make_entry("Sign out", "#sign-out", "logout")

@@ -15,6 +15,7 @@ from opportune.contrib.teams.schemas import InvitationCreate
 from opportune.contrib.teams.service import find_member, lock_team, lock_team_row, refuse_too_many_teams
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors, NotFound
+from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
@@ -24,7 +25,7 @@ MAX_OPEN_INVITATIONS = 200
 """Open invitations per team."""
 
 ALREADY_MEMBER = _l("This user is already a member.")
-TOO_MANY_OPEN = f"{MAX_OPEN_INVITATIONS} invitations are open: withdraw some first."
+TOO_MANY_OPEN = format_lazy("%(number)s invitations are open: withdraw some first.", number=MAX_OPEN_INVITATIONS)
 
 
 async def invite(

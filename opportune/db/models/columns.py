@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from opportune.db.models.translated import TranslatedColumn
 from opportune.errors import OperatorError
-from opportune.i18n import LazyText, gettext_lazy
+from opportune.i18n import LazyText, format_lazy, gettext_lazy
 
 SECRET_NAME = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
 PRIVILEGE_NAME = re.compile(
@@ -199,10 +199,11 @@ def choice_label(value: Any) -> LazyText:
 
 
 def title_of(row: Any) -> str:
-    """Return `str(row)` if its model defines `__str__`, else the model name and primary key."""
+    """Return `str(row)` if its model defines `__str__`, else the label of the model and the primary key."""
     if name_method(type(row)):
         return str(row)
-    return f"{type(row).__name__} {' '.join(map(str, inspect(type(row)).primary_key_from_instance(row)))}"
+    key = " ".join(map(str, inspect(type(row)).primary_key_from_instance(row)))
+    return format_lazy("%(model)s %(key)s", model=label_of_class(type(row)), key=key)
 
 
 def name_method(model: type[Any]) -> Any:

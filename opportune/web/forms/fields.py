@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 
 from opportune.db.models.references import reference_of
 from opportune.db.models.translation import translation_of
-from opportune.i18n import get_language, gettext
+from opportune.i18n import get_language, gettext, gettext_lazy
 from opportune.i18n.parsing import MACHINE_NUMBER, parse_date, parse_moment, parse_number
 from opportune.schemas.annotations import Attribute, options_of
 from opportune.search.words import fold
@@ -202,7 +202,7 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
     if "" in choices:
         choices = {"": choices[""], **choices}
     type_ = options.type or (PICKER if reference_of(info) else _control_type(name, schema))
-    example = str(info.examples[0]) if info.examples else None
+    example = gettext_lazy(str(info.examples[0])) if info.examples else None
     return Control(
         name=name,
         label=default_label(name, info),

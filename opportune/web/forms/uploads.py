@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.i18n import gettext
+from opportune.i18n.formats import localize_number
 from opportune.schemas.annotations import Attribute
 from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_image
 
@@ -86,7 +87,7 @@ def too_large_message() -> str:
     """Return the message for a file over the limit."""
     size = max_upload_bytes.get()
     text = f"{size / 1e6:.3g} MB" if size >= 1_000_000 else f"{size / 1e3:.3g} kB"
-    return gettext("Please choose a file of at most %(size)s.", size=text)
+    return gettext("Please choose a file of at most %(size)s.", size=localize_number(text))
 
 
 def file_attributes() -> dict[str, Attribute]:

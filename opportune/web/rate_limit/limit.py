@@ -6,16 +6,18 @@ from typing import Literal, NamedTuple
 
 from fastapi import HTTPException, Request
 
+from opportune.i18n import gettext as _
+from opportune.i18n import ngettext
 from opportune.web.client import client_address
 
-HOUR_SECONDS = 3600
+MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
 
 
 class TooManyRequests(HTTPException):
     """A rate limit is exceeded: status 429 with `Retry-After`. `detail` is a sentence for users."""
 
     def __init__(self, seconds: int) -> None:
-        detail = f"That was too often. Try again in {_format_seconds(seconds)}."
+        detail = _("That was too often. Try again in %(duration)s.", duration=_format_seconds(seconds))
         super().__init__(429, detail, {"Retry-After": str(seconds)})
 
 
@@ -44,10 +46,11 @@ class RateLimit:
 
 
 def _format_seconds(seconds: int) -> str:
-    for unit, name in ((HOUR_SECONDS, "hours"), (60, "minutes")):
-        if seconds > 1.5 * unit:
-            return f"{math.ceil(seconds / unit)} {name}"
-    return "a second" if seconds == 1 else f"{seconds} seconds"
+    if seconds > 1.5 * HOUR_SECONDS:
+        return ngettext("%(num)s hour", "%(num)s hours", math.ceil(seconds / HOUR_SECONDS))
+    if seconds > 1.5 * MINUTE_SECONDS:
+        return ngettext("%(num)s minute", "%(num)s minutes", math.ceil(seconds / MINUTE_SECONDS))
+    return ngettext("%(num)s second", "%(num)s seconds", seconds)
 
 
 class Hit(NamedTuple):

@@ -58,7 +58,7 @@ async def test_refusal_has_retry_after(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "formatted"),
-    [(1, "a second"), (90, "90 seconds"), (91, "2 minutes"), (5400, "90 minutes"), (86_400, "24 hours")],
+    [(1, "1 second"), (90, "90 seconds"), (91, "2 minutes"), (5400, "90 minutes"), (86_400, "24 hours")],
 )
 def test_retry_time_is_formatted(seconds: int, formatted: str) -> None:
     assert TooManyRequests(seconds).detail == f"That was too often. Try again in {formatted}."

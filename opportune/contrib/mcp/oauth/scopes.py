@@ -6,6 +6,7 @@ from typing import NamedTuple
 from fastapi import FastAPI
 
 from opportune.accounts.tokens.scopes import READ, WRITE, has_scope, scope_rows
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.llm.tools.toolbox import toolbox_of
 
@@ -41,5 +42,7 @@ def describe_scopes(site: FastAPI, scopes: Iterable[str]) -> Mapping[str, ScopeD
     examples, descriptions = tool_scopes(site), {}
     for scope in scopes:
         label, verb = labels.get(scope, (_l("This site"), scope))
-        descriptions[scope] = ScopeDescription(f"{label}: {VERBS.get(verb, verb)}", examples[scope][:MAX_EXAMPLES])
+        descriptions[scope] = ScopeDescription(
+            f"{label}: {VERBS.get(verb, verb)}", [_(text) for text in examples[scope][:MAX_EXAMPLES]]
+        )
     return descriptions

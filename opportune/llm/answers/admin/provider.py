@@ -12,7 +12,9 @@ from opportune.admin.log import audit
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
 from opportune.config.settings import Settings
 from opportune.db.url.providers import is_local
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n import ngettext
 from opportune.llm import LLMError, make_provider, models_of
 from opportune.llm.answers.chosen_model import (
     ChosenModel,
@@ -102,17 +104,17 @@ async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
         await store_chosen(session, settings, form.value("provider"), model)
         audit.record(session, request, "choose-model", IDENTITY, title=description)
     await _apply_choice(request)
-    return form, f"{description} now answers questions."
+    return form, _("%(model)s now answers questions.", model=description)
 
 
 async def remove(request: Request) -> str:
     """Remove the selected model. Return a message about the result."""
     async with request.app.state.database.writer() as session:
         if not await remove_chosen(session):
-            return "No model was selected."
+            return _("No model was selected.")
         audit.record(session, request, "remove-model", IDENTITY, title="The key is deleted.")
     await _apply_choice(request)
-    return "The model and its key were removed."
+    return _("The model and its key were removed.")
 
 
 async def _apply_choice(request: Request) -> None:
@@ -131,9 +133,13 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str:
     except LLMError as error:
         if error.code == "out_of_tokens":  # a reasoning model, which needs more tokens than the test allows
             return ""
-        return f"The test question failed: {error}"
+        return _("The test question failed: %(error)s", error=error)
     except TimeoutError:
-        return f"The model did not answer a test question within {TRIAL_SECONDS:.0f} seconds."
+        return ngettext(
+            "The model did not answer a test question within %(num)s second.",
+            "The model did not answer a test question within %(num)s seconds.",
+            round(TRIAL_SECONDS),
+        )
     finally:
         await provider.close()
     return ""

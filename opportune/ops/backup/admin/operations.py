@@ -34,7 +34,7 @@ async def backup_lights(app: FastAPI) -> list[HealthLight]:
 
 
 async def back_up_now(session: AsyncSession, request: Request) -> str:
-    return _queue_job(session, request, make_backup, "A backup is queued.")
+    return _queue_job(session, request, make_backup, _("A backup is queued."))
 
 
 async def rehearse_now(session: AsyncSession, request: Request) -> str:
@@ -42,7 +42,8 @@ async def rehearse_now(session: AsyncSession, request: Request) -> str:
         raise OperatorError(
             "Backups are encrypted to BACKUP_RECIPIENT: rehearse the restore on a machine with the private key."
         )
-    return _queue_job(session, request, rehearse_restore, "A restore rehearsal of the newest backup is queued.")
+    text = _("A restore rehearsal of the newest backup is queued.")
+    return _queue_job(session, request, rehearse_restore, text)
 
 
 def _queue_job(session: AsyncSession, request: Request, job: JobDefinition[[]], message: str) -> str:
