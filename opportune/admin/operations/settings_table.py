@@ -79,7 +79,7 @@ def _display_text(settings: BaseSettings, name: str, value: Any) -> str:
         return ", ".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
-    return _remove_credentials(str(value))
+    return "" if value is None else _remove_credentials(str(value))
 
 
 def _address_reader(name: str) -> Callable[[Any], object] | None:

@@ -7,7 +7,7 @@ from jinja2.filters import do_mark_safe
 from jinja2.runtime import Context
 
 from opportune.i18n import translation
-from opportune.i18n.formats import format_list, format_number, format_percent
+from opportune.i18n.formats import format_list, format_number, format_percent, format_size
 
 
 @pass_context  # Jinja calls other filters only once if their values are constant
@@ -62,5 +62,6 @@ def add_translation(environment: Environment) -> None:
     environment.policies["ext.i18n.trimmed"] = True
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
     environment.filters |= TEXT_FILTERS
-    environment.filters |= {"join_list": format_list, "number": format_number, "percent": format_percent}
+    formats = {"filesize": format_size, "join_list": format_list, "number": format_number, "percent": format_percent}
+    environment.filters |= formats
     environment.globals["lower_name"] = translation.lower_name

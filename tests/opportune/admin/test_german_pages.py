@@ -1,6 +1,7 @@
 """A site in German: its pages and e-mails contain no English text that a catalogue translates."""
 
 import re
+from functools import cache
 from html import unescape
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from httpx import AsyncClient, Response
 from opportune.i18n import catalogues
 from opportune.runtime.catalogue_compiler import read_entries
 from opportune.testing import RecordedJobs
+from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.test_translated_labels import app, german
 
 __all__ = ["app", "german"]
@@ -24,10 +26,14 @@ PAGES = (
 ADMIN_PAGES = (
     " lamp/list lamp/list?mood=warm lamp/create lamp/edit/1 lamp/details/1 lamp/history/1 lamp/delete?pks=1"
     " lamp/import lamp/edit/99 user/list user/create user/edit/1 group/list group/create job/list audit-entry/list"
-    " status operations appearance arrange-overview search?q=sun"
+    " status operations operations/backups operations/doctor operations/settings cache llm llm/provider appearance"
+    " arrange-overview search?q=sun"
 )
-UNREAD = re.compile(r"<(script|style|code|pre|datalist)\b.*?</\1>|<[^>]+ dir=\"auto\"[^>]*>[^<]*", re.DOTALL)
+UNREAD = re.compile(
+    r"<(script|style|code|pre|datalist)\b.*?</\1>|<[^>]+ (?:dir=\"auto\"|lang=\"en\")[^>]*>[^<]*", re.DOTALL
+)
 """Code, and texts that users wrote."""
+PLACEHOLDER, WORD = re.compile(r"%\(\w+\)s"), re.compile(r"[^\W\d_]{2,}")
 READ = re.compile(r">([^<>]+)<|\s(?:title|aria-label|placeholder|alt)=\"([^\"]+)\"")
 
 
@@ -38,14 +44,21 @@ def english_texts() -> set[str]:
         path = catalogues.catalogue_path(Path(folder), "de")
         for entry in read_entries(path.read_text(encoding="utf-8")):
             if entry.is_usable and entry.context is None:
-                texts.add(entry.text)
+                texts |= {entry.text, entry.plural}
                 translations |= {*entry.translations.values()}
     return texts - translations - {""}
 
 
+@cache
+def english() -> re.Pattern[str]:
+    """Return a pattern of English texts. A text with placeholders also has at least two words."""
+    texts = [text for text in english_texts() if "%(" not in text or len(WORD.findall(PLACEHOLDER.sub(" ", text))) > 1]
+    return re.compile("|".join(".+?".join(map(re.escape, PLACEHOLDER.split(text))) for text in texts))
+
+
 def english_in(text: str) -> list[str]:
     parts = {unescape(" ".join("".join(match).split())) for match in READ.findall(UNREAD.sub("><", text))}
-    return sorted(parts & english_texts())
+    return sorted(filter(english().fullmatch, parts))
 
 
 def english_on(pages: list[Response]) -> set[str]:
@@ -62,6 +75,7 @@ async def test_pages_are_german(superuser_client: AsyncClient) -> None:
 
 
 async def test_pages_of_the_admin_are_german(superuser_client: AsyncClient) -> None:
+    await superuser_client.post("/accounts/confirm", data={"current_password": PASSWORD})
     pages = [await superuser_client.get(f"/admin/{path}", headers=DE) for path in ADMIN_PAGES.split(" ")]
     data = {"height": "high", "mood": "x", "save": "Save"}
     pages.append(await superuser_client.post("/admin/lamp/create", data=data, headers=DE))

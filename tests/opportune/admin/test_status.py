@@ -26,7 +26,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 def extract_status(page: str, part: str) -> str:
     """Return the text about one part of the status, with its hint."""
-    pairs = re.findall(r"<dt[^>]*>.*?<bdi>([^<]*)</bdi></dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
+    pairs = re.findall(r"<dt[^>]*>.*?</span>([^<]*)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
     return {name: " ".join(re.sub(r"<[^>]+>", " ", html).split()) for name, html in pairs}[part]
 
 
@@ -118,6 +118,23 @@ async def test_json_status_without_a_database(settings: Settings) -> None:
         0
     ].items()
     assert any(light["part"] == "Worker 0" for light in status["groups"]["Server"]), "the other parts are still shown"
+
+
+@on_sqlite
+async def test_json_status_is_english(settings: Settings) -> None:
+    german = {"language": "de", "languages": ["de"], "metrics_token": SecretStr(TOKEN)}
+    app = create_test_app(settings.model_copy(update=german))
+    headers = {"Authorization": f"Bearer {TOKEN}", "Accept-Language": "de"}
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client,
+    ):
+        lights = (await client.get("/metrics/status", headers=headers)).json()["groups"]["Overview"]
+    assert [light["words"] for light in lights if light["part"] in ("Database", "Migrations", "Files")] == [
+        "is available",
+        "all applied",
+        "can be saved",
+    ]
 
 
 @on_sqlite
