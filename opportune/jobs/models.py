@@ -9,6 +9,7 @@ from sqlmodel import Field, col
 
 from opportune.db.models.model import Model, ModelBase, utc_now
 from opportune.db.models.partial_index import PartialIndex
+from opportune.i18n import gettext
 from opportune.jobs.declaration import DEFAULT_QUEUE
 
 
@@ -89,7 +90,7 @@ class Job(Model, table=True):
     @property
     def progress(self) -> str:
         """Progress such as `3 of 10: thumbnails`; may be empty."""
-        items = f"{self.done} of {self.total}" if self.total else ""
+        items = gettext("%(number)s of %(total)s", number=self.done, total=self.total) if self.total else ""
         return ": ".join(filter(None, (items, self.note)))
 
     @property

@@ -30,8 +30,12 @@ class Outage:
     """Error of the last attempt."""
 
     def __str__(self) -> str:
-        text = ngettext("%(num)s e-mail could not be sent yet.", "%(num)s e-mails could not be sent yet.", self.count)
-        return f"{text} {self.error}"
+        return ngettext(
+            "%(num)s e-mail could not be sent yet. %(error)s",
+            "%(num)s e-mails could not be sent yet. %(error)s",
+            self.count,
+            error=self.error,
+        )
 
 
 async def read_outage(session: AsyncSession) -> Outage | None:

@@ -12,6 +12,7 @@ from opportune.admin.lists.filters import ComparisonFilter, ListFilter, paramete
 from opportune.admin.lists.positions import POSITION
 from opportune.admin.protocols import Pages
 from opportune.crud.filters import MAX_FILTER_VALUES
+from opportune.i18n import gettext
 from opportune.pagination import TRACKING_PARAMETER
 
 ORDER_PARAMETERS = {"page", POSITION, "pageSize", "sort", "sortBy", "columns", "view"}
@@ -71,7 +72,7 @@ def refuse_unknown_parameters(request: Request, view: Pages) -> None:
     faults = [_parameter_error(name, "extra_forbidden", "Extra inputs are not permitted") for name in unknown]
     counts = Counter(name for name, _ in query.multi_items() if name in allowed)
     crowded = [name for name, count in counts.items() if count > MAX_FILTER_VALUES]
-    too_many = f"Please select at most {MAX_FILTER_VALUES} values."
+    too_many = gettext("Please select at most %(number)s values.", number=MAX_FILTER_VALUES)
     faults += [_parameter_error(name, "too_many_values", too_many) for name in crowded]
     if faults:
         raise RequestValidationError(faults)

@@ -30,10 +30,9 @@ async def database_lights(app: FastAPI) -> list[HealthLight]:
         version = str(await session.scalar(text(VERSION[dialect]))).split()[0]
         size = int(await session.scalar(text(SIZE[dialect])) or 0)
         latency_light = await _measure_latency(session)
+    server = f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}"
     lights = [
-        HealthLight(
-            "Server", f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}, {format_size(size)}"
-        ),
+        HealthLight("Server", _("%(server)s, %(size)s", server=server, size=format_size(size))),
         latency_light,
     ]
     return [*lights, *map(replica_light, database.replicas.members)]

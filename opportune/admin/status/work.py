@@ -103,7 +103,8 @@ async def _mail_lights(session: AsyncSession) -> list[HealthLight]:
 def _email_lights(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:
     yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else _("none in the last days"))
     if failed:
-        text, address = f"{format_datetime(failed)}: {error}", JOB_LIST_PATH.format(JobState.FAILED)
+        text = _("%(time)s: %(error)s", time=format_datetime(failed), error=error)
+        address = JOB_LIST_PATH.format(JobState.FAILED)
         if sent is None or failed > sent:
             yield HealthLight("Last e-mail failed", text, "fault", address, MAIL_HINT)
         else:

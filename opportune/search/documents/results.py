@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from opportune.errors import Busy
+from opportune.i18n import gettext as _
 from opportune.schemas import Schema
 
 MAX_RANKED_HITS = 400
@@ -21,7 +22,7 @@ class IndexMissing(Busy):
     """Raised if the index has not been built. The response is 503 unless a page handles the error."""
 
     def __init__(self, title: str) -> None:
-        super().__init__(f"There is no index of {title} yet. Try again in a minute.")
+        super().__init__(_("There is no index of %(title)s yet. Try again in a minute.", title=title))
 
 
 class DocumentHit(Schema):

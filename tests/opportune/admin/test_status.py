@@ -12,6 +12,7 @@ from opportune.admin.status.database import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
+from opportune.i18n import use_language
 from opportune.i18n.formats import format_duration, format_size
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedule import SCHEDULE_KEY
@@ -26,7 +27,7 @@ on_sqlite = pytest.mark.database("sqlite")
 
 def extract_status(page: str, part: str) -> str:
     """Return the text about one part of the status, with its hint."""
-    pairs = re.findall(r"<dt[^>]*>.*?</span>([^<]*)</dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
+    pairs = re.findall(r"<dt[^>]*>.*?</span><span[^>]*>([^<]*)</span></dt>\s*<dd[^>]*>(.*?)</dd>", page, re.DOTALL)
     return {name: " ".join(re.sub(r"<[^>]+>", " ", html).split()) for name, html in pairs}[part]
 
 
@@ -168,6 +169,12 @@ async def read_light(app: FastAPI, part: str) -> str:
 def test_sizes_and_durations_are_readable() -> None:
     assert [format_size(number) for number in (999, 1_500, 110_000_000, 5e12)] == ["999 B", "2 kB", "110 MB", "5.0 TB"]
     assert [format_duration(seconds) for seconds in (5, 61, 7200, 86_400)] == ["5 s", "1 minute", "2 hours", "1 day"]
+
+
+def test_sizes_and_durations_are_french() -> None:
+    with use_language("fr"):
+        texts = [format_size(110_000_000), format_duration(61), format_duration(7200)]
+    assert [text.replace("\xa0", " ").replace("\u202f", " ") for text in texts] == ["110 Mo", "1 minute", "2 heures"]
 
 
 @on_sqlite
