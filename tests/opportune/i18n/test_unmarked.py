@@ -17,8 +17,8 @@ FOR_DEVELOPERS = (
 )
 FOR_MODELS = (
     *("opportune/llm/answers/task.py", "opportune/llm/answers/tool_runs.py", "opportune/llm/completion/structured.py"),
-    "opportune/llm/embeddings/embedder.py",
-    *("opportune/llm/language_model.py", "opportune/llm/providers/http_client.py", "opportune/llm/tools/"),
+    *("opportune/llm/embeddings/embedder.py", "opportune/llm/language_model.py"),
+    *("opportune/llm/providers/http_client.py", "opportune/llm/tools/"),
 )
 EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS)
 
