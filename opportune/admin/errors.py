@@ -1,6 +1,7 @@
 """The error for changes that the admin refuses."""
 
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext_lazy as _l
 
 
 class ValidationRefused(FieldErrors):
@@ -14,4 +15,4 @@ class RowChanged(ValidationRefused):
     """Another user has changed the row after the request has read it."""
 
     def __init__(self) -> None:
-        super().__init__("Another user has just changed this row. Save again to see the change.")
+        super().__init__(_l("Another user has just changed this row. Save again to see the change."))

@@ -177,7 +177,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def before_delete(self, session: AsyncSession, row: User, request: Request) -> None:
         await _check_may_change(session, row, request)
-        await _check_superuser_remains(session, row, request, "You cannot delete yourself.")
+        await _check_superuser_remains(session, row, request, _l("You cannot delete yourself."))
 
     # Permissions
 

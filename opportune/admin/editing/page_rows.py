@@ -135,5 +135,6 @@ async def _build_lines(
 async def _errors(request: Request, view: Any, row: Any, edit: RowEdit) -> dict[str, str]:
     errors = {name: edit.error_of(name) for name in edit.columns} | {"": edit.other_errors(edit.columns)}
     for name in edit.conflicts:
-        errors[name] = f"{await describe_change(request, view, row, name)} Save again to replace it."
+        change = await describe_change(request, view, row, name)
+        errors[name] = gettext("%(change)s Save again to replace it.", change=change)
     return {name: message for name, message in errors.items() if message}

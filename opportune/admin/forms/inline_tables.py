@@ -23,7 +23,6 @@ from opportune.admin.forms.edit_conflicts import (
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.inlines import (
     MAX_INLINE_ROWS,
-    ROW_IS_GONE,
     Inline,
     InlineRow,
     InlineTable,
@@ -32,6 +31,7 @@ from opportune.admin.forms.inlines import (
 from opportune.admin.lists.actions import key_of
 from opportune.admin.protocols import View
 from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 
 ROWS_FIELD = "(rows)"
 """Name of hidden fields with the keys of all lines of a page, in their order."""
@@ -40,7 +40,7 @@ MOVE_FIELD, ADD_FIELD = "(move)", "(add)"
 NEW_KEY = re.compile(r"new(\d{1,4})")
 TEMPLATE_KEY = "new__"
 """Key of the line that a script copies. The script replaces it by `new2`, for example."""
-ADD_AGAIN = f"{ROW_IS_GONE} Save again to add it as a new row, or remove it."
+ADD_AGAIN = _l("Another user has deleted this row. Save again to add it as a new row, or remove it.")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.feature import AdminPanel
+from opportune.i18n import gettext as _
 from opportune.llm.spending import switch
 
 
@@ -21,14 +22,14 @@ async def _lacks_model(request: Request) -> Mapping[str, Any] | None:
 
 async def switch_off(session: AsyncSession, request: Request) -> str:
     if await switch.switch_off(session, request.state.user.email):
-        return "Answers of language models are switched off."
-    return "Answers of language models were already switched off."
+        return _("Answers of language models are switched off.")
+    return _("Answers of language models were already switched off.")
 
 
 async def switch_on(session: AsyncSession, _request: Request) -> str:
     if await switch.switch_on(session):
-        return "Answers of language models are switched on again."
-    return "Answers of language models were already switched on."
+        return _("Answers of language models are switched on again.")
+    return _("Answers of language models were already switched on.")
 
 
 PANELS = (

@@ -112,7 +112,7 @@ async def remove(request: Request) -> str:
     async with request.app.state.database.writer() as session:
         if not await remove_chosen(session):
             return _("No model was selected.")
-        audit.record(session, request, "remove-model", IDENTITY, title="The key is deleted.")
+        audit.record(session, request, "remove-model", IDENTITY, title=_("The key is deleted."))
     await _apply_choice(request)
     return _("The model and its key were removed.")
 
