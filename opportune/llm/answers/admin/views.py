@@ -10,6 +10,7 @@ from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.operations.reauthentication import reauthentication_required
 from opportune.admin.views import AdminView
+from opportune.i18n import gettext
 from opportune.llm.answers.admin import provider
 from opportune.llm.answers.admin.usage import usage_context
 from opportune.llm.answers.models import Answer
@@ -64,6 +65,6 @@ class LlmAdmin(SuperuserOnly):
         context = await provider.page_context(request)
         if request.method == "GET":
             form = provider.form_of(context["chosen"])
-        context |= {"model_view": self, "title": "Language model", "form": form, "page": provider.PAGE}
+        context |= {"model_view": self, "title": gettext("Language model"), "form": form, "page": provider.PAGE}
         page = self.templates.TemplateResponse(request, "admin/llm_provider.html", context, form.status)
         return cast("Response", await page)
