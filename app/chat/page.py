@@ -14,6 +14,7 @@ from app.chat.schemas import ConversationFilter, ConversationForm, ConversationS
 from app.chat.service import Conversations, find_model, max_question_length
 from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser
+from opportune.i18n import gettext as _
 from opportune.llm import AnswerManager, Answers, ShownAnswer
 from opportune.web import Form, is_htmx, redirect, templates
 
@@ -94,7 +95,7 @@ class ChatPage:
         """Return the context of the settings form, which a new conversation sends with its first question."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
-        form.offer({"model": {"": f"{llm.name}, the default", **llm.choices}})
+        form.offer({"model": {"": _("%(name)s, the default", name=llm.name), **llm.choices}})
         model, notice = find_model(llm, conversation)
         return {
             "options": form,

@@ -10,6 +10,7 @@ from app.chat.models import Conversation, Message, Share
 from app.chat.tree import find_leaf, message_id_column, path_to, read_branch
 from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
+from opportune.i18n import gettext as _
 from opportune.pagination import Page, Paging, paginate
 
 
@@ -17,7 +18,7 @@ class NothingToShareError(Exception):
     """The current branch does not end with a finished answer."""
 
     def __init__(self) -> None:
-        super().__init__("There is nothing to share yet. Wait until the answer is complete.")
+        super().__init__(_("There is nothing to share yet. Wait until the answer is complete."))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from app.events.dependencies import EMAILS_PER_RECIPIENT, LimitedByAddress, Read
 from app.events.schemas import EventFilter, EventRead, Message, RegistrationCreate, RegistrationRead
 from app.events.service import RegistrationClosed
 from opportune.accounts import FORBIDDEN, may
+from opportune.i18n import gettext as _
 from opportune.pagination import Page, Paging
 from opportune.web import Limiter
 
@@ -36,4 +37,4 @@ async def register(registrations: WriteRegistrations, limiter: Limiter, slug: Sl
         await registrations.register(slug, new)
     except RegistrationClosed as closed:
         raise HTTPException(409, str(closed)) from closed
-    return Message(detail="We have sent you a confirmation. Check your e-mail.")
+    return Message(detail=_("We have sent you a confirmation. Check your e-mail."))

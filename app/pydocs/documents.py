@@ -7,6 +7,7 @@ from fastapi import Depends
 
 from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
+from opportune.i18n import gettext_lazy as _l
 from opportune.search import MAX_TEXT_LENGTH, Document, DocumentIndex, DocumentSearch
 
 # Ranks of entry types; smaller values come first.
@@ -51,6 +52,6 @@ class Entry(Document):
         return is_private, RANKS[self.kind], self.name.count("."), len(self.name), self.name, self.slug
 
 
-python_docs = DocumentIndex("pydocs", "the documentation", Entry, SearchHit, PydocsSettings, by_meaning=True)
+python_docs = DocumentIndex("pydocs", _l("the documentation"), Entry, SearchHit, PydocsSettings, by_meaning=True)
 
 Index = Annotated[DocumentSearch[SearchHit], Depends(python_docs.search)]

@@ -24,7 +24,7 @@ from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 MAX_ROWS_OF_SELECT = 50
 """Maximum number of rows in a select. If there are more, the user searches them."""
 MAX_SEARCH_RESULTS = 20
-NOT_VISIBLE = "Number {} (you may not see it)"
+NOT_VISIBLE = _l("Number %(number)s (you may not see it)")
 CHOOSE_RESULT = _l("Choose one of the results, then save.")
 
 AddUrl = Callable[[Crud[Any], type[Any]], str]
@@ -92,7 +92,7 @@ async def _row_choices(
             form.refuse(CHOOSE_RESULT if names else gettext("Nothing matches “%(words)s”.", words=words), name)
     if missing := [row_id for row_id in form.selected_ids(name) if row_id not in names]:
         visible = await _read_names(crud, _choosable_rows(crud, model).where(model.id.in_(missing)), len(missing))
-        names |= {row_id: visible.get(row_id, NOT_VISIBLE.format(row_id)) for row_id in missing}
+        names |= {row_id: visible.get(row_id, gettext(NOT_VISIBLE, number=row_id)) for row_id in missing}
     return RowChoices(
         names,
         "" if has_all else lookup_url,

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Column
 
 from opportune.db.models.columns import type_of
 from opportune.db.models.model import MAX_ID
+from opportune.i18n import gettext
 from opportune.text import storable
 
 MAX_INTEGER = 2**31 - 1
@@ -36,7 +37,7 @@ def in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("must be between the years 1 and 9999 in UTC") from None
+        raise ValueError(gettext("must be between the years 1 and 9999 in UTC")) from None
 
 
 Moment = Annotated[datetime, AfterValidator(in_utc)]

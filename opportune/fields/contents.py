@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from sqlalchemy import JSON
 
+from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.text import Line, Text
 
-INVALID_JSON = 'please enter JSON, such as {"colour": "red"}'
+INVALID_JSON = _l('please enter JSON, such as {"colour": "red"}')
 
 
 def _split_lines(value: object) -> object:

@@ -20,7 +20,7 @@ from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
-from opportune.i18n import get_language
+from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.llm.completion.checked import checked_answer
 from opportune.llm.completion.observed import observed_answer
@@ -150,8 +150,10 @@ class LanguageModel:
             return self
         if model := self._models_by_name.get(name):
             return model.charged_to(self._payer, self._usage) if self._origin else model
-        names = ", ".join(self._models_by_name)
-        raise LLMError("not_configured", f"There is no model {name}." + (f" Available: {names}." if names else ""))
+        message = gettext("There is no model %(name)s.", name=name)
+        if names := ", ".join(self._models_by_name):
+            message = f"{message} {gettext('Available: %(names)s.', names=names)}"
+        raise LLMError("not_configured", message)
 
     def for_user(self, user_id: int) -> "LanguageModel":
         """Charge calls to a user, for jobs and commands that ask on the user's behalf."""

@@ -27,7 +27,7 @@ def single_line(field: str, value: str) -> str:
         InvalidEmailError: It contains a line break, which would begin another header.
     """
     if "\r" in value or "\n" in value:
-        raise InvalidEmailError(f"The {field} of an e-mail must be one line.")
+        raise InvalidEmailError(f"The {field} of an e-mail must be one line.")  # not translated
     return CONTROL_CHARACTERS.sub(" ", value).strip()
 
 

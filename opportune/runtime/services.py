@@ -53,7 +53,7 @@ class Services:
         """
         if name not in self._objects:
             if name not in self._declared:
-                raise ServiceMissing(f"No installed feature has a service {name}.")
+                raise ServiceMissing(f"No installed feature has a service {name}.")  # not translated
             self._objects[name] = self._make(self._declared[name])
         return self._objects[name]
 

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from starlette.types import Receive, Scope, Send
 
 from opportune.errors import ServiceError
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering import markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
@@ -173,7 +174,7 @@ async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> Async
                 await _render(blocks)
                 yield blocks
     except ServiceError as failure:
-        error = str(failure)
+        error = gettext(str(failure))
     except Exception:
         logger.exception("stream of Markdown failed")  # the headers are sent, so an error page is impossible
         error = CRASHED

@@ -46,8 +46,9 @@ def read_inventory(folder: Path) -> Inventory:
     try:
         lines = path.read_bytes().split(b"\n", 4)
     except OSError as error:
-        advice = "Pass the folder of HTML pages built by Sphinx."
-        raise OperatorError(f"{path} cannot be read ({error.strerror}). {advice}") from error
+        raise OperatorError(
+            f"{path} cannot be read ({error.strerror}). Pass the folder of HTML pages built by Sphinx."
+        ) from error
     if len(lines) < 5 or lines[0].strip() != HEADER:
         raise OperatorError(f"{path} is not a Sphinx inventory of version 2. Build the pages again.")
     project_and_version = [line.decode(errors="replace").partition(":")[2].strip()[:100] for line in lines[1:3]]

@@ -60,7 +60,7 @@ async def find_group(session: AsyncSession, name: str) -> Group:
     group = await session.scalar(select(Group).where(col(Group.name) == name))
     if group is None:
         names = ", ".join(await session.scalars(select(col(Group.name)).order_by(col(Group.name)).limit(20)))
-        advice = f"Existing groups: {names}" if names else "Create it in the admin."
+        advice = f"Existing groups: {names}" if names else "Create it in the admin."  # not translated
         raise OperatorError(f"There is no group {name}. {advice}")
     return group
 

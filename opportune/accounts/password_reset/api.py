@@ -15,7 +15,7 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 @router.post("/forgot-password", status_code=202)
 async def request_password_reset(body: EmailRequest, context: AccountCtx) -> Message:
     await service.request_password_reset(context, body.email)
-    return Message(detail=EMAIL_REQUESTED)
+    return Message(detail=str(EMAIL_REQUESTED))
 
 
 @router.post("/reset-password", response_model=UserRead)

@@ -11,6 +11,7 @@ from opportune.config.settings import Settings
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.text import storable
+from opportune.web.forms.error_messages import as_sentence
 
 MIN_GUESSES = 10**8
 """Minimum number of guesses, estimated by zxcvbn. Eight random characters need about as many."""
@@ -49,7 +50,7 @@ def _length_problem(password: str, min_length: int) -> str | None:
     try:
         storable(password)
     except ValueError as error:
-        return f"It {error}."
+        return as_sentence(str(error))
     if len(password) < min_length:
         return _("Please use at least %(number)s characters.", number=min_length)
     if len(password) > MAX_PASSWORD_LENGTH:

@@ -17,6 +17,7 @@ from opportune.accounts.responses import (
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users.errors import EmailTakenError, RegistrationClosedError
 from opportune.config.settings import Settings
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
@@ -58,7 +59,8 @@ async def register(request: Request, context: AccountCtx) -> Response:
 
 
 def _welcome(settings: Settings, email: str) -> str:
-    welcome = "Welcome! You have an account now, and are signed in."
+    welcome = gettext("Welcome! You have an account now, and are signed in.")
     if not email_is_enabled(settings):
         return welcome
-    return f"{welcome} An e-mail was sent to {email}: open its link to verify the address."
+    sent = gettext("An e-mail was sent to %(email)s: open its link to verify the address.", email=email)
+    return f"{welcome} {sent}"

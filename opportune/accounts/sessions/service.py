@@ -12,10 +12,11 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import Client
 from opportune.web.user_agent import describe_user_agent
 
-IMPERSONATOR = "A superuser, signed in as you"
+IMPERSONATOR = _l("A superuser, signed in as you")
 
 
 class UserSessions(UserCredentials[Session]):
@@ -27,7 +28,7 @@ class UserSessions(UserCredentials[Session]):
 
 def describe_session_device(row: Session) -> str:
     """Describe the device of a session. The device of a superuser who is signed in as the user stays hidden."""
-    return describe_user_agent(row.agent) if row.impersonator_session_id is None else IMPERSONATOR
+    return describe_user_agent(row.agent) if row.impersonator_session_id is None else str(IMPERSONATOR)
 
 
 async def create_session(

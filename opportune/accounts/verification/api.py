@@ -15,7 +15,7 @@ router = APIRouter(prefix="/auth", tags=["accounts"])
 @router.post("/verify-request", status_code=202)
 async def request_verification(body: EmailRequest, context: AccountCtx) -> Message:
     await service.request_verification(context, body.email)
-    return Message(detail=EMAIL_REQUESTED)
+    return Message(detail=str(EMAIL_REQUESTED))
 
 
 @router.post("/verify", response_model=UserRead)

@@ -45,7 +45,7 @@ def titles_by_type() -> dict[str, dict[str, str]]:
 async def show_page(request: Request, page: str) -> Response:
     name = page.removesuffix(".md")
     if name not in page_names():
-        raise NotFound(f"There is no page {name} in the documentation.")
+        raise NotFound
     sections = await asyncio.to_thread(sections_of, name)
     parts = [(section.anchor, await markdown.rendered(with_site_links(section))) for section in sections]
     context = {"title": sections[0].title, "parts": parts, "sections": sections[1:]}

@@ -7,6 +7,7 @@ from functools import partial
 from opportune.config.settings import Settings
 from opportune.contrib.documentation.content import PageSource, Section
 from opportune.db.url.database_url import DatabaseURL
+from opportune.i18n import gettext_lazy as _l
 from opportune.runtime import progress
 from opportune.runtime.atomic_files import private_folder
 from opportune.search import DocumentHit, DocumentIndex, DocumentSearch
@@ -24,7 +25,7 @@ class SectionHit(DocumentHit):
         return f"/docs/{self.slug}"
 
 
-INDEX = DocumentIndex("documentation", "the documentation", document=Section, hit=SectionHit)
+INDEX = DocumentIndex("documentation", _l("the documentation"), document=Section, hit=SectionHit)
 
 
 class Documentation:

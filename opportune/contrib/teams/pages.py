@@ -157,7 +157,7 @@ async def change_role(
     form = await read_form(request, MemberUpdate)
     if form.data is None:
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
-        return _redirect_with_error(request, team_id, "This role does not exist.")
+        return _redirect_with_error(request, team_id, gettext("This role does not exist."))
     try:
         await service.change_role(session, team_id, user, member_id, form.data.role)
     except FieldErrors as refusal:

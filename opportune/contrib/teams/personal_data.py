@@ -14,11 +14,16 @@ from opportune.contrib.teams.service import find_sole_ownerships, remove_team
 from opportune.db.hooks.registry import before_change, before_delete
 from opportune.errors import FieldErrors
 from opportune.feature import Person, PersonalData
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_list
 
-OWNER_NEEDED_TO_DELETE = "{teams} would have no active owner. First hand the team over, or delete it, on its page."
-OWNER_NEEDED_TO_DEACTIVATE = (
-    "{teams} would have no active owner. Make another active member owner first (in the admin under Members of teams), "
-    "or force the deactivation."
+OWNER_NEEDED_TO_DELETE = _l(
+    "%(teams)s would have no active owner. First hand the team over, or delete it, on its page."
+)
+OWNER_NEEDED_TO_DEACTIVATE = _l(
+    "%(teams)s would have no active owner. Make another active member owner first (in the admin under Members of teams)"
+    ", or force the deactivation."
 )
 
 
@@ -48,7 +53,7 @@ async def refuse(session: AsyncSession, person: Person) -> str:
         for ownership in await find_sole_ownerships(session, person.id)
         if ownership.member_count > 1
     ]
-    return OWNER_NEEDED_TO_DELETE.format(teams=" and ".join(teams)) if teams else ""
+    return gettext(OWNER_NEEDED_TO_DELETE, teams=format_list(teams)) if teams else ""
 
 
 async def forget(session: AsyncSession, person: Person) -> None:
@@ -63,7 +68,7 @@ async def keep_owners(session: AsyncSession, user: User) -> None:
     """Refuse to delete the only active owner of a team with other members. Delete teams without other members."""
     for ownership in await find_sole_ownerships(session, user.id):
         if ownership.member_count > 1:
-            raise FieldErrors({"": OWNER_NEEDED_TO_DELETE.format(teams=ownership.team.name)})
+            raise FieldErrors({"": gettext(OWNER_NEEDED_TO_DELETE, teams=ownership.team.name)})
         await remove_team(session, ownership.team)
 
 
@@ -74,7 +79,7 @@ async def keep_active_owners(session: AsyncSession, user: User) -> None:
         return
     ownerships = await find_sole_ownerships(session, user.id)
     if teams := [ownership.team.name for ownership in ownerships if ownership.has_other_active_member]:
-        raise FieldErrors({"is_active": OWNER_NEEDED_TO_DEACTIVATE.format(teams=" and ".join(teams))})
+        raise FieldErrors({"is_active": gettext(OWNER_NEEDED_TO_DEACTIVATE, teams=format_list(teams))})
 
 
 personal_data = PersonalData(

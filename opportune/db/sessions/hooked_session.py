@@ -119,7 +119,7 @@ def _set_foreign_keys(row: SQLModel) -> None:
 
 
 def _endless_loop(row: SQLModel) -> RuntimeError:
-    return RuntimeError(f"The hooks of {type(row).__name__} trigger each other in an endless loop.")
+    return RuntimeError(f"The hooks of {type(row).__name__} trigger each other in an endless loop.")  # not translated
 
 
 @event.listens_for(HookedSession, "after_flush")

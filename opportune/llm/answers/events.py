@@ -12,6 +12,7 @@ from typing import Any
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from markupsafe import Markup, escape
 
+from opportune.i18n import gettext
 from opportune.llm.answers.citations import cite
 from opportune.llm.answers.live import LiveAnswer
 from opportune.llm.answers.models import Answer, AnswerStatus
@@ -170,4 +171,4 @@ class AnswerStream:
                 usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
                 yield event("done", status=answer.status, usage=usage, sources=answer.sources)
             else:
-                yield event("error", status=answer.status, code=answer.error_code, message=answer.error)
+                yield event("error", status=answer.status, code=answer.error_code, message=gettext(answer.error))

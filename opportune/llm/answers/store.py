@@ -21,6 +21,7 @@ from sqlmodel import col
 from opportune.db import Database, utc_now
 from opportune.db.hooks.registry import has_hooks
 from opportune.db.queries.upsert import upsert
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.llm.spending.call_guard import MAX_REPORTED_TOKENS
 
@@ -55,6 +56,7 @@ class Outcome:
     status: AnswerStatus
     error_code: str = ""
     error: str = ""
+    """A sentence for the user. It is stored in English, and pages translate it."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
@@ -66,12 +68,12 @@ class Outcome:
 
 STOPPED = Outcome(AnswerStatus.STOPPED)
 INTERRUPTED = Outcome(
-    AnswerStatus.INTERRUPTED, "interrupted", "The server stopped while this answer was being written."
+    AnswerStatus.INTERRUPTED, "interrupted", _l("The server stopped while this answer was being written.")
 )
-NOT_STORED = Outcome(AnswerStatus.FAILED, "database", "The answer could not be stored. Try again.")
+NOT_STORED = Outcome(AnswerStatus.FAILED, "database", _l("The answer could not be stored. Try again."))
 HANDED_OVER = Outcome(AnswerStatus.STREAMING)
 """Not final: this process stops, and another one continues the answer."""
-INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", "Something went wrong on our side. Try again.")
+INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", _l("Something went wrong on our side. Try again."))
 
 
 @dataclass(frozen=True)

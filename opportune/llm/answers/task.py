@@ -128,7 +128,7 @@ class AnswerTask:
         if error.advice:
             logger.warning("answer %s: %s", self.live.id, error.with_advice)
         status = AnswerStatus.INTERRUPTED if error.code == "interrupted" else AnswerStatus.FAILED
-        return self._with_usage(Outcome(status, error.code, str(error)))
+        return self._with_usage(Outcome(status, error.code, error.english))
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
         """Add the token usage. Estimate missing numbers, because providers report usage only with the last chunk."""

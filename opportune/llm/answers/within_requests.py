@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db import utc_now
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.answers import store
 from opportune.llm.answers.live import LiveAnswer
 from opportune.llm.answers.manager import MAX_TAKEOVERS, AnswerManager
@@ -20,7 +21,7 @@ RETURN_DURATION = timedelta(minutes=1)
 ABANDONED = Outcome(
     AnswerStatus.INTERRUPTED,
     "interrupted",
-    "The page was closed, so this answer is not complete. Continue it here.",
+    _l("The page was closed, so this answer is not complete. Continue it here."),
 )
 
 

@@ -83,7 +83,7 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
         picture = await shrink(content, MAX_SIDE_PIXELS, kind="JPEG")
         return Attachment(filename, picture=Picture(picture, JPEG))
     except ImageRefusedError as refusal:
-        if str(refusal) != images.UNKNOWN:
+        if refusal.args[0] != images.UNKNOWN:
             raise AttachmentRefused(f"{filename}: {refusal}") from None
     if b"%PDF-" in content[:1024]:
         read = copy_context().run  # has the language

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from opportune.i18n import gettext_lazy as _l
 from opportune.llm.providers.provider import ErrorCode, LLMError
 from opportune.runtime.retry_after import retry_after_seconds
 
@@ -12,19 +13,19 @@ class _Refusal(NamedTuple):
     advice: str = ""
 
 
-_KEY_REFUSED = _Refusal("unauthorised", "The model's endpoint refused the key.", "Check LLM_API_KEY.")
-_TIMEOUT = _Refusal("timeout", "The model took too long to answer.")
+_KEY_REFUSED = _Refusal("unauthorised", _l("The model's endpoint refused the key."), "Check LLM_API_KEY.")
+_TIMEOUT = _Refusal("timeout", _l("The model took too long to answer."))
 _BY_STATUS = {
     401: _KEY_REFUSED,
-    402: _Refusal("unauthorised", "The account at the model's endpoint has no credit left."),
+    402: _Refusal("unauthorised", _l("The account at the model's endpoint has no credit left.")),
     403: _KEY_REFUSED,
-    404: _Refusal("not_configured", "The endpoint does not know this model.", "Check LLM_MODEL and LLM_BASE_URL."),
+    404: _Refusal("not_configured", _l("The endpoint does not know this model."), "Check LLM_MODEL and LLM_BASE_URL."),
     408: _TIMEOUT,
-    429: _Refusal("rate_limited", "The model's endpoint allows no more questions for now."),
+    429: _Refusal("rate_limited", _l("The model's endpoint allows no more questions for now.")),
     504: _TIMEOUT,
 }
-_REJECTED = _Refusal("rejected", "The model's endpoint did not accept this conversation.", "Check LLM_MODEL.")
-_UNAVAILABLE = _Refusal("unavailable", "The model's endpoint is not working at the moment.")
+_REJECTED = _Refusal("rejected", _l("The model's endpoint did not accept this conversation."), "Check LLM_MODEL.")
+_UNAVAILABLE = _Refusal("unavailable", _l("The model's endpoint is not working at the moment."))
 
 
 def error_for_status(status: int, retry_after: str | None = None) -> LLMError:

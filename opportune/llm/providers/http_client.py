@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import httpx
 
+from opportune.i18n import format_lazy
 from opportune.llm.providers.errors import error_for_status
 from opportune.llm.providers.provider import INTERRUPTED, LLMError, Timeouts
 from opportune.runtime.response_body import read_body
@@ -122,7 +123,7 @@ class ChatCompletionsClient:
         name = next((name for name in self._optional_parameters if re.search(rf"\b{re.escape(name)}\b", refusal)), "")
         logger.warning("the LLM endpoint responded with %s%s", response.status_code, name and f" and rejects {name}")
         if name:
-            sentence = f"The model's endpoint rejects the parameter {name}."
+            sentence = format_lazy("The model's endpoint rejects the parameter %(name)s.", name=name)
             return LLMError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
         return error_for_status(response.status_code)
 

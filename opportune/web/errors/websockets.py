@@ -11,11 +11,15 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from opportune.db.errors import is_outage
 from opportune.errors import FieldErrors, Forbidden, NotFound
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 
 logger = logging.getLogger(__name__)
 
 MAX_REASON_BYTES = 123
 """Limit of RFC 6455 for the reason in a close frame."""
+REASONS: dict[type[Exception], str] = {NotFound: _l("Not found."), Forbidden: _l("You may not do this.")}
+TRY_AGAIN: str = _l("Try again in a moment.")
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -54,9 +58,9 @@ def _is_refusal(error: Exception) -> bool:
 
 def _reason(error: Exception) -> str:
     """Return a reason for the close frame. Other errors get a general one, because their messages are not for users."""
-    reason = {NotFound: "Not found.", Forbidden: "You may not do this."}.get(type(error), "Try again in a moment.")
+    reason = REASONS.get(type(error), TRY_AGAIN)
     if isinstance(error, HTTPException):
         reason = str(error.detail)
     elif isinstance(error, FieldErrors):
         reason = str(error)
-    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    return gettext(reason).encode()[:MAX_REASON_BYTES].decode(errors="ignore")

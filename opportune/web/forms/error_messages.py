@@ -71,6 +71,7 @@ MESSAGES = {
     "bool_type": INVALID_BOOLEAN,
     "enum": INVALID_CHOICE,
     "literal_error": INVALID_CHOICE,
+    "upload_type": _l("Please choose a file."),
     "url_parsing": _l("Please give an address, such as https://example.com."),
     "url_scheme": _l("Please give an address that begins with %(expected_schemes)s."),
 }
@@ -113,6 +114,8 @@ NUMBERED_MESSAGES: dict[str, tuple[str, Callable[[int], str]]] = {
     ),
 }
 """Limit and message of each error whose message has a plural form."""
+STORABLE_MESSAGES = (_l("must not contain the character NUL"), _l("must be valid Unicode"))
+"""Errors of `opportune.text.storable`, listed for catalogues."""
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
 """Start of Pydantic's message for invalid e-mail addresses, which have no error type."""
 DATE_MESSAGES = {
@@ -162,8 +165,12 @@ def message_for(item: Mapping[str, Any]) -> str:
     if type_ in MESSAGES:
         return gettext(MESSAGES[type_], **limits)
     message = str(item["msg"]).removeprefix("Value error, ")
-    if message.startswith(EMAIL_ERROR_PREFIX):
-        return gettext(INVALID_EMAIL)
+    return gettext(INVALID_EMAIL) if message.startswith(EMAIL_ERROR_PREFIX) else as_sentence(message)
+
+
+def as_sentence(message: str) -> str:
+    """Translate the message of a ValueError, and return it with a capital and a full stop."""
+    message = gettext(message)
     stop = "" if message.endswith(FULL_STOPS) else "."
     return message[:1].upper() + message[1:] + stop
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.config.settings import Settings
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.error_hints import csrf_hint
 from opportune.web.errors.handlers import problem
 from opportune.web.middleware.cors import API_PREFIX
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from opportune.web.errors.error_hints import ErrorHint
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+FOREIGN_PAGE = _l("This page belongs to another site.")
+FOREIGN_FORM = _l("This form was sent from another site. Open the page here and send it again.")
 
 
 class CsrfMiddleware:
@@ -35,12 +38,11 @@ class CsrfMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and self._is_foreign(scope, Headers(scope=scope)):
             # Browsers send cookies with WebSockets from any page. Closing before acceptance responds with 403.
-            await send({"type": "websocket.close", "code": 1008, "reason": "This page belongs to another site."})
+            await send({"type": "websocket.close", "code": 1008, "reason": str(FOREIGN_PAGE)})
             return
         is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
         if is_unsafe and self._is_foreign(scope, Headers(scope=scope)):
-            detail = "This form was sent from another site. Open the page here and send it again."
-            response = problem(Request(scope), 403, detail, hint=self._hint(Request(scope)))
+            response = problem(Request(scope), 403, FOREIGN_FORM, hint=self._hint(Request(scope)))
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -99,8 +99,8 @@ class CacheStorage:
         self._unavailable_until = time.monotonic() + RETRY_AFTER_SECONDS
         if not self._is_unavailable:
             self._is_unavailable = True
-            message = "Redis at CACHE_URL is unavailable (%s): rate limits are counted in this process."
-            logger.warning(message, type(error.storage_error).__name__)
+            reason = type(error.storage_error).__name__
+            logger.warning("Redis at CACHE_URL is unavailable (%s): rate limits are counted in this process.", reason)
 
     def _record_success(self) -> None:
         if self._is_unavailable:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from opportune.accounts.passwords import hashing
 from opportune.accounts.tokens.service import create_token
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.web.rate_limit import TooManyRequests
 from tests.opportune.form_tokens import without_tokens
 
 # Tests of the API and of sessions run these queries on both databases.
@@ -66,6 +68,26 @@ async def test_errors_are_beside_their_fields(client: AsyncClient) -> None:
     assert response.status_code == 422
     assert "Please give an e-mail address" in response.text
     assert "Please use at least 8 characters." in response.text
+
+
+@pytest.mark.language("de")
+@pytest.mark.parametrize(
+    ("path", "options", "text"),
+    [
+        ("/accounts/register", {"data": {"email": EMAIL, "password": "kurz"}}, "mindestens 8 Zeichen"),
+        ("/accounts/register", {"content": b"a" * 3_000_000}, "Die Anfrage ist zu groß"),
+        ("/accounts/register", {"headers": {"Origin": "https://example.org"}}, "von einer anderen Website"),
+        ("/limited", {}, "Versuchen Sie es in 2 Stunden erneut."),
+    ],
+)
+async def test_refusals_are_translated(
+    app: FastAPI, client: AsyncClient, path: str, options: dict[str, Any], text: str
+) -> None:
+    @app.post("/limited")
+    async def limited() -> None:
+        raise TooManyRequests(7200)
+
+    assert text in (await client.post(path, **options)).text
 
 
 async def test_invalid_registration_creates_no_account(client: AsyncClient, database: Database) -> None:

@@ -133,7 +133,7 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str:
     except LLMError as error:
         if error.code == "out_of_tokens":  # a reasoning model, which needs more tokens than the test allows
             return ""
-        return _("The test question failed: %(error)s", error=error)
+        return _("The test question failed: %(error)s", error=_(str(error)))
     except TimeoutError:
         return ngettext(
             "The model did not answer a test question within %(num)s second.",

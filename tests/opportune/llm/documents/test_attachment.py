@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from opportune.i18n import use_language
 from opportune.llm import Message, Picture, estimate_tokens
 from opportune.llm.documents.attachment import (
     DATA_RULE,
@@ -53,7 +54,8 @@ async def test_file_type_is_detected_from_content() -> None:
     picture = (await read_attachment("notes.txt", encode_image(draw_image((3_000, 10), "RGBA"), "PNG"))).picture
     assert picture
     assert (decode_image(picture.content).format, decode_image(picture.content).width) == ("JPEG", MAX_SIDE_PIXELS)
-    assert (await read_attachment("a.png", b"\xef\xbb\xbfplain\n")).text == "plain"
+    with use_language("de"):
+        assert (await read_attachment("a.png", b"\xef\xbb\xbfplain\n")).text == "plain"
     assert (await read_attachment("a.svg", "<svg>ü</svg>".encode("utf-16"))).text == "<svg>ü</svg>"
     attachment = await read_attachment("report", make_pdf("The first page", "The second"))
     assert attachment == Attachment("report", "The first page\n\nThe second")

@@ -12,10 +12,11 @@ from starlette import formparsers
 
 from opportune.application import create_app
 from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.i18n import use_language
 from opportune.storage import images
 from opportune.testing.plugin import settings_for
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.forms.uploads import ImageUpload, Upload, display_name, too_large_message
+from opportune.web.forms.uploads import ImageUpload, Upload, display_name, max_upload_bytes, too_large_message
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from tests.opportune.storage.pictures import photo
 
@@ -154,6 +155,13 @@ async def test_upload_limit_is_a_setting(size: int, refusal: dict[str, str]) -> 
         attributes = (await browser.get("/api/attributes")).json()
     assert str(attributes["data-largest"]) == "3000000"
     assert attributes["data-too-large"] == "Please choose a file of at most 3 MB."
+
+
+def test_upload_limit_has_the_format_of_the_language() -> None:
+    limit = max_upload_bytes.set(1_500_000)
+    with use_language("de"):
+        assert too_large_message() == "Bitte wählen Sie eine Datei mit höchstens 1,5 MB."
+    max_upload_bytes.reset(limit)
 
 
 async def test_interrupted_upload_leaves_no_file(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
