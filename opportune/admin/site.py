@@ -54,10 +54,10 @@ from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
-from opportune.web.rendering.environment import asset_url
 from opportune.web.rendering.flash import take_messages
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.script_texts import file_of_language
+from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_datetime
 
@@ -97,8 +97,8 @@ class AdminSite(AdapterSite):
             title=title,
         )
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
-        self.templates.env.filters["asset"] = asset_url
         self.templates.env.globals |= {
+            "asset": assets.url,
             "get_language": get_language,
             "script_texts": file_of_language,
             "typeface": preloaded_file,

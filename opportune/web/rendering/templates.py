@@ -16,11 +16,12 @@ from opportune.web.forms.submissions import form_token
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
 from opportune.web.rendering.blocks import render_block
-from opportune.web.rendering.environment import TemplateEnvironment, asset_url
+from opportune.web.rendering.environment import TemplateEnvironment
 from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.rendering.formats import format_money
 from opportune.web.rendering.loader import TemplateLoader
 from opportune.web.rendering.script_texts import file_of_language
+from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_date, format_datetime, format_local_clock, format_time, local
 
@@ -40,6 +41,7 @@ class Templates:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self.environment.globals |= {
+            "asset": assets.url,
             "get_language": get_language,
             "language_choices": language_choices,
             "page_languages": page_languages,
@@ -49,7 +51,6 @@ class Templates:
             "form_token": form_token,
         }
         self.environment.filters |= {
-            "asset": asset_url,
             "clock": format_local_clock,
             "date": format_date,
             "datetime": format_datetime,

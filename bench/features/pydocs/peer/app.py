@@ -20,7 +20,8 @@ from opportune.db import DatabaseURL
 from opportune.search import MAX_RANKED_HITS, DocumentSearch
 from opportune.search.documents.results import Fields
 from opportune.search.documents.sqlite_engine import SQLiteEngine
-from opportune.web.rendering.environment import TemplateEnvironment, asset_url
+from opportune.web import assets
+from opportune.web.rendering.environment import TemplateEnvironment
 
 FILE = os.environ["BENCH_INDEX"]
 
@@ -28,7 +29,7 @@ engine = create_async_engine(f"sqlite+aiosqlite:///{FILE}")
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 loader = FileSystemLoader([PROJECT / "templates", FRAMEWORK / "templates"])
 templates = Jinja2Blocks(env=TemplateEnvironment(loader=loader, autoescape=True))
-templates.env.filters["asset"] = asset_url
+templates.env.globals["asset"] = assets.url
 
 
 class OnDisk(SQLiteEngine):
