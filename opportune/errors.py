@@ -14,8 +14,14 @@ class OperatorError(Exception):
     """A sentence for operators, such as which setting to check. The command line and the log show it, pages do not."""
 
     @property
+    def english(self) -> str:
+        """The English message, for logs and for the database. Pages translate a stored one."""
+        message = self.args[0] if self.args else ""
+        return str.__str__(message) if isinstance(message, str) else str(self)
+
+    @property
     def with_advice(self) -> str:
-        return f"{self} {self.advice}".rstrip()
+        return f"{self.english} {self.advice}".rstrip()
 
 
 class CommandError(OperatorError):

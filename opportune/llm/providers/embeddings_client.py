@@ -66,4 +66,4 @@ def _embedding_advice() -> Iterator[None]:
     try:
         yield
     except LLMError as error:
-        raise LLMError(error.code, str(error), error.retry_after, advice="Check EMBEDDING_MODEL.") from None
+        raise LLMError(error.code, error.args[0], error.retry_after, advice="Check EMBEDDING_MODEL.") from None

@@ -198,11 +198,6 @@ class LLMError(ServiceError):
         self.done = done
         self.advice = advice
 
-    @property
-    def english(self) -> str:
-        """The English message, to store it. Pages translate it."""
-        return str.__str__(self.args[0])
-
 
 class Provider(ABC):
     """A model that answers conversations. Subclass it to connect a model that has no OpenAI-compatible endpoint.

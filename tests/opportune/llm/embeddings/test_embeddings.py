@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
+from opportune.i18n import use_language
 from opportune.llm import EmbeddingModel, LanguageModel, LLMError
 from opportune.llm.embeddings.embedder import Embedded, Embedder
 from opportune.llm.embeddings.embeddings import Embeddings
@@ -147,7 +148,8 @@ async def test_embedding_error_hides_the_password(endpoint: EmbeddingEndpoint) -
     endpoint.responses = [response("401 No")]
     with pytest.raises(LLMError) as caught:
         await embeddings.embed_texts(["bread"])
-    assert caught.value.with_advice == "The model's endpoint refused the key. Check EMBEDDING_MODEL."
+    with use_language("de"):
+        assert caught.value.with_advice == "The model's endpoint refused the key. Check EMBEDDING_MODEL."
     await embeddings.close()
 
 
