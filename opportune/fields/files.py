@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import after_change, after_delete, changes
-from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.schemas.annotations import Attached, Stored, annotations_of
@@ -29,11 +28,10 @@ from opportune.storage.public_folders import (
     public_url,
     save_copy,
 )
-from opportune.web.forms.uploads import Upload
+from opportune.web.forms.uploads import FILE_REQUIRED, Upload
 
 MAX_NAME_LENGTH = 200
 """Default maximum length of the name of a stored file."""
-FILE_REQUIRED = _l("Please choose a file.")
 F = TypeVar("F", bound="File")
 
 

@@ -4,12 +4,12 @@ import ast
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from itertools import chain
 from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError
 
 from opportune.cli.translations.extraction import KEYWORDS, Source
+from opportune.cli.translations.labels import site_labels
 from opportune.cli.translations.python_texts import sink_arguments, text_of
 from opportune.config.project import display_path
 from opportune.errors import OperatorError
@@ -22,7 +22,12 @@ EXPRESSION = "\x01"
 IDENTIFIER = re.compile(rf"[\w-]*-{EXPRESSION}|{EXPRESSION}-[\w-]*|^Subject: |.*[\w-]=\".*", re.DOTALL)
 """Words that belong to an expression, such as `filter-{{ name }}`, headers, and attributes that a block builds."""
 WORD = re.compile(r"[^\W\d_]{2}")
-SENTENCE = re.compile(r"[A-Z][^\n]* [^\n]*[.?!…]")
+SENTENCE = re.compile(rf"[A-Z{EXPRESSION}][^\n]* [^\n]*[.?!…]")
+NOT_SEARCHED = {
+    *(*KEYWORDS, "Finding", "OperatorError", "RuntimeError", "TypeError", "ValueError", "execute"),
+    *("debug", "error", "exception", "info", "warning"),
+}
+"""Functions and errors whose texts are marked, or are for developers."""
 LEXER = Environment(autoescape=True)
 OPT_OUT = "# not translated"
 """Comment on lines of Python whose texts stay English. In templates, use the attribute `translate="no"`."""
@@ -35,12 +40,13 @@ class Unmarked(NamedTuple):
 
 def find_unmarked(source: Source) -> Iterator[str]:
     """Yield the unmarked texts of a source, each with its file and line. Demo data stays in its language."""
+    labels = {label for texts in site_labels().values() for label in texts}
     for path in source.files():
         search = SEARCHES.get(path.suffix)
         if not search or path.name == "demo.py" or (path.suffix == ".txt" and "mail" not in path.parts):
             continue
         try:
-            texts = [*search(path.read_text(encoding="utf-8"))]
+            texts = [text for text in search(path.read_text(encoding="utf-8")) if text.text not in labels]
         except (SyntaxError, UnicodeDecodeError, TemplateSyntaxError) as error:
             raise OperatorError(f"{display_path(path)} cannot be read: {error}.") from error
         yield from (f"{display_path(path)}:{text.line}: {text.text}" for text in texts)
@@ -104,24 +110,31 @@ def _readable(text: str) -> str:
 
 
 def unmarked_in_python(source: str) -> Iterator[Unmarked]:
-    """Yield texts in calls that show them, and sentences in constants, that `makemessages` does not collect."""
+    """Yield texts in calls that show them, and sentences, that `makemessages` does not collect."""
     lines, tree = source.splitlines(), ast.parse(source)
-    nodes = [argument for node in ast.walk(tree) if isinstance(node, ast.Call) for argument in sink_arguments(node)]
-    found = [text for node in nodes if not text_of(node) for text in _texts(node)]
-    found += [text for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for text in _marked_texts(node)]
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value and not _is_prompt(statement):
-            found += [text for text in _texts(statement.value) if SENTENCE.fullmatch(_content(text))]
-    for text in dict.fromkeys(found):
-        if OPT_OUT not in lines[text.lineno - 1]:
+    arguments = [argument for node in ast.walk(tree) if isinstance(node, ast.Call) for argument in sink_arguments(node)]
+    collected = {argument for argument in arguments if text_of(argument)}
+    found = [text for argument in arguments if argument not in collected for text in _texts(argument)]
+    found += [text for text in _literals(tree) if text not in collected and SENTENCE.fullmatch(_content(text))]
+    for text in sorted(dict.fromkeys(found), key=lambda text: text.lineno):
+        if has_words(_content(text)) and OPT_OUT not in lines[text.lineno - 1]:
             yield Unmarked(text.lineno, _readable(_content(text)))
 
 
-def _marked_texts(node: ast.JoinedStr) -> Iterator[ast.Constant | ast.JoinedStr]:
-    """Yield texts in `_()` inside an f-string, where `makemessages` does not find them before Python 3.12."""
-    for call in ast.walk(node):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in KEYWORDS:
-            yield from chain.from_iterable(map(_texts, call.args))
+def _literals(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:
+    """Yield the literals below a node, except docstrings, prompts, and texts that are marked or for developers."""
+    match node:
+        case ast.Constant() | ast.JoinedStr():
+            yield node
+        case ast.Expr(value=ast.Constant()):
+            return
+        case ast.Assign() | ast.AnnAssign() if _is_prompt(node):
+            return
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in NOT_SEARCHED:
+            return
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from _literals(child)
 
 
 def _is_prompt(statement: ast.Assign | ast.AnnAssign) -> bool:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import localize_number
 from opportune.schemas.annotations import Attribute
 from opportune.storage.images import CONTENT_TYPES, ImageRefusedError, check_image
@@ -27,6 +28,7 @@ EXTRA_BODY_BYTES_KEY = "opportune.more_body"
 PATH_PREFIX = re.compile(r".*[/\\]", re.DOTALL)
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 MAX_FILENAME_LENGTH = 100
+FILE_REQUIRED = _l("Please choose a file.")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Upload:
 
 def _check_upload(value: object) -> Upload:
     if not isinstance(value, Upload):
-        raise PydanticCustomError("upload_type", "Please choose a file.")
+        raise PydanticCustomError("upload_type", FILE_REQUIRED)
     if value.fault:
         raise PydanticCustomError("upload_fault", "{fault}", {"fault": value.fault})
     return value

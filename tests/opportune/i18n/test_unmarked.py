@@ -6,19 +6,29 @@ from opportune.cli.translations.extraction import find_sources
 from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_python, unmarked_in_template
 
 FOR_OPERATORS = (
-    *("opportune/cli/", "opportune/config/", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
-    *("opportune/mail/smtp.py", "opportune/mail/transport.py", "opportune/ops/", "opportune/storage/location.py"),
-    "opportune/templates/accounts/mail/outage.txt",
+    *("app/pydocs/commands.py", "opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
+    *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
+    *("opportune/jobs/", "opportune/llm/answers/gauges.py", "opportune/llm/providers/embeddings_client.py"),
+    *("opportune/llm/providers/errors.py", "opportune/llm/providers/libraries.py"),
+    *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py", "opportune/ops/"),
+    *("opportune/search/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
 )
 FOR_DEVELOPERS = (
-    *("opportune/contrib/mcp/", "opportune/contrib/request_panel/", "opportune/contrib/teams/dependencies.py"),
-    *("opportune/mail/pages.py", "opportune/templates/components.html", "opportune/templates/debug.html"),
-    *("opportune/templates/documentation/", "opportune/templates/request_panel/", "opportune/templates/welcome.html"),
+    *("opportune/admin/dashboard/widget_errors.py", "opportune/admin/forms/conditional_fields.py"),
+    *("opportune/admin/options.py", "opportune/admin/permissions.py", "opportune/admin/view_classes.py"),
+    *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
+    *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
+    *("opportune/db/models/translation.py", "opportune/features.py", "opportune/mail/pages.py"),
+    *("opportune/server/loop_monitor.py", "opportune/templates/components.html"),
+    *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
+    *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),
+    "opportune/web/rendering/",
 )
 FOR_MODELS = (
-    *("opportune/llm/answers/task.py", "opportune/llm/answers/tool_runs.py", "opportune/llm/completion/structured.py"),
-    *("opportune/llm/embeddings/embedder.py", "opportune/llm/language_model.py"),
-    *("opportune/llm/providers/http_client.py", "opportune/llm/tools/"),
+    *("opportune/llm/answers/task.py", "opportune/llm/answers/testing.py", "opportune/llm/answers/tool_runs.py"),
+    *("opportune/llm/completion/structured.py", "opportune/llm/embeddings/embedder.py"),
+    *("opportune/llm/language_model.py", "opportune/llm/providers/factory.py"),
+    *("opportune/llm/providers/http_client.py", "opportune/llm/providers/local.py", "opportune/llm/tools/"),
 )
 EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS)
 
@@ -53,7 +63,9 @@ def test_templates(source: str, texts: list[str]) -> None:
         ('form.refuse("%s is wrong" % name)', ["%s is wrong"]),
         ('ERROR = "This is wrong."', ["This is wrong."]),
         ('ERRORS = {"name": f"Give at most {LIMIT} names."}', ["Give at most {{ … }} names."]),
-        ("""print(f"{_('Saved.')} {name}")""", ["Saved."]),
+        ('def describe():\n    """It is a text."""\n    return "This is wrong."', ["This is wrong."]),
+        ('super().__init__(f"{name} is wrong.")', ["{{ … }} is wrong."]),
+        ('raise OperatorError("Set NAME.")\nlogger.error("This is wrong.")\n"""The name of it."""', []),
         ('flash(request, "Saved.")', []),  # `makemessages` collects it
         ('flash(request, _("%(name)s is saved.", name=f"The {name}"))', []),
         ('ERROR = _l("This is wrong.")\nNAME = "books"\nPROMPT = "Write a title."', []),
