@@ -147,7 +147,7 @@ async def test_text_in_a_deleted_inline_is_kept(app: FastAPI, admin: AsyncClient
     async with app.state.database.writer() as session:
         await session.delete(await session.get_one(Label, 1))
     page = (await admin.post(EDIT, data=form_data | {"label-1-text": "mine"})).text
-    assert "Another user has deleted or moved this row. Save again to add it as a new row, or remove it." in page
+    assert "Another user has deleted this row. Save again to add it as a new row, or remove it." in page
     assert 'value="mine"' in page
     assert NEW_KEY in page
     added = SHELF_FORM | {"label-(rows)": "new0", "label-new0-text": "mine", "label-new0-size": "1"}
