@@ -4,16 +4,15 @@ from types import CoroutineType
 from typing import Any
 
 from jinja2 import Environment
-from jinja2.runtime import Context
 from sqladmin.templating import Jinja2Templates
 from sqlalchemy.util import await_only, greenlet_spawn
 from starlette import templating
 from starlette.requests import Request
 
-from opportune.web.rendering.environment import TemplateEnvironment
+from opportune.web.rendering.environment import TemplateContext, TemplateEnvironment
 
 
-class AwaitingContext(Context):
+class AwaitingContext(TemplateContext):
     """Awaits coroutines that a template gets from a call."""
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
