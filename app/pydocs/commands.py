@@ -6,5 +6,5 @@ from app.pydocs.sources.sphinx import SphinxSource
 
 command = python_docs.commands(
     lambda folder: SphinxSource(folder) if folder else PythonSource(),
-    of_folder="HTML pages built by Sphinx, with their objects.inv.",
+    of_folder="HTML pages built by Sphinx, with their objects.inv.",  # not translated
 )

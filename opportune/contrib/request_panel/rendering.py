@@ -6,14 +6,14 @@ from time import perf_counter
 from typing import Any
 
 from jinja2 import Environment
-from jinja2.runtime import Context
 
 from opportune.contrib.request_panel.records import MAX_ENTRIES, current_record, public_names
+from opportune.web.rendering.environment import TemplateContext
 
 TAB = "request_panel/tab.html"
 
 
-class RecordedContext(Context):
+class RecordedContext(TemplateContext):
     """Context of a template, recorded when rendering begins."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -6,7 +6,7 @@ from opportune.cli.translations.extraction import find_sources
 from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_python, unmarked_in_template
 
 FOR_OPERATORS = (
-    *("app/pydocs/commands.py", "opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
+    *("opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
     *("opportune/jobs/", "opportune/llm/answers/gauges.py", "opportune/llm/providers/embeddings_client.py"),
     *("opportune/llm/providers/errors.py", "opportune/llm/providers/libraries.py"),

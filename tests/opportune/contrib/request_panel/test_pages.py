@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
-from jinja2.runtime import Context
 from playwright.async_api import Page, expect
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -22,6 +21,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import sign_in, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from opportune.web import templates
+from opportune.web.rendering.environment import TemplateContext
 from opportune.web.routing.router import router_of
 
 Stored = Sequence[RequestRecord]
@@ -148,7 +148,7 @@ async def test_site_without_panel_has_no_listeners(settings: Settings) -> None:
     handlers, observed = logging.getLogger().handlers[:], observers[:]
     async with site.router.lifespan_context(site):
         assert not any(engine.dispatch.before_cursor_execute for engine in site.state.database.sync_engines)
-        assert templates.environment.context_class is Context
+        assert templates.environment.context_class is TemplateContext
         assert (logging.getLogger().handlers, observers) == (handlers, observed)
 
 
@@ -157,8 +157,8 @@ async def test_listeners_end_with_the_site(settings: Settings) -> None:
     site = create_test_app(settings)
     handlers = logging.getLogger().handlers[:]
     async with site.router.lifespan_context(site):
-        assert templates.environment.context_class is not Context
-    assert templates.environment.context_class is Context
+        assert templates.environment.context_class is not TemplateContext
+    assert templates.environment.context_class is TemplateContext
     assert logging.getLogger().handlers == handlers
 
 
