@@ -197,4 +197,4 @@ async def test_responsive_loop_is_not_reported(caplog: pytest.LogCaptureFixture)
     for _ in range(8):
         watch.check([])
         await asyncio.sleep(0)
-    assert caplog.text == ""
+    assert "event loop" not in caplog.text
