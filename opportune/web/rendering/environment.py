@@ -1,23 +1,28 @@
 """Jinja environment of pages, the admin and e-mails."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
 from jinja2 import Environment
 from jinja2.runtime import Context
 
 from opportune.i18n import gettext
+from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.translation import add_translation
+
+PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, assets.url}
+"""Functions that each page calls often. They take nothing from the template."""
 
 
 class TemplateContext(Context):
-    """Calls `_()` directly, because Jinja examines each function before each call."""
+    """Calls some functions directly, because Jinja examines each function before each call."""
 
     def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if function is not gettext:
+        if function not in PLAIN_FUNCTIONS:
             return super().call(function, *args, **kwargs)
-        values = {name: value for name, value in kwargs.items() if name[:1] != "_"}  # Jinja adds variables of loops
-        return gettext(*args, **values)
+        if kwargs:  # Jinja adds the variables of loops and blocks
+            kwargs = {name: value for name, value in kwargs.items() if name[:1] != "_"}
+        return function(*args, **kwargs)
 
 
 class TemplateEnvironment(Environment):
