@@ -22,20 +22,16 @@ def is_english() -> bool:
 def format_day(day: date) -> str:
     """Format a day: 3 Nov 2026, or 03.11.2026 in German."""
     if is_english():
-        return _english_day(day)
+        return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
     from babel import dates
 
     return dates.format_date(day, "medium", get_language().locale)
 
 
-def _english_day(day: date) -> str:
-    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
-
-
 def format_weekday(day: date) -> str:
     """Format a day with its weekday: Tue 3 Nov 2026."""
     if is_english():
-        return f"{DAYS[day.weekday()]} {_english_day(day)}"
+        return f"{DAYS[day.weekday()]} {format_day(day)}"
     return _format_skeleton("yMMMEd", day)
 
 
@@ -49,7 +45,9 @@ def format_month_day(day: date) -> str:
 def format_clock(moment: datetime, *, with_zone: bool = False) -> str:
     """Format the time of day: 10:05, or 10:05 CET."""
     if is_english():
-        return _english_clock(moment) if with_zone else f"{moment:%H:%M}"
+        name = moment.tzname() or ""
+        zone = f"{'UTC' if name[:1] in '+-' else ''}{name}"
+        return f"{moment:%H:%M} {zone}" if with_zone else f"{moment:%H:%M}"
     from babel import dates
 
     locale = get_language().locale
@@ -60,19 +58,15 @@ def format_clock(moment: datetime, *, with_zone: bool = False) -> str:
     return f"{clock} {dates.get_timezone_gmt(moment, 'long', locale=locale) if zone[:1] in '+-' else zone}"
 
 
-def _english_clock(moment: datetime) -> str:
-    name = moment.tzname() or ""
-    return f"{moment:%H:%M} {'UTC' if name[:1] in '+-' else ''}{name}"
-
-
 def format_moment(moment: datetime) -> str:
     """Format a time with its zone: 3 Nov 2026, 10:05 CET."""
+    clock = format_clock(moment, with_zone=True)
     if is_english():
-        return f"{_english_day(moment)}, {_english_clock(moment)}"
+        return f"{format_day(moment.date())}, {clock}"
     from babel import dates
 
     pattern = str(dates.get_datetime_format("medium", locale=get_language().locale)).replace("'", "")
-    return pattern.format(format_clock(moment, with_zone=True), format_day(moment.date()))
+    return pattern.format(clock, format_day(moment.date()))
 
 
 def format_month(month: date) -> str:

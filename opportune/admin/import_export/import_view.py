@@ -21,7 +21,7 @@ from opportune.admin.import_export.import_file import (
     split_header,
 )
 from opportune.admin.import_export.import_rows import ImportPlan, TooManyFaultsError
-from opportune.admin.lists.actions import list_url
+from opportune.admin.lists.actions import describe_rows, list_url
 from opportune.admin.log import audit
 from opportune.admin.protocols import View
 from opportune.config.signing import seal, unseal
@@ -86,15 +86,11 @@ async def import_page(request: Request, view: View) -> Response:
 
 def _summary(plan: ImportPlan) -> str:
     new, changed = len(plan.new_rows), len(plan.changed_rows)
-    rows = _count_label(plan.view, new)
+    rows = describe_rows(plan.view, new)
     if not plan.updates:
         return gettext("Imported %(rows)s.", rows=rows)
     counts = {"changed": format_number(changed), "unchanged": format_number(len(plan.rows) - new - changed)}
     return gettext("Imported %(rows)s, changed %(changed)s; %(unchanged)s unchanged.", rows=rows, **counts)
-
-
-def _count_label(view: View, count: int) -> str:
-    return f"{format_number(count)} {view.name if count == 1 else view.name_plural}"
 
 
 async def _render_page(request: Request, view: View, outcome: ImportResult | None) -> Response:
@@ -106,7 +102,7 @@ async def _render_page(request: Request, view: View, outcome: ImportResult | Non
         "fields": fields_to_import(view, form),
         "names": names_to_import(view, form),
         "update_key": natural_key_of(view.model) if _may_update(request, view) else "",
-        "amount": _count_label,
+        "amount": describe_rows,
         "list": list_url(request, view),
         "preview_rows": outcome.lines[:MAX_PREVIEW_ROWS] if outcome else (),
     }

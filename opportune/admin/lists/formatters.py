@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup
@@ -16,23 +15,14 @@ from opportune.web.time_zone import format_time
 
 MAX_CELL_LENGTH = 80
 
-ICON = Markup('<i class="ti {0} d-print-none" title="{1}"></i><span class="print-word">{1}</span>')
+YES = Markup('<i class="ti ti-check text-green d-print-none" title="{0}"></i><span class="print-word">{0}</span>')
+NO = Markup('<i class="ti ti-x text-secondary d-print-none" title="{0}"></i><span class="print-word">{0}</span>')
 EMPTY_CELL = Markup('<span class="text-secondary">&ndash;</span>')
-
-
-@lru_cache(100)  # lists have many of the same icons
-def _icon(classes: str, text: str) -> Markup:
-    return ICON.format(classes, text)
-
-
-def _format_bool(value: bool) -> Markup:
-    return _icon("ti-check text-green", gettext("Yes")) if value else _icon("ti-x text-secondary", gettext("No"))
-
 
 FORMATTERS: dict[type[Any], Any] = {
     **FORMATS,
     type(None): lambda _: EMPTY_CELL,
-    bool: _format_bool,
+    bool: lambda value: YES.format(gettext("Yes")) if value else NO.format(gettext("No")),
     datetime: format_time,
     str: lambda value: value,  # lists call `truncate`
     float: lambda value: localize_number(str(value)),  # the admin shows all digits
