@@ -213,6 +213,42 @@ document.addEventListener("submit", ({ target }) => {
   };
 })();
 
+// Entries of the menu that do not fit beside the logo and the account move into "More".
+(() => {
+  const fit = () => {
+    const more = document.getElementById("menu-more");
+    if (!more) return;
+    const list = more.previousElementSibling, rest = more.querySelector("ul");
+    const move = (link, from, to) => link.classList.replace(from, to);
+    for (const entry of [...rest.children]) {
+      move(entry.firstElementChild, "dropdown-item", "nav-link");
+      list.append(entry);
+    }
+    more.hidden = true;
+    if (getComputedStyle(list).flexDirection === "column") return; // a phone: the entries are below each other
+    const overflows = () => {
+      const box = list.getBoundingClientRect(), entry = list.lastElementChild?.getBoundingClientRect();
+      return entry && (entry.top >= box.bottom - 1 || entry.right > box.right + 1 || entry.left < box.left - 1);
+    };
+    while (overflows()) {
+      more.hidden = false;
+      move(list.lastElementChild.firstElementChild, "nav-link", "dropdown-item");
+      rest.prepend(list.lastElementChild);
+    }
+    more.classList.toggle("active", rest.querySelector("[aria-current]") !== null);
+  };
+  let width;
+  new ResizeObserver(() => {
+    if (width === document.documentElement.clientWidth) return;
+    width = document.documentElement.clientWidth;
+    fit();
+  }).observe(document.documentElement);
+  document.addEventListener("htmx:after:swap", ({ target }) => {
+    if (target instanceof Element && (target === document.body || target.closest("header.navbar"))) fit();
+  });
+  document.fonts.ready.then(fit);
+})();
+
 // Ctrl-K or ⌘K opens the command palette. Its script is loaded then.
 (() => {
   const opener = document.getElementById("palette-open");

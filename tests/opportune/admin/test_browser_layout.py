@@ -175,8 +175,29 @@ async def test_menu_filter_finds_entries_of_closed_groups(desktop: Page) -> None
 
 
 async def test_menu_end_is_pinned(desktop: Page) -> None:
-    await desktop.set_viewport_size({"width": 1280, "height": 500})
     await desktop.goto("/admin/user/list")
     await expect(desktop.get_by_role("button", name="Sign out long")).to_be_in_viewport(ratio=1)
     current = desktop.get_by_role("navigation", name="Admin").get_by_role("link", name="Users")
     await expect(current).to_be_in_viewport(ratio=1)
+
+
+async def test_rules_between_related_rows_are_straight(desktop: Page) -> None:
+    await desktop.goto("/admin/maker/details/1")
+    cells = desktop.locator("tbody tr:has(td .words)").first.locator("td")
+    edges = "cells => [...new Set(cells.map((cell) => cell.getBoundingClientRect().bottom))].length"
+    assert await cells.evaluate_all(edges) == 1
+
+
+@pytest.mark.language("ar")
+async def test_arabic_pages_cut_the_end_of_an_address(desktop: Page) -> None:
+    await desktop.set_viewport_size({"width": 1000, "height": 700})
+    await desktop.goto("/admin/user/list")
+    first_letter = """(box) => {
+      const range = document.createRange(), text = box.firstChild;
+      range.setStart(text, 0);
+      range.setEnd(text, 1);
+      return range.getBoundingClientRect().left - box.getBoundingClientRect().left;
+    }"""
+    for address in (desktop.locator("td .words a"), desktop.locator("#sign-out bdi")):
+        assert await address.evaluate("box => box.scrollWidth > box.clientWidth"), "it is cut"
+        assert await address.evaluate(first_letter) >= 0
