@@ -323,7 +323,7 @@ class Feature:
     setup_steps: Sequence[SetupStep] = ()
     demo: Demo | None = None
     sample_rows: "Mapping[type[SQLModel], Mapping[str, Any]]" = field(default_factory=dict)
-    """Values for the rows that `opportune.testing.access` creates, for models that refuse its generated values."""
+    """Values of rows in tests of access, for models that refuse the generated values."""
     personal_data: PersonalData | None = None
     jobs: Sequence[Any] = ()
     """Background and scheduled jobs. A job that is not listed cannot be queued."""

@@ -1,16 +1,17 @@
 """Tables of the response of each address to each role.
 
-`python -m opportune.testing.access` writes the tables. Each feature of the project has one beside its tests. The table
-of the framework is `tests/opportune/security/access.txt`.
+`oppman.py test --accept-access` writes the tables. Each feature of the project has one beside its tests. The table of
+the framework is `tests/opportune/security/access.txt`.
 """
 
 import asyncio
+import logging
 import re
 import sqlite3
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -29,15 +30,17 @@ from opportune.admin.mount import ADMIN_PATH
 from opportune.admin.site import AdminSite
 from opportune.application import create_app
 from opportune.cli.development.routes import WEBSOCKET, find_rows
+from opportune.cli.output import say
 from opportune.config.base_settings import BaseSettings
 from opportune.config.feature_packages import feature_packages
-from opportune.config.project import PROJECT, feature_folder, installed_features, installed_names, origin
+from opportune.config.project import PROJECT, display_path, feature_folder, installed_features, installed_names, origin
 from opportune.errors import OperatorError
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD, insert_sample_rows
+from opportune.web.security_log import logger as security_logger
 
 FRAMEWORK_TABLE = PROJECT / "tests/opportune/security/access.txt"
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
@@ -136,7 +139,7 @@ async def request_all_routes(
     backup = file.with_suffix(".filled")
     copy_sqlite_file(file, backup)
     table: Table = {}
-    with closing(sqlite3.connect(file)) as connection:
+    with closing(sqlite3.connect(file)) as connection, _without_security_log():
         version = _data_version(connection)
         for source, method, path in list_addresses(app):
             if not is_included(source):
@@ -153,6 +156,17 @@ async def request_all_routes(
                 results.append(result)
             table[method, path] = TableLine(source, method, path, tuple(results))
     return table
+
+
+@contextmanager
+def _without_security_log() -> Iterator[None]:
+    """Do not log refused requests in the block, which are expected and many."""
+    level = security_logger.level
+    security_logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        security_logger.setLevel(level)
 
 
 def _data_version(connection: sqlite3.Connection) -> object:
@@ -261,11 +275,35 @@ async def write_tables(write: Callable[[Path, str], object]) -> None:
         write(file, "".join(f"{line}\n" for line in (HEADING, *lines)))
 
 
+def accept(file: Path, text: str) -> bool:
+    """Write a table if it differs, and print its new, changed and removed lines. Return whether it differs."""
+    committed = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    lines = text.splitlines()
+    keys = {tuple(line.split()[:3]) for line in lines}
+    changed = [line for line in lines[1:] if line not in committed]
+    changed += [f"{line} (gone)" for line in committed[1:] if tuple(line.split()[:3]) not in keys]
+    if lines == committed:
+        return False
+    file.write_text(text, encoding="utf-8")
+    say(f"{display_path(file)}: {len(changed)} changed. Review the lines before you commit them:")
+    for line in (lines[0], *changed):
+        say(f"  {line}")
+    return True
+
+
 def main() -> None:
+    written: list[Path] = []
+
+    def write(file: Path, text: str) -> None:
+        if accept(file, text):
+            written.append(file)
+
     try:
-        asyncio.run(write_tables(lambda file, text: file.write_text(text, encoding="utf-8")))
+        asyncio.run(write_tables(write))
     except OperatorError as error:
-        sys.exit(str(error))
+        sys.exit(error.with_advice)
+    if not written:
+        say("All responses match the tables.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Run the tests, with arguments and options of pytest.
 
 `test -- --help` prints the help of pytest. `-n 4` uses four processes; `-n` or no arguments use all cores.
+`test --accept-access` runs no tests. It writes the response of each address to each role into `tests/NAME/access.txt`.
 """
 
 import importlib.util
@@ -19,6 +20,7 @@ from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
+ACCEPT_ACCESS = "--accept-access"
 MARKER_PACKAGES = {DEV: "pytest", FRAMEWORK: "moto"}
 """Packages that show that a lock is installed."""
 ONLY_DATABASE = "OPPORTUNE_TEST_DATABASE"
@@ -35,6 +37,9 @@ def command(
     sqlite: Annotated[bool, typer.Option("--sqlite", help="Skip tests that need PostgreSQL.")] = False,
     postgres: Annotated[bool, typer.Option("--postgres", "--postgresql", help="Skip tests on SQLite.")] = False,
     browser: Annotated[bool, typer.Option("--browser", help="Run only tests with a browser.")] = False,
+    accept_access: Annotated[
+        bool, typer.Option(ACCEPT_ACCESS, help="Write tests/NAME/access.txt, and print the changed lines to review.")
+    ] = False,
 ) -> None:
     selection = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
     for option, opposite in {"project": "framework", "sqlite": "postgres"}.items():
@@ -42,8 +47,12 @@ def command(
             raise typer.BadParameter(f"--{option} and --{opposite} cannot be combined.")
     if framework and not FRAMEWORK_TESTS.is_dir():
         raise OperatorError("This project does not include the framework's tests. Omit --framework.")
+    if accept_access and (arguments or project or framework or sqlite or postgres or browser):
+        raise typer.BadParameter(f"{ACCEPT_ACCESS} runs no tests and has no other options.")
     require_installed(selection)
     os.chdir(PROJECT)
+    if accept_access:
+        exec_process([sys.executable, "-m", "opportune.testing.access"])
     folders = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"] if project else [str(FRAMEWORK_TESTS)] if framework else []
     marker_options = ["-m", "e2e"] if browser else []
     # Let Python cache bytecode, because many processes import the same modules.

@@ -34,7 +34,8 @@ def command(
         for line in lines:
             print(f"  {line}")
     say("Next:")
-    say("  python3 oppman.py migrate")
+    for step in ("migrate", "test --accept-access"):
+        say(f"  python3 oppman.py {step}")
 
 
 def apply_removal(removal: ModelRemoval) -> None:

@@ -1,6 +1,6 @@
 """Responses of each address to each role, compared with the access tables.
 
-`python -m opportune.testing.access` writes the tables: `access.txt` in this folder and beside the tests of features.
+`oppman.py test --accept-access` writes the tables: `access.txt` in this folder and beside the tests of features.
 """
 
 import re

@@ -45,7 +45,7 @@ def run_test_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[lis
         monkeypatch.setattr(
             test_command,
             "exec_process",
-            lambda command, environ: runs.append((command[3:], environ.get(test_command.ONLY_DATABASE, ""))),
+            lambda command, environ=os.environ: runs.append((command[3:], environ.get(test_command.ONLY_DATABASE, ""))),
         )
         assert main(["test", *arguments]) == 0
         return runs[0]
@@ -74,6 +74,16 @@ def test_read_only_project_has_no_cache(
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
     assert run_test_command("tests/users") == (["-p", "no:cacheprovider", "tests/users"], "")
     assert capsys.readouterr().err == f"{PROJECT} is read-only, so pytest cannot remember failed tests.\n"
+
+
+def test_accept_access_runs_no_tests(run_test_command: Callable[..., tuple[list[str], str]]) -> None:
+    assert run_test_command("--accept-access") == ([], "")
+
+
+@pytest.mark.parametrize("argument", ["tests/users", "--sqlite"])
+def test_accept_access_takes_no_arguments(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "--accept-access", argument]) == 2
+    assert "--accept-access runs no tests" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [("--project", "--framework"), ("--sqlite", "--postgres")])
