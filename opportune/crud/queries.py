@@ -23,13 +23,22 @@ class FilterForm(Form[Any]):
 
 
 def to_machine_formats(crud: Crud[Any], params: QueryParams) -> QueryParams:
-    """Convert numbers and dates from the visitor's format, because addresses are the same in all languages."""
+    """Convert numbers and dates from the visitor's format, because addresses are the same in all languages.
+
+    Raises:
+        RequestValidationError: A text is not a number.
+    """
+    return QueryParams([(name, _in_machine_format(crud, name, text)) for name, text in params.multi_items()])
+
+
+def _in_machine_format(crud: Crud[Any], name: str, text: str) -> str:
     schema: type[BaseModel] = crud.Filter
-    controls = controls_of(schema)
-    pairs = params.multi_items()
-    return QueryParams(
-        [(name, to_machine_format(controls[name], text) if name in controls else text) for name, text in pairs]
-    )
+    control = controls_of(schema).get(name)
+    try:
+        return to_machine_format(control, text) if control and text else text
+    except ValueError as refusal:
+        error = {"type": "value_error", "loc": ("query", name), "msg": str(refusal), "input": text}
+        raise RequestValidationError([error]) from None
 
 
 def read_query(crud: Crud[Any], params: QueryParams) -> Paging:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from datetime import date, time
 from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
 
 from opportune.i18n.formats import is_english
@@ -19,26 +20,44 @@ MOMENT = re.compile(r"(.+?)[T,\s]\s*(\d{1,2}:\d\d(?::\d\d)?)")
 MIN_YEAR_OF_LAST_CENTURY = 69
 """Years of two digits are those from 1969 to 2068."""
 MAX_MONTH = 12
+SHORT_GROUP = 2
+"""Length of the groups of digits in India: 12,34,567."""
+GROUP_OR_FRACTION = re.compile(r"\.\d{3}(?!\d)", re.ASCII)
+"""End of a number that is a fraction in one language and a group of digits in another one."""
 EQUIVALENTS = str.maketrans({"\u2212": "-", "\u066a": "%", "\u2019": "'"})
 """Minus sign, Arabic percent sign, and the apostrophe between groups of digits in Switzerland."""
 
 
-def parse_number(text: str, *, unit: str = "", is_whole: bool = False) -> Decimal:
+class Source(Enum):
+    """Origin of a text, which decides how its numbers and dates are read."""
+
+    FORM = "form"
+    """An input of a browser, which sends machine format or what the visitor typed."""
+    LANGUAGE = "language"
+    """A text in the format of the visitor's language only."""
+    MACHINE = "machine"
+    """A text that a program wrote."""
+
+
+def parse_number(text: str, *, unit: str = "", is_whole: bool = False, source: Source = Source.FORM) -> Decimal:
     """Parse a number in the format of the visitor's language, or in machine format: `1.234,5` or `1234.5` in German.
 
-    A number that both formats allow is in machine format, unless it `is_whole`: `1.234` in German is a decimal number,
-    but 1234 for a whole one.
+    A form may send both formats, and a number that both allow is in machine format: `1.234` in German is a decimal
+    number. If it `is_whole`, the point can only separate groups, and `1.234` in German is 1234.
 
     Args:
         text: The text, with any Unicode digits.
         unit: A unit that may stand before or after the number, such as `%`, `kg` or the currency `EUR`.
-        is_whole: Whether only whole numbers are valid, so that a point can only separate groups of digits.
+        is_whole: Whether only whole numbers are valid. Three digits after the decimal separator are refused, because
+            another language writes groups of digits like this.
+        source: Origin of the text, which decides between the formats.
 
     Raises:
-        ValueError: it is not a number.
+        ValueError: It is not a number in this format.
     """
-    if len(text) <= MAX_LENGTH and text.isascii() and MACHINE_NUMBER.fullmatch(text) and not (is_whole and "." in text):
-        return Decimal(text)
+    is_short = len(text) <= MAX_LENGTH and text.isascii()
+    if is_short and source is not Source.LANGUAGE and not (is_whole and "." in text) and MACHINE_NUMBER.fullmatch(text):
+        return _unsigned_zero(Decimal(text))
     from babel import numbers
 
     locale = get_language().locale
@@ -46,20 +65,29 @@ def parse_number(text: str, *, unit: str = "", is_whole: bool = False) -> Decima
     plain = _normalize(text.replace("\u066b", decimal).replace("\u066c", group))
     for symbol in filter(None, (unit, numbers.get_currency_symbol(unit, locale))):
         plain = plain.removeprefix(_normalize(symbol)).removesuffix(_normalize(symbol)).strip()
-    is_machine = MACHINE_NUMBER.fullmatch(plain)
-    is_local = _number_pattern(_normalize(decimal), _normalize(group) or " ").fullmatch(plain)
+    decimal, group = _normalize(decimal), _normalize(group) or " "
+    has_short_groups = locale.decimal_formats[None].grouping[1] == SHORT_GROUP
+    is_local = source is not Source.MACHINE and _number_pattern(decimal, group, has_short_groups).fullmatch(plain)
+    is_machine = source is not Source.LANGUAGE and "\u066c" not in text and MACHINE_NUMBER.fullmatch(plain)
     if is_local and (is_whole or not is_machine):
-        return Decimal(plain.replace(_normalize(group) or " ", "").replace(_normalize(decimal), "."))
-    if is_machine:
-        return Decimal(plain)
-    raise ValueError("not a number")
+        plain = plain.replace(group, "").replace(decimal, ".")
+    elif not is_machine:
+        raise ValueError("not a number")
+    if is_whole and GROUP_OR_FRACTION.search(plain):
+        raise ValueError("not a whole number")
+    return _unsigned_zero(Decimal(plain))
+
+
+def _unsigned_zero(number: Decimal) -> Decimal:
+    return number or abs(number)
 
 
 @lru_cache(100)
-def _number_pattern(decimal: str, group: str) -> re.Pattern[str]:
+def _number_pattern(decimal: str, group: str, has_short_groups: bool) -> re.Pattern[str]:
     point, separator = re.escape(decimal), re.escape(group)
-    whole = rf"(?:\d{{1,3}}(?:{separator}\d{{2,3}})*{separator}\d{{3}}|\d*)"  # groups of two digits in India
-    return re.compile(rf"(?=.*\d)[+-]?{whole}(?:{point}\d*)?", re.ASCII)
+    middle = r"\d{2}" if has_short_groups else r"\d{3}"
+    groups = rf"[1-9]\d{{0,2}}(?:{separator}{middle})*{separator}\d{{3}}"
+    return re.compile(rf"(?=.*\d)[+-]?(?:{groups}|\d*)(?:{point}\d*)?(?:[eE][+-]?\d{{1,3}})?", re.ASCII)
 
 
 def parse_date(text: str) -> date:

@@ -145,6 +145,6 @@ def parse_id(text: str) -> int:
         ValueError: The text is not an id that a row can have.
     """
     with suppress(ValueError):
-        if 1 <= (number := int(text)) <= MAX_ID:
+        if text.strip().isdecimal() and 1 <= (number := int(text)) <= MAX_ID:
             return number
     raise ValueError(INVALID_ID)

@@ -21,6 +21,7 @@ from opportune.db.models.columns import is_text, label_of_field, type_of
 from opportune.db.models.translated import is_translated, site_language, texts_of, writing_language
 from opportune.i18n import find_language, format_lazy, gettext, gettext_lazy
 from opportune.i18n.languages import content_languages
+from opportune.i18n.parsing import Source
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
 from opportune.web.forms.fields import (
@@ -64,7 +65,11 @@ def is_multiline(column: Column[Any] | Any) -> bool:
 
 
 class FileCells(FormData):
-    """Cells of an imported file, whose numbers and dates are in machine format in every language."""
+    """Cells of an imported file. All its numbers and dates have one format."""
+
+    def __init__(self, cells: Mapping[str, str], source: Source) -> None:
+        super().__init__(cells)
+        self.source = source
 
 
 class ModelField(Field):  # type: ignore[misc]  # its base has no types
@@ -90,7 +95,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         self.zone = ""
 
     def process(self, formdata: Any, *args: Any, **options: Any) -> None:
-        self.is_from_file = isinstance(formdata, FileCells)
+        self.source = formdata.source if isinstance(formdata, FileCells) else Source.FORM
         self.sent_zone = parse_zone_name(formdata.get(self.name + ZONE_SUFFIX)) if formdata else ""
         super().process(formdata, *args, **options)
 
@@ -135,14 +140,13 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
             return control.values_by_text.get(choice, choice)
         if control.type in TIME_ERRORS:
             return self._parse_time(text)
-        return text if self.is_from_file else to_machine_format(control, text)
+        return to_machine_format(control, text, self.source)
 
     def _parse_time(self, text: str) -> str | datetime:
         for pattern in self.formats:
             with suppress(ValueError):
                 text = datetime.strptime(text, pattern).isoformat()  # noqa: DTZ007 - the time zone is added below
-        if not self.is_from_file:
-            text = to_machine_format(self.control, text)
+        text = to_machine_format(self.control, text, self.source)
         if not re.search(r"\d[-:]\d", text):
             raise ValueError(gettext(TIME_ERRORS[self.control.type]))
         return parse_local_time(text, self.zone) if self.is_zoned else text

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
@@ -35,6 +36,8 @@ class JsonList(list[Any]):
 EXPORT_BATCH_ROWS = 500
 # Spreadsheets run cells that begin with one of these characters, which also have full-width forms.
 FORMULA_PREFIXES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+# 1.234 is 1234 in several languages, also for spreadsheets. 1.2340 is the same number in all of them.
+GROUP_LIKE = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
@@ -138,6 +141,8 @@ def _csv_line(cells: Sequence[Any]) -> str:
 def _csv_cell(value: Any) -> Any:
     """Return a cell of CSV, with a leading quote if a spreadsheet would run its text as a formula."""
     cell = cell_of(value)
+    if isinstance(value, Decimal | float) and GROUP_LIKE.fullmatch(str(cell)):
+        return f"{cell}0"
     return f"'{cell}" if isinstance(cell, str) and isinstance(value, str | list) and _is_formula(cell) else cell
 
 

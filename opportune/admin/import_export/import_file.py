@@ -22,6 +22,7 @@ from opportune.db.models.columns import is_secret, is_text
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
+from opportune.i18n.parsing import Source
 from opportune.web.forms.forms import ZONE_SUFFIX
 
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
@@ -162,6 +163,8 @@ class FormFiller:
     """The form field of each column of the file."""
     named: Mapping[str, NamedColumn]
     names: NameResolver
+    source: Source
+    """Format of numbers and dates in the file."""
 
     def fill(
         self, form_class: type[AdminForm], line: ImportRow, stored: Mapping[str, Any] | None = None
@@ -174,7 +177,7 @@ class FormFiller:
                 texts |= {field: self._form_text(name, line.cells.get(name)), field + ZONE_SUFFIX: "UTC"}
             except ValueError as error:
                 faults.append(f"{self.view.labels.get(field, name)}: {error}")
-        form = form_class(FileCells(texts), data=stored or {})
+        form = form_class(FileCells(texts, self.source), data=stored or {})
         keep_unsent(form, texts, is_stored=stored is not None)
         return form, faults
 

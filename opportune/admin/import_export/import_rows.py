@@ -13,6 +13,7 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import in_batches
 from opportune.admin.forms.inlines import ROW_IS_GONE, differs
+from opportune.admin.import_export.cell_formats import preview_of
 from opportune.admin.import_export.export import cell_of, file_value
 from opportune.admin.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import
 from opportune.admin.import_export.names import NameResolver, with_names
@@ -23,6 +24,7 @@ from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.parsing import Source
 
 MAX_REPORTED_ERRORS = 20
 MAX_PREVIEW_LENGTH = 60
@@ -36,6 +38,8 @@ class PlannedRow:
 
     line: ImportRow
     values: dict[str, Any]
+    texts: dict[str, str]
+    """The values as they were understood, by column of the file."""
     stored: Any = None
     """The row to change; None for a new row."""
     changes: list[tuple[str, str, str]] = field(default_factory=list)
@@ -56,6 +60,8 @@ class ImportPlan:
     """The form field of each column of the file."""
     updates: bool
     """Whether the import may change stored rows. If not, every row of the file is a new row."""
+    source: Source
+    """Format of numbers and dates in the file."""
     rows: list[PlannedRow] = field(default_factory=list)
     faults: list[tuple[int, str]] = field(default_factory=list)
 
@@ -95,7 +101,7 @@ class ImportPlan:
         for name, column in named.items():
             valid_names = _valid_names(column, [line.cells.get(name) for line in lines])
             await self.names.read(column, list(dict.fromkeys(valid_names)))
-        filler = FormFiller(self.view, self.columns, named, self.names)
+        filler = FormFiller(self.view, self.columns, named, self.names, self.source)
         stored = await self._load_stored_rows(lines) if self.key else {}
         line_numbers: dict[str, int] = {}
         for line in lines:
@@ -137,7 +143,8 @@ class ImportPlan:
 
     async def _plan_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
         if row is None:
-            return PlannedRow(line, self._clean(filler, form_class, line, None, None))
+            values = self._clean(filler, form_class, line, None, None)
+            return PlannedRow(line, values, self._texts(line.cells, values))
         if not await self.view.check_can_edit(self.request, row):
             raise ValidationRefused("You may not change this row.")
         form_class = await self.view.form_class(self.request, creating=False)
@@ -145,15 +152,25 @@ class ImportPlan:
         stored = await self.view.get_form_data_for_edit(row)
         values = self._clean(filler, without_fields(form_class, unwritable), line, row, stored)
         changed = {name: value for name, value in values.items() if differs(stored[name], value)}
-        planned = PlannedRow(line, changed, row)
+        planned = PlannedRow(line, changed, self._texts(line.cells, values), row)
+        before = {name: await file_value(self.view, row, name, filler.named.get(name)) for name in self.columns}
+        texts = self._texts(before, {**stored, **{name: before.get(name) for name in unwritable}})
         for name, column in self.columns.items():
-            before = cell_of(await file_value(self.view, row, name, filler.named.get(name)))
-            after = cell_of(line.cells.get(name))
             if column in changed:
-                planned.changes.append((str(self.view.labels.get(column, name)), _preview(before), _preview(after)))
-            elif column in unwritable and str(before) != str(after):
+                planned.changes.append((str(self.view.labels.get(column, name)), texts[name], planned.texts[name]))
+            elif column in unwritable and str(cell_of(before[name])) != str(cell_of(line.cells.get(name))):
                 raise ValidationRefused(f"{self.view.labels.get(column, name)}: {NOT_EDITABLE}")
         return planned
+
+    def _texts(self, cells: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the texts of a preview, by column of the file. Related rows have the text of the file."""
+        related = {*self.view.references, *self.view.many_to_many}
+        texts = {}
+        for name, column in self.columns.items():
+            has_value = column in values and column not in related
+            text = preview_of(values[column], cells.get(name)) if has_value else str(cell_of(cells.get(name)))
+            texts[name] = text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
+        return texts
 
     def _clean(
         self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any, data: Mapping[str, Any] | None
@@ -260,11 +277,6 @@ def _replace_placeholders(value: Any, ids: Mapping[int, int]) -> Any:
     if isinstance(value, list):
         return [_replace_placeholders(item, ids) for item in value]
     return ids.get(value, value) if type(value) is int else value
-
-
-def _preview(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
 
 
 def _is_reported(label: str, faults: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused
+from opportune.admin.import_export.cell_formats import format_examples, source_of_rows
 from opportune.admin.import_export.import_file import (
     ImportRow,
     empty_form,
@@ -27,8 +28,9 @@ from opportune.admin.protocols import View
 from opportune.config.signing import seal, unseal
 from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
-from opportune.i18n import gettext
+from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import format_number
+from opportune.i18n.parsing import Source
 from opportune.web.forms.uploads import display_name
 from opportune.web.rendering.flash import flash
 
@@ -54,6 +56,10 @@ class ImportResult:
     plan: ImportPlan | None = None
     sealed: str = ""
     """The encrypted file. The confirmation sends it back, so the server does not store it."""
+
+    @property
+    def is_json(self) -> bool:
+        return self.name.lower().endswith(".json")
 
     @property
     def faults(self) -> Sequence[tuple[int, str]]:
@@ -104,7 +110,8 @@ async def _render_page(request: Request, view: View, outcome: ImportResult | Non
         "update_key": natural_key_of(view.model) if _may_update(request, view) else "",
         "amount": describe_rows,
         "list": list_url(request, view),
-        "preview_rows": outcome.lines[:MAX_PREVIEW_ROWS] if outcome else (),
+        "preview_rows": outcome.plan.rows[:MAX_PREVIEW_ROWS] if outcome and outcome.plan else (),
+        "formats": format_examples(),
     }
     status = 200 if outcome is None or outcome.is_valid else 400
     page: Response = await view.templates.TemplateResponse(request, TEMPLATE, context, status)
@@ -144,7 +151,9 @@ async def _read_submission(request: Request, view: View) -> tuple[str, str, bool
 
 
 def _purpose(request: Request, view: View, *, updates: bool) -> str:
-    return f"admin import {view.identity} {request.state.user.id}{' with changes' if updates else ''}"
+    # A preview is confirmed in its language, because the language decides how numbers are read.
+    language = get_language().code
+    return f"admin import {view.identity} {request.state.user.id} {language}{' with changes' if updates else ''}"
 
 
 async def _import(request: Request, view: View, outcome: ImportResult, content: str, *, store: bool) -> None:
@@ -156,7 +165,9 @@ async def _import(request: Request, view: View, outcome: ImportResult, content: 
     form = await empty_form(request, view)
     header, outcome.lines = read_rows(outcome.name, content, view.import_max_rows)
     outcome.columns, outcome.ignored = split_header(view, form, header, may_omit=outcome.updates)
-    outcome.plan = plan = ImportPlan(request, view, outcome.columns, outcome.updates)
+    cells = [line.cells for line in outcome.lines]
+    source = Source.MACHINE if outcome.is_json else source_of_rows(form, outcome.columns, cells)
+    outcome.plan = plan = ImportPlan(request, view, outcome.columns, outcome.updates, source)
     if outcome.updates and plan.key not in outcome.columns:
         raise ValidationRefused(
             gettext(

@@ -48,6 +48,7 @@ from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import pgettext_lazy as _p
+from opportune.i18n.parsing import MACHINE_NUMBER
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.fields import DATETIME_LOCAL, input_type, machine_format
 from opportune.web.time_zone import local, start_of_day, to_utc
@@ -266,7 +267,10 @@ class ComparisonFilter(ListFilter):
 
     def to_machine_format(self, text: str) -> str:
         """Convert a number or date from the visitor's format. Return other texts unchanged."""
-        return machine_format(self._type_for(text), text.strip(), self.unit, is_whole=issubclass(self.type, int))
+        try:
+            return machine_format(self._type_for(text), text.strip(), self.unit, is_whole=issubclass(self.type, int))
+        except ValueError:
+            return text
 
     def input_type_for(self, text: str) -> str:
         """Return the type of an input that shows this text."""
@@ -356,6 +360,8 @@ def _parse_days(operation: str, text: str) -> tuple[date, date]:
 
 
 def _parse_number(type_: type[Any], text: str) -> Any:
+    if not MACHINE_NUMBER.fullmatch(text):
+        raise ValueError
     number = type_(text)
     if not abs(number) < 2**63:  # also rejects NaN, whose comparisons are always false
         raise ValueError

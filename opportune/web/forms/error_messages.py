@@ -18,6 +18,7 @@ INVALID_DATETIME = _l("Please give a date and a time, such as 2026-12-31 18:30."
 INVALID_TIME = _l("Please give a time, such as 18:30.")
 INVALID_NUMBER = _l("Please give a number, such as 12.50.")
 INVALID_INTEGER = _l("Please give a whole number.")
+NO_SEPARATORS = _l("Please give a whole number without separators, such as 1000.")
 INVALID_DURATION = _l("Please give a span of time, such as 1 day 1:25:33.")
 INVALID_UUID = _l("Please give a UUID, such as 123e4567-e89b-12d3-a456-426614174000.")
 MISSING_VALUE = _l("Please fill this in.")

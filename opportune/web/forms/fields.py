@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, time
 from enum import Enum
@@ -15,10 +16,11 @@ from pydantic.json_schema import JsonSchemaValue
 from opportune.db.models.references import reference_of
 from opportune.db.models.translation import translation_of
 from opportune.i18n import get_language, gettext, gettext_lazy
-from opportune.i18n.parsing import MACHINE_NUMBER, parse_date, parse_moment, parse_number
+from opportune.i18n.parsing import MACHINE_NUMBER, Source, parse_date, parse_moment, parse_number
 from opportune.schemas.annotations import Attribute, options_of
 from opportune.search.words import fold
 from opportune.text import ONE_LINE
+from opportune.web.forms.error_messages import INVALID_INTEGER, INVALID_NUMBER, NO_SEPARATORS
 from opportune.web.time_zone import local
 
 DATETIME_LOCAL = "datetime-local"
@@ -192,8 +194,10 @@ def _resolved_schema(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> J
     if "anyOf" not in schema:
         return schema
     types = [type_ for type_ in schema["anyOf"] if type_.get("type") != "null"]
+    if types[0].get("type") == "integer":  # int | float
+        types = [type_ for type_ in types if type_.get("type") == "number"] or types
     format_ = {"format": schema["format"]} if "format" in schema else {}
-    return {**_resolved_schema(types[0], definitions), **format_, "nullable": len(types) < len(schema["anyOf"])}
+    return {**_resolved_schema(types[0], definitions), **format_, "nullable": {"type": "null"} in schema["anyOf"]}
 
 
 def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Control:
@@ -226,23 +230,37 @@ def default_label(name: str, info: FieldInfo) -> str:
     return info.title or words.replace("_", " ").capitalize()
 
 
-def to_machine_format(control: Control, text: str) -> str:
-    """Convert a number or date from the visitor's format. Return other texts unchanged, for the model to refuse."""
-    return machine_format(control.type, text, control.suffix, is_whole=control.is_whole)
+def to_machine_format(control: Control, text: str, source: Source = Source.FORM) -> str:
+    """Convert a number or date from the visitor's format. Return other texts unchanged, for the model to refuse.
+
+    Raises:
+        ValueError: It is not a number. The message is for the user. The model would read `1_000`, and `1.000` as 1.
+    """
+    return machine_format(control.type, text, control.suffix, is_whole=control.is_whole, source=source)
 
 
-def machine_format(type_: str, text: str, unit: str = "", *, is_whole: bool = False) -> str:
-    try:
-        match type_:
-            case "number":
-                return str(parse_number(text, unit=unit, is_whole=is_whole))
-            case "date":
-                return parse_date(text).isoformat()
-            case "datetime-local":
-                return text if LOCAL_TIME.fullmatch(text) else parse_moment(text)
-    except ValueError:
-        pass
+def machine_format(
+    type_: str, text: str, unit: str = "", *, is_whole: bool = False, source: Source = Source.FORM
+) -> str:
+    """Convert the text of an input of this type to machine format. Raises ValueError like `to_machine_format`."""
+    if type_ == "number":
+        return _machine_number(text, unit, is_whole=is_whole, source=source)
+    with suppress(ValueError):
+        if type_ == "date" and source is not Source.MACHINE:
+            return parse_date(text).isoformat()
+        if type_ == DATETIME_LOCAL and source is not Source.MACHINE and not LOCAL_TIME.fullmatch(text):
+            return parse_moment(text)
     return text
+
+
+def _machine_number(text: str, unit: str, *, is_whole: bool, source: Source) -> str:
+    try:
+        number = parse_number(text, unit=unit, is_whole=is_whole, source=source)
+    except ValueError:
+        has_separators = re.search(r"\d[^\w\s]\d", text)
+        message = NO_SEPARATORS if has_separators and is_whole else INVALID_INTEGER if is_whole else INVALID_NUMBER
+        raise ValueError(gettext(message)) from None
+    return f"{number:f}" if is_whole else str(number)
 
 
 def input_type(type_: str, text: str) -> str:

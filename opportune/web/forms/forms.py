@@ -340,10 +340,17 @@ class Form(Generic[M]):
         """Convert submitted texts to values for the model."""
         if control.is_closed and not control.choices.keys() >= set(texts):
             self.errors[control.name] = gettext(INVALID_CHOICE)
-        texts = [to_machine_format(control, text) for text in texts]
+        texts = [self._to_machine_format(control, text) for text in texts]
         if control.type == DATETIME_LOCAL:
             return [self._parse_datetime(control.name, text) for text in texts]
         return [control.values_by_text.get(text, text) for text in texts]
+
+    def _to_machine_format(self, control: Control, text: str) -> str:
+        try:
+            return to_machine_format(control, text)
+        except ValueError as error:
+            self.errors[control.name] = str(error)
+        return text
 
     def _parse_datetime(self, name: str, text: str) -> str | datetime:
         try:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from opportune.i18n import use_language
-from opportune.i18n.parsing import parse_date, parse_moment, parse_number
+from opportune.i18n.parsing import Source, parse_date, parse_moment, parse_number
 
 ARABIC = {ord(","): "\u066c", ord("."): "\u066b"} | {ord("0") + digit: 0x660 + digit for digit in range(10)}
 FULL_WIDTH = {code: code + 0xFEE0 for code in range(ord("!"), ord("~"))}
@@ -40,10 +40,36 @@ def test_numbers(language: str, text: str, number: str) -> None:
         assert parse_number(text) == Decimal(number)
 
 
-def test_points_separate_groups_of_whole_numbers() -> None:
+@pytest.mark.parametrize(
+    ("language", "texts"),
+    [
+        ("en", {"1,000": 1000, "12": 12, "1.0": 1, "-0": 0, "1e3": 1000, "1,000".translate(FULL_WIDTH): 1000}),
+        ("de", {"1.000": 1000, "1.234.567": 1234567, "1,0": 1, "1.0": 1, "1,000".translate(ARABIC): 1000}),
+        ("fr", {"1 000": 1000}),
+        ("de-CH", {"1'000": 1000}),
+        ("en-IN", {"12,34,567": 1234567}),
+    ],
+)
+def test_whole_numbers(language: str, texts: dict[str, int]) -> None:
+    with use_language(language):
+        assert {text: parse_number(text, is_whole=True) for text in texts} == texts
+
+
+AMBIGUOUS = {"en": "1.000 1.000,5 1.000.000 1,0 0,125 12,34,567", "de": "1,000 1'000 12.34.567", "fr": "1.000 1,000"}
+
+
+@pytest.mark.parametrize(("language", "text"), [(code, text) for code in AMBIGUOUS for text in AMBIGUOUS[code].split()])
+def test_numbers_of_other_languages_are_not_whole(language: str, text: str) -> None:
+    with use_language(language), pytest.raises(ValueError, match="not a"):
+        parse_number(text, is_whole=True)
+
+
+def test_source_decides_between_formats() -> None:
     with use_language("de"):
-        assert [parse_number(text, is_whole=True) for text in ("1.000", "1.234.567", "12")] == [1000, 1234567, 12]
-        assert parse_number("1.5", is_whole=True) == Decimal("1.5")  # the field refuses it
+        assert [parse_number("1.234", source=source) for source in Source] == [Decimal("1.234"), 1234, Decimal("1.234")]
+        for text, source in (("12.5", Source.LANGUAGE), ("0.125", Source.LANGUAGE), ("12,5", Source.MACHINE)):
+            with pytest.raises(ValueError, match="not a number"):
+                parse_number(text, source=source)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +80,9 @@ def test_units_are_left_out(text: str, unit: str) -> None:
         assert parse_number(text, unit=unit) == Decimal("12.5")
 
 
-@pytest.mark.parametrize("text", ["", ",", "1,2,3", "1.23.4", "12 €", "nan", "Infinity", "1e9999", "--1", "9" * 200])
+@pytest.mark.parametrize(
+    "text", ["", ",", "1,2,3", "1.23.4", "1_000", "12 €", "nan", "Infinity", "1e9999", "--1", "9" * 200]
+)
 @pytest.mark.parametrize("language", ["en", "de", "ar"])
 def test_other_texts_are_no_numbers(language: str, text: str) -> None:
     with use_language(language), pytest.raises(ValueError, match=r"not a number|too long"):

@@ -15,6 +15,7 @@ from opportune.admin.forms.model_fields import AdminConverter, FileCells
 from opportune.db.models.model import Model
 from opportune.fields import Money, money_field
 from opportune.i18n import use_language
+from opportune.i18n.parsing import Source
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +62,6 @@ def test_invalid_text_is_shown_unchanged(form_class: type[AdminForm]) -> None:
 
 def test_files_are_in_machine_format(form_class: type[AdminForm]) -> None:
     with use_language("de"):
-        form = form_class(FileCells(GERMAN))
+        form = form_class(FileCells(GERMAN, Source.MACHINE))
         form.validate()
-    assert {*form.errors} == {"price", "day", "starts_at"}
+    assert {*form.errors} == {"price", "copies", "day", "starts_at"}
