@@ -10,7 +10,6 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.accounts.dependencies import get_optional_user, make_sign_in_error
-from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.i18n import gettext_lazy as _l
@@ -21,15 +20,14 @@ TWO_FACTOR_PATH = "/accounts/two-factor"
 
 NOT_STAFF = _l("The admin is for staff.")
 NOT_AS_ANOTHER_USER = _l("You are signed in as another user. Return to your own account first.")
-NO_GRANTS = _l("None of your groups has permissions in the admin. A superuser can add you to a group.")
 NO_SECOND_FACTOR = _l("The admin requires a second factor. Set one up at /accounts/two-factor or /accounts/passkeys.")
 
 
 class StaffOnlyMiddleware:
     """Responds with 403 to users who are not staff, even for URLs of the admin that do not exist.
 
-    User and grants are read for each request, so a user who is demoted, signed out or removed from a group is refused
-    immediately. The module `authorization` checks permissions of pages and rows.
+    The user is read for each request, so a user who is demoted or signed out is refused immediately. The module
+    `authorization` checks permissions of pages and rows.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -54,7 +52,7 @@ async def _find_refusal(request: Request, user: User) -> Response | None:
         if request.method == "GET" and not wants_json(request):
             return RedirectResponse(TWO_FACTOR_PATH, 303)
         return problem(request, 403, NO_SECOND_FACTOR)
-    return None if await get_grants(request) else problem(request, 403, NO_GRANTS)
+    return None
 
 
 class HasRoutes(Protocol):

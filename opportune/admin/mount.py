@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from jinja2 import BytecodeCache
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -13,14 +13,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
+from opportune.accounts.groups.permissions import get_grants
 from opportune.admin.current_request import use_request
 from opportune.admin.dashboard.shared_counts import FreshCountsMiddleware
 from opportune.admin.middleware import RelativeUrlsMiddleware, StaffOnlyMiddleware
 from opportune.feature import Feature
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import show_errors_with
 from opportune.web.rendering import icons
 
 ADMIN_PATH = "/admin"
+NO_GRANTS = _l("None of your groups has permissions in the admin. A superuser can add you to a group.")
 
 
 def add_admin(app: FastAPI) -> None:
@@ -66,6 +69,8 @@ class LazyAdmin:
         # Call the router, because the Starlette application has its own error handlers.
         request = Request(scope)
         show_errors_with(request, partial(self.site.render_error, request))
+        if not await get_grants(request):
+            raise HTTPException(403, NO_GRANTS)
         with use_request(request):  # after the views are built, because they store the names for all users
             await self.site.admin.router(scope, receive, send)
 

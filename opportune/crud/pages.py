@@ -299,7 +299,7 @@ class CrudPages(PageOptions[M]):
     async def _confirm(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:
         context = {
             **await self._row_context(crud, row),
-            "consequences": await deletion_impact(crud, row),
+            "consequences": await deletion_impact(crud, row, address_of),
             "fault": fault,
         }
         return templates.render(request, self.template("confirm_delete"), context, 422 if fault else 200)

@@ -52,6 +52,11 @@ class SearchOutcome:
     def count(self) -> int:
         return sum(len(group.entries) for group in self.groups)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether further results exist, behind the link of a group."""
+        return any(group.more_url for group in self.groups)
+
     def add(self, *groups: EntryGroup) -> None:
         """Add the groups that have entries."""
         self.groups += [group for group in groups if group.entries]

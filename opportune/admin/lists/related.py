@@ -76,7 +76,7 @@ async def _load_related_rows(request: Request, view: View, column: str, row: Any
         columns=columns,
         rows=rows,
         count=len(rows) if len(rows) < MAX_ROWS else await _count(view, children),
-        list_url=_list_url(request, view, column, row),
+        list_url=list_url_of_reference(request, view, column, row.id),
         add_url=await _add_url(request, view, column, row),
     )
 
@@ -86,16 +86,17 @@ async def _count(view: View, children: Any) -> int:
     return int(count)
 
 
-def _list_url(request: Request, view: View, column: str, row: Any) -> str:
+def list_url_of_reference(request: Request, view: View, column: str, pk: Any) -> str:
+    """Return the address of the list of rows that refer to a row, or an empty text without a filter for the column."""
     if not any(filter_.parameter_name == column for filter_ in view.get_filters()):
         return ""
-    return _with_reference(request.url_for("admin:list", identity=view.identity), column, row)
+    return _with_reference(request.url_for("admin:list", identity=view.identity), column, pk)
 
 
 async def _add_url(request: Request, view: View, column: str, row: Any) -> str:
     may = view.can_create and column in view.form_names and await view.check_can_create(request)
-    return _with_reference(request.url_for("admin:create", identity=view.identity), column, row) if may else ""
+    return _with_reference(request.url_for("admin:create", identity=view.identity), column, row.id) if may else ""
 
 
-def _with_reference(address: URL, column: str, row: Any) -> str:
-    return str(URL(str(address)).include_query_params(**{column: row.id}))
+def _with_reference(address: URL, column: str, pk: Any) -> str:
+    return str(URL(str(address)).include_query_params(**{column: pk}))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select
+from sqladmin.authorization import Action
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -20,9 +20,10 @@ from opportune.admin.lists.actions import (
     selection_query,
     show_confirmation_page,
 )
+from opportune.admin.lists.related import list_url_of_reference
 from opportune.admin.protocols import View
 from opportune.db.models.columns import title_of
-from opportune.db.queries.deletion_impact import DeletionImpact, find_deletion_impact
+from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, find_deletion_impact
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext, ngettext
 from opportune.web.rendering.flash import flash
@@ -88,12 +89,20 @@ def undo_url(request: Request, view: View, selection: Selection) -> str:
 async def deletion_impact(request: Request, view: View, pks: Sequence[str]) -> DeletionImpact:
     """Return what deleting these rows does to related rows. Some are named, if the user may list them."""
 
-    async def describe(model: type[Any], count: int) -> tuple[str, Select[Any] | None]:
+    async def describe(model: type[Any], count: int, column: str) -> RelatedModel:
         related = view.site.view_for_model(model)
         if related is None:
-            return model.__name__, None
+            return RelatedModel(model.__name__)
         label = related.name if count == 1 else related.name_plural
-        return label, related.list_query(request) if await may_list(request, related) else None
+        if not await may_list(request, related):
+            return RelatedModel(label)
+        has_pages = related.has_permission(request, Action.DETAILS)
+        return RelatedModel(
+            label,
+            related.list_query(request),
+            (lambda row: str(related.url_of_row("details", request, row))) if has_pages else lambda _row: "",
+            list_url_of_reference(request, related, column, pks[0]) if len(pks) == 1 else "",
+        )
 
     async with view.site.database.reader(fresh=True) as session:
         return await find_deletion_impact(session, view.mapper, match_primary_keys(view, pks), describe, title_of)

@@ -53,8 +53,10 @@ async def read_status(app: FastAPI) -> list[StatusGroup]:
     return [StatusGroup(heading, lights) for heading, lights in zip(sources, groups, strict=True) if lights]
 
 
-def is_ok(groups: Sequence[StatusGroup]) -> bool:
-    return not any(light.state == "fault" for group in groups for light in group.lights)
+def worst_state(groups: Sequence[StatusGroup]) -> str:
+    """Return "fault", "notice" or "ok"."""
+    states = {light.state for group in groups for light in group.lights}
+    return next((state for state in ("fault", "notice") if state in states), "ok")
 
 
 async def _read_with_timeout(app: FastAPI, sources: Sequence[ReadLights]) -> Sequence[HealthLight]:

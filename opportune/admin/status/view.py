@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import SuperuserOnly
-from opportune.admin.status.status import is_ok, read_status
+from opportune.admin.status.status import read_status, worst_state
 
 
 class StatusAdmin(SuperuserOnly):
@@ -17,5 +17,10 @@ class StatusAdmin(SuperuserOnly):
     @expose("/status", identity="status")
     async def show(self, request: Request) -> Response:
         groups = await read_status(request.app)
-        context: dict[str, Any] = {"model_view": self, "title": self.name, "groups": groups, "is_ok": is_ok(groups)}
+        context: dict[str, Any] = {
+            "model_view": self,
+            "title": self.name,
+            "groups": groups,
+            "state": worst_state(groups),
+        }
         return cast("Response", await self.templates.TemplateResponse(request, "admin/status.html", context))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, ForeignKeyConstraint, Select, Table, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,7 +23,26 @@ class AffectedRows:
 
     label: str
     count: int
-    names: Sequence[str]
+    rows: Sequence["RowLink"] = ()
+    """The first rows that the user may see."""
+    list_url: str = ""
+    """Address of the list of these rows, or an empty text."""
+
+
+class RowLink(NamedTuple):
+    title: str
+    url: str
+    """Empty if the user may not open the row."""
+
+
+class RelatedModel(NamedTuple):
+    """How a preview shows the rows of a model."""
+
+    label: str
+    visible: Select[Any] | None = None
+    """Query of the rows that the user may see."""
+    url_of: Callable[[Any], str] = lambda _row: ""
+    list_url: str = ""
 
 
 @dataclass
@@ -38,8 +57,8 @@ class DeletionImpact:
     """Rows that prevent the deletion."""
 
 
-DescribeModel = Callable[[type[Any], int], Awaitable[tuple[str, Select[Any] | None]]]
-"""Return the label for a number of rows of a model, and a query of the rows the user may see, or None."""
+DescribeModel = Callable[[type[Any], int, str], Awaitable[RelatedModel]]
+"""Describes a number of rows of a model, which refer to the deleted rows by a column, or in another way ("")."""
 
 
 async def find_deletion_impact(
@@ -60,8 +79,10 @@ async def find_deletion_impact(
         if related:
             condition = and_(or_(*related), ~selected) if table is root else or_(*related)
             impact.deleted += await counter.count(table, condition)
-    for table, rule, condition in _find_references(deleted, rules):
-        (impact.cleared if rule == "SET NULL" else impact.blocking).extend(await counter.count(table, condition))
+    for key, rule, condition in _find_references(deleted, rules):
+        column = key.columns[0].name if key.referred_table is root and len(key.columns) == 1 else ""
+        rows = await counter.count(key.table, condition, column)
+        (impact.cleared if rule == "SET NULL" else impact.blocking).extend(rows)
     return impact
 
 
@@ -78,8 +99,10 @@ def _find_deleted(root: Table, selected: Condition, rules: dict[Any, str]) -> Co
     return deleted
 
 
-def _find_references(deleted: ConditionsByTable, rules: dict[Any, str]) -> Iterator[tuple[Table, str, Condition]]:
-    """Yield table, rule and condition of rows that reference a deleted row and are not deleted themselves."""
+def _find_references(
+    deleted: ConditionsByTable, rules: dict[Any, str]
+) -> Iterator[tuple[ForeignKeyConstraint, str, Condition]]:
+    """Yield foreign key, rule and condition of rows that reference a deleted row and are not deleted themselves."""
     for table, conditions in deleted.items():
         for key in _foreign_keys_to(table):
             if (rule := _deletion_rule(key, rules)) != "CASCADE":
@@ -88,7 +111,7 @@ def _find_references(deleted: ConditionsByTable, rules: dict[Any, str]) -> Itera
                     row_key = _single_or_tuple(key.table.primary_key.columns)
                     keys = select(*key.table.primary_key.columns).where(or_(*same_table)).correlate(None)
                     condition = and_(condition, row_key.not_in(keys))
-                yield key.table, rule, condition
+                yield key, rule, condition
 
 
 def _foreign_keys_to(table: Table) -> Iterator[ForeignKeyConstraint]:
@@ -139,14 +162,15 @@ class _RowCounter:
     describe_model: DescribeModel
     title_of: Callable[[Any], str]
 
-    async def count(self, table: Table, condition: Condition) -> list[AffectedRows]:
+    async def count(self, table: Table, condition: Condition, column: str = "") -> list[AffectedRows]:
         count = await self.session.scalar(select(func.count()).select_from(table).where(condition))
         if not count:
             return []
         mapper = next((other for other in self.mapper.registry.mappers if other.local_table is table), None)
-        label, visible = await self.describe_model(mapper.class_, count) if mapper else (table.name, None)
-        if visible is None:
-            return [AffectedRows(label, count, [])]
-        rows = (await self.session.scalars(visible.where(condition).limit(MAX_NAMED_ROWS))).all()
+        model = await self.describe_model(mapper.class_, count, column) if mapper else RelatedModel(table.name)
+        if model.visible is None:
+            return [AffectedRows(model.label, count)]
+        rows = (await self.session.scalars(model.visible.where(condition).limit(MAX_NAMED_ROWS))).all()
         # A title may load other rows.
-        return [AffectedRows(label, count, await self.session.run_sync(lambda _: [*map(self.title_of, rows)]))]
+        links = await self.session.run_sync(lambda _: [RowLink(self.title_of(row), model.url_of(row)) for row in rows])
+        return [AffectedRows(model.label, count, links, model.list_url)]

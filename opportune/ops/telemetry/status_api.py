@@ -6,7 +6,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from opportune.admin.status.status import is_ok, read_status
+from opportune.admin.status.status import read_status, worst_state
 from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.i18n import use_language
 from opportune.ops.telemetry.metrics.routes import metrics_token_required
@@ -23,7 +23,7 @@ async def status(request: Request) -> JSONResponse:
     with use_language(SOURCE_LANGUAGE):  # monitors compare texts
         groups = await read_status(request.app)
     lights = {group.title: [_without_addresses(asdict(light)) for light in group.lights] for group in groups}
-    body = {"well": is_ok(groups), "groups": lights}
+    body = {"well": worst_state(groups) != "fault", "groups": lights}
     return JSONResponse(body, 200 if body["well"] else 503, {"Cache-Control": "no-store"})
 
 

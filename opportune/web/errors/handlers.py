@@ -27,6 +27,7 @@ from opportune.web.errors.error_hints import hint_for
 from opportune.web.errors.websockets import Handler, on_disconnect, or_close
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.submissions import let_repeat
+from opportune.web.middleware.request_log import request_id
 from opportune.web.rendering.templates import templates
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def problem(
             body["errors"] = errors
         if code:
             body["code"] = code
+        if status == 500:
+            body["request_id"] = request_id.get()
         return JSONResponse(body, status, headers, media_type="application/problem+json")
     context = {
         "status": status,
@@ -123,6 +126,7 @@ def problem(
         "retry_url": _url_without_invalid_query(request, errors or []),
         "report": None,
         "hint": hint,
+        "error_number": request_id.get() if status == 500 else "",
     }
     page = _error_page(request, context, status)
     page.headers.update(headers or {})

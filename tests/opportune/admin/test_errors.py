@@ -58,3 +58,12 @@ async def test_users_without_access_see_the_frame_of_the_site(app: FastAPI) -> N
         response = await client.get("/admin/gadget/list", headers=ACCEPT_HTML)
     assert response.status_code == 403
     assert ADMIN_MENU not in response.text
+
+
+async def test_staff_without_permissions_see_the_frame_of_the_admin(app: FastAPI) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    async with signed_in_client(app, staff) as client:
+        response = await client.get("/admin/", headers=ACCEPT_HTML)
+    assert response.status_code == 403
+    assert ADMIN_MENU in response.text
+    assert "Back to the overview" not in response.text, "it would be refused"

@@ -57,6 +57,13 @@ async def test_page_groups_rows_by_model(admin: AsyncClient) -> None:
 
 
 @pytest.mark.database("sqlite")
+@pytest.mark.parametrize(("query", "count"), [("ada", "The first 6 results"), ("adaland", "1 result")])
+async def test_palette_says_that_there_are_more_results(admin: AsyncClient, query: str, count: str) -> None:
+    page = (await admin.get(f"/admin/search?q={query}", headers=PALETTE)).text
+    assert f'role="status">{count}' in page
+
+
+@pytest.mark.database("sqlite")
 async def test_rows_of_the_project_come_first(shelf: FastAPI, admin: AsyncClient) -> None:
     async with shelf.state.database.writer() as session:
         session.add(AuditEntry(actor="me", action="edit", identity="author", title="Ada 8"))

@@ -43,7 +43,7 @@ async def test_status_shows_all_parts_and_their_limits(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     page = (await admin.get("/admin/status")).text
-    assert "Everything works." in page
+    assert "The site works. Read the notices that are marked yellow." in page, "backups are off"
     engine = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
     assert re.search(rf"{engine} \d+\.\d+.* [kMG]?B", extract_status(page, "Server"))
     assert re.search(r"up .*, \d+ MB, event loop \d+ ms late", extract_status(page, "Worker 0"))

@@ -197,3 +197,12 @@ async def test_hostile_json_is_refused(faulty: AsyncClient) -> None:
     for body, status in HOSTILE:
         response = await faulty.post("/api/sign-in", content=body, headers={"Content-Type": "application/json"})
         assert response.status_code in status, body[:20]
+
+
+async def test_500_page_shows_the_number_of_its_log_entry(faulty: AsyncClient) -> None:
+    response = await faulty.get("/wrong", headers={"Accept": "text/html"})
+    number = response.headers["X-Request-Id"]
+    assert f"<code>{number}</code>" in response.text
+    assert (await faulty.get("/wrong", headers={"Accept": "application/json", "X-Request-Id": "report-1"})).json()[
+        "request_id"
+    ] == "report-1"
