@@ -13,6 +13,7 @@ from opportune.contrib.documentation.feature import documentation
 from opportune.contrib.palette.feature import palette
 from opportune.contrib.request_panel.feature import request_panel
 from opportune.contrib.welcome.feature import welcome
+from opportune.crud.registry import find_default_errors
 from opportune.db.hooks.registry import find_hook_error
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -119,6 +120,7 @@ def find_registration_errors(features: Iterable[Feature]) -> Iterator[str]:
                 )
         if fault := find_hook_error(feature.name, feature.hooks):
             yield fault
+    yield from find_default_errors()
 
 
 def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:

@@ -46,6 +46,7 @@ from opportune.admin.templates import AdminTemplates
 from opportune.admin.trash.pages import TRASH_PAGES
 from opportune.admin.view_classes import view_classes
 from opportune.admin.views import AdminView
+from opportune.crud.registry import default_crud, find_default_errors
 from opportune.db.database import Database, Session
 from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
@@ -77,7 +78,8 @@ def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = No
     icons.add(*(view.icon for view in site.views))
     admin_views = [view for view in site.views if isinstance(view, AdminView)]
     widget_errors = find_widget_errors(app.state.features, site.views)
-    if fault := next(chain(shared_identities(site.views), inlines_without_view(admin_views), widget_errors), ""):
+    view_errors = chain(shared_identities(site.views), inlines_without_view(admin_views))
+    if fault := next(chain(view_errors, widget_errors, find_default_errors()), ""):
         raise OperatorError(fault)
     return site
 
@@ -148,7 +150,10 @@ class AdminSite(AdapterSite):
         return with_confirmation(action, view)
 
     def view_for_model(self, model: type[Any]) -> AdminView | None:
-        return next((view for view in self.views if isinstance(view, AdminView) and view.model is model), None)
+        """Return the view that rules references to a model: the one of its default data layer, else the first one."""
+        views = [view for view in self.views if isinstance(view, AdminView) and view.model is model]
+        default = default_crud(model) if len(views) > 1 else None
+        return min(views, key=lambda view: default is None or view.crud is not default, default=None)
 
     def view_by_identity(self, identity: str) -> AdminView | None:
         return next((view for view in self.views if isinstance(view, AdminView) and view.identity == identity), None)

@@ -10,12 +10,12 @@ from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
 from opportune.crud.options import Key, M, Values
-from opportune.crud.registry import cruds
+from opportune.crud.registry import crud_classes, register
 from opportune.crud.row_writing import WriteOperations
 from opportune.crud.teams import TeamOwners
 from opportune.errors import OperatorError
 
-__all__ = ["Crud", "Key", "Values", "cruds"]
+__all__ = ["Crud", "Key", "Values"]
 
 QUERY_METHODS = ("readable", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
 """Methods that a list calls to build its statement."""
@@ -44,15 +44,14 @@ class Crud(WriteOperations[M]):
             if not any(isinstance(arg, TypeVar) for arg in args):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")
             return
-        is_first = cruds.setdefault(cls.model, cls) is cls
         cls.definition = Definition(
             cls,
-            prefix=cls.model.__name__ if is_first else cls.__name__,
             has_assign=cls.assign is not Crud.assign,
             hides=cls.hidden_fields is not Crud.hidden_fields,
             locks=cls.readonly_fields is not Crud.readonly_fields,
         )
         cls.definition.shares_statement = cls._shares_statement()
+        register(cls)
 
     @classmethod
     def _shares_statement(cls) -> bool:
@@ -82,7 +81,8 @@ class Crud(WriteOperations[M]):
         """Return this class and the classes of models that its rows refer to."""
         shape = cls.definition.shape
         targets = {*shape.references.values(), *shape.links.values()}
-        return (cls, *({cruds[target] for target in targets if target in cruds} - {cls}))
+        related = (crud_class for target in targets for crud_class in crud_classes.get(target, ()))
+        return (cls, *({*related} - {cls}))
 
     @classmethod
     def _may_use_grants(cls) -> bool:

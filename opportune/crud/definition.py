@@ -15,6 +15,7 @@ from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import FieldRules
 from opportune.crud.filters import LANGUAGES, Filter, derive_filters, filter_methods_of, filter_schema, method_field
 from opportune.crud.reader import ListStatement
+from opportune.crud.registry import takes_model_name
 from opportune.crud.schemas import (
     SchemaOptions,
     check_schemas,
@@ -41,15 +42,12 @@ class Definition:
 
     Args:
         crud_class: The class.
-        prefix: Prefix of the names of its schemas.
         has_assign: Whether it overrides `assign`, which may store fields that are not columns.
         hides: Whether it overrides `hidden_fields`.
         locks: Whether it overrides `readonly_fields`.
     """
 
-    def __init__(
-        self, crud_class: "type[Crud[Any]]", *, prefix: str, has_assign: bool, hides: bool, locks: bool
-    ) -> None:
+    def __init__(self, crud_class: "type[Crud[Any]]", *, has_assign: bool, hides: bool, locks: bool) -> None:
         require_integer_id(crud_class.__name__, crud_class.model)
         self.crud_class = crud_class
         self.shares_statement = False
@@ -65,7 +63,6 @@ class Definition:
         self.owners = frozenset(name for name in (crud_class.owner, crud_class.team_column) if name)
         """The columns that the data layer sets to the owner of a new row."""
         self.options = SchemaOptions(
-            prefix=prefix,
             owners=self.owners,
             write_fields=crud_class.write_fields,
             read_fields=crud_class.read_fields,
@@ -168,6 +165,12 @@ class Definition:
         """Whether every row belongs to a team."""
         return self.team is not None and self.crud_class.team_column is None
 
+    @cached_property
+    def prefix(self) -> str:
+        """The prefix of the names of the schemas."""
+        crud_class = self.crud_class
+        return crud_class.model.__name__ if takes_model_name(crud_class) else crud_class.__name__
+
     @property
     def read_access(self) -> Access:
         return self.crud_class.read_access or (Access.OWNER if self.crud_class.owner else Access.PERMITTED)
@@ -178,20 +181,20 @@ class Definition:
 
     @cached_property
     def create_schema(self) -> type[BaseModel]:
-        return self.crud_class.create_schema or create_schema(self.shape, self.options)
+        return self.crud_class.create_schema or create_schema(self.prefix, self.shape, self.options)
 
     @cached_property
     def update_schema(self) -> type[BaseModel]:
-        return self.crud_class.update_schema or update_schema(self.shape, self.options)
+        return self.crud_class.update_schema or update_schema(self.prefix, self.shape, self.options)
 
     @cached_property
     def read_schema(self) -> type[BaseModel]:
-        return self.crud_class.read_schema or read_schema(self.shape, self.options)
+        return self.crud_class.read_schema or read_schema(self.prefix, self.shape, self.options)
 
     @cached_property
     def filter_schema(self) -> type[Paging]:
         return self.crud_class.filter_schema or filter_schema(
-            self.options.prefix,
+            self.prefix,
             self.filter_fields,
             self.crud_class.sort,
             searched=bool(self.crud_class.search),

@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Mapper
 
-from opportune.crud.crud import Crud, cruds
+from opportune.crud.crud import Crud
 from opportune.crud.display import name_of
+from opportune.crud.registry import default_crud
 from opportune.db.models.columns import label_of_class
 from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, find_deletion_impact
 from opportune.i18n import lower_name
@@ -26,8 +27,9 @@ async def deletion_impact(crud: Crud[Any], row: Any, url_of: Callable[[Any], str
     async def describe(model: type[Any], count: int, _column: str) -> RelatedModel:
         if _is_link_table(mapper, model.__table__):
             return RelatedModel("")
-        label = label_of_class(cruds[model] if model in cruds and count != 1 else model)
-        visible = select(model).where(crud.visible(model)) if model in cruds else None
+        default = default_crud(model)
+        label = label_of_class(default if default and count != 1 else model)
+        visible = select(model).where(crud.visible(model)) if default else None
         return RelatedModel(lower_name(label), visible, url_of)
 
     impact = await find_deletion_impact(crud.session, mapper, crud.model.id == row.id, describe, name_of)

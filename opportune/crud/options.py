@@ -15,7 +15,7 @@ from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
 from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
-from opportune.crud.registry import cruds
+from opportune.crud.registry import default_crud
 from opportune.crud.serializer import Serializer
 from opportune.crud.teams import Team
 from opportune.db.models.model import Model
@@ -58,6 +58,9 @@ class CrudOptions(Generic[M]):
     model: ClassVar[type[Any]]
     definition: ClassVar[Definition]
 
+    default: ClassVar[bool] = False
+    """Whether the rules of this class apply when other pages show or refer to rows of the model. If a model has several
+    classes, exactly one of them is the default. Subclasses do not inherit it."""
     lookup: ClassVar[str] = "id"
     """The column that identifies rows in addresses: `id`, or a unique text such as `slug`."""
     owner: ClassVar[str | None] = None
@@ -180,7 +183,7 @@ class CrudOptions(Generic[M]):
 
     def _crud_of(self, model: type[Any]) -> "CrudOptions[Any] | None":
         """Return the data layer of another model for the same user, or None."""
-        crud_class = type(self) if model is self.model else cruds.get(model)
+        crud_class = type(self) if model is self.model else default_crud(model)
         return crud_class(self.session, self.user, self.grants, self.team) if crud_class else None
 
     def choosable(self, model: type[Any]) -> ColumnElement[bool]:
@@ -190,7 +193,7 @@ class CrudOptions(Generic[M]):
         choose all of them. Other users can only choose themselves, so that forms do not reveal which accounts exist.
         """
         writes = self.definition.write_access is Access.PERMITTED and (self.may("create") or self.may("edit"))
-        if model is not User or User in cruds or writes or (self.user and self.user.is_superuser):
+        if model is not User or default_crud(User) or writes or (self.user and self.user.is_superuser):
             return self.visible(model)
         return col(User.id) == self.user.id if self.user else false()
 

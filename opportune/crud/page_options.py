@@ -16,6 +16,7 @@ from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.direct import open_directly
 from opportune.crud.display import Format
+from opportune.crud.registry import default_crud
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
@@ -45,8 +46,8 @@ PAGE_OF_ROUTE = {"create": "new", "update": "edit", "confirm_delete": "delete", 
 TEMPLATE_CACHE_SECONDS = 1
 """Time for which the choice between the project's template and the default is cached."""
 
-pages_of: dict[type[Any], "PageOptions[Any]"] = {}
-"""Pages by model. Other pages link to the ones that were declared first."""
+declared_pages: dict[type[Any], list["PageOptions[Any]"]] = {}
+"""The pages of each model."""
 
 
 class PageOptions(Generic[M]):
@@ -83,7 +84,7 @@ class PageOptions(Generic[M]):
                 names = ", ".join(ROUTES)
                 raise OperatorError(f"{self._class_name}.without: there is no {route!r}. There are: {names}.")
         check_declaration(self._class_name, crud_class, self.columns, self.fields, self.sections)
-        pages_of.setdefault(crud_class.model, self)
+        declared_pages.setdefault(crud_class.model, []).append(self)
 
     @property
     def _class_name(self) -> str:
@@ -167,9 +168,17 @@ class PageOptions(Generic[M]):
         return self.has("new") and crud.may("create")
 
 
+def pages_of(model: type[Any], among: Sequence[PageOptions[Any]] | None = None) -> PageOptions[Any] | None:
+    """Return the pages that others link to: the first pages of the default data layer, else of another one."""
+    declared = declared_pages.get(model, ())
+    pages = [pages for pages in declared if among is None or pages in among]
+    default = default_crud(model) if pages else None
+    return min(pages, key=lambda pages: pages.crud_class is not default, default=None)
+
+
 def add_url(crud: Crud[Any], model: type[Any]) -> str:
     """Return the address of the form for a new row of a model, or an empty text if the user may not add one."""
-    pages = pages_of.get(model)
+    pages = pages_of(model)
     if pages is None:
         return ""
     other = pages.crud_class(crud.session, crud.user, crud.grants, crud.team)
@@ -178,5 +187,5 @@ def add_url(crud: Crud[Any], model: type[Any]) -> str:
 
 def address_of(row: Any) -> str:
     """Return the address of the page of a row of any model, or an empty text if it has none."""
-    pages = pages_of.get(type(row))
+    pages = pages_of(type(row))
     return pages.address(row) if pages and pages.has("detail") else ""

@@ -1,9 +1,72 @@
-"""Registry of the `Crud` classes by model."""
+"""Registry of the `Crud` classes, and the default one of each model."""
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
     from opportune.crud.crud import Crud
 
-cruds: "dict[type[Any], type[Crud[Any]]]" = {}
-"""The first `Crud` class of each model. Its rules apply when rows of other models show or refer to its rows."""
+    CrudClass = type[Crud[Any]]
+
+crud_classes: "dict[type[Any], list[CrudClass]]" = {}
+"""The `Crud` classes of each model."""
+
+
+def register(crud_class: "CrudClass") -> None:
+    """Add a class. It replaces the class with the same name in the same module, which no code can reach."""
+    name = _full_name(crud_class)
+    others = [other for other in crud_classes.get(crud_class.model, ()) if _full_name(other) != name]
+    crud_classes[crud_class.model] = [*others, crud_class]
+
+
+def default_crud(model: type[Any]) -> "CrudClass | None":
+    """Return the class whose rules apply when other models, pages and tools show or refer to rows of this model.
+
+    Raises:
+        OperatorError: Several classes have this model, and not exactly one of them is declared as the default.
+    """
+    classes = crud_classes.get(model, [])
+    if len(classes) > 1:
+        if message := _default_error(model):
+            raise OperatorError(message)
+        classes = _declared_defaults(classes)
+    return classes[0] if classes else None
+
+
+def takes_model_name(crud_class: "CrudClass") -> bool:
+    """Return whether the schemas of a class have the name of the model instead of the class."""
+    classes = crud_classes.get(crud_class.model, [crud_class])
+    return crud_class is (_declared_defaults(classes) or classes)[0]
+
+
+def find_default_errors() -> Iterator[str]:
+    """Yield a line for each model whose default class is not declared."""
+    yield from filter(None, map(_default_error, crud_classes))
+
+
+def _default_error(model: type[Any]) -> str:
+    classes = crud_classes.get(model, [])
+    defaults = _declared_defaults(classes)
+    if len(classes) < 2 or len(defaults) == 1:
+        return ""
+    if defaults:
+        return f"Data layers of {model.__name__} with default = True: {_join_names(defaults)}. Keep it in one of them."
+    return (
+        f"{model.__name__} has several data layers: {_join_names(classes)}. Set default = True in the one whose rules "
+        "apply when other pages show or refer to its rows."
+    )
+
+
+def _declared_defaults(classes: "Sequence[CrudClass]") -> "list[CrudClass]":
+    return [crud_class for crud_class in classes if vars(crud_class).get("default")]
+
+
+def _join_names(classes: "Sequence[CrudClass]") -> str:
+    *names, last = map(_full_name, classes)
+    return f"{', '.join(names)} and {last}"
+
+
+def _full_name(class_: type[Any]) -> str:
+    return f"{class_.__module__}.{class_.__qualname__}"

@@ -24,7 +24,7 @@ from sqlmodel.main import FieldInfoMetadata
 
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, secret_name_message, shape_of
-from opportune.crud.registry import cruds
+from opportune.crud.registry import default_crud
 from opportune.crud.types import missing_limits
 from opportune.db.models.columns import (
     choices_of,
@@ -58,8 +58,6 @@ CONFIG = ConfigDict(extra="forbid", defer_build=True)
 class SchemaOptions:
     """The options of a `Crud` class that its schemas depend on."""
 
-    prefix: str
-    """Prefix of the names of the schemas."""
     owners: AbstractSet[str]
     """The columns with the owner of a row."""
     write_fields: Sequence[str]
@@ -119,19 +117,20 @@ def check_schemas(declaration: Declaration, options: SchemaOptions) -> None:
             raise declaration.error("read_fields", message)
 
 
-def create_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
+def create_schema(prefix: str, shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _writable_field(shape, name) for name in writable_names(shape, options)}
-    return _model(f"{options.prefix}Create", fields)
+    return _model(f"{prefix}Create", fields)
 
 
-def update_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
+def update_schema(prefix: str, shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _optional(*_writable_field(shape, name)) for name in writable_names(shape, options)}
-    return _model(f"{options.prefix}Update", fields)
+    return _model(f"{prefix}Update", fields)
 
 
-def read_schema(shape: Shape, options: SchemaOptions) -> type[BaseModel]:
+def read_schema(prefix: str, shape: Shape, options: SchemaOptions) -> type[BaseModel]:
     fields = {name: _readable_field(shape, options, name) for name in readable_names(shape, options)}
-    return _model(f"{options.prefix}Read", fields, options.required)
+    required = options.required
+    return _model(f"{prefix}Read", fields, None if required is None else _require_only(required))
 
 
 def refuse_fields(schema: type[BaseModel], names: Collection[str]) -> type[BaseModel]:
@@ -146,8 +145,10 @@ def _refuse(_value: object) -> None:
     raise PydanticKnownError("extra_forbidden")
 
 
-def _model(name: str, fields: Mapping[str, Any], required: Collection[str] | None = None) -> type[BaseModel]:
-    config = CONFIG if required is None else CONFIG | {"json_schema_extra": _require_only(required)}
+def _model(
+    name: str, fields: Mapping[str, Any], change: Callable[[dict[str, Any]], None] | None = None
+) -> type[BaseModel]:
+    config = CONFIG if change is None else CONFIG | {"json_schema_extra": change}
     schema: type[BaseModel] = create_model(name, __config__=config, __module__=__name__, **fields)
     return schema
 
@@ -263,9 +264,19 @@ def nested_schema(model: type[Any]) -> type[BaseModel]:
     if model not in _nested:
         shape = shape_of(model)
         fields = {name: (shape.model.model_fields[name].annotation, Field()) for name in nested_field_names(shape)}
-        hides = model in cruds and cruds[model].definition.field_rules.hides
-        _nested[model] = _model(f"{model.__name__}Nested", fields, {"id"} if hides else None)
+        _nested[model] = _model(f"{model.__name__}Nested", fields, _require_nested(model))
     return _nested[model]
+
+
+def _require_nested(model: type[Any]) -> Callable[[dict[str, Any]], None]:
+    """Mark only `id` as required if the rules of the model hide fields. All rules are known when OpenAPI is written."""
+
+    def change(schema: dict[str, Any]) -> None:
+        default = default_crud(model)
+        if default and default.definition.field_rules.hides:
+            _require_only({"id"})(schema)
+
+    return change
 
 
 def nested_field_names(shape: Shape) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import SQLModel
 
 from opportune.accounts.models import Group, User
-from opportune.crud.registry import cruds
+from opportune.crud.registry import crud_classes
 from opportune.db.database import Database
 from opportune.db.models.model import Model
 from opportune.errors import FieldErrors, OperatorError
@@ -67,8 +67,7 @@ def sample_row(model: type[SQLModel], table: Table, values: Mapping[str, Any]) -
     generated = {name: _sample_value(model, table, name, field) for name, field in required.items()}
     text_fields = (name for name, field in model.model_fields.items() if field.annotation is str)
     texts = {name: UNSAFE_TEXT[: _max_length(model, name)] for name in text_fields}
-    crud_class = cruds.get(model)
-    team = {crud_class.team_column: ROW_ID} if crud_class and crud_class.team_column else {}
+    team = {crud_class.team_column: ROW_ID for crud_class in crud_classes.get(model, ()) if crud_class.team_column}
     return model(**generated | texts | ({"slug": SAMPLE_WORD} if "slug" in texts else {}) | team | dict(values))
 
 

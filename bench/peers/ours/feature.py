@@ -133,6 +133,7 @@ async def add_with_job(session: WriteSession, new: ItemCreate) -> Item:
 
 
 class Items(Crud[Item]):
+    default = True
     read_access = write_access = Access.ANYONE
     readonly = ("done",)
     order = ("id",)

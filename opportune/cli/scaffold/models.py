@@ -139,16 +139,20 @@ def _crud_options(model: ExistingModel) -> dict[str, Any]:
     file = model.file.with_name("service.py")
     tree = ast.parse(file.read_bytes()) if file.is_file() else ast.Module([], [])
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    for node in classes:
+    for node in sorted(classes, key=lambda node: "default" not in _assignments(node)):
         if any(ast.unparse(base) == f"Crud[{model.name}]" for base in node.bases):
-            assignments = [statement for statement in node.body if isinstance(statement, ast.Assign)]
-            options = {ast.unparse(assignment.targets[0]): assignment.value for assignment in assignments}
+            options = _assignments(node)
             owner, access = options.get("owner"), options.get("read_access")
             column = owner.value if isinstance(owner, ast.Constant) else ""
             read = access.attr.lower().replace("_", "-") if isinstance(access, ast.Attribute) else ""
             path = _path_of(model.file.with_name("pages.py"), node.name)
             return {"owner": column, "read": read or ("owner" if column else "permitted"), "path": path}
     return {}
+
+
+def _assignments(node: ast.ClassDef) -> dict[str, ast.expr]:
+    assignments = [statement for statement in node.body if isinstance(statement, ast.Assign)]
+    return {ast.unparse(assignment.targets[0]): assignment.value for assignment in assignments}
 
 
 def _path_of(file: Path, crud: str) -> str:

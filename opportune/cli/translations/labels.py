@@ -21,9 +21,9 @@ from opportune.admin.sqladmin_adapter import action_texts, property_name
 from opportune.admin.view_classes import view_classes
 from opportune.config.feature_packages import PREFIX
 from opportune.config.project import FRAMEWORK, PACKAGE, installed_features
-from opportune.crud.crud import cruds
 from opportune.crud.filters import LANGUAGES, RESERVED, TRASH_PARAMETER
-from opportune.crud.page_options import pages_of
+from opportune.crud.page_options import declared_pages
+from opportune.crud.registry import crud_classes
 from opportune.db.models.columns import (
     choice_label,
     choice_value,
@@ -68,7 +68,8 @@ def _labels() -> Iterator[Label]:
     yield from _plain(label for feature in features for label in _feature_labels(feature))
     yield from _plain(label for view, feature in views for label in _view_labels(view, feature))
     yield from _plain(label for model in _subclasses(SQLModel) if _is_table(model) for label in _model_labels(model))
-    yield from _plain(label for crud in cruds.values() if _is_searched(crud.__module__) for label in _crud_labels(crud))
+    cruds = (crud for classes in crud_classes.values() for crud in classes if _is_searched(crud.__module__))
+    yield from _plain(label for crud in cruds for label in _crud_labels(crud))
     for schema in _form_schemas():
         names = [name for name in schema.model_fields if name not in Paging.model_fields]
         yield from _plain(_field_labels(schema, default_label, names))
@@ -132,7 +133,7 @@ def _crud_labels(crud: Any) -> Iterator[Label]:
     fields = {name: info for schema in schemas for name, info in schema.model_fields.items()}
     texts = [default_label(name, info) for name, info in fields.items() if name not in FRAMEWORK_PARAMETERS]
     texts += map(label_of, crud.definition.annotations)
-    if pages := pages_of.get(crud.model):
+    for pages in (pages for pages in declared_pages.get(crud.model, ()) if pages.crud_class is crud):
         texts += [pages.name, pages.plural, *(title for title, _ in pages.sections)]
         texts += [column.label for column in pages.list_columns]
     yield from ((crud.__module__, text) for text in texts)

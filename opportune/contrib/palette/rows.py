@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from opportune.contrib.palette.entries import link_entry, make_entry
 from opportune.crud import Crud
 from opportune.crud.dependencies import open_crud
 from opportune.crud.display import names_of
-from opportune.crud.page_options import PageOptions, pages_of
+from opportune.crud.page_options import PageOptions, declared_pages, pages_of
 from opportune.errors import NotFound
 from opportune.feature import SiteSearch
 from opportune.i18n import gettext, lower_name
@@ -97,11 +98,13 @@ def mounted_pages(request: Request) -> Sequence[Pages]:
     state = request.app.state
     if not hasattr(state, "searched_pages"):
         endpoints = {getattr(route, "endpoint", None) for route in request.app.router.routes}
-        state.searched_pages = [
+        mounted = [
             pages
-            for pages in pages_of.values()
+            for pages in chain.from_iterable(declared_pages.values())
             if endpoints & {getattr(route, "endpoint", None) for route in pages.router.routes}
         ]
+        models = dict.fromkeys(pages.crud_class.model for pages in mounted)
+        state.searched_pages = [pages_of(model, mounted) for model in models]
     pages: Sequence[Pages] = state.searched_pages
     return pages
 

@@ -14,7 +14,7 @@ from opportune.accounts.models import User
 from opportune.contrib.teams.events import record_for_member
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import MemberFilter, MemberRead, TeamCreate
-from opportune.crud.registry import cruds
+from opportune.crud.registry import crud_classes
 from opportune.db.database import Database, Session
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_dependents_in_batches
@@ -68,7 +68,7 @@ class UserTeams(NamedTuple):
     @property
     def offers_personal(self) -> bool:
         """Return whether the site has rows that belong to a user while no team is selected."""
-        return any(crud_class.team_column for crud_class in cruds.values())
+        return any(crud_class.team_column for classes in crud_classes.values() for crud_class in classes)
 
     def find(self, team_id: int) -> UserTeam | None:
         return next((team for team in self.teams if team.id == team_id), None)

@@ -21,7 +21,7 @@ from opportune.admin.site import make_site
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
 from opportune.crud import Crud
-from opportune.crud.registry import cruds
+from opportune.crud.registry import crud_classes
 from opportune.db.database import Database
 from opportune.db.models.columns import choices_of, is_text
 from opportune.db.models.model import MAX_ID
@@ -115,8 +115,9 @@ async def read_lists(
     state = {"user": user, "grants": ALL_GRANTS, "impersonator": None}
     scope = {"type": "http", "method": "GET", "path": "/admin", "headers": [], "app": app, "state": state}
     views = [view for view in make_site(app, "/admin").views if isinstance(view, AdminView)]
-    models = {model for feature in features for model in feature.models}
-    layers = [crud_class(session, user, ALL_GRANTS) for model, crud_class in cruds.items() if model in models]
+    models = dict.fromkeys(model for feature in features for model in feature.models)
+    classes = [crud_class for model in models for crud_class in crud_classes.get(model, ())]
+    layers = [crud_class(session, user, ALL_GRANTS) for crud_class in classes]
     statements, faults = list[ListStatement](), list[str]()
     declarations: list[AdminView | Crud[Any]] = [*views, *layers]
     for declared in declarations:

@@ -121,6 +121,7 @@ class Writers(Crud[Writer]):
 
 
 class Topics(Crud[Topic]):
+    default = True
     read_access = Access.ANYONE
 
     def readable(self) -> ColumnElement[bool]:
@@ -128,6 +129,7 @@ class Topics(Crud[Topic]):
 
 
 class Volumes(Crud[Volume]):
+    default = True
     lookup = "slug"
     search = ("title", "writer.name")
     filters = (
@@ -162,6 +164,7 @@ class Opinions(Crud[Opinion]):
 
 
 class Notes(Crud[Note]):
+    default = True
     owner = "owner_id"
     search = ("text",)
 

@@ -67,6 +67,7 @@ class Ware(ShopTable, table=True):
 
 
 class Vendors(Crud[Vendor]):
+    default = True
     read_access = write_access = Access.ANYONE
     search = ("name",)
 
@@ -75,6 +76,7 @@ class Vendors(Crud[Vendor]):
 
 
 class Wares(Crud[Ware]):
+    default = True
     read_access = Access.ANYONE
     write_access = Access.SIGNED_IN
     search = ("name", "note", "vendor.region")

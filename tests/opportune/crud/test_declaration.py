@@ -9,7 +9,7 @@ from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.crud import Access, Crud, CrudApi, filter_by
 from opportune.crud.columns import list_columns
-from opportune.crud.crud import cruds
+from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import LibraryTable, Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
 
@@ -44,12 +44,12 @@ class UnknownFieldSchema(BaseModel):
 
 def declare_crud(model: type[Any], **options: Any) -> Any:
     """Declare a `Crud` class without registering it."""
-    registered = dict(cruds)
+    registered = dict(crud_classes)
     try:
         return type("Books", (Crud,), {"model": model, **options})
     finally:
-        cruds.clear()
-        cruds.update(registered)
+        crud_classes.clear()
+        crud_classes.update(registered)
 
 
 def test_dates_numbers_and_choices_do_not_wrap() -> None:

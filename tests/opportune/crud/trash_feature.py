@@ -26,6 +26,7 @@ class Tool(LibraryTable, SoftDelete, table=True):
 
 
 class Tools(Crud[Tool]):
+    default = True
     owner = "owner_id"
     order = ("name",)
 
