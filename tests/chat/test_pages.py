@@ -240,12 +240,12 @@ async def test_long_conversation_is_read_by_links(app: FastAPI, script: FakeProv
     async with signed_in_client(app, owner) as client:
         newest = (await client.get(page)).text
         assert ("Question 1?" in newest, "Question 2?" in newest) == (False, True)
-        earlier = re.search(r'href="([^"]+)" hx-get=[^>]+>Earlier messages<', newest)
+        earlier = re.search(r'id="earlier" href="([^"]+)" hx-get=', newest)
         assert earlier
         first = (await client.get(earlier[1])).text
         assert ("Answer 1." in first, "Question 2?" in first) == (True, False)
-        assert "Earlier messages" not in first
-        assert f'href="{page}">Newest messages<' in first
+        assert 'id="earlier"' not in first
+        assert f'chat-earlier" href="{page}">' in first
         assert "hx-post" not in first.split('id="composer"')[1], "the form loads the newest page"
         part = (await client.get(earlier[1], headers=HTMX)).text
         assert ("Answer 1." in part, "<html" in part) == (True, False)

@@ -16,13 +16,12 @@ from opportune.web.rendering.loader import TemplateLoader
 pytestmark = pytest.mark.database("sqlite")
 
 
-async def test_landing_page_has_name_and_sign_in(app: FastAPI, client: AsyncClient) -> None:
+async def test_landing_page_offers_sign_in(app: FastAPI, client: AsyncClient) -> None:
     response = await client.get("/")
 
     assert response.status_code == 200
     name = escape(app.state.settings.site_name)
     assert f"<title>{name}</title>" in response.text
-    assert f'<h1 class="home-title">{name}</h1>' in response.text
     assert 'href="/accounts/login"' in response.text
     assert "Sign out" not in response.text
     assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|javascript:", response.text)
@@ -33,10 +32,8 @@ async def test_landing_page_has_name_and_sign_in(app: FastAPI, client: AsyncClie
 
 
 @pytest.mark.parametrize("path", ["/imprint", "/privacy", "/terms"])
-async def test_footer_links_to_legal_page(client: AsyncClient, path: str) -> None:
-    assert f'href="{path}"' in (await client.get("/accounts/login")).text
-    response = await client.get(path)
-    assert response.status_code == 200
+async def test_legal_page_is_public(client: AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 200
 
 
 async def test_page_is_cached_only_for_visitors(app: FastAPI, client: AsyncClient) -> None:
@@ -65,4 +62,4 @@ async def test_blank_cards_are_omitted(app: FastAPI, client: AsyncClient, monkey
     app.state.features = (Feature(name="other", summary="", home_card=Panel("card.html", context)),)
     async with signed_in_client(app, await make_user(app.state.database, "ada@example.com")) as browser:
         assert "For ada@example.com &amp; &lt;b&gt;" in (await browser.get("/")).text
-    assert 'aria-label="News"' not in (await client.get("/")).text
+    assert 'col-lg-4"></div>' not in (await client.get("/")).text

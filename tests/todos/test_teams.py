@@ -141,7 +141,7 @@ async def test_search_and_panel_use_the_current_team(
     for title in ("Paint the fence", "Paint my room"):
         async with database.reader(fresh=True) as session:
             assert [link.label for link in await search_todos(session, bob, "paint", 5)] == [title]
-        assert "1 open</a>" in (await member.get("/accounts/profile")).text
+        assert 'href="/todos?state=open">1 ' in (await member.get("/accounts/profile")).text
         await member.post("/teams/personal/switch")
 
 

@@ -1,0 +1,31 @@
+"""Tests of a project, which still pass after its owner has edited headings, links and the footer.
+
+`test_tutorial.py` edits those of a new project and runs its tests.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from opportune.config.project import PROJECT
+from tests.opportune.owner_texts import owner_texts
+
+TESTS = [path for path in sorted(PROJECT.glob("tests/*/test_*.py")) if path.parent.name != "opportune"]
+NAMES_OF_MODELS = "test_admin.py"
+"""The headings of the admin come from models."""
+
+
+def asserted_texts(file: Path) -> set[str]:
+    tree = ast.parse(file.read_bytes())
+    nodes = (node for test in ast.walk(tree) if isinstance(test, ast.Assert) for node in ast.walk(test.test))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in TESTS}), ids=lambda folder: folder.name)
+def test_examples_assert_no_texts_of_the_owner(folder: Path) -> None:
+    texts = owner_texts(PROJECT / "templates" / folder.name) | owner_texts(PROJECT / "templates" / "home")
+    files = [path for path in TESTS if path.parent == folder and path.name != NAMES_OF_MODELS]
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(texts)))})(?!\w)")
+    assert [(path.name, text) for path in files for text in asserted_texts(path) if pattern.search(text)] == []
