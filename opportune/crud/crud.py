@@ -57,7 +57,8 @@ class Crud(WriteOperations[M]):
     def _shares_statement(cls) -> bool:
         has_paths = any("." in path for path in (*cls.sort, *cls.order))
         is_default = all(getattr(cls, name) is getattr(Crud, name) for name in QUERY_METHODS)
-        return is_default and not (has_paths or cls.nested or cls.team_column)
+        is_same_for_all = cls.definition.read_access is not Access.OWNER_OR_PERMITTED
+        return is_default and is_same_for_all and not (has_paths or cls.nested or cls.team_column)
 
     @classmethod
     async def for_user(cls, session: AsyncSession, user: User | None) -> Self:
@@ -89,4 +90,5 @@ class Crud(WriteOperations[M]):
         """Return whether rules of this class use grants. Methods of the project may call `may` in any case."""
         classes = cls.__mro__[: cls.__mro__.index(Crud)]
         has_methods = any(isinstance(member, FunctionType) for class_ in classes for member in vars(class_).values())
-        return has_methods or Access.PERMITTED in (cls.definition.read_access, cls.definition.write_access)
+        accesses = cls.definition.read_access, cls.definition.write_access
+        return has_methods or any(access.uses_grants for access in accesses)

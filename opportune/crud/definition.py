@@ -126,7 +126,7 @@ class Definition:
             declaration.require_one_of("owner", owner, columns or self.shape.columns)
             raise declaration.error("owner", f"{owner!r} is not a foreign key to accounts_user.id. Make it one.")
         for option in ("read_access", "write_access"):
-            if getattr(crud_class, option) is Access.OWNER and owner is None:
+            if getattr(crud_class, option) in (Access.OWNER, Access.OWNER_OR_PERMITTED) and owner is None:
                 raise declaration.error(option, 'rows have no owner. Set its column: owner = "user_id".')
 
     def _check_team_column(self, declaration: Declaration) -> None:

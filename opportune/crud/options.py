@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, false, true
+from sqlalchemy import ColumnElement, and_, false, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -131,10 +131,15 @@ class CrudOptions(Generic[M]):
             access = self.definition.read_access
         else:
             access = self.definition.write_access if action in WRITE_ACTIONS else Access.PERMITTED
-        if access is Access.ANYONE:
-            return True
-        if self.user is None or access is not Access.PERMITTED:
-            return self.user is not None and (access is not Access.OWNER or self.owner_id is not None)
+        if access in (Access.ANYONE, Access.SIGNED_IN):
+            return access is Access.ANYONE or self.user is not None
+        is_owner = access is not Access.PERMITTED and self.owner_id is not None
+        return is_owner or (access is not Access.OWNER and self._is_granted(action))
+
+    def _is_granted(self, action: str) -> bool:
+        """Return whether the user is a superuser or in a group that may do an action."""
+        if self.user is None:
+            return False
         return self.user.is_superuser or matches_grant(self.grants, self.identity(), action)
 
     @classmethod
@@ -149,11 +154,17 @@ class CrudOptions(Generic[M]):
 
     def readable(self) -> ColumnElement[bool]:
         """Return the condition for rows that the user may read. Other rows are not found."""
-        return self._owned(self.definition.read_access)
+        return self._owned(self.definition.read_access, "list")
 
     def writable(self) -> ColumnElement[bool]:
-        """Return the condition for readable rows that the user may change and delete."""
-        return self._owned(self.definition.write_access)
+        """Return the condition for readable rows that the user may change or delete."""
+        return self._owned(self.definition.write_access, "edit", "delete")
+
+    def writable_by(self, action: str) -> ColumnElement[bool]:
+        """Return the condition for rows that the user may change by `edit`, or delete by `delete`."""
+        if self.definition.write_access is not Access.OWNER_OR_PERMITTED:
+            return self.writable()
+        return and_(self.writable(), self._owned(Access.OWNER_OR_PERMITTED, action))
 
     @property
     def owner_column(self) -> str | None:
@@ -167,8 +178,11 @@ class CrudOptions(Generic[M]):
         owner = self.team if belongs_to_team else self.user
         return owner.id if owner else None
 
-    def _owned(self, access: Access, owner_id: Any = None) -> ColumnElement[bool]:
-        if access is not Access.OWNER or self.owner_column is None:
+    def _owned(self, access: Access, *actions: str, owner_id: Any = None) -> ColumnElement[bool]:
+        """Return the condition for rows of the user. Groups with one of the actions may have access to all rows."""
+        if access not in (Access.OWNER, Access.OWNER_OR_PERMITTED) or self.owner_column is None:
+            return true()
+        if access is Access.OWNER_OR_PERMITTED and any(self._is_granted(action) for action in actions):
             return true()
         column: ColumnElement[Any] = getattr(self.model, self.owner_column)
         owner_id = self.owner_id if owner_id is None else owner_id
@@ -192,7 +206,7 @@ class CrudOptions(Generic[M]):
         Users are special if their model has no `Crud` class. Superusers and members of groups that may write here can
         choose all of them. Other users can only choose themselves, so that forms do not reveal which accounts exist.
         """
-        writes = self.definition.write_access is Access.PERMITTED and (self.may("create") or self.may("edit"))
+        writes = self.definition.write_access.uses_grants and (self._is_granted("create") or self._is_granted("edit"))
         if model is not User or default_crud(User) or writes or (self.user and self.user.is_superuser):
             return self.visible(model)
         return col(User.id) == self.user.id if self.user else false()

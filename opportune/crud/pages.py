@@ -326,7 +326,7 @@ class CrudPages(PageOptions[M]):
 async def _may_write(crud: Crud[M], row: M, action: str) -> bool:
     if not crud.may(action):
         return False
-    condition = crud.writable()
+    condition = crud.writable_by(action)
     if isinstance(condition, True_):
         return True
     return bool(await crud.session.scalar(select(crud.model.id).where(crud.model.id == row.id, condition)))

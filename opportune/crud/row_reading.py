@@ -115,7 +115,7 @@ class ReadOperations(CrudOptions[M]):
 
     def _build_statement(self, query: Paging, names: Sequence[str], cursor: Cursor | None = None) -> ListStatement:
         selection = select_names(self, names)
-        owned = self._owned(self.definition.read_access, bindparam("owner", type_=BigInteger))
+        owned = self._owned(self.definition.read_access, owner_id=bindparam("owner", type_=BigInteger))
         condition = owned if self.definition.shares_statement else self.readable()
         rows = self.query().where(condition, *self.conditions(query))
         count = count_few_rows(rows, self.model.id)
@@ -161,7 +161,7 @@ class ReadOperations(CrudOptions[M]):
     async def get_writable(self, key: Key, action: str = "edit") -> M:
         """Return a row and lock it for a change. Raises NotFound."""
         self.require(action)
-        query = self.query().where(self.readable(), self.writable(), self._has_key(key))
+        query = self.query().where(self.readable(), self.writable_by(action), self._has_key(key))
         return await self._load_row(query.with_for_update(of=self.model))
 
     def query(self) -> Select[tuple[M]]:

@@ -117,7 +117,7 @@ class WriteOperations(ReadOperations[M]):
     async def _load_with_trash(self, row: M | Key, *conditions: ColumnElement[bool]) -> M:
         self.require("delete")
         key = row.id if isinstance(row, Model) else row
-        query = self.query().where(self.readable(), self.writable(), self._has_key(key), *conditions)
+        query = self.query().where(self.readable(), self.writable_by("delete"), self._has_key(key), *conditions)
         return await self._load_row(with_deleted(query.with_for_update(of=self.model)))
 
     async def assign(self, row: M, values: dict[str, Any]) -> None:

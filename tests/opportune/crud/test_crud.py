@@ -1,5 +1,6 @@
 """Data layer of a model: reading, writing, filters and permissions."""
 
+from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal
 from typing import Any, assert_type
@@ -14,6 +15,7 @@ from opportune.pagination import Page, Paging
 from tests.opportune.crud.library import (
     PRINTED,
     BookStatus,
+    Note,
     Notes,
     Opinion,
     Opinions,
@@ -270,3 +272,32 @@ async def test_cached_statement_respects_the_rules_of_related_rows(volumes: Volu
     names = ["title", "writer.name"]
     pages = [await Shelf(volumes.session, user).rows(None, names) for user in (volumes.user, None, volumes.user)]
     assert [page.items[0]["writer.name"] for page in pages] == ["Nobody", None, "Nobody"]
+
+
+class SharedNotes(Crud[Note]):
+    owner = "owner_id"
+    read_access = write_access = Access.OWNER_OR_PERMITTED
+
+
+@pytest.mark.parametrize(
+    ("actions", "listed", "changed", "deleted"),
+    [
+        ([], 1, False, False),
+        (["list"], 2, False, False),
+        (["list", "edit"], 2, True, False),
+        (["list", "delete"], 2, False, True),
+        (["edit"], 1, False, False),
+    ],
+)
+async def test_owners_see_their_rows_and_a_group_sees_all(
+    session: AsyncSession, ann: User, bob: User, actions: list[str], listed: int, *, changed: bool, deleted: bool
+) -> None:
+    session.add_all([Note(id=1, owner_id=ann.id, text="own"), Note(id=2, owner_id=bob.id, text="other")])
+    await session.flush()
+    notes = SharedNotes(session, ann, {("note", action) for action in actions})
+    assert (await notes.find()).total == (await notes.rows(None, ("text",))).total == listed
+    assert (await notes.change(1, {"text": "new"})).text == "new", "owners may change their own rows"
+    with nullcontext() if changed else pytest.raises(NotFound):
+        await notes.change(2, {"text": "changed"})
+    with nullcontext() if deleted else pytest.raises(NotFound):
+        await notes.delete(2)
