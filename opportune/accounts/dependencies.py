@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.events.impersonated_changes import record_changes, stop_recording
+from opportune.accounts.kept_forms import FormInterrupted, load_kept_form
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
@@ -28,11 +29,14 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
 from opportune.web.client import Client
 from opportune.web.errors.handlers import wants_json
+from opportune.web.forms.form_user import submitted_mark, user_marks
 from opportune.web.language import PREFIX_KEY, offered_languages, without_prefix
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import is_htmx
 
 LOGIN_PATH = "/accounts/login"
 SIGN_IN_FIRST = _l("Sign in first.")
+OTHER_USER = _l("This form was opened by another user, and you are signed in now. Load the page again.")
 
 PERSONAL_PATHS = ("/accounts/", "/api/v1/auth/", "/api/v1/users/me")
 IMPERSONATOR_PATHS = {
@@ -70,7 +74,9 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     if not hasattr(request.state, "user"):
         request.state.user = await _read_user(request)
         _use_language_of_user(request)
+        _require_same_user(request)
         _guard_impersonation(request)
+        await load_kept_form(request, request.state.user)
     user: User | None = request.state.user
     return user
 
@@ -82,6 +88,19 @@ def _use_language_of_user(request: HTTPConnection) -> None:
     user: User | None = request.state.user
     if user and user.language and user.language in offered_languages(request.app.state.settings):
         current_language.set(user.language)
+
+
+def _require_same_user(request: HTTPConnection) -> None:
+    """Refuse a form that was rendered for another user. Its page shows the text again. Raises HTTPException."""
+    mark = "" if request.scope.get("method") in SAFE_METHODS or request.state.token else submitted_mark(request)
+    if not mark:
+        return
+    user: User | None = request.state.user
+    if user is None:
+        raise make_sign_in_error(request)
+    if mark not in user_marks(request.app.state.settings, user.id):
+        page = safe_redirect_path(find_return_path(request))
+        raise make_redirect_error(request, page, HTTPException(409, OTHER_USER))
 
 
 def _guard_impersonation(request: HTTPConnection) -> None:
@@ -252,12 +271,15 @@ def make_sign_in_error(request: HTTPConnection) -> HTTPException:
 
 
 def make_redirect_error(request: HTTPConnection, address: str, error: HTTPException) -> HTTPException:
-    """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`."""
+    """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`.
+
+    The texts of a form are kept, and shown when the user comes back to the page in the address or in its `next`.
+    """
     if not isinstance(request, Request) or wants_json(request):
         return error
     if is_htmx(request):  # htmx would follow the redirect and insert the page as a fragment
-        return HTTPException(error.status_code, headers={"HX-Redirect": address})
-    return HTTPException(303, headers={"Location": address})
+        return FormInterrupted(error.status_code, "HX-Redirect", address)
+    return FormInterrupted(303, "Location", address)
 
 
 def find_return_path(request: HTTPConnection) -> str:

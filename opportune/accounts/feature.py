@@ -6,6 +6,7 @@ from opportune.accounts.email_sign_in.service import send_sign_in_email
 from opportune.accounts.emails.delivery import report_mail_outage
 from opportune.accounts.events.service import record_wrong_password
 from opportune.accounts.groups.permissions import may_in_template
+from opportune.accounts.kept_forms import FormInterrupted, on_form_interrupted
 from opportune.accounts.models import (
     AccountEvent,
     ApiToken,
@@ -71,5 +72,6 @@ accounts = Feature(
         "account_pages": ACCOUNT_PAGES,
     },
     hooks=HOOKS,
+    error_handlers={FormInterrupted: on_form_interrupted},
     lifespan=invite_first_superuser,
 )

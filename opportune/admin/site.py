@@ -53,6 +53,7 @@ from opportune.errors import OperatorError
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
+from opportune.web.forms.kept_form import kept_form
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
 from opportune.web.rendering.flash import take_messages
@@ -106,6 +107,7 @@ class AdminSite(AdapterSite):
             "typeface": preloaded_file,
             "take_messages": take_messages,
             "form_token": form_token,
+            "kept_form": kept_form,
             "title_of": title_of,
             "when": format_datetime,
         }

@@ -28,6 +28,7 @@ from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
 from opportune.web.forms.forms import FILTER_PREFIX, SEARCH_SUFFIX, fill_form
+from opportune.web.forms.kept_form import restore_kept_form
 from opportune.web.rendering.blocks import is_replaced
 
 Context = dict[str, Any]
@@ -264,6 +265,7 @@ class CrudPages(PageOptions[M]):
         self, request: Request, crud: Crud[M], form: Form[Any], row: M | None, title: str = ""
     ) -> Response:
         in_dialog = DIALOG in request.query_params
+        restore_kept_form(request, form)  # before the choices are read, which contain the selected rows
         choices = await reference_choices(
             crud, form, lookup_url=self._lookup_url, add_url=None if in_dialog else add_url
         )

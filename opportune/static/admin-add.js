@@ -10,7 +10,7 @@
 
   const choose = () => {
     const created = frame.contentDocument?.querySelector("[data-created]");
-    if (!created) return frame.contentDocument?.querySelector("form[data-unsaved] :is(input, textarea, select)")?.focus();
+    if (!created) return frame.contentDocument?.querySelector("form[data-unsaved] :is(input:not([type=hidden]), textarea, select)")?.focus();
     if (!picker.multiple) jQuery(picker).empty();
     jQuery(picker).append(new Option(created.dataset.title, created.dataset.created, true, true)).trigger("change").trigger("select2:select");
     dialog.close();

@@ -68,6 +68,12 @@ document.addEventListener("change", ({ target }) => {
   target.reportValidity();
 });
 
+// Requests without a form say for which user this page was rendered.
+document.addEventListener("htmx:config:request", ({ detail: { ctx: { request } } }) => {
+  const mark = document.querySelector("meta[name=form-user]")?.content;
+  if (mark && request.method !== "GET" && !request.body?.has?.("form_user")) request.headers["Form-User"] = mark;
+});
+
 // Leave empty fields out of URLs.
 document.addEventListener("htmx:config:request", ({ detail: { ctx: { request } } }) => {
   if (request.method !== "GET" || !request.body) return;

@@ -59,7 +59,7 @@
   document.addEventListener("toggle", ({ target }) => {
     if (!target.open) return;
     if (target.closest("#messages")) target.scrollIntoView({ block: "nearest" });
-    if (target.matches(".chat-rename, .chat-edit > details")) target.querySelector("input, textarea").focus();
+    if (target.matches(".chat-rename, .chat-edit > details")) target.querySelector("input:not([type=hidden]), textarea").focus();
     if (target.matches(".answer-rating > details")) target.querySelector("[name=note]").focus();
   }, true);
   document.addEventListener("keydown", (event) => {
@@ -79,8 +79,10 @@
   });
 
   document.addEventListener("htmx:after:request", (event) => {
-    if (event.target === composer && event.detail.ctx.response.raw.ok) {
+    const { raw } = event.detail.ctx.response;
+    if (event.target === composer && raw.ok && !raw.redirected) {
       content.value = "";
+      content.dispatchEvent(new Event("input", { bubbles: true })); // updates the counter of characters
       following = true;
       document.querySelector("#messages > .empty")?.remove();
     }

@@ -13,7 +13,7 @@ from playwright.async_api import Page, Route, expect
 from opportune import llm
 from opportune.accounts import User
 from opportune.llm import FakeProvider
-from opportune.testing import sign_in_browser
+from opportune.testing import PASSWORD, sign_in_browser
 from tests.chat.conversations import make_conversation
 
 # The browser does not depend on the database.
@@ -200,6 +200,24 @@ async def test_draft_is_kept_until_sending_or_signing_out(page: Page, script: Fa
     await page.get_by_role("button", name="Sign out").click()
     await page.wait_for_url("**/")
     assert await page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_question_survives_an_ended_session(
+    page: Page, app: FastAPI, user: User, script: FakeProvider, is_new: bool
+) -> None:
+    path = "/chat" if is_new else f"/chat/{await make_conversation(app.state.database, user.id, 1)}"
+    await page.goto(path)
+    await page.context.clear_cookies()
+    await ask(page, "Two?")
+    await page.wait_for_url("**/accounts/login?**")
+    assert "Two?" in await page.evaluate("Object.values(localStorage)")
+    await page.get_by_label("E-mail").fill(user.email)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await expect(page.get_by_label("Your question")).to_have_value("Two?")
+    await expect(page.get_by_text("Your text is in the form")).to_be_visible()
+    await expect(page.locator("article").filter(has_text="Two?")).to_have_count(0)
 
 
 SPEED_UP_TIMEOUTS = """

@@ -1,8 +1,9 @@
 """Pages to sign in, with a second step for users with a second factor, and to sign out."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi import Form as FormField
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +18,7 @@ from opportune.accounts.sign_in.second_step import finish_first_step, finish_sec
 from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.web.forms.forms import Form, read_form
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 
 router = APIRouter(prefix="/accounts")
@@ -68,8 +70,8 @@ async def _show_code(request: Request, session: AsyncSession, user: User, form: 
 
 
 @router.post("/logout")
-async def sign_out(request: Request, session: WriteSession) -> Response:
-    response = RedirectResponse("/", 303)
+async def sign_out(request: Request, session: WriteSession, next: Annotated[str, FormField()] = "/") -> Response:
+    response = RedirectResponse(safe_redirect_path(next), 303)
     await cookies.sign_out(session, request, response)
     flash(request, "You are signed out.")
     return response

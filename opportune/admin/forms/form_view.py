@@ -36,6 +36,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.forms.kept_form import take_kept_fields
 from opportune.web.middleware.security_headers import security_headers
 from opportune.web.rendering.flash import flash
 
@@ -82,8 +83,9 @@ async def _read_form(request: Request, view: View) -> FormData:
 async def _respond(request: Request, view: View, row: Any) -> Response:
     if request.method == "POST":
         return await _submit(request, view, row, await _read_form(request, view))
-    page = await _open_form(request, view, row)
-    if row is None:
+    kept_fields = take_kept_fields(request)
+    page = await _open_form(request, view, row, kept_fields)
+    if row is None and kept_fields is None:
         prefill(page.form, request.query_params)
     return await _render(request, page)
 

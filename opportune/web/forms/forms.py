@@ -320,18 +320,31 @@ class Form(Generic[M]):
         can_remove = control.name in self.stored_files and not control.required
         return can_remove and not self.files.get(control.name) and CLEAR_VALUE in _texts(submitted, control.name)
 
+    def has_field(self, name: str) -> bool:
+        """Return whether a form of a page, not a filter, has an input of this name."""
+        return not self.is_in_utc and name not in self.left_out and name in self._input_names
+
+    def restore(self, submitted: FormData) -> None:
+        """Show submitted texts again, without validation."""
+        self._read_texts(submitted)
+        self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, submitted)}
+
     async def _read_values(self, submitted: FormData) -> None:
+        self._read_texts(submitted)
+        for name, control in self.controls.items():
+            if control.type == "file" and name in submitted:
+                files = [file for file in submitted.getlist(name) if isinstance(file, UploadFile)]
+                # Checking images is expensive, so a field for one file only checks the last one.
+                uploads = [await read_upload(file) for file in (files if control.multiple else files[-1:])]
+                self.files[name] = [upload for upload in uploads if upload]
+
+    def _read_texts(self, submitted: FormData) -> None:
         self.values = {}
         for name in self.zones:
             self.zones[name] = parse_zone_name(submitted.get(name + ZONE_SUFFIX)) or self.zones[name]
         for name in submitted:
             control = self.controls.get(name)
-            if control and control.type == "file":
-                files = [file for file in submitted.getlist(name) if isinstance(file, UploadFile)]
-                # Checking images is expensive, so a field for one file only checks the last one.
-                uploads = [await read_upload(file) for file in (files if control.multiple else files[-1:])]
-                self.files[name] = [upload for upload in uploads if upload]
-            elif "password" not in name and not (control and control.type == "password"):
+            if "password" not in name and not (control and control.type in ("file", "password")):
                 # Surrogates, which cannot be encoded, become question marks.
                 texts = [text.encode(errors="replace").decode() for text in _texts(submitted, name)]
                 self.values[name] = texts if control and control.multiple else "".join(texts[-1:])

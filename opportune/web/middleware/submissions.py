@@ -1,4 +1,7 @@
-"""Protection from double submission. A form that is sent twice is processed once."""
+"""Protection from double submission. A form that is sent twice is processed once.
+
+The middleware also reads the mark of the user in forms, and the key of a form that is shown again.
+"""
 
 import asyncio
 import hashlib
@@ -7,7 +10,7 @@ import logging
 import re
 import time
 from dataclasses import asdict, dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
@@ -17,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import problem
+from opportune.web.forms import form_user, kept_form
 from opportune.web.forms.submissions import FIELD_NAME, REPEATABLE, SubmissionStore
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from opportune.web.middleware.response_cookies import STATE_KEY as COOKIES
@@ -34,7 +38,14 @@ POLL_SECONDS = 0.05
 STILL_PROCESSING = _l("This form is still being processed. Wait a moment, then load the page again.")
 
 URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
-TOKEN = re.compile(rf'(?:(?:^|&){FIELD_NAME}=|name="{FIELD_NAME}"\r\n\r\n)([\w-]{{16,64}})'.encode())
+
+
+def _hidden_field(name: str) -> re.Pattern[bytes]:
+    return re.compile(rf'(?:(?:^|&){name}=|name="{name}"\r\n\r\n)([\w-]{{16,64}})'.encode())
+
+
+TOKEN, FORM_USER = _hidden_field(FIELD_NAME), _hidden_field(form_user.FIELD_NAME)
+KEPT_FORM = kept_form.PARAMETER.encode()
 BOUNDARY = re.compile(rb'boundary="?([^";,]+)')
 CHANGING_COOKIES = re.compile(rb"(?:__Host-)?(?:messages|wrote)=[^;]*(?:; )?")
 """Cookies that the first response may change, so they do not identify the visitor."""
@@ -68,12 +79,16 @@ class SubmissionMiddleware:
         self.store = store
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if KEPT_FORM in scope.get("query_string", b""):
+            scope = _move_key(scope)
         content_type = _form_type(scope) if scope["type"] == "http" and scope["method"] == "POST" else b""
         if not content_type:
             await self.app(scope, receive, send)
             return
         body = FormBody(receive)
         await body.read(MAX_COMPARED_BYTES if content_type.lower().startswith(MULTIPART) else MAX_BODY_BYTES)
+        if mark := FORM_USER.search(body.start):
+            scope.setdefault("state", {})[form_user.STATE_KEY] = mark[1].decode()
         token = TOKEN.search(body.start)
         if token is None:
             await self.app(scope, body.receive, send)
@@ -168,6 +183,14 @@ class SentResponse:
             self.body += message.get("body", b"")[: MAX_STORED_BYTES + 1]
             self.is_complete = not message.get("more_body", False) and len(self.body) <= MAX_STORED_BYTES
         await self._send(message)
+
+
+def _move_key(scope: Scope) -> Scope:
+    """Move the key of a kept form from the query to the state, because links and forms repeat the query."""
+    parameters = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    others = [(name, value) for name, value in parameters if name != kept_form.PARAMETER]
+    scope.setdefault("state", {})[kept_form.KEY_IN_STATE] = dict(parameters).get(kept_form.PARAMETER, "")
+    return {**scope, "query_string": urlencode(others).encode()}
 
 
 def _form_type(scope: Scope) -> bytes:

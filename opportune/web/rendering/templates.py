@@ -12,6 +12,7 @@ from opportune.feature import Feature
 from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
+from opportune.web.forms.kept_form import kept_form, restore_kept_form
 from opportune.web.forms.submissions import form_token
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
@@ -49,6 +50,7 @@ class Templates:
             "typeface": preloaded_file,
             "take_messages": take_messages,
             "form_token": form_token,
+            "kept_form": kept_form,
         }
         self.environment.filters |= {
             "clock": format_local_clock,
@@ -122,6 +124,7 @@ class Templates:
     @staticmethod
     def _context(request: Request, context: Mapping[str, Any] | None) -> dict[str, Any]:
         state = request.app.state
+        restore_kept_form(request, *(value for value in (context or {}).values() if isinstance(value, Form)))
         return {
             "request": request,
             "user": getattr(request.state, "user", None),

@@ -1,6 +1,7 @@
 """Pages of rows that refer to users. They do not reveal e-mail addresses."""
 
 from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -119,3 +120,19 @@ async def test_stored_user_stays_when_others_change_the_row(app: FastAPI, bob: U
         body = {"contents": "Wax", "user_id": letter.user_id}
         changed = await browser.patch(f"{PARCELS}/{parcel.id}", json=body)
     assert (changed.status_code, changed.json()["user_id"]) == (200, letter.user_id)
+
+
+async def test_kept_text_is_shown_in_a_form_of_crud(app: FastAPI) -> None:
+    writer = await make_user(app.state.database, is_superuser=True)
+    async with signed_in_client(app, writer) as browser:
+        mark = (await browser.get("/letters/new")).text.split('name="form_user" value="')[1].split('"')[0]
+        cookies = dict(browser.cookies)
+        browser.cookies.clear()
+        form = {"form_user": mark, "subject": "Long"}
+        headers = {"Referer": f"{browser.base_url}/letters/new"}
+        login = (await browser.post("/letters/new", data=form, headers=headers)).headers["location"]
+        browser.cookies.update(cookies)
+
+        page = (await browser.get(parse_qs(urlsplit(login).query)["next"][0])).text
+
+    assert 'value="Long"' in page

@@ -1,0 +1,146 @@
+"""Texts of forms that were not processed, because the user must sign in first or another user is signed in.
+
+They are encrypted in the table of the rate limit counts. Only the users of the form can see them.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import secrets
+from datetime import timedelta
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from fastapi import HTTPException, Request, Response
+from sqlalchemy import insert
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import FormData
+from starlette.requests import HTTPConnection
+
+from opportune.accounts.models import Attempt, User
+from opportune.accounts.rate_limits.submissions import FIND_RESULT
+from opportune.accounts.sessions.cookies import read_session_token
+from opportune.config.settings import Settings
+from opportune.config.signing import seal, unseal
+from opportune.db.models.columns import is_secret
+from opportune.db.models.model import utc_now
+from opportune.errors import ReadOnlyError
+from opportune.web.client import client_address
+from opportune.web.errors.handlers import problem
+from opportune.web.forms.form_user import submitted_mark, user_marks
+from opportune.web.forms.kept_form import KEY_IN_STATE, PARAMETER, STATE_KEY, KeptForm
+from opportune.web.forms.submissions import let_repeat
+from opportune.web.forms.uploads import allow_files
+from opportune.web.rate_limit import RateLimit, TooManyRequests
+
+logger = logging.getLogger(__name__)
+
+LIFETIME = timedelta(hours=1)
+PURPOSE = "kept form"
+MAX_FIELDS, MAX_FILES = 5_000, 20
+ONE_TIME_CODE = "code"
+KEEP_LIMIT = RateLimit("accounts.kept_forms", 30, 3600)
+
+
+class FormInterrupted(HTTPException):
+    """Redirect to another page before a form is processed. The texts of the form are kept."""
+
+    def __init__(self, status_code: int, header: str, address: str) -> None:
+        super().__init__(status_code, headers={header: address})
+        self.header, self.address = header, address
+
+
+async def on_form_interrupted(request: Request, error: Exception) -> Response:
+    """Redirect, with the key of the kept texts in the address that the user comes back to."""
+    assert isinstance(error, FormInterrupted)
+    let_repeat(request)
+    key = await _keep(request)
+    headers = {error.header: _with_key(error.address, key) if key else error.address}
+    if error.header == "Location":
+        return Response(status_code=error.status_code, headers=headers)
+    return problem(request, error.status_code, headers=headers)
+
+
+async def load_kept_form(request: HTTPConnection, user: User | None) -> None:
+    """Find the texts whose key is in the address, for the form of this page."""
+    state = request.scope.get("state", {})
+    if not (key := state.get(KEY_IN_STATE)) or request.scope.get("method") != "GET":
+        return
+    row = await request.app.state.database.lookup(FIND_RESULT, {"key": _hashed(key), "now": utc_now()})
+    settings: Settings = request.app.state.settings
+    text = await asyncio.to_thread(unseal, settings, PURPOSE, row[0]) if row and row[0] else None
+    marks = user_marks(settings, user.id) if user else []
+    state[STATE_KEY] = _read(request, key, text, marks)
+
+
+def _read(request: HTTPConnection, key: str, text: str | None, marks: list[str]) -> KeptForm:
+    stored = json.loads(text) if text else None
+    if stored is None or (stored["users"] and not {*stored["users"]} & {*marks}):
+        return KeptForm(FormData(), is_gone=True)
+    fields = FormData([(name, value) for name, value in stored["fields"]])
+    is_of_other_user = bool(stored["users"]) and stored["users"][0] not in marks
+    return KeptForm(fields, _with_key(_path(request), key), is_of_other_user=is_of_other_user)
+
+
+def _path(request: HTTPConnection) -> str:
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
+async def _keep(request: Request) -> str:
+    """Store the texts of the request and return their key. Return an empty string if there is nothing to keep."""
+    if request.method != "POST":
+        return ""
+    user: User | None = getattr(request.state, "user", None)
+    users = [mark] if (mark := submitted_mark(request)) else []
+    users += user_marks(request.app.state.settings, user.id)[:1] if user else []
+    if not users and read_session_token(request):  # the author is unknown, and another user may sign in
+        return ""
+    fields = await _read_texts(request)
+    if not KeptForm(FormData([(name, value) for name, value in fields])).texts:
+        return ""
+    try:
+        await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(users[0] if users else client_address(request)))
+        return await _store(request, {"users": users, "fields": fields})
+    except TooManyRequests:
+        return ""
+    except (SQLAlchemyError, ReadOnlyError, OSError) as error:
+        logger.warning("The texts of a form are not kept: %s", error)
+        return ""
+
+
+async def _read_texts(request: Request) -> list[tuple[str, str]]:
+    """Return the texts of the submitted form, without files and secrets."""
+    is_account_page = request.url.path.startswith("/accounts/")
+    allow_files(request)
+    try:
+        async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as form:
+            return [
+                (name, value.encode(errors="replace").decode())
+                for name, value in form.multi_items()
+                if isinstance(value, str) and not is_secret(name) and not (is_account_page and name == ONE_TIME_CODE)
+            ]
+    except (HTTPException, RuntimeError, UnicodeError):  # the form is invalid, or the route has read the body
+        return []
+
+
+async def _store(request: Request, content: dict[str, object]) -> str:
+    key = secrets.token_urlsafe(16)
+    sealed = await asyncio.to_thread(seal, request.app.state.settings, PURPOSE, json.dumps(content))
+    values = {"key": _hashed(key), "count": 0, "ends_at": utc_now() + LIFETIME, "result": sealed}
+    async with request.app.state.database.writer() as session:
+        await session.execute(insert(Attempt).values(values))
+    return key
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(f"{PURPOSE}:{key}".encode()).hexdigest()
+
+
+def _with_key(address: str, key: str) -> str:
+    """Add the key to the address, or to the page in its parameter `next`."""
+    parts = urlsplit(address)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if "next" in query:
+        return parts._replace(query=urlencode(query | {"next": _with_key(query["next"], key)})).geturl()
+    others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != PARAMETER]
+    return parts._replace(query=urlencode([*others, (PARAMETER, key)])).geturl()

@@ -1,0 +1,59 @@
+"""Mark of the user in each form, so that a form is never processed for another user.
+
+Another tab may have signed in as another user since the page was rendered.
+"""
+
+import hashlib
+import hmac
+
+from markupsafe import Markup
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_keys
+from opportune.db.hooks.change_origin import current_origin
+
+FIELD_NAME = "form_user"
+HEADER = "Form-User"
+"""Header of htmx requests without a form."""
+STATE_KEY = "form_user"
+"""Key of the request's state with the mark of a submitted form."""
+RENDERED_KEY = "form_user_rendered"
+HIDDEN_FIELD = Markup('<input type="hidden" name="form_user" value="{}" autocomplete="off">')
+PURPOSE = "form user"
+MARK_LENGTH = 22
+
+
+def form_user() -> Markup:
+    """Return the hidden field that templates add to each form with `method="post"`. Empty for visitors."""
+    mark = page_user()
+    return HIDDEN_FIELD.format(mark) if mark else Markup()
+
+
+def page_user() -> str:
+    """Return the mark of the current user, or an empty string for visitors and outside of requests."""
+    origin = current_origin.get()
+    state = origin.scope.get("state", {}) if origin else {}
+    user = state.get("user")
+    if origin is None or user is None:
+        return ""
+    if RENDERED_KEY not in state:
+        state[RENDERED_KEY] = user_marks(origin.scope["app"].state.settings, user.id)[0]
+    mark: str = state[RENDERED_KEY]
+    return mark
+
+
+def submitted_mark(request: HTTPConnection) -> str:
+    """Return the mark of a submitted form, or an empty string if it was rendered for visitors."""
+    scope: Scope = request.scope
+    mark: str = scope.get("state", {}).get(STATE_KEY) or request.headers.get(HEADER, "")
+    return mark
+
+
+def user_marks(settings: Settings, user_id: int) -> list[str]:
+    """Return the mark of a user, followed by those with older secret keys."""
+    return [
+        hmac.new(key.encode(), str(user_id).encode(), hashlib.sha256).hexdigest()[:MARK_LENGTH]
+        for key in derived_keys(settings, PURPOSE)
+    ]

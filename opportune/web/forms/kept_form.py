@@ -1,0 +1,76 @@
+"""Texts of a form that was not processed, to show the form again."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.datastructures import FormData
+from starlette.requests import HTTPConnection
+
+from opportune.web.forms.form_user import FIELD_NAME as FORM_USER
+from opportune.web.forms.submissions import FIELD_NAME as FORM_TOKEN
+
+PARAMETER = "kept_form"
+"""Query parameter with the key of a kept form. `SubmissionMiddleware` moves it to the state of the request."""
+KEY_IN_STATE = "kept_form_key"
+STATE_KEY = "kept_form"
+"""Key of the request's state with the `KeptForm`."""
+NOT_TEXTS = {"", "true", "false", "on", "off"}
+"""Values of buttons and checkboxes."""
+
+
+@dataclass
+class KeptForm:
+    """A form that was sent after the session had ended, or when another user was signed in."""
+
+    fields: FormData
+    url: str = ""
+    """URL of this page with the key of the form."""
+    is_gone: bool = False
+    """Whether the texts have expired or belong to another user."""
+    is_of_other_user: bool = False
+    """Whether the form was rendered for another user. The current user sent it."""
+    is_shown: bool = False
+    """Whether a form of the page shows the texts."""
+
+    @property
+    def texts(self) -> list[str]:
+        """Texts to show on a page without the form."""
+        values = (value for name, value in self.fields.multi_items() if name not in (FORM_TOKEN, FORM_USER))
+        return [value for value in values if isinstance(value, str) and value not in NOT_TEXTS and not value.isdigit()]
+
+    @property
+    def is_waiting(self) -> bool:
+        return not (self.is_gone or self.is_shown)
+
+
+class ShowsTexts(Protocol):
+    """A form of a page."""
+
+    def has_field(self, name: str) -> bool: ...
+
+    def restore(self, submitted: FormData) -> None: ...
+
+
+def kept_form(request: HTTPConnection) -> KeptForm | None:
+    kept: KeptForm | None = request.scope.get("state", {}).get(STATE_KEY)
+    return kept
+
+
+def take_kept_fields(request: HTTPConnection) -> FormData | None:
+    """Return the fields for a page that has one form. None if no form was kept."""
+    kept = kept_form(request)
+    if kept is None or not kept.is_waiting:
+        return None
+    kept.is_shown = True
+    return kept.fields
+
+
+def restore_kept_form(request: HTTPConnection, *forms: ShowsTexts) -> None:
+    """Fill in the form that has most of the kept fields. The page shows the texts if none has any."""
+    kept = kept_form(request)
+    if kept is None or not kept.is_waiting:
+        return
+    counts = [sum(form.has_field(name) for name in kept.fields) for form in forms]
+    if best := max(counts, default=0):
+        forms[counts.index(best)].restore(kept.fields)
+        kept.is_shown = True

@@ -1,0 +1,206 @@
+"""Forms that were rendered in another session: no row for another user, and no lost text."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient, Response
+from sqlalchemy import select
+
+from app.todos.models import Todo
+from opportune.accounts import User
+from opportune.accounts.models import Attempt
+from opportune.db import Database
+from opportune.testing import PASSWORD, make_user, sign_in, signed_in_client
+
+pytestmark = pytest.mark.database("sqlite")
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+TEXT = "Buy “milk” & <bread>"
+HIDDEN = re.compile(r'<input type="hidden" name="(form_user|form_token)" value="([^"]*)"')
+
+
+@pytest.fixture
+async def ann(database: Database) -> User:
+    return await make_user(database, is_superuser=True)
+
+
+@pytest.fixture
+async def bob(database: Database) -> User:
+    return await make_user(database, is_superuser=True)
+
+
+@pytest.fixture
+async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, ann) as client:
+        yield client
+
+
+async def open_form(browser: AsyncClient, page: str) -> dict[str, str]:
+    return dict(HIDDEN.findall((await browser.get(page)).text))
+
+
+async def send(browser: AsyncClient, page: str, form: Mapping[str, str], path: str = "", **headers: str) -> Response:
+    return await browser.post(path or page, data=form, headers={"Referer": f"{browser.base_url}{page}", **headers})
+
+
+async def stored_titles(database: Database) -> list[str]:
+    async with database.reader() as session:
+        return list(await session.scalars(select(Todo.title)))  # type: ignore[call-overload]  # a column
+
+
+async def log_in(browser: AsyncClient, user: User, login_url: str) -> Response:
+    page = parse_qs(urlsplit(login_url).query)["next"][0]
+    response = await browser.post("/accounts/login", data={"email": user.email, "password": PASSWORD, "next": page})
+    assert response.headers["location"] == page
+    return await browser.get(page)
+
+
+async def test_form_is_not_stored_for_another_user(
+    app: FastAPI, browser: AsyncClient, database: Database, bob: User
+) -> None:
+    form = await open_form(browser, "/todos")
+    await sign_in(browser, app, bob)
+
+    response = await send(browser, "/todos", form | {"title": TEXT})
+
+    assert response.status_code == 303
+    assert await stored_titles(database) == []
+    page = unescape((await browser.get(response.headers["location"])).text)
+    assert f"You are signed in as <strong>{bob.email}</strong> now" in page
+    assert f'value="{TEXT}"' in page
+
+
+async def test_present_user_can_send_the_form_again(
+    app: FastAPI, browser: AsyncClient, database: Database, bob: User
+) -> None:
+    form = await open_form(browser, "/todos")
+    await sign_in(browser, app, bob)
+    response = await send(browser, "/todos", form | {"title": TEXT})
+
+    await send(browser, "/todos", await open_form(browser, response.headers["location"]) | {"title": TEXT})
+
+    assert await stored_titles(database) == [TEXT]
+
+
+async def test_former_user_can_sign_in_again(app: FastAPI, browser: AsyncClient, ann: User, bob: User) -> None:
+    form = await open_form(browser, "/todos")
+    await sign_in(browser, app, bob)
+    location = (await send(browser, "/todos", form | {"title": TEXT})).headers["location"]
+    page = (await browser.get(location)).text
+    next_page = unescape(page.split('name="next" value="/accounts/login')[1].split('"')[0])
+
+    signed_out = await browser.post("/accounts/logout", data={"next": f"/accounts/login{next_page}"})
+    page = unescape((await log_in(browser, ann, signed_out.headers["location"])).text)
+
+    assert f'value="{TEXT}"' in page
+    assert "Nothing has been saved yet." in page
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+async def test_same_user_in_a_new_session_may_send_it(
+    app: FastAPI, browser: AsyncClient, database: Database, ann: User, headers: dict[str, str]
+) -> None:
+    form = await open_form(browser, "/todos")
+    await sign_in(browser, app, ann)
+    await send(browser, "/todos", form | {"title": TEXT}, **headers)
+    assert await stored_titles(database) == [TEXT]
+
+
+@pytest.mark.parametrize("page", ["/admin/todo/create", "/admin/todo/list", "/chat", "/accounts/profile"])
+async def test_each_form_belongs_to_its_user(app: FastAPI, browser: AsyncClient, bob: User, page: str) -> None:
+    html = (await browser.get(page)).text
+    await sign_in(browser, app, bob)
+
+    tags = re.findall(r'(<form[^>]*method="post"[^>]*>)\s*(<input type="hidden" name="form_user")?', html)
+
+    assert [tag for tag, field in tags if not field and "data-any-user" not in tag] == []
+    response = await send(browser, page, dict(HIDDEN.findall(html)) | {"content": TEXT})
+    assert response.status_code == 303
+    assert response.headers["location"].startswith(f"{page}?kept_form=")
+
+
+@pytest.mark.parametrize("field", ["body", "header"])
+async def test_htmx_loads_the_page_of_the_present_user(
+    app: FastAPI, browser: AsyncClient, database: Database, bob: User, field: str
+) -> None:
+    form = await open_form(browser, "/todos")
+    await sign_in(browser, app, bob)
+    mark = form.pop("form_user")
+    sent, headers = ({"form_user": mark}, HTMX) if field == "body" else ({}, HTMX | {"Form-User": mark})
+
+    response = await send(browser, "/todos", form | sent | {"title": TEXT}, **headers)
+
+    assert response.status_code == 409
+    assert TEXT in unescape((await browser.get(response.headers["HX-Redirect"])).text)
+    assert await stored_titles(database) == []
+
+
+async def test_forms_of_visitors_work_in_each_session(app: FastAPI, client: AsyncClient, ann: User, bob: User) -> None:
+    form = await open_form(client, "/accounts/login")
+    await sign_in(client, app, ann)
+    login = form | {"email": bob.email, "password": PASSWORD}
+    assert "form_user" not in form
+    assert (await client.post("/accounts/login", data=login)).headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("page", "path", "name"),
+    [
+        ("/todos", "/todos", "title"),
+        ("/admin/todo/create", "/admin/todo/create", "title"),
+        ("/chat", "/chat", "content"),
+    ],
+)
+async def test_text_is_shown_after_signing_in(browser: AsyncClient, ann: User, page: str, path: str, name: str) -> None:
+    form = await open_form(browser, page)
+    browser.cookies.clear()
+
+    response = await send(browser, page, form | {name: TEXT}, path)
+
+    assert "Your text is kept" in (await browser.get(response.headers["location"])).text
+    shown = unescape((await log_in(browser, ann, response.headers["location"])).text)
+    assert "Your text is in the form" in shown
+    assert re.search(rf'value="{TEXT}"|<textarea name="{name}"[^>]*>{TEXT}<', shown)
+
+
+async def test_text_is_kept_for_htmx(browser: AsyncClient, ann: User) -> None:
+    form = await open_form(browser, "/todos")
+    browser.cookies.clear()
+    response = await send(browser, "/todos", form | {"title": TEXT}, **HTMX)
+    assert response.status_code == 401
+    assert TEXT in unescape((await log_in(browser, ann, response.headers["HX-Redirect"])).text)
+
+
+async def test_text_is_not_shown_to_another_user(browser: AsyncClient, bob: User) -> None:
+    form = await open_form(browser, "/todos")
+    browser.cookies.clear()
+    response = await send(browser, "/todos", form | {"title": TEXT})
+    page = unescape((await log_in(browser, bob, response.headers["location"])).text)
+    assert TEXT not in page
+    assert "belongs to another account" in page
+
+
+async def test_text_without_its_form_is_shown_above(browser: AsyncClient, ann: User) -> None:
+    form = await open_form(browser, "/todos")
+    browser.cookies.clear()
+    response = await send(browser, "/events", form | {"note": TEXT}, "/todos")
+    page = unescape((await log_in(browser, ann, response.headers["location"])).text)
+    assert f'readonly aria-label="Your text">\n{TEXT}</textarea>' in page
+
+
+async def test_kept_texts_are_encrypted_without_secrets(browser: AsyncClient, database: Database) -> None:
+    form = await open_form(browser, "/accounts/password")
+    browser.cookies.clear()
+    passwords = {"current_password": PASSWORD, "new_password": TEXT}
+    assert "kept_form" not in (await send(browser, "/accounts/password", form | passwords)).headers["location"]
+
+    await send(browser, "/todos", form | {"title": TEXT, "password": PASSWORD})
+
+    async with database.reader() as session:
+        stored = [result for result in await session.scalars(select(Attempt.result)) if result]  # type: ignore[call-overload]
+    assert len(stored) == 1
+    assert TEXT not in stored[0]
