@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import User
-from opportune.admin.protocols import Lookup, Pages, Site, View
+from opportune.admin.protocols import Lookup, Pages, View
 
 
 class Authorization(AuthorizationBackend):
@@ -68,10 +68,3 @@ async def may_look_up(request: Request, view: View, lookup: Lookup | None) -> bo
         or await view.check_can_list(request)
     )
     return may_use_column and await may_list(request, lookup.view if lookup else view)
-
-
-def list_models_with_permission(request: Request, site: Site, action: str) -> set[str] | None:
-    """Return the identities of models whose rows the user may act on. None means all, including removed models."""
-    if is_superuser(request):
-        return None
-    return {view.identity for view in site.views if view.has_permission(request, action)}

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqladmin.authorization import Action
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin.lists.formatters import EMPTY_CELL
-from opportune.admin.protocols import Site
+from opportune.admin.lists.row_conditions import row_conditions
+from opportune.admin.protocols import Site, View
 from opportune.feature import UserColumn
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -19,24 +21,25 @@ from opportune.web.time_zone import format_datetime
 async def user_columns(request: Request, site: Site, user: User) -> list[tuple[str, str]]:
     """Return label and value of each column whose rows the current user may list, read in one query."""
     columns = [column for feature in request.app.state.features for column in feature.user_columns]
-    listed = [column for column in columns if _is_listed(request, site, column)]
+    views = [(column, site.view_for_model(column.owner.class_)) for column in columns]
+    listed = [(column, view) for column, view in views if view and _is_listed(request, view)]
     if not listed:
         return []
-    queries = [
-        select(func.count() if column.value is None else column.value)
-        .where(column.owner == user.id)
-        .select_from(column.owner.class_)
-        .scalar_subquery()
-        for column in listed
-    ]
+    queries = [_select_value(column, user).where(*row_conditions(view, request)) for column, view in listed]
     async with site.database.reader() as session:
-        values: Sequence[object] = (await session.execute(select(*queries))).one()
-    return [(gettext(column.label), _format(value)) for column, value in zip(listed, values, strict=True)]
+        values: Sequence[object] = (
+            await session.execute(select(*(query.scalar_subquery() for query in queries)))
+        ).one()
+    return [(gettext(column.label), _format(value)) for (column, _), value in zip(listed, values, strict=True)]
 
 
-def _is_listed(request: Request, site: Site, column: UserColumn) -> bool:
-    view = site.view_for_model(column.owner.class_)
-    return bool(view and view.is_accessible(request) and view.has_permission(request, Action.LIST))
+def _is_listed(request: Request, view: View) -> bool:
+    return bool(view.is_accessible(request) and view.has_permission(request, Action.LIST))
+
+
+def _select_value(column: UserColumn, user: User) -> Select[Any]:
+    value = func.count() if column.value is None else column.value
+    return select(value).where(column.owner == user.id).select_from(column.owner.class_)
 
 
 def _format(value: object) -> str:

@@ -11,17 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune import __version__
-from opportune.admin.authorization import list_models_with_permission
 from opportune.admin.dashboard.checklist import read_checklist
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.layouts import may_arrange, read_pages
-from opportune.admin.dashboard.list_links import row_conditions
 from opportune.admin.dashboard.ranges import RANGES, requested_range
 from opportune.admin.dashboard.sections import Section, visible_sections
 from opportune.admin.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.admin.dashboard.widgets import DeclaredWidget, Widgets, is_listed
+from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.log import audit
 from opportune.admin.log.history import get_action_label, get_model_label
+from opportune.admin.log.visible_entries import visible_entries
 from opportune.admin.models import AuditEntry
 from opportune.admin.panels import read_panels
 from opportune.admin.protocols import Site, View
@@ -78,8 +78,8 @@ class Dashboard:
     ) -> list[tuple[AuditEntry, str, str]]:
         if "recent" not in [section.type for section in sections]:
             return []
-        listed = list_models_with_permission(request, self._site, Action.LIST)
-        entries = await audit.read_recent(session, listed, MAX_RECENT_ENTRIES)
+        visible = visible_entries(request, self._site, Action.LIST)
+        entries = await audit.read_recent(session, visible, MAX_RECENT_ENTRIES)
         views = [(entry, self._site.view_by_identity(entry.identity)) for entry in entries]
         return [(entry, get_action_label(entry, view), get_model_label(entry, view)) for entry, view in views]
 

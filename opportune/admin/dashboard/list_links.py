@@ -4,21 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, tuple_
-from starlette.requests import Request
-
 from opportune.admin.dashboard.ranges import Range
 from opportune.admin.lists.filters import ComparisonFilter, parameters_of
 from opportune.admin.protocols import View
-
-
-def row_conditions(view: View, request: Request) -> list[ColumnElement[bool]]:
-    """Return the condition for rows that the view lists for this user; empty for all rows of the table."""
-    keys = [view.mapper.get_property_by_column(key).class_attribute for key in view.pk_columns]
-    rows = view.list_query(request).with_only_columns(*keys, maintain_column_froms=True).order_by(None)
-    if rows.whereclause is None and [*rows.get_final_froms()] == [view.table]:
-        return []
-    return [(tuple_(*keys) if len(keys) > 1 else keys[0]).in_(rows)]
 
 
 def date_filter(view: View, column: Any, range_: Range) -> dict[str, str]:

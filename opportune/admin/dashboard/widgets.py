@@ -16,10 +16,11 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.dashboard.charts import Chart, read_chart, read_choices
-from opportune.admin.dashboard.list_links import date_filter, list_url, row_conditions
+from opportune.admin.dashboard.list_links import date_filter, list_url
 from opportune.admin.dashboard.ranges import Range
 from opportune.admin.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.admin.lists.filters import apply_filter
+from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
 from opportune.admin.protocols import Site, View
 from opportune.crud.display import format_value

@@ -1,12 +1,11 @@
 """Writes and reads the audit log. Entries of the admin are written in the transaction of the change."""
 
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
 from sqladmin.helpers import get_object_identifier
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
@@ -64,11 +63,6 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
     record(session, request, action, identity, row_id=get_object_identifier(row), title=title_of(row), changes=changes)
 
 
-def entries_of_models(models: AbstractSet[str] | None) -> ColumnElement[bool]:
-    """Return the condition for entries of these models. None means all models, as in `list_models_with_permission`."""
-    return true() if models is None else col(AuditEntry.identity).in_(models)
-
-
 async def read_last_changes(
     session: AsyncSession, identity: str, row_id: str, names: Iterable[str]
 ) -> dict[str, AuditEntry]:
@@ -93,7 +87,7 @@ async def read_last_change_by_others(
     return entry
 
 
-async def read_recent(session: AsyncSession, models: AbstractSet[str] | None, limit: int) -> Sequence[AuditEntry]:
-    """Return the newest entries of these models."""
-    listed = select(AuditEntry).where(entries_of_models(models))
+async def read_recent(session: AsyncSession, visible: ColumnElement[bool], limit: int) -> Sequence[AuditEntry]:
+    """Return the newest entries that meet a condition, such as `visible_entries`."""
+    listed = select(AuditEntry).where(visible)
     return (await session.scalars(listed.order_by(col(AuditEntry.id).desc()).limit(limit))).all()

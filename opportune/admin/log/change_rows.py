@@ -3,8 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqladmin.authorization import Action
 from starlette.requests import Request
 
+from opportune.admin.authorization import is_superuser
+from opportune.admin.current_request import current_request
+from opportune.admin.lists.actions import describe_rows
+from opportune.admin.lists.row_conditions import listed_keys
 from opportune.admin.log.diff import HIDDEN, Changes, format_texts
 from opportune.admin.protocols import View
 from opportune.db.models.columns import label_of
@@ -45,8 +50,24 @@ def get_visible_changes(changes: Changes, view: View | None) -> Changes:
         return changes
     visible = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}
     return {
-        name: pair for name, pair in changes.items() if (name in visible or HIDDEN in pair) and not view.hides(name)
+        name: _count_unlisted(view, name, pair)
+        for name, pair in changes.items()
+        if (name in visible or HIDDEN in pair) and not view.hides(name)
     }
+
+
+def _count_unlisted(view: View, name: str, pair: Any) -> Any:
+    """Replace the titles of linked rows by their number, unless the user may list all rows of their model."""
+    request, lookup = current_request.get(), view.many_to_many.get(name)
+    if request is None or lookup is None or is_superuser(request) or _lists_all(request, lookup.view):
+        return pair
+    counts = [len(value) if isinstance(value, list) else 0 for value in pair]
+    return [describe_rows(lookup.view, count) for count in counts] if lookup.view else counts
+
+
+def _lists_all(request: Request, view: View | None) -> bool:
+    is_listed = view is not None and view.is_accessible(request) and view.has_permission(request, Action.LIST)
+    return view is not None and is_listed and listed_keys(view, request) is None
 
 
 def _format_value(value: Any) -> str:

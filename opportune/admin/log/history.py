@@ -12,11 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.authorization import list_models_with_permission
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
-from opportune.admin.log.audit import entries_of_models
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
+from opportune.admin.log.visible_entries import is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
 from opportune.admin.row_versions.entries import first_version_time, load_versions
@@ -47,7 +46,7 @@ class ModelFilter:
 
 
 class LogAdmin(AdminView, model=AuditEntry):
-    """The audit log. It cannot be changed. Staff see the entries of models whose rows they may open."""
+    """The audit log. It cannot be changed. Staff see the entries of rows that they may list and open."""
 
     name, name_plural = "Log entry", "Audit log"
     column_list = ["at", "actor", "channel", "action", "identity", "title", "address"]
@@ -74,8 +73,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         self.truncated_columns -= {"action", "identity"}
 
     def list_query(self, request: Request) -> Select[Any]:
-        models = list_models_with_permission(request, self.site, Action.DETAILS)
-        return super().list_query(request).where(entries_of_models(models))
+        return super().list_query(request).where(visible_entries(request, self.site, Action.LIST, Action.DETAILS))
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):
@@ -126,7 +124,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
         raise HTTPException(404)  # the row exists, but the query of the view or the user's trash does not contain it
     if recorded_row is not None and not await view.check_can_view_details(request, recorded_row):
         raise HTTPException(403)
-    entries = await _read_entries(view, pk, recorded_row, request.query_params.get("before", ""))
+    entries = await _read_entries(request, view, pk, recorded_row)
     if recorded_row is None and not entries:
         raise HTTPException(404)
     page = entries[:ENTRIES_PER_PAGE]
@@ -148,16 +146,18 @@ def _entry_context(entry: AuditEntry, view: AdminView, names: Names) -> tuple[Au
     return entry, get_action_label(entry, view), list_change_rows(entry.changes, view, names)
 
 
-async def _read_entries(view: AdminView, pk: str, row: Any, before: str) -> Sequence[AuditEntry]:
+async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) -> Sequence[AuditEntry]:
     """Return the newest entries of a row, one more than a page shows."""
     entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
+    if is_limited(view, request):  # the list that had a deleted row is unknown
+        entries = entries.where(is_by_user(request) if row is None else is_of_present_row(view))
     if created_at := getattr(row, "created_at", None):
         # SQLite reuses the ids of deleted rows.
         entries = entries.where(col(AuditEntry.at) >= created_at)
     if first_version := await first_version_time(view, row):  # the page shows these changes as versions
         is_change = col(AuditEntry.action).in_(("create", "edit"))
         entries = entries.where(~is_change | (col(AuditEntry.at) < first_version))
-    if before:
+    if before := request.query_params.get("before", ""):
         try:
             entries = entries.where(col(AuditEntry.id) < parse_id(before))
         except ValueError:
