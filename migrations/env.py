@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from opportune.config.project import installed_names  # importing the features also fills Model.metadata
 from opportune.config.settings import load_settings
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import OPTIONS, keep_transaction
@@ -22,13 +21,12 @@ context.script.version_locations = [str(tree.folder(feature)) for feature in tre
 
 
 def migrate(connection: Connection) -> None:
-    with as_alembic_records(connection, tree), preserve_expression_indexes(connection) as put_back:
+    with as_alembic_records(connection, tree):
         connection.rollback()  # reading has begun a transaction, which Alembic would not end
         context.configure(
             connection,
             target_metadata=Model.metadata,
             transaction_per_migration=True,
-            on_version_apply=lambda **_: put_back(),
             **OPTIONS,
         )
         if connection.dialect.name == "sqlite":

@@ -26,9 +26,9 @@ from opportune.cli.scaffold.startapp import name_error
 from opportune.config.project import PACKAGE, PROJECT, feature_of_table, installed_features, installed_names
 from opportune.config.settings import get_settings
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
 from opportune.db.migrations.graph import feature_of_revision
 from opportune.db.migrations.history import read_revisions
+from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.runtime.counts import pluralize

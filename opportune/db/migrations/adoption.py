@@ -8,12 +8,12 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, Index, MetaData, inspect
 
-from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
 from opportune.db.migrations.graph import Migration
 from opportune.db.migrations.naming import describe, flatten
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.recording import record
+from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.errors import OperatorError
 
 
@@ -69,7 +69,9 @@ def _created_tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
         if isinstance(step, ops.CreateIndexOp) and step.table_name in created:
             columns = metadata.tables[step.table_name].columns
             if all(isinstance(part, str) and part in columns for part in step.columns):  # not on an expression
-                Index(step.index_name, *(columns[str(part)] for part in step.columns), unique=step.unique)
+                conditions = {name: value for name, value in step.kw.items() if name.endswith("_where")}
+                parts = (columns[str(part)] for part in step.columns)
+                Index(step.index_name, *parts, unique=step.unique, **conditions)
     return metadata
 
 

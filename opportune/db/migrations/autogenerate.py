@@ -17,7 +17,6 @@ from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.checks import make_portable
 from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.enum_members import EnumMembers
-from opportune.db.migrations.expression_indexes import compare_expression_indexes, ignore_reflection_warnings
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.mutual_keys import add_mutual_keys_last
@@ -27,6 +26,7 @@ from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.postgresql_types import find_types_to_create
 from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.questions import Choices, Rename
+from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.renaming import (
     apply_rename,
     find_dropped_names,
@@ -151,10 +151,9 @@ def _compare(
     with ignore_reflection_warnings():
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if feature_of_table(table.name, graph.features) in features]
-    create, drop = compare_expression_indexes(connection, tables)
     create_search, drop_search = compare_search_indexes(connection, graph, features, tables)
-    upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create, *create_search]
-    downgrade = [*drop_search, *drop, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
+    upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create_search]
+    downgrade = [*drop_search, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
     make_portable([*upgrade, *downgrade])
     return context, upgrade, downgrade
 

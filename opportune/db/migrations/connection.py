@@ -14,6 +14,7 @@ from opportune.db.drivers import sqlite
 from opportune.db.drivers.sqlite_file import discard_unused, make_private
 from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
+from opportune.db.migrations.sqlite_dialect import with_complete_reflection
 from opportune.db.models.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
@@ -127,7 +128,8 @@ def _set_lock_timeout(connection: Connection, seconds: float) -> None:
 
 def _create_sqlite_engine(url: URL) -> Engine:
     # isolation_level=None: otherwise the driver commits before DDL, and a failed migration would be half applied.
-    engine = create_sqlite_engine(url, connect_args={"isolation_level": None})  # `run_migrations` sets BEGIN IMMEDIATE
+    # `run_migrations` sets BEGIN IMMEDIATE.
+    engine = create_sqlite_engine(with_complete_reflection(url), connect_args={"isolation_level": None})
     event.listen(engine, "connect", sqlite.configure_sqlite)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine

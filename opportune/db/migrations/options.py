@@ -3,12 +3,15 @@
 from contextlib import nullcontext
 from typing import Any
 
-from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column
 
-from opportune.db.migrations import checks, defaults
+from opportune.db.migrations import (
+    checks,
+    defaults,
+    postgresql_implementation,  # noqa: F401 - registers itself with Alembic
+    sqlite_implementation,  # noqa: F401 - registers itself with Alembic
+)
 
 OPTIONS: dict[str, Any] = {
     "render_as_batch": True,  # SQLite cannot alter a table in place
@@ -33,16 +36,3 @@ class TransactionalOperations(Operations):
         if isinstance(operation, (ops.CreateIndexOp, ops.DropIndexOp)):
             operation.kw.pop("postgresql_concurrently", None)
         return super().invoke(operation)
-
-
-class CopyingSQLiteImpl(SQLiteImpl):
-    """Replacement for Alembic's SQLite implementation, registered by `__dialect__`.
-
-    Copies tables without CAST, which would convert '2026-12-02' to 2026 and 'abc' to 0. `convert_column` checks the
-    values first. When they are copied, SQLite converts them by the affinity of the new column.
-    """
-
-    __dialect__ = "sqlite"
-
-    def cast_for_batch_migrate(self, existing: Column[Any], existing_transfer: dict[str, Any], new_type: Any) -> None:
-        """Copy the stored values unchanged, without the CAST that Alembic adds."""

@@ -9,17 +9,42 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alembic.autogenerate import render_python_code
+from alembic.ddl.impl import DefaultImpl
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import template_to_file
+from sqlalchemy import ClauseElement, ColumnClause
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
 from opportune.config.project import PROJECT
 from opportune.db.migrations.python_steps import insert_code, portable_type_code
 
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
+
+
+class PortableDialect(DefaultDialect):
+    """Dialect of SQL expressions in migrations, which both databases understand."""
+
+    name = "portable"
+    supports_native_boolean = True  # PostgreSQL does not compare a boolean with 1
+
+
+class PortableImpl(DefaultImpl):
+    """Alembic's part of the dialect, registered by `__dialect__`."""
+
+    __dialect__ = PortableDialect.name
+
+    def render_ddl_sql_expr(
+        self, expr: ClauseElement, is_server_default: bool = False, is_index: bool = False, **options: Any
+    ) -> str:
+        """Return the SQL of an expression. PostgreSQL needs operators of an index in parentheses."""
+        is_collated = getattr(expr, "operator", None) is operators.collate
+        is_alone = isinstance(expr, ColumnClause) or is_collated
+        grouped = expr.self_group() if is_index and not is_alone else expr
+        return super().render_ddl_sql_expr(grouped, is_server_default, is_index=is_index, **options)
 
 
 def write_file(
@@ -46,7 +71,7 @@ def _render(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) ->
         operations,
         render_as_batch=True,
         render_item=partial(_render_item, imports),
-        migration_context=MigrationContext.configure(dialect=DefaultDialect()),
+        migration_context=MigrationContext.configure(dialect=PortableDialect()),
     )
     lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
     return insert_code("\n".join(lines).replace(", schema=None)", ")"), operations.ops, imports).strip()

@@ -23,13 +23,13 @@ from opportune.db.migrations.connection import (
     set_table_lock_timeout,
 )
 from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
-from opportune.db.migrations.expression_indexes import preserve_expression_indexes
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions, record_revisions
 from opportune.db.migrations.lock_retries import TableLockedError, is_locked, retry_while_locked
 from opportune.db.migrations.options import OPTIONS, STEP, TransactionalOperations, keep_transaction
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.recording import record
+from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
 from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
@@ -269,7 +269,7 @@ def _run_step(connection: Connection, graph: MigrationGraph, step: Step, op: Ope
             if op:
                 module.op = op
             with (
-                preserve_expression_indexes(connection),
+                ignore_reflection_warnings(),
                 preserve_views_and_triggers(connection),
                 refuse_duplicates(connection),
             ):

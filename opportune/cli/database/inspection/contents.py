@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, inspect, text
 
-from opportune.db.migrations.expression_indexes import expression_indexes
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.post_migrate import is_derived
 
@@ -55,8 +54,6 @@ class Contents:
     exclusion_constraints: list[str] = field(default_factory=list)
     triggers: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
-    expression_indexes: list[str] = field(default_factory=list)
-    """Indexes of SQLite that SQLAlchemy cannot read."""
 
     @property
     def queryable(self) -> list[str]:
@@ -90,7 +87,6 @@ class Contents:
             "EXCLUDE constraint": self.exclusion_constraints,
             "trigger": self.triggers,
             "function": self.functions,
-            "expression index": self.expression_indexes,
         }
         if labels := [_enumerated(type_, names) for type_, names in objects.items() if names]:
             yield (
@@ -116,7 +112,6 @@ def read_contents(connection: Connection) -> Contents:
     contents.views = inspector.get_view_names()
     if not is_postgresql:
         contents.triggers = _names_with_tables(connection, SQLITE_TRIGGERS)
-        contents.expression_indexes = [f"{index.name} of {index.table}" for index in expression_indexes(connection)]
     return contents
 
 

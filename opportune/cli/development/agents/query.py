@@ -14,7 +14,7 @@ from sqlalchemy.engine.reflection import ObjectKind
 
 from opportune.cli.development.agents.read_only import read
 from opportune.config.settings import Settings
-from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
+from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.models.columns import is_secret
 from opportune.errors import OperatorError
 

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Inspector, inspect
 
 from opportune.cli.development.agents.read_only import read
 from opportune.config.settings import Settings
-from opportune.db.migrations.expression_indexes import ignore_reflection_warnings
 from opportune.db.migrations.post_migrate import is_derived
+from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 

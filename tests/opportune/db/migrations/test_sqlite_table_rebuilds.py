@@ -3,11 +3,17 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, String
+from sqlalchemy import Column, ForeignKey, Integer, String, inspect
 
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.sqlite_dialect import read_table
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
+
+REBUILD = (
+    "with op.batch_alter_table('library_book') as batch_op:\n        batch_op.alter_column('title', server_default='x')"
+)
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -74,6 +80,81 @@ def test_rebuilt_table_keeps_triggers_of_views(library: SampleFeatures) -> None:
     alter(library)
     library.execute("INSERT INTO titles VALUES ('Persuasion')")
     assert library.execute("SELECT title FROM titles") == [("Emma",), ("Persuasion",)]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT",
+        "id INTEGER PRIMARY KEY, title VARCHAR(50) COLLATE NOCASE UNIQUE ON CONFLICT IGNORE",
+        "id INTEGER PRIMARY KEY, title TEXT, CHECK (length(title) < 9), UNIQUE (id, title)",
+        "id INTEGER PRIMARY KEY, title VARCHAR(50) CHECK (title NOT IN (':a', ')')), [up] INT AS (upper(title)) STORED",
+        "id INTEGER PRIMARY KEY, title TEXT, a INT REFERENCES library_book ON DELETE CASCADE DEFERRABLE",
+    ],
+)
+def test_rebuilt_table_keeps_definitions(sqlite_sample: SampleFeatures, columns: str) -> None:
+    sqlite_sample.write_migration("library", f"op.execute(sa.DDL({f'CREATE TABLE library_book ({columns})'!r}))")
+    sqlite_sample.migrate()
+    before = describe_table(sqlite_sample)
+    sqlite_sample.write_migration("library", REBUILD)
+    sqlite_sample.migrate()
+    assert describe_table(sqlite_sample) == before
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "CREATE INDEX own ON library_book (title DESC)",
+        "CREATE UNIQUE INDEX own ON library_book (id, title COLLATE NOCASE, lower(title) DESC)",
+        "CREATE INDEX own ON library_book (title) WHERE title > ' where :a' AND id > 3",
+    ],
+)
+def test_rebuilt_table_keeps_indexes(library: SampleFeatures, index: str) -> None:
+    library.execute(index)
+    library.write_migration("library", REBUILD)
+    library.migrate()
+    assert library.execute("SELECT sql FROM sqlite_master WHERE name = 'own'") == [(index,)]
+
+
+def test_rebuild_renames_columns_of_indexes(library: SampleFeatures) -> None:
+    library.execute("CREATE INDEX own ON library_book (lower(title)) WHERE title > 'title'")
+    library.write_migration("library", REBUILD.replace("server_default='x'", "new_column_name='name'"))
+    library.migrate()
+    [(index,)] = library.execute("SELECT sql FROM sqlite_master WHERE name = 'own'")
+    assert index == """CREATE INDEX own ON library_book (lower("name")) WHERE "name" > 'title'"""
+
+
+def test_rebuild_keeps_numbers_of_deleted_rows(sqlite_sample: SampleFeatures) -> None:
+    sqlite_sample.write_migration(
+        "library", "op.execute('CREATE TABLE library_book (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT)')"
+    )
+    sqlite_sample.migrate()
+    sqlite_sample.execute("INSERT INTO library_book VALUES (1, 'a'), (9, 'b')")
+    sqlite_sample.execute("DELETE FROM library_book WHERE id = 9")
+    sqlite_sample.write_migration("library", REBUILD)
+    sqlite_sample.migrate()
+    assert sqlite_sample.execute("INSERT INTO library_book (title) VALUES ('c') RETURNING id") == [(10,)]
+
+
+def test_rebuild_refuses_collated_unique_constraint(library: SampleFeatures) -> None:
+    library.execute("CREATE TABLE library_note (title TEXT, UNIQUE (title COLLATE NOCASE))")
+    library.write_migration("library", REBUILD.replace("library_book", "library_note"))
+    with pytest.raises(OperatorError, match=r"would lose UNIQUE \(title COLLATE NOCASE\)"):
+        library.migrate()
+
+
+def describe_table(sample: SampleFeatures) -> list[object]:
+    """Return the columns, constraints and options of the table of books."""
+    with connect(sample.settings) as connection:
+        collations = {name: column.collation for name, column in read_table(connection, "library_book").columns.items()}
+        inspector = inspect(connection)
+        columns = [
+            {**column, "type": str(column["type"]), "default": ""} for column in inspector.get_columns("library_book")
+        ]
+        rules = sorted(inspector.get_check_constraints("library_book"), key=str)
+        keys = inspector.get_foreign_keys("library_book")
+        options = inspector.get_table_options("library_book")
+        return [columns, collations, rules, keys, options, inspector.get_unique_constraints("library_book")]
 
 
 def test_failed_rebuild_is_rolled_back(library: SampleFeatures) -> None:

@@ -1,0 +1,180 @@
+"""Parts of the CREATE statements of a database: columns, collations, generated columns, constraints and indexes.
+
+The pragmas of SQLite tell neither expressions nor conditions, and SQLAlchemy's regular expressions miss some of them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+TOKEN = re.compile(
+    r"""(?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|$))|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[\w$]+|.""",
+    re.DOTALL,
+)
+DEFAULT_ORDER = re.compile(r"(\s+ASC)?(\s+NULLS\s+(FIRST|LAST))?$", re.IGNORECASE)
+PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
+QUOTES = {'"': '"', "`": "`", "[": "]"}
+REFERENCE_ACTION = re.compile(r"\bON (DELETE|UPDATE) (SET NULL|SET DEFAULT|CASCADE|RESTRICT)\b")
+CONFLICT = re.compile(r"ON CONFLICT (\w+)")
+BOOLEANS = {"true": "1", "false": "0"}
+TABLE_RULES = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
+"""Words that begin a constraint in the list of columns."""
+
+
+class IndexDefinition(NamedTuple):
+    is_unique: bool
+    parts: Sequence[str]
+    """Columns and expressions with collation and order, such as `title COLLATE NOCASE DESC`."""
+    where: str
+
+
+class Check(NamedTuple):
+    name: str | None
+    condition: str
+
+
+class UniqueRule(NamedTuple):
+    name: str | None
+    columns: Sequence[str]
+    on_conflict: str | None
+
+
+class ColumnDefinition(NamedTuple):
+    collation: str | None
+    expression: str
+    """Expression of a generated column, or an empty string."""
+    is_autoincrement: bool
+    reference_options: dict[str, Any]
+    """Options of a foreign key that is written behind the column."""
+
+
+class TableDefinition(NamedTuple):
+    columns: dict[str, ColumnDefinition]
+    """Columns by name in lower case."""
+    checks: Sequence[Check]
+    unique_rules: Sequence[UniqueRule]
+
+
+def parse_index(sql: str) -> IndexDefinition:
+    items = [*_items(sql)]
+    words = [item.upper() for item in items]
+    position = next(index for index, item in enumerate(items) if item.startswith("("))
+    condition = items[words.index("WHERE", position) + 1 :] if "WHERE" in words[position:] else []
+    return IndexDefinition("UNIQUE" in words[:3], _split(items[position]), "".join(condition).strip())
+
+
+def has_collation(part: str) -> bool:
+    return any(item.upper() == "COLLATE" for item in _items(part))
+
+
+def parse_table(sql: str) -> TableDefinition:
+    columns: dict[str, ColumnDefinition] = {}
+    checks: list[Check] = []
+    unique_rules: list[UniqueRule] = []
+    body = next((item for item in _items(sql) if item.startswith("(")), "()")
+    for part in _split(body):
+        items = [item for item in _items(part) if item.strip()]
+        words = [item.upper() for item in items]
+        checks += _find_checks(items, words)
+        if "UNIQUE" in words:
+            unique_rules.append(_read_unique_rule(items, words.index("UNIQUE")))
+        if items and words[0] not in TABLE_RULES:
+            columns[unquote(items[0]).lower()] = ColumnDefinition(
+                unquote(items[words.index("COLLATE") + 1]) if "COLLATE" in words else None,
+                items[words.index("AS") + 1][1:-1].strip() if "AS" in words else "",
+                "AUTOINCREMENT" in words,
+                _read_reference_options(" ".join(words)),
+            )
+    return TableDefinition(columns, checks, unique_rules)
+
+
+def identifiers(sql: str) -> set[str]:
+    """Return the names and keywords of an expression in lower case, without quotes."""
+    return {word for word in normalize(sql) if not word.startswith("'")}
+
+
+def normalize(sql: str) -> Sequence[str]:
+    """Return the tokens of an expression without differences in space, quotes, parentheses and upper case."""
+    tokens = [match[0] for match in TOKEN.finditer(sql) if not match["space"]]
+    words = [token if token.startswith("'") else unquote(token).lower() for token in tokens]
+    while "".join(words).startswith("(") and len([*_items(" ".join(tokens).strip())]) == 1:
+        words, tokens = words[1:-1], tokens[1:-1]
+    return [BOOLEANS.get(word, word) for word in words]
+
+
+def rename_identifiers(sql: str, renamed: Mapping[str, str]) -> str:
+    """Return an expression with the new names of columns."""
+    names = {old.lower(): '"' + new.replace('"', '""') + '"' for old, new in renamed.items()}
+    return TOKEN.sub(lambda match: names.get(unquote(match[0]).lower(), match[0]), sql) if names else sql
+
+
+def without_default_order(part: str) -> str:
+    """Return a part of an index without ASC, and without NULLS FIRST or LAST, which SQLite does not support."""
+    return DEFAULT_ORDER.sub("", part)
+
+
+def escape_parameters(sql: str) -> str:
+    """Return SQL for SQLAlchemy's `text`, which would otherwise find parameters in literals such as ':title'."""
+    return PARAMETER.sub(r"\:", sql)
+
+
+def unquote(token: str) -> str:
+    end = QUOTES.get(token[0])
+    return token[1:-1].replace(end * 2, end) if end else token
+
+
+def _find_checks(items: Sequence[str], words: Sequence[str]) -> Iterator[Check]:
+    for index, word in enumerate(words):
+        if word == "CHECK":
+            yield Check(_name_before(items, index), items[index + 1][1:-1].strip())
+
+
+def _read_unique_rule(items: Sequence[str], index: int) -> UniqueRule:
+    """Return the rule at a position: `UNIQUE (a, b)`, or `UNIQUE` behind the definition of a column."""
+    group, *tail = items[index + 1 :] or [""]
+    columns = [unquote(part) for part in _split(group)] if group.startswith("(") else [unquote(items[0])]
+    conflict = CONFLICT.match(" ".join(tail if group.startswith("(") else [group, *tail]).upper())
+    return UniqueRule(_name_before(items, index), columns, conflict[1] if conflict else None)
+
+
+def _name_before(items: Sequence[str], index: int) -> str | None:
+    """Return the name of the constraint at a position."""
+    return unquote(items[index - 1]) if index > 1 and items[index - 2].upper() == "CONSTRAINT" else None
+
+
+def _read_reference_options(words: str) -> dict[str, Any]:
+    if "REFERENCES " not in words:
+        return {}
+    options: dict[str, Any] = {f"on{verb.lower()}": action for verb, action in REFERENCE_ACTION.findall(words)}
+    if " DEFERRABLE" in words:
+        options["deferrable"] = " NOT DEFERRABLE" not in words
+    if initially := re.search(r" INITIALLY (\w+)", words):
+        options["initially"] = initially[1]
+    return options
+
+
+def _split(group: str) -> list[str]:
+    """Return the parts of a parenthesized list."""
+    parts = [""]
+    for item in _items(group[1:-1]):
+        if item == ",":
+            parts.append("")
+        else:
+            parts[-1] += item
+    return [part.strip() for part in parts]
+
+
+def _items(sql: str) -> Iterator[str]:
+    """Yield tokens, each parenthesized group as one item, and one space instead of spaces and comments."""
+    depth, group = 0, ""
+    for match in TOKEN.finditer(sql):
+        token = " " if match["space"] else match[0]
+        depth += token == "("
+        if not depth:
+            yield token
+            continue
+        group += token
+        depth -= token == ")"
+        if not depth:
+            yield group
+            group = ""

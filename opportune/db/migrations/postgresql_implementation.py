@@ -1,0 +1,85 @@
+"""Alembic's steps on PostgreSQL, with collations of indexes."""
+
+from typing import Any
+
+from alembic.ddl.impl import ComparisonResult
+from alembic.ddl.postgresql import PostgresqlImpl
+from sqlalchemy import Column, Index, Table, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateIndex
+
+from opportune.db.migrations.create_statements import IndexDefinition, escape_parameters, has_collation, parse_index
+
+COPY = "opportune_comparison"
+DEFINITIONS = """
+    SELECT relname, pg_get_indexdef(indexrelid, 0, true) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE indrelid = to_regclass(:table)
+"""
+
+
+class CompletePostgresqlImpl(PostgresqlImpl):
+    """Replacement for Alembic's PostgreSQL implementation, registered by `__dialect__`."""
+
+    __dialect__ = "postgresql"
+
+    def correct_for_autogen_constraints(
+        self, conn_unique_constraints: Any, conn_indexes: set[Index], *model_constraints: Any
+    ) -> None:
+        """Add the collations of existing indexes, which SQLAlchemy does not reflect."""
+        super().correct_for_autogen_constraints(  # type: ignore[no-untyped-call]
+            conn_unique_constraints, conn_indexes, *model_constraints
+        )
+        for table in {index.table for index in conn_indexes if index.table is not None}:
+            definitions = self._read_definitions(self._format(table))
+            for index in [index for index in conn_indexes if index.table is table]:
+                conn_indexes.remove(index)
+                conn_indexes.add(_complete(index, definitions[str(index.name)]))
+
+    def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:
+        """Compare expressions and conditions as PostgreSQL itself writes them."""
+        if not _has_expression(metadata_index) and not _has_expression(reflected_index):
+            return super().compare_indexes(metadata_index, reflected_index)
+        try:
+            new = self._define_on_copy(metadata_index)
+        except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
+            return super().compare_indexes(metadata_index, reflected_index)
+        assert reflected_index.table is not None  # it was reflected with its table
+        old = parse_index(self._read_definitions(self._format(reflected_index.table))[str(reflected_index.name)])
+        return ComparisonResult.Equal() if new == old else ComparisonResult.Different(f"{old} to {new}")
+
+    def _define_on_copy(self, index: Index) -> IndexDefinition:
+        """Return the definition that an index gets on an empty copy of its table."""
+        assert self.connection is not None  # models are compared with a database
+        assert index.table is not None
+        name, sql = self._format(index.table), str(CreateIndex(index).compile(dialect=self.dialect))
+        with self.connection.begin_nested() as savepoint:
+            self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {name})")
+            self.connection.exec_driver_sql(sql.replace(f" ON {name} ", f" ON {COPY} ", 1))
+            definitions = self._read_definitions(COPY)
+            savepoint.rollback()
+        return parse_index(definitions[str(index.name)])
+
+    def _read_definitions(self, table_name: str) -> dict[str, str]:
+        assert self.connection is not None  # models are compared with a database
+        return dict(self.connection.execute(text(DEFINITIONS), {"table": table_name}).tuples().all())
+
+    def _format(self, table: Table) -> str:
+        return self.dialect.identifier_preparer.format_table(table)
+
+
+def _has_expression(index: Index) -> bool:
+    return bool(index.kwargs.get("postgresql_where") is not None) or any(
+        not isinstance(part, Column) for part in index.expressions
+    )
+
+
+def _complete(index: Index, sql: str) -> Index:
+    """Return an index with the collations of its definition, and with a condition that migrations can write."""
+    parts = [
+        text(escape_parameters(definition)) if has_collation(definition) else part
+        for part, definition in zip(index.expressions, parse_index(sql).parts, strict=True)
+    ]
+    options = dict(index.kwargs)
+    if isinstance(where := options.get("postgresql_where"), str):
+        options["postgresql_where"] = text(escape_parameters(where))
+    return Index(index.name, *parts, unique=index.unique, _table=index.table, info=index.info, **options)

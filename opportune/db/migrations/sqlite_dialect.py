@@ -1,0 +1,121 @@
+"""SQLite dialect for migrations. It reflects tables completely, so that Alembic loses nothing when it copies one.
+
+SQLAlchemy's own dialect leaves out expressions, sort orders and collations of indexes, AUTOINCREMENT, and constraints
+and generated columns that are written in other ways than its own.
+"""
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, text
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+from opportune.db.migrations.create_statements import (
+    IndexDefinition,
+    TableDefinition,
+    escape_parameters,
+    normalize,
+    parse_index,
+    parse_table,
+    without_default_order,
+)
+from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
+
+TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(:table)"
+INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND lower(tbl_name) = lower(:table) AND sql <> ''"
+PARTS = "SELECT name FROM pragma_index_xinfo(:index) WHERE key ORDER BY seqno"
+DRIVER = "opportune"
+
+
+class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
+    """SQLite dialect whose reflected tables have all that their CREATE statements say."""
+
+    supports_statement_cache = True
+
+    def get_indexes(self, connection: Connection, table_name: str, schema: str | None = None, **options: Any) -> Any:
+        with ignore_reflection_warnings():
+            indexes = super().get_indexes(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+        definitions = dict(connection.execute(text(INDEXES), {"table": table_name}).tuples().all())
+        automatic = [index for index in indexes if index["name"] not in definitions]
+        return automatic + [
+            _describe_index(connection, name, parse_index(sql)) for name, sql in sorted(definitions.items())
+        ]
+
+    def get_columns(self, connection: Connection, table_name: str, schema: str | None = None, **options: Any) -> Any:
+        columns = super().get_columns(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+        definitions = read_table(connection, table_name).columns
+        for column in columns:
+            definition = definitions.get(column["name"].lower())
+            if definition and "computed" in column:
+                column["computed"]["sqltext"] = definition.expression
+        return columns
+
+    def get_unique_constraints(
+        self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
+    ) -> Any:
+        names = {column["name"].lower(): column["name"] for column in self.get_columns(connection, table_name, schema)}
+        return [
+            {
+                "name": rule.name,
+                "column_names": [names[column.lower()] for column in rule.columns],
+                "dialect_options": {"sqlite_on_conflict": rule.on_conflict} if rule.on_conflict else {},
+            }
+            for rule in read_table(connection, table_name).unique_rules
+            if all(column.lower() in names for column in rule.columns)  # `title COLLATE NOCASE` is not a column
+        ]
+
+    def get_foreign_keys(
+        self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
+    ) -> Any:
+        keys = super().get_foreign_keys(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+        definitions = read_table(connection, table_name).columns
+        for key in keys:
+            if not key["options"] and len(key["constrained_columns"]) == 1:
+                key["options"] = definitions[key["constrained_columns"][0].lower()].reference_options
+        return keys
+
+    def get_check_constraints(
+        self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
+    ) -> Any:
+        checks = read_table(connection, table_name).checks
+        return [{"name": check.name, "sqltext": escape_parameters(check.condition)} for check in checks]
+
+    def get_table_options(
+        self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
+    ) -> Any:
+        found = super().get_table_options(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+        is_autoincrement = any(
+            column.is_autoincrement for column in read_table(connection, table_name).columns.values()
+        )
+        return {**found, "sqlite_autoincrement": True} if is_autoincrement else found
+
+
+def with_complete_reflection(url: URL) -> URL:
+    """Return the URL of a SQLite database with this dialect."""
+    return url.set(drivername=f"sqlite+{DRIVER}")
+
+
+def read_table(connection: Connection, name: str) -> TableDefinition:
+    return parse_table(connection.scalar(text(TABLE), {"table": name}) or "")
+
+
+def _describe_index(connection: Connection, name: str, definition: IndexDefinition) -> dict[str, Any]:
+    columns = connection.scalars(text(PARTS), {"index": name}).all()
+    options = {"sqlite_where": text(escape_parameters(definition.where))} if definition.where else {}
+    return {
+        "name": name,
+        # Anything but a column alone, such as `title DESC`, is an expression.
+        "column_names": [
+            column if _is_alone(part, column) else None for column, part in zip(columns, definition.parts, strict=True)
+        ],
+        "expressions": [escape_parameters(part) for part in definition.parts],
+        "unique": definition.is_unique,
+        "dialect_options": options,
+    }
+
+
+def _is_alone(part: str, column: str | None) -> bool:
+    return column is not None and normalize(without_default_order(part)) == [column.lower()]
+
+
+registry.register(f"sqlite.{DRIVER}", __name__, CompleteSQLiteDialect.__name__)

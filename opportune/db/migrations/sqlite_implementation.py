@@ -1,0 +1,114 @@
+"""Alembic's steps on SQLite, which copy a table to alter it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from alembic.ddl.impl import ComparisonResult
+from alembic.ddl.sqlite import SQLiteImpl
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, text
+
+from opportune.db.migrations.checks import as_text
+from opportune.db.migrations.create_statements import (
+    TableDefinition,
+    escape_parameters,
+    identifiers,
+    normalize,
+    rename_identifiers,
+    without_default_order,
+)
+from opportune.db.migrations.sqlite_dialect import read_table
+from opportune.errors import OperatorError
+
+KEEP_SEQUENCE = "INSERT INTO sqlite_sequence (name, seq) SELECT :copy, seq FROM sqlite_sequence WHERE name = :table"
+
+
+class CompleteSQLiteImpl(SQLiteImpl):
+    """Replacement for Alembic's SQLite implementation, registered by `__dialect__`.
+
+    It compares and copies all that `CompleteSQLiteDialect` reflects.
+    """
+
+    __dialect__ = "sqlite"
+
+    def cast_for_batch_migrate(self, existing: Column[Any], existing_transfer: dict[str, Any], new_type: Any) -> None:
+        """Copy the stored values unchanged, without the CAST that Alembic adds.
+
+        It would convert '2026-12-02' to 2026 and 'abc' to 0. `convert_column` checks the values first. When they are
+        copied, SQLite converts them by the affinity of the new column.
+        """
+
+    def correct_for_autogen_constraints(self, *_constraints: Any) -> None:
+        """Compare all indexes. Alembic skips expressions, which SQLAlchemy's dialect does not reflect."""
+
+    def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:
+        new, old = _definition(metadata_index), _definition(reflected_index)
+        return ComparisonResult.Equal() if new == old else ComparisonResult.Different(f"{old} to {new}")
+
+    def create_index(self, index: Index, **options: Any) -> None:
+        super().create_index(_with_new_names(index, {}), **options)
+
+    def prep_table_for_batch(self, batch_impl: Any, table: Table) -> None:
+        """Keep what Alembic omits from a copy: expressions, collations, unnamed checks, last numbers of keys."""
+        if not batch_impl.reflected:
+            return
+        self._refuse_collated_constraints(table)
+        renamed = {old: column.name for old, column in batch_impl.columns.items() if old != column.name}
+        # Alembic copies new indexes without their expressions, but existing ones with them.
+        indexes = {**batch_impl.indexes, **batch_impl.new_indexes}
+        batch_impl.indexes = {name: _with_new_names(index, renamed) for name, index in indexes.items()}
+        batch_impl.new_indexes = {}
+        if not any(isinstance(part, CheckConstraint) for part in batch_impl.table_args):
+            dropped = {column.name.lower() for column in table.columns} - {name.lower() for name in batch_impl.columns}
+            for condition in _unnamed_checks(table):
+                if not identifiers(condition) & dropped:
+                    check = CheckConstraint(escape_parameters(rename_identifiers(condition, renamed)))
+                    batch_impl.new_table.append_constraint(check)
+        definitions = self._read_table(table).columns
+        for name, column in batch_impl.columns.items():
+            if column.computed is not None:
+                batch_impl.column_transfers[name].pop("expr", None)  # the database computes it
+            if isinstance(column.type, String) and not column.type.collation and name.lower() in definitions:
+                column.type.collation = definitions[name.lower()].collation
+        if table.dialect_options["sqlite"]["autoincrement"]:
+            self.execute(text(KEEP_SEQUENCE).bindparams(copy=batch_impl.temp_table_name, table=table.name))
+
+    def _refuse_collated_constraints(self, table: Table) -> None:
+        """Refuse to copy a table without a constraint that SQLAlchemy cannot describe.
+
+        Raises:
+            OperatorError: A unique constraint has a collation.
+        """
+        names = {column.name.lower() for column in table.columns}
+        for rule in self._read_table(table).unique_rules:
+            if not {column.lower() for column in rule.columns} <= names:
+                raise OperatorError(
+                    f"{table.name} must be copied, which would lose UNIQUE ({', '.join(rule.columns)}). Make it a "
+                    f"unique index: op.execute('CREATE UNIQUE INDEX …'), and copy the table without it by hand."
+                )
+
+    def _read_table(self, table: Table) -> TableDefinition:
+        assert self.connection is not None  # Alembic copies no table without a connection
+        return read_table(self.connection, table.name)
+
+
+def _definition(index: Index) -> tuple[bool, Sequence[Sequence[str]], Sequence[str]]:
+    """Return the properties of an index as the generated code of a migration has them."""
+    where = index.dialect_options["sqlite"]["where"]
+    parts = [normalize(without_default_order(as_text(part))) for part in index.expressions]
+    return bool(index.unique), parts, normalize(as_text(where)) if where is not None else ()
+
+
+def _with_new_names(index: Index, renamed: Mapping[str, str]) -> Index:
+    """Return an index of the same table for SQLite, whose expressions use the new names of columns."""
+    where = index.dialect_options["sqlite"]["where"]
+    options = {} if where is None else {"sqlite_where": _rename(where, renamed)}
+    parts = [part if isinstance(part, Column) else _rename(part, renamed) for part in index.expressions]
+    return Index(index.name, *parts, unique=index.unique, _table=index.table, **{**index.kwargs, **options})
+
+
+def _rename(expression: Any, renamed: Mapping[str, str]) -> Any:
+    return text(escape_parameters(rename_identifiers(without_default_order(as_text(expression)), renamed)))
+
+
+def _unnamed_checks(table: Table) -> list[str]:
+    return [str(part.sqltext) for part in table.constraints if isinstance(part, CheckConstraint) and not part.name]
