@@ -24,7 +24,7 @@ from app.chat.tree import (
     read_branch,
 )
 from opportune.accounts import User
-from opportune.db import restore, utc_now, with_deleted
+from opportune.db import contains, restore, utc_now, with_deleted
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import gettext
 from opportune.llm import (
@@ -237,7 +237,7 @@ class Conversations:
         title, created_at, used_at = col(Conversation.title), col(Conversation.created_at), col(Conversation.used_at)
         query = select(Conversation).where(self._is_owner)
         if filters.q:
-            query = query.where(title.icontains(filters.q, autoescape=True))
+            query = query.where(contains(title, filters.q))
         columns = {"title": func.lower(title), "created_at": created_at, "used_at": used_at}
         default = used_at.desc(), col(Conversation.id).desc()
         return await paginate(self.session, query.order_by(*order(filters.sort, columns, *default)), filters)

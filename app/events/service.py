@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from app.events.models import Event, Registration
 from app.events.schemas import EventFilter, EventRead, RegistrationCreate, RegistrationRead
-from opportune.db import utc_now
+from opportune.db import contains, utc_now
 from opportune.errors import NotFound
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging, order, paginate
@@ -138,4 +138,4 @@ class Events:
         yield ends_at <= self.now if filters.when == "past" else ends_at > self.now
         if filters.q:
             columns = col(Event.title), col(Event.summary), col(Event.description), col(Event.place)
-            yield or_(*(column.icontains(filters.q, autoescape=True) for column in columns))
+            yield or_(*(contains(column, filters.q) for column in columns))

@@ -13,6 +13,7 @@ from opportune.crud.declaration import Declaration, Shape, secret_name_message
 from opportune.crud.types import LargeInteger, StorableText, comparable_type, is_ordered
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import Reference
+from opportune.db.queries.matching import contains, starts_with
 from opportune.db.queries.paths import Visible, is_among, is_linked
 from opportune.i18n import format_lazy, gettext_lazy, lower_name
 from opportune.i18n import gettext_lazy as _l
@@ -74,10 +75,8 @@ def _is_empty(column: Any, value: bool) -> ColumnElement[bool]:
 EQUAL = Operator("", "", operator.eq)
 IN = Operator("__in", _l("%(label)s is one of"), lambda column, values: column.in_(values), takes_many=True)
 IS_EMPTY = Operator("__isnull", _l("%(label)s is empty"), _is_empty)
-CONTAINS = Operator(
-    "__icontains", _l("%(label)s contains"), lambda column, text: column.icontains(text, autoescape=True)
-)
-STARTS_WITH = Operator("", _l("%(label)s starts with"), lambda column, text: column.istartswith(text, autoescape=True))
+CONTAINS = Operator("__icontains", _l("%(label)s contains"), contains)
+STARTS_WITH = Operator("", _l("%(label)s starts with"), starts_with)
 GREATER = Operator("__gt", _l("%(label)s over"), operator.gt)
 LESS = Operator("__lt", _l("%(label)s under"), operator.lt)
 FROM = Operator("__gte", _l("%(label)s from"), operator.ge)

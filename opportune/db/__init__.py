@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opportune.db.models.versioned import Versioned
     from opportune.db.queries.batches import delete_in_batches, older_than, update_in_batches
     from opportune.db.queries.loading import load
+    from opportune.db.queries.matching import contains, starts_with
     from opportune.db.sessions.context import Context, ReadonlyContext
     from opportune.db.sessions.dependencies import (
         DatabaseDependency,
@@ -72,6 +73,7 @@ __all__ = [
     "before_create",
     "before_delete",
     "changes",
+    "contains",
     "context_dependency",
     "delete_in_batches",
     "deleted_rows_included",
@@ -83,6 +85,7 @@ __all__ = [
     "open_database",
     "purge",
     "restore",
+    "starts_with",
     "update_in_batches",
     "utc_now",
     "with_deleted",
@@ -108,6 +111,7 @@ __getattr__ = lazy_exports(
             "has_hooks",
         ),
         ".queries.loading": ("load",),
+        ".queries.matching": ("contains", "starts_with"),
         ".models.column_types": ("BigId",),
         ".models.model": ("MAX_ID", "Model", "ModelBase", "RowId", "utc_now"),
         ".models.native_type": ("NativeType",),

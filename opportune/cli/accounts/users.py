@@ -22,6 +22,7 @@ from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.project import installed_features
+from opportune.db.queries.matching import contains
 
 command = typer.Typer()
 command.command("password", help="Set the password of a user.")(changepassword.command)
@@ -179,7 +180,7 @@ async def _with_groups(session: AsyncSession, user: User) -> UserWithGroups:
 
 
 def _conditions(search: str, *, staff: bool, inactive: bool) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [col(User.email).icontains(search, autoescape=True)] if search else []
+    conditions: list[ColumnElement[bool]] = [contains(col(User.email), search)] if search else []
     if staff:
         conditions.append(col(User.is_staff) | col(User.is_superuser))
     if inactive:

@@ -5,6 +5,7 @@ reads the ids of all matches from the index.
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from sqlalchemy import (
@@ -35,6 +36,7 @@ TRIGRAM_LENGTH = 3
 MAX_MATCHES = 5_000
 """Matches of a rare word."""
 MAX_TRIGRAMS = 32
+DOTTED_I = "i\u0130"
 
 
 async def narrow_search(
@@ -93,5 +95,11 @@ def _fts5_query(words: Sequence[str]) -> str:
     trigrams = [
         word[start : start + TRIGRAM_LENGTH] for word in words for start in range(len(word) - TRIGRAM_LENGTH + 1)
     ]
-    terms = ('"' + trigram.replace('"', '""') + '"' for trigram in dict.fromkeys(trigrams))
+    terms = ("(" + " OR ".join(_quoted_forms(trigram)) + ")" for trigram in dict.fromkeys(trigrams))
     return " AND ".join([*terms][:MAX_TRIGRAMS])
+
+
+def _quoted_forms(trigram: str) -> list[str]:
+    """Return a trigram with dotted and plain i, which FTS5 keeps apart. It ignores the case of other letters."""
+    forms = product(*(DOTTED_I if letter in ("I", *DOTTED_I) else letter for letter in trigram))
+    return ['"' + "".join(form).replace('"', '""') + '"' for form in forms]

@@ -56,6 +56,7 @@ NAMES = [
     "äpfel",
     "Straße",
     "Kelvin \u212aelvin",
+    "\u0130stanbul ΛΎΚΟΣ",
     "日本語の道具",
     "🔨 tool 🔧🔩🪛",
     "ab",
@@ -67,6 +68,7 @@ TEXTS = [
     *("hammer", "HAMMER", "hammer drill", "drill hammer", '"hammer drill"', '"drill hammer"', "ham dri", "head"),
     *("100%", "0% w", "%", "_", "r_s", "under_score", "%%%", "___", '"quoted"', '""', '"""', "'", "it's", "' OR 1=1"),
     *("\\", "back\\slash", "/", "sh /", "\0ham\0mer", "äpfel", "ÄPFEL", "pfel", "strasse", "straße", "kelvin", "elvin"),
+    *("istanbul", "ISTANBUL", "λύκος", "κος"),
     *(
         "日本語",
         "本語",

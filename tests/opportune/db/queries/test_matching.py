@@ -1,0 +1,77 @@
+"""Conditions that ignore the case of all letters, with the same rows on both databases."""
+
+import pytest
+from sqlalchemy import MetaData, select
+from sqlmodel import Field, col
+
+from opportune.crud.filters import CONTAINS, STARTS_WITH
+from opportune.db import Model, contains, starts_with
+from opportune.db.database import Database
+from opportune.db.models.model import NAMING_CONVENTION
+from opportune.db.queries.letters import SIGMA
+from opportune.db.queries.matching import matches, patterns_of
+from tests.opportune.tables import make_tables
+
+RANGES = ((0x61, 0x7B), (0xDF, 0x180), (0x3AC, 0x3CF), (0x430, 0x482))
+"""Small letters of Latin, Greek and Cyrillic scripts."""
+LETTERS = [chr(code) for start, end in RANGES for code in range(start, end) if chr(code).upper().lower() == chr(code)]
+
+
+class Table(Model):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Word(Table, table=True):
+    __tablename__ = "test_word"
+
+    text: str = Field(max_length=100)
+
+
+async def find(database: Database, *conditions: object) -> set[str]:
+    async with database.reader() as session:
+        return {*await session.scalars(select(col(Word.text)).where(*conditions))}  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def words(database: Database) -> Database:
+    await make_tables(Table.metadata, database)
+    return database
+
+
+async def test_case_of_each_letter_is_ignored(words: Database) -> None:
+    forms = {letter: {f"<{form}>" for form in (letter, letter.lower(), letter.upper())} for letter in LETTERS}
+    async with words.writer() as session:
+        session.add_all([Word(text=text) for text in sorted(set().union(*forms.values()))])
+    for letter, expected in forms.items():
+        for form in expected:
+            assert await find(words, contains(col(Word.text), form)) >= expected, letter
+
+
+@pytest.mark.parametrize("text", ["änne", "ÄNNE %_/", "σοφός", "ΣΟΦΌΣ", "Жизнь", "istanbul", "straße"])
+async def test_both_databases_find_the_same_rows(words: Database, text: str) -> None:
+    others = [
+        "Anne",
+        "\u0130stanbul",
+        "ΣΟΦΌΣ",
+        "σοφός",
+        "ЖИЗНЬ",
+        "жизни",
+        "STRA\u1e9eE",
+        "Änne",
+        "änne %_/",
+        "Änne %-/",
+    ]
+    async with words.writer() as session:
+        session.add_all([Word(text=f"{other}!") for other in others])
+    expected = {f"{other}!" for other in others if fold(text) in fold(other)}
+    text_column = col(Word.text)
+    found = [
+        await find(words, condition) for condition in (contains(text_column, text), starts_with(text_column, text))
+    ]
+    filtered = [await find(words, operator.compare(text_column, text)) for operator in (CONTAINS, STARTS_WITH)]
+    assert [*found, *filtered] == [expected] * 4
+    assert await find(words, *(matches(text_column, pattern) for pattern in patterns_of(text))) >= expected
+
+
+def fold(text: str) -> str:
+    return text.replace("\u0130", "i").replace("ß", "\u1e9e").lower().replace("ς", SIGMA)
