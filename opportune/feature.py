@@ -81,6 +81,7 @@ class AdminPanel:
     """A part of an admin page, rendered for superusers."""
 
     page: Literal["dashboard", "operations"]
+    """The first page of the admin, or the page Operations."""
     template: str
     """A file below `templates/`. It sees the variables of the page, and `panel` with its own context."""
     context: "Callable[[Request], Awaitable[Mapping[str, Any] | None]] | None" = None
@@ -94,8 +95,11 @@ class HealthLight:
     """A line of the status page: the condition of one part of the site."""
 
     part: str
+    """Name of the part, such as "Catalogue"."""
     words: str
+    """Its condition in a few words, such as "is available"."""
     state: Literal["ok", "notice", "fault"] = "ok"
+    """`notice` is shown in yellow and `fault` in red. Only a fault makes the status red."""
     address: str = ""
     """Page where a superuser can act on it."""
     hint: str = ""
@@ -107,7 +111,9 @@ class Gauge:
     """A number from the database for `GET /metrics`."""
 
     name: str
+    """Name of the metric, such as `books_lent`."""
     description: str
+    """One sentence for `# HELP`."""
     samples: Sequence[tuple[Mapping[str, str], float]]
     """Labels and value. No label may contain text of visitors."""
 
@@ -263,7 +269,9 @@ class Finding:
     """One line of `oppman.py check`: a problem and the next step. A warning may be intended; an error must be fixed."""
 
     text: str
+    """The problem and the next step, in one line."""
     is_error: bool = True
+    """Whether `check` fails with it. A warning has False."""
 
 
 Check = Callable[[Any], Iterator[Finding]]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, and_, false, true
@@ -43,13 +43,6 @@ class SchemaOf:
     def __get__(self, instance: object, owner: "type[CrudOptions[Any]]") -> type[BaseModel]:
         schema: type[BaseModel] = getattr(owner.definition, self.name)
         return schema
-
-
-class FilterOf:
-    """Descriptor that returns the schema of a list's query. Its fields are derived, so the type is `Any`."""
-
-    def __get__(self, instance: object, owner: "type[CrudOptions[Any]]") -> type[Any]:
-        return owner.definition.filter_schema
 
 
 class CrudOptions(Generic[M]):
@@ -98,10 +91,26 @@ class CrudOptions(Generic[M]):
     read_schema: ClassVar[type[BaseModel] | None] = None
     filter_schema: ClassVar[type[Paging] | None] = None
 
-    Create = SchemaOf("create_schema")
-    Update = SchemaOf("update_schema")
-    Read = SchemaOf("read_schema")
-    Filter = FilterOf()
+    if TYPE_CHECKING:  # their fields are derived from the model, so any are accepted
+        # Classes, so that they can be types: `new: Books.Create`.
+
+        class Create(BaseModel):
+            def __init__(self, **values: Any) -> None: ...
+            def __getattr__(self, name: str) -> Any: ...
+
+        class Update(Create): ...
+
+        class Read(Create): ...
+
+        class Filter(Paging):
+            def __init__(self, **values: Any) -> None: ...
+            def __getattr__(self, name: str) -> Any: ...
+
+    else:
+        Create = SchemaOf("create_schema")
+        Update = SchemaOf("update_schema")
+        Read = SchemaOf("read_schema")
+        Filter = SchemaOf("filter_schema")
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import is_htmx, redirect, templates
 from opportune.web.settings import settings_of
 from opportune.web.streaming import EventStream, hx_partial, stream_markdown
-from opportune.web.time_zone import current_zone, format_date, format_datetime
+from opportune.web.time_zone import current_zone, format_date, format_datetime, site_zone
 
 __all__ = [
     "HOUR_SECONDS",
@@ -51,6 +51,7 @@ __all__ = [
     "redirect",
     "render_panels",
     "settings_of",
+    "site_zone",
     "stream_markdown",
     "templates",
 ]

@@ -39,6 +39,7 @@ def find_zone(name: str) -> "ZoneInfo | None":
 
 
 def site_zone(settings: Settings) -> tzinfo:
+    """Return the zone of `TIME_ZONE`, for code without a visitor."""
     return UTC if settings.time_zone == "UTC" else find_zone(settings.time_zone) or UTC
 
 

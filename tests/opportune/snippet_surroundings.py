@@ -58,6 +58,14 @@ class BookGenre(ModelBase, table=True):
     genre_id: int = Field(primary_key=True)
 
 
+class Loan(Model, table=True):
+    user_id: int
+
+
+class Post(Model, table=True):
+    author_id: int
+
+
 class Genre(Model, table=True):
     name: str
 

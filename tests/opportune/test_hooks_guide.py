@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -71,6 +72,36 @@ async def test_loans_are_limited_by_copies(names: dict[str, Any], database: Data
                     session.add_all([names["Loan"](book_id=book.id) for _ in range(loans)])
     async with database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(names["Loan"])) == copies
+
+
+@pytest.mark.parametrize(
+    ("periods", "stored"),
+    [([(1, 2), (2, 3)], 2), ([(1, 3), (2, 4)], 1), ([(2, 1)], 0)],
+)
+@pytest.mark.parametrize("together", [False, True])
+async def test_overlaps_and_wrong_periods_are_refused(
+    names: dict[str, Any], database: Database, periods: list[tuple[int, int]], stored: int, *, together: bool
+) -> None:
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Table.metadata.create_all)
+    async with database.writer() as session:
+        session.add(room := names["Room"]())
+        await session.flush()
+        bookings = [
+            names["Booking"](
+                room_id=room.id,
+                starts_at=datetime(2026, 5, start, tzinfo=UTC),
+                ends_at=datetime(2026, 5, end, tzinfo=UTC),
+            )
+            for start, end in periods
+        ]
+        for rows in [bookings] if together else [[booking] for booking in bookings]:
+            with suppress(FieldErrors):
+                async with session.begin_nested():
+                    session.add_all(rows)
+    expected = 0 if together and stored < len(periods) else stored
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(names["Booking"])) == expected
 
 
 def test_feature_lists_the_hooks_of_the_guide(names: dict[str, Any]) -> None:
