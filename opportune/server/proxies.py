@@ -1,10 +1,13 @@
 """Trusted proxies and X-Forwarded-For."""
 
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import uvicorn
 
-from opportune.server.connections.acceptor import Acceptor
+from opportune.server.connections.shares import Shares
 
 ANY_PROXY = "*"
 
@@ -15,8 +18,8 @@ class ServerConfig(uvicorn.Config):
     uvicorn would use the first entry, which a visitor can forge. Addresses after `*` are skipped in the header.
     """
 
-    acceptor: Acceptor | None = None
-    """Accepts further waiting connections, for event loops that accept one per iteration; else None."""
+    shares: Shares | None = None
+    """Open connections of the workers, if there are several."""
 
     def load(self) -> None:
         names = [name.strip() for name in str(self.forwarded_allow_ips).split(",")]
@@ -26,6 +29,13 @@ class ServerConfig(uvicorn.Config):
         if self.proxy_headers and addresses != names:
             app: Any = self.loaded_app
             app.trusted_hosts = AnyProxy(app.trusted_hosts)
+
+    def get_loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+        if self.loop != "uvloop":
+            return super().get_loop_factory()
+        from opportune.server.connections.acceptor import Loop  # noqa: PLC0415 - Windows has no uvloop
+
+        return partial(Loop, self.shares)
 
 
 class AnyProxy:

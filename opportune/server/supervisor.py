@@ -1,93 +1,60 @@
 """Supervisor of several workers."""
 
-import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from uvicorn.supervisors import Multiprocess
-from uvicorn.supervisors.multiprocess import Process
 
+from opportune.server.connections.shares import Shares
 from opportune.server.handover import START_TIMEOUT_SECONDS, report_ready
 from opportune.server.proxies import ServerConfig
 
+FIRST_HEALTHCHECK_SECONDS = 30
+"""Seconds for the first sign of life of a new process. uvicorn's 5 are not enough on a busy machine."""
+
 
 class Supervisor(Multiprocess):
-    """Gives each worker its own socket and reports when all are ready. At SIGHUP, it replaces them one after another.
+    """Reports when all workers are ready. At SIGHUP, it replaces the workers one after another.
 
-    The supervisor keeps the sockets open, so connections wait for the next worker if one dies.
+    All workers accept from the same socket, so that no connection waits for a killed or frozen worker.
     """
 
     config: ServerConfig
     has_reported = False
+    _started_workers: frozenset[int | None] = frozenset()
 
     def init_processes(self) -> None:
-        for index in range(self.processes_num):
-            with self._only(index):
-                self.processes.append(Process(self.config, self.sockets))
-                self.processes[0].start()
+        self.config.shares = Shares(self.processes_num)
+        super().init_processes()
 
     def keep_subprocess_alive(self) -> None:
-        for index in range(len(self.processes)):
-            with self._only(index):
-                super().keep_subprocess_alive()
+        workers = self._register_workers()
+        are_started = workers <= self._started_workers
+        with self._healthcheck_timeout(
+            self.config.timeout_worker_healthcheck if are_started else FIRST_HEALTHCHECK_SECONDS
+        ):
+            super().keep_subprocess_alive()
+        self._started_workers = workers
         if not self.has_reported and all(process.is_ready() for process in self.processes):
             self.has_reported = True
             report_ready()
 
     def restart_all(self) -> None:
-        original_timeout = self.config.timeout_worker_healthcheck
-        self.config.timeout_worker_healthcheck = int(START_TIMEOUT_SECONDS)
-        try:
-            for index, process in enumerate(self.processes):
-                with self._only(index):
-                    super().restart_all()
-                if self.processes[index] is process:  # the new version does not start
-                    return
-        finally:
-            self.config.timeout_worker_healthcheck = original_timeout
+        with self._healthcheck_timeout(int(START_TIMEOUT_SECONDS)):
+            super().restart_all()
+        self._register_workers()
 
-    def handle_ttin(self) -> None:
-        with self._only(len(self.processes)):
-            super().handle_ttin()
-
-    def handle_ttou(self) -> None:
-        super().handle_ttou()
-        for listener in self.sockets[max(len(self.processes), 1) :]:
-            listener.close()
-        del self.sockets[len(self.processes) :]
+    def _register_workers(self) -> frozenset[int | None]:
+        workers = [process.pid for process in self.processes]
+        if self.config.shares:
+            self.config.shares.register(workers)
+        return frozenset(workers)
 
     @contextmanager
-    def _only(self, index: int) -> Iterator[None]:
-        """Limit the methods of uvicorn to one worker and its socket."""
-        processes, sockets = self.processes, self.sockets
-        self.processes, self.sockets = processes[index : index + 1], [sockets[index % len(sockets)]]
-        if self.config.acceptor:
-            self.config.acceptor.listener = self.sockets[0]
+    def _healthcheck_timeout(self, seconds: int) -> Iterator[None]:
+        original_timeout = self.config.timeout_worker_healthcheck
+        self.config.timeout_worker_healthcheck = seconds
         try:
             yield
         finally:
-            processes[index : index + 1] = self.processes
-            self.processes, self.sockets = processes, sockets
-
-
-def sockets_of_workers(listener: socket.socket, workers: int) -> list[socket.socket]:
-    """Return a socket for each worker, so that the kernel spreads connections evenly. Elsewhere they share one.
-
-    The port is reserved without SO_REUSEPORT, so that a second server on it is refused.
-    """
-    listeners = [listener]
-    if sys.platform != "linux":
-        return listeners
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    while len(listeners) < workers:
-        following = socket.socket(listener.family)
-        following.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        following.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            following.bind(listener.getsockname())
-        except OSError:  # the socket comes from another process
-            following.close()
-            break
-        listeners.append(following)
-    return listeners
+            self.config.timeout_worker_healthcheck = original_timeout

@@ -16,11 +16,10 @@ from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.config.settings import Settings, clear_settings_cache
 from opportune.errors import OperatorError
 from opportune.ops.telemetry.process import create_worker_group
-from opportune.server.connections.acceptor import Acceptor
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.logging import logging_config
 from opportune.server.proxies import ServerConfig
-from opportune.server.supervisor import Supervisor, sockets_of_workers
+from opportune.server.supervisor import Supervisor
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 
 MAX_WAITING_CONNECTIONS = 2048
@@ -109,17 +108,13 @@ def serve(
         OperatorError: the port is in use, or the workers cannot start.
     """
     signal.signal(signal.SIGTERM, _exit_on_signal)  # PID 1 in a container ignores signals by default
-    listeners = sockets_of_workers(listener, workers) if workers > 1 else [listener]
-    for worker_listener in listeners:
-        _listen(worker_listener)
+    _listen(listener)
     print(f"Listening on {describe_listener(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
     app = RELOADED_APPLICATION if reload and app == APPLICATION else app
     allow_open_files(settings.max_http_connections)
     options = {**_server_options(settings), **_reload_options(reload), **_tls_options(listener, settings)}
     config = ServerConfig(app, factory=True, workers=workers, **options)
-    if config.loop == "uvloop" and not settings.local_https:
-        config.acceptor = Acceptor(listener)
     server = Server(config)
     try:
         if config.should_reload:
@@ -127,7 +122,7 @@ def serve(
 
             FilesReload(config, target=server.run, sockets=[listener]).run()
         elif workers > 1:
-            _run_workers(config, listeners)
+            _run_workers(config, listener)
         else:
             if settings.is_production:
                 hand_over_at_hangup(listener)
@@ -203,9 +198,9 @@ def allow_open_files(connections: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-def _run_workers(config: ServerConfig, listeners: list[socket.socket]) -> None:
+def _run_workers(config: ServerConfig, listener: socket.socket) -> None:
     create_worker_group(config.workers)
-    supervisor = Supervisor(config, sockets=listeners)
+    supervisor = Supervisor(config, sockets=[listener])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise OperatorError("The workers cannot start. See the errors above.")

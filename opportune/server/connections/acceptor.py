@@ -1,4 +1,4 @@
-"""Accepts many new connections in a few iterations of the event loop.
+"""Accepts many connections in a few iterations of the event loop, and only a fair share beside other workers.
 
 uvloop accepts one connection per iteration. After a deploy, when all clients reconnect, the last ones and the health
 check of the host would wait for seconds.
@@ -6,40 +6,118 @@ check of the host would wait for seconds.
 
 import asyncio
 import socket
+import ssl
+import struct
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
+
+import uvloop
+
+from opportune.server.connections.limits import ConnectionLimits
+from opportune.server.connections.shares import Shares
 
 MAX_ACCEPTED_PER_TURN = 64
 """Maximum connections accepted per iteration of the event loop, about 3 ms of work."""
+YIELD_SECONDS = 0.01
+"""Time for workers with fewer connections to accept those that wait. If they are killed or frozen, this one does."""
+ERROR_PAUSE_SECONDS = 1.0
+"""Pause after an error such as too many open files. asyncio has the same."""
+QUEUE_LENGTH_OFFSET = 24
+"""Position of `tcpi_unacked` in Linux's `struct tcp_info`: the queue length of a listening socket."""
+
+
+class Loop(uvloop.Loop):
+    """uvloop with servers that accept connections with an `Acceptor`."""
+
+    def __init__(self, shares: Shares | None = None) -> None:
+        super().__init__()
+        self._shares = shares
+
+    async def create_server(  # type: ignore[override]  # uvloop's has two signatures
+        self, protocol_factory: Callable[[], asyncio.Protocol], *address: Any, sock: Any = None, **options: Any
+    ) -> Any:
+        if sock is None:
+            return await super().create_server(protocol_factory, *address, **options)
+        sock.setblocking(False)
+        return Acceptor(self, sock, protocol_factory, options.get("ssl"), self._shares)
 
 
 class Acceptor:
-    """Accepts the connections that wait at a socket, after the event loop has accepted one."""
+    """Accepts connections at a listening socket until it is closed. uvicorn uses it as a server."""
 
-    def __init__(self, listener: socket.socket) -> None:
-        self.listener = listener
-        self._is_scheduled = False
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listener: socket.socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+        tls: ssl.SSLContext | None = None,
+        shares: Shares | None = None,
+    ) -> None:
+        self._loop, self._listener, self._make_protocol, self._tls = loop, listener, make_protocol, tls
+        self._shares = shares
         self._connecting = set[asyncio.Task[None]]()
+        self._pause: asyncio.TimerHandle | None = None
+        loop.add_reader(listener, self._accept_share)
 
-    def accept_waiting(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        """Accept waiting connections soon, once per iteration."""
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._accept, make_protocol)
+    def close(self) -> None:
+        if self._pause:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listener)
 
-    def _accept(self, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        self._is_scheduled = False
-        for _ in range(MAX_ACCEPTED_PER_TURN):
+    async def wait_closed(self) -> None:
+        """Return immediately. uvicorn waits for the connections itself."""
+
+    def _accept_share(self) -> None:
+        if self._shares is None:
+            self._accept(MAX_ACCEPTED_PER_TURN)
+            return
+        share = self._shares.of_this_worker(self._count_open(), waiting_connections(self._listener))
+        if share > 0:
+            self._accept(share)
+        else:
+            self._pause_for(YIELD_SECONDS)
+
+    def _accept(self, maximum: int) -> None:
+        for _ in range(min(maximum, MAX_ACCEPTED_PER_TURN)):
             try:
-                connection, _address = self.listener.accept()
-            except OSError:  # no connection waits, or the event loop reports the error
+                connection, _address = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._loop.call_exception_handler({"message": "A connection cannot be accepted", "exception": error})
+                self._pause_for(ERROR_PAUSE_SECONDS)
                 return
             connection.setblocking(False)
-            task = asyncio.create_task(_connect(connection, make_protocol))
+            task = self._loop.create_task(self._connect(connection))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
+            if self._shares:
+                self._shares.accepted(self._count_open())
+
+    async def _connect(self, connection: socket.socket) -> None:
+        with suppress(OSError):  # the client has left
+            await self._loop.connect_accepted_socket(self._make_protocol, connection, ssl=self._tls)
+
+    def _count_open(self) -> int:
+        return len(ConnectionLimits.open_connections) + len(self._connecting)
+
+    def _pause_for(self, seconds: float) -> None:
+        self._loop.remove_reader(self._listener)
+        self._pause = self._loop.call_later(seconds, self._resume)
+
+    def _resume(self) -> None:
+        """Accept half of the connections that the other workers have left, and continue."""
+        self._pause = None
+        self._accept(max(1, waiting_connections(self._listener) // 2))
+        if self._pause is None:
+            self._loop.add_reader(self._listener, self._accept_share)
 
 
-async def _connect(connection: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-    with suppress(OSError):  # the client has left
-        await asyncio.get_running_loop().connect_accepted_socket(make_protocol, connection)
+def waiting_connections(listener: socket.socket) -> int:
+    """Return the length of the queue; if unknown, as many as are accepted per turn."""
+    if sys.platform != "linux":
+        return MAX_ACCEPTED_PER_TURN
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, QUEUE_LENGTH_OFFSET + 4)
+    return struct.unpack_from("I", info, QUEUE_LENGTH_OFFSET)[0] or MAX_ACCEPTED_PER_TURN

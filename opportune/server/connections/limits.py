@@ -49,8 +49,6 @@ class ConnectionLimits(asyncio.Protocol):
     """Mixin for a protocol class of uvicorn, which has the annotated attributes."""
 
     app: "ASGIApp"
-    app_state: dict[str, Any]
-    config: Any
     connections: set[Any]
     cycle: Any
     loop: asyncio.AbstractEventLoop
@@ -74,8 +72,6 @@ class ConnectionLimits(asyncio.Protocol):
         if len(self.connections) > get_settings().max_http_connections:
             self._add_to_reserve()
         self._wait_for_headers()
-        if acceptor := getattr(self.config, "acceptor", None):
-            acceptor.accept_waiting(self._create_protocol)
 
     def data_received(self, data: bytes) -> None:
         if self.is_refused:
@@ -156,12 +152,6 @@ class ConnectionLimits(asyncio.Protocol):
             longest_idle = next((connection for connection in self.reserve if not connection._is_responding()), self)
             self.reserve.pop(longest_idle)
             longest_idle.transport.close()
-
-    def _create_protocol(self) -> asyncio.Protocol:
-        """Make the protocol of another connection to the same server."""
-        make: Any = type(self)  # takes uvicorn's arguments
-        protocol: asyncio.Protocol = make(self.config, self.server_state, self.app_state, self.loop)
-        return protocol
 
     def _is_responding(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

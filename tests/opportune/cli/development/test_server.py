@@ -6,7 +6,9 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +23,6 @@ from opportune.config.settings import clear_settings_cache, get_settings
 from opportune.config.site_url import site_url
 from opportune.errors import OperatorError
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
-from opportune.server.supervisor import sockets_of_workers
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 from tests.opportune.cli.development.processes import serve_site
@@ -59,7 +60,10 @@ def running_server(
     try:
         yield Server(process, address)
     finally:
-        process.kill()
+        if options.get("workers"):  # they would outlive a killed supervisor
+            process.terminate()
+        else:
+            process.kill()
         process.join()
 
 
@@ -98,12 +102,19 @@ def test_many_connections_are_accepted_in_few_loop_turns(tmp_path: Path) -> None
     assert max(turns) - min(turns) < count / 2
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux spreads connections over sockets")
-def test_each_worker_gets_connections(tmp_path: Path) -> None:
-    with running_server(tmp_path, options={"workers": 2}) as site:
-        processes = Counter(get_process(site) for _ in range(100))
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells how many connections wait")
+@pytest.mark.parametrize("stay_open", [False, True])
+def test_each_worker_gets_connections(tmp_path: Path, stay_open: bool) -> None:
+    with running_server(tmp_path, options={"workers": 2}) as site, ExitStack() as clients:
+        wait_for_workers(site)
+        processes = Counter[int]()
+        for _ in range(60):
+            client = clients.enter_context(closing(open_client(site)))
+            processes[request_process(client)] += 1
+            if not stay_open:
+                client.close()
     assert len(processes) == 2
-    assert min(processes.values()) > 20
+    assert min(processes.values()) > 15
 
 
 def test_workers_are_replaced_without_refused_connections(tmp_path: Path) -> None:
@@ -118,30 +129,43 @@ def test_workers_are_replaced_without_refused_connections(tmp_path: Path) -> Non
             pytest.fail("The old workers still serve.")
 
 
-def test_connections_wait_for_the_next_worker(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_no_connection_waits_for_a_stopped_worker(tmp_path: Path, number: signal.Signals) -> None:
     with running_server(tmp_path, options={"workers": 2}) as site:
-        killed_process = get_process(site)
-        os.kill(killed_process, signal.SIGKILL)
-        processes = {get_process(site) for _ in range(30)}
-    assert killed_process not in processes
-    assert len(processes) == 2 or sys.platform != "linux"
+        stopped_worker, other_worker = wait_for_workers(site)
+        assert site.process.pid
+        os.kill(site.process.pid, signal.SIGSTOP)  # no replacement starts
+        os.kill(stopped_worker, number)
+        with ThreadPoolExecutor(8) as threads:
+            processes = {*threads.map(lambda _: get_process(site), range(80))}
+        with suppress(ProcessLookupError):
+            os.kill(stopped_worker, signal.SIGKILL)
+        os.kill(site.process.pid, signal.SIGCONT)
+    assert processes == {other_worker}
 
 
-def test_port_of_workers_is_refused_to_other_servers() -> None:
-    with server.reserve("127.0.0.1", 0) as listener:
-        listeners = sockets_of_workers(listener, 2)
-        for worker_listener in listeners:
-            worker_listener.listen()
-        with pytest.raises(server.PortTakenError):
-            server.reserve("127.0.0.1", listener.getsockname()[1])
-        for worker_listener in listeners:
-            worker_listener.close()
+def wait_for_workers(site: Server) -> set[int]:
+    """Return the ids of two workers, both of which have started."""
+    for _ in range(20_000):
+        if len(processes := {get_process(site) for _ in range(10)}) == 2:
+            return processes
+    pytest.fail("A worker is missing.")
 
 
 def get_process(site: Server) -> int:
     """Open a connection, and return the id of the process that responds."""
-    process: int = httpx.get(f"{site.address}/process", timeout=TIMEOUT_SECONDS).json()
-    return process
+    with closing(open_client(site)) as client:
+        return request_process(client)
+
+
+def open_client(site: Server) -> HTTPConnection:
+    return HTTPConnection(site.address.removeprefix("http://"), timeout=TIMEOUT_SECONDS)
+
+
+def request_process(client: HTTPConnection) -> int:
+    client.request("GET", "/process")
+    return int(client.getresponse().read())
 
 
 def connect(site: Server) -> socket.socket:

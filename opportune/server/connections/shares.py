@@ -1,0 +1,55 @@
+"""Even spread of connections over workers that accept from one socket."""
+
+import os
+from collections.abc import Sequence
+from math import ceil
+from multiprocessing.sharedctypes import RawArray, RawValue
+
+
+class Shares:
+    """Open connections of each worker, in memory that the supervisor shares with its workers.
+
+    Each entry has one writer, so there is no lock that a killed or frozen worker could hold.
+    """
+
+    def __init__(self, workers: int) -> None:
+        size = 2 * workers  # SIGTTIN adds workers; those beyond the size accept without a limit
+        self._process_ids = RawArray("i", size)
+        self._open_connections = RawArray("i", size)
+        self._last_process_id = RawValue("i")
+
+    def register(self, process_ids: Sequence[int | None]) -> None:
+        """Set the process ids of the workers. A new worker begins without connections."""
+        for index in range(len(self._process_ids)):
+            process_id = (process_ids[index] if index < len(process_ids) else None) or 0
+            if self._process_ids[index] != process_id:
+                self._open_connections[index] = 0
+                self._process_ids[index] = process_id
+
+    def of_this_worker(self, open_connections: int, waiting_connections: int) -> int:
+        """Return how many waiting connections this worker may accept, so that all workers have equally many.
+
+        Among equals, the worker that accepted last leaves the next connection to the others.
+        """
+        if not self._publish(open_connections):
+            return waiting_connections
+        process_ids = [process_id for process_id in self._process_ids if process_id]
+        last_process_id: int = self._last_process_id.value
+        loads: dict[int, int] = {
+            process_id: count + (process_id == last_process_id)
+            for process_id, count in zip(process_ids, self._open_connections, strict=False)
+        }
+        return ceil((sum(loads.values()) + waiting_connections) / len(loads)) - loads[os.getpid()]
+
+    def accepted(self, open_connections: int) -> None:
+        """Tell the other workers that this one has accepted connections."""
+        self._last_process_id.value = os.getpid()
+        self._publish(open_connections)
+
+    def _publish(self, open_connections: int) -> bool:
+        """Set the number of this worker. Return False if the supervisor has not registered it yet."""
+        process_ids, process_id = self._process_ids[:], os.getpid()
+        if process_id not in process_ids:
+            return False
+        self._open_connections[process_ids.index(process_id)] = open_connections
+        return True
