@@ -1,7 +1,8 @@
 """The framework's features: core features of every site, and optional features for the project's `installed.py`."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from opportune.accounts.visitors import visitors
+from opportune.config.project import display_path, feature_folder
 from opportune.contrib.documentation.feature import documentation
 from opportune.contrib.palette.feature import palette
 from opportune.contrib.request_panel.feature import request_panel
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from opportune.jobs.feature import jobs
     from opportune.llm.answers.feature import answers
 
-__all__ = ["CORE_FEATURES", "accounts", "admin", "answers", "jobs", "mcp", "teams"]
+__all__ = ["CORE_FEATURES", "FRAMEWORK_NAMES", "accounts", "admin", "answers", "jobs", "mcp", "teams"]
 
 # Lazy, so that a site does not load features that it has not installed.
 __getattr__ = lazy_exports(
@@ -75,6 +77,8 @@ CORE_FEATURES = (
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
 
 
+FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | {*__all__} - {"CORE_FEATURES", "FRAMEWORK_NAMES"}
+"""Names of the framework's features. Features of projects and packages have other names."""
 PARAMETER = re.compile(r"\{[^}]*\}")
 """A parameter in the path of a route."""
 RESERVED_SERVICES = ("settings", "features", "permissions", "database", "storage", "services", "jobs", "shutting_down")
@@ -99,6 +103,7 @@ def require_consistent_features(features: Iterable[Feature]) -> None:
 def find_registration_errors(features: Iterable[Feature]) -> Iterator[str]:
     """Yield one line for each name that is registered twice, and for each missing feature or job."""
     features = list(features)
+    yield from _find_name_errors(features)
     locations = {("template name", name): "opportune.web.rendering.templates" for name in templates.built_in_names}
     locations |= {("service", name): "opportune.application" for name in RESERVED_SERVICES}
     for feature in features:
@@ -121,6 +126,16 @@ def find_registration_errors(features: Iterable[Feature]) -> Iterator[str]:
         if fault := find_hook_error(feature.name, feature.hooks):
             yield fault
     yield from find_default_errors()
+
+
+def _find_name_errors(features: Sequence[Feature]) -> Iterator[str]:
+    """Yield one line for each feature with the name of one of the framework, whose migrations it would get."""
+    names = Counter(feature.name for feature in features)
+    for name in sorted(FRAMEWORK_NAMES & names.keys()):
+        file = feature_folder(name) / "feature.py"
+        if names[name] > 1 or file.exists():
+            where = display_path(file) if file.exists() else f"Feature({name!r})"
+            yield f"{where}: the framework has a feature named {name}. Give this one another name."
 
 
 def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """Features that register a name twice, or need a feature that is not installed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from sqladmin import BaseView
 
 from opportune.admin.options import find_view_errors
 from opportune.application import create_app
+from opportune.config import project
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db import after_create
@@ -195,3 +197,21 @@ def test_site_with_a_double_registration_does_not_start() -> None:
     features = [*installed_features(), books_feature(jobs=[tidy]), notes_feature(jobs=[tidy_with_same_name])]
     with pytest.raises(OperatorError, match=r"The job books\.tidy is registered twice"):
         create_app(settings_for("sqlite:///unused.db"), features)
+
+
+@pytest.mark.parametrize("name", ["visitors", "tools", "backup"])
+def test_feature_with_name_of_core_feature_is_refused(name: str) -> None:
+    with pytest.raises(OperatorError, match=rf"the framework has a feature named {name}\. Give this one another name"):
+        create_app(settings_for("sqlite:///unused.db"), [*installed_features(), Feature(name=name, summary="")])
+
+
+def test_feature_folder_with_name_of_optional_feature_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "PROJECT", tmp_path)
+    (tmp_path / "app/teams").mkdir(parents=True)
+    (tmp_path / "app/teams/feature.py").touch()
+    (message,) = find_registration_errors([Feature(name="teams", summary="")])
+    assert message.endswith(
+        "app/teams/feature.py: the framework has a feature named teams. Give this one another name."
+    )

@@ -34,8 +34,10 @@ from opportune.cli.scaffold.model import render_skeleton
 from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
 from opportune.cli.scaffold.packages.create import create_package, distribution_name
 from opportune.cli.scaffold.words import camel, label, singular
+from opportune.config.feature_packages import feature_packages
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
+from opportune.features import FRAMEWORK_NAMES
 
 MAX_NAME_LENGTH = 24
 MODULES = {"admin", "api", "features", "feature", "installed", "main", "models", "new", "pages", "settings", "tests"}
@@ -108,6 +110,8 @@ def name_error(name: str) -> str:
     """Return an error message if a new feature cannot have this name; empty if it can."""
     if problem := name_problem(name):
         return problem if problem.endswith("book_reviews.") else f"{problem} Choose another name."
+    if package := feature_packages().get(name):
+        return f"The package {Path(package).name} has a feature named {name!r}. Choose another name."
     if importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name):
         return f"There is a Python module named {name!r}. Choose another name."
     return ""
@@ -121,7 +125,13 @@ def name_problem(name: str) -> str:
             "such as book_reviews."
         )
     framework_names = {path.stem for folder in (FRAMEWORK, FRAMEWORK / "contrib") for path in folder.iterdir()}
-    if keyword.iskeyword(name) or name in {*FRAMEWORK_PATHS, *MODULES, *dir(builtins), *framework_names}:
+    if keyword.iskeyword(name) or name in {
+        *FRAMEWORK_PATHS,
+        *MODULES,
+        *dir(builtins),
+        *framework_names,
+        *FRAMEWORK_NAMES,
+    }:
         return f"{name!r} is reserved by Python or by the framework."
     if existing := next((folder for folder in folders(name) if folder.exists()), None):
         return f"{existing.relative_to(PROJECT)} already exists."

@@ -69,7 +69,7 @@ class MigrationGraph:
     def __init__(self, features: Sequence[str], versions: Path = VERSIONS) -> None:
         self.features = tuple(dict.fromkeys(features))
         self.versions = versions
-        files = [path for feature in features for path in sorted(self.folder(feature).glob("[!_]*.py"))]
+        files = [path for feature in self.features for path in sorted(self.folder(feature).glob("[!_]*.py"))]
         self.by_revision = _index_by_revision(map(read_migration, files))
 
     def folder(self, feature: str) -> Path:

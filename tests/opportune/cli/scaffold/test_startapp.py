@@ -14,6 +14,7 @@ from opportune.cli.scaffold import startapp
 from opportune.cli.scaffold.installed import with_feature, without_feature
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.features import FRAMEWORK_NAMES
 
 INSTALLED = '''\
 """The list."""
@@ -92,6 +93,7 @@ def test_table_is_named_after_feature_and_model(project: Path) -> None:
         ("documentation", "is reserved"),
         ("json", "Python module"),
         ("accounts", "is reserved"),
+        *((name, "is reserved") for name in sorted(FRAMEWORK_NAMES - {"accounts", "documentation"})),
         ("sqlalchemy", "Python module"),
         ("books", "tests/books already exists"),
     ],

@@ -304,6 +304,12 @@ def test_migration_with_dangling_rows_is_undone(sample: SampleFeatures) -> None:
     assert sample.execute("SELECT count(*) FROM library_book") == [(1,)]
 
 
+@sqlite_only
+def test_feature_listed_twice_has_its_migrations_once(books: SampleFeatures) -> None:
+    graph = MigrationGraph(["library", "library"], books.versions)
+    assert [migration.name for migration in graph.ordered] == ["0001_initial"]
+
+
 def test_invalid_migration_file_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "library"
     folder.mkdir()
