@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 import pydantic_settings
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.config.env_lines import unreadable_line
+from opportune.config.pasted_values import pasted_values, without_empty_values
 from opportune.config.project import PROJECT, installed_features, settings_class
 from opportune.errors import SettingsError
 
@@ -46,9 +47,14 @@ class BaseSettings(pydantic_settings.BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources: arguments, environment, the secrets that SECRETS_FROM names, `.env`. The first wins."""
         del file_secret_settings
+        fields = settings_cls.model_fields
+        if isinstance(env_settings, EnvSettingsSource):
+            env_settings.env_vars = pasted_values(env_settings.env_vars, fields)
+        if isinstance(dotenv_settings, EnvSettingsSource):  # quotes in the file are already removed
+            dotenv_settings.env_vars = without_empty_values(dotenv_settings.env_vars, fields)
         sources = init_settings, env_settings, dotenv_settings
         # Only this field is read here, because reading all of them takes as long as the settings themselves.
-        field = settings_cls.model_fields["secrets_from"]
+        field = fields["secrets_from"]
         values = [init_settings().get("secrets_from")]
         values += [source.get_field_value(field, "secrets_from")[0] for source in sources]
         secrets_from = next((value for value in values if value is not None), "")

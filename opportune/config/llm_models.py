@@ -7,7 +7,9 @@ from math import ceil
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from opportune.config.pasted_values import key_without_scheme
 
 MAX_EMBEDDED_CHARS = 4_000
 """Characters of a text that are embedded."""
@@ -68,7 +70,7 @@ class LlmModel(BaseModel):
     """Name at the endpoint, if it differs from `name`."""
     base_url: EndpointUrl = Field(default="", repr=False)
     """An OpenAI-compatible endpoint (https://api.mistral.ai/v1, http://127.0.0.1:11434/v1)."""
-    api_key: SecretStr = SecretStr("")
+    api_key: Annotated[SecretStr, BeforeValidator(key_without_scheme)] = SecretStr("")
     api_key_setting: str = ""
     """Name of the setting with the key, such as `mistral_api_key` in `app/settings.py`."""
     provider: str = ""

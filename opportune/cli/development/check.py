@@ -35,6 +35,7 @@ from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
 from opportune.cli.translations.checks import check_catalogues, check_language_addresses, check_new_texts
 from opportune.config.base_settings import setting_names, settings_classes
+from opportune.config.database_variables import unused_database_notice
 from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
 from opportune.config.project import PROJECT, display_path, feature_folder, installed_features, installed_names
@@ -241,6 +242,8 @@ def check_backup_storage(settings: Settings) -> Iterator[Finding]:
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
+    if notice := unused_database_notice(settings):
+        yield Finding(notice, is_error=False)
     try:
         startup.require_file(DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled))
     except OperatorError as error:

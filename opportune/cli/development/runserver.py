@@ -15,6 +15,7 @@ from opportune.checks import start_checks
 from opportune.cli.development import server, startup
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
+from opportune.config.database_variables import unused_database_notice
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.db.url.database_url import DatabaseURL
@@ -135,6 +136,7 @@ def check_database(settings: Settings, migrate: bool) -> None:
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
     risks = (
         startup.data_loss_warning(settings),
+        unused_database_notice(settings),
         open_storage(settings).data_loss_warning,
         describe_interrupted_restore(settings),
     )

@@ -157,7 +157,7 @@ def secrets_locks() -> list[str]:
 def read_setting(name: str) -> str:
     """Return a setting from the environment or .env, without the settings classes."""
     value = os.environ.get(name)
-    return env_file_value(name) if value is None else value
+    return env_file_value(name) if value is None else value.strip(" \t\r\n\"'")
 
 
 def are_installed(locks: list[str]) -> bool:

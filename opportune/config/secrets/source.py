@@ -6,6 +6,7 @@ from functools import cache
 import pydantic_settings
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
 
+from opportune.config.pasted_values import pasted_values
 from opportune.config.secrets import aws
 from opportune.config.secrets.azure import AzureVault
 from opportune.config.secrets.gcp import GoogleVault
@@ -34,10 +35,11 @@ def secrets_source(
     scheme, names = parse_secrets_from(secrets_from)
     if scheme == "aws":
         values = aws.read_settings(names, settings_class.model_fields, all_setting_names)
-        return InitSettingsSource(settings_class, values)
+        return InitSettingsSource(settings_class, pasted_values(values, settings_class.model_fields))
     # Google and Azure store strings, like environment variables, so lists are parsed as JSON.
     source = EnvSettingsSource(settings_class)
-    source.env_vars = _read_vaults(scheme, names, settings_class.model_fields)
+    fields = settings_class.model_fields
+    source.env_vars = pasted_values(_read_vaults(scheme, names, fields), fields)
     return source
 
 
