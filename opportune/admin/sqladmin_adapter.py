@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from sqladmin import Admin, ModelView
 from sqladmin.helpers import get_object_identifier
+from sqladmin.models import ModelViewMeta
 from sqlalchemy import Select, Table, inspect
 from sqlalchemy.orm import Mapper
 from starlette.datastructures import URL
@@ -19,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.i18n import gettext_lazy
+from opportune.runtime.plurals import plural_of
 
 ENDPOINT_ATTRIBUTES = {"_action", "_exposed"}
 
@@ -37,7 +39,17 @@ def action_texts(view: type[Any]) -> list[str]:
     return [text for action in actions for text in (action._label, action._confirmation_message) if text]
 
 
-class AdapterView(ModelView):
+class AdapterViewMeta(ModelViewMeta):
+    """Derives the plural of a view's name. SQLAdmin adds an s: "Categorys"."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any], **options: Any) -> Any:
+        view: Any = super().__new__(cls, name, bases, attributes, **options)
+        if options.get("model") and "name_plural" not in attributes:
+            view.name_plural = plural_of(view.name)
+        return view
+
+
+class AdapterView(ModelView, metaclass=AdapterViewMeta):
     """A view of a model, with public names for what SQLAdmin derives from its options."""
 
     site: ClassVar[Any]

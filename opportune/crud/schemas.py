@@ -81,7 +81,8 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
 
 
 def _is_protected(shape: Shape, name: str) -> bool:
-    is_managed = is_privilege(name) or is_trash_column(shape.model, name)
+    is_account = issubclass(shape.model, User)
+    is_managed = is_privilege(name, of_account=is_account) or is_trash_column(shape.model, name)
     return is_managed or is_secret(name) or shape.references.get(name) is User
 
 

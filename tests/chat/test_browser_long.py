@@ -16,7 +16,7 @@ from tests.chat.conversations import make_conversation
 pytestmark = pytest.mark.database("sqlite")
 
 FOOTER = '<footer class="container-xl py-3 text-secondary">Reading Circle, Lisbon</footer>'
-"""Footer of a project, as in docs/make-it-yours.md."""
+"""Footer of a project, as in `oppman.py docs make-it-yours`."""
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 

@@ -1,4 +1,4 @@
-"""Search of events as in docs/search.md."""
+"""Search of events as in `oppman.py docs search`."""
 
 from datetime import timedelta
 

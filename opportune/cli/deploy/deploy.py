@@ -79,7 +79,7 @@ def init(
     ignore_in_git()
     print_lines(f"Notes on {recipe.host.title}", [f"- {line}" for line in list_traps(recipe, site)])
     print_lines("Next steps", [*first_commands(recipe.host.name), *render_lines("next", recipe, site)])
-    say(f"\nMore: docs/deploy/{recipe.host.name.removesuffix('-persistent')}.md")
+    say(f"\nMore: python3 oppman.py docs deploy/{recipe.host.name.removesuffix('-persistent')}")
     if edited := [result.path for result in results if result.outcome is Outcome.KEPT]:
         raise OperatorError(
             f"Not overwritten, because they were edited: {', '.join(edited)}. Add --force to write them as shown above."

@@ -20,6 +20,7 @@ POLL_SECONDS = 0.1
 BAR_COLUMNS = 20
 FULL_DISK_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
+NO_PIP = re.compile("No module named '?pip")
 NOT_TRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")  # of pip and uv
 
 
@@ -169,6 +170,8 @@ def last_line(venv: Path) -> str:
 def repair_hint(venv: Path) -> str:
     """Return advice about a failed installation."""
     log = (venv / LOG).read_text(encoding="utf-8", errors="replace")
+    if NO_PIP.search(log):  # uv makes environments without pip
+        return "This environment has no pip. Install uv, or run .venv/bin/python -m ensurepip, and try again."
     if DISK_FULL.search(log) or shutil.disk_usage(venv).free < FULL_DISK_BYTES:
         return "The disk is full. Free space for .venv, the installer's cache and TMPDIR, and try again."
     if NOT_TRUSTED.search(log):

@@ -210,10 +210,15 @@ def check_name(name: str) -> None:
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED_NAMES or name.startswith("model_"):
         raise OperatorError(f"{name!r} is reserved by Python or SQLModel. Choose another field name.")
-    if columns.is_secret(name) or columns.is_privilege(name):
+    if columns.is_secret(name):
         raise OperatorError(
-            f"{name!r} looks like a secret or a privilege, which pages and API neither show nor write. Choose another "
-            "name, or add the field to models.py by hand."
+            f"{name!r} is the name of a secret, which pages and API never show. Choose another name, or add the field "
+            "to models.py by hand, for code that reads it."
+        )
+    if columns.is_privilege(name):
+        raise OperatorError(
+            f"{name!r} is the name of a privilege, which users could give themselves. Choose another name, or add the "
+            "field to models.py by hand and to write_fields of its data layer (oppman.py docs crud)."
         )
     if hasattr(Model, name):
         raise OperatorError(f"{name!r} is an attribute of every model. Choose another field name.")

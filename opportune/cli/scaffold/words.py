@@ -2,9 +2,7 @@
 
 import re
 
-IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "mouse": "mice", "foot": "feet"}
-IRREGULAR |= {"shelf": "shelves", "leaf": "leaves", "quiz": "quizzes", "bus": "buses"}
-UNCOUNTABLE = {"news", "series", "species", "equipment", "information", "data", "media", "money", "sheep", "fish"}
+from opportune.runtime.plurals import IRREGULAR, UNCOUNTABLE, plural_of
 
 
 def snake(name: str) -> str:
@@ -20,18 +18,8 @@ def camel(name: str) -> str:
 def plural(name: str) -> str:
     """Return the plural in the same spelling: `story` is `stories`, `BookReview` is `BookReviews`."""
     head, separator, last = snake(name).rpartition("_")
-    result = f"{head}{separator}{_plural(last)}"
+    result = f"{head}{separator}{plural_of(last)}"
     return camel(result) if name[:1].isupper() else result
-
-
-def _plural(word: str) -> str:
-    if word in UNCOUNTABLE:
-        return word
-    if word in IRREGULAR:
-        return IRREGULAR[word]
-    if re.search(r"[^aeiou]y$", word):
-        return f"{word[:-1]}ies"
-    return f"{word}es" if re.search(r"(s|x|z|ch|sh)$", word) else f"{word}s"
 
 
 def singular(name: str) -> str:
@@ -42,8 +30,10 @@ def singular(name: str) -> str:
         last = singulars[last]
     elif last.endswith("ies") and last not in UNCOUNTABLE:
         last = f"{last.removesuffix('ies')}y"
+    elif re.search(r"(ly|the|cri)ses$", last):
+        last = f"{last.removesuffix('es')}is"
     elif last not in UNCOUNTABLE and not last.endswith("ss"):
-        last = last.removesuffix("es") if re.search(r"(x|z|ch|sh|ss)es$", last) else last.removesuffix("s")
+        last = last.removesuffix("es") if re.search(r"(x|z|ch|sh|ss|[tnpr]us)es$", last) else last.removesuffix("s")
     return f"{head}{separator}{last}"
 
 

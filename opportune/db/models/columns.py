@@ -15,10 +15,13 @@ from opportune.db.models.translated import TranslatedColumn
 from opportune.errors import OperatorError
 from opportune.i18n import LazyText, format_lazy, gettext_lazy
 
-SECRET_NAME = re.compile(r"password|secret|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
+SECRET_NAME = re.compile(r"password|secret(?!ar)|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
 PRIVILEGE_NAME = re.compile(
-    r"^(is_)?(superuser|staff|active|verified|admin)$|^(roles?|permissions?|groups?|grants?|scopes?)$"
+    r"^(is_)?(superuser|staff|verified|admin)$|^(roles?|permissions?|privileges?|grants|scopes)$"
 )
+"""Names of fields with which users could give themselves rights."""
+ACCOUNT_STATE_NAME = re.compile(r"^(is_)?active$|^groups?$")
+"""Names that are privileges only of accounts. Other rows may be active, or have a group."""
 LONG_TEXT_LENGTH = 500
 """Maximum characters of a column that lists show. Forms also show longer columns."""
 
@@ -42,9 +45,9 @@ def value_for_message(name: str, value: Any) -> str:
     return repr(str(value)[:MAX_MESSAGE_VALUE_LENGTH])
 
 
-def is_privilege(name: str) -> bool:
+def is_privilege(name: str, *, of_account: bool = False) -> bool:
     """Return whether a column name indicates a permission."""
-    return bool(PRIVILEGE_NAME.search(name))
+    return bool(PRIVILEGE_NAME.search(name) or (of_account and ACCOUNT_STATE_NAME.search(name)))
 
 
 @lru_cache(4096)

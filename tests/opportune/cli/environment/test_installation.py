@@ -184,6 +184,13 @@ def test_untrusted_certificate_is_named(venv: Path, line: str) -> None:
     assert "network" not in str(caught.value)
 
 
+def test_missing_pip_is_named(venv: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('/site/.venv/bin/python: No module named pip')"]
+    with pytest.raises(InstallError, match=r"This environment has no pip\. Install uv, or run") as error:
+        run_installer(venv, "Uninstalling", "opportune-reviews", command)
+    assert "network" not in str(error.value)
+
+
 def test_free_space_is_checked_after_failure(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
     with pytest.raises(InstallError, match="The disk is full"):

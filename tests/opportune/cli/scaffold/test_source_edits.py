@@ -114,6 +114,7 @@ def test_plural_and_singular() -> None:
         "Day": "Days",
         "Person": "People",
     }
+    plurals |= {"Key": "Keys", "Series": "Series", "Analysis": "Analyses", "Status": "Statuses", "Quiz": "Quizzes"}
     plurals |= {"Box": "Boxes", "Address": "Addresses", "Shelf": "Shelves", "News": "News", "Match": "Matches"}
     assert {name: plural(name) for name in plurals} == plurals
     assert [singular(snake(name)) for name in plurals.values()] == [snake(name) for name in plurals]

@@ -1,0 +1,28 @@
+"""English plurals of names. Uses the standard library only: some commands run before installation."""
+
+import re
+
+IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "mouse": "mice", "foot": "feet"}
+IRREGULAR |= {"shelf": "shelves", "leaf": "leaves", "half": "halves", "life": "lives", "wife": "wives"}
+IRREGULAR |= {"knife": "knives", "tooth": "teeth", "quiz": "quizzes", "bus": "buses", "criterion": "criteria"}
+IRREGULAR |= {"hero": "heroes", "potato": "potatoes", "tomato": "tomatoes", "echo": "echoes"}
+UNCOUNTABLE = {"news", "series", "species", "equipment", "information", "data", "media", "money", "sheep", "fish"}
+UNCOUNTABLE |= {"settings", "software", "advice", "feedback", "staff", "people", "children"}
+
+
+def plural_of(name: str) -> str:
+    """Return the plural of the last word: "Story" is "Stories", "book review" is "book reviews"."""
+    head, separator, last = name.rpartition(" ")
+    word = last.lower()
+    if word in UNCOUNTABLE:
+        return name
+    plural = IRREGULAR.get(word) or _regular_plural(last)
+    return f"{head}{separator}{last[:1]}{plural[1:]}"
+
+
+def _regular_plural(word: str) -> str:
+    if re.search(r"[^aeiou]y$", word):
+        return f"{word[:-1]}ies"
+    if word.endswith("sis"):  # analysis, basis
+        return f"{word[:-2]}es"
+    return f"{word}es" if re.search(r"(s|x|z|ch|sh)$", word) else f"{word}s"

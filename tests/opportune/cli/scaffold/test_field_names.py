@@ -1,0 +1,48 @@
+"""Names of fields that `addmodel` refuses, and names of models in the admin."""
+
+import pytest
+
+from opportune.admin import AdminView
+from opportune.cli.scaffold.fields import check_name
+from opportune.db import Model
+from opportune.db.models.columns import is_privilege
+from opportune.errors import OperatorError
+
+
+@pytest.mark.parametrize("name", ["active", "is_active", "group", "groups", "scope", "grant", "secretary", "staffing"])
+def test_names_of_products_are_accepted(name: str) -> None:
+    check_name(name)
+    assert not is_privilege(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        *(dict.fromkeys(("is_staff", "admin", "role", "permissions", "is_verified"), "a privilege").items()),
+        *(dict.fromkeys(("password", "client_secret", "api_key", "reset_token"), "a secret").items()),
+    ],
+)
+def test_refused_name_has_a_reason_and_a_way_out(name: str, reason: str) -> None:
+    with pytest.raises(OperatorError, match=rf"is the name of {reason}, .* Choose another name, or add the field"):
+        check_name(name)
+
+
+def test_active_is_a_privilege_of_accounts() -> None:
+    assert is_privilege("is_active", of_account=True)
+
+
+class Category(Model, table=True):
+    __tablename__ = "field_names_category"
+
+
+def test_admin_derives_english_plurals() -> None:
+    class CategoryAdmin(AdminView, model=Category): ...
+
+    class ShelfAdmin(AdminView, model=Category):
+        name = "Shelf"
+
+    class StockAdmin(AdminView, model=Category):
+        name_plural = "Stock"
+
+    views = (CategoryAdmin, ShelfAdmin, StockAdmin)
+    assert [view.name_plural for view in views] == ["Categories", "Shelves", "Stock"]
