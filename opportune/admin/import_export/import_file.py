@@ -1,7 +1,5 @@
-"""Parses CSV and JSON files of rows and fills in the admin's forms with them. The format is that of exports."""
+"""Fills in the admin's forms with the rows of a file. The format is that of exports."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,85 +13,17 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE, FileCells
-from opportune.admin.import_export.export import unescape_formula
+from opportune.admin.import_export.file_rows import ImportRow
 from opportune.admin.import_export.names import NamedColumn, NameResolver, named_columns
 from opportune.admin.protocols import View
 from opportune.db.models.columns import is_secret, is_text
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_number
 from opportune.i18n.parsing import Source
 from opportune.web.forms.forms import ZONE_SUFFIX
 
+SAME_FIELD = _l("These columns set the same field: %(names)s. Keep one of them.")
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
-UNREADABLE = _l(
-    "Line %(line)s cannot be read: a quotation mark is not closed, or a cell has more than %(limit)s characters."
-)
-
-
-@dataclass(frozen=True)
-class ImportRow:
-    number: int
-    """The line of the CSV file, or the position of the JSON object, counted from 1."""
-    cells: Mapping[str, Any]
-
-
-def read_rows(name: str, text: str, max_rows: int) -> tuple[list[str], list[ImportRow]]:
-    """Return the columns and rows of a file.
-
-    Raises:
-        ValidationRefused: The content does not match the file type, or the file has too many rows.
-    """
-    readers = {"csv": _read_csv, "json": _read_json}
-    reader = readers.get(name.rpartition(".")[2].lower())
-    if reader is None:
-        raise ValidationRefused("Please choose a file whose name ends in .csv or .json.")
-    header, lines = reader(text)
-    if not lines:
-        raise ValidationRefused("This file has no rows.")
-    if len(lines) > max_rows:
-        raise ValidationRefused(
-            gettext(
-                "This file has %(number)s rows. Import at most %(limit)s rows in one file.",
-                number=format_number(len(lines)),
-                limit=format_number(max_rows),
-            )
-        )
-    return header, lines
-
-
-def _read_csv(text: str) -> tuple[list[str], list[ImportRow]]:
-    first = text.partition("\n")[0]
-    # Spreadsheets use semicolons in countries where numbers contain commas.
-    delimiter = ";" if ";" in first and "," not in first else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines = []
-    try:
-        header = list(reader.fieldnames or [])
-        for row in reader:
-            if None in row:
-                raise ValidationRefused(
-                    gettext("Line %(line)s has more cells than the first line.", line=reader.line_num)
-                )
-            lines.append(ImportRow(reader.line_num, {name: unescape_formula(cell or "") for name, cell in row.items()}))
-    except csv.Error:
-        raise ValidationRefused(
-            gettext(UNREADABLE, line=reader.line_num, limit=format_number(csv.field_size_limit()))
-        ) from None
-    if len(set(header)) < len(header):
-        raise ValidationRefused("Two columns have the same name.")
-    return header, lines
-
-
-def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
-    try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValidationRefused("This file is not valid JSON.") from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValidationRefused("This file is not a list of objects, such as an export.")
-    header = list(dict.fromkeys(name for row in rows for name in row))
-    return header, [ImportRow(number, row) for number, row in enumerate(rows, 1)]
 
 
 async def empty_form(request: Request, view: View) -> AdminForm:
@@ -115,6 +45,29 @@ def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
 def names_to_import(view: View, form: AdminForm) -> dict[str, NamedColumn]:
     """Return the columns of related rows that a file names by natural key, by the name in the file."""
     return {name: column for name, column in named_columns(view).items() if column.column in form}
+
+
+def name_columns(
+    view: View, form: AdminForm, header: Sequence[str], lines: Sequence[ImportRow]
+) -> tuple[list[str], list[ImportRow]]:
+    """Replace labels of the list and names in other case by the names of columns, in the header and the rows.
+
+    Raises:
+        ValidationRefused: Two headings mean the same column.
+    """
+    fields, named = fields_to_import(view, form), names_to_import(view, form)
+    columns = list(dict.fromkeys([*fields, *named, *view.export_names]))
+    labels = {name: str(view.labels.get(name, name)) for name in columns}
+    names: dict[str, str] = {}
+    for texts in (columns, labels.values(), map(gettext, labels.values())):
+        for column, text in zip(columns, texts, strict=True):
+            names.setdefault(text.casefold(), column)
+    renamed = {heading: heading if heading in columns else names.get(heading.casefold(), heading) for heading in header}
+    for name in renamed.values():
+        if len(same := [heading for heading in header if renamed[heading] == name]) > 1:
+            raise ValidationRefused(gettext(SAME_FIELD, names=", ".join(same)))
+    rows = [ImportRow(line.number, {renamed[name]: cell for name, cell in line.cells.items()}) for line in lines]
+    return [renamed[heading] for heading in header], rows
 
 
 def split_header(
@@ -140,12 +93,7 @@ def split_header(
         )
     columns = {name: allowed[name] for name in header if name in allowed}
     if duplicates := [name for name, field in columns.items() if [*columns.values()].count(field) > 1]:
-        raise ValidationRefused(
-            gettext(
-                "These columns set the same field: %(names)s. Keep one of them.",
-                names=", ".join(duplicates),
-            )
-        )
+        raise ValidationRefused(gettext(SAME_FIELD, names=", ".join(duplicates)))
     aliases = {column.column: name for name, column in named.items()}
     required = [name for name, field in fields.items() if field.flags.required and not field.data]
     missing = [aliases.get(name, name) for name in required if allowed[name] not in columns.values()]

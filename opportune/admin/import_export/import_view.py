@@ -13,12 +13,12 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.import_export.cell_formats import format_examples, source_of_rows
+from opportune.admin.import_export.file_rows import ImportRow, read_rows
 from opportune.admin.import_export.import_file import (
-    ImportRow,
     empty_form,
     fields_to_import,
+    name_columns,
     names_to_import,
-    read_rows,
     split_header,
 )
 from opportune.admin.import_export.import_rows import ImportPlan, TooManyFaultsError
@@ -163,7 +163,7 @@ async def _import(request: Request, view: View, outcome: ImportResult, content: 
         ValidationRefused: The file cannot be read.
     """
     form = await empty_form(request, view)
-    header, outcome.lines = read_rows(outcome.name, content, view.import_max_rows)
+    header, outcome.lines = name_columns(view, form, *read_rows(outcome.name, content, view.import_max_rows))
     outcome.columns, outcome.ignored = split_header(view, form, header, may_omit=outcome.updates)
     cells = [line.cells for line in outcome.lines]
     source = Source.MACHINE if outcome.is_json else source_of_rows(form, outcome.columns, cells)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.import_export.import_file import read_rows
+from opportune.admin.import_export.file_rows import read_rows
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, MakerAdmin
@@ -183,8 +183,9 @@ ROW = "a,1,red,new,2"
         ("", "rows.csv", "This file has no rows."),
         (HEADER, "rows.csv", "This file has no rows."),
         (f"{HEADER}\n{ROW}", "rows.txt", "Please choose a file whose name ends in .csv or .json."),
-        (f"{HEADER},name\n{ROW},1", "rows.csv", "Two columns have the same name."),
+        (f"{HEADER},name\n{ROW},1", "rows.csv", "Two columns have the same name: name."),
         (f"{HEADER}\n{ROW},1", "rows.csv", "Line 2 has more cells than the first line."),
+        (f"{HEADER},\n{ROW},x", "rows.csv", "Line 2 has a text in column 6, which has no heading."),
         (f'{HEADER}\n"a,1', "rows.csv", "cannot be read"),
         (f"{HEADER}\n{'a' * 200_000}", "rows.csv", "a cell has more than 131,072 characters"),
         ("{", "rows.json", "This file is not valid JSON."),
@@ -200,10 +201,31 @@ def test_unreadable_file_is_refused(content: str, name: str, message: str) -> No
         read_rows(name, content, max_rows=3)
 
 
-def test_semicolons_are_read_as_delimiters() -> None:
-    header, lines = read_rows("ROWS.CSV", "name;notes\nfirst;'-1\n", max_rows=1)
+@pytest.mark.parametrize(
+    ("content", "number"),
+    [
+        ("name;notes\nfirst;'-1\n", 2),
+        ("name\tnotes\nfirst\t-1\n", 2),
+        ("sep=;\r\nname;notes\r\nfirst;-1\r\n", 3),
+        ('"sep=|"\nname|notes\nfirst|-1', 3),
+        (" name , notes ,,\n\n,,,\nfirst,-1,, \n,,,\n", 4),
+        ('\n\n"name";"notes"\n"first";-1;;', 4),
+    ],
+)
+def test_files_of_spreadsheets_are_read(content: str, number: int) -> None:
+    header, lines = read_rows("ROWS.CSV", content, max_rows=1)
     assert header == ["name", "notes"]
-    assert [(line.number, line.cells) for line in lines] == [(2, {"name": "first", "notes": "-1"})]
+    assert [(line.number, line.cells) for line in lines] == [(number, {"name": "first", "notes": "-1"})]
+
+
+@pytest.mark.language("de")
+async def test_labels_are_read_as_headings(app: FastAPI, admin: AsyncClient, language: str) -> None:
+    assert (
+        await confirm_preview(admin, await upload(admin, "Name;MAKER;Made on;ID\na;1;31.12.2026;9"))
+    ).status_code == 303
+    assert [(row.name, row.maker_id, str(row.made_on)) for row in await read_gadgets(app)] == [("a", 1, "2026-12-31")]
+    page = await upload(admin, "Name;name;maker_id\na;b;1")
+    assert "Name, name" in page.text
 
 
 async def test_import_needs_can_import(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
