@@ -1,6 +1,7 @@
 """Pages of accounts. All of them work without JavaScript."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.responses import RedirectResponse
 
 from opportune.accounts.activity_log import pages as events
 from opportune.accounts.deletion import pages as deletion
@@ -43,3 +44,9 @@ PACKAGES = (
 router = APIRouter()
 for package in PACKAGES:
     router.routes += package.router.routes  # `include_router` would analyse each route again
+
+
+@router.get("/.well-known/change-password")
+async def redirect_to_password_page() -> Response:
+    """Redirect password managers, which know only this address, to the page on which users change their password."""
+    return RedirectResponse("/accounts/password", 302)

@@ -5,18 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints, TypeAdapter
 
-from opportune.config.email_domains import accept_development_domains
+from opportune.config.email_domains import accept_development_domains, normalize_email
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
 from opportune.text import Line, Password
 
-
-def _lower(text: str) -> str:
-    """Call `str.lower`. It is a function because Pydantic analyses the signature of `str.lower` slowly."""
-    return text.lower()
-
-
-Email = Annotated[EmailStr, BeforeValidator(accept_development_domains), AfterValidator(_lower)]
+Email = Annotated[EmailStr, BeforeValidator(accept_development_domains), AfterValidator(normalize_email)]
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email, config=ConfigDict(defer_build=True))
 """Validates an e-mail address outside a schema."""
 LinkToken = Annotated[Line, StringConstraints(max_length=2000)]

@@ -1,4 +1,7 @@
-"""Domains for development, such as `ada@shop.test`, to which no e-mail can be delivered."""
+"""Form in which e-mail addresses are compared, and domains for development, such as `ada@shop.test`."""
+
+import unicodedata
+from contextlib import suppress
 
 import email_validator
 
@@ -14,3 +17,13 @@ def accept_development_domains(value: object) -> object:
     refused = email_validator.SPECIAL_USE_DOMAIN_NAMES  # documented as changeable
     refused[:] = {*refused, *DEVELOPMENT_DOMAINS} - accepted
     return value
+
+
+def normalize_email(email: str) -> str:
+    """Return the form in which addresses are stored and compared: lower case, NFC, and the domain in Unicode."""
+    email = email.strip()
+    if not email.isascii() or "xn--" in email.lower():
+        accept_development_domains(email)
+        with suppress(email_validator.EmailNotValidError):
+            email = email_validator.validate_email(email, check_deliverability=False).normalized
+    return unicodedata.normalize("NFC", email.lower())

@@ -10,7 +10,7 @@ import iso3166
 from pydantic import AfterValidator, BeforeValidator, EmailStr
 from sqlalchemy import String
 
-from opportune.config.email_domains import accept_development_domains
+from opportune.config.email_domains import accept_development_domains, normalize_email
 from opportune.i18n import LazyText, get_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import is_english
@@ -28,11 +28,6 @@ INVALID_PHONE = _l("please enter a phone number with its country code, such as +
 INVALID_COUNTRY = _l("please enter a two-letter country code, such as AT")
 
 SPACE = re.compile(r"\s")
-
-
-def _to_lower(text: str) -> str:
-    # A function instead of `str.lower`, whose signature takes Pydantic long to inspect.
-    return text.lower()
 
 
 def _check_url(text: str) -> str:
@@ -104,11 +99,11 @@ def _check_country(code: str) -> str:
 Email = Annotated[
     EmailStr,
     BeforeValidator(accept_development_domains),
-    AfterValidator(_to_lower),
+    AfterValidator(normalize_email),
     Stored(String(MAX_EMAIL_LENGTH)),
     FieldOptions(type="email"),
 ]
-"""E-mail address, stored in lower case."""
+"""E-mail address, stored in lower case and in one Unicode form."""
 
 Url = Annotated[Line, AfterValidator(_check_url), Stored(String(MAX_URL_LENGTH)), FieldOptions(type="url")]
 """URL with http or https."""

@@ -12,6 +12,7 @@ from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import show
 from opportune.accounts.schemas import AccountDeletion
 from opportune.accounts.sessions import cookies
+from opportune.config.email_domains import normalize_email
 from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.i18n import gettext
@@ -44,7 +45,7 @@ async def export(
 @router.post("/data/delete")
 async def delete(request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx) -> Response:
     form = await read_form(request, AccountDeletion)
-    if form.data and form.data.email.lower() != user.email:
+    if form.data and normalize_email(form.data.email) != user.email:
         form.refuse("Please type the address of this account.", "email")
     if await reauthenticated(context, user, form):
         try:

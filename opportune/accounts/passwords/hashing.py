@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -93,7 +94,27 @@ async def hash_password(password: str) -> str:
     Raises:
         Busy: too many other requests are waiting.
     """
-    return await _hash_queue.run(password_helper.hash, password)
+    return await _hash_queue.run(password_helper.hash, normalize_password(password))
+
+
+def normalize_password(password: str) -> str:
+    """Return the NFKC form, as NIST SP 800-63B advises: keyboards send the same letter as different characters."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def _verify(password: str, hashed_password: str) -> tuple[bool, str | None]:
+    normalized = normalize_password(password)
+    is_correct, new_hash = password_helper.verify_and_update(normalized, hashed_password)
+    if is_correct or normalized == password:
+        return is_correct, new_hash
+    # Earlier versions hashed the password as it was typed.
+    is_correct, _ = password_helper.verify_and_update(password, hashed_password)
+    return is_correct, password_helper.hash(normalized) if is_correct else None
+
+
+def _hash_as_often_as_verify(password: str) -> None:
+    for variant in {password, normalize_password(password)}:
+        password_helper.hash(variant)
 
 
 async def verify_password(password: str, hashed_password: str) -> tuple[bool, str | None]:
@@ -106,9 +127,9 @@ async def verify_password(password: str, hashed_password: str) -> tuple[bool, st
         await verify_without_user(password)
         return False, None
     password = password[: MAX_PASSWORD_LENGTH + 1]
-    return await _hash_queue.run(password_helper.verify_and_update, password, hashed_password)
+    return await _hash_queue.run(_verify, password, hashed_password)
 
 
 async def verify_without_user(password: str) -> None:
     """Take as long as `verify_password`, so that the time does not reveal whether an account exists."""
-    await hash_password(password[: MAX_PASSWORD_LENGTH + 1])
+    await _hash_queue.run(_hash_as_often_as_verify, password[: MAX_PASSWORD_LENGTH + 1])

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from opportune.accounts.passwords.breached import is_breached
-from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH
+from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH, normalize_password
 from opportune.config.settings import Settings
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
@@ -33,7 +33,8 @@ async def find_password_problem(password: str, email: str, settings: Settings, n
     problem = await asyncio.to_thread(password_problem, password, email, settings, name)
     if problem or not settings.breached_passwords_url:
         return problem
-    return BREACHED if await is_breached(settings.breached_passwords_url, password) else None
+    is_known = await is_breached(settings.breached_passwords_url, normalize_password(password))
+    return BREACHED if is_known else None
 
 
 def password_problem(password: str, email: str, settings: Settings, name: str = "") -> str | None:
@@ -41,6 +42,7 @@ def password_problem(password: str, email: str, settings: Settings, name: str = 
 
     Takes up to 60 ms, so requests use `find_password_problem`.
     """
+    password = normalize_password(password)
     return _length_problem(password, settings.min_password_length) or _guessing_problem(
         password, [email.lower(), *find_personal_words(email, settings.site_name, name)]
     )

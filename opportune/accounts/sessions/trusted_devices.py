@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from opportune.accounts.models import User
 from opportune.accounts.sessions.page_cookies import PageCookie
+from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys, signer
 
@@ -38,7 +39,7 @@ def trust_device(request: Request, response: Response, user: User) -> None:
 def trusted_device(request: Request, email: str) -> str:
     """Return the id of this browser, or an empty string if this e-mail has not signed in with it before."""
     settings: Settings = request.app.state.settings
-    hashes = _email_hashes(settings, email.strip().lower())
+    hashes = _email_hashes(settings, normalize_email(email))
     device_ids = (
         device_id
         for email_hash, device_id in _read_cookie(request)

@@ -15,6 +15,7 @@ from opportune.accounts.models import User
 from opportune.accounts.users.credentials import delete_all_sessions, delete_sign_in_methods
 from opportune.accounts.users.errors import EmailTakenError
 from opportune.accounts.users.factory import user_manager
+from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.config.site_url import site_url
@@ -55,8 +56,8 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
     await acquire_advisory_lock(session, "setup")
     if await has_superuser(session):
         return None
-    existing = select(User).where(func.lower(User.email) == email).with_for_update()
-    user = await session.scalar(existing) or User(email=email, hashed_password="")
+    existing = select(User).where(func.lower(User.email) == normalize_email(email)).with_for_update()
+    user = await session.scalar(existing) or User(email=normalize_email(email), hashed_password="")
     user.hashed_password = hashed_password
     user.is_active = user.is_verified = user.is_staff = user.is_superuser = True
     session.add(user)

@@ -6,6 +6,7 @@ from opportune.accounts.schemas import Credentials
 from opportune.accounts.sign_in_methods import totp
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import find_by_email
+from opportune.config.email_domains import normalize_email
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
 from opportune.web.rate_limit import Hit, RateLimit
@@ -29,7 +30,7 @@ async def check_password(context: AccountContext, email: str, password: str, dev
         TooManyRequests: there were too many wrong passwords. Correct passwords are not counted.
         Busy: too many other users are signing in.
     """
-    email = email.strip().lower()
+    email = normalize_email(email)
     hits = _password_limits(context, email, device)
     async with context.limiter.one_at_a_time(*hits):
         await context.limiter.check(*hits)

@@ -18,6 +18,7 @@ from opportune.accounts.users.errors import (
     InvalidPasswordError,
 )
 from opportune.accounts.users.lookup import find_by_email
+from opportune.config.email_domains import normalize_email
 
 
 class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):
@@ -46,7 +47,7 @@ class UserDatabase(BaseUserDatabase[Any, int]):
 
     async def create(self, create_dict: Mapping[str, Any]) -> User:
         """Create a user. Raises UserTaken, also if two requests register the same address at the same time."""
-        self.session.add(user := User(**{**create_dict, "email": create_dict["email"].lower()}))
+        self.session.add(user := User(**{**create_dict, "email": normalize_email(create_dict["email"])}))
         try:
             await self.session.flush()
         except IntegrityError:

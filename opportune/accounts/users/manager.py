@@ -22,6 +22,7 @@ from opportune.accounts.users.credentials import delete_all_sessions, delete_sig
 from opportune.accounts.users.database import LinkRefused, PasswordRefused, UserDatabase, UserTaken
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, AccountLinkedError, EmailTakenError
 from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
+from opportune.config.email_domains import normalize_email
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings, get_settings
 from opportune.db.models.model import MAX_ID
@@ -96,7 +97,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         if self.settings.registration != "invited":
             return self.settings.registration == "open"
         checks = (feature.is_invited for feature in installed_features() if feature.is_invited)
-        return any([await is_invited(self.session, email.lower()) for is_invited in checks])
+        return any([await is_invited(self.session, normalize_email(email)) for is_invited in checks])
 
     async def register(self, email: str, password: str, **fields: Any) -> U:
         """Create a user.
@@ -184,8 +185,8 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         if await self._lock_unchanged(user) is None:
             raise PasswordRefused(CHANGED_MEANWHILE)
         changes: dict[str, Any] = {}
-        if email is not None and email.lower() != user.email:
-            changes |= {"email": email.lower(), "is_verified": False}
+        if email is not None and normalize_email(email) != user.email:
+            changes |= {"email": normalize_email(email), "is_verified": False}
         if hashed_password is not None:
             changes["hashed_password"] = hashed_password
         if is_verified is not None:

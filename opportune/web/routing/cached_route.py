@@ -1,11 +1,10 @@
-"""Route of endpoints marked with `@cached`. It also handles HEAD."""
+"""Route of endpoints marked with `@cached`."""
 
 from dataclasses import astuple, dataclass
 from typing import Self
 
 from fastapi.routing import APIRoute
-from starlette.routing import Match
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from opportune.web.cache.rule import CacheRule, unknown_names
 
@@ -56,24 +55,8 @@ class CachedRoute(APIRoute):
         vars(cached).update(vars(route), rule=rule, counts=Counts())
         return cached
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
-        return super().matches(scope)
-
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "HEAD":
-            await self.handle({**scope, "method": "GET"}, receive, _without_body(send))
-        elif scope["method"] == "GET":
+        if scope["method"] == "GET":
             await scope["app"].state.cache.respond(self, scope, receive, send)
         else:
             await super().handle(scope, receive, send)
-
-
-def _without_body(send: Send) -> Send:
-    async def send_head(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return send_head

@@ -10,7 +10,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
 from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
 from fastapi.utils import generate_unique_id, get_value_or_default
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import Message, Receive, Scope, Send
 
 from opportune.config import speedups
 from opportune.web.cache.rule import rule_of
@@ -23,6 +24,18 @@ class Router(APIRouter):
 
     page_dependencies: Sequence[Depends] = ()
     """Dependencies of every page, such as the current user."""
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond to HEAD wherever GET does. FastAPI's routes for GET refuse it."""
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        if not is_head or any(route.matches(scope)[0] is Match.FULL for route in self.routes):
+            await super().app(scope, receive, send)
+            return
+        scope_of_get = {**scope, "method": "GET"}
+        try:
+            await self.app(scope_of_get, receive, _without_body(send))
+        finally:
+            scope["route"] = scope_of_get.get("route")  # for the metrics of requests
 
     def include_pages(self, router: APIRouter) -> None:
         self.include_flat(router, dependencies=self.page_dependencies, include_in_schema=False)
@@ -80,6 +93,19 @@ class Router(APIRouter):
         copied = type(route)(**options)
         rule = rule_of(route.endpoint)
         return CachedRoute.of(copied, rule) if rule else copied
+
+
+def _without_body(send: Send) -> Send:
+    """Return a `send` that ends the response after its headers, also of a stream without an end."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif message["type"] != "http.response.body":
+            await send(message)
+
+    return send_head
 
 
 def router_of(app: FastAPI) -> Router:

@@ -1,5 +1,6 @@
 """Router and FastRouter respond like FastAPI's router."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Request, WebSocket
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient, Response
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import BaseRoute, Host, Mount, Route
 
 from opportune.web.cache import cached
@@ -133,6 +134,14 @@ def add_routes(app: FastAPI, include: Callable[..., None]) -> None:
     async def slash() -> str:
         return "slash"
 
+    @app.get("/endless", include_in_schema=False)
+    async def endless() -> StreamingResponse:
+        async def chunks() -> AsyncIterator[str]:
+            yield "first"
+            await asyncio.Event().wait()
+
+        return StreamingResponse(chunks())
+
     @app.websocket("/things/socket")
     async def socket(socket: WebSocket) -> None:
         await socket.accept()
@@ -190,7 +199,6 @@ REQUESTS = [
     ("GET", "/things%2F7", 200),
     ("DELETE", "/things", 405),
     ("DELETE", "/things/7", 405),
-    ("HEAD", "/things", 405),
     ("HEAD", "/both", 200),
     ("OPTIONS", "/both", 405),
     ("GET", "/slash", 307),
@@ -228,6 +236,14 @@ async def test_responses_equal_fastapi(clients: Clients) -> None:
         ours, fastapi = await clients.request(method, path)
         assert comparable(ours) == comparable(fastapi), (method, path)
         assert ours.status_code == status, (method, path)
+
+
+async def test_head_works_wherever_get_does(clients: Clients) -> None:
+    for method, path, status in [*REQUESTS, ("GET", "/endless", 200)]:
+        if method == "GET":
+            head = await clients.ours.head(path)
+            assert (head.status_code, head.text) == (status, ""), path
+    assert (await clients.ours.head("/things")).headers == (await clients.ours.get("/things")).headers
 
 
 async def test_host_route_equals_fastapi(clients: Clients) -> None:

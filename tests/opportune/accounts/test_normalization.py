@@ -1,0 +1,70 @@
+"""Passwords and e-mail addresses that keyboards and systems send in different Unicode forms."""
+
+import unicodedata
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+from sqlalchemy import update
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.accounts.passwords import hashing
+from opportune.config.email_domains import normalize_email
+from opportune.testing import make_user
+
+pytestmark = pytest.mark.database("sqlite")
+
+COMPOSED, DECOMPOSED = "Bärenhöhle am Fluß", unicodedata.normalize("NFD", "Bärenhöhle am Fluß")
+EMAILS = [
+    ("zoe@müller.example", "Zoe@xn--mller-kva.example"),
+    ("zoe@müller.example", "zoe@MU\u0308LLER.example"),
+    ("zoë@example.com", "ZOE\u0308@example.com"),
+    ("zoe@bücher.test", "zoe@xn--bcher-kva.test"),
+]
+
+
+async def log_in(client: AsyncClient, email: str, password: str) -> bool:
+    response = await client.post("/accounts/login", data={"email": email, "password": password})
+    client.cookies.clear()
+    return response.status_code == 303
+
+
+@pytest.mark.parametrize(("stored", "typed"), EMAILS)
+async def test_user_signs_in_with_each_form_of_an_address(
+    app: FastAPI, client: AsyncClient, stored: str, typed: str
+) -> None:
+    await make_user(app.state.database, stored, COMPOSED)
+    assert await log_in(client, typed, COMPOSED)
+    assert normalize_email(typed) == stored
+
+
+@pytest.mark.parametrize("stored", [COMPOSED, DECOMPOSED])
+@pytest.mark.parametrize("typed", [COMPOSED, DECOMPOSED])
+async def test_each_form_of_a_password_is_correct(stored: str, typed: str) -> None:
+    hashed = await hashing.hash_password(stored)
+    assert (await hashing.verify_password(typed, hashed))[0]
+    assert not (await hashing.verify_password(typed.replace("ß", "ss"), hashed))[0]
+
+
+async def test_earlier_hash_works_and_is_replaced(app: FastAPI, client: AsyncClient) -> None:
+    user = await make_user(app.state.database, password=COMPOSED)
+    async with app.state.database.writer() as session:
+        values = {"hashed_password": hashing.password_helper.hash(DECOMPOSED)}
+        await session.execute(update(User).where(col(User.id) == user.id).values(values))
+    assert not await log_in(client, user.email, COMPOSED)
+    assert await log_in(client, user.email, DECOMPOSED)
+    assert await log_in(client, user.email, COMPOSED)
+
+
+async def test_length_counts_normalized_characters(client: AsyncClient) -> None:
+    short = unicodedata.normalize("NFD", "äöüäöü")
+    response = await client.post("/accounts/register", data={"email": "zoe@example.com", "password": short})
+    assert response.status_code == 422
+    assert "at least" in response.text
+
+
+async def test_password_managers_find_the_password_page(client: AsyncClient) -> None:
+    response = await client.get("/.well-known/change-password")
+    assert (response.status_code, urlsplit(response.headers["location"]).path) == (302, "/accounts/password")
