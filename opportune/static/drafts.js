@@ -11,6 +11,7 @@
     sessionStorage.removeItem("sent-draft");
     if (sent && sent !== key) localStorage.removeItem(sent);
     field.value ||= localStorage.getItem(key) ?? "";
+    field.dispatchEvent(new Event("input", { bubbles: true })); // updates the counter of characters
   } catch { return; } // storage is forbidden
   field.setSelectionRange(field.value.length, field.value.length);
 

@@ -29,7 +29,7 @@ document.addEventListener("input", ({ target }) => {
   if (target.matches("[data-slug-from]")) edited.set(target, target.value !== "");
   for (const slug of target.form?.querySelectorAll(`[data-slug-from="${CSS.escape(target.name)}"]`) ?? []) {
     if (edited.get(slug) ?? slug.defaultValue !== "") continue;
-    slug.value = slugOf(target.value).slice(0, slug.maxLength > 0 ? slug.maxLength : undefined);
+    slug.value = slugOf(target.value).slice(0, Number(slug.dataset.maxlength) || undefined);
   }
 });
 

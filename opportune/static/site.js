@@ -68,6 +68,34 @@ document.addEventListener("change", ({ target }) => {
   target.reportValidity();
 });
 
+// Texts longer than data-maxlength stay whole, and cannot be sent. A counter appears near the limit.
+(() => {
+  const SHOW_FROM = 0.8;
+  const number = (count) => count.toLocaleString(document.documentElement.lang);
+  const counters = new WeakMap();
+  const check = (field) => {
+    const limit = Number(field.dataset.maxlength);
+    const length = field.value.length > limit / 2 ? [...field.value].length : 0; // as the server counts
+    const values = { length: number(length), limit: number(limit) };
+    field.setCustomValidity(length > limit ? gettext("This has %(length)s characters. At most %(limit)s can be sent, so please shorten it.", values) : "");
+    if (!counters.has(field) && length < limit * SHOW_FROM) return;
+    if (!counters.get(field)?.isConnected) {
+      const counter = Object.assign(document.createElement("small"), { className: "form-hint d-block mt-1" });
+      counter.setAttribute("role", "status");
+      (field.closest(".input-group, show-password, [data-counter-below]") ?? field).after(counter);
+      counters.set(field, counter);
+    }
+    const counter = counters.get(field);
+    counter.hidden = length < limit * SHOW_FROM;
+    counter.classList.toggle("text-danger", length > limit);
+    counter.textContent = gettext("%(length)s of %(limit)s characters", values);
+  };
+  const checkAll = (root) => { for (const field of root.querySelectorAll("[data-maxlength]")) check(field); };
+  document.addEventListener("input", ({ target }) => { if (target.matches("[data-maxlength]")) check(target); });
+  document.addEventListener("htmx:after:swap", () => checkAll(document));
+  checkAll(document);
+})();
+
 // Requests without a form say for which user this page was rendered.
 document.addEventListener("htmx:config:request", ({ detail: { ctx: { request } } }) => {
   const mark = document.querySelector("meta[name=form-user]")?.content;

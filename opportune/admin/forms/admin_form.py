@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.wtforms_classes import Field, FieldTexts, Form
+from opportune.admin.forms.wtforms_classes import DefaultMeta, Field, FieldTexts, Form
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.error_messages import messages_by_field
@@ -23,7 +23,13 @@ INVALID = _l("Please correct the fields below.")
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types
     """A form that refuses NUL characters, which PostgreSQL cannot store. Its messages are translated."""
 
-    class Meta:
+    class Meta(DefaultMeta):  # type: ignore[misc]  # its base has no types
+        def render_field(self, field: Field, render_kw: dict[str, Any]) -> Any:
+            # Browsers cut a pasted text at `maxlength` without a message. site.js shows this limit instead.
+            limit = getattr(field.flags, "maxlength", None)
+            limits = {"maxlength": False, "data_maxlength": limit} if limit else {}
+            return super().render_field(field, {**render_kw, **limits})
+
         def get_translations(self, form: Form) -> FieldTexts:
             return FieldTexts()
 

@@ -5,6 +5,7 @@ from gettext import NullTranslations
 
 from wtforms import Field, Form, PasswordField, SelectMultipleField, ValidationError  # type: ignore[import-untyped]
 from wtforms.i18n import get_translations  # type: ignore[import-untyped]
+from wtforms.meta import DefaultMeta  # type: ignore[import-untyped]
 from wtforms.validators import InputRequired, Optional  # type: ignore[import-untyped]
 from wtforms.widgets import CheckboxInput, FileInput, ListWidget, html_params  # type: ignore[import-untyped]
 
@@ -14,6 +15,7 @@ from opportune.i18n.translation import translate
 
 __all__ = [
     "CheckboxInput",
+    "DefaultMeta",
     "Field",
     "FieldTexts",
     "FileInput",

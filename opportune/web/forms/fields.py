@@ -320,5 +320,12 @@ def _attributes(schema: JsonSchemaValue, type_: str) -> dict[str, Attribute]:
 
 
 def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out."""
-    return {name: "" if value is True else value for name, value in attributes.items() if value is not False}
+    """Return attributes for Jinja's `xmlattr`, where True is an empty value and False leaves the attribute out.
+
+    Browsers cut a pasted text at `maxlength` without a message. site.js shows the limit of `data-maxlength` instead.
+    """
+    return {
+        "data-maxlength" if name == "maxlength" else name: "" if value is True else value
+        for name, value in attributes.items()
+        if value is not False
+    }

@@ -1,0 +1,34 @@
+"""Texts that are longer than a field allows."""
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.accounts import User
+from opportune.llm import FakeProvider
+from opportune.testing import sign_in_browser
+
+# The browser does not depend on the database.
+pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.mark.parametrize(
+    "place", [("/todos", "title", 200), ("/admin/todo/create", "title", 200), ("/chat", "content", 4000)]
+)
+async def test_long_paste_stays_whole(
+    page: Page, app: FastAPI, site: str, superuser: User, fake_llm: FakeProvider, place: tuple[str, str, int]
+) -> None:
+    path, name, limit = place
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(path)
+    field = page.locator(f"main :is(input, textarea)[name={name}]").first
+    await field.focus()
+    await page.keyboard.insert_text("€" * (limit + 9))
+    await expect(field).to_have_value("€" * (limit + 9))
+    counter = page.get_by_text(f"{limit + 9:,} of {limit:,} characters")
+    await expect(counter).to_be_visible()
+    assert "please shorten it" in await field.evaluate("field => field.validationMessage")
+    assert await page.locator("[maxlength]").count() == 0
+    await field.fill("Short")
+    await expect(counter).to_be_hidden()
+    assert await field.evaluate("field => field.validity.valid")
