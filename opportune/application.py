@@ -52,10 +52,11 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
         OperatorError: Settings are invalid, or features conflict.
     """
     settings = settings or get_settings()
+    is_complete = features is None
     installed = installed_features() if features is None else features
     require_unique_names(installed)
     features = all_features(installed)
-    require_consistent_features(features)
+    require_consistent_features(features, is_complete=is_complete)
     read_feature_settings(settings, features)
     app = FastAPI(
         title=settings.site_name,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from opportune.errors import OperatorError
+from opportune.runtime.option_names import strict
 from opportune.runtime.services import Service, Services
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 
+@strict
 @dataclass(frozen=True)
 class Link:
     """An entry of the navigation bar."""
@@ -53,6 +55,7 @@ class Link:
     """Whether the link is shown to signed-in users only."""
 
 
+@strict
 @dataclass(frozen=True)
 class SiteSearch:
     """Rows or documents that a feature adds to the page /search and to the command palette."""
@@ -66,6 +69,7 @@ class SiteSearch:
     """Page with all results, which reads `?q=`."""
 
 
+@strict
 @dataclass(frozen=True)
 class Panel:
     """A part that a feature adds to a page of another feature, such as the profile page."""
@@ -76,6 +80,7 @@ class Panel:
     """Return the template variables for the user who sees the page; for anonymous visitors the user is None."""
 
 
+@strict
 @dataclass(frozen=True)
 class AdminPanel:
     """A part of an admin page, rendered for superusers."""
@@ -90,6 +95,7 @@ class AdminPanel:
     """On the page Operations: above or below the cards, or beside the buttons. The dashboard has only a top."""
 
 
+@strict
 @dataclass(frozen=True)
 class HealthLight:
     """A line of the status page: the condition of one part of the site."""
@@ -106,6 +112,7 @@ class HealthLight:
     """Advice for a state that is not ok."""
 
 
+@strict
 @dataclass(frozen=True)
 class Gauge:
     """A number from the database for `GET /metrics`."""
@@ -118,6 +125,7 @@ class Gauge:
     """Labels and value. No label may contain text of visitors."""
 
 
+@strict
 @dataclass(frozen=True)
 class UserColumn:
     """A line on the admin's page of a user, shown to users who may list the counted rows."""
@@ -129,6 +137,7 @@ class UserColumn:
     """An aggregate of the user's rows, such as `func.max(Book.created_at)`; None for their number."""
 
 
+@strict
 @dataclass(frozen=True)
 class Demo:
     """Sample data, which can be removed without touching other rows."""
@@ -139,6 +148,7 @@ class Demo:
     """Remove exactly the rows that `load` adds and return how many were removed."""
 
 
+@strict
 @dataclass(frozen=True)
 class Person:
     """The user who downloads their data or deletes their account."""
@@ -149,6 +159,7 @@ class Person:
     """Empty until the user has verified it."""
 
 
+@strict
 @dataclass(frozen=True, kw_only=True)
 class PersonalData:
     """Personal data that a feature stores: users can download it, and it is deleted with their account."""
@@ -167,6 +178,7 @@ class PersonalData:
     """Remove data of the user that no cascading foreign key removes with the user's row."""
 
 
+@strict
 @dataclass(frozen=True)
 class Metric:
     """A chart on the admin's dashboard: new rows per day, for staff who may list these rows."""
@@ -195,6 +207,7 @@ class Metric:
         return model
 
 
+@strict
 @dataclass(frozen=True)
 class Number:
     """A number on the admin's dashboard, for staff who may list the model's rows."""
@@ -218,6 +231,7 @@ class Number:
         return model
 
 
+@strict
 @dataclass(frozen=True)
 class Table:
     """The first rows of a list on the admin's dashboard, for staff who may list the model's rows."""
@@ -240,6 +254,7 @@ MAX_TABLE_ROWS = 20
 Widget = Metric | Number | Table
 
 
+@strict
 @dataclass(frozen=True)
 class Cleanup:
     """Rows that a daily job deletes in batches: `Cleanup(Loan, lambda _: col(Loan.expires_at) <= utc_now())`."""
@@ -251,6 +266,7 @@ class Cleanup:
     """Set these values instead of deleting the rows. A row that has them must no longer match."""
 
 
+@strict
 @dataclass(frozen=True)
 class SetupStep:
     """An item of the checklist that the admin shows to superusers of a new site."""
@@ -264,6 +280,7 @@ class SetupStep:
     """Page where the step is done or described: `/admin/llm/provider`, or `/docs/mail` of the documentation."""
 
 
+@strict
 @dataclass(frozen=True)
 class Finding:
     """One line of `oppman.py check`: a problem and the next step. A warning may be intended; an error must be fixed."""
@@ -278,6 +295,7 @@ Check = Callable[[Any], Iterator[Finding]]
 """Inspects the site's settings."""
 
 
+@strict
 @dataclass(frozen=True, kw_only=True)
 class Feature:
     """One entry of `app/installed.py`."""

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from opportune.accounts.visitors import visitors
-from opportune.config.project import display_path, feature_folder
+from opportune.config.feature_packages import PREFIX
+from opportune.config.project import PACKAGE, display_path, feature_folder, origin
 from opportune.contrib.documentation.feature import documentation
 from opportune.contrib.palette.feature import palette
 from opportune.contrib.request_panel.feature import request_panel
 from opportune.contrib.welcome.feature import welcome
 from opportune.crud.registry import find_default_errors
 from opportune.db.hooks.registry import find_hook_error
+from opportune.db.hooks.registry import registered as registered_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.i18n.languages import current_language
+from opportune.jobs.declaration import declared as declared_jobs
 from opportune.llm.feature import llm
 from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.feature import tools
@@ -90,18 +93,22 @@ def all_features(installed: Iterable[Feature]) -> list[Feature]:
     return [*CORE_FEATURES, *(feature for feature in installed if feature not in CORE_FEATURES)]
 
 
-def require_consistent_features(features: Iterable[Feature]) -> None:
+def require_consistent_features(features: Iterable[Feature], *, is_complete: bool = False) -> None:
     """Check that no name is registered twice, and that required features are installed.
+
+    Args:
+        features: Features of the site.
+        is_complete: Whether these are all features of the project, whose hooks and jobs must then be listed.
 
     Raises:
         OperatorError: A name is registered twice, or a feature is missing. The message describes the first error.
     """
-    if message := next(find_registration_errors(features), ""):
+    if message := next(find_registration_errors(features, is_complete=is_complete), ""):
         raise OperatorError(message)
 
 
-def find_registration_errors(features: Iterable[Feature]) -> Iterator[str]:
-    """Yield one line for each name that is registered twice, and for each missing feature or job."""
+def find_registration_errors(features: Iterable[Feature], *, is_complete: bool = False) -> Iterator[str]:
+    """Yield one line for each name that is registered twice, and for each missing feature, job or hook."""
     features = list(features)
     yield from _find_name_errors(features)
     locations = {("template name", name): "opportune.web.rendering.templates" for name in templates.built_in_names}
@@ -126,6 +133,28 @@ def find_registration_errors(features: Iterable[Feature]) -> Iterator[str]:
         if fault := find_hook_error(feature.name, feature.hooks):
             yield fault
     yield from find_default_errors()
+    yield from _find_unlisted(features, is_complete=is_complete)
+
+
+def _find_unlisted(features: Sequence[Feature], *, is_complete: bool) -> Iterator[str]:
+    """Yield one line for each hook and job of the project that its feature does not list."""
+    names = {feature.name for feature in features}
+    listed = {*chain.from_iterable(feature.hooks for feature in features)}
+    listed |= {job.function for feature in features for job in feature.jobs}
+    declared: list[tuple[str, Any]] = [("hooks", registration.hook) for registration in registered_hooks]
+    declared += [("jobs", job.function) for job in declared_jobs]
+    for argument, function in declared:
+        module, feature = function.__module__, origin(function)
+        is_checked = module.startswith((f"{PACKAGE}.", PREFIX)) and (is_complete or feature in names)
+        if not is_checked or function in listed:
+            continue
+        package = module.split(".")[0]
+        folder = f"{package}/{feature}" if package == PACKAGE else package
+        name = f"{getattr(function, '__name__', function)} of {module}"
+        if feature in names:
+            yield f"{folder}/feature.py: {argument}=[…] lacks {name}. Add it."
+        else:
+            yield f"{folder}/feature.py: {argument}=[…] lacks {name}, or the feature is not in installed.py. Add it."
 
 
 def _find_name_errors(features: Sequence[Feature]) -> Iterator[str]:

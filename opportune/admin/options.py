@@ -1,9 +1,8 @@
 """Checks the column names in the options of views. An unknown name stops the start with a message of one line."""
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from functools import cache
 from typing import Any
 
 from sqladmin.helpers import get_column_python_type
@@ -15,7 +14,8 @@ from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
-from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
+from opportune.runtime.option_names import find_misspelt
+from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY
 
 DISPLAY_OPTIONS = ("column_list", "column_choices", "column_details_list", "column_export_list")
 NAME_OPTIONS = (
@@ -134,8 +134,8 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     yield from (f"{owner}.{old} is now {new}. Rename it." for old, new in RENAMED_METHODS.items() if hasattr(view, old))
     if not any(name not in mapper.columns for name in view.show_when):
         yield from (f"{owner}.show_when: {fault}" for fault in conditional_faults(view.show_when, mapper))
-    for name, suggestion in _misspelt_options(view, base):
-        yield f"{owner} has no option {name}. Did you mean {suggestion}?"
+    view_class = view if isinstance(view, type) else type(view)
+    yield from find_misspelt(view_class, base, MIN_MISSPELT_SIMILARITY, DJANGO_OPTIONS)
 
 
 def _identity_fault(view: Any) -> str:
@@ -340,21 +340,3 @@ def _inline_faults(mapper: Mapper[Any], inline: Any) -> Iterator[str]:
         yield fault
     elif inline.sortable and not isinstance(target.columns[inline.sortable].type, Integer):
         yield f"{inline.sortable!r} of {model} has no whole numbers, so it cannot store positions."
-
-
-def _misspelt_options(view: Any, base: Any) -> Iterator[tuple[str, str]]:
-    """Yield attributes of a view that have no effect, with the option that has almost the same name."""
-    for class_ in (view if isinstance(view, type) else type(view)).__mro__:
-        if issubclass(class_, base) and class_ is not base:
-            for name, value in vars(class_).items():
-                if name.startswith("_") or hasattr(base, name) or callable(value) or hasattr(value, "__get__"):
-                    continue
-                if suggestion := DJANGO_OPTIONS.get(name) or _option_like(name, base):
-                    yield name, suggestion
-
-
-@cache
-def _option_like(name: str, base: Hashable) -> str:
-    """Return the option with almost this name. Cached, because comparing names would take a third of the start."""
-    options = [option for option in dir(base) if option.isidentifier() and not option.startswith("_")]
-    return closest_name(name, options, MIN_MISSPELT_SIMILARITY)

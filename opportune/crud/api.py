@@ -17,6 +17,7 @@ from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
+from opportune.runtime.option_names import refuse_misspelt
 from opportune.web.errors.openapi import refusals
 from opportune.web.routing.direct_route import DirectRoute, set_direct
 
@@ -42,13 +43,20 @@ class CrudApi(Generic[M]):
         OperatorError: `without` names an unknown route.
     """
 
-    def __init__(self, crud: type[Crud[M]], prefix: str, *, without: Collection[str] = ()) -> None:
-        if unknown := set(without) - set(ROUTES):
-            message = f"without={', '.join(sorted(unknown))} names no route. There are: {', '.join(ROUTES)}."
-            raise OperatorError(f"{type(self).__name__} of {crud.__name__}: {message}")
+    without: Collection[str] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        refuse_misspelt(cls, CrudApi)
+
+    def __init__(self, crud: type[Crud[M]], prefix: str, *, without: Collection[str] | None = None) -> None:
         self.crud = crud
         self.prefix = prefix
-        self.without = without
+        if without is not None:
+            self.without = without
+        if unknown := set(self.without) - set(ROUTES):
+            message = f"without={', '.join(sorted(unknown))} names no route. There are: {', '.join(ROUTES)}."
+            raise OperatorError(f"{type(self).__name__} of {crud.__name__}: {message}")
 
     async def find(self, crud: Crud[M], query: Paging) -> Response:
         serializer = crud.serializer

@@ -14,6 +14,7 @@ from opportune.crud.registry import crud_classes, register
 from opportune.crud.row_writing import WriteOperations
 from opportune.crud.teams import TeamOwners
 from opportune.errors import OperatorError
+from opportune.runtime.option_names import refuse_misspelt
 
 __all__ = ["Crud", "Key", "Values"]
 
@@ -37,6 +38,7 @@ class Crud(WriteOperations[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        refuse_misspelt(cls, Crud)
         args = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         if model := next((arg for arg in args if isinstance(arg, type)), None):
             cls.model = model

@@ -22,6 +22,7 @@ from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy
+from opportune.runtime.suggestions import did_you_mean
 from opportune.web import templates
 from opportune.web.routing.direct_route import DirectRoute, set_direct
 
@@ -50,6 +51,9 @@ declared_pages: dict[type[Any], list["PageOptions[Any]"]] = {}
 """The pages of each model."""
 
 
+OPTIONS = ("columns", "fields", "sections", "formats", "without", "name", "plural")
+
+
 class PageOptions(Generic[M]):
     """The options of `CrudPages`, and its router."""
 
@@ -71,8 +75,9 @@ class PageOptions(Generic[M]):
 
     def __init__(self, crud_class: type[Crud[M]], path: str, **options: Any) -> None:
         for option, value in options.items():
-            if option not in PageOptions.__annotations__:
-                raise OperatorError(f"{self._class_name}: there is no option {option!r}.")
+            if option not in OPTIONS:
+                advice = did_you_mean(option, OPTIONS) or f" There are: {', '.join(OPTIONS)}."
+                raise OperatorError(f"{self._class_name} has no option {option!r}.{advice}")
             setattr(self, option, value)
         self.crud_class = crud_class
         self.path = path

@@ -25,6 +25,7 @@ from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
+from opportune.runtime.option_names import refuse_misspelt
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
 from opportune.web.forms.forms import FILTER_PREFIX, SEARCH_SUFFIX, fill_form
@@ -59,6 +60,10 @@ class CrudPages(PageOptions[M]):
     Raises:
         OperatorError: An option does not exist, or names a column or route that does not exist.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        refuse_misspelt(cls, CrudPages)
 
     async def index(self, request: Request, crud: Any) -> Response:
         """Show the list. Responses to htmx requests contain only the block `found`."""

@@ -16,6 +16,7 @@ from sqlmodel import SQLModel
 from opportune.db.hooks.registry import after_change, after_delete, changes
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
+from opportune.runtime.option_names import strict
 from opportune.schemas.annotations import Attached, Stored, annotations_of
 from opportune.storage import Storage, StorageError, shrink
 from opportune.storage.images import CONTENT_TYPES
@@ -35,6 +36,7 @@ MAX_NAME_LENGTH = 200
 F = TypeVar("F", bound="File")
 
 
+@strict
 @dataclass(frozen=True)
 class FileColumn:
     """Column with the name of a stored file: `file_columns = {"contract": FileColumn("orders")}`."""
@@ -57,6 +59,7 @@ class FileColumn:
         return [name, *copy_names(name)]
 
 
+@strict
 @dataclass(frozen=True)
 class ImageColumn(FileColumn):
     """Image column. Images are re-encoded as WebP, rotated upright, and lose their metadata."""

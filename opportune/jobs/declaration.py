@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 from opportune.config.settings import Settings
+from opportune.runtime.option_names import strict_as
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +19,10 @@ DEFAULT_QUEUE = "default"
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+declared: "list[JobDefinition[Any]]" = []
+"""All jobs of imported modules."""
 
 
 class PermanentFailure(Exception):
@@ -89,6 +95,7 @@ class JobCall(Generic[P]):
     arguments: tuple[Any, ...]
 
 
+@strict_as("job")
 @dataclass(frozen=True, kw_only=True)
 class JobDefinition(Generic[P]):
     """A declared job: its function, attempts and schedule."""
@@ -121,8 +128,15 @@ class JobDefinition(Generic[P]):
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> JobCall[P]:
         """Return a call to queue: `defer(session, shrink_photo(registration.id))`."""
-        assert not keywords, "arguments of jobs are positional"
-        return JobCall(self, arguments)
+        if not keywords:
+            return JobCall(self, arguments)
+        try:
+            bound = signature(self.function).bind(None, *arguments, **keywords)
+        except TypeError as error:
+            raise TypeError(f"Job {self.name}: {error}") from None
+        if bound.kwargs:
+            raise TypeError(f"Job {self.name}: {', '.join(bound.kwargs)} must not be keyword-only, to be stored")
+        return JobCall(self, bound.args[1:])
 
 
 class JobOptions(TypedDict, total=False):
@@ -160,6 +174,7 @@ def job(
     """
 
     def declare(function: Callable[Concatenate[JobContext, P], Awaitable[None]]) -> JobDefinition[P]:
-        return JobDefinition(name=name, function=function, **options)
+        declared.append(definition := JobDefinition(name=name, function=function, **options))
+        return definition
 
     return declare

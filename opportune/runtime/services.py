@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from opportune.errors import OperatorError
+from opportune.runtime.option_names import strict
 
 T = TypeVar("T")
 
@@ -14,6 +15,7 @@ class ServiceMissing(LookupError, AttributeError):
     """No installed feature declares this service."""
 
 
+@strict
 @dataclass(frozen=True)
 class Service(Generic[T]):
     """Declaration of an object that each process of a site makes once, for `Feature(services=[…])`."""

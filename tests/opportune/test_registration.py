@@ -18,7 +18,7 @@ from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Finding
 from opportune.features import CORE_FEATURES, all_features, find_registration_errors
-from opportune.jobs import JobContext, job
+from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.models import Job
 from opportune.runtime.services import Service, Services
 from opportune.testing.plugin import settings_for
@@ -130,6 +130,26 @@ def test_hook_registered_twice_is_reported() -> None:
 
         (message,) = find_registration_errors([books_feature(hooks=[note]), notes_feature(hooks=[note])])
     assert message.startswith(f"The hook {THIS_MODULE}.")
+
+
+def test_unlisted_hook_and_job_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def note(_session: Any, _row: Job) -> None: ...
+
+    async def clean(run: JobContext) -> None: ...
+
+    note.__module__, clean.__module__ = "app.books.hooks", "app.books.jobs"
+    definition = JobDefinition(name="books.clean", function=clean)
+    monkeypatch.setattr("opportune.features.declared_jobs", [definition])
+    with temporary_hooks():
+        after_create(Job)(note)
+        assert [*find_registration_errors([books_feature()])] == [
+            "app/books/feature.py: hooks=[…] lacks note of app.books.hooks. Add it.",
+            "app/books/feature.py: jobs=[…] lacks clean of app.books.jobs. Add it.",
+        ]
+        assert not [*find_registration_errors([notes_feature()])]
+        messages = find_registration_errors([notes_feature()], is_complete=True)
+        assert [line for line in messages if "note of app.books.hooks, or the feature is not in installed.py" in line]
+        assert not [*find_registration_errors([books_feature(hooks=[note], jobs=[definition])])]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from opportune.admin.forms.files import FileField
 from opportune.admin.protocols import View
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
+from opportune.runtime.option_names import strict
 
 MAX_INLINE_ROWS = 50
 """Maximum rows in a form. The form of a parent with more rows has no inline table."""
@@ -19,6 +20,7 @@ INLINES_KEY = "(inlines)"
 ROW_IS_GONE = _l("Another user has deleted or moved this row.")
 
 
+@strict
 @dataclass(frozen=True)
 class Inline:
     """Rows of another model in a form. The view of that model defines the rules and permissions.

@@ -126,7 +126,7 @@ def check_addresses(settings: Settings) -> Iterator[Finding]:
 
 
 def check_registration(_settings: Settings) -> Iterator[Finding]:
-    yield from map(Finding, find_registration_errors(all_features(installed_features())))
+    yield from map(Finding, find_registration_errors(all_features(installed_features()), is_complete=True))
 
 
 def check_features(settings: Settings) -> Iterator[Finding]:

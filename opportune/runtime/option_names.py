@@ -1,0 +1,110 @@
+"""Misspelt options in the classes and calls that declare a part of a site. Without a check, they would have no effect.
+
+In a class, a public value is refused if its name is similar to an option, and a method if its name is almost that of a
+method of the base class. Names of your own can begin with `_`, be constants in capitals, or come from a mixin.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, wraps
+from importlib import import_module
+from inspect import get_annotations, getattr_static, signature
+from types import FunctionType, MappingProxyType
+from typing import Any, TypeVar
+
+from opportune.errors import OperatorError
+from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name, did_you_mean
+
+T = TypeVar("T", bound=type[Any])
+
+ANNOTATION_FORMAT: dict[str, Any] = (
+    {} if sys.version_info < (3, 14) else {"format": import_module("annotationlib").Format.FORWARDREF}
+)
+"""Names in annotations may be imported for type checkers only."""
+MIN_METHOD_LENGTH = 5
+"""Methods with shorter names are similar to too many words."""
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
+
+def find_misspelt(
+    class_: type[Any], base: Any, similarity: float = MIN_SIMILARITY, renamed: Mapping[str, str] = NO_NAMES
+) -> Iterator[str]:
+    """Yield a message for each attribute without effect whose name is similar to one of the base class.
+
+    Args:
+        class_: A subclass, such as `Books`.
+        base: The class with the options, such as `Crud`.
+        similarity: Similarity from which a value counts as a misspelt option.
+        renamed: Names of options in other frameworks, with ours.
+    """
+    declaring = [other for other in class_.__mro__ if issubclass(other, base) and other is not base]
+    mixins = [other for other in class_.__mro__ if not issubclass(other, base) and not issubclass(base, other)]
+    for name, value in ((name, value) for other in declaring for name, value in vars(other).items()):
+        if name.startswith("_") or name.isupper() or name in _names(base) or any(name in vars(m) for m in mixins):
+            continue
+        if callable(value) or hasattr(value, "__get__"):
+            if suggestion := _similar_method(name, base):
+                advice = "Rename it, or begin the name with _ if it is your own."
+                yield f"{class_.__name__} overrides no method {name}. Did you mean {suggestion}? {advice}"
+        elif suggestion := renamed.get(name) or _similar_option(name, base, similarity):
+            yield f"{class_.__name__} has no option {name}. Did you mean {suggestion}?"
+
+
+def refuse_misspelt(class_: type[Any], base: type[Any]) -> None:
+    """Raise OperatorError for the first misspelt option of a class."""
+    if message := next(find_misspelt(class_, base), ""):
+        raise OperatorError(message)
+
+
+def strict(class_: T) -> T:
+    """Refuse unknown keyword arguments of a dataclass with a suggestion, instead of Python's TypeError."""
+    return _strict(class_, class_.__name__)
+
+
+def strict_as(name: str) -> Callable[[T], T]:
+    """Return the decorator `strict` for a class that projects create with a function of this name."""
+    return lambda class_: _strict(class_, name)
+
+
+def _strict(class_: T, label: str) -> T:
+    create: Any = class_.__init__
+    names = [name for name in signature(create).parameters if name != "self"]
+
+    @wraps(create)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        for option in options:
+            if option not in names:
+                advice = did_you_mean(option, names) or f" There are: {', '.join(names)}."
+                raise OperatorError(f"{label} has no option {option!r}.{advice}")
+        create(self, *args, **options)
+
+    class_.__init__ = init
+    return class_
+
+
+@cache
+def _names(base: Any) -> frozenset[str]:
+    """Return the names that subclasses may set, also those that are only annotated."""
+    return frozenset(dir(base)).union(*(get_annotations(class_, **ANNOTATION_FORMAT) for class_ in base.__mro__))
+
+
+@cache
+def _similar_option(name: str, base: Any, similarity: float) -> str:
+    """Return the option with a similar name. Cached, because comparing names would take a third of the start."""
+    public = [other for other in _names(base) if not other.startswith("_")]
+    options = [other for other in public if not callable(getattr(base, other, None))]
+    return closest_name(name, options, similarity) or closest_name(name, public, MIN_MISSPELT_SIMILARITY)
+
+
+@cache
+def _similar_method(name: str, base: Any) -> str:
+    """Return the method with almost this name and as many words: `get_writable_rows` is no typo of `get_writable`."""
+    methods = [
+        other
+        for other in dir(base)
+        if not other.startswith("_")
+        and len(other) >= MIN_METHOD_LENGTH
+        and other.count("_") == name.count("_")
+        and isinstance(getattr_static(base, other), FunctionType | classmethod | staticmethod | property)
+    ]
+    return closest_name(name, methods, MIN_MISSPELT_SIMILARITY)

@@ -1,0 +1,81 @@
+"""Misspelt options, which would have no effect, in all classes that declare a part of a site."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from opportune.admin import AdminView, ImageColumn, Inline
+from opportune.crud import Crud, CrudApi, CrudPages
+from opportune.crud.registry import crud_classes
+from opportune.errors import OperatorError
+from opportune.feature import Feature, Link, Metric
+from opportune.jobs import JobContext, job
+from opportune.runtime.option_names import find_misspelt
+from tests.opportune.crud.library import Note, Notes
+
+
+def declare(base: Any, *mixins: type[Any], **attributes: Any) -> Any:
+    """Declare a subclass, and forget it if it is a data layer."""
+    registered = dict(crud_classes)
+    try:
+        return type("Mine", (*mixins, base), {"model": Note, **attributes} if base is Crud else attributes)
+    finally:
+        crud_classes.clear()
+        crud_classes.update(registered)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "suggestion"),
+    [
+        (lambda: declare(Crud, exclud=("text",)), "exclude"),
+        (lambda: declare(Crud, readonl=("text",)), "readonly"),
+        (lambda: declare(Crud, fields=("text",)), "read_fields"),
+        (lambda: declare(Crud, readabel=lambda self: True), "readable"),
+        (lambda: declare(Crud, hidden_field=lambda self: {"text"}), "hidden_fields"),
+        (lambda: declare(Notes, ordr=("text",)), "order"),
+        (lambda: declare(CrudPages, colums=("text",)), "columns"),
+        (lambda: declare(CrudPages, detail_contxt=lambda self: {}), "detail_context"),
+        (lambda: CrudPages(Notes, "/misspelt", colums=("text",)), "columns"),
+        (lambda: declare(CrudApi, withot=("delete",)), "without"),
+        (lambda: Feature(name="x", summary="X.", hoks=[]), "hooks"),  # type: ignore[call-arg]  # misspelt
+        (lambda: Link("x", "/x", icn="x"), "icon"),  # type: ignore[call-arg]  # misspelt
+        (lambda: Metric("x", at=None, shap="bar"), "shape"),  # type: ignore[call-arg]  # misspelt
+        (lambda: Inline(Note, "owner_id", (), sortabel="id"), "sortable"),  # type: ignore[call-arg]  # misspelt
+        (lambda: ImageColumn("x", rendition={}), "renditions"),  # type: ignore[call-arg]  # misspelt
+        (lambda: job("x.y", attemps=1)(len), "attempts"),  # type: ignore[call-arg,arg-type]  # misspelt
+    ],
+)
+def test_misspelt_option_is_refused(declaration: Callable[[], Any], suggestion: str) -> None:
+    with pytest.raises(OperatorError, match=f"Did you mean {suggestion}\\?"):
+        declaration()
+
+
+def test_misspelt_method_of_admin_view_is_reported() -> None:
+    view = declare(AdminView, column_lst=("id",), list_qery=lambda self, request: None)
+    messages = [*find_misspelt(view, AdminView)]
+    assert [message.split("Did you mean ")[1].split("?")[0] for message in messages] == ["column_list", "list_query"]
+
+
+class Mixin:
+    exclud = "of another library"
+
+
+def test_own_names_are_accepted() -> None:
+    own = {"_exclud": 1, "READONL": 2, "summary": property(str), "orders": len, "statistics": len, "exclud": "mixin's"}
+    for base in (Crud, CrudApi, CrudPages, AdminView):
+        assert declare(base, Mixin, **own).exclud == "mixin's"
+
+
+def test_arguments_of_jobs_can_have_names() -> None:
+    @job("x.count")
+    async def count(run: JobContext, n: int, step: int = 1) -> None: ...
+
+    assert (count(n=3).arguments, count(3, step=2).arguments) == ((3,), (3, 2))
+    with pytest.raises(TypeError, match=r"Job x\.count: got an unexpected keyword argument 'm'"):
+        count(1, m=3)  # type: ignore[call-arg]  # misspelt
+
+
+def test_class_can_leave_out_routes_of_its_api() -> None:
+    api = declare(CrudApi, without=("delete",))(Notes, "/notes")
+    assert not [route for route in api.router.routes if "DELETE" in getattr(route, "methods", ())]
