@@ -164,7 +164,7 @@ def test_script_runs_the_named_parts(tmp_path: Path) -> None:
         return subprocess.run(["bash", script, *names], capture_output=True, text=True, check=True).stdout.split()
 
     assert run("lint", "audit") == ["lint", "audit"]
-    assert run() == ["services", "lint", "tests", "docs", "clients", "setups", "rehearsals", "benchmarks"]
+    assert run() == ["services", "lint", "tests", "docs", "clients", "setups", "image", "rehearsals", "benchmarks"]
 
 
 def test_actions_are_pinned_by_commit() -> None:
