@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from typing_extensions import Format, get_annotations
 
 from opportune.config.base_settings import BaseSettings
 from opportune.config.project import origin
@@ -75,7 +76,8 @@ def _with_areas(settings_class: type[BaseSettings], names: Iterable[str]) -> Ite
 
 
 def _defining_class(settings_class: type[BaseSettings], name: str) -> type:
-    return next(base for base in reversed(settings_class.__mro__) if name in getattr(base, "__annotations__", {}))
+    bases = reversed(settings_class.__mro__)
+    return next(base for base in bases if name in get_annotations(base, format=Format.FORWARDREF))
 
 
 def _entry(name: str, description: str, default: str) -> str:

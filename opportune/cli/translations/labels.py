@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import inspect
 from sqlmodel import SQLModel
+from typing_extensions import Format, get_annotations
 
 from opportune.admin.forms.model_fields import FIELD_TEXTS
 from opportune.admin.options import DISPLAY_OPTIONS, SEARCH_OPTIONS
@@ -117,7 +118,8 @@ def _field_labels(
         is_hidden = options.type == "hidden" or (is_secret(name) and not info.title and hasattr(model, "__table__"))
         if is_hidden or (names and name not in names):
             continue
-        classes = (class_ for class_ in model.__mro__ if name in vars(class_).get("__annotations__", {}))
+        # Python 3.14 evaluates annotations lazily, and they may name what only type checkers import.
+        classes = (class_ for class_ in model.__mro__ if name in get_annotations(class_, format=Format.FORWARDREF))
         module = next(classes).__module__
         choices = {choice_value(choice): choice_label(choice) for choice in choices_of(model, name)}
         yield module, make_label(name, info)
