@@ -1,9 +1,11 @@
 """Assembly of the site: `create_app` and the application's lifespan."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.datastructures import State
@@ -18,6 +20,7 @@ from opportune.config.project import installed_features, require_unique_names
 from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
+from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.features import all_features, require_consistent_features, running_process
 from opportune.jobs.factory import open_jobs, open_services
@@ -89,6 +92,25 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     if not settings.is_production:  # there `check` reports mistakes, and building the admin would delay the start
         build_mounted_routes(app.routes)
     return app
+
+
+def create_on_first_use(module: dict[str, Any]) -> None:
+    """Give a module with `create_app` the attribute `app`, for servers that need a name. Others do not create it."""
+
+    def create(name: str) -> FastAPI:
+        if name != "app":
+            raise AttributeError(f"module {module['__name__']!r} has no attribute {name!r}")
+        try:
+            app: FastAPI = module["create_app"]()
+        except OperatorError as error:
+            sys.exit(str(error))
+        except AttributeError as error:  # uvicorn would report that the module has no `app`
+            raise RuntimeError(f"The site cannot start: {error}") from error
+        module["app"] = app
+        return app
+
+    module["__getattr__"] = create
+    module["__dir__"] = lambda: sorted({*module, "app"})  # `fastapi` searches these names
 
 
 @asynccontextmanager
