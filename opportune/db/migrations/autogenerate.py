@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
@@ -147,7 +148,7 @@ def _compare(
 ) -> tuple[MigrationContext, Operations, Operations]:
     """Return the operations that change the database to match the models, and the operations that revert them."""
     break_cycles(metadata)
-    context = MigrationContext.configure(connection, opts=_options(graph, features))
+    context = MigrationContext.configure(connection, opts=comparison_options(graph, features))
     with ignore_reflection_warnings():
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if feature_of_table(table.name, graph.features) in features]
@@ -204,7 +205,8 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     return path
 
 
-def _options(graph: MigrationGraph, features: Collection[str]) -> dict[str, object]:
+def comparison_options(graph: MigrationGraph, features: Collection[str]) -> dict[str, Any]:
+    """Return Alembic's options for a comparison of the tables of some features with the database."""
     migrated = {
         name for name in features if graph.migrations_of(name)
     }  # no migration created the existing tables of others

@@ -70,14 +70,14 @@ def _render(operations: ops.UpgradeOps | ops.DowngradeOps, imports: set[str]) ->
     code = render_python_code(
         operations,
         render_as_batch=True,
-        render_item=partial(_render_item, imports),
+        render_item=partial(render_item, imports),
         migration_context=MigrationContext.configure(dialect=PortableDialect()),
     )
     lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
     return insert_code("\n".join(lines).replace(", schema=None)", ")"), operations.ops, imports).strip()
 
 
-def _render_item(imports: set[str], item_type: str, item: Any, context: Any) -> str | Literal[False]:
+def render_item(imports: set[str], item_type: str, item: Any, context: Any) -> str | Literal[False]:
     """Render types of SQLModel and Opportune as SQLAlchemy types, so that old migrations work. Import other types."""
     if item_type != "type":
         return False

@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import pytest
 from alembic import command
@@ -122,6 +123,20 @@ async def test_alembic_command_continues_our_migrations(
     assert read_tables_of_site(settings)
     command.downgrade(config, "base")
     assert read_tables_of_site(settings) == set()
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("run", [command.heads, partial(command.history, verbose=True)])
+def test_alembic_command_lists_migrations_of_all_features(run: Callable[[Config], None]) -> None:
+    output = io.StringIO()
+    run(Config(PROJECT / "alembic.ini", stdout=output))
+    for feature in FEATURES:
+        assert all(head.revision in output.getvalue() for head in MigrationGraph(FEATURES).heads(feature))
+
+
+def test_alembic_check_finds_no_changes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+    command.check(Config(PROJECT / "alembic.ini", stdout=io.StringIO()))  # raises if it finds any
 
 
 @pytest.mark.database("postgresql")  # SQLite needs a database to copy tables
