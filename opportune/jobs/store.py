@@ -282,7 +282,8 @@ class JobStore:
             connection.execute(_renew_statement(self._dialect, jobs))
 
     async def end(self, job: Job, state: JobState, error: str = "") -> None:
-        await self._change(job, {**self._values_of_end(state), "error": error})
+        attempt = min(job.attempt, self.jobs[job.name].attempts)  # the claim after the last attempt runs nothing
+        await self._change(job, {**self._values_of_end(state), "error": error, "attempt": attempt})
 
     async def postpone(self, job: Job, seconds: float, error: str) -> None:
         """Retry a failed job later, unless a user has cancelled it."""

@@ -26,6 +26,11 @@ SYSTEMD_LISTENER = "3"
 START_TIMEOUT_SECONDS = 120.0
 """Seconds for the next version to start and migrate. After that, the old version keeps running."""
 
+starting_versions: list["subprocess.Popen[bytes]"] = []
+"""The process that will replace this one, until it is ready."""
+stops = threading.Event()
+"""Set when this server stops without a next version."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,12 +64,19 @@ def takes_over() -> bool:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that reports when it accepts requests."""
+    """A uvicorn server that reports when it accepts requests. If it is stopped, so is a next version that starts."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             report_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if not next_version_serves.is_set():
+            stops.set()
+            for process in starting_versions:
+                process.terminate()
+        await super().shutdown(sockets)
 
 
 def report_ready() -> None:
@@ -111,7 +123,7 @@ def replace(listener: socket.socket, command: Sequence[str], lock: threading.Loc
         problem = _start_next_server(listener, [*(command or (sys.executable, *sys.orig_argv[1:]))])
     finally:
         lock.release()
-    if problem:
+    if problem and not stops.is_set():
         logger.error("The next version did not start (%s). This one keeps running.", problem)
 
 
@@ -126,7 +138,12 @@ def _start_next_server(listener: socket.socket, command: list[str]) -> str:
         return str(error)
     finally:
         os.close(write_end)
-    if _is_ready(read_end):
+    starting_versions.append(process)
+    if stops.is_set():  # since the start
+        process.terminate()
+    is_ready = _is_ready(read_end)
+    starting_versions.remove(process)
+    if is_ready and not stops.is_set():
         logger.info("Process %s serves now. This one stops.", process.pid)
         next_version_serves.set()
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,5 +1,8 @@
 """Supervisor of several workers."""
 
+import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +25,17 @@ class Supervisor(Multiprocess):
     config: ServerConfig
     has_reported = False
     _started_workers: frozenset[int | None] = frozenset()
+
+    def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        """Also end the replacement of workers, during which uvicorn handles no signals."""
+        self.signal_queue.append(number)
+        # A thread, because the main thread may hold the lock of the event.
+        threading.Thread(target=self.should_exit.set).start()
 
     def init_processes(self) -> None:
         self.config.shares = Shares(self.processes_num)

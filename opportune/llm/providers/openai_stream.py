@@ -72,6 +72,7 @@ def _join_texts(value: Any) -> str:
 
 
 class _Choice(Schema):
+    index: Any = None
     delta: _Delta | None = None
     finish_reason: str | None = None
 
@@ -106,6 +107,8 @@ class ChatCompletionReader:
         self._reasoning_length = 0
         self._think_tags = ThinkTagSplitter()
         self._finish_reason: str | None = None
+        self._choice_index: Any = None
+        """Index of the first choice. Only one answer is requested, so others are ignored."""
         self._usage = _Usage()
         self._calls: dict[int, ToolCall] = {}
         self.is_over = False
@@ -127,8 +130,9 @@ class ChatCompletionReader:
             return []
         chunk = _parse(data)
         self._usage = chunk.usage or self._usage
-        reasoning_text = "".join(choice.delta.reasoning_text for choice in chunk.choices or () if choice.delta)
-        reasoning, text = self._think_tags.feed("".join(self._read_choice(choice) for choice in chunk.choices or ()))
+        choices = [choice for choice in chunk.choices or () if self._is_first_choice(choice)]
+        reasoning_text = "".join(choice.delta.reasoning_text for choice in choices if choice.delta)
+        reasoning, text = self._think_tags.feed("".join(self._read_choice(choice) for choice in choices))
         return self._to_chunks(reasoning_text + reasoning, text)
 
     def read_pending(self) -> list[str | Reasoning]:
@@ -175,6 +179,11 @@ class ChatCompletionReader:
         reasoning, text = self._limit_reasoning(reasoning), self._limit_text(text)
         self._has_text = self._has_text or bool(text.strip())
         return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
+
+    def _is_first_choice(self, choice: _Choice) -> bool:
+        """Return True for the choice that was sent first. Some endpoints omit the index."""
+        self._choice_index = choice.index if self._choice_index is None else self._choice_index
+        return choice.index is None or choice.index == self._choice_index
 
     def _read_choice(self, choice: _Choice) -> str:
         self._finish_reason = choice.finish_reason or self._finish_reason

@@ -36,6 +36,7 @@ async def test_killer_fails_after_its_attempts(
     assert await work_until_normal_end(settings) == [-number] * kill.attempts
     job = await find(job_id)
     assert (job.state, job.error) == (JobState.FAILED, "The worker process ended during each attempt of this job.")
+    assert job.attempt == kill.attempts
 
 
 @pytest.mark.parametrize("definition", [register, register_in_two_attempts])

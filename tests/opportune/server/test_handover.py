@@ -30,6 +30,9 @@ SITE = """
 import os, signal, socket, sys
 if os.path.exists(sys.argv[1]):
     sys.exit("This version is broken.")
+if os.path.exists(sys.argv[1] + ".slow"):
+    print("This version starts slowly.", file=sys.stderr, flush=True)
+    signal.pause()
 import uvicorn
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 
@@ -65,6 +68,21 @@ async def test_restart_loses_no_request(tmp_path: Path) -> None:
         assert await asyncio.to_thread(process.wait, WAIT_SECONDS) == 0
         await wait_for_pid(process_ids, lambda pid: pid == new_pid)
         os.kill(new_pid, signal.SIGTERM)
+
+
+@posix
+async def test_sigterm_also_stops_the_starting_version(tmp_path: Path) -> None:
+    script, failure_flag = tmp_path / "site.py", tmp_path / "broken"
+    script.write_text(SITE)
+    async with run_site(script, failure_flag) as (url, process):
+        async with run_clients(url) as process_ids:
+            await wait_for_pid(process_ids, lambda pid: pid == process.pid)
+        failure_flag.with_suffix(".slow").touch()
+        os.kill(process.pid, signal.SIGHUP)
+        assert await next_line(process) == b"This version starts slowly.\n"
+        os.kill(process.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, WAIT_SECONDS) == 0
+        assert await next_line(process) == b""  # both have ended
 
 
 @asynccontextmanager

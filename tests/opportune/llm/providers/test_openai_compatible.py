@@ -77,6 +77,15 @@ async def test_other_lines_of_the_stream_are_ignored() -> None:
     assert isinstance(outcome, Done)
 
 
+async def test_only_the_first_choice_is_read() -> None:
+    def choice(index: int, content: str) -> dict[str, object]:
+        return {"index": index, "delta": {"content": content}, "finish_reason": "stop"}
+
+    both, second = ({"choices": [choice(0, "One"), choice(1, "Other")]}, {"choices": [choice(1, " other")]})
+    answer, _ = await read_answer_of(EVENTS, event(both), event(second), DONE)
+    assert answer == "One"
+
+
 async def test_length_limit_is_truncated() -> None:
     length = {"choices": [{"delta": {}, "finish_reason": "length"}]}
     _, outcome = await read_answer_of(EVENTS, text("Because"), event(length), DONE)
