@@ -32,7 +32,8 @@ REPEAT_AFTER_SECONDS = 60
 
 # Imports and the compilation of templates happen once, and a debugger blocks the loop on purpose.
 IGNORED_MODULES = {"importlib", "bdb", "pdb", "debugpy", "pydevd", "_pydevd_bundle"}
-COMPILES_TEMPLATE = Environment.compile.__code__
+IGNORED_CODE = {Environment.compile.__code__, threading.Thread.start.__code__}
+"""Compilation of a template, and the start of a thread, which waits for a processor on a busy machine."""
 IDLE_MODULES = {"selectors", "asyncio.windows_events"}
 
 
@@ -90,7 +91,7 @@ class LoopMonitor:
             return 0.0
 
     def _report(self, line: str, blocked_since: float, starved_before: float) -> None:
-        """Log a line of the project as a warning, and a line of the framework for debugging."""
+        """Log a line of the project as a warning, and a line of the framework or a library for debugging."""
         has_ended = self.has_responded.wait(REPORT_AFTER_SECONDS)
         now = time.monotonic()
         seconds = now - blocked_since - (self.starved_seconds() - starved_before)
@@ -104,7 +105,7 @@ class LoopMonitor:
             if has_ended
             else f"has blocked the event loop for {REPORT_AFTER_SECONDS} s"
         )
-        level = logging.DEBUG if line.startswith(f"{display_path(FRAMEWORK)}/") else logging.WARNING
+        level = logging.WARNING if _is_line_of_project(line) else logging.DEBUG
         advice = "Await it, or run it in a thread with asyncio.to_thread (oppman.py docs async)."
         logger.log(level, "%s %s. %s", line, message, advice)
 
@@ -115,7 +116,7 @@ class LoopMonitor:
         names = [str(frame.f_globals.get("__name__")) for frame in frames]
         if not frames or names[0] in IDLE_MODULES or any(name.split(".")[0] in IGNORED_MODULES for name in names):
             return ""
-        if any(frame.f_code is COMPILES_TEMPLATE for frame in frames):
+        if any(frame.f_code in IGNORED_CODE for frame in frames):
             return ""
         frame = next(filter(_is_in_project, frames), frames[0])
         inside = "" if frame is frames[0] else f", inside {names[0]}.{frames[0].f_code.co_qualname}"
@@ -133,6 +134,12 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
     while frame:
         yield frame
         frame = frame.f_back
+
+
+def _is_line_of_project(line: str) -> bool:
+    path = Path(line.partition(" ")[0].rpartition(":")[0])
+    is_library = path.is_absolute() or {".venv", "site-packages"} & set(path.parts)
+    return not (is_library or line.startswith(f"{display_path(FRAMEWORK)}/"))
 
 
 def _is_in_project(frame: FrameType) -> bool:

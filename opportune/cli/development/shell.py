@@ -5,6 +5,7 @@ Uses IPython if it is installed. You can also pipe code to standard input.
 
 import ast
 import asyncio
+import builtins
 import contextlib
 import inspect
 import sys
@@ -74,6 +75,7 @@ class AsyncConsole(InteractiveConsole):
         self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         self.runner = runner
         self.names = names
+        names["__builtins__"] = builtins  # as in `exec`; C code such as `date.today` imports with it
 
     def start(self, *, with_ipython: bool) -> None:
         names = sorted(name for name in self.names if not name.startswith("__"))

@@ -353,6 +353,7 @@ class AnswerManager:
         self._followers.close_streams()
 
     async def _watch(self) -> None:
+        reported = ""
         while True:
             try:
                 async with self.database.reader(fresh=True) as session:
@@ -360,8 +361,11 @@ class AnswerManager:
                 if not running:
                     return
                 await self.take_over(running)
+                reported = ""
             except TRANSIENT_ERRORS as fault:
-                logger.warning("answers of other processes cannot be watched (%s)", type(fault).__name__)
+                if reported != type(fault).__name__:  # once per outage, not once per second
+                    reported = type(fault).__name__
+                    logger.warning("answers of other processes cannot be watched (%s)", reported)
             await asyncio.sleep(WATCH_INTERVAL_SECONDS)
 
     def _can_continue(self, progress: AnswerProgress) -> bool:

@@ -118,6 +118,7 @@ async def current_location() -> AsyncIterator[Callable[[], str]]:
     monitor = LoopMonitor(asyncio.get_running_loop())
     await asyncio.sleep(0)  # it records the loop's frames in the next iteration
     with ThreadPoolExecutor(1) as threads:
+        threads.submit(int).result()  # starts the thread, which is never reported
         yield lambda: threads.submit(monitor.find_blocking_line).result()
 
 
@@ -143,6 +144,29 @@ async def test_template_compilation_is_not_reported(current_location: Callable[[
     environment.from_string("{{ 'constant' | record }}")
     environment.from_string("{{ name | record }}").render(name="")
     assert (locations[0], locations[-1].startswith(THIS_FILE)) == ("", True)
+
+
+async def test_start_of_a_thread_is_not_reported(
+    current_location: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locations = list[str]()
+    thread = threading.Thread(target=lambda: None)
+    monkeypatch.setattr(thread._started, "wait", lambda: locations.append(current_location()))  # type: ignore[attr-defined]
+    thread.start()
+    thread.join()
+    assert locations == [""]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_of_project"),
+    [
+        ("app/books/pages.py:7 (time.sleep(1))", True),
+        (f"{threading.__file__}:331 (waiter.acquire())", False),
+        (".venv/lib/python3.13/site-packages/starlette/routing.py:7 (x)", False),
+    ],
+)
+def test_only_lines_of_the_project_are_warnings(line: str, is_of_project: bool) -> None:
+    assert loop_monitor._is_line_of_project(line) is is_of_project
 
 
 async def test_debugger_is_not_reported(current_location: Callable[[], str]) -> None:

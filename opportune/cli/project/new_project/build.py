@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_IMODE
 
 from opportune import __version__
 from opportune.cli.project.first_env import first_env
@@ -96,8 +97,8 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[str]) -> None:
     """Write the files of the project."""
     for name in FOLDERS:
-        shutil.copytree(PROJECT / name, folder / name, ignore=_ignored_names)
-    shutil.copy2(PROJECT / ENV_EXAMPLE, folder / ENV_EXAMPLE)
+        copy_folder(PROJECT / name, folder / name)
+    shutil.copyfile(PROJECT / ENV_EXAMPLE, folder / ENV_EXAMPLE)
     wheel = write_wheel(folder / VENDOR, PROJECT)
     write_shared_files(PROJECT, folder, names, wheel.hash)
     for example in examples():
@@ -109,6 +110,14 @@ def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[st
     (folder / ".env").write_text(first_env(), encoding="utf-8")
     source = history.origin(PROJECT)
     write_record(folder, Record(names.title, names.slug, source if is_remote(source) else ""))
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder without its modes, because the starter may be read-only."""
+    shutil.copytree(source, target, ignore=_ignored_names, copy_function=shutil.copyfile)
+    mode = S_IMODE(target.parent.stat().st_mode)
+    for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
+        folder.chmod(mode)
 
 
 def _remove_example(example: str, folder: Path) -> None:

@@ -37,9 +37,12 @@ async def test_options_create_a_superuser(database: Database, run: Run) -> None:
     assert [(user.email, user.is_superuser) for user in await all_users(database)] == [(EMAIL, True)]
 
 
-async def test_environment_creates_a_superuser(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variable", ["NEW_PASSWORD", "SUPERUSER_PASSWORD"])
+async def test_environment_creates_a_superuser(
+    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     monkeypatch.setenv("SUPERUSER_EMAIL", EMAIL)
-    monkeypatch.setenv("SUPERUSER_PASSWORD", PASSWORD)
+    monkeypatch.setenv(variable, PASSWORD)
 
     assert (await run("createsuperuser", "--no-input"))[0] == 0
     assert [user.email for user in await all_users(database)] == [EMAIL]

@@ -38,6 +38,11 @@ def test_all_models_are_imported(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("<class") == len(models)
 
 
+def test_code_of_c_may_import(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shell", "-c", "import datetime; print(datetime.date.today() > datetime.date.min)"]) == 0
+    assert capsys.readouterr().out == "True\n"
+
+
 def test_code_on_standard_input_is_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("for x in range(2):\n    print(await asyncio.sleep(0, x))\n"))
     assert main(["shell"]) == 0

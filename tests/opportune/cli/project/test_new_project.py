@@ -230,3 +230,14 @@ def test_project_without_examples_is_small(projects: dict[str, Path]) -> None:
 
 def test_projects_have_different_secret_keys(projects: dict[str, Path]) -> None:
     assert len({(project / ".env").read_text() for project in projects.values()}) == len(projects)
+
+
+def test_copy_of_a_read_only_folder_is_writable(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "books").mkdir(parents=True)
+    (source / "books/models.py").touch(mode=0o444)
+    (source / "books").chmod(0o555)
+    source.chmod(0o555)
+    build.copy_folder(source, target)
+    modes = [path.stat().st_mode & 0o200 for path in (target, target / "books", target / "books/models.py")]
+    assert modes == [0o200] * 3

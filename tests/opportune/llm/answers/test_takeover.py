@@ -227,6 +227,27 @@ async def test_starting_process_takes_over_answers(
     assert (await load_answer(sibling, answer)).takeovers == 1
 
 
+@pytest.mark.database("sqlite")
+async def test_outage_of_the_watch_is_logged_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = asyncio.Semaphore(0)
+
+    async def fail(*_arguments: object) -> None:
+        attempts.release()
+        raise OperationalError("", {}, Exception("no such table"))
+
+    monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(store, "read_running_answers", fail)
+    watching = AnswerManager(database, LanguageModel(lambda: None))
+    watching.open()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        for _ in range(3):
+            await attempts.acquire()
+    await watching.close()
+    assert caplog.text.count("answers of other processes cannot be watched") == 1
+
+
 async def test_other_answers_are_watched_until_they_end(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
