@@ -97,6 +97,14 @@ def common_options(
     """Options of every command."""
 
 
+def unattended_options(
+    _no_input: Annotated[
+        bool, typer.Option("--no-input", "--yes", expose_value=False, help="Ask no questions; this command has none.")
+    ] = False,
+) -> None:
+    """Options of commands that ask no questions, so that scripts may add them to every command."""
+
+
 def load(name: str) -> "Command":
     """Load a command from its file and add the common options."""
     if name not in MODULES and (problem := next(repeated_commands(command_files()[name]), "")):
@@ -118,12 +126,14 @@ def load(name: str) -> "Command":
 
 
 def add_common_options(command: "Command") -> None:
-    app = typer.Typer(add_completion=False)
-    app.command()(common_options)
-    for option in typer.main.get_command(app).params:
-        if not {name for param in command.params for name in param.opts} & set(option.opts):
-            command.params.append(option)
-    for subcommand in getattr(command, "commands", {}).values():
+    subcommands = getattr(command, "commands", {})
+    for options in (common_options, *(() if subcommands else (unattended_options,))):
+        app = typer.Typer(add_completion=False)
+        app.command()(options)
+        for option in typer.main.get_command(app).params:
+            if not {name for param in command.params for name in param.opts} & set(option.opts):
+                command.params.append(option)
+    for subcommand in subcommands.values():
         add_common_options(subcommand)
 
 

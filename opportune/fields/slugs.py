@@ -27,6 +27,7 @@ NUMBER_LENGTH = 6
 RESERVED = {"new"}
 """Slugs that no row gets, because `/books/new` is the form of a new row."""
 INVALID_SLUG = _l("please use letters from a to z or digits")
+SLUG_HELP = _l("The end of the URL. Leave it empty to generate it.")
 
 
 def slugify(text: str, max_length: int = MAX_SLUG_LENGTH) -> str:
@@ -69,7 +70,7 @@ def slug_field(
         unique: Whether slugs must differ.
         options: Options of `Field`.
     """
-    options.setdefault("description", "The end of the URL. Leave it empty to generate it.")
+    options.setdefault("description", SLUG_HELP)
     field: Any = sqlmodel.Field(default="", max_length=max_length, unique=unique, **options)
     slug_source = SlugSource(source, follows, keeps_old, max_length, unique)
     field.metadata.extend((slug_source, FieldOptions(data_slug_from=source)))

@@ -33,6 +33,8 @@ class RecordedJobs(JobQueue):
         self, session: AsyncSession, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0
     ) -> None:
         async def record() -> None:
+            if key and key in self.keys:  # also after the job has run, as in the queue
+                return
             self.calls.append(call)
             self.keys.append(key)
 

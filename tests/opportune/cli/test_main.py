@@ -262,9 +262,11 @@ def test_verbose_shows_the_traceback(replace_check: ReplaceCheck, capsys: pytest
         (["-q", "check"], "result\n", "odd\n"),
         (["check", "--quiet"], "result\n", "odd\n"),
         (["check", "-v"], "result\ndone\n", "odd\nhow\n"),
+        (["check", "--no-input"], "result\ndone\n", "odd\n"),
+        (["check", "--yes"], "result\ndone\n", "odd\n"),
     ],
 )
-def test_quiet_and_verbose_options(
+def test_common_options(
     arguments: list[str], out: str, err: str, replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def command() -> None:

@@ -8,6 +8,8 @@ from PIL import Image
 
 from opportune.accounts import User
 from opportune.db import Database
+from opportune.jobs import defer
+from opportune.jobs.stored_files import delete_files
 from opportune.testing import RecordedJobs, counted_statements, grant, picture, upload
 
 pytestmark = pytest.mark.database("sqlite")
@@ -27,6 +29,16 @@ async def test_each_role_has_a_client(
 async def test_staff_have_their_grants(staff: User, staff_client: AsyncClient, database: Database) -> None:
     await grant(database, staff, "user", "list")
     assert (await staff_client.get(ADMIN_LIST)).status_code == 200
+
+
+async def test_job_with_a_known_key_is_not_recorded(recorded_jobs: RecordedJobs, database: Database) -> None:
+    for key in ("a", "b", "a", "", ""):
+        async with database.writer() as session:
+            defer(session, delete_files([]), key=key)
+    await recorded_jobs.work()
+    async with database.writer() as session:
+        defer(session, delete_files([]), key="b")
+    assert (recorded_jobs.keys, recorded_jobs.calls) == (["a", "b", "", ""], [])
 
 
 async def test_outbox_contains_emails_of_jobs(client: AsyncClient, recorded_jobs: RecordedJobs) -> None:

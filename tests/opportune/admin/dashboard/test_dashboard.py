@@ -114,6 +114,13 @@ async def test_dashboard_links_to_pending_migrations(app: FastAPI, admin: AsyncC
 
 
 @on_sqlite
+async def test_recent_action_of_the_site_has_no_author(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add(AuditEntry(actor="", action="edit", identity="user", title="Tea"))
+    assert re.search(r'text-break">\s*<time', (await admin.get("/admin/")).text)
+
+
+@on_sqlite
 async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) -> None:
     async with app.state.database.writer() as session:
         session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", title="Tea"))
