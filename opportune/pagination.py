@@ -3,7 +3,7 @@
 import operator
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_origin
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -53,6 +53,8 @@ class Paging(Schema):
     """
 
     model_config = ConfigDict(extra="forbid")
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Other names of parameters, such as `category_id` of `category`."""
 
     page: int = Field(1, ge=1, le=1_000_000)
     size: int = Field(20, ge=1, le=100)
@@ -65,8 +67,12 @@ class Paging(Schema):
         if not isinstance(data, dict):
             return data
         parameters = {}
-        for name, value in data.items():
-            filled = [item for item in value if item != ""] if isinstance(value, list) else value
+        for alias, value in data.items():
+            name = cls.aliases.get(alias, alias)
+            name = alias if name in data else name  # a filter under both names is refused
+            takes_list = name in cls.model_fields and get_origin(cls.model_fields[name].annotation) is list
+            values = [value] if takes_list and not isinstance(value, list) else value
+            filled = [item for item in values if item != ""] if isinstance(values, list) else values
             if not cls._is_ignored(name, filled):
                 parameters[name] = filled
         return parameters

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import quote, urljoin
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
+from starlette.status import HTTP_201_CREATED
 
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
@@ -93,7 +95,14 @@ class CrudApi(Generic[M]):
         values: Any = serializer.stored_values(row)
         if values is None:
             values = await (crud.get(row.id) if serializer.needs_objects else crud.written(row, serializer.names))
-        return self._make_response(serializer.write_row(values), status)
+        response = self._make_response(serializer.write_row(values), status)
+        if status == HTTP_201_CREATED:
+            response.headers["Location"] = self._location(getattr(row, self.crud.lookup))
+        return response
+
+    def _location(self, key: object) -> str:
+        """Return the address of a row, relative to that of the list."""
+        return f"{self.prefix.rpartition('/')[2]}/{quote(str(key), safe='')}"
 
     def _make_response(self, content: bytes, status: int = 200, languages: Languages = None) -> Response:
         definition = self.crud.definition
@@ -165,8 +174,8 @@ class CrudApi(Generic[M]):
         return set_route_types(self.crud, find, crud=self._reading, query=Annotated[self.crud.Filter, Query()])
 
     def _add_route(self) -> Any:
-        async def add(crud: Crud[M], new: BaseModel) -> Response:
-            return await self.add(crud, crud.validated(self.crud.Create, new))
+        async def add(request: Request, crud: Crud[M], new: BaseModel) -> Response:
+            return _with_path(request, await self.add(crud, crud.validated(self.crud.Create, new)))
 
         async def direct(request: Request) -> Response | None:
             if (new := await read_body(self.crud.Create, request)) is None:
@@ -174,10 +183,13 @@ class CrudApi(Generic[M]):
             async with open_directly(self.crud, request, writes=True) as crud:
                 stored = await insert_row(crud, new) if has_default_methods else None
                 if stored is None:
-                    return await self.add(crud, new)
-            return self._make_response(self.crud.definition.serializer.write_row(stored), 201)
+                    return _with_path(request, await self.add(crud, new))
+            response = self._make_response(self.crud.definition.serializer.write_row(stored), 201)
+            response.headers["Location"] = self._location(stored[self.crud.lookup])
+            return _with_path(request, response)
 
         has_default_methods = type(self).add is CrudApi.add and type(self).respond is CrudApi.respond
+        has_default_methods &= self.crud.lookup in self.crud.definition.serializer.names
         if not self.crud.definition.field_rules.locks:
             set_direct(add, direct, covers=self._team_dependencies)
         return set_route_types(self.crud, add, crud=self._writing, new=self._body(self.crud.Create))
@@ -230,6 +242,13 @@ class CrudApi(Generic[M]):
     def _writing(self) -> Any:
         crud_class: Any = self.crud
         return Annotated[crud_class, writing(crud_class)]
+
+
+def _with_path(request: Request, response: Response) -> Response:
+    """Return the response to a new row with the whole path in `Location`."""
+    if location := response.headers.get("Location"):
+        response.headers["Location"] = urljoin(request.url.path, location)
+    return response
 
 
 def _skip_validation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:

@@ -13,7 +13,15 @@ from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import FieldRules
-from opportune.crud.filters import LANGUAGES, Filter, derive_filters, filter_methods_of, filter_schema, method_field
+from opportune.crud.filters import (
+    LANGUAGES,
+    Filter,
+    derive_filters,
+    filter_aliases,
+    filter_methods_of,
+    filter_schema,
+    method_field,
+)
 from opportune.crud.reader import ListStatement
 from opportune.crud.registry import takes_model_name
 from opportune.crud.schemas import (
@@ -193,7 +201,7 @@ class Definition:
 
     @cached_property
     def filter_schema(self) -> type[Paging]:
-        return self.crud_class.filter_schema or filter_schema(
+        schema = self.crud_class.filter_schema or filter_schema(
             self.prefix,
             self.filter_fields,
             self.crud_class.sort,
@@ -201,6 +209,9 @@ class Definition:
             has_trash=self.has_trash,
             is_translated=self.is_translated and LANGUAGES not in self.filter_fields,
         )
+        if not self.crud_class.filter_schema:
+            schema.aliases = filter_aliases(self.shape, self.filters, schema.model_fields.keys())
+        return schema
 
     @cached_property
     def is_translated(self) -> bool:

@@ -1,7 +1,7 @@
 """Filters of lists: operators by the type of a column, and methods of the project."""
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Annotated, Any, Literal, TypeVar
@@ -184,6 +184,18 @@ def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
             name, format_lazy("All of %(label)s", label=_LowerName(label)), type_, all_of, takes_many=True
         ),
     }
+
+
+def filter_aliases(shape: Shape, filters: Mapping[str, Filter], names: Collection[str]) -> dict[str, str]:
+    """Return the parameters of references by their other name: `category_id__in` for the filter `category__in`."""
+    columns = {relation: shape.column_of(relation) for relation in shape.to_one}
+    others = {**columns, **{column: relation for relation, column in columns.items()}}
+    aliases = {
+        others[filter_.name] + name.removeprefix(filter_.name): name
+        for name, filter_ in filters.items()
+        if filter_.name in others
+    }
+    return {alias: name for alias, name in aliases.items() if alias not in names}
 
 
 def method_field(declaration: Declaration, name: str, method: Callable[..., Any]) -> tuple[Any, Any]:

@@ -31,6 +31,7 @@ class ActiveFilter:
     text: str
     clear_url: str
     """Address of the list without this filter."""
+    is_valid: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,11 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
     filter_, query = control.filter, request.query_params
     names, title, labels = parameters_of(filter_), filter_.title, dict(control.operations)
     operation = query.get(f"{filter_.parameter_name}_op", "").strip()
-    if operation in VALUELESS_OPERATIONS and operation in labels:
+    if isinstance(filter_, ListFilter) and not filter_.is_valid(query):
+        texts = (text for name in names for text in query.getlist(name) if text.strip())
+        text = gettext("%(filter)s: “%(value)s” is not valid", filter=title, value=" ".join(dict.fromkeys(texts)))
+        yield ActiveFilter(text, url_without(request, names), is_valid=False)
+    elif operation in VALUELESS_OPERATIONS and operation in labels:
         yield ActiveFilter(f"{title} {labels[operation]}", url_without(request, names))
     elif has_operator(filter_):
         if text := _comparison_text(filter_, query, labels):

@@ -1,6 +1,6 @@
 """Filters of a list: their controls, query parameters and conditions, which use the operators of `crud`.
 
-Views can also use filters of SQLAdmin. Invalid values in the address are ignored or match no row.
+Views can also use filters of SQLAdmin. Invalid values in the address match no row, and the list says so.
 """
 
 from abc import ABC, abstractmethod
@@ -124,9 +124,31 @@ class ListFilter(ABC):
         """Return the comparisons that the form offers if one of them is selected."""
         return self.operations()
 
-    @abstractmethod
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
-        """Return the condition on the listed rows, or None if the query has no value."""
+        """Return the condition on the listed rows, or None if the query has no value. Invalid values match no row."""
+        try:
+            return self.parse_condition(query)
+        except (ValueError, OverflowError, InvalidOperation):
+            return false()
+
+    def is_valid(self, query: QueryParams) -> bool:
+        """Return whether the values of the query can be read."""
+        try:
+            self.parse_condition(query)
+        except (ValueError, OverflowError, InvalidOperation):
+            return False
+        return True
+
+    @abstractmethod
+    def parse_condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        """Return the condition like `condition`. Raises ValueError for invalid values."""
+
+    def read_operation(self, query: QueryParams) -> str:
+        """Return the selected comparison. Raises ValueError if the filter does not have it."""
+        operation = query.get(self.operation_name, "").strip()
+        if operation and operation not in dict(self.operations()):
+            raise ValueError("unknown operation")
+        return operation
 
     @abstractmethod
     def effective_parameters(self, query: QueryParams) -> Collection[str]:
@@ -142,14 +164,11 @@ class ValuesFilter(ListFilter):
         operations = {**(VALUE_OPERATIONS if self.takes_many else {}), **(NULL_OPERATIONS if self.nullable else {})}
         return [*({"": VALUE_OPERATIONS[""]} | operations).items()] if operations else []
 
-    def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
-        operation = query.get(self.operation_name, "")
+    def parse_condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        operation = self.read_operation(query)
         if operation in NULL_OPERATIONS:
             return self.path.exists_where(self._is_empty(operation == "empty"))
-        try:
-            values = self.parse([text for text in query.getlist(self.parameter_name)[:MAX_FILTER_VALUES] if text])
-        except ValueError:
-            return false()
+        values = self.parse([text for text in query.getlist(self.parameter_name)[:MAX_FILTER_VALUES] if text])
         if not values:
             return None
         matches = self.path.exists_where(self._is_one_of(values))
@@ -191,7 +210,9 @@ class ChoiceFilter(ValuesFilter):
         return [(text, label) for text, (_, label) in self.choices.items()]
 
     def parse(self, texts: Sequence[str]) -> list[Any]:
-        return [self.choices[text][0] for text in texts if text in self.choices]
+        if unknown := [text for text in texts if text not in self.choices]:
+            raise ValueError(f"unknown choice: {unknown[0]}")
+        return [self.choices[text][0] for text in texts]
 
 
 class LookupFilter(ValuesFilter):
@@ -289,41 +310,35 @@ class ComparisonFilter(ListFilter):
         has_value = query.get(self.parameter_name, "").strip() and not is_empty_range
         return (self.parameter_name, self.operation_name) if has_value else ()
 
-    def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+    def parse_condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        operation = self.read_operation(query)
         if ends := self.ends(query):
-            conditions = [self._end_condition(self.end_names[name], text) for name, text in ends.items()]
-            condition: ColumnElement[bool] | None = and_(true(), *(end for end in conditions if end is not None))
+            condition: ColumnElement[bool] | None = and_(
+                true(), *(self._end_condition(self.end_names[name], text) for name, text in ends.items())
+            )
         else:
-            condition = self._comparison(query) if self.effective_parameters(query) else None
+            condition = self._comparison(query, operation) if self.effective_parameters(query) else None
         return None if condition is None else self.path.exists_where(condition)
 
-    def _comparison(self, query: QueryParams) -> ColumnElement[bool] | None:
-        operation, text = query.get(self.operation_name, ""), self.to_machine_format(query.get(self.parameter_name, ""))
-        column = self.path.attribute
+    def _comparison(self, query: QueryParams, operation: str) -> ColumnElement[bool] | None:
+        text, column = self.to_machine_format(query.get(self.parameter_name, "")), self.path.attribute
         if operation in NULL_OPERATIONS:
             return IS_EMPTY.compare(column, operation == "empty")
-        try:
-            if self.input_type == "date":
-                return self._day_condition(operation, *_parse_days(operation, text))
-            value = self._parse(text)
-        except (ValueError, OverflowError, InvalidOperation):
-            return None
+        if self.input_type == "date":
+            return self._day_condition(operation, *_parse_days(operation, text))
+        value = self._parse(text)
         default = CONTAINS if self.input_type == "text" else EQUAL
-        operator = OPERATORS[operation] if operation in OPERATIONS[self.input_type] else default
-        return None if value == "" else operator.compare(column, value)
+        return None if value == "" else OPERATORS.get(operation, default).compare(column, value)
 
-    def _end_condition(self, operator: Operator, text: str) -> ColumnElement[bool] | None:
-        """Return the condition for one end of a range, or None if the text is not valid."""
-        try:
-            if self.input_type != "date":
-                return operator.compare(self.path.attribute, self._parse(text))
-            if self._type_for(text) == DATETIME_LOCAL:
-                moment = datetime.fromisoformat(text)
-                return operator.compare(self.path.attribute, moment if moment.tzinfo else to_utc(moment))
-            day = date.fromisoformat(text)
-            return self._since(day) if operator is FROM else self._until(day)
-        except (ValueError, OverflowError, InvalidOperation):
-            return None
+    def _end_condition(self, operator: Operator, text: str) -> ColumnElement[bool]:
+        """Return the condition for one end of a range. Raises ValueError."""
+        if self.input_type != "date":
+            return operator.compare(self.path.attribute, self._parse(text))
+        if self._type_for(text) == DATETIME_LOCAL:
+            moment = datetime.fromisoformat(text)
+            return operator.compare(self.path.attribute, moment if moment.tzinfo else to_utc(moment))
+        day = date.fromisoformat(text)
+        return self._since(day) if operator is FROM else self._until(day)
 
     def _parse(self, text: str) -> Any:
         if self.input_type == "text":

@@ -53,7 +53,7 @@ def collect_statements(database: Database) -> Iterator[list[str]]:
 
 async def test_row_is_added_read_changed_and_deleted(librarian: AsyncClient, client: AsyncClient) -> None:
     added = await librarian.post(f"{API}/volumes", json={**EMMA, "published_on": "1815-12-23"})
-    assert added.status_code == 201
+    assert (added.status_code, added.headers["location"]) == (201, f"{API}/volumes/emma")
     expected = {
         **EMMA,
         "id": 1,
@@ -77,6 +77,18 @@ async def test_row_is_added_read_changed_and_deleted(librarian: AsyncClient, cli
     assert changed.json() == added.json() | {"price": "3.00", "printed_at": "2026-03-01T10:00:00Z"}
     assert (await librarian.delete(f"{API}/volumes/emma")).status_code == 204
     assert (await client.get(f"{API}/volumes/emma")).status_code == 404
+
+
+@pytest.mark.database("sqlite")
+async def test_filters_accept_the_name_of_the_column(librarian: AsyncClient, client: AsyncClient) -> None:
+    for editor in (None, 1):
+        await librarian.post(f"{API}/volumes", json={**EMMA, "slug": f"emma-{editor}", "editor_id": editor})
+    queries = ("editor_id=1", "editor=1", "editor_id__in=1", "editor_id__in=1&editor_id__in=3", "editor_id=1&size=3")
+    for query in (*queries, "editor_id__isnull=false"):
+        page = await client.get(f"{API}/volumes?{query}")
+        assert [item["slug"] for item in page.json()["items"]] == ["emma-1"], query
+    for query in ("editor_id=1&editor=1", "editor_name=2", "editor_id=x"):
+        assert (await client.get(f"{API}/volumes?{query}")).status_code == 422, query
 
 
 @pytest.mark.database("sqlite")

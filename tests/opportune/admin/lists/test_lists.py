@@ -127,7 +127,7 @@ async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncC
     names_this_month = ["now", "before"] if (today - timedelta(days=5)).month == today.month else ["now"]
     for query, names in (
         ("state=new&state=used", ["now", "before", "long ago", "never"]),
-        ("state=used&state=nonsense", ["never"]),
+        ("state=used&state=nonsense", []),
         ("seen_at_op=today", ["now"]),
         ("made_on_op=today", ["now"]),
         ("seen_at_op=last_7_days", ["now", "before"]),
