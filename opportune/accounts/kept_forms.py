@@ -27,6 +27,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import ReadOnlyError
 from opportune.web.client import client_address
 from opportune.web.errors.handlers import problem
+from opportune.web.forms.form_user import FIELD_NAME as FORM_USER
 from opportune.web.forms.form_user import submitted_mark, user_marks
 from opportune.web.forms.kept_form import KEY_IN_STATE, PARAMETER, STATE_KEY, KeptForm
 from opportune.web.forms.submissions import let_repeat
@@ -96,7 +97,8 @@ async def _keep(request: Request) -> str:
     if not users and read_session_token(request):  # the author is unknown, and another user may sign in
         return ""
     fields = await _read_texts(request)
-    if not KeptForm(FormData([(name, value) for name, value in fields])).texts:
+    is_of_other_user = bool(mark and user and mark not in user_marks(request.app.state.settings, user.id))
+    if not fields and not is_of_other_user:  # a button of another user needs a message on the page
         return ""
     try:
         await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(users[0] if users else client_address(request)))
@@ -117,7 +119,10 @@ async def _read_texts(request: Request) -> list[tuple[str, str]]:
             return [
                 (name, value.encode(errors="replace").decode())
                 for name, value in form.multi_items()
-                if isinstance(value, str) and not is_secret(name) and not (is_account_page and name == ONE_TIME_CODE)
+                if isinstance(value, str)
+                and name != FORM_USER
+                and not is_secret(name)
+                and not (is_account_page and name == ONE_TIME_CODE)
             ]
     except (HTTPException, RuntimeError, UnicodeError):  # the form is invalid, or the route has read the body
         return []

@@ -6,9 +6,6 @@ from typing import Protocol
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection
 
-from opportune.web.forms.form_user import FIELD_NAME as FORM_USER
-from opportune.web.forms.submissions import FIELD_NAME as FORM_TOKEN
-
 PARAMETER = "kept_form"
 """Query parameter with the key of a kept form. `SubmissionMiddleware` moves it to the state of the request."""
 KEY_IN_STATE = "kept_form_key"
@@ -35,8 +32,8 @@ class KeptForm:
     @property
     def texts(self) -> list[str]:
         """Texts to show on a page without the form."""
-        values = (value for name, value in self.fields.multi_items() if name not in (FORM_TOKEN, FORM_USER))
-        return [value for value in values if isinstance(value, str) and value not in NOT_TEXTS and not value.isdigit()]
+        values = [value for _, value in self.fields.multi_items() if isinstance(value, str)]
+        return [value for value in values if value not in NOT_TEXTS and not value.isdigit()]
 
     @property
     def is_waiting(self) -> bool:

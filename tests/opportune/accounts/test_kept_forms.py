@@ -101,6 +101,20 @@ async def test_former_user_can_sign_in_again(app: FastAPI, browser: AsyncClient,
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])
+async def test_button_of_another_user_changes_nothing(
+    app: FastAPI, browser: AsyncClient, database: Database, bob: User, headers: dict[str, str]
+) -> None:
+    await send(browser, "/todos", {"title": TEXT})
+    form = await open_form(browser, "/todos")
+    await sign_in(browser, app, bob)
+    response = await send(browser, "/todos", form, "/todos/1/delete", **headers)
+    page = (await browser.get(response.headers.get("location") or response.headers["HX-Redirect"])).text
+    assert f"You are signed in as <strong>{bob.email}</strong> now" in page
+    assert "This is your text" not in page
+    assert await stored_titles(database) == [TEXT]
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
 async def test_same_user_in_a_new_session_may_send_it(
     app: FastAPI, browser: AsyncClient, database: Database, ann: User, headers: dict[str, str]
 ) -> None:
