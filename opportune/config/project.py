@@ -83,7 +83,7 @@ def require_core_features(names: "Sequence[str]") -> None:
         )
 
 
-_adopted_tables: dict[str, str] = {}
+adopted_tables: dict[str, str] = {}
 """Feature names by table, for features that adopt existing tables with any name."""
 
 
@@ -106,7 +106,7 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
             f"set name=… in one feature.py to the name of its folder."
         )
     adopting = [feature for feature in features if feature.adopts_tables]
-    _adopted_tables.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
+    adopted_tables.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
     for feature in features:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)
@@ -123,11 +123,14 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
 
 
 def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
-    """Return the feature of a table: the longest name that the table begins with. Users belong to the project."""
+    """Return the feature of a model's table: the longest name that the table begins with. Users belong to the project.
+
+    Only models follow this convention. `opportune.db.migrations.ownership` decides about the tables of a database.
+    """
     if table == USER_TABLE and USERS in features:
         return USERS
-    if _adopted_tables.get(table) in features:
-        return _adopted_tables[table]
+    if adopted_tables.get(table) in features:
+        return adopted_tables[table]
     return max((name for name in features if table.startswith(f"{name}_")), key=len, default=None)
 
 

@@ -23,11 +23,12 @@ from opportune.cli.output import say, warn
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.startapp import name_error
-from opportune.config.project import PACKAGE, PROJECT, feature_of_table, installed_features, installed_names
+from opportune.config.project import PACKAGE, PROJECT, installed_features, installed_names
 from opportune.config.settings import get_settings
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import feature_of_revision
+from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import read_revisions
+from opportune.db.migrations.ownership import read_applied_owners
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -150,8 +151,9 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
 def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:
     """Return the tables of features that are migrated in this database, or that adopt tables."""
     migrated = {feature_of_revision(row) for row in read_revisions(connection)}
-    owners = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
-    return [name for name in names if feature_of_table(name, installed_names()) in owners]
+    features = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
+    owners = read_applied_owners(connection, MigrationGraph(installed_names()))
+    return [name for name in names if owners.feature_of(name) in features or name in owners.written]
 
 
 def format_code(code: str) -> str:

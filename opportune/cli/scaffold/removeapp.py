@@ -12,10 +12,12 @@ from opportune.cli.database.migrate import command as migrate
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.scaffold.packages.removal import removal_of
-from opportune.config.project import PROJECT, installed_features
+from opportune.config.project import PROJECT, installed_names
 from opportune.config.settings import get_settings
-from opportune.db.migrations.graph import feature_of_revision
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import read_revisions_of_site
+from opportune.db.migrations.ownership import find_site_tables, read_applied_owners
 from opportune.errors import OperatorError
 
 
@@ -52,18 +54,28 @@ def confirm_deletion(name: str, summary: Iterable[str], *, yes: bool) -> None:
 
 
 def tables_of(name: str) -> list[str]:
-    """Return the tables of a feature that exist in the database.
+    """Return the tables that reversing the migrations of a feature drops.
 
     Raises:
-        OperatorError: the database is not available.
+        OperatorError: the database is not available, or another feature has the model of such a table now.
     """
     try:
-        models = [model for feature in installed_features() if feature.name == name for model in feature.models]
-        if name not in map(feature_of_revision, read_revisions_of_site(get_settings())):
+        settings, graph = get_settings(), MigrationGraph(installed_names())
+        if name not in map(feature_of_revision, read_revisions_of_site(settings)):
             return []
+        with connect(settings) as connection:
+            owners = read_applied_owners(connection, graph)
+            existing = find_site_tables(connection, owners)
     except OperatorError as error:
         raise OperatorError(f"{error} To delete only the code, add --keep-tables.") from error
-    return [str(model.__tablename__) for model in models]
+    tables = [table for table in existing if owners.created.get(table) == name]
+    for table in tables:
+        if (owner := owners.models.get(table, name)) != name:
+            raise OperatorError(
+                f"The migrations of {name} created {table}, whose model is in {owner} now. To delete only the code, "
+                "add --keep-tables."
+            )
+    return tables
 
 
 def drop(name: str) -> None:

@@ -15,6 +15,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import keep_transaction
+from opportune.db.migrations.ownership import read_owners
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.rendering import render_item
 from opportune.db.models.model import Model
@@ -52,9 +53,10 @@ def _configure(graph: MigrationGraph, **options: Any) -> None:
     # `alembic revision --autogenerate --head books@head` writes the changes of one feature.
     feature, _, _ = str(getattr(context.config.cmd_opts, "head", "")).partition("@")
     features = [feature] if feature in graph.features else graph.features
+    owners = read_owners(graph, Model.metadata, direct_url(load_settings()).kind)
     context.configure(
         target_metadata=Model.metadata,
         render_item=lambda type_, item, autogenerate: render_item(autogenerate.imports, type_, item, autogenerate),
-        **comparison_options(graph, features),
+        **comparison_options(graph, features, owners),
         **options,
     )

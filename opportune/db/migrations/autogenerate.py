@@ -1,9 +1,9 @@
 """Generation of migrations: compares models with the tables that existing migrations create."""
 
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.mutual_keys import add_mutual_keys_last
 from opportune.db.migrations.naming import Change, choose_title, describe, flatten, slug
 from opportune.db.migrations.options import OPTIONS
+from opportune.db.migrations.ownership import TableOwners, owners_of_models, read_owners
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.postgresql_types import find_types_to_create
 from opportune.db.migrations.python_steps import CodeOp
@@ -60,15 +61,18 @@ class NewMigration:
     changes: Sequence[Change]
     referencing: Collection[str] = ()
     """Tables, also of other features, that reference a renamed table or column."""
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """Features by table of a model."""
 
 
 def find_changed_features(
     connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
 ) -> list[str]:
     """Return the features whose models have changed. One comparison for all is faster than one per feature."""
-    _, upgrade, _ = _compare(connection, graph, features, metadata)
+    owners = read_owners(graph, metadata, connection.dialect.name)
+    _, upgrade, _ = _compare(connection, graph, features, metadata, owners)
     tables = {str(getattr(operation, "table_name", "")) for operation in upgrade}
-    changed = {feature_of_table(table, graph.features) for table in tables}
+    changed = {owners.feature_of(table) for table in tables}
     return [name for name in features if name in changed]
 
 
@@ -117,13 +121,14 @@ def draft_migration(
     choices = choices or Choices()
     renames: list[Rename] = []
     referencing: set[str] = set()
+    owners = read_owners(graph, metadata, connection.dialect.name)
     while True:
-        context, upgrade, downgrade = _compare(connection, graph, [feature], metadata)
+        context, upgrade, downgrade = _compare(connection, graph, [feature], metadata, owners)
         candidates = find_possible_renames(context, upgrade, feature)
         rename = choices.choose_rename(candidates)
         if rename is None:
             break
-        referencing |= find_referencing_tables(connection, rename)
+        referencing |= {table for table in find_referencing_tables(connection, rename) if owners.feature_of(table)}
         apply_rename(connection, rename)  # the next comparison does not see the rename as a difference
         renames.append(rename)
     choices.refuse_drops(find_dropped_names(upgrade), candidates)
@@ -140,18 +145,18 @@ def draft_migration(
     changes = describe([*first_steps, *upgrade, *(step for step in steps if isinstance(step, CodeOp))], feature)
     name = _migration_name(graph, feature, changes, title)
     upgrade_steps, downgrade_steps = map(order_search_indexes, ([*first_steps, *steps], downgrade_steps))
-    return NewMigration(feature, name, upgrade_steps, downgrade_steps, changes, referencing)
+    return NewMigration(feature, name, upgrade_steps, downgrade_steps, changes, referencing, owners.models)
 
 
 def _compare(
-    connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
+    connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData, owners: TableOwners
 ) -> tuple[MigrationContext, Operations, Operations]:
     """Return the operations that change the database to match the models, and the operations that revert them."""
     break_cycles(metadata)
-    context = MigrationContext.configure(connection, opts=comparison_options(graph, features))
+    context = MigrationContext.configure(connection, opts=comparison_options(graph, features, owners))
     with ignore_reflection_warnings():
         script = produce_migrations(context, metadata)
-    tables = [table for table in metadata.sorted_tables if feature_of_table(table.name, graph.features) in features]
+    tables = [table for table in metadata.sorted_tables if owners.feature_of(table.name) in features]
     create_search, drop_search = compare_search_indexes(connection, graph, features, tables)
     upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create_search]
     downgrade = [*drop_search, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
@@ -163,9 +168,14 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
     """Refuse tables that no feature would migrate.
 
     Raises:
-        OperatorError: A table's name does not start with that of an installed feature.
+        OperatorError: A table's name does not start with that of an installed feature, or has a schema.
     """
-    if unowned := [name for name in metadata.tables if feature_of_table(name, features) is None]:
+    if in_schema := next((table for table in metadata.tables.values() if table.schema), None):
+        raise OperatorError(
+            f"The table {in_schema.fullname} names a schema. Migrations, backups and copies only handle tables in the "
+            "schema of the connection: remove the schema from its model, and set the search_path of the user."
+        )
+    if unowned := [name for name in metadata.tables if name not in owners_of_models(metadata, features)]:
         owner = unowned[0].partition("_")[0]
         if (FRAMEWORK_MIGRATIONS / owner).is_dir():
             raise OperatorError(
@@ -205,25 +215,22 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     return path
 
 
-def comparison_options(graph: MigrationGraph, features: Collection[str]) -> dict[str, Any]:
+def comparison_options(graph: MigrationGraph, features: Collection[str], owners: TableOwners) -> dict[str, Any]:
     """Return Alembic's options for a comparison of the tables of some features with the database."""
-    migrated = {
-        name for name in features if graph.migrations_of(name)
-    }  # no migration created the existing tables of others
+    migrated = {name for name in features if graph.migrations_of(name)}
 
     def include_name(name: str | None, type_: str, _parents: object) -> bool:
-        return is_owned(name, type_) and (type_ != "table" or owner(name) in migrated)
+        # Tables that existed before are not compared until the first migration of their feature adopts them.
+        is_migrated = type_ != "table" or name in owners.created or owners.feature_of(name) in migrated
+        return is_owned(name, type_) and is_migrated
 
     def is_owned(name: str | None, type_: str) -> bool:
-        return not is_derived(name) and (type_ != "table" or owner(name) in features)
+        return owners.feature_of(name) in features if type_ == "table" else not is_derived(name)
 
     def include_object(item: object, name: str | None, type_: str, reflected: bool, _other: object) -> bool:
         if reflected and isinstance(item, ForeignKeyConstraint):  # models reference only tables of models
-            return item.referred_table.schema is None and owner(item.referred_table.name) is not None
+            return item.referred_table.schema is None and owners.feature_of(item.referred_table.name) is not None
         return is_owned(name, type_)
-
-    def owner(table: str | None) -> str | None:
-        return feature_of_table(table or "", graph.features)
 
     return {**OPTIONS, "include_name": include_name, "include_object": include_object}
 
@@ -244,8 +251,13 @@ def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...]
     features = [name for name in graph.features if name != USERS or belongs_to_project]
     if draft.feature == USERS and newest is None and (accounts := graph.newest("accounts")):
         revisions.add(accounts.revision)  # it creates the table of users
+    creators = read_owners(graph, MetaData()).created
     for table in {*_referenced_tables(draft.upgrade), *draft.referencing}:
-        other = feature_of_table(table, features)
+        other = draft.owners.get(table)
+        if other not in features:
+            other = feature_of_table(table, features)
+        if other == draft.feature or not (other and graph.migrations_of(other)):
+            other = creators.get(table, other)  # the model has moved to another feature since
         if other in (None, draft.feature):
             continue
         needed = graph.newest(other)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from alembic.operations import BatchOperations, Operations, ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import load_python_file
+from sqlalchemy import TextClause
 from sqlalchemy.dialects import postgresql, sqlite
 
 from opportune.db.migrations.graph import Migration
@@ -26,6 +27,15 @@ def record(
     migration: Migration, direction: Direction = "upgrade", dialect_name: str = "sqlite"
 ) -> list[ops.MigrateOperation]:
     """Return the operations of a migration for a dialect. Queries in the migration return no rows."""
+    return _run_recorded(migration, direction, dialect_name).operations
+
+
+def record_with_queries(migration: Migration, dialect_name: str) -> list[ops.MigrateOperation]:
+    """Return the operations of a migration, and its statements on the connection as operations."""
+    return _run_recorded(migration, "upgrade", dialect_name).operations_and_queries
+
+
+def _run_recorded(migration: Migration, direction: Direction, dialect_name: str) -> "Recorder":
     dialect = postgresql.dialect() if dialect_name == "postgresql" else sqlite.dialect()  # type: ignore[no-untyped-call]
     options = {**OPTIONS, "as_sql": True, "output_buffer": io.StringIO()}
     recorder = Recorder(MigrationContext.configure(dialect=dialect, opts=options))
@@ -35,7 +45,7 @@ def record(
         getattr(module, direction)()
     except Exception:  # noqa: BLE001 - code of the project that may need a database
         recorder.operations.append(CodeOp(UNKNOWN_STEPS_MESSAGE, ""))
-    return recorder.operations
+    return recorder
 
 
 def describe_planned_changes(migration: Migration, direction: Direction, dialect_name: str) -> list[Change]:
@@ -58,9 +68,11 @@ class Recorder(Operations):
     def __init__(self, context: MigrationContext) -> None:
         super().__init__(context)
         self.operations: list[ops.MigrateOperation] = []
+        self.operations_and_queries: list[ops.MigrateOperation] = []
 
     def invoke(self, operation: ops.MigrateOperation) -> Any:
         self.operations.append(operation)
+        self.operations_and_queries.append(operation)
         return operation.to_table(self.migration_context) if isinstance(operation, ops.CreateTableOp) else None
 
     @contextmanager
@@ -69,7 +81,7 @@ class Recorder(Operations):
 
     def get_bind(self) -> Any:
         self.operations.append(CodeOp(READS_ROWS_MESSAGE, ""))
-        return NoRows()
+        return RecordingConnection(self)
 
 
 class RecordingBatch(BatchOperations):
@@ -84,7 +96,7 @@ class RecordingBatch(BatchOperations):
 
 
 class NoRows:
-    """Replacement for a connection and its results, without rows."""
+    """Replacement for results, without rows."""
 
     def __getattr__(self, _name: str) -> "NoRows":
         return self
@@ -97,3 +109,18 @@ class NoRows:
 
     def __bool__(self) -> bool:
         return False
+
+
+class RecordingConnection(NoRows):
+    """Replacement for a connection."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.dialect = recorder.migration_context.dialect
+        self._recorder = recorder
+
+    def execute(self, statement: Any, *_arguments: object, **_options: object) -> NoRows:
+        if isinstance(statement, (str, TextClause)):
+            self._recorder.operations_and_queries.append(ops.ExecuteSQLOp(statement))
+        return NoRows()
+
+    exec_driver_sql = execute

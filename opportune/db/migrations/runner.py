@@ -151,8 +151,9 @@ def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: P
     """Run the steps of a plan in the current transaction, so that all or none are applied.
 
     Raises:
-        OperatorError: A step failed.
+        OperatorError: A step failed, or a feature needs PostgreSQL.
     """
+    refuse_other_database(connection, graph.features)
     while _run_attempt(connection, graph, plan, lambda _step: None, acquire_migration_lock, is_within=True):
         pass
     run_due_statements(connection)

@@ -12,6 +12,7 @@ from opportune.config.project import display_path
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
+from opportune.db.migrations.ownership import read_owners
 from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import write_file
@@ -56,6 +57,7 @@ def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squa
     if newest is None or len(migrations) < 2:
         raise OperatorError(f"{feature} has fewer than two migrations, so there is nothing to squash.")
     _refuse_interleaved_migrations(graph, migrations)
+    _refuse_moved_models(graph, feature, metadata)
     with in_memory_connection() as connection:  # empty, so that the draft creates all tables
         draft = draft_migration(connection, graph, feature, metadata)
     name = f"{newest.name[:4]}_squashed"
@@ -122,6 +124,14 @@ def _refuse_interleaved_migrations(graph: MigrationGraph, migrations: Sequence[M
                 raise OperatorError(
                     f"{other} must run between them: it needs tables of {migration.feature}, and {migration} needs it."
                 )
+
+
+def _refuse_moved_models(graph: MigrationGraph, feature: str, metadata: MetaData) -> None:
+    """Refuse if a table that the migrations create belongs to another feature now: no other migration creates it."""
+    owners = read_owners(graph, metadata)
+    for table, creator in owners.created.items():
+        if creator == feature != (owner := owners.feature_of(table)):
+            raise OperatorError(f"The migrations of {feature} create {table}, whose model is in {owner} now.")
 
 
 def _dependent_files(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Path]:

@@ -1,7 +1,7 @@
 """Create a backup."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +9,13 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from opportune import __version__
-from opportune.config.project import PROJECT
+from opportune.config.project import PROJECT, features_on_postgresql
 from opportune.config.settings import Settings
 from opportune.db.errors import explain
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import read_revisions_of_site
+from opportune.db.migrations.history import read_revisions, read_revisions_of_site
+from opportune.db.migrations.ownership import find_missing_tables, find_other_tables, read_applied_owners
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
@@ -149,18 +151,35 @@ def _add_database(
     Returns:
         The member's name, the PostgreSQL schema of a dump, and the state.
     """
-    if direct_url(settings).kind != "postgresql":
-        copy_to: Callable[..., DatabaseState] = _snapshot_sqlite
-    elif reason := postgresql.find_reason_against_dump(settings):
-        notify(f"pg_dump is not used: {reason}. The backup contains the tables of the models as SQLite.")
+    copy_to: Callable[[Settings, MigrationGraph, Path], DatabaseState] = _snapshot_sqlite
+    if direct_url(settings).kind == "postgresql":
+        _describe_differences(settings, graph, notify)
+        reason = postgresql.find_reason_against_dump(settings)
+        if not reason:
+            return _add_dump(writer, settings, graph, path)
+        notify(f"pg_dump is not used: {reason}. The backup contains the tables of the site as SQLite.")
         copy_to = _copy_to_sqlite
-    else:
-        return _add_dump(writer, settings, graph, path)
     with private_file(path, lock=False):
         state = copy_to(settings, graph, path)
         with path.open("rb") as file:
             writer.add("database.sqlite3", file)
     return "database.sqlite3", "", state
+
+
+def _describe_differences(settings: Settings, graph: MigrationGraph, notify: Notify) -> None:
+    """Name the tables that the backup does not contain."""
+    with connect(settings) as connection:
+        tables = postgresql.find_tables_to_dump(connection, graph, read_revisions(connection))
+        owners = read_applied_owners(connection, graph)
+        others = [name for name in find_other_tables(connection, owners) if name not in tables]
+        missing = find_missing_tables(connection, owners)
+    if others:
+        notify(
+            f"This backup does not contain tables that no feature owns: {', '.join(others)}. If this site needs them, "
+            "write models for them (inspectdb), or back them up with pg_dump."
+        )
+    if missing:
+        notify(f"This backup lacks {', '.join(missing)}: migrations have created them, but they do not exist.")
 
 
 def _add_uploads(writer: ArchiveWriter, location: StorageLocation, notify: Notify) -> str:
@@ -179,6 +198,7 @@ def _add_dump(
     with private_file(path, lock=False) as file, postgresql.open_dump(settings, graph) as dump:
         dump.write(settings, file)
         postgresql.refuse_unreadable_dump(path)
+        _compare_rows(dump.state.rows, postgresql.count_rows_in_dump(path))
         file.seek(0)
         writer.add("database.dump", file)
         return "database.dump", dump.namespace, dump.state
@@ -187,19 +207,41 @@ def _add_dump(
 def _snapshot_sqlite(settings: Settings, _graph: MigrationGraph, path: Path) -> DatabaseState:
     url = direct_url(settings)
     try:
-        copy_snapshot(url.path, path)
+        rows = copy_snapshot(url.path, path)
     except sqlite3.Error as error:
         if error.sqlite_errorcode in WRITE_FAULTS:
             raise OperatorError(f"The backup cannot be written to {path.parent}: {error}. Is its disk full?") from error
         raise OperatorError(explain(error, url)) from error
-    return inspect_database(path)
+    state = inspect_database(path)
+    _compare_rows(rows, state.rows)
+    return state
 
 
 def _copy_to_sqlite(settings: Settings, graph: MigrationGraph, path: Path) -> DatabaseState:
-    copy(direct_url(settings), DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path))), graph)
+    if names := features_on_postgresql(graph.features):
+        raise OperatorError(f"The tables of {', '.join(names)} need PostgreSQL: {postgresql.INSTALL_HINT}.")
+    target = DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path)))
+    reports = copy(direct_url(settings), target, graph, leave_others=True)
     merge_wal(path)
     path.chmod(0o600)
-    return inspect_database(path)
+    state, rows = inspect_database(path), {report.name: report.rows for report in reports}
+    _compare_rows(rows, {name: count for name, count in state.rows.items() if name in rows})
+    return state
+
+
+def _compare_rows(expected: Mapping[str, int], actual: Mapping[str, int]) -> None:
+    """Compare the rows by table of the database with those of the archive.
+
+    Raises:
+        OperatorError: The archive is incomplete.
+    """
+    for name in sorted(expected.keys() | actual.keys()):
+        if expected.get(name) != actual.get(name):
+            counts = [f"{rows[name]:,} rows" if name in rows else "no table" for rows in (expected, actual)]
+            raise OperatorError(
+                f"The backup is incomplete: of {name}, the database has {counts[0]} and the archive has {counts[1]}. "
+                "Run this again, and report it if it happens again."
+            )
 
 
 def _refuse_unrelated_file(path: Path) -> None:

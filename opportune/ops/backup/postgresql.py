@@ -4,19 +4,21 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, LiteralString
 
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, inspect, select, table, text
 
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, TABLE_LOCK_TIMEOUT_SECONDS, connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
+from opportune.db.migrations.ownership import find_other_tables, find_site_tables, read_applied_owners
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.ops.backup.archive import CHUNK_BYTES, Manifest
@@ -25,10 +27,24 @@ from opportune.ops.backup.subprocesses import Program, error_line
 
 UPDATE_HINT = "PostgreSQL's client programs must be as new as those that wrote it."
 INSTALL_HINT = "install PostgreSQL's client programs (Debian: apt install postgresql-client)"
-TABLES_QUERY = """
+PARTITIONED_TABLES = text("""
     SELECT relname FROM pg_class
-    WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace(quote_ident(current_schema()))
-"""
+    WHERE relkind = 'p' AND relnamespace = to_regnamespace(quote_ident(current_schema()))
+""")
+# Adopted tables can take numbers from sequences that no column owns, which would not be dumped or dropped with them.
+SEQUENCES = text("""
+    SELECT DISTINCT sequence.relname FROM pg_depend JOIN pg_attrdef ON pg_attrdef.oid = objid
+    JOIN pg_class AS sequence ON sequence.oid = refobjid JOIN pg_class AS owner ON owner.oid = adrelid
+    WHERE classid = 'pg_attrdef'::regclass AND refclassid = 'pg_class'::regclass AND sequence.relkind = 'S'
+    AND sequence.relnamespace = to_regnamespace(quote_ident(current_schema())) AND owner.relname = ANY(:tables)
+    AND owner.relnamespace = sequence.relnamespace AND NOT EXISTS (
+        SELECT 1 FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = sequence.oid AND deptype IN ('a', 'i'))
+    ORDER BY 1
+""")
+COPY_STATEMENT = re.compile(
+    rb'COPY (?:(?:"(?:[^"]|"")+"|[^" .]+)\.)?(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^" .(]+)) \('
+)
+END_OF_COPY = b"\\.\n"
 
 # Newer client programs set this; servers before version 17 do not support it.
 UNSUPPORTED_SETTING = b"SET transaction_timeout"
@@ -44,12 +60,17 @@ class Dump:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         self._snapshot = str(connection.scalar(text("SELECT pg_export_snapshot()")))
         self.namespace = str(connection.scalar(text("SELECT current_schema()")))
-        tables = find_site_tables(connection, graph)
-        self.state = DatabaseState(sorted(read_revisions(connection)), tables, count_rows(connection, tables))
+        revisions = sorted(read_revisions(connection))
+        tables = find_tables_to_dump(connection, graph, revisions)
+        partitioned = {*connection.scalars(PARTITIONED_TABLES)}  # their partitions hold the rows
+        rows = count_rows(connection, [name for name in tables if name not in partitioned])
+        self._sequences = connection.scalars(SEQUENCES, {"tables": tables}).all()
+        self.state = DatabaseState(revisions, tables, rows)
 
     def write(self, settings: Settings, file: BinaryIO) -> None:
         """Run pg_dump while the snapshot's connection is open. Raises OperatorError if it fails."""
-        tables = [f'--table="{_escape_quotes(self.namespace)}"."{_escape_quotes(name)}"' for name in self.state.tables]
+        names = [*self.state.tables, *self._sequences]
+        tables = [f'--table="{_escape_quotes(self.namespace)}"."{_escape_quotes(name)}"' for name in names]
         command = ["pg_dump", "--format=custom", "--compress=0", "--no-owner", "--no-privileges", "--no-password"]
         command += [f"--snapshot={self._snapshot}", f"--lock-wait-timeout={TABLE_LOCK_TIMEOUT_SECONDS}s", *tables]
         process = subprocess.run(
@@ -99,6 +120,13 @@ def refuse_unreadable_dump(dump: Path) -> None:
         raise OperatorError(f"pg_restore cannot read this backup: {error_line(process.stderr)}. {UPDATE_HINT}")
 
 
+def find_foreign_tables(settings: Settings, graph: MigrationGraph, manifest: Manifest) -> list[str]:
+    """Return the tables of the configured database that a restore would replace, although no feature owns them."""
+    with connect(settings) as connection:
+        others = find_other_tables(connection, read_applied_owners(connection, graph))
+    return [name for name in others if name in manifest.tables]
+
+
 def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump: Path) -> None:
     """Replace the tables of the configured database with those of a dump, in one transaction.
 
@@ -107,7 +135,10 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
     """
     with connect(settings) as connection:
         namespace = str(connection.scalar(text("SELECT current_schema()")))
-        tables = find_site_tables(connection, graph, manifest)
+        existing = {*inspect(connection).get_table_names()}
+        site_tables = find_site_tables(connection, read_applied_owners(connection, graph))
+        tables = sorted({*site_tables, *existing.intersection(manifest.tables)})
+        sequences = connection.scalars(SEQUENCES, {"tables": tables}).all()
     if namespace != manifest.namespace:
         raise OperatorError(f"The backup's schema is {manifest.namespace}, but the database uses {namespace}.")
     read_command = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", str(dump)]
@@ -119,7 +150,7 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
         Program(psql_command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ) as client,
     ):
         with client.stdin() as statements:
-            statements.write(_first_statements(namespace, tables))
+            statements.write(_first_statements(namespace, tables, sequences))
             copy_script(script.stdout, statements)
             if script.succeeds():  # without the COMMIT everything is rolled back
                 statements.write(final_statements(manifest))
@@ -129,19 +160,36 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
         raise OperatorError(f"The restore failed and nothing was changed: {error}{hint}")
 
 
-def find_site_tables(connection: Connection, graph: MigrationGraph, manifest: Manifest | None = None) -> list[str]:
-    """Return the tables of the site's features, including removed ones. Other programs may share the schema."""
-    revisions = [*read_revisions(connection), *(manifest.revisions if manifest else ())]
-    features = {*graph.features, *map(feature_of_revision, revisions)}
-    prefixes = tuple(f"{feature}_" for feature in features)
-    names = list(connection.scalars(text(TABLES_QUERY)))
-    return sorted(name for name in names if name.startswith(prefixes) or name == VERSION_TABLE.name)
+def find_tables_to_dump(connection: Connection, graph: MigrationGraph, revisions: Sequence[str]) -> list[str]:
+    """Return the tables of the site's features. Other programs may share the schema.
+
+    Migrations without a file, of removed features or newer code, cannot tell their tables. Better too many rows in a
+    backup than too few, so only there the names of tables count.
+    """
+    owners = read_applied_owners(connection, graph)
+    unknown = tuple(f"{feature_of_revision(row)}_" for row in revisions if row not in graph.by_revision)
+    of_unknown_features = (name for name in find_other_tables(connection, owners) if name.startswith(unknown))
+    return sorted({*find_site_tables(connection, owners), *of_unknown_features})
 
 
-def count_rows(connection: Connection, tables: Sequence[str]) -> dict[str, int]:
-    quoted = connection.dialect.identifier_preparer.quote_identifier
-    counts = {name: text(f"SELECT count(*) FROM {quoted(name)}") for name in tables}
-    return {name: int(connection.scalar(query) or 0) for name, query in counts.items()}
+def count_rows(connection: Connection, tables: Iterable[str]) -> dict[str, int]:
+    """Return the number of rows by table, without those of inheriting tables."""
+    sources = {name: table(name) for name in tables}
+    counts = {name: select(func.count()).select_from(source) for name, source in sources.items()}
+    return {name: connection.scalar(query.with_hint(sources[name], "ONLY")) or 0 for name, query in counts.items()}
+
+
+def count_rows_in_dump(dump: Path) -> dict[str, int]:
+    """Read a whole dump and count the rows per table."""
+    counts: dict[str, int] = {}
+    with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:
+        for line in script.stdout:
+            if match := COPY_STATEMENT.match(line):
+                name = (match["quoted"] or match["plain"]).decode().replace('""', '"')
+                counts[name] = sum(1 for _ in takewhile(END_OF_COPY.__ne__, script.stdout))
+        if error := script.error():
+            raise OperatorError(f"pg_restore cannot read the dump: {error}")
+    return counts
 
 
 def build_connection_string(settings: Settings) -> str:
@@ -151,15 +199,20 @@ def build_connection_string(settings: Settings) -> str:
     return make_conninfo(url.conninfo, **arguments)
 
 
-def _first_statements(namespace: str, tables: Sequence[str]) -> bytes:
-    names = sql.SQL(", ").join(sql.Identifier(namespace, name) for name in tables)
+def _first_statements(namespace: str, tables: Sequence[str], sequences: Sequence[str]) -> bytes:
     statements = [
         sql.SQL("BEGIN"),
         sql.SQL("SET LOCAL lock_timeout = {}").format(f"{TABLE_LOCK_TIMEOUT_SECONDS}s"),
         sql.SQL("SELECT pg_advisory_xact_lock({})").format(ADVISORY_LOCK_ID),
-        *([sql.SQL("DROP TABLE {}").format(names)] if tables else []),
+        *_drop_statements("TABLE", namespace, tables),
+        *_drop_statements("SEQUENCE", namespace, sequences),
     ]
     return _render_statements(statements)
+
+
+def _drop_statements(type_: LiteralString, namespace: str, names: Sequence[str]) -> list[sql.Composable]:
+    identifiers = sql.SQL(", ").join(sql.Identifier(namespace, name) for name in names)
+    return [sql.SQL("DROP " + type_ + " {}").format(identifiers)] if names else []
 
 
 def final_statements(manifest: Manifest) -> bytes:

@@ -3,12 +3,10 @@
 import re
 import secrets
 import sqlite3
-import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -27,13 +25,10 @@ from opportune.ops.backup.restore import Target, extracted_database, migrate_sql
 from opportune.ops.backup.scheduled import scratch_folder
 from opportune.ops.backup.sqlite import inspect_database
 from opportune.ops.backup.store import BackupStore
-from opportune.ops.backup.subprocesses import Program
 
 DATABASE_PREFIX = "opportune_rehearsal_"
 ABANDONED_DATABASE = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")
 ABANDONED_AFTER_SECONDS = 86_400
-COPY_STATEMENT = re.compile(rb'COPY (?:"?[^".]+"?\.)?"?([^" (]+)"? ')
-END_OF_COPY = b"\\.\n"
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,7 @@ def _restore_database(archive: Archive, target: Target, folder: Path) -> tuple[s
         postgresql.refuse_unreadable_dump(path)
         with _temporary_database(target.settings) as settings:
             if settings is None:
-                return "read but not restored: this user may not create databases", _count_rows_in_dump(path)
+                return "read but not restored: this user may not create databases", postgresql.count_rows_in_dump(path)
             with connect(settings) as connection:  # creates the extensions that its tables need
                 run_migrations(connection, target.graph, plan_migrations(target.graph))
             postgresql.restore(settings, target.graph, archive.manifest, path)
@@ -119,7 +114,7 @@ def _restore_database(archive: Archive, target: Target, folder: Path) -> tuple[s
 
 def _count_restored_rows(connection: Connection, archive: Archive) -> dict[str, int]:
     try:
-        return postgresql.count_rows(connection, archive.manifest.tables)
+        return postgresql.count_rows(connection, archive.manifest.rows)
     except DBAPIError as error:
         raise OperatorError(f"{archive.path} misses a table after the restore: {error.orig}") from error
 
@@ -178,15 +173,3 @@ def _settings_for_database(settings: Settings, name: str) -> Settings:
     url = direct_url(settings)
     address = url.url.set(database=name, password=url.read_password()).render_as_string(hide_password=False)
     return settings.model_copy(update={"database_url": SecretStr(address), "database_direct_url": SecretStr("")})
-
-
-def _count_rows_in_dump(dump: Path) -> dict[str, int]:
-    """Read a whole dump and count the rows per table."""
-    counts: dict[str, int] = {}
-    with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:
-        for line in script.stdout:
-            if match := COPY_STATEMENT.match(line):
-                counts[match[1].decode()] = sum(1 for _ in takewhile(END_OF_COPY.__ne__, script.stdout))
-        if error := script.error():
-            raise OperatorError(f"pg_restore cannot read the dump: {error}")
-    return counts

@@ -80,6 +80,8 @@ def restore_backup(
         try:
             with marker.removed_on_exit():
                 restore_database = _restore_sqlite if target.url.kind != "postgresql" else _restore_postgresql
+                if target.url.kind == "postgresql" and not from_another_site:
+                    refuse_foreign_tables(target, archive)
                 restored = restore_database(archive, target, confirm, marker)
                 if isinstance(target.location, DatabaseFiles) and not target.graph.pending(archive.manifest.revisions):
                     asyncio.run(uploads.put_into_database(archive, target.settings))
@@ -179,6 +181,16 @@ def refuse_another_site(target: Target, archive: Archive) -> None:
         features = ", ".join(sorted({feature_of_revision(revision) for revision in unknown}))
         raise OperatorError(
             f"{archive.path} has migrations of features that are not installed here: {features}. {RESTORE_ANYWAY}"
+        )
+
+
+def refuse_foreign_tables(target: Target, archive: Archive) -> None:
+    """Raise OperatorError if a dump has tables that exist and belong to other programs or to removed features."""
+    if archive.manifest.database == "database.dump" and (
+        names := postgresql.find_foreign_tables(target.settings, target.graph, archive.manifest)
+    ):
+        raise OperatorError(
+            f"{archive.path} would replace tables that no installed feature owns: {', '.join(names)}. {RESTORE_ANYWAY}"
         )
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +34,8 @@ class DatabaseState:
     rows: dict[str, int]
 
 
-def copy_snapshot(source: Path, target: Path) -> None:
-    """Copy a consistent snapshot of a database in use into an empty file.
+def copy_snapshot(source: Path, target: Path) -> dict[str, int]:
+    """Copy a consistent snapshot of a database in use into an empty file. Return the number of rows per table.
 
     Raises:
         sqlite3.Error: The database is locked, damaged or missing, or the disk is full.
@@ -45,10 +45,11 @@ def copy_snapshot(source: Path, target: Path) -> None:
         copy.execute("PRAGMA journal_mode = OFF")
         # In a transaction, writes of other processes neither restart the copy nor block it.
         live.execute("BEGIN")
-        live.execute("SELECT count(*) FROM sqlite_master")
+        rows = _count_all_rows(live, _read_tables(live))
         with work("Copying the database", unit="steps") as progress:
             live.backup(copy, pages=PAGES_PER_STEP, progress=lambda *_: progress.advance())  # steps allow Ctrl-C
     merge_wal(target)
+    return rows
 
 
 def merge_wal(path: Path) -> None:
@@ -62,19 +63,26 @@ def inspect_database(path: Path) -> DatabaseState:
     try:
         with closing(_connect(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            query = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
-            tables = {name: sql for name, sql in connection.execute(query) if not name.startswith("sqlite_")}
+            tables = _read_tables(connection)
             rows = connection.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
             revisions = sorted(revision for (revision,) in rows)
-            # Virtual tables can need an extension, and store their rows in other tables.
-            counts = {
-                name: _count_rows(connection, name) for name, sql in tables.items() if not sql.startswith(VIRTUAL_TABLE)
-            }
+            counts = _count_all_rows(connection, tables)
     except sqlite3.DatabaseError as error:
         raise OperatorError(f"Its SQLite database cannot be used: {error}.") from error
     if verdict != "ok":
         raise OperatorError(f"Its SQLite database is damaged: {str(verdict).splitlines()[0]}.")
     return DatabaseState(revisions, list(tables), counts)
+
+
+def _read_tables(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the definitions of the tables by name."""
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
+    return {name: sql for name, sql in connection.execute(query) if not name.startswith("sqlite_")}
+
+
+def _count_all_rows(connection: sqlite3.Connection, tables: Mapping[str, str]) -> dict[str, int]:
+    # Virtual tables can need an extension, and store their rows in other tables.
+    return {name: _count_rows(connection, name) for name, sql in tables.items() if not sql.startswith(VIRTUAL_TABLE)}
 
 
 def _count_rows(connection: sqlite3.Connection, table: str) -> int:

@@ -3,13 +3,15 @@
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, MetaData, Table, func, inspect, select
+from sqlalchemy import Column, Connection, MetaData, Table, func, inspect, select
 from sqlalchemy.schema import sort_tables_and_constraints
 
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
+from opportune.db.migrations.ownership import find_child_tables, read_applied_owners
 from opportune.db.migrations.post_migrate import is_derived
+from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
@@ -27,17 +29,21 @@ def examine(
     *,
     force: bool = False,
     metadata: MetaData = Model.metadata,
+    leave_others: bool = False,
 ) -> dict[str, int]:
     """Check a copy without writing anything, and return the number of rows per table.
+
+    Args:
+        leave_others: Accept tables that no feature owns, which are not copied.
 
     Raises:
         OperatorError: The copy would be refused.
     """
     refuse_same_file(source, target)
-    tables = sort_tables(metadata)
     with open_snapshot(source) as connection:
         with explained_errors(source):
-            check_source(connection, graph, tables)
+            tables = find_tables(connection, graph, metadata)
+            check_source(connection, graph, tables, leave_others=leave_others)
         if target.kind == "postgresql" or target.path.exists():
             with open_snapshot(target) as target_connection, explained_errors(target):
                 refuse_same_database(connection, target_connection)
@@ -50,6 +56,35 @@ def sort_tables(metadata: MetaData) -> list[Table]:
     """Return the tables sorted by their foreign keys, as far as there are no cycles."""
     tables = sort_tables_and_constraints(metadata.tables.values())  # type: ignore[no-untyped-call]
     return [table for table, _ in tables if table is not None]
+
+
+def find_tables(connection: Connection, graph: MigrationGraph, metadata: MetaData) -> list[Table]:
+    """Return the tables to copy: those of models, then those that migrations have created in their own code."""
+    owners = read_applied_owners(connection, graph, metadata)
+    children = find_child_tables(connection, owners.tables)
+    existing = set(inspect(connection).get_table_names()) - children
+    names = sorted(({*owners.created, *owners.written} & existing) - owners.models.keys())
+    return [*sort_tables(metadata), *(_read_table(connection, name) for name in names)]
+
+
+def _read_table(connection: Connection, name: str) -> Table:
+    """Return a table without a model, with its columns but without keys to other tables."""
+    inspector = inspect(connection)
+    keys = inspector.get_pk_constraint(name)["constrained_columns"]
+    with ignore_reflection_warnings():
+        columns = inspector.get_columns(name)
+    return Table(
+        name,
+        MetaData(),
+        *(
+            Column(
+                column["name"],
+                column["type"],
+                primary_key=column["name"] in keys,
+            )
+            for column in columns
+        ),
+    )
 
 
 def count(connection: Connection, table: Table) -> int:
@@ -80,8 +115,10 @@ def refuse_same_database(source: Connection, target: Connection) -> None:
         raise OperatorError("Source and destination are the same database.")
 
 
-def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence[Table]) -> None:
-    """Check that the models describe everything in the source.
+def check_source(
+    connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, leave_others: bool = False
+) -> None:
+    """Check that the copy contains everything in the source.
 
     Raises:
         OperatorError: The source has other migrations than the code, or unknown tables or columns.
@@ -91,11 +128,12 @@ def check_source(connection: Connection, graph: MigrationGraph, tables: Sequence
     if pending := graph.pending(revisions):
         raise OperatorError(f"The source lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
     existing = {name for name in inspect(connection).get_table_names() if not is_derived(name)}
-    unknown = existing - {table.name for table in tables} - {VERSION_TABLE.name}
-    if unknown:
+    names = {table.name for table in tables}
+    unknown = existing - names - {VERSION_TABLE.name} - find_child_tables(connection, names)
+    if unknown and not leave_others:
         raise OperatorError(
             f"The source has tables without a model, which would be lost: {', '.join(sorted(unknown))}. "
-            "Install their features, or drop the tables."
+            "Install their features. Move tables of other programs to another schema or database."
         )
     for table in tables:
         _refuse_different_columns(connection, table)
@@ -143,6 +181,8 @@ def _tables_with_own_rows(connection: Connection, graph: MigrationGraph, tables:
 
 
 def _have_equal_rows(table: Table, fresh: Connection, target_connection: Connection) -> bool:
+    if not inspect(fresh).has_table(table.name):  # only migrations on PostgreSQL create it
+        return False
     converters = find_conversions(table, fresh, target_connection)
     checksum = Checksum.from_batches(table, read_rows(fresh, table), converters.load, converters.canonical)
     return checksum == Checksum.from_batches(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy import Connection, MetaData, Table, inspect
 
 from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.graph import MigrationGraph
@@ -12,7 +12,7 @@ from opportune.db.migrations.runner import plan_migrations, run_migrations_withi
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.ops.copydb.checks import check_source, check_target, examine, has_rows, refuse_same_database, sort_tables
+from opportune.ops.copydb.checks import check_source, check_target, examine, find_tables, has_rows, refuse_same_database
 from opportune.ops.copydb.connections import explained_errors, open_destination, open_snapshot
 from opportune.ops.copydb.rows import Checksum, Conversions, convert_rows, find_conversions, read_rows, refuse_invalid
 from opportune.ops.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
@@ -38,21 +38,23 @@ def copy(
     force: bool = False,
     progress: Progress = lambda _rows: None,
     metadata: MetaData = Model.metadata,
+    leave_others: bool = False,
 ) -> list[TableReport]:
-    """Copy all rows of the models' tables in one transaction.
+    """Copy all rows of the features' tables in one transaction.
 
     Args:
         force: Replace existing rows of the target.
         progress: Called with the number of processed rows.
+        leave_others: Accept tables of the source that no feature owns, which are not copied.
 
     Raises:
         OperatorError: Nothing was copied. The message has the reason.
     """
-    examine(source, target, graph, force=force, metadata=metadata)
-    tables = sort_tables(metadata)
+    examine(source, target, graph, force=force, metadata=metadata, leave_others=leave_others)
     with open_snapshot(source) as connection, open_destination(target) as target_connection:
         with explained_errors(source):
-            check_source(connection, graph, tables)
+            tables = find_tables(connection, graph, metadata)
+            check_source(connection, graph, tables, leave_others=leave_others)
         writer = writer_for(target_connection)
         with explained_errors(target):
             refuse_same_database(connection, target_connection)
@@ -72,17 +74,32 @@ def _prepare_tables(writer: Writer, graph: MigrationGraph, tables: Sequence[Tabl
     writer.lock_tables(tables)
     if not check_target(writer.connection, graph, tables, force=force):
         run_migrations_within(writer.connection, graph, plan_migrations(graph))
+    _refuse_missing_tables(writer.connection, tables)
     if any(has_rows(writer.connection, table) for table in tables):  # `force` is set, or migrations inserted rows
         writer.clear(tables)
 
 
+def _refuse_missing_tables(connection: Connection, tables: Sequence[Table]) -> None:
+    existing = set(inspect(connection).get_table_names())
+    if missing := [table.name for table in tables if table.name not in existing]:
+        raise OperatorError(
+            f"The migrations create no {', '.join(missing)} in the destination, so its rows would be lost. "
+            f"{NOTHING_WRITTEN}"
+        )
+
+
 def _forward_references(tables: Sequence[Table]) -> list[Table]:
-    """Return tables with foreign keys to rows that are copied later, because of self-references or cycles."""
+    """Return tables with foreign keys to rows that are copied later, because of self-references or cycles.
+
+    Keys of tables without a model are unknown.
+    """
     position = {table: number for number, table in enumerate(tables)}
+    with_models = tables[0].metadata
     return [
         table
         for table in tables
-        if any(position[key.referred_table] >= position[table] for key in table.foreign_key_constraints)
+        if table.metadata is not with_models
+        or any(position[key.referred_table] >= position[table] for key in table.foreign_key_constraints)
     ]
 
 

@@ -182,4 +182,6 @@ def _error_reason(error: BaseException | None) -> str:
 
 def _keys(table: Table, rows: Sequence[Row]) -> list[Any]:
     positions = [position for position, column in enumerate(table.columns) if column.primary_key]
+    if not positions:  # a table without a model
+        return [None] * len(rows)
     return list(map(itemgetter(*positions), rows))

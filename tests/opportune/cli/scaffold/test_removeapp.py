@@ -10,6 +10,8 @@ from opportune.cli.main import main
 from opportune.cli.scaffold import removeapp
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import without_feature
+from opportune.config.settings import Settings
+from opportune.db.migrations import ownership
 from opportune.errors import OperatorError
 
 PROJECT_FILES = {
@@ -255,3 +257,12 @@ def test_broken_feature_can_be_removed(project: Path) -> None:
     removal.check()
     removal.apply()
     assert not (project / "app/books").exists()
+
+
+@pytest.mark.database("sqlite")
+def test_table_of_a_moved_model_is_not_dropped(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removeapp, "get_settings", lambda: settings)
+    assert "jobs_job" in removeapp.tables_of("jobs")
+    monkeypatch.setattr(ownership, "owners_of_models", lambda *_arguments: {"jobs_job": "admin"})
+    with pytest.raises(OperatorError, match="migrations of jobs created jobs_job, whose model is in admin now"):
+        removeapp.tables_of("jobs")
