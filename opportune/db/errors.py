@@ -14,6 +14,8 @@ succeed."""
 
 # psycopg raises other classes for these: 25006 read-only, 25P03 idle transaction timeout.
 UNAVAILABLE_SQLSTATES = {"25006", "25P03"}
+REFUSED_STATEMENTS = ("0A", "21", "22", "23", "42")
+"""Classes of SQLSTATE for statements and values that PostgreSQL does not accept."""
 DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Disk full, quota exceeded, or file too large."""
@@ -142,7 +144,16 @@ def explain(error: BaseException, url: DatabaseURL) -> str:
                 setting=url.name,
                 advice=url.advice_if_unreachable,
             ).strip()
+    if is_refused_statement(error):
+        return f"The database at {url.server} refuses a statement: {next(iter(message.splitlines()), '')}."
     return f"The database at {url.server} cannot be used ({type(error).__name__}). Check {url.name}."
+
+
+def is_refused_statement(error: BaseException) -> bool:
+    """Return whether the statement is wrong, so that the URL need not be checked."""
+    driver = getattr(error, "orig", None) or error
+    code, state = getattr(driver, "sqlite_errorcode", None), getattr(driver, "sqlstate", None)
+    return code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT) or (state or "").startswith(REFUSED_STATEMENTS)
 
 
 def is_outage(error: BaseException) -> bool:

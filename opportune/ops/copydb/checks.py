@@ -17,6 +17,7 @@ from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb.connections import explained_errors, open_snapshot
+from opportune.ops.copydb.generated_columns import find_generated_columns, without_columns
 from opportune.ops.copydb.rows import Checksum, find_conversions, read_rows
 
 MIGRATE = "DATABASE_URL=… python3 oppman.py migrate"
@@ -183,6 +184,7 @@ def _tables_with_own_rows(connection: Connection, graph: MigrationGraph, tables:
 def _have_equal_rows(table: Table, fresh: Connection, target_connection: Connection) -> bool:
     if not inspect(fresh).has_table(table.name):  # only migrations on PostgreSQL create it
         return False
+    table = without_columns(table, find_generated_columns(target_connection, [table])[table])
     converters = find_conversions(table, fresh, target_connection)
     checksum = Checksum.from_batches(table, read_rows(fresh, table), converters.load, converters.canonical)
     return checksum == Checksum.from_batches(

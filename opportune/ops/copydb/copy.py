@@ -14,6 +14,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.ops.copydb.checks import check_source, check_target, examine, find_tables, has_rows, refuse_same_database
 from opportune.ops.copydb.connections import explained_errors, open_destination, open_snapshot
+from opportune.ops.copydb.generated_columns import find_generated_columns, without_columns
 from opportune.ops.copydb.rows import Checksum, Conversions, convert_rows, find_conversions, read_rows, refuse_invalid
 from opportune.ops.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
 
@@ -60,8 +61,10 @@ def copy(
             refuse_same_database(connection, target_connection)
             _prepare_tables(writer, graph, tables, force=force)
             transfer = _Transfer(source, target, connection, writer, progress)
+            generated = find_generated_columns(target_connection, tables)
+            stored = [without_columns(table, generated[table]) for table in tables]
             with writer.deferred_foreign_keys(_forward_references(tables)):
-                checksums = {table: transfer.copy(table) for table in tables}
+                checksums = {table: transfer.copy(table) for table in stored}
             for table, checksum in checksums.items():
                 transfer.compare(table, checksum)
             writer.advance_sequences(tables)
