@@ -30,3 +30,10 @@ def fts5_definitions(index: str, table: str, columns: Sequence[str], options: st
 def fill_fts5(index: str) -> str:
     """Return the statement that builds the index from the rows of its table."""
     return f"INSERT INTO {index} ({index}) VALUES ('rebuild')"
+
+
+def is_own_fts5(prefix: str, name: str, definition: str) -> bool:
+    """Return whether an object has the form of `fts5_definitions`. Tables of other programs may contain their texts."""
+    if suffix := next((suffix for suffix in TRIGGERS if name.endswith(suffix)), ""):
+        return f"INSERT INTO {name.removesuffix(suffix)} (" in definition
+    return f"content='{name.removeprefix(prefix)}', content_rowid='id'" in definition

@@ -72,6 +72,10 @@ class Dialect(ABC):
         """Return the statements that drop objects."""
 
     @abstractmethod
+    def is_own(self, name: str, definition: str) -> bool:
+        """Return whether an existing object belongs to an index of this class, and not to another program."""
+
+    @abstractmethod
     def rebuild(self, fields: Fields) -> str:
         """Return the statement that rebuilds an index from its rows, while the old one is used."""
 
@@ -82,7 +86,9 @@ class Dialect(ABC):
         names = set(chain.from_iterable(definitions.values()))
         stale = [fields for fields in required if definitions[fields.table].items() - existing_definitions.items()]
         return [
-            *self.drop([name for name in existing_definitions if name not in names]),
+            *self.drop(
+                [name for name, sql in existing_definitions.items() if name not in names and self.is_own(name, sql)]
+            ),
             *chain.from_iterable(
                 self.replace(fields, definitions[fields.table].keys() & existing_definitions.keys()) for fields in stale
             ),

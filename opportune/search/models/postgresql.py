@@ -56,6 +56,9 @@ class PostgreSQL(Dialect):
     def drop(self, names: Collection[str]) -> list[str]:
         return [f"DROP INDEX {name}" for name in names]
 
+    def is_own(self, name: str, definition: str) -> bool:
+        return definition.startswith(f"CREATE INDEX {name} ON ")
+
     def rebuild(self, fields: Fields) -> str:
         return f"REINDEX INDEX CONCURRENTLY {fields.index}"
 

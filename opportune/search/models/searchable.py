@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 from opportune.db.database import Database
 from opportune.db.hooks.registry import after_change, after_create
-from opportune.db.migrations.post_migrate import VECTORS_PREFIX, post_migrate
+from opportune.db.migrations.post_migrate import post_migrate
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search.documents import index as document_indexes
@@ -23,6 +23,7 @@ from opportune.search.models.hybrid import VECTORS, find_nearest, fuse
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
 from opportune.search.models.postgresql import PostgreSQL
 from opportune.search.models.sqlite import SQLite
+from opportune.search.models.vectors import EDITIONS
 from opportune.search.query import Query
 from opportune.search.results import SearchResults
 from opportune.search.words import fold_like_postgresql
@@ -206,7 +207,7 @@ def due_statements(connection: Connection) -> list[str]:
     ]
     statements = DIALECTS[connection.dialect.name].due_statements(connection, searchable)
     tables = inspector.get_table_names()
-    if any(name.startswith(VECTORS_PREFIX) for name in tables):
+    if EDITIONS in tables:
         required = [*searchable, *(vector_fields_of(index) for index in document_indexes.by_meaning.values())]
         statements += VECTORS[connection.dialect.name].due_statements(connection, required, tables)
     return statements

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from opportune.db.migrations.fts5 import TRIGGERS, fill_fts5, fts5_definitions
+from opportune.db.migrations.fts5 import TRIGGERS, fill_fts5, fts5_definitions, is_own_fts5
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.query import Query
@@ -75,6 +75,9 @@ class SQLite(Dialect):
             *(f"DROP TRIGGER {name}" for name in triggers),
             *(f"DROP TABLE {name}" for name in names if name not in triggers),
         ]
+
+    def is_own(self, name: str, definition: str) -> bool:
+        return is_own_fts5(FTS_PREFIX, name, definition)
 
     def rebuild(self, fields: Fields) -> str:
         return fill_fts5(fields.index)

@@ -174,7 +174,8 @@ class Vectors(ABC):
 
     def due_statements(self, connection: Connection, required: Sequence[Fields], tables: Sequence[str]) -> list[str]:
         """Return the statements that drop obsolete vectors and recreate missing triggers, given all table names."""
-        existing = {name for name in tables if name.startswith(VECTORS_PREFIX) and name != EDITIONS}
+        recorded = connection.scalars(select(editions.c.name).distinct()) if EDITIONS in tables else ()
+        existing = {*recorded}.intersection(tables)  # others belong to other programs
         if not existing:
             return []
         used = {name: fields for fields in required if fields.by_meaning and (name := self.name(fields)) in existing}

@@ -160,6 +160,16 @@ async def test_unused_index_is_dropped(
         assert remaining.all() == []
 
 
+async def test_objects_of_other_programs_are_kept(database: Database, book_search: Searchable[Book]) -> None:
+    objects = ["CREATE TABLE vectors_of_sales (name TEXT)", "CREATE INDEX fts_sales ON vectors_of_sales (name)"]
+    if database.url.kind == "sqlite":
+        objects = [objects[0], "CREATE VIRTUAL TABLE fts_sales USING fts5(title)"]  # it contains its texts
+    async with database.engine.begin() as connection:
+        for statement in objects:
+            await connection.execute(text(statement))
+        assert await connection.run_sync(due_statements) == []
+
+
 @pytest.mark.database("sqlite")
 async def test_replaced_rows_leave_the_index(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Bread", ""))
