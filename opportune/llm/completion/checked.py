@@ -18,6 +18,7 @@ from opportune.llm.providers.provider import (
     estimate_prompt_tokens,
     estimate_tokens,
 )
+from opportune.text import make_storable
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +48,9 @@ async def checked_answer(
         async with aclosing(answer) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):
-                    _require_answer(chunk, tools, has_text=has_text)
-                    yield plausible_usage(name, model, prompt_tokens, text_tokens, chunk)
+                    done = storable_done(chunk)
+                    _require_answer(done, tools, has_text=has_text)
+                    yield plausible_usage(name, model, prompt_tokens, text_tokens, done)
                     continue
                 text = chunk.text if isinstance(chunk, Reasoning) else chunk
                 text_tokens += estimate_tokens(text)
@@ -65,6 +67,12 @@ def _require_answer(done: Done, tools: Sequence[ToolSchema], *, has_text: bool) 
         raise LLMError("malformed", UNOFFERED_TOOL, done=done)
     if not (has_text or done.tool_calls):
         raise LLMError("empty", EMPTY, done=done)
+
+
+def storable_done(done: Done) -> Done:
+    """Remove characters that databases refuse from the names and ids of the endpoint."""
+    calls = (replace(call, id=make_storable(call.id), name=make_storable(call.name)) for call in done.tool_calls)
+    return replace(done, tool_calls=tuple(calls), model=make_storable(done.model))
 
 
 def plausible_usage(name: str, model: LlmModel | None, prompt: int, text: int, done: Done) -> Done:

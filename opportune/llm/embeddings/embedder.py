@@ -59,7 +59,7 @@ class OpenAIEmbedder(Embedder):
         try:
             data = sorted(response["data"], key=lambda item: item["index"])
             vectors = [[float(number) for number in item["embedding"]] for item in data]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise LLMError("malformed", NO_EMBEDDING) from None
         usage = response.get("usage")
         tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None

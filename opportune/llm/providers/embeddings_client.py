@@ -53,7 +53,7 @@ class EmbeddingsClient:
             raise LLMError("malformed", "EMBEDDING_MODEL: the response of the endpoint is too long.")
         try:
             data = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested too deeply
             data = None
         if not isinstance(data, dict):
             raise LLMError("malformed", NO_EMBEDDING)

@@ -85,3 +85,10 @@ async def test_content_may_be_a_list_of_parts() -> None:
         DONE,
     )
     assert (answer, outcome) == ("Because.", Done())
+
+
+async def test_names_and_ids_are_storable() -> None:
+    done = Done(tool_calls=(ToolCall("c\0", "re\0ad\ud83d", "{}"),))
+    *_, chunk = await read_chunks(done, tools=(TOOL,))
+    assert isinstance(chunk, Done)
+    assert chunk.tool_calls == (ToolCall("c", "read?", "{}"),)

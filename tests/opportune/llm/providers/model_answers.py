@@ -1,13 +1,14 @@
 """Helpers that send one question to an endpoint and read the answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from pydantic import SecretStr
 
 from opportune.llm import Done, LLMError, Message, Timeouts
 from opportune.llm.providers.openai_compatible import OpenAICompatible
+from opportune.llm.providers.provider import ToolSchema
 from tests.opportune.llm.providers.endpoint import FakeEndpoint, Step, serve_endpoint
 
 KEY = "sk-not-for-anyone"
@@ -32,11 +33,11 @@ async def serve_provider(
             await provider.close()
 
 
-async def read_answer(provider: OpenAICompatible) -> tuple[str, Done | LLMError]:
+async def read_answer(provider: OpenAICompatible, tools: Sequence[ToolSchema] = ()) -> tuple[str, Done | LLMError]:
     """Return the text of an answer and its `Done`."""
     answer = ""
     try:
-        async with asyncio.timeout(60), aclosing(provider.stream(QUESTION)) as chunks:
+        async with asyncio.timeout(60), aclosing(provider.stream_with_tools(QUESTION, tools)) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):
                     return answer, chunk
