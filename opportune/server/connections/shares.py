@@ -33,11 +33,11 @@ class Shares:
         """
         if not self._publish(open_connections):
             return waiting_connections
-        process_ids = [process_id for process_id in self._process_ids if process_id]
         last_process_id: int = self._last_process_id.value
         loads: dict[int, int] = {
             process_id: count + (process_id == last_process_id)
-            for process_id, count in zip(process_ids, self._open_connections, strict=False)
+            for process_id, count in zip(self._process_ids, self._open_connections, strict=True)
+            if process_id
         }
         return ceil((sum(loads.values()) + waiting_connections) / len(loads)) - loads[os.getpid()]
 

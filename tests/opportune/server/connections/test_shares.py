@@ -45,3 +45,10 @@ def test_replaced_worker_begins_without_connections() -> None:
     shares.register([OTHER_WORKER, None])
     shares.register([OTHER_WORKER, THIS_WORKER])
     assert shares.of_this_worker(0, 3) == 1
+
+
+def test_missing_worker_shifts_no_counts() -> None:
+    shares = Shares(3)
+    shares.register([None, THIS_WORKER, OTHER_WORKER])
+    shares.accepted(6)
+    assert shares.of_this_worker(6, 4) == -1, "the other worker has none"
