@@ -50,8 +50,15 @@ def zone_name(moment: datetime) -> str:
 
 
 def local(moment: datetime) -> datetime:
-    """Convert a time to the visitor's zone. Times without a zone are in UTC."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(current_zone.get())
+    """Convert a time to the visitor's zone. Times without a zone are in UTC.
+
+    Times at the ends of the calendar, such as 9999-12-31, stay in UTC if the zone has no such day.
+    """
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(current_zone.get())
+    except OverflowError:
+        return in_utc(moment)
 
 
 def parse_zone_name(text: object) -> str:
@@ -74,7 +81,7 @@ def to_utc(moment: datetime, zone: str = "") -> datetime:
     """
     local_zone = find_zone(zone.removesuffix(SECOND_TIME_SUFFIX)) or current_zone.get()
     local_moment = moment.replace(tzinfo=local_zone, fold=int(zone.endswith(SECOND_TIME_SUFFIX)))
-    result = _in_utc(local_moment)
+    result = in_utc(local_moment)
     if result.astimezone(local_zone).replace(tzinfo=None, fold=0) != local_moment.replace(tzinfo=None, fold=0):
         raise ValueError(SKIPPED_TIME)
     return result
@@ -86,10 +93,11 @@ def start_of_day(day: date) -> datetime:
     Raises:
         ValueError: the year is out of range.
     """
-    return _in_utc(datetime.combine(day, time(), current_zone.get()))
+    return in_utc(datetime.combine(day, time(), current_zone.get()))
 
 
-def _in_utc(moment: datetime) -> datetime:
+def in_utc(moment: datetime) -> datetime:
+    """Convert a time with a zone to UTC. Raises ValueError with a message for users if UTC has no such year."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:

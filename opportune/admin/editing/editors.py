@@ -14,6 +14,7 @@ from opportune.admin.editing.cells import writable_keys
 from opportune.admin.log.audit import read_last_change_by_others
 from opportune.admin.protocols import View
 from opportune.db.models.model import utc_now
+from opportune.web.time_zone import in_utc
 
 MAX_AGE = timedelta(hours=1)
 """Age of a form at which it stops to ask, so that a forgotten page does not keep the database awake."""
@@ -55,8 +56,8 @@ def _parse_time(text: str) -> datetime:
     """
     try:
         opened_at = datetime.fromisoformat(text)
+        if opened_at.tzinfo is not None:
+            return in_utc(opened_at)
     except ValueError:
         raise HTTPException(422, "The time is not valid.") from None
-    if opened_at.tzinfo is None:
-        raise HTTPException(422, "The time has no zone.")
-    return opened_at
+    raise HTTPException(422, "The time has no zone.")

@@ -32,8 +32,9 @@ class Editors:
 
     def _receive(self, payload: str | None) -> None:
         if payload:  # otherwise messages were lost, and the forms send new ones
-            identity, pk, email = json.loads(payload)
-            self._record((identity, pk), email)
+            match json.loads(payload):
+                case [str(identity), str(pk), str(email)]:
+                    self._record((identity, pk), email)
 
     def _record(self, row: RowKey, email: str) -> None:
         now = time.monotonic()

@@ -51,7 +51,7 @@ from opportune.i18n import pgettext_lazy as _p
 from opportune.i18n.parsing import MACHINE_NUMBER
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.fields import DATETIME_LOCAL, input_type, machine_format
-from opportune.web.time_zone import local, start_of_day, to_utc
+from opportune.web.time_zone import in_utc, local, start_of_day, to_utc
 
 RunQuery = Callable[[Select[Any]], Any]
 
@@ -336,7 +336,7 @@ class ComparisonFilter(ListFilter):
             return operator.compare(self.path.attribute, self._parse(text))
         if self._type_for(text) == DATETIME_LOCAL:
             moment = datetime.fromisoformat(text)
-            return operator.compare(self.path.attribute, moment if moment.tzinfo else to_utc(moment))
+            return operator.compare(self.path.attribute, in_utc(moment) if moment.tzinfo else to_utc(moment))
         day = date.fromisoformat(text)
         return self._since(day) if operator is FROM else self._until(day)
 

@@ -4,6 +4,9 @@ from typing import cast
 from urllib.parse import urlencode
 
 from pydantic import Field
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,7 +15,7 @@ from opportune.accounts.models import User
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import list_url, redirect_with_error
 from opportune.admin.lists.columns import choose_columns
-from opportune.admin.models import SavedView
+from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.protocols import View
 from opportune.admin.saved_views.list_state import read_list_state, restore_list_state
 from opportune.admin.saved_views.queries import load_saved_views, read_shareable_groups, set_default_view
@@ -99,8 +102,9 @@ async def _form_page(request: Request, view: View, row: SavedView) -> Response:
 async def _save(request: Request, view: View, row: SavedView, details: ViewDetails) -> Response:
     async with view.site.database.writer() as session:
         with translate_database_errors(SavedView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
-            row = await session.merge(row)
+            row = await _lock(session, row) if row.id else row
             row.sqlmodel_update(details.model_dump())
+            session.add(row)
             await session.flush()
     flash(request, gettext("The view “%(name)s” was saved.", name=row.name))
     return open_list(request, view, row)
@@ -114,7 +118,7 @@ async def update_view(request: Request, view: View) -> Response:
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     async with view.site.database.writer() as session:
-        row = await session.merge(row)
+        row = await _lock(session, row)
         row.query = state
     flash(request, gettext("The view “%(name)s” was updated.", name=row.name))
     return open_list(request, view, row)
@@ -123,7 +127,7 @@ async def update_view(request: Request, view: View) -> Response:
 async def delete_view(request: Request, view: View) -> Response:
     row = await _find_own(request, view)
     async with view.site.database.writer() as session:
-        await session.delete(await session.merge(row))
+        await session.execute(delete(SavedView).where(col(SavedView.id) == row.id))  # it may be deleted already
     flash(request, gettext("The view “%(name)s” was deleted.", name=row.name))
     return RedirectResponse(request.url_for("admin:list", identity=view.identity), 303)
 
@@ -132,11 +136,23 @@ async def toggle_default_view(request: Request, view: View) -> Response:
     """Open this view by default from now on, or no longer."""
     row, saved = await _find(request, view), await load_saved_views(request)
     is_default = row.id in saved.default_ids
-    async with view.site.database.writer() as session:
-        await set_default_view(session, request.state.user, view.identity, None if is_default else row.id)
+    try:
+        with translate_database_errors(DefaultView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
+            async with view.site.database.writer() as session:
+                await set_default_view(session, request.state.user, view.identity, None if is_default else row.id)
+    except FieldErrors:  # the view was deleted at the same time, or chosen twice
+        raise HTTPException(409, gettext("This view was changed at the same time. Please try again.")) from None
     what = "the plain list" if is_default else f"“{row.name}”"
     flash(request, gettext("%(name_plural)s now open with %(what)s.", name_plural=view.name_plural, what=what))
     return open_list(request, view, row)
+
+
+async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
+    """Load a view and lock it. Raises HTTPException if it was deleted at the same time."""
+    stored = await session.get(SavedView, row.id, with_for_update=True)
+    if stored is None:
+        raise HTTPException(404)
+    return stored
 
 
 async def _find(request: Request, view: View) -> SavedView:

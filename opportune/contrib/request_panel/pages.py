@@ -11,7 +11,13 @@ from opportune.contrib.request_panel.statements import query_plan
 from opportune.web import is_htmx, templates
 
 ACCESS_DENIED = "Open the request panel on this machine at http://localhost, or sign in as superuser."
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+FORWARDED = (
+    *("forwarded", "via", "cdn-loop", "client-ip", "true-client-ip", "fastly-client-ip", "x-real-", "x-forwarded"),
+    *("x-client-", "x-cluster-client-ip", "x-original-", "x-rewrite-url", "x-host", "x-scheme", "x-proxyuser-ip"),
+    *("x-proxy-", "cf-", "fly-", "ngrok-", "tailscale-", "x-amzn-", "x-appengine-", "x-arr-", "x-azure-", "x-envoy-"),
+    *("x-goog-", "x-ms-", "x-nf-", "x-render-", "x-tunnel-", "x-vercel-", "x-railway-"),
+)
+"""Beginnings of the names of headers that proxies, hosts and tunnels add to the requests of others."""
 REQUEST_GONE = (
     f"The panel does not have this request. It keeps the last {MAX_RECORDS} until the server restarts: {ADDRESS}"
 )
@@ -22,7 +28,7 @@ def is_local(request: Request) -> bool:
 
     The host name is checked because other sites can let theirs point to this machine (DNS rebinding).
     """
-    if request.client is None or any(name in request.headers for name in FORWARDED):
+    if request.client is None or any(name.startswith(FORWARDED) for name in request.headers):
         return False
     return all(map(_is_loopback, (request.client.host, request.url.hostname or "")))
 

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from opportune.runtime.tasks import cancel_and_wait
 
@@ -124,19 +124,24 @@ class Bus:
             self._dispatch(message)
 
     def _dispatch(self, message: str) -> None:
-        try:
-            sender, topic, payload = json.loads(message or "[0, 0, 0]")
-        except ValueError:
-            logger.warning("A message that is not of this site was ignored.")
-            return
-        if sender != self._sender:
-            for callback in self._subscribers.get(topic, ()):
-                callback(payload)
+        match _decode(message):
+            case [str(sender), str(topic), str() | None as payload]:
+                if sender != self._sender:
+                    self._call(topic, payload)
+            case _ if message:
+                logger.warning("A message that is not of this site was ignored.")
 
     def _call_all(self) -> None:
-        for callbacks in self._subscribers.values():
-            for callback in callbacks:
-                callback(None)
+        for topic in self._subscribers:
+            self._call(topic, None)
+
+    def _call(self, topic: str, payload: str | None) -> None:
+        """Call the subscribers of a topic. Others can send through the same server, so no payload ends the listener."""
+        for callback in self._subscribers.get(topic, ()):
+            try:
+                callback(payload)
+            except Exception as error:  # noqa: BLE001 - a subscriber may fail in any way
+                logger.warning("A message of the topic %s was ignored: %s", topic, type(error).__name__)
 
 
 class MemoryBus(Bus):
@@ -158,6 +163,14 @@ class MemoryBus(Bus):
     async def receive(self) -> AsyncIterator[str]:
         return
         yield
+
+
+def _decode(message: str) -> Any:
+    """Return the JSON value of a message, or None if it is not JSON."""
+    try:
+        return json.loads(message)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _summary(error: BaseException) -> str:

@@ -125,6 +125,8 @@ class Cache:
     def _clear_as_elsewhere(self, payload: str | None) -> None:
         """Clear the tags that another process has cleared, or all responses if messages may have been lost."""
         tags = (ALL_TAGS,) if payload is None else json.loads(payload)
+        if not (isinstance(tags, list | tuple) and all(isinstance(tag, str) for tag in tags)):
+            return
         task = asyncio.create_task(self.store.clear(*tags))
         self._clearings.add(task)
         task.add_done_callback(self._clearings.discard)

@@ -39,7 +39,7 @@ from opportune.web.forms.translations import (
     translation_fields,
 )
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
-from opportune.web.time_zone import parse_zone_name, to_utc
+from opportune.web.time_zone import in_utc, parse_zone_name, to_utc
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
@@ -427,15 +427,15 @@ def parse_local_time(text: str, zone: str) -> str | datetime:
     """Convert a local time in a zone to UTC. Return other texts unchanged, for the model to validate.
 
     Raises:
-        ValueError: Clocks skip this time.
+        ValueError: Clocks skip this time, or UTC has no such year.
     """
-    if not LOCAL_TIME.fullmatch(text):
-        return text
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return to_utc(moment, zone)
+    if moment.tzinfo is not None:
+        in_utc(moment)
+    return to_utc(moment, zone) if LOCAL_TIME.fullmatch(text) else text
 
 
 def _controls_with_choices(model: type[BaseModel], choices: Choices) -> dict[str, Control]:

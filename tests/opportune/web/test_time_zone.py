@@ -108,6 +108,14 @@ def test_invalid_time_zone_setting_is_refused() -> None:
         load_settings(time_zone="Vienna")
 
 
+def test_ends_of_the_calendar_stay_in_utc() -> None:
+    moments = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        token = current_zone.set(ZoneInfo(zone))
+        assert [local(moment) for moment in moments] == [*moments]
+        current_zone.reset(token)
+
+
 async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
     for fields, expected in (
         ({"starts_at": "2026-07-01T14:00"}, "2026-07-01T12:00:00+00:00"),
@@ -122,6 +130,7 @@ async def test_form_times_are_read_in_its_zone(client: AsyncClient) -> None:
             {"starts_at": "9999-12-31T23:59", "starts_at.zone": "America/New_York"},
             str({"starts_at": YEAR_OUT_OF_RANGE}),
         ),
+        ({"starts_at": "0001-01-01T00:00+14:00"}, str({"starts_at": YEAR_OUT_OF_RANGE})),
         (
             {"starts_at": "2026-13-01T00:00"},
             str({"starts_at": "Please give a date and a time, such as 2026-12-31 18:30."}),

@@ -19,6 +19,7 @@ from tests.opportune.admin.editing.parts_feature import Part
 
 ROW = ("part", "1")
 DELAY = "load delay:20s"
+OUT_OF_RANGE = ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-12:00")
 
 
 def url(pk: int = 1, minutes: int = 1) -> str:
@@ -72,7 +73,7 @@ async def test_old_form_stops_to_ask(admin: AsyncClient) -> None:
     assert DELAY not in (await admin.get(url(minutes=61))).text
 
 
-@pytest.mark.parametrize("since", ["", "yesterday", "2026-11-25T10:00:00"])
+@pytest.mark.parametrize("since", ["", "yesterday", "2026-11-25T10:00:00", *OUT_OF_RANGE])
 async def test_wrong_time_is_refused(admin: AsyncClient, since: str) -> None:
     assert (await admin.get(f"/admin/part/editors/1?since={since}")).status_code == 422
 

@@ -1,5 +1,6 @@
 """Saved views of lists: private and shared, pinned, default, and after a column was removed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any
@@ -170,6 +171,16 @@ async def test_view_is_renamed_updated_and_deleted(app: FastAPI, admin: AsyncCli
     page = await follow(admin, await admin.post(f"{address}/delete"))
     assert "The view “Renamed” was deleted." in page
     assert (await admin.get(address)).status_code == 404
+
+
+async def test_view_can_be_changed_twice_at_the_same_time(app: FastAPI, admin: AsyncClient) -> None:
+    for action in ("delete", "update?size=1", "default"):
+        await save(admin)
+        address = f"/admin/gadget/views/{(await only_view(app)).id}"
+        requests = (admin.post(f"{address}/{path}") for path in ("delete", action))
+        statuses = [response.status_code for response in await asyncio.gather(*requests)]
+        assert 303 in statuses
+        assert {*statuses} <= {303, 404, 409}, action
 
 
 async def test_duplicate_and_long_names_are_refused(app: FastAPI, admin: AsyncClient) -> None:

@@ -109,7 +109,17 @@ async def test_forgotten_request_is_not_found(client: AsyncClient, path: str) ->
     [
         ("192.0.2.7", "http://localhost", {}),
         ("127.0.0.1", "http://evil.example", {}),
-        ("127.0.0.1", "http://localhost", {"X-Forwarded-For": "192.0.2.7"}),
+        *(
+            ("127.0.0.1", "http://localhost", {name: "192.0.2.7"})
+            for name in (
+                "X-Forwarded-For",
+                "X-Forwarded-Proto",
+                "Via",
+                "CF-Connecting-IP",
+                "True-Client-IP",
+                "CDN-Loop",
+            )
+        ),
     ],
 )
 async def test_other_machines_are_refused(

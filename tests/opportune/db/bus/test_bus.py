@@ -1,6 +1,7 @@
 """Messages between processes of a site, through Redis and PostgreSQL."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -89,14 +90,20 @@ async def test_long_message_counts_as_lost(make_bus: MakeBus) -> None:
     await sender.close()
 
 
+FOREIGN = ("not JSON", "5", "null", '["a", {}, "b"]', '["a", "jobs", {}]', '["a", ["jobs"], null]', "[" * 5000)
+
+
 async def test_foreign_message_is_ignored(make_bus: MakeBus, caplog: pytest.LogCaptureFixture) -> None:
-    sender = make_bus()
-    async with listening(make_bus(), "jobs") as messages:
-        await sender.send("not JSON")
+    sender, bus = make_bus(), make_bus()
+    bus.subscribe("jobs", lambda payload: json.loads(payload or ""))  # fails
+    async with listening(bus, "jobs") as messages:
+        for message in FOREIGN:
+            await sender.send(message)
         sender.publish("jobs", "mail")
         assert await messages.get() == "mail"
     await sender.close()
-    assert "A message that is not of this site was ignored." in caplog.text
+    assert caplog.text.count("A message that is not of this site was ignored.") == len(FOREIGN)
+    assert "A message of the topic jobs was ignored: JSONDecodeError" in caplog.text
 
 
 async def test_subscribers_learn_of_a_lost_connection(
