@@ -220,7 +220,7 @@ def _snapshot_sqlite(settings: Settings, _graph: MigrationGraph, path: Path) -> 
 def _copy_to_sqlite(settings: Settings, graph: MigrationGraph, path: Path) -> DatabaseState:
     if names := features_on_postgresql(graph.features):
         raise OperatorError(f"The tables of {', '.join(names)} need PostgreSQL: {postgresql.INSTALL_HINT}.")
-    target = DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path)))
+    target = DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path.absolute())))
     reports = copy(direct_url(settings), target, graph, leave_others=True)
     merge_wal(path)
     path.chmod(0o600)

@@ -246,8 +246,11 @@ def old_pg_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @only_postgresql
 @pytest.mark.usefixtures("old_pg_dump")
-def test_old_pg_dump_falls_back_to_a_sqlite_file(oppman: Oppman, site: Site, tmp_path: Path) -> None:
-    result = oppman("backup", str(tmp_path / "b.zip"))
+def test_old_pg_dump_falls_back_to_a_sqlite_file(
+    oppman: Oppman, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = oppman("backup", "b.zip")
     assert (result.code, result.err.count("\n")) == (0, 1), result
     assert result.err.startswith("Notice: pg_dump is not used: its version 9 is older than the server's")
     with open_archive(tmp_path / "b.zip") as archive:
