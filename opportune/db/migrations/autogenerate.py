@@ -18,6 +18,10 @@ from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.checks import make_portable
 from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.enum_members import EnumMembers
+from opportune.db.migrations.generated_columns import (
+    refuse_changes_of_generated_columns,
+    refuse_changes_of_identities,
+)
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.mutual_keys import add_mutual_keys_last
@@ -154,12 +158,13 @@ def _compare(
     """Return the operations that change the database to match the models, and the operations that revert them."""
     break_cycles(metadata)
     context = MigrationContext.configure(connection, opts=comparison_options(graph, features, owners))
-    with ignore_reflection_warnings():
+    with ignore_reflection_warnings(), refuse_changes_of_generated_columns():
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if owners.feature_of(table.name) in features]
     create_search, drop_search = compare_search_indexes(connection, graph, features, tables)
     upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create_search]
     downgrade = [*drop_search, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
+    refuse_changes_of_identities(upgrade)
     make_portable([*upgrade, *downgrade])
     return context, upgrade, downgrade
 

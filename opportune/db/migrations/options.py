@@ -9,6 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from opportune.db.migrations import (
     checks,
     defaults,
+    generated_columns,
     postgresql_implementation,  # noqa: F401 - registers itself with Alembic
     sqlite_implementation,  # noqa: F401 - registers itself with Alembic
 )
@@ -17,7 +18,13 @@ OPTIONS: dict[str, Any] = {
     "render_as_batch": True,  # SQLite cannot alter a table in place
     "compare_type": True,
     "compare_server_default": True,
-    "autogenerate_plugins": ["alembic.autogenerate.*", checks.BY_NAME, checks.PLUGIN, defaults.PLUGIN],
+    "autogenerate_plugins": [
+        "alembic.autogenerate.*",
+        checks.BY_NAME,
+        checks.PLUGIN,
+        defaults.PLUGIN,
+        generated_columns.PLUGIN,
+    ],
     "transactional_ddl": True,  # also on SQLite, because its engine begins transactions
 }
 STEP = "step"

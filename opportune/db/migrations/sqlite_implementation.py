@@ -40,6 +40,11 @@ class CompleteSQLiteImpl(SQLiteImpl):
     def correct_for_autogen_constraints(self, *_constraints: Any) -> None:
         """Compare all indexes. Alembic skips expressions, which SQLAlchemy's dialect does not reflect."""
 
+    def compare_server_default(self, inspector_column: Any, metadata_column: Any, new: Any, old: Any) -> bool:
+        """Return whether the SQL of two defaults differs. `true` and `(1)` are equal."""
+        is_different = super().compare_server_default(inspector_column, metadata_column, new, old)
+        return is_different and normalize(new or "") != normalize(old or "")
+
     def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:
         new, old = _definition(metadata_index), _definition(reflected_index)
         return ComparisonResult.Equal() if new == old else ComparisonResult.Different(f"{old} to {new}")

@@ -1,0 +1,77 @@
+"""Changes of generated columns, identities and server defaults."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Boolean, Column, Computed, Identity, Integer, String, false, func, true
+
+from opportune.errors import OperatorError
+from tests.opportune.db.migrations.sample_features import SampleFeatures
+
+REFUSED = r"does not write the change of library_book\.b, .* cannot be altered"
+
+
+def declare(sample: SampleFeatures, column: Column[int], title_length: int = 50) -> None:
+    sample.table("library_book", Column("a", Integer), Column("title", String(title_length)), column)
+
+
+def computed(expression: str, *, persisted: bool = True) -> Column[int]:
+    return Column("b", Integer, Computed(expression, persisted=persisted))
+
+
+def refuse(sample: SampleFeatures, old: Column[int], new: Column[int]) -> None:
+    declare(sample, old)
+    sample.make_migrations()
+    sample.migrate()
+    declare(sample, new)
+    with pytest.raises(OperatorError, match=REFUSED):
+        sample.make_migrations()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (lambda: computed("a + 1"), lambda: computed("a + 2")),
+        (lambda: computed("a + 1"), lambda: Column("b", Integer)),
+        (lambda: Column("b", Integer, server_default="7"), lambda: computed("a + 1")),
+    ],
+)
+def test_change_of_generated_column_is_refused(
+    sample: SampleFeatures, old: Callable[[], Column[int]], new: Callable[[], Column[int]]
+) -> None:
+    refuse(sample, old(), new())
+
+
+@pytest.mark.database("sqlite")
+def test_change_of_storage_is_refused(sample: SampleFeatures) -> None:
+    refuse(sample, computed("a"), computed("a", persisted=False))
+
+
+@pytest.mark.database("postgresql")
+def test_change_of_identity_is_refused(sample: SampleFeatures) -> None:
+    refuse(sample, Column("b", Integer, nullable=False), Column("b", Integer, Identity(), nullable=False))
+
+
+def test_copied_table_computes_its_columns(sample: SampleFeatures) -> None:
+    declare(sample, computed("a + 1"))
+    sample.make_migrations()
+    sample.migrate()
+    sample.execute("INSERT INTO library_book (a) VALUES (3)")
+    declare(sample, computed("a + 1"), title_length=80)
+    assert sample.make_migrations() == ["library/0002_alter_book_title.py"]
+    sample.migrate()
+    assert sample.execute("SELECT b FROM library_book") == [(4,)]
+    assert sample.draft_migrations() == []
+
+
+def test_defaults_are_stable_and_changed(sample: SampleFeatures) -> None:
+    for value in (true(), false()):
+        sample.table(
+            "library_book",
+            Column("is_new", Boolean, server_default=value),
+            Column("title", String(50), server_default=func.lower("A")),
+            Column("number", Integer, Identity(), nullable=False),
+        )
+        assert len(sample.make_migrations()) == 1
+        sample.migrate()
+        assert sample.draft_migrations() == []
