@@ -12,6 +12,7 @@ from opportune.db.models.column_types import BigId
 from opportune.db.models.model import Model, utc_now
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.errors import OperatorError
+from opportune.i18n import pgettext_lazy as _p
 
 
 class UserBase(Model):
@@ -112,7 +113,7 @@ class ApiToken(Model, table=True):
     token_hash: str = Field(max_length=64, unique=True)
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     name: str = Field(max_length=100)
-    hint: str = Field(default="", max_length=16)
+    hint: str = Field(default="", max_length=16, title=_p("token", "Hint"))
     """First characters of the token, so that users recognise it in a list."""
     scopes: str = Field(max_length=2000)
     """Scopes separated by spaces, as in OAuth."""
@@ -140,9 +141,9 @@ class LinkedAccount(Model, table=True):
     __table_args__ = (UniqueConstraint("issuer", "subject"),)
 
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
-    issuer: str = Field(max_length=255)
+    issuer: str = Field(max_length=255, title=_p("account", "Issuer"))
     """Address of the issuer. Subjects are unique for each issuer."""
-    subject: str = Field(max_length=255)
+    subject: str = Field(max_length=255, title=_p("account", "Subject"))
     """Permanent id of the account at the issuer. Its e-mail may change."""
     email: str = Field(default="", max_length=320)
     """E-mail of the account when it was linked, for display."""

@@ -44,7 +44,7 @@ from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.templates import AdminTemplates
 from opportune.admin.trash.pages import TRASH_PAGES
-from opportune.admin.view_classes import view_classes
+from opportune.admin.view_classes import menu_label, view_classes
 from opportune.admin.views import AdminView
 from opportune.crud.registry import default_crud, find_default_errors
 from opportune.db.database import Database, Session
@@ -140,7 +140,7 @@ class AdminSite(AdapterSite):
         # SQLAdmin sets attributes of the class. A process may have several sites, so each site gets a subclass.
         metaclass: Any = type(view)
         names = {"name": view.name, "name_plural": getattr(view, "name_plural", "")}
-        texts = names | {"category": view.category or feature.capitalize()}
+        texts = names | {"category": view.category or menu_label(view, feature)}
         labels = {option: gettext_lazy(text) for option, text in texts.items() if text}
         super().add_view(metaclass(view.__name__, (view,), {"category": "", "site": self, **labels}))
         for route in self.admin.routes:

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.i18n import gettext_lazy
+from opportune.i18n.translation import DerivedLabel
 from opportune.runtime.plurals import plural_of
 
 ENDPOINT_ATTRIBUTES = {"_action", "_exposed"}
@@ -40,12 +41,14 @@ def action_texts(view: type[Any]) -> list[str]:
 
 
 class AdapterViewMeta(ModelViewMeta):
-    """Derives the plural of a view's name. SQLAdmin adds an s: "Categorys"."""
+    """Derives a view's name and its plural, to which SQLAdmin adds an s: "Categorys"."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any], **options: Any) -> Any:
         view: Any = super().__new__(cls, name, bases, attributes, **options)
+        if options.get("model") and "name" not in attributes:
+            view.name = DerivedLabel(view.name)
         if options.get("model") and "name_plural" not in attributes:
-            view.name_plural = plural_of(view.name)
+            view.name_plural = DerivedLabel(plural_of(str.__str__(view.name)))
         return view
 
 

@@ -20,6 +20,8 @@ from opportune.admin.sqladmin_adapter import action_slugs
 from opportune.admin.status.view import StatusAdmin
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.i18n import LazyText
+from opportune.i18n.translation import DerivedLabel
 
 
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
@@ -33,6 +35,11 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     for view in (*ACCOUNTS, *GROUPS, *operations, LogAdmin):
         yield view, ""
     yield from (pair for pair in feature_views if pair not in (*users, *project))
+
+
+def menu_label(view: Any, feature: str) -> LazyText:
+    """Return the heading in the menu of a view without a category."""
+    return (LazyText if _is_of_framework(view) else DerivedLabel)(feature.capitalize())
 
 
 def _is_of_framework(view: Any) -> bool:

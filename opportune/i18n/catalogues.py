@@ -2,6 +2,7 @@
 
 import logging
 import struct
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
@@ -18,6 +19,8 @@ CATALOGUE = "LC_MESSAGES/messages"
 SAMPLE_TEXT, PLURAL_SAMPLES = "number", 200
 """A text, and how many numbers the rule for plural forms is tried with."""
 MAX_CACHED_TEXTS = 10_000
+LABEL_CONTEXT = "label"
+"""Context, in the catalogues of the framework, of labels that are made of names of its models, fields and choices."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,19 +37,34 @@ def catalogue_path(folder: Path, language: str) -> Path:
     return folder / language.replace("-", "_") / f"{CATALOGUE}.po"
 
 
+class NoTranslations(NullTranslations):
+    """End of a chain of catalogues: returns an empty text instead of the English one."""
+
+    def gettext(self, message: str) -> str:
+        return ""
+
+
 @cache
 def catalogue_of(language: str) -> NullTranslations:
     """Return the translations into a language, which are read on first use."""
-    if language == PSEUDO_LANGUAGE:
-        return PseudoTranslations()
-    first: NullTranslations | None = None
-    for folder in locale_folders():
-        translations = _read(catalogue_path(folder, language))
-        if translations and first:
-            first.add_fallback(translations)
-        elif translations:
-            first = translations
-    return first or NullTranslations()
+    return PseudoTranslations() if language == PSEUDO_LANGUAGE else _chain(language, locale_folders())
+
+
+@cache
+def project_catalogue_of(language: str) -> NullTranslations:
+    """Return the translations of the project and its features, without those of the framework."""
+    catalogue = _chain(language, locale_folders()[:-1])
+    catalogue.add_fallback(NoTranslations())
+    return catalogue
+
+
+def _chain(language: str, folders: Sequence[Path]) -> NullTranslations:
+    """Return the catalogues in these folders, each with the next one as its fallback."""
+    catalogues = [found for folder in folders if (found := _read(catalogue_path(folder, language)))]
+    first: NullTranslations = catalogues[0] if catalogues else NullTranslations()
+    for catalogue in catalogues[1:]:
+        first.add_fallback(catalogue)
+    return first
 
 
 @lru_cache(MAX_CACHED_TEXTS)
@@ -62,10 +80,24 @@ def find_translation(language: str, context: str, text: str) -> str:
     return str.__str__(translation)  # without a translation, it may be a LazyText
 
 
+@lru_cache(MAX_CACHED_TEXTS)
+def find_label(language: str, text: str) -> str:
+    """Return the translation of a label that is made of a name, or the text.
+
+    The project may mean something else by a word than the framework, such as "Order". Of the framework, only labels
+    that it makes of its own names apply, which have a context.
+    """
+    if not text:
+        return ""
+    if language == PSEUDO_LANGUAGE:
+        return find_translation(language, "", text)
+    return project_catalogue_of(language).gettext(text) or find_translation(language, LABEL_CONTEXT, text)
+
+
 def clear_catalogues() -> None:
     """Forget the catalogues, so that changed ones are read."""
-    catalogue_of.cache_clear()
-    find_translation.cache_clear()
+    for function in (catalogue_of, project_catalogue_of, find_translation, find_label):
+        function.cache_clear()
 
 
 def _read(path: Path) -> NullTranslations | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from opportune.i18n.catalogues import catalogue_of, find_translation
+from opportune.i18n.catalogues import catalogue_of, find_label, find_translation
 from opportune.i18n.languages import current_language
 
 LANGUAGES_WITH_CAPITALS = ("de", "lb")
@@ -77,6 +77,13 @@ class LazyText(str):
 
     def __html__(self) -> Markup:
         return escape(str(self))
+
+
+class DerivedLabel(LazyText):
+    """Label that is made of the name of a model, a field or a choice. Names of the project come first."""
+
+    def __str__(self) -> str:
+        return find_label(current_language.get(), str.__str__(self))
 
 
 def gettext_lazy(text: str) -> LazyText:

@@ -48,6 +48,7 @@ from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n import pgettext_lazy as _p
 from opportune.schemas import Schema
 from opportune.web import Form
 from opportune.web.forms.forms import fill_form
@@ -60,6 +61,8 @@ USER_COLUMNS: list[Any] = ["id", "email", *PROJECT_FIELDS, *FLAGS, "created_at"]
 LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if is_long(column)}
 LISTED_COLUMNS = [name for name in USER_COLUMNS if name not in LONG_COLUMNS | file_columns_of(User).keys()]
 SEARCHED_COLUMNS = [name for name in LISTED_COLUMNS if is_text(inspect(User, raiseerr=True).columns[name])]
+NAMES = (_p("label", "User"), _p("label", "Users"))
+"""Labels that the view of a project makes of the name of its model."""
 PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
 OWN_PRIVILEGES = _l("You cannot remove your own permissions. Ask another superuser.")
 LAST_SUPERUSER = _l("This is the last active superuser.")

@@ -14,6 +14,8 @@ from opportune.cli.translations.python_texts import extract_texts
 from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
+from opportune.i18n.catalogues import LABEL_CONTEXT
+from opportune.i18n.translation import DerivedLabel
 
 METHODS: list[tuple[str, Any]] = [
     ("**.py", extract_texts),
@@ -63,13 +65,15 @@ class Source:
         for folder in self.folders:
             for name, _line, message, comments, context in self._messages(folder):
                 catalog.add(message, locations=[(name, 0)], auto_comments=comments, context=context)
-        for path, text in self._labels():
-            catalog.add(text, locations=[(path, 0)])
+        for path, text in self.labels():
+            is_framework = isinstance(text, DerivedLabel) and self.root == FRAMEWORK.parent
+            context = LABEL_CONTEXT if is_framework else None
+            catalog.add(str.__str__(text), locations=[(path, 0)], context=context)
         for entry in catalog:
             entry.locations.sort()  # entries of a file are sorted by it
         return catalog
 
-    def _labels(self) -> Iterator[tuple[str, str]]:
+    def labels(self) -> Iterator[tuple[str, str]]:
         """Yield the labels that files of the source declare."""
         for path, texts in site_labels().items():
             parents = {*path.parents}

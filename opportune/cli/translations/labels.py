@@ -19,7 +19,7 @@ from typing_extensions import Format, get_annotations
 from opportune.admin.forms.model_fields import FIELD_TEXTS
 from opportune.admin.options import DISPLAY_OPTIONS, SEARCH_OPTIONS
 from opportune.admin.sqladmin_adapter import action_texts, property_name
-from opportune.admin.view_classes import view_classes
+from opportune.admin.view_classes import menu_label, view_classes
 from opportune.config.feature_packages import PREFIX
 from opportune.config.project import FRAMEWORK, PACKAGE, installed_features
 from opportune.crud.filters import LANGUAGES, RESERVED, TRASH_PARAMETER
@@ -38,13 +38,14 @@ from opportune.db.models.columns import (
 from opportune.feature import Feature
 from opportune.features import all_features
 from opportune.i18n import LazyText
+from opportune.i18n.translation import DerivedLabel
 from opportune.llm.tools.declaration import tools_of
 from opportune.pagination import Paging
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.fields import default_label
 
 Label = tuple[str, str]
-"""The module that declares a label, and its English text."""
+"""The module that declares a label, and its English text, which is a `DerivedLabel` if it is made of a name."""
 
 FRAMEWORK_PARAMETERS = {*RESERVED, TRASH_PARAMETER, LANGUAGES}
 """Parameters of lists whose labels are in the catalogues of the framework."""
@@ -57,7 +58,8 @@ FORM = re.compile(r"\b(?:read_form\(\s*[\w.]+,|Form\()\s*(\w+)")
 def site_labels() -> Mapping[Path, list[str]]:
     """Return the labels of the project and its features by the file that declares them."""
     labels: dict[Path, list[str]] = {}
-    for module, text in dict.fromkeys(_labels()):
+    different = {(module, text, type(text)): None for module, text in _labels()}
+    for module, text, _type in different:
         if text and (file := getattr(sys.modules[module], "__file__", None)):
             labels.setdefault(Path(file), []).append(text)
     return labels
@@ -83,6 +85,8 @@ def _plain(labels: Iterable[Label]) -> Iterator[Label]:
             yield module, text
         elif text.template:
             yield from _plain((module, value) for value in text.values.values() if isinstance(value, str))
+        elif isinstance(text, DerivedLabel):
+            yield module, text
         elif type(text) is LazyText and not text.context:  # others are marked, or translate without catalogues
             yield module, str.__str__(text)
 
@@ -153,7 +157,7 @@ def _view_labels(view: Any, feature: str) -> Iterator[Label]:
         yield from ((_module_of_option(view, option), text) for text in values if isinstance(text, str))
     yield from ((view.__module__, text) for text in action_texts(view))
     if not view.category:
-        yield view.__module__, feature.capitalize()
+        yield view.__module__, menu_label(view, feature)
 
 
 def _column_labels(view: Any) -> Iterator[Label]:

@@ -4,7 +4,7 @@ Without arguments, the catalogues of all LANGUAGES and existing catalogues are u
 `ngettext(…)` and `pgettext(…)` in Python, templates and scripts, and from `{% trans %}` in templates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 import typer
@@ -21,6 +21,7 @@ from opportune.errors import OperatorError
 from opportune.i18n import gettext, pgettext, use_language
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
+from opportune.i18n.translation import DerivedLabel
 from opportune.runtime.catalogue_compiler import examine_catalogue
 from opportune.runtime.counts import pluralize
 
@@ -90,7 +91,7 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
             continue
         catalogue = read_catalogue(path, code)
         catalogue.update(texts, update_creation_date=False)
-        fill_in(catalogue, code)
+        fill_in(catalogue, code, {str.__str__(text) for _, text in source.labels() if isinstance(text, DerivedLabel)})
         content = as_bytes(catalogue)
         if path.exists() and content == path.read_bytes():
             continue
@@ -103,10 +104,11 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
     return changed
 
 
-def fill_in(catalogue: Catalog, language: str) -> None:
+def fill_in(catalogue: Catalog, language: str, derived_labels: Collection[str] = ()) -> None:
     """Translate new texts as the framework and other features do, such as "Name" and "Price"."""
     with use_language(language):
         for message in catalogue:
             if isinstance(message.id, str) and message.id and not message.string:
-                text = pgettext(message.context, message.id) if message.context else gettext(message.id)
+                label = DerivedLabel(message.id) if message.id in derived_labels else message.id
+                text = pgettext(message.context, message.id) if message.context else gettext(label)
                 message.string = "" if text == message.id else text

@@ -14,6 +14,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from opportune.db.models.translated import TranslatedColumn
 from opportune.errors import OperatorError
 from opportune.i18n import LazyText, format_lazy, gettext_lazy
+from opportune.i18n.translation import DerivedLabel
 
 SECRET_NAME = re.compile(r"password|secret(?!ar)|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
 PRIVILEGE_NAME = re.compile(
@@ -56,7 +57,7 @@ def label_of(name: str) -> LazyText:
     if name == "id":
         return LazyText("ID")
     words = name.removeprefix("is_").removesuffix("_id").replace(".", " ").replace("_", " ")
-    return LazyText(words[:1].upper() + words[1:])
+    return DerivedLabel(words[:1].upper() + words[1:])
 
 
 def label_of_class(class_: type[Any]) -> LazyText:
@@ -198,7 +199,7 @@ def choice_value(value: Any) -> str:
 @lru_cache(4096, typed=True)
 def choice_label(value: Any) -> LazyText:
     """Return the label of a choice. Pages translate it."""
-    return LazyText(choice_value(value).replace("_", " ").capitalize())
+    return DerivedLabel(choice_value(value).replace("_", " ").capitalize())
 
 
 def title_of(row: Any) -> str:

@@ -17,6 +17,7 @@ from opportune.db.models.references import reference_of
 from opportune.db.models.translation import translation_of
 from opportune.i18n import get_language, gettext, gettext_lazy
 from opportune.i18n.parsing import MACHINE_NUMBER, Source, parse_date, parse_moment, parse_number
+from opportune.i18n.translation import DerivedLabel
 from opportune.schemas.annotations import Attribute, options_of
 from opportune.search.words import fold
 from opportune.text import ONE_LINE
@@ -227,7 +228,7 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
 def default_label(name: str, info: FieldInfo) -> str:
     """Return the title of a field, or a label from its name: a reference `author_id` is "Author"."""
     words = re.sub("_ids?$", "", name) if reference_of(info) else name
-    return info.title or words.replace("_", " ").capitalize()
+    return info.title or DerivedLabel(words.replace("_", " ").capitalize())
 
 
 def to_machine_format(control: Control, text: str, source: Source = Source.FORM) -> str:
@@ -283,7 +284,7 @@ def _choices(schema: JsonSchemaValue) -> dict[str, str]:
     if schema.get("type") == "boolean":
         return {"true": "Yes", "false": "No"} if schema.get("nullable") else {}
     texts = map(as_text, _enum_values(schema))
-    return {text: text.replace("_", " ").capitalize() for text in texts}
+    return {text: DerivedLabel(text.replace("_", " ").capitalize()) for text in texts}
 
 
 def _enum_values(schema: JsonSchemaValue) -> list[object]:

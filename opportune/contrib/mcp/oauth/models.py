@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlmodel import Field
 
 from opportune.db.models.model import Model, utc_now
+from opportune.i18n import pgettext_lazy as _p
 
 
 class McpClient(Model, table=True):
@@ -12,7 +13,7 @@ class McpClient(Model, table=True):
 
     __tablename__ = "mcp_client"
 
-    client_id: str = Field(max_length=36, unique=True)
+    client_id: str = Field(max_length=36, unique=True, title=_p("program", "Client"))
     name: str = Field(max_length=100)
     redirect_uris: list[str] = Field(default_factory=list)
     """Allowed redirect addresses."""
@@ -32,7 +33,7 @@ class McpGrant(Model, table=True):
 
     __tablename__ = "mcp_grant"
 
-    client_id: int = Field(foreign_key="mcp_client.id", ondelete="CASCADE", index=True)
+    client_id: int = Field(foreign_key="mcp_client.id", ondelete="CASCADE", index=True, title=_p("program", "Client"))
     user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
     session_id: int | None = Field(default=None, foreign_key="accounts_session.id", ondelete="CASCADE", index=True)
     """Browser session of the authorization. The code ends with it. None after the code was exchanged."""

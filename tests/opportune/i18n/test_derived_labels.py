@@ -1,0 +1,52 @@
+"""Labels made of names of the project, which may mean something else than the same words of the framework."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+
+from opportune.cli.translations.makemessages import fill_in
+from opportune.config.project import FRAMEWORK
+from opportune.db.models.columns import choice_label, label_of
+from opportune.i18n import catalogues, gettext, use_language
+
+
+@pytest.fixture(autouse=True)
+def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    path = catalogues.catalogue_path(tmp_path, "de")
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\nmsgid "Topic"\nmsgstr "Fachgebiet"\n'
+    )
+    monkeypatch.setattr(catalogues, "locale_folders", lambda: [tmp_path, FRAMEWORK / "locale"])
+    catalogues.clear_catalogues()
+    with use_language("de"):
+        yield
+    catalogues.clear_catalogues()
+
+
+@pytest.mark.parametrize(
+    "word", ["Tag", "Tags", "Order", "Line", "Copy", "Doctor", "Client", "Subject", "Switch", "Show"]
+)
+def test_word_of_the_framework_is_no_label(word: str) -> None:
+    assert str(label_of(word.lower())) == str(choice_label(word.lower())) == word
+
+
+@pytest.mark.parametrize(("name", "label"), [("name", "Name"), ("created_at", "Erstellt am"), ("topic", "Fachgebiet")])
+def test_labels_of_framework_and_project_are_translated(name: str, label: str) -> None:
+    assert str(label_of(name)) == gettext(label_of(name)) == label
+
+
+@pytest.mark.parametrize("word", ["Tag", "Tags", "Order", "Line", "Keys", "Main", "Rose"])
+def test_ambiguous_words_of_the_framework_have_a_context(word: str) -> None:
+    assert gettext(word) == word
+
+
+def test_makemessages_copies_no_other_word_as_a_label() -> None:
+    catalogue = Catalog(locale="de")
+    expected = {"Copy": "", "Address": "Adresse", "Save": "Speichern"}
+    for text in expected:
+        catalogue.add(text)
+    fill_in(catalogue, "de", {"Copy", "Address"})
+    assert {text: catalogue[text].string for text in expected} == expected
