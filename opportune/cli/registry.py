@@ -76,9 +76,28 @@ def overview() -> "Iterator[str]":
 
 def help_line(name: str) -> str:
     """Return the one-line help of a command: the first line of its file, which is not imported."""
+    return _source_of(name).decode().partition("\n")[0].strip('"')
+
+
+def _source_of(name: str) -> bytes:
     path = MODULES[name].removeprefix("opportune.cli.").replace(".", "/") + ".py"
-    source = get_data("opportune.cli", path) or b""
-    return source.decode().partition("\n")[0].strip('"')
+    return get_data("opportune.cli", path) or b""
+
+
+def describe_command(name: str) -> str:
+    """Return the help of a command without its options, which need packages; the overview for other names."""
+    import ast  # noqa: PLC0415 - only without packages
+
+    if name in MODULES:
+        source = _source_of(name)
+    elif name in (files := command_files()):
+        with open(files[name], "rb") as file:
+            source = file.read()
+    else:
+        return "\n".join(overview())
+    text = ast.get_docstring(ast.parse(source)) or ""
+    note = "The options are listed here once packages are installed, for example by `quickstart`."
+    return f"Usage: {PROGRAM} {name} [OPTIONS] [ARGS]...\n\n{text}\n\n{note}"
 
 
 def handle_broken_pipe() -> int:

@@ -19,7 +19,7 @@ from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
 from opportune.cli.environment.preflight import check_machine
 from opportune.cli.process import exec_process
-from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, command_files
+from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, command_files, describe_command
 from opportune.cli.usage import unknown_command, wrong_usage
 from opportune.config.project import PROJECT, env_file_value
 
@@ -64,9 +64,12 @@ def enter(arguments: list[str]) -> None:
         return
     if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # completion must not install packages
+    refuse_unknown_command(arguments)
+    if is_help_request(arguments):
+        show_help(arguments, is_in_venv=is_in_venv)
+        return
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
         echo(f"The active environment ({sys.prefix}) has no dependencies. They are installed into {VENV}.")
-    refuse_unknown_command(arguments)
     try:
         installed = prepare(arguments)
     except OSError as error:
@@ -79,11 +82,29 @@ def enter(arguments: list[str]) -> None:
 
 def refuse_unknown_command(arguments: list[str]) -> None:
     """Exit for an unknown command before packages are installed."""
-    words = [word for word in arguments if word not in COMMON_OPTIONS]
-    name = next(iter(words[1:] if words[:1] == ["help"] else words), "-")
+    name = command_name(arguments)
     if not name.startswith("-") and (message := unknown_command(name, [*MODULES, *command_files()])):
         print(wrong_usage(PROGRAM, message), file=sys.stderr)
         sys.exit(2)
+
+
+def show_help(arguments: list[str], *, is_in_venv: bool) -> None:
+    """Install nothing for the help, and return or restart if the command line can show it."""
+    if not are_installed([BASE]):
+        print(describe_command(command_name(arguments)))
+        sys.exit(0)
+    if not is_in_venv:
+        restart(arguments)
+
+
+def command_name(arguments: list[str]) -> str:
+    words = [word for word in arguments if word not in COMMON_OPTIONS]
+    return next(iter(words[1:] if words[:1] == ["help"] else words), "-")
+
+
+def is_help_request(arguments: list[str]) -> bool:
+    own_arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return arguments[:1] == ["help"] or not {"-h", "--help"}.isdisjoint(own_arguments)
 
 
 def restart(arguments: list[str]) -> Never:

@@ -15,6 +15,9 @@ from opportune.storage import open_storage
 from tests.opportune.forked import PROCESSES
 from tests.opportune.jobs.tasks import TASKS
 
+SHORT_LEASE = timedelta(seconds=4)
+"""Lease that a job soon outlives, with time for several renewals on a busy machine."""
+
 
 def die_at_work(settings: Settings) -> None:
     """Run queued jobs in a process that kills itself."""
@@ -43,7 +46,7 @@ def work_on_machine(settings: Settings, machine: Path) -> None:
     """Run jobs with short leases until killed. The folder `machine` holds the temporary files and the log."""
     tempfile.tempdir = str(machine)
     logging.basicConfig(filename=machine / "log", level=logging.WARNING)
-    store.LEASE_DURATION = timedelta(seconds=1)
+    store.LEASE_DURATION = SHORT_LEASE
     lease_keeper.LEASE_RENEWAL_SECONDS = 0.3
     lease_keeper.THREAD_RENEWAL_SECONDS = 0.5
     lease_keeper.CHECK_INTERVAL_SECONDS = 0.05

@@ -44,7 +44,7 @@ async def test_jobs_of_all_queues_are_claimed(make_queue: MakeQueue) -> None:
 
 async def test_workers_share_the_jobs_of_a_batch(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
     sites = [make_queue(), make_queue()]
-    addresses = [f"user{number:02}@example.com" for number in range(40)]
+    addresses = [f"user{number:02}@example.com" for number in range(16)]
     for address in addresses:
         await sites[0].enqueue(register(address))
     async with asyncio.timeout(30):

@@ -21,7 +21,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.forked import PROCESSES
 from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, wait_until
-from tests.opportune.jobs.processes import work_on_machine
+from tests.opportune.jobs.processes import SHORT_LEASE, work_on_machine
 from tests.opportune.jobs.tasks import block, gate, register, wait
 
 
@@ -71,11 +71,11 @@ async def test_blocking_job_runs_once_beside_a_second_worker(
     lease_until = (await find(job_id)).lease_until
     assert lease_until
 
-    async def is_renewed_three_times() -> bool:
+    async def outlives_its_lease() -> bool:
         renewed = (await find(job_id)).lease_until
-        return renewed is not None and renewed > lease_until + 3 * timedelta(seconds=1)
+        return renewed is not None and renewed > lease_until + SHORT_LEASE
 
-    await wait_until(is_renewed_three_times)
+    await wait_until(outlives_its_lease)
     other_job_id = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker is free
     assert await asyncio.wait_for(idle_queue.wait_until_ended(other_job_id), TIMEOUT_SECONDS) == JobState.DONE
 

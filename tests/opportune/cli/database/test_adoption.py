@@ -21,6 +21,7 @@ POSTGRESQL = ("pagila", "chinook", "northwind", "wordpress", "django", "unusual"
 SQLITE = ("sakila_sqlite", "chinook_sqlite", "wordpress_sqlite")
 COMMANDS_FOR_EXISTING_DATABASE = "makemigrations && migrate --fake-initial && makemigrations --check legacy && check"
 COMMANDS_FOR_NEW_DATABASE = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
+NO_PROBLEMS = ["No changes detected", "No errors found."]
 
 CreateDatabases = Callable[[str], tuple[str, str]]
 """Creates a database with a schema and another, empty database. Returns both URLs."""
@@ -93,14 +94,20 @@ def test_schema_is_adopted(
         assert "Warning" not in inspected.err
         assert "NullType" not in (copy.folder / "app/legacy/models.py").read_text(encoding="utf-8")
         adopted = run_successfully(old, COMMANDS_FOR_EXISTING_DATABASE)
-        assert "Applying legacy.0001_initial... FAKED\nNo changes detected\nNo errors found.\n" in adopted
+        assert results_in(adopted) == ["Applying legacy.0001_initial... FAKED", *NO_PROBLEMS]
         # A zero date of MySQL cannot be a default, so the server default differs.
         assert ("has a different server default" in adopted) is ("'0000-00-00'" in inspected.err)
         assert adopted.count("Notice") == adopted.count("has a different server default")
         new_output = run_successfully(new, COMMANDS_FOR_NEW_DATABASE)
-        assert "Applying legacy.0001_initial... OK\nNo changes detected\nNo errors found.\n" in new_output
+        assert results_in(new_output)[:3] == ["Applying legacy.0001_initial... OK", *NO_PROBLEMS]
         is_portable = "These models need PostgreSQL" not in inspected.err
         test_output = run_successfully(new, "pytest -q tests/legacy")
         assert ("skipped" not in test_output) is is_portable, test_output
     finally:
         project_files.restore()
+
+
+def results_in(output: str) -> list[str]:
+    """Return the lines of results. A busy machine also prints lines of progress between them."""
+    lines = map(str.strip, output.splitlines())
+    return [line for line in lines if line.startswith(("Applying legacy.", *NO_PROBLEMS))]

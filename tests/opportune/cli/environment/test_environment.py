@@ -149,6 +149,19 @@ def test_help_installs_nothing(machine: Machine) -> None:
     assert machine.run("migrate")[0] == 0
 
 
+@pytest.mark.parametrize(
+    "arguments", [["test", "--help"], ["help", "test"], ["test", "-x", "-h"], ["-q", "test", "-h"]]
+)
+def test_help_of_a_command_installs_nothing(machine: Machine, arguments: list[str]) -> None:
+    code, output, errors = machine.run(*arguments)
+    assert (code, errors) == (0, [])
+    assert output.startswith("Usage: oppman.py test [OPTIONS] [ARGS]...\n\nRun the tests")
+    assert not machine.calls.exists()
+    machine.run("migrate")
+    assert machine.run(*arguments)[:2] == (0, f"ran {' '.join(arguments)}\n")
+    assert machine.installed_locks() == [BASE]
+
+
 @pytest.mark.parametrize("task", [".venv", BASE])
 def test_killed_installation_is_repeated(machine: Machine, task: str) -> None:
     assert machine.run("migrate", KILLED_TASK=task)[0] == 1
