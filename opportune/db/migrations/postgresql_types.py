@@ -32,6 +32,18 @@ DEFINITION = """
     LEFT JOIN pg_extension ON pg_extension.oid = refobjid
     WHERE pg_type.oid = to_regtype(:name) AND typnamespace <> 'pg_catalog'::regnamespace
 """
+EXTENSIONS = """
+    SELECT DISTINCT extname FROM pg_depend AS needed
+    JOIN pg_depend AS member ON member.classid = needed.refclassid AND member.objid = needed.refobjid
+        AND member.deptype = 'e'
+    JOIN pg_extension ON pg_extension.oid = member.refobjid
+    WHERE needed.classid = 'pg_class'::regclass
+        AND needed.objid IN (SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass(:table))
+    OR needed.classid = 'pg_attrdef'::regclass
+        AND needed.objid IN (SELECT oid FROM pg_attrdef WHERE adrelid = to_regclass(:table))
+    ORDER BY 1
+"""
+"""Extensions with the operator classes and functions of the indexes and defaults of an existing table."""
 SEQUENCE = re.compile(r"nextval\('([^']+)'")
 PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
 """Text that SQLAlchemy would treat as a bind parameter."""
@@ -53,6 +65,8 @@ def find_types_to_create(
     schemas = {type_.schema for type_ in types if type_.schema}
     schemas |= {name.rpartition(".")[0] for name in definitions if "." in name}
     created = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in sorted(schemas)]
+    extensions = [name for table in tables for name in _read_extensions(connection, table.name)]
+    created += [f"CREATE EXTENSION IF NOT EXISTS {quoted(name)}" for name in dict.fromkeys(extensions)]
     created += [*map(_skip_if_it_exists, definitions.values())]
     created += [f"CREATE SEQUENCE IF NOT EXISTS {name}" for name in sequences]
     dropped = [f"DROP SEQUENCE IF EXISTS {name}" for name in sequences]
@@ -64,6 +78,11 @@ def find_types_to_create(
 def _read_definition(connection: Connection, name: str) -> str | None:
     definition: str | None = connection.scalar(text(DEFINITION), {"name": name})
     return definition
+
+
+def _read_extensions(connection: Connection, table_name: str) -> Sequence[str]:
+    name = connection.dialect.identifier_preparer.quote(table_name)
+    return connection.scalars(text(EXTENSIONS), {"table": name}).all()
 
 
 def _skip_if_it_exists(definition: str) -> str:

@@ -94,3 +94,17 @@ def test_changed_indexes_are_replaced_and_restored(
     assert [name for name in created if changed[name] == created[name]] == []
     sample.migrate("library", "1")
     assert read_indexes(sample, database_kind) == created
+
+
+@pytest.mark.database("postgresql")
+def test_new_database_gets_extensions_of_adopted_indexes(sample: SampleFeatures) -> None:
+    sample.execute("CREATE EXTENSION pg_trgm")
+    sample.execute("CREATE EXTENSION btree_gist")
+    sample.execute("CREATE TABLE library_book (id BIGSERIAL PRIMARY KEY, title TEXT)")
+    sample.execute("CREATE INDEX own_title ON library_book USING gin (title gin_trgm_ops)")
+    sample.execute("CREATE INDEX own_id ON library_book USING gist (id)")
+    sample.table("library_book", Column("title", String))
+    sample.make_migrations()
+    (file,) = (sample.versions / "library").glob("0001*.py")
+    assert "CREATE EXTENSION IF NOT EXISTS btree_gist" in file.read_text()
+    assert "CREATE EXTENSION IF NOT EXISTS pg_trgm" in file.read_text()
