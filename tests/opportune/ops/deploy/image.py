@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -90,17 +91,21 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module", params=["starter", "project"])
-def image(
-    request: pytest.FixtureRequest, buildah: Buildah, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Image]:
-    folder = PROJECT
-    if request.param == "project":
-        folder = tmp_path_factory.mktemp("project") / "shop"
-        run(sys.executable, PROJECT / "oppman.py", "startproject", "Shop", folder, "--no-input")
+@pytest.fixture(scope="module")
+def images(buildah: Buildah, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Images of the starter and of a project, built concurrently."""
+    project = tmp_path_factory.mktemp("project") / "shop"
+    run(sys.executable, PROJECT / "oppman.py", "startproject", "Shop", project, "--no-input")
     volumes = [f"--volume={path}:{path}:ro" for path in PIP_FILES if Path(path).exists()]
     options = ("-q", "--format=docker", "--isolation=chroot", f"--build-arg=PYTHON_IMAGE={BASE}", *volumes)
-    name = buildah("build", *options, folder)
+    with ThreadPoolExecutor() as pool:
+        built = pool.map(lambda folder: buildah("build", *options, folder), (PROJECT, project))
+        return dict(zip(("starter", "project"), built, strict=True))
+
+
+@pytest.fixture(scope="module", params=["starter", "project"])
+def image(request: pytest.FixtureRequest, images: dict[str, str], buildah: Buildah) -> Iterator[Image]:
+    name = images[request.param]
     config = json.loads(buildah("inspect", "--type=image", name))["OCIv1"]["config"]
     with buildah.mounted(name) as root:
         yield Image(root, config["User"], config["WorkingDir"], config["Env"], config["Cmd"])
