@@ -7,7 +7,6 @@ from opportune.cli.scaffold.fields import OWNERS, TIMESTAMPS, Field
 from opportune.cli.scaffold.model import NewModel, render_skeleton
 from opportune.cli.scaffold.model_code import annotation_code, default_code, limit_arguments, title_argument, title_of
 from opportune.cli.scaffold.module_imports import with_imports
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import label
 from opportune.errors import OperatorError
 
@@ -118,9 +117,7 @@ def _placeholders(model: NewModel, router: str) -> dict[str, str]:
 
 def _list_signature(model: NewModel) -> str:
     service, query = f"{model.snake_plural}: Read{model.plural}", f"query: Annotated[{model.name}Filter, Query()]"
-    start, arguments = f"async def list_{model.snake_plural}(", f"request: Request, {service}, {query}"
-    line = f"{start}{arguments}) -> Response:"
-    return line if len(line) <= MAX_LINE_LENGTH else f"{start}\n    {arguments}\n) -> Response:"
+    return f"async def list_{model.snake_plural}(request: Request, {service}, {query}) -> Response:"
 
 
 def as_names(names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 
+from opportune.cli.scaffold.line_wrapping import wrap_lines
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import (
     Source,
@@ -31,6 +32,7 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
     Raises:
         UnexpectedStructure: there is no `Feature(…)`, or an argument cannot be extended.
     """
+    original = text
     if "admin" in entries and not _lists_views(text):
         entries = entries | {"admin": f'"{package}.admin"'}
     for entry, code in entries.items():
@@ -45,7 +47,7 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
     _require_modules(Source(text), package, modules)
     declarations = {"navigation": "Link", "personal_data": "PersonalData"}
     names = {name for entry, name in declarations.items() if entry in entries}
-    return with_imports(text, {package: modules, "opportune.feature": names})
+    return wrap_lines(with_imports(text, {package: modules, "opportune.feature": names}), unchanged=original)
 
 
 def _lists_views(text: str) -> bool:

@@ -8,7 +8,6 @@ from string import Template
 
 from opportune.cli.scaffold.fields import LIST_PARAMETERS, NUMBERS, OWNERS, TIMESTAMPS, Field
 from opportune.cli.scaffold.model_code import title_of
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import label, plural, singular, snake
 
 SKELETON = Path(__file__).parent.parent / "skeleton"
@@ -137,11 +136,11 @@ class NewModel:
         owner = [self.owner.column] if self.owner else []
         timestamps = [name for name in listed if name in TIMESTAMPS]
         columns = ["id", *(name for name in listed if name not in timestamps), *owner, *timestamps]
-        yield f"column_list = {tuple_code(columns, before='column_list = ')}"
+        yield f"column_list = {tuple_code(columns)}"
         if search_fields := self._search_fields():
-            yield f"column_searchable_list = {tuple_code(search_fields, before='column_searchable_list = ')}"
+            yield f"column_searchable_list = {tuple_code(search_fields)}"
         if filters := [*owner, *self._filters()]:
-            yield f"column_filters = {tuple_code(filters, before='column_filters = ')}"
+            yield f"column_filters = {tuple_code(filters)}"
         icon = f'icon, category = "ti ti-{self.icon}", ' if self.icon != "point" else "category = "
         yield f'{icon}"{label(self.feature)}"'
 
@@ -156,7 +155,7 @@ class NewModel:
             yield f'owner = "{self.owner.column}"'
         if self.account_fields:  # Crud writes columns that refer to users only if they are listed
             writable = [field.column for field in self.fields if field.is_sent]
-            yield f"write_fields = {tuple_code(writable, before='write_fields = ')}"
+            yield f"write_fields = {tuple_code(writable)}"
         if search_fields := self._search_fields():
             yield f"search = {tuple_code(search_fields)}"
         if filters := self._filters():
@@ -192,14 +191,10 @@ def _list_column(field: Field) -> str:
     return field.name if field.type != "reference" or field.has_relationship else field.column
 
 
-def tuple_code(names: Sequence[str], indent: int = 4, before: str = "filters = ") -> str:
-    """Return the code of a tuple of strings, on several lines if it is too long for one."""
+def tuple_code(names: Sequence[str]) -> str:
+    """Return the code of a tuple of strings."""
     inside = ", ".join(f'"{name}"' for name in names)
-    line = f"({inside},)" if len(names) == 1 else f"({inside})"
-    if len(line) + indent + len(before) <= MAX_LINE_LENGTH:
-        return line
-    rows = "".join(f'{" " * (indent + 4)}"{name}",\n' for name in names)
-    return f"(\n{rows}{' ' * indent})"
+    return f"({inside},)" if len(names) == 1 else f"({inside})"
 
 
 def render_skeleton(file: str, placeholders: Mapping[str, str]) -> str:

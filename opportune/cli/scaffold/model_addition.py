@@ -1,11 +1,8 @@
 """Addition of a model to a feature. All files are prepared in memory, so that an error changes nothing."""
 
 import builtins
-import importlib.util
 import keyword
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,13 +21,14 @@ from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, reg
 from opportune.cli.scaffold.fields import OWNERS, check_mixins, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
+from opportune.cli.scaffold.line_wrapping import wrap_lines
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model import ACCESS_LEVELS, NewModel, render_skeleton, tuple_code
 from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import ExistingModels
 from opportune.cli.scaffold.module_imports import merge_modules
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH, Source, UnexpectedStructure, bound_names, read_source
+from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.config.project import PACKAGE
 from opportune.db.migrations.autogenerate import write_migration
@@ -171,32 +169,14 @@ def write_model(
     add_model_texts(texts, model, request)
     if not has_migration:
         with write_files(texts.changed, project):
-            format_new_files(texts.new)
-        return texts.manual_edits
+            return texts.manual_edits
     graph = MigrationGraph(feature_names(texts[project / INSTALLED]))
     tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in link_names(model))]
     models = project / PACKAGE / model.feature / "models.py"
     migration = draft_creation(model.feature, texts[models], models, tables, graph)
     with write_files(texts.changed, graph.folder(model.feature)):
         write_migration(graph, migration)
-        format_new_files(texts.new)
     return texts.manual_edits
-
-
-def format_new_files(files: Sequence[Path]) -> None:
-    """Format new files with overlong lines."""
-    overlong = [
-        file for file in files if any(len(line) > MAX_LINE_LENGTH for line in file.read_text("utf-8").splitlines())
-    ]
-    if overlong:
-        format_files(overlong)
-
-
-def format_files(files: Sequence[Path]) -> None:
-    """Format files and sort their imports, if ruff is installed."""
-    if importlib.util.find_spec("ruff"):
-        for arguments in (["check", "--fix-only", "--select=I"], ["format"]):
-            subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", "--no-cache", *files], check=False)
 
 
 class FileTexts:
@@ -207,7 +187,6 @@ class FileTexts:
         self.changed = changed
         self.manual_edits: list[str] = []
         """Edits for the user to make, in files that addmodel cannot change."""
-        self._existing = {path for path in changed if path.exists()}
 
     def __getitem__(self, path: Path) -> str:
         if path not in self.changed:
@@ -215,14 +194,7 @@ class FileTexts:
         return self.changed[path]
 
     def __setitem__(self, path: Path, text: str) -> None:
-        if path.exists():
-            self._existing.add(path)
         self.changed[path] = text
-
-    @property
-    def new(self) -> list[Path]:
-        """New Python files."""
-        return [path for path in self.changed if path.suffix == ".py" and path not in self._existing]
 
     def relative(self, path: Path) -> str:
         return path.relative_to(self.project).as_posix()
@@ -257,7 +229,7 @@ def _module_additions(model: NewModel, request: ModelRequest, router: str) -> di
     if request.explicit_code:
         additions |= explicit_modules(model, router)
         additions["service.py"] = with_schemas(additions["service.py"], model)
-    return additions
+    return {file: wrap_lines(code) for file, code in additions.items()}
 
 
 def _add_templates(texts: FileTexts, model: NewModel) -> None:
@@ -282,7 +254,7 @@ def _add_tests(texts: FileTexts, model: NewModel, request: ModelRequest) -> None
     """Add a test module and the expected responses to each role."""
     tests = texts.project / "tests" / model.feature
     names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
-    texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
+    texts[next(path for name in names if not (path := tests / name).exists())] = wrap_lines(tests_module(model))
     table = tests / "access.txt"
     texts[table] = with_model_rows(texts[table], model, has_choices=not request.explicit_code)
     for target in (field.target for field in model.fields if field.prevents_deletion):
@@ -318,7 +290,7 @@ def placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
         placeholders["crud"] = "Access, Crud" if any("Access." in line for line in options) else "Crud"
         placeholders["options"] = "\n".join(f"    {line}" for line in options)
     elif file == "pages.py":
-        placeholders["columns"] = tuple_code(model.columns(), before="columns = ")
+        placeholders["columns"] = tuple_code(model.columns())
     elif file == "admin.py":
         placeholders["options"] = "\n".join(f"    {line}" for line in model.admin_options())
     return placeholders

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from opportune.cli.scaffold.fields import TIMESTAMPS, Field, enum_member
 from opportune.cli.scaffold.module_imports import with_imports
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 from opportune.cli.scaffold.words import camel, label, singular, snake
 from opportune.config.project import USER_TABLE
 
@@ -48,7 +47,7 @@ def _link_table_code(field: Field, feature: str, model: str, table: str) -> str:
     lines = [f"class {link}(ModelBase, table=True):", f'    __tablename__ = "{feature}_{snake(link)}"', ""]
     for name, target_table, index in ends:
         key = f'Field(foreign_key="{target_table}.id", primary_key=True, ondelete="CASCADE"{index})'
-        lines.append(_wrapped(f"    {name}_id: int = {key}"))
+        lines.append(f"    {name}_id: int = {key}")
     return "\n".join(lines)
 
 
@@ -72,12 +71,12 @@ def _base_class(fields: Sequence[Field]) -> tuple[str, str]:
 def _relationship_code(field: Field, model: str, fields: Sequence[Field]) -> Iterator[str]:
     if field.type == "many" and field.target:
         link = link_name(model, field)
-        yield _wrapped(f"    {field.name}: list[{field.target.name}] = Relationship(link_model={link})")
+        yield f"    {field.name}: list[{field.target.name}] = Relationship(link_model={link})"
     elif field.type == "reference" and field.has_relationship and field.target:
         annotation = f"{field.target.name} | None" if field.is_optional else field.target.name
         is_ambiguous = [_referenced_table(other) for other in fields].count(field.target.table) > 1
         column = f'sa_relationship_kwargs={{"foreign_keys": "{model}.{field.column}"}}' if is_ambiguous else ""
-        yield _wrapped(f"    {field.name}: {annotation} = Relationship({column})")
+        yield f"    {field.name}: {annotation} = Relationship({column})"
 
 
 def _referenced_table(field: Field) -> str:
@@ -89,15 +88,7 @@ def _referenced_table(field: Field) -> str:
 
 def _column_code(field: Field, table: str) -> str:
     annotation, value = annotation_code(field), _assigned_code(field, table)
-    return _wrapped(f"    {field.column}: {annotation}{f' = {value}' if value else ''}")
-
-
-def _wrapped(line: str) -> str:
-    """Wrap a call that is too long for a line, as ruff does."""
-    if len(line) <= MAX_LINE_LENGTH:
-        return line
-    head, _, arguments = line.partition("(")
-    return f"{head}(\n        {arguments.removesuffix(')')}\n    )"
+    return f"    {field.column}: {annotation}{f' = {value}' if value else ''}"
 
 
 def annotation_code(field: Field) -> str:

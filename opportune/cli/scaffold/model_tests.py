@@ -7,7 +7,6 @@ from decimal import Decimal
 from opportune.cli.scaffold.fields import Field
 from opportune.cli.scaffold.model import NewModel, render_skeleton
 from opportune.cli.scaffold.module_imports import with_imports
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH
 
 USER_OWNED = {"owner": "user", "owner_argument": "user: User", "user_arguments": "user: User, staff: User"}
 TEAM_OWNED = {"owner": "team", "owner_argument": "team: Team", "user_arguments": "team: Team"}
@@ -127,11 +126,7 @@ def _invalid_values(field: Field) -> Iterator[str]:
 
 def _invalid_data_code(model: NewModel) -> str:
     values = [f'{{"{field.column}": {value}}}' for field in _sent_fields(model) for value in _invalid_values(field)]
-    line = f"INVALID_DATA: list[dict[str, Any]] = [{', '.join(values)}]"
-    if len(line) <= MAX_LINE_LENGTH:
-        return line
-    rows = "".join(f"    {value},\n" for value in values)
-    return f"INVALID_DATA: list[dict[str, Any]] = [\n{rows}]"
+    return f"INVALID_DATA: list[dict[str, Any]] = [{', '.join(values)}]"
 
 
 def _valid_data_fixture(model: NewModel) -> str:
@@ -140,10 +135,7 @@ def _valid_data_fixture(model: NewModel) -> str:
     rows = [line for field in _references(model) if not field.is_account for line in _referenced_row(model, field)]
     accounts = {field.name: f"{user}.id" for field in _references(model) if field.is_account}
     values = [f'"{field.column}": {accounts.get(field.name) or _sample_code(field)}' for field in _sent_fields(model)]
-    inside = f"    return {{{', '.join(values)}}}"
-    if len(inside) > MAX_LINE_LENGTH:
-        inside = "    return {\n" + "".join(f"        {value},\n" for value in values) + "    }"
-    code = "\n".join([*rows, inside])
+    code = "\n".join([*rows, f"    return {{{', '.join(values)}}}"])
     fixtures = {"make": "Make", user: "User", "team": "Team", "database": "Database"}
     # A row may be named like a fixture: a project's own model Team in a field `team`.
     used = "\n".join([*(line.partition(" = ")[2] or line for line in rows), *accounts.values()])
@@ -183,8 +175,8 @@ def _account_tests(model: NewModel, placeholders: dict[str, str]) -> Iterator[st
 def _account_check(model: NewModel, user: str, status: str) -> Iterator[str]:
     """Yield the code that adds a row with this user in its account fields."""
     accounts = ", ".join(f'"{field.column}": {user}.id' for field in model.account_fields)
-    yield f"    response = await {writer_client(model)}.post(API, json=valid_data | {{{accounts}}})"
-    yield f"    assert response.status_code == {status}"
+    yield f"    data = valid_data | {{{accounts}}}"
+    yield f"    assert (await {writer_client(model)}.post(API, json=data)).status_code == {status}"
 
 
 def _access_test(model: NewModel, placeholders: dict[str, str]) -> str:

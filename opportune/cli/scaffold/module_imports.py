@@ -4,7 +4,8 @@ import ast
 import sys
 from collections.abc import Iterable, Mapping
 
-from opportune.cli.scaffold.source import MAX_LINE_LENGTH, Source, UnexpectedStructure, bound_names, is_docstring
+from opportune.cli.scaffold.line_wrapping import MAX_LINE_LENGTH
+from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, is_docstring
 from opportune.config.project import PACKAGE
 
 FIRST_PARTY = {PACKAGE, "app", "bench", "opportune", "tests"}

@@ -4,9 +4,8 @@ import ast
 import re
 from dataclasses import dataclass
 
+from opportune.cli.scaffold.line_wrapping import MAX_LINE_LENGTH, split_items
 from opportune.errors import OperatorError
-
-MAX_LINE_LENGTH = 120
 
 
 class UnexpectedStructure(Exception):
@@ -93,7 +92,8 @@ def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Cal
     if not has_comma:
         source = source.replaced(last.end, last.end, ",")
     end = source.line_end(last.end)
-    return source.replaced(end, end, f"\n{source.indent(last.start)}{item},")
+    indent = source.indent(last.start)
+    return source.replaced(end, end, "".join(f"\n{indent}{part}," for part in split_items(item)))
 
 
 def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Span]:

@@ -1,6 +1,9 @@
 """Creation of a package with a feature and its first model."""
 
-from collections.abc import Mapping
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from opportune import __version__
@@ -11,7 +14,6 @@ from opportune.cli.scaffold.model_addition import (
     FileTexts,
     ModelRequest,
     add_model_texts,
-    format_files,
     link_names,
     new_model,
 )
@@ -56,8 +58,15 @@ def create_package(request: ModelRequest, feature_file: str, folder: Path) -> Ne
     migration = draft_creation(model.feature, texts[code / "models.py"], code / "models.py", tables, graph)
     with write_files(files, graph.folder(model.feature)):
         write_migration(graph, migration)
-        format_files([path for path in files if path.suffix == ".py"])
+        _format_files([path for path in files if path.suffix == ".py"])
     return model
+
+
+def _format_files(files: Sequence[Path]) -> None:
+    """Sort imports by the name of the package, and format files, if ruff is installed."""
+    if importlib.util.find_spec("ruff"):
+        for arguments in (["check", "--fix-only", "--select=I"], ["format"]):
+            subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", "--no-cache", *files], check=False)
 
 
 def _refuse_models_of_project(model: NewModel) -> None:

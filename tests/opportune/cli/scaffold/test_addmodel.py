@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -76,6 +76,10 @@ SELECTED_TESTS = (
     "or access_of or test_tasks and (form or page) or account or undoes or shows_versions or lists_the_trash"
 )
 """Generated tests to run: all tests of the model with every field type; tests of owners and access for other models."""
+INSTALLED_TEAMS = (
+    "from app.blog.feature import blog\nfrom opportune.feature import Feature\nfrom opportune.features import teams\n\n"
+    "INSTALLED: tuple[Feature, ...] = (teams, blog)\n"
+)
 PROJECT_TEXTS = {
     "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
     "INSTALLED: tuple[Feature, ...] = (blog,)\n",
@@ -147,6 +151,35 @@ def test_generated_code_passes_the_linter(generated: GeneratedProject) -> None:
     for task in (["check"], ["format", "--check"]):
         command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
         result = subprocess.run(command, cwd=generated.folder, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.usefixtures("no_migration")
+def test_long_names_pass_the_linter(project: Path) -> None:
+    shutil.copy(PROJECT / "pyproject.toml", project)
+    (project / "app/installed.py").write_text(INSTALLED_TEAMS)
+    name = "x" * 23
+
+    def long_fields(definitions: Sequence[str]) -> list[str]:
+        return [re.sub(r"^(\w+):", lambda match: f"{match[1]:z<38}:", definition) for definition in definitions]
+
+    types = [field for field in EVERY_TYPE if not re.search(":(Post|Category|Tag|many)", field)]
+    explicit = [field for field in types if field in EXPLICIT_CODE_FIELDS]
+    accounts = long_fields(["title:str", "helper:account", "other:account:optional"])
+    requests = (
+        ("startapp", "y" * 24, "A" + name, *long_fields(types), "--group", "Editors"),
+        ("addmodel", "y" * 24, "B" + name, "owner", *accounts, *long_fields([f"a:A{name}", f"b:A{name}[]"])),
+        ("addmodel", "y" * 24, "C" + name, "team", *accounts, "--soft-delete", "--versioned", "--read", "anyone"),
+        ("addmodel", "y" * 24, "D" + name, *accounts, *SIGNED_IN),
+        ("startapp", "z" * 24, "E" + name, *long_fields(explicit), "--by-hand", "--read", "anyone"),
+        ("addmodel", "z" * 24, "F" + name, "owner", *long_fields(["title:str"]), "--by-hand", "--soft-delete"),
+    )
+    assert [main([*request]) for request in requests] == [0] * len(requests)
+    options = ["--no-cache", "--config", "lint.isort.known-first-party = ['app', 'opportune', 'tests']"]
+    folders = [f"{parent}/{letter * 24}" for parent in ("app", "tests") for letter in "yz"]
+    for task in (["check"], ["format", "--diff"]):
+        command = [sys.executable, "-m", "ruff", *task, *options, *folders]
+        result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout
 
 
