@@ -19,6 +19,8 @@ async def run_command(*arguments: str, timeout_seconds: float = TIMEOUT_SECONDS)
     Raises:
         OperatorError: The command took too long, and was ended with all processes that it started.
     """
+    if any("\0" in argument for argument in arguments):
+        raise OperatorError("The text has a NUL character, which no command accepts. Leave it out.")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(PROJECT / "oppman.py"), *arguments),
         cwd=PROJECT,

@@ -143,8 +143,14 @@ async def run_tests(path: str = "tests") -> str:
     """Run the tests of a file or folder, or one test such as `tests/books/test_api.py::test_list`."""
     if path.startswith("-"):
         raise OperatorError("Name a file or folder of tests, not an option.")
-    if not (PROJECT / path.partition("::")[0]).exists():
-        raise OperatorError(f"There is no {path}. Name a file or folder of tests, such as tests/users.")
+    try:
+        file = (PROJECT / path.partition("::")[0]).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        raise OperatorError(f"There is no {path!r}. Name a file or folder of tests, such as tests/users.") from None
+    if not file.is_relative_to((PROJECT / "tests").resolve()):
+        raise OperatorError(
+            f"{path!r} is not in the folder tests. Name a file or folder of tests, such as tests/users."
+        )
     return await run_command("test", path, timeout_seconds=TEST_TIMEOUT_SECONDS)
 
 

@@ -9,8 +9,9 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.cli.development.agents import read_only
-from opportune.cli.development.agents.query import MASK, MAX_RESULT_CHARS, run_query
+from opportune.cli.development.agents.query import MASK, MAX_RESULT_CHARS, require_masked, run_query
 from opportune.cli.development.agents.schema import read_schema
+from opportune.cli.development.agents.tools import list_routes, run_tests
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
@@ -36,6 +37,8 @@ PATHS_AROUND_THE_MASK = [
     "SELECT pg_read_file('/etc/passwd')",
     "SELECT pg_sleep(60)",
     "SELECT * FROM sqlite_stat4",
+    "SELECT * FROM {schema}.--\raccounts_user",
+    "WITH accounts_user AS (SELECT * FROM {schema}.accounts_user) SELECT * FROM accounts_user",
 ]
 DELETING = "WITH gone AS (DELETE FROM accounts_user RETURNING id) SELECT * FROM gone"
 
@@ -82,7 +85,8 @@ async def test_whole_rows_are_masked(settings: Settings, expression: str) -> Non
 async def test_paths_around_the_mask_are_refused(settings: Settings, database_kind: str, sql: str) -> None:
     schema = "main" if database_kind == "sqlite" else "public"
     with pytest.raises(
-        OperatorError, match=r"^(A statement cannot contain |Name the table accounts_user without)[^\n]+$"
+        OperatorError,
+        match=r"^(A statement cannot|Name the table accounts_user|The database refuses|The statement reads)[^\n]+$",
     ):
         await run_query(settings, sql.format(schema=schema), 10)
 
@@ -97,6 +101,37 @@ async def test_size_of_the_result_is_limited(settings: Settings, database_kind: 
     result = await run_query(settings, sql, 150)
     assert len(str(result)) < MAX_RESULT_CHARS * 1.1
     assert result["has_more_rows"]
+
+
+@pytest.mark.database("postgresql")
+async def test_postgresql_decides_about_columns(settings: Settings) -> None:
+    await require_masked(settings, "SELECT * FROM accounts_user AS u")
+    for sql in ("SELECT count(hashed_password) FROM public.accounts_user", "SELECT u FROM public.accounts_user AS u"):
+        with pytest.raises(OperatorError, match=r"^The statement reads the secret accounts_user\.\w+\."):
+            await require_masked(settings, sql)
+
+
+@pytest.mark.parametrize("path", ["../x.py", "tests/../app", "/etc/hosts", "tests/\0", "opportune", "nowhere"])
+async def test_tests_outside_of_their_folder_do_not_run(path: str) -> None:
+    with pytest.raises(OperatorError, match=r"^[^\n]*Name a file or folder of tests, such as tests/users\.$"):
+        await run_tests(path)
+
+
+async def test_null_character_is_refused() -> None:
+    with pytest.raises(OperatorError, match="NUL character"):
+        await list_routes("a\0b")
+
+
+@pytest.mark.database("sqlite")
+async def test_sqlite_decides_about_columns_and_sizes(settings: Settings) -> None:
+    for sql, message in (
+        ("SELECT (SELECT hashed_password FROM main.accounts_user) FROM accounts_user", "hashed_password is prohibited"),
+        ('SELECT * FROM "main"."accounts_user"', "is prohibited"),
+        ("SELECT hex(zeroblob(300000000))", "string or blob too big"),
+        ("SELECT 1\0", r"cannot contain '\\x00'"),
+    ):
+        with pytest.raises(OperatorError, match=message):
+            await run_query(settings, sql, 10)
 
 
 @pytest.mark.database("sqlite")
@@ -152,7 +187,7 @@ async def test_other_statements_are_refused(settings: Settings, sql: str) -> Non
         DELETING,
         "SELECT 1; DELETE FROM accounts_user",
         "SELECT 1) AS one; COMMIT; DELETE FROM accounts_user; SELECT * FROM (SELECT 1",
-        "SELECT 1) AS one LIMIT 1; DELETE FROM accounts_user --",
+        "SELECT 1) AS one LIMIT 1; DELETE FROM accounts_user",
         "SELECT * FROM nowhere",
     ],
 )
