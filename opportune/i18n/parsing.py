@@ -20,10 +20,12 @@ MOMENT = re.compile(r"(.+?)[T,\s]\s*(\d{1,2}:\d\d(?::\d\d)?)")
 MIN_YEAR_OF_LAST_CENTURY = 69
 """Years of two digits are those from 1969 to 2068."""
 MAX_MONTH = 12
+GROUP_LENGTH = 3
 SHORT_GROUP = 2
 """Length of the groups of digits in India: 12,34,567."""
 GROUP_OR_FRACTION = re.compile(r"\.\d{3}(?!\d)", re.ASCII)
 """End of a number that is a fraction in one language and a group of digits in another one."""
+GROUP_OF_ZEROS = re.compile(r"\.000(?!\d)", re.ASCII)
 EQUIVALENTS = str.maketrans({"\u2212": "-", "\u066a": "%", "\u2019": "'"})
 """Minus sign, Arabic percent sign, and the apostrophe between groups of digits in Switzerland."""
 
@@ -39,24 +41,26 @@ class Source(Enum):
     """A text that a program wrote."""
 
 
-def parse_number(text: str, *, unit: str = "", is_whole: bool = False, source: Source = Source.FORM) -> Decimal:
+def parse_number(text: str, *, unit: str = "", decimals: int | None = None, source: Source = Source.FORM) -> Decimal:
     """Parse a number in the format of the visitor's language, or in machine format: `1.234,5` or `1234.5` in German.
 
     A form may send both formats, and a number that both allow is in machine format: `1.234` in German is a decimal
-    number. If it `is_whole`, the point can only separate groups, and `1.234` in German is 1234.
+    number. With fewer than three `decimals`, the point can only separate groups, and `1.234` in German is 1234.
 
     Args:
         text: The text, with any Unicode digits.
         unit: A unit that may stand before or after the number, such as `%`, `kg` or the currency `EUR`.
-        is_whole: Whether only whole numbers are valid. Three digits after the decimal separator are refused, because
-            another language writes groups of digits like this.
+        decimals: Number of valid decimals, such as 0 for whole numbers. If fewer than three are valid, three digits
+            after the decimal separator are refused, because another language writes groups of digits like this.
         source: Origin of the text, which decides between the formats.
 
     Raises:
         ValueError: It is not a number in this format.
     """
+    has_groups_only = decimals is not None and decimals < GROUP_LENGTH
     is_short = len(text) <= MAX_LENGTH and text.isascii()
-    if is_short and source is not Source.LANGUAGE and not (is_whole and "." in text) and MACHINE_NUMBER.fullmatch(text):
+    may_be_machine = source is not Source.LANGUAGE and not (has_groups_only and "." in text)
+    if is_short and may_be_machine and MACHINE_NUMBER.fullmatch(text):
         return _unsigned_zero(Decimal(text))
     from babel import numbers
 
@@ -69,12 +73,12 @@ def parse_number(text: str, *, unit: str = "", is_whole: bool = False, source: S
     has_short_groups = locale.decimal_formats[None].grouping[1] == SHORT_GROUP
     is_local = source is not Source.MACHINE and _number_pattern(decimal, group, has_short_groups).fullmatch(plain)
     is_machine = source is not Source.LANGUAGE and "\u066c" not in text and MACHINE_NUMBER.fullmatch(plain)
-    if is_local and (is_whole or not is_machine):
+    if is_local and (has_groups_only or not is_machine):
         plain = plain.replace(group, "").replace(decimal, ".")
     elif not is_machine:
         raise ValueError("not a number")
-    if is_whole and GROUP_OR_FRACTION.search(plain):
-        raise ValueError("not a whole number")
+    if has_groups_only and (GROUP_OR_FRACTION if decimals == 0 else GROUP_OF_ZEROS).search(plain):
+        raise ValueError("not a clear number")  # the model refuses other numbers with too many decimals
     return _unsigned_zero(Decimal(plain))
 
 

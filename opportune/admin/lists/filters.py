@@ -289,7 +289,8 @@ class ComparisonFilter(ListFilter):
     def to_machine_format(self, text: str) -> str:
         """Convert a number or date from the visitor's format. Return other texts unchanged."""
         try:
-            return machine_format(self._type_for(text), text.strip(), self.unit, is_whole=issubclass(self.type, int))
+            decimals = 0 if issubclass(self.type, int) else None
+            return machine_format(self._type_for(text), text.strip(), self.unit, decimals=decimals)
         except ValueError:
             return text
 

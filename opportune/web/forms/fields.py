@@ -105,8 +105,8 @@ class Control:
     """Choices of a `picker`, set by the form."""
     is_translated: bool = False
     """Whether the value has a text in each language of the site."""
-    is_whole: bool = False
-    """Whether the field takes whole numbers."""
+    decimals: int | None = None
+    """Number of decimals that the field takes, 0 for whole numbers. None if it is not limited."""
 
     @property
     def is_closed(self) -> bool:
@@ -221,8 +221,13 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         attributes={"placeholder": example, **_attributes(schema, type_), **options.attributes},
         suffix=options.suffix,
         is_translated=translation_of(info) is not None,
-        is_whole=schema.get("type") == "integer",
+        decimals=0 if schema.get("type") == "integer" else _decimal_places(info),
     )
+
+
+def _decimal_places(info: FieldInfo) -> int | None:
+    places = (getattr(constraint, "decimal_places", None) for constraint in info.metadata)
+    return next((number for number in places if number is not None), None)
 
 
 def default_label(name: str, info: FieldInfo) -> str:
@@ -237,15 +242,15 @@ def to_machine_format(control: Control, text: str, source: Source = Source.FORM)
     Raises:
         ValueError: It is not a number. The message is for the user. The model would read `1_000`, and `1.000` as 1.
     """
-    return machine_format(control.type, text, control.suffix, is_whole=control.is_whole, source=source)
+    return machine_format(control.type, text, control.suffix, decimals=control.decimals, source=source)
 
 
 def machine_format(
-    type_: str, text: str, unit: str = "", *, is_whole: bool = False, source: Source = Source.FORM
+    type_: str, text: str, unit: str = "", *, decimals: int | None = None, source: Source = Source.FORM
 ) -> str:
     """Convert the text of an input of this type to machine format. Raises ValueError like `to_machine_format`."""
     if type_ == "number":
-        return _machine_number(text, unit, is_whole=is_whole, source=source)
+        return _machine_number(text, unit, decimals, source)
     with suppress(ValueError):
         if type_ == "date" and source is not Source.MACHINE:
             return parse_date(text).isoformat()
@@ -254,14 +259,14 @@ def machine_format(
     return text
 
 
-def _machine_number(text: str, unit: str, *, is_whole: bool, source: Source) -> str:
+def _machine_number(text: str, unit: str, decimals: int | None, source: Source) -> str:
     try:
-        number = parse_number(text, unit=unit, is_whole=is_whole, source=source)
+        number = parse_number(text, unit=unit, decimals=decimals, source=source)
     except ValueError:
         has_separators = re.search(r"\d[^\w\s]\d", text)
-        message = NO_SEPARATORS if has_separators and is_whole else INVALID_INTEGER if is_whole else INVALID_NUMBER
+        message = INVALID_NUMBER if decimals != 0 else NO_SEPARATORS if has_separators else INVALID_INTEGER
         raise ValueError(gettext(message)) from None
-    return f"{number:f}" if is_whole else str(number)
+    return f"{number:f}" if decimals == 0 else str(number)
 
 
 def input_type(type_: str, text: str) -> str:

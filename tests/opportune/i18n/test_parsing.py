@@ -52,7 +52,7 @@ def test_numbers(language: str, text: str, number: str) -> None:
 )
 def test_whole_numbers(language: str, texts: dict[str, int]) -> None:
     with use_language(language):
-        assert {text: parse_number(text, is_whole=True) for text in texts} == texts
+        assert {text: parse_number(text, decimals=0) for text in texts} == texts
 
 
 AMBIGUOUS = {"en": "1.000 1.000,5 1.000.000 1,0 0,125 12,34,567", "de": "1,000 1'000 12.34.567", "fr": "1.000 1,000"}
@@ -61,7 +61,7 @@ AMBIGUOUS = {"en": "1.000 1.000,5 1.000.000 1,0 0,125 12,34,567", "de": "1,000 1
 @pytest.mark.parametrize(("language", "text"), [(code, text) for code in AMBIGUOUS for text in AMBIGUOUS[code].split()])
 def test_numbers_of_other_languages_are_not_whole(language: str, text: str) -> None:
     with use_language(language), pytest.raises(ValueError, match="not a"):
-        parse_number(text, is_whole=True)
+        parse_number(text, decimals=0)
 
 
 def test_source_decides_between_formats() -> None:

@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 from opportune.fields import Money, money_field
 from opportune.i18n import gettext, use_language
 from opportune.schemas.annotations import FieldOptions
-from opportune.web.forms.error_messages import INVALID_INTEGER, NO_SEPARATORS
+from opportune.web.forms.error_messages import INVALID_INTEGER, INVALID_NUMBER, NO_SEPARATORS
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.templates import templates
 
@@ -41,6 +41,7 @@ async def fill(language: str, **texts: str) -> Form[Offer]:
         ("de", "price", "1234.56", Decimal("1234.56")),
         ("en", "price", "1,234.56", Decimal("1234.56")),
         ("de", "copies", "1.000", 1000),
+        ("de", "price", "1.000", Decimal(1000)),
         ("fr", "discount", "12,5 %", 12.5),
         ("de", "day", "31.12.2026", date(2026, 12, 31)),
         ("de", "day", "2026-12-31", date(2026, 12, 31)),
@@ -69,6 +70,10 @@ async def test_invalid_text_is_shown_unchanged(name: str, text: str) -> None:
 async def test_text_that_pydantic_would_misread_is_refused(text: str) -> None:
     form = await fill("en", copies=text)
     assert form.errors == {"copies": gettext(INVALID_INTEGER if "_" in text else NO_SEPARATORS)}
+
+
+async def test_amount_that_may_mean_one_or_a_thousand_is_refused() -> None:
+    assert (await fill("en", price="1.000")).errors == {"price": gettext(INVALID_NUMBER)}
 
 
 class Visit(BaseModel):
