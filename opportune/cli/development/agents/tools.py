@@ -146,7 +146,7 @@ async def run_tests(path: str = "tests") -> str:
     try:
         file = (PROJECT / path.partition("::")[0]).resolve(strict=True)
     except (OSError, ValueError, RuntimeError):
-        raise OperatorError(f"There is no {path!r}. Name a file or folder of tests, such as tests/users.") from None
+        raise OperatorError(f"There is no {path}. Name a file or folder of tests, such as tests/users.") from None
     if not file.is_relative_to((PROJECT / "tests").resolve()):
         raise OperatorError(
             f"{path!r} is not in the folder tests. Name a file or folder of tests, such as tests/users."
