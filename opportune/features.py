@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from opportune.jobs.feature import jobs
     from opportune.llm.answers.feature import answers
 
-__all__ = ["CORE_FEATURES", "FRAMEWORK_NAMES", "accounts", "admin", "answers", "jobs", "mcp", "teams"]
+__all__ = ["CORE_FEATURES", "accounts", "admin", "answers", "jobs", "mcp", "teams"]
 
 # Lazy, so that a site does not load features that it has not installed.
 __getattr__ = lazy_exports(
@@ -80,7 +80,7 @@ CORE_FEATURES = (
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
 
 
-FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | {*__all__} - {"CORE_FEATURES", "FRAMEWORK_NAMES"}
+FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | {*__all__} - {"CORE_FEATURES"}
 """Names of the framework's features. Features of projects and packages have other names."""
 PARAMETER = re.compile(r"\{[^}]*\}")
 """A parameter in the path of a route."""

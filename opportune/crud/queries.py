@@ -26,19 +26,23 @@ def to_machine_formats(crud: Crud[Any], params: QueryParams) -> QueryParams:
     """Convert numbers and dates from the visitor's format, because addresses are the same in all languages.
 
     Raises:
-        RequestValidationError: A text is not a number.
+        RequestValidationError: A text is not a number. It also lists the other parameters that are not valid.
     """
-    return QueryParams([(name, _in_machine_format(crud, name, text)) for name, text in params.multi_items()])
-
-
-def _in_machine_format(crud: Crud[Any], name: str, text: str) -> str:
     schema: type[BaseModel] = crud.Filter
-    control = controls_of(schema).get(name)
-    try:
-        return to_machine_format(control, text) if control and text else text
-    except ValueError as refusal:
-        error = {"type": "value_error", "loc": ("query", name), "msg": str(refusal), "input": text}
-        raise RequestValidationError([error]) from None
+    controls = controls_of(schema)
+    converted, errors = list[tuple[str, str]](), list[dict[str, Any]]()
+    for name, text in params.multi_items():
+        try:
+            converted.append((name, to_machine_format(controls[name], text) if name in controls and text else text))
+        except ValueError as refusal:
+            errors.append({"type": "value_error", "loc": ("query", name), "msg": str(refusal), "input": text})
+    if errors:
+        try:
+            read_query(crud, QueryParams(converted))
+        except RequestValidationError as refusal:
+            errors += refusal.errors()
+        raise RequestValidationError(errors)
+    return QueryParams(converted)
 
 
 def read_query(crud: Crud[Any], params: QueryParams) -> Paging:

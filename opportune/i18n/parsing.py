@@ -21,7 +21,7 @@ MIN_YEAR_OF_LAST_CENTURY = 69
 """Years of two digits are those from 1969 to 2068."""
 MAX_MONTH = 12
 GROUP_LENGTH = 3
-SHORT_GROUP = 2
+SHORT_GROUP_LENGTH = 2
 """Length of the groups of digits in India: 12,34,567."""
 GROUP_OR_FRACTION = re.compile(r"\.\d{3}(?!\d)", re.ASCII)
 """End of a number that is a fraction in one language and a group of digits in another one."""
@@ -70,7 +70,7 @@ def parse_number(text: str, *, unit: str = "", decimals: int | None = None, sour
     for symbol in filter(None, (unit, numbers.get_currency_symbol(unit, locale))):
         plain = plain.removeprefix(_normalize(symbol)).removesuffix(_normalize(symbol)).strip()
     decimal, group = _normalize(decimal), _normalize(group) or " "
-    has_short_groups = locale.decimal_formats[None].grouping[1] == SHORT_GROUP
+    has_short_groups = locale.decimal_formats[None].grouping[1] == SHORT_GROUP_LENGTH
     is_local = source is not Source.MACHINE and _number_pattern(decimal, group, has_short_groups).fullmatch(plain)
     is_machine = source is not Source.LANGUAGE and "\u066c" not in text and MACHINE_NUMBER.fullmatch(plain)
     if is_local and (has_groups_only or not is_machine):

@@ -24,7 +24,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from opportune.db.models.columns import type_of
 from opportune.db.models.translated import current_text, is_translated
-from opportune.db.queries.letters import SIGMA, forms_of, lower_letter
+from opportune.db.queries.case_folding import SIGMA, forms_of, lower_character
 from opportune.db.queries.paths import AttributePath, Visible, all_rows
 
 MAX_SEARCH_WORDS = 10
@@ -120,7 +120,7 @@ def _match(text: Any, pattern: str, forms: Mapping[str, Sequence[str]]) -> Colum
     """Compare a text whose letters have been replaced by their lower case. Compare few rows, because this is slow."""
     if not forms:
         return _like_pattern(text, pattern)
-    pattern, folded = "".join(map(lower_letter, pattern)), text
+    pattern, folded = "".join(map(lower_character, pattern)), text
     for letter, others in forms.items():
         for other in others:
             folded = func.replace(folded, other, letter, type_=String())

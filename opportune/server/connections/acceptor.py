@@ -24,7 +24,7 @@ YIELD_SECONDS = 0.01
 """Time for workers with fewer connections to accept those that wait. If they are killed or frozen, this one does."""
 ERROR_PAUSE_SECONDS = 1.0
 """Pause after an error such as too many open files. asyncio has the same."""
-QUEUE_LENGTH_OFFSET = 24
+QUEUE_LENGTH_OFFSET_BYTES = 24
 """Position of `tcpi_unacked` in Linux's `struct tcp_info`: the queue length of a listening socket."""
 
 
@@ -119,5 +119,5 @@ def waiting_connections(listener: socket.socket) -> int:
     """Return the length of the queue; if unknown, as many as are accepted per turn."""
     if sys.platform != "linux":
         return MAX_ACCEPTED_PER_TURN
-    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, QUEUE_LENGTH_OFFSET + 4)
-    return struct.unpack_from("I", info, QUEUE_LENGTH_OFFSET)[0] or MAX_ACCEPTED_PER_TURN
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, QUEUE_LENGTH_OFFSET_BYTES + 4)
+    return struct.unpack_from("I", info, QUEUE_LENGTH_OFFSET_BYTES)[0] or MAX_ACCEPTED_PER_TURN

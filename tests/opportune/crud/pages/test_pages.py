@@ -202,7 +202,7 @@ async def test_project_template_replaces_a_block(project_templates: dict[str, st
         ({"fields": ("nothing",)}, r"fields: .*'nothing'"),
         ({"sections": (("", ("secret_note",)),)}, r"sections: .*'secret_note'"),
         ({"without": ("deletion",)}, r"without: there is no 'deletion'"),
-        ({"template_name": "x"}, r"there is no option 'template_name'"),
+        ({"template_name": "x"}, r"no option 'template_name'"),
     ],
 )
 def test_invalid_option_is_reported(options: dict[str, object], message: str) -> None:

@@ -11,7 +11,7 @@ MAX_LETTERS = 100
 """Letters of a pattern with other forms. SQLite limits the depth of expressions to 1,000."""
 
 
-def lower_letter(letter: str) -> str:
+def lower_character(letter: str) -> str:
     """Return the lower case of a letter as one letter."""
     lower = LOWER_LETTERS.get(letter) or letter.lower()
     return lower if len(lower) == 1 else letter
@@ -19,7 +19,7 @@ def lower_letter(letter: str) -> str:
 
 def forms_of(text: str) -> dict[str, tuple[str, ...]]:
     """Return the lower case letters of a text that have other forms outside of ASCII, with these forms."""
-    forms = {letter: _other_forms(letter) for letter in dict.fromkeys(map(lower_letter, text))}
+    forms = {letter: _other_forms(letter) for letter in dict.fromkeys(map(lower_character, text))}
     return dict([(letter, others) for letter, others in forms.items() if others][:MAX_LETTERS])
 
 
@@ -29,5 +29,5 @@ def _other_forms(letter: str) -> tuple[str, ...]:
     return tuple(
         other
         for other in candidates
-        if len(other) == 1 and not other.isascii() and other != letter and lower_letter(other) == letter
+        if len(other) == 1 and not other.isascii() and other != letter and lower_character(other) == letter
     )
