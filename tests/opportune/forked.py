@@ -23,9 +23,9 @@ _FORK_SERVER: Any = forkserver._forkserver
 def _ensure_running() -> None:
     """Replace the function of `multiprocessing`, which would start a fork server in each test process."""
     resource_tracker.ensure_running()
+    _FORK_SERVER._forkserver_authkey = AUTHENTICATION_KEY  # forked processes only know the address
     if _FORK_SERVER._forkserver_address is None:
         _FORK_SERVER._forkserver_address = start_fork_server(*MODULES)
-        _FORK_SERVER._forkserver_authkey = AUTHENTICATION_KEY
         _FORK_SERVER._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # unused
 
 

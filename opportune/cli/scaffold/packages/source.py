@@ -115,7 +115,8 @@ def _read_package(distribution: metadata.Distribution, label: str, wheel: Path |
             f'{label}: the entry point {name} = "{value}" must be {name} = "{PREFIX}{name}.feature:{name}". {GUIDE}'
         )
     requirements = [Requirement(text) for text in distribution.requires or ()]
-    _require_versions(label, requirements, distribution.metadata["Requires-Python"] or "")
+    python = distribution.metadata.get_all("Requires-Python") or [""]  # Python 3.14 warns about missing keys
+    _require_versions(label, requirements, python[0])
     return FeaturePackage(
         canonicalize_name(distribution.metadata["Name"]), distribution.version, name, requirements, wheel
     )
