@@ -3,6 +3,7 @@
 Uses only the standard library and imports no command, because it runs before packages are installed.
 """
 
+import ast
 import os
 import sys
 from pkgutil import get_data
@@ -86,8 +87,6 @@ def _source_of(name: str) -> bytes:
 
 def describe_command(name: str) -> str:
     """Return the help of a command without its options, which need packages; the overview for other names."""
-    import ast  # noqa: PLC0415 - only without packages
-
     if name in MODULES:
         source = _source_of(name)
     elif name in (files := command_files()):

@@ -111,12 +111,13 @@ RAILWAY = Host(
     health_path="/health/ready",  # only checked at deploys
     release_hook=True,
 )
+LEAPCELL_FOLDERS = ("/tmp",)  # noqa: S108 - its only writable folder
 LEAPCELL = Host(
     "leapcell",
     "Leapcell (serverless, free)",
     "LEAPCELL",
     port=8080,
-    writable_folders=("/tmp",),  # noqa: S108 - its only writable folder
+    writable_folders=LEAPCELL_FOLDERS,
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
     memory_bytes=512 * MEBIBYTE_BYTES,
@@ -132,7 +133,7 @@ LEAPCELL_PERSISTENT = Host(
     "Leapcell (persistent, paid)",
     "LEAPCELL",  # the same variable on both plans
     port=8080,
-    writable_folders=("/tmp",),  # noqa: S108 - its only writable folder
+    writable_folders=LEAPCELL_FOLDERS,
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
     memory_bytes=512 * MEBIBYTE_BYTES,

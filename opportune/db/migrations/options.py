@@ -6,13 +6,12 @@ from typing import Any
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 
-from opportune.db.migrations import (
-    checks,
-    defaults,
-    generated_columns,
-    postgresql_implementation,  # noqa: F401 - registers itself with Alembic
-    sqlite_implementation,  # noqa: F401 - registers itself with Alembic
-)
+from opportune.db.migrations import checks, defaults, generated_columns
+from opportune.db.migrations.postgresql_implementation import CompletePostgresqlImpl
+from opportune.db.migrations.sqlite_implementation import CompleteSQLiteImpl
+
+IMPLEMENTATIONS = (CompletePostgresqlImpl, CompleteSQLiteImpl)
+"""Implementations of databases, which register themselves with Alembic when they are defined."""
 
 OPTIONS: dict[str, Any] = {
     "render_as_batch": True,  # SQLite cannot alter a table in place

@@ -156,7 +156,8 @@ class LocalProcess:
             stdin.close()  # otherwise the pipe would still have a reader after the program has ended
             if self._closing.is_set():
                 process.kill()
-            assert process.stdout and process.stderr  # noqa: PT018 - for mypy: pipes
+            assert process.stdout
+            assert process.stderr
             errors = StderrReader(process.stderr)
             with suppress(BrokenPipeError):  # the program has ended; its error output has the reason
                 os.write(write_end, f"{self.key}\n".encode())
