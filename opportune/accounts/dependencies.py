@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.events.impersonated_changes import record_changes, stop_recording
-from opportune.accounts.kept_forms import FormInterrupted, load_kept_form
+from opportune.accounts.kept_forms import FormInterrupted, load_kept_form, with_key
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
@@ -30,9 +30,11 @@ from opportune.i18n.languages import current_language
 from opportune.web.client import Client
 from opportune.web.errors.handlers import wants_json
 from opportune.web.forms.form_user import submitted_mark, user_marks
+from opportune.web.forms.kept_form import KEY_IN_STATE
 from opportune.web.language import PREFIX_KEY, offered_languages, without_prefix
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import is_htmx
+from opportune.web.routing.pages import nearest_page
 
 LOGIN_PATH = "/accounts/login"
 SIGN_IN_FIRST = _l("Sign in first.")
@@ -270,28 +272,37 @@ def make_sign_in_error(request: HTTPConnection) -> HTTPException:
     return make_redirect_error(request, f"{LOGIN_PATH}?{urlencode({'next': find_return_path(request)})}", error)
 
 
-def make_redirect_error(request: HTTPConnection, address: str, error: HTTPException) -> HTTPException:
+def make_redirect_error(
+    request: HTTPConnection, address: str, error: HTTPException, *, notice: str = ""
+) -> HTTPException:
     """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`.
 
     The texts of a form are kept, and shown when the user comes back to the page in the address or in its `next`.
+    The page also shows the notice.
     """
     if not isinstance(request, Request) or wants_json(request):
         return error
     if is_htmx(request):  # htmx would follow the redirect and insert the page as a fragment
-        return FormInterrupted(error.status_code, "HX-Redirect", address)
-    return FormInterrupted(303, "Location", address)
+        return FormInterrupted(error.status_code, "HX-Redirect", address, notice)
+    return FormInterrupted(303, "Location", address, notice)
 
 
 def find_return_path(request: HTTPConnection) -> str:
     """Return the path of the page that the user comes back to.
 
-    For a GET request of a browser it is the requested page, otherwise the page with the form or script.
+    For a GET request of a browser it is the requested page, otherwise the page with the form or script. Addresses that
+    only accept forms are replaced by the nearest page.
     """
     is_page = isinstance(request, Request) and request.method == "GET" and not is_htmx(request)
-    page = str(request.url) if is_page else None
+    is_form = request.scope.get("method") not in (None, *SAFE_METHODS)
+    sender = request.headers.get("hx-current-url") or request.headers.get("referer")
     try:
-        parts = urlsplit(page or request.headers.get("hx-current-url") or request.headers.get("referer") or "/")
+        parts = urlsplit(str(request.url) if is_page else sender or (request.url.path if is_form else "/"))
     except ValueError:  # the header is invalid
         return "/"
     path = without_prefix(request.scope, parts.path)
-    return f"{path}?{parts.query}" if parts.query else path
+    path = f"{path}?{parts.query}" if parts.query else path
+    key = request.scope.get("state", {}).get(KEY_IN_STATE) if is_page else ""
+    if key:
+        return with_key(path, key)
+    return nearest_page(request, path) if is_form else path

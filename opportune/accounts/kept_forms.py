@@ -1,4 +1,4 @@
-"""Texts of forms that were not processed, because the user must sign in first or another user is signed in.
+"""Texts of forms that were not processed, because the user must sign in first, or another user or team is current.
 
 They are encrypted in the table of the rate limit counts. Only the users of the form can see them.
 """
@@ -46,17 +46,17 @@ KEEP_LIMIT = RateLimit("accounts.kept_forms", 30, 3600)
 class FormInterrupted(HTTPException):
     """Redirect to another page before a form is processed. The texts of the form are kept."""
 
-    def __init__(self, status_code: int, header: str, address: str) -> None:
+    def __init__(self, status_code: int, header: str, address: str, notice: str = "") -> None:
         super().__init__(status_code, headers={header: address})
-        self.header, self.address = header, address
+        self.header, self.address, self.notice = header, address, notice
 
 
 async def on_form_interrupted(request: Request, error: Exception) -> Response:
     """Redirect, with the key of the kept texts in the address that the user comes back to."""
     assert isinstance(error, FormInterrupted)
     let_repeat(request)
-    key = await _keep(request)
-    headers = {error.header: _with_key(error.address, key) if key else error.address}
+    key = await _keep(request, error.notice)
+    headers = {error.header: with_key(error.address, key) if key else error.address}
     if error.header == "Location":
         return Response(status_code=error.status_code, headers=headers)
     return problem(request, error.status_code, headers=headers)
@@ -80,14 +80,14 @@ def _read(request: HTTPConnection, key: str, text: str | None, marks: list[str])
         return KeptForm(FormData(), is_gone=True)
     fields = FormData([(name, value) for name, value in stored["fields"]])
     is_of_other_user = bool(stored["users"]) and stored["users"][0] not in marks
-    return KeptForm(fields, _with_key(_path(request), key), is_of_other_user=is_of_other_user)
+    return KeptForm(fields, with_key(_path(request), key), stored.get("notice", ""), is_of_other_user=is_of_other_user)
 
 
 def _path(request: HTTPConnection) -> str:
     return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
 
 
-async def _keep(request: Request) -> str:
+async def _keep(request: Request, notice: str) -> str:
     """Store the texts of the request and return their key. Return an empty string if there is nothing to keep."""
     if request.method != "POST":
         return ""
@@ -98,11 +98,11 @@ async def _keep(request: Request) -> str:
         return ""
     fields = await _read_texts(request)
     is_of_other_user = bool(mark and user and mark not in user_marks(request.app.state.settings, user.id))
-    if not fields and not is_of_other_user:  # a button of another user needs a message on the page
+    if not fields and not is_of_other_user and not notice:  # a button of another user needs a message on the page
         return ""
     try:
         await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(users[0] if users else client_address(request)))
-        return await _store(request, {"users": users, "fields": fields})
+        return await _store(request, {"users": users, "fields": fields, "notice": notice})
     except TooManyRequests:
         return ""
     except (SQLAlchemyError, ReadOnlyError, OSError) as error:
@@ -141,11 +141,11 @@ def _hashed(key: str) -> str:
     return hashlib.sha256(f"{PURPOSE}:{key}".encode()).hexdigest()
 
 
-def _with_key(address: str, key: str) -> str:
+def with_key(address: str, key: str) -> str:
     """Add the key to the address, or to the page in its parameter `next`."""
     parts = urlsplit(address)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if "next" in query:
-        return parts._replace(query=urlencode(query | {"next": _with_key(query["next"], key)})).geturl()
+        return parts._replace(query=urlencode(query | {"next": with_key(query["next"], key)})).geturl()
     others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != PARAMETER]
     return parts._replace(query=urlencode([*others, (PARAMETER, key)])).geturl()

@@ -9,20 +9,29 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.dependencies import get_current_user, get_optional_user
+from opportune.accounts.dependencies import (
+    SAFE_METHODS,
+    find_return_path,
+    get_current_user,
+    get_optional_user,
+    make_redirect_error,
+)
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.service import UserTeam, UserTeams, read_current_team, read_teams
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.errors import NotFound
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import wants_json
-from opportune.web.rendering.templates import is_htmx
+from opportune.web.forms.form_user import TEAM_KEY, submitted_team
+from opportune.web.redirects import safe_redirect_path
 from opportune.web.routing.direct_route import takes_only_request
 
 TEAM_HEADER = "X-Team"
 PERSONAL = "personal"
 """Value of the header for rows of the user instead of a team."""
 NEW_TEAM_PATH, TEAMS_PATH = "/teams/new", "/teams"
+OTHER_TEAM = _l("You are in “%(team)s” now. This form was opened in another team, so nothing was saved.")
 NO_TEAM = _l("You are not in a team yet.")
 NO_TEAM_SELECTED = f"Select a team, or send its id in the header {TEAM_HEADER}."
 HEADER_DESCRIPTION = f"Id of the team. Optional for users with one team. `{PERSONAL}` means rows without a team."
@@ -38,6 +47,7 @@ async def get_user_teams(request: Request) -> UserTeams:
         if user:
             async with request.app.state.database.reader(fresh=True) as session:
                 request.state.teams = await read_teams(session, user)
+            setattr(request.state, TEAM_KEY, _key_of(request.state.teams.current))
     teams: UserTeams = request.state.teams
     return teams
 
@@ -49,7 +59,8 @@ async def get_optional_team(request: Request) -> UserTeam | None:
     optional for users with a single team, or `personal`. Switching in the browser does not affect API clients.
 
     Raises:
-        HTTPException: 404 for a team of other users, 400 for an API client that must send the header.
+        HTTPException: 404 for a team of other users, 400 for an API client that must send the header, and a redirect
+            for a form that was opened in another team.
     """
     user_teams = await get_user_teams(request)
     if request.scope["path"].startswith("/api/") or request.state.token:
@@ -57,7 +68,21 @@ async def get_optional_team(request: Request) -> UserTeam | None:
             return None if team_id == PERSONAL else _find_team(user_teams, team_id)
         if request.state.token:
             return _only_team(user_teams)
+    _require_same_team(request, user_teams.current)
     return user_teams.current
+
+
+def _require_same_team(request: Request, team: UserTeam | None) -> None:
+    """Refuse a form that was rendered in another team. Its page shows the text again. Raises HTTPException."""
+    form_team = "" if request.method in SAFE_METHODS else submitted_team(request)
+    if form_team and form_team != _key_of(team):
+        notice = gettext(OTHER_TEAM, team=team.name if team else gettext("Personal"))
+        page = safe_redirect_path(find_return_path(request))
+        raise make_redirect_error(request, page, HTTPException(409, notice), notice=notice)
+
+
+def _key_of(team: UserTeam | None) -> str:
+    return str(team.id) if team else PERSONAL
 
 
 def _only_team(user_teams: UserTeams) -> UserTeam | None:
@@ -83,12 +108,8 @@ def _refuse_without_team(request: Request) -> Any:
     has_teams = bool(request.state.teams.teams)
     if wants_json(request):
         raise HTTPException(403, NO_TEAM_SELECTED if has_teams else NO_TEAM)
-    query = f"?{request.url.query}" if request.url.query else ""
-    path = f"{request.url.path}{query}" if request.method == "GET" and not is_htmx(request) else "/"
-    address = f"{TEAMS_PATH if has_teams else NEW_TEAM_PATH}?next={quote(path)}"
-    if is_htmx(request):  # a normal redirect would load the page into a part of this one
-        raise HTTPException(403, headers={"HX-Redirect": address})
-    raise HTTPException(303, headers={"Location": address})
+    address = f"{TEAMS_PATH if has_teams else NEW_TEAM_PATH}?next={quote(find_return_path(request))}"
+    raise make_redirect_error(request, address, HTTPException(403, NO_TEAM))
 
 
 def team_role(role: TeamRole) -> Any:

@@ -1,6 +1,6 @@
 """Mark of the user in each form, so that a form is never processed for another user.
 
-Another tab may have signed in as another user since the page was rendered.
+Another tab may have signed in as another user since the page was rendered. The mark also names the team of the page.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ HEADER = "Form-User"
 STATE_KEY = "form_user"
 """Key of the request's state with the mark of a submitted form."""
 RENDERED_KEY = "form_user_rendered"
+TEAM_KEY = "form_team"
+"""Key of the request's state with the current team, if the route has read it: letters and digits."""
 HIDDEN_FIELD = Markup('<input type="hidden" name="form_user" value="{}" autocomplete="off">')
 PURPOSE = "form user"
 MARK_LENGTH = 22
@@ -41,11 +43,20 @@ def page_user() -> str:
     if RENDERED_KEY not in state:
         state[RENDERED_KEY] = user_marks(origin.scope["app"].state.settings, user.id)[0]
     mark: str = state[RENDERED_KEY]
-    return mark
+    return f"{mark}-{state[TEAM_KEY]}" if TEAM_KEY in state else mark
 
 
 def submitted_mark(request: HTTPConnection) -> str:
-    """Return the mark of a submitted form, or an empty string if it was rendered for visitors."""
+    """Return the user's mark of a submitted form, or an empty string if it was rendered for visitors."""
+    return _submitted(request).partition("-")[0]
+
+
+def submitted_team(request: HTTPConnection) -> str:
+    """Return the team for which a submitted form was rendered. Empty for pages that do not read the team."""
+    return _submitted(request).partition("-")[2]
+
+
+def _submitted(request: HTTPConnection) -> str:
     scope: Scope = request.scope
     mark: str = scope.get("state", {}).get(STATE_KEY) or request.headers.get(HEADER, "")
     return mark

@@ -22,6 +22,8 @@ class KeptForm:
     fields: FormData
     url: str = ""
     """URL of this page with the key of the form."""
+    notice: str = ""
+    """Reason why the form was not processed, other than the user."""
     is_gone: bool = False
     """Whether the texts have expired or belong to another user."""
     is_of_other_user: bool = False

@@ -206,6 +206,31 @@ async def test_text_without_its_form_is_shown_above(browser: AsyncClient, ann: U
     assert f'readonly aria-label="Your text">\n{TEXT}</textarea>' in page
 
 
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/chat/12/messages", "/chat/12"),
+        ("/todos/5/delete", "/todos/5"),
+        ("/admin/todo/edit-cells?page=2", "/admin"),
+        ("/todos?page=2", "/todos?page=2"),
+    ],
+)
+async def test_text_leads_to_a_page_that_responds_to_get(browser: AsyncClient, path: str, page: str) -> None:
+    form = await open_form(browser, "/todos")
+    browser.cookies.clear()
+    response = await send(browser, path, form | {"title": TEXT}, "/todos")
+    query = parse_qs(urlsplit(response.headers["location"]).query)
+    assert re.sub(r"[?&]kept_form=.*", "", query["next"][0]) == page
+
+
+async def test_text_stays_kept_for_a_reload_after_signing_out(browser: AsyncClient, ann: User) -> None:
+    form = await open_form(browser, "/todos")
+    browser.cookies.clear()
+    response = await send(browser, "/todos", form | {"title": TEXT})
+    page = parse_qs(urlsplit(response.headers["location"]).query)["next"][0]
+    assert TEXT in unescape((await log_in(browser, ann, (await browser.get(page)).headers["location"])).text)
+
+
 async def test_kept_texts_are_encrypted_without_secrets(browser: AsyncClient, database: Database) -> None:
     form = await open_form(browser, "/accounts/password")
     browser.cookies.clear()
