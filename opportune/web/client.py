@@ -29,7 +29,7 @@ def client_address(request: HTTPConnection) -> str:
 
 
 def _normalize(address: IPv4Address | IPv6Address) -> str:
-    if address.version == 4:
+    if isinstance(address, IPv4Address):
         return str(address)
     # Dual-stack sockets show IPv4 addresses as mapped IPv6 addresses.
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

@@ -70,7 +70,8 @@ def _imports_by_name(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
 def _referenced_globals(table: symtable.SymbolTable) -> Iterator[str]:
     is_module = table.get_type() == "module"
     for symbol in table.get_symbols():
-        if symbol.is_referenced() and (is_module or symbol.is_global()):
+        is_internal = symbol.get_name() == "__conditional_annotations__"  # of the compiler of Python 3.14
+        if symbol.is_referenced() and (is_module or symbol.is_global()) and not is_internal:
             yield symbol.get_name()
     for child in table.get_children():
         yield from _referenced_globals(child)
