@@ -144,7 +144,7 @@ def _find_unlisted(features: Sequence[Feature], *, is_complete: bool) -> Iterato
     declared: list[tuple[str, Any]] = [("hooks", registration.hook) for registration in registered_hooks]
     declared += [("jobs", job.function) for job in declared_jobs]
     for argument, function in declared:
-        module, feature = function.__module__, origin(function)
+        module, feature = function.__module__ or "", origin(function)
         is_checked = module.startswith((f"{PACKAGE}.", PREFIX)) and (is_complete or feature in names)
         if not is_checked or function in listed:
             continue

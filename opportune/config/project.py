@@ -154,7 +154,7 @@ def origin(endpoint: object) -> str:
 
     For other code, return the name of the library.
     """
-    package, *inner = getattr(endpoint, "__module__", "").split(".")
+    package, *inner = (getattr(endpoint, "__module__", "") or "").split(".")  # None for code run by `exec`
     if package.startswith(PREFIX):
         return package.removeprefix(PREFIX)
     if package not in (PACKAGE, "opportune") or not inner:
