@@ -12,9 +12,10 @@ from app.events.jobs import FOLDER, MAX_SIDE_PIXELS, delete_registrations
 from app.events.models import Event, Registration
 from opportune.admin import AdminForm, AdminView, ImageColumn, ValidationRefused, selection_query
 from opportune.i18n import gettext as _
+from opportune.web import form_user
 
 TOGGLE_FORM = Markup(
-    '<form method="post" action="{address}"><button class="btn btn-icon btn-sm btn-ghost-secondary"'
+    '<form method="post" action="{address}">{user}<button class="btn btn-icon btn-sm btn-ghost-secondary"'
     ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
 )
 # Slug of the action, and icon of the state before the click.
@@ -76,7 +77,7 @@ class RegistrationAdmin(AdminView, model=Registration):
             return Markup("")
         address = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
         text = _("%(name)s is not here", name=row.name) if row.is_present else _("%(name)s is here", name=row.name)
-        return TOGGLE_FORM.format(address=address, label=text, icon=icon)
+        return TOGGLE_FORM.format(address=address, user=form_user(), label=text, icon=icon)
 
     # SQLAdmin shows actions in reverse order.
     @action("check-out", "Is not here")

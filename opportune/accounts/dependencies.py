@@ -32,6 +32,7 @@ from opportune.web.errors.handlers import wants_json
 from opportune.web.forms.form_user import submitted_mark, user_marks
 from opportune.web.forms.kept_form import KEY_IN_STATE
 from opportune.web.language import PREFIX_KEY, offered_languages, without_prefix
+from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import is_htmx
 from opportune.web.routing.pages import nearest_page
@@ -48,7 +49,6 @@ IMPERSONATOR_PATHS = {
 """Personal pages that a superuser may open while signed in as a user."""
 OWNER_ONLY = _l("Only the user can do this. You are signed in as another user. Go back to your own account first.")
 IMPERSONATION_END_PATHS = ("/accounts/impersonation/end", "/accounts/logout", "/api/v1/auth/logout")
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 READ_ONLY = _l(
     "You are signed in as another user and cannot change anything. To make changes, go back to your own account and"
     " sign in as this user again, with changes allowed."

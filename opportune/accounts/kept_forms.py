@@ -25,6 +25,7 @@ from opportune.config.signing import seal, unseal
 from opportune.db.models.columns import is_secret
 from opportune.db.models.model import utc_now
 from opportune.errors import ReadOnlyError
+from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import client_address
 from opportune.web.errors.handlers import problem
 from opportune.web.forms.form_user import FIELD_NAME as FORM_USER
@@ -32,7 +33,9 @@ from opportune.web.forms.form_user import submitted_mark, user_marks
 from opportune.web.forms.kept_form import KEY_IN_STATE, PARAMETER, STATE_KEY, KeptForm
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.forms.uploads import allow_files
+from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.rate_limit import RateLimit, TooManyRequests
+from opportune.web.rendering.flash import added_messages, flash, keep_messages
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ LIFETIME = timedelta(hours=1)
 PURPOSE = "kept form"
 MAX_FIELDS, MAX_FILES = 5_000, 20
 ONE_TIME_CODE = "code"
+NOTHING_SAVED = _l("Nothing has been saved yet.")
 KEEP_LIMIT = RateLimit("accounts.kept_forms", 30, 3600)
 
 
@@ -56,6 +60,9 @@ async def on_form_interrupted(request: Request, error: Exception) -> Response:
     assert isinstance(error, FormInterrupted)
     let_repeat(request)
     key = await _keep(request, error.notice)
+    if not key and request.method not in SAFE_METHODS and not added_messages(request.scope):
+        flash(request, NOTHING_SAVED, "info")
+    keep_messages(request)
     headers = {error.header: with_key(error.address, key) if key else error.address}
     if error.header == "Location":
         return Response(status_code=error.status_code, headers=headers)
@@ -80,7 +87,13 @@ def _read(request: HTTPConnection, key: str, text: str | None, marks: list[str])
         return KeptForm(FormData(), is_gone=True)
     fields = FormData([(name, value) for name, value in stored["fields"]])
     is_of_other_user = bool(stored["users"]) and stored["users"][0] not in marks
-    return KeptForm(fields, with_key(_path(request), key), stored.get("notice", ""), is_of_other_user=is_of_other_user)
+    return KeptForm(
+        fields,
+        stored.get("names", ()),
+        with_key(_path(request), key),
+        stored.get("notice", ""),
+        is_of_other_user=is_of_other_user,
+    )
 
 
 def _path(request: HTTPConnection) -> str:
@@ -96,13 +109,13 @@ async def _keep(request: Request, notice: str) -> str:
     users += user_marks(request.app.state.settings, user.id)[:1] if user else []
     if not users and read_session_token(request):  # the author is unknown, and another user may sign in
         return ""
-    fields = await _read_texts(request)
+    fields, names = await _read_texts(request)
     is_of_other_user = bool(mark and user and mark not in user_marks(request.app.state.settings, user.id))
     if not fields and not is_of_other_user and not notice:  # a button of another user needs a message on the page
         return ""
     try:
         await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(users[0] if users else client_address(request)))
-        return await _store(request, {"users": users, "fields": fields, "notice": notice})
+        return await _store(request, {"users": users, "fields": fields, "names": names, "notice": notice})
     except TooManyRequests:
         return ""
     except (SQLAlchemyError, ReadOnlyError, OSError) as error:
@@ -110,13 +123,13 @@ async def _keep(request: Request, notice: str) -> str:
         return ""
 
 
-async def _read_texts(request: Request) -> list[tuple[str, str]]:
-    """Return the texts of the submitted form, without files and secrets."""
+async def _read_texts(request: Request) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the texts of the submitted form, without files and secrets, and the names of all its fields."""
     is_account_page = request.url.path.startswith("/accounts/")
     allow_files(request)
     try:
         async with request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS) as form:
-            return [
+            texts = [
                 (name, value.encode(errors="replace").decode())
                 for name, value in form.multi_items()
                 if isinstance(value, str)
@@ -124,8 +137,9 @@ async def _read_texts(request: Request) -> list[tuple[str, str]]:
                 and not is_secret(name)
                 and not (is_account_page and name == ONE_TIME_CODE)
             ]
+            return texts, [name.encode(errors="replace").decode() for name in form]
     except (HTTPException, RuntimeError, UnicodeError):  # the form is invalid, or the route has read the body
-        return []
+        return [], []
 
 
 async def _store(request: Request, content: dict[str, object]) -> str:

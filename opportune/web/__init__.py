@@ -5,6 +5,7 @@ from opportune.schemas.annotations import FieldOptions
 from opportune.web.cache import cached
 from opportune.web.cache import clear as clear_cache
 from opportune.web.client import Client, client_address
+from opportune.web.forms.form_user import form_user
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.forms.uploads import ImageUpload, Upload, allow_files
@@ -39,6 +40,7 @@ __all__ = [
     "client_address",
     "current_zone",
     "flash",
+    "form_user",
     "format_date",
     "format_datetime",
     "hx_partial",

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.dependencies import (
-    SAFE_METHODS,
     find_return_path,
     get_current_user,
     get_optional_user,
@@ -24,6 +23,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import wants_json
 from opportune.web.forms.form_user import TEAM_KEY, submitted_team
+from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.routing.direct_route import takes_only_request
 

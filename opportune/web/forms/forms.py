@@ -320,6 +320,10 @@ class Form(Generic[M]):
         can_remove = control.name in self.stored_files and not control.required
         return can_remove and not self.files.get(control.name) and CLEAR_VALUE in _texts(submitted, control.name)
 
+    @property
+    def field_count(self) -> int:
+        return len(self.controls)
+
     def has_field(self, name: str) -> bool:
         """Return whether a form of a page, not a filter, has an input of this name."""
         return not self.is_in_utc and name not in self.left_out and name in self._input_names

@@ -1,5 +1,6 @@
 """Texts of a form that was not processed, to show the form again."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +21,8 @@ class KeptForm:
     """A form that was sent after the session had ended, or when another user was signed in."""
 
     fields: FormData
+    names: Collection[str] = ()
+    """Names of all fields, also of those whose values are not kept."""
     url: str = ""
     """URL of this page with the key of the form."""
     notice: str = ""
@@ -45,6 +48,9 @@ class KeptForm:
 class ShowsTexts(Protocol):
     """A form of a page."""
 
+    @property
+    def field_count(self) -> int: ...
+
     def has_field(self, name: str) -> bool: ...
 
     def restore(self, submitted: FormData) -> None: ...
@@ -65,11 +71,12 @@ def take_kept_fields(request: HTTPConnection) -> FormData | None:
 
 
 def restore_kept_form(request: HTTPConnection, *forms: ShowsTexts) -> None:
-    """Fill in the form that has most of the kept fields. The page shows the texts if none has any."""
+    """Fill in the form that has most of the kept fields and fewest others. The page shows the texts if none has any."""
     kept = kept_form(request)
     if kept is None or not kept.is_waiting:
         return
-    counts = [sum(form.has_field(name) for name in kept.fields) for form in forms]
-    if best := max(counts, default=0):
-        forms[counts.index(best)].restore(kept.fields)
+    fitting = [form for form in forms if any(form.has_field(name) for name in kept.fields)]
+    if fitting:
+        best = max(fitting, key=lambda form: (sum(map(form.has_field, kept.names)), -form.field_count))
+        best.restore(kept.fields)
         kept.is_shown = True

@@ -43,6 +43,8 @@ class Messages:
     added: list[Message] = field(default_factory=list)
     """Messages for the next page."""
     are_rendered: bool = False
+    outlive_errors: bool = False
+    """Whether the next page shows the added messages although the request fails."""
 
 
 def flash(request: Request, text: str, level: Level = "success", address: str = "", undo: str = "") -> None:
@@ -56,6 +58,11 @@ def flash(request: Request, text: str, level: Level = "success", address: str = 
         undo: URL that the button "Undo" posts to, such as one that restores a deleted row.
     """
     _messages_of(request).added.append(Message(gettext(text)[:MAX_MESSAGE_CHARS], level, address, undo))
+
+
+def keep_messages(request: Request) -> None:
+    """Show the added messages on the next page, although the request fails: htmx redirects after an error."""
+    _messages_of(request).outlive_errors = True
 
 
 def take_messages(request: Request) -> list[Message]:
@@ -88,7 +95,7 @@ def cookie_headers(scope: Scope, status: int, settings: Settings) -> list[tuple[
     if messages is None:
         return []
     remaining = [] if messages.are_rendered else [*messages.received]
-    if status < 400:
+    if status < 400 or messages.outlive_errors:
         remaining += messages.added
     if remaining == messages.received:
         return []

@@ -223,6 +223,25 @@ async def test_text_leads_to_a_page_that_responds_to_get(browser: AsyncClient, p
     assert re.sub(r"[?&]kept_form=.*", "", query["next"][0]) == page
 
 
+@pytest.mark.parametrize("headers", [{}, HTMX])
+async def test_sign_in_page_says_that_a_button_did_nothing(browser: AsyncClient, headers: dict[str, str]) -> None:
+    form = await open_form(browser, "/todos")
+    browser.cookies.clear()
+    response = await send(browser, "/todos", form, "/todos/1/delete", **headers)
+    page = await browser.get(response.headers.get("location") or response.headers["HX-Redirect"])
+    assert "Nothing has been saved yet." in page.text
+
+
+async def test_text_returns_to_the_form_with_its_fields(browser: AsyncClient, ann: User) -> None:
+    form = await open_form(browser, "/accounts/profile")
+    browser.cookies.clear()
+    change = form | {"email": "new@example.com", "current_password": PASSWORD}
+    response = await send(browser, "/accounts/profile", change, "/accounts/profile/email")
+    page = (await log_in(browser, ann, response.headers["location"])).text
+    assert re.search(r'value="new@example.com"[^>]* name="email"', page)
+    assert PASSWORD not in page
+
+
 async def test_text_stays_kept_for_a_reload_after_signing_out(browser: AsyncClient, ann: User) -> None:
     form = await open_form(browser, "/todos")
     browser.cookies.clear()
