@@ -46,7 +46,8 @@ class Snippet:
         """Names that the code uses and does not define."""
         table = symtable.symtable(self.code, self.module, "exec")
         defined = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-        return {name for name in _referenced_globals(table) if name not in defined and not hasattr(builtins, name)}
+        used = {*_referenced_globals(table), *_annotation_names(self.code)}
+        return {name for name in used if name not in defined and not hasattr(builtins, name)}
 
 
 def _defined_names(body: Sequence[ast.stmt]) -> Iterator[str]:
@@ -75,6 +76,13 @@ def _referenced_globals(table: symtable.SymbolTable) -> Iterator[str]:
             yield symbol.get_name()
     for child in table.get_children():
         yield from _referenced_globals(child)
+
+
+def _annotation_names(code: str) -> Iterator[str]:
+    """Yield names in annotations of variables. Python 3.14 does not compile those of local variables."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.AnnAssign):
+            yield from (name.id for name in ast.walk(node.annotation) if isinstance(name, ast.Name))
 
 
 def guide_name(guide: Path) -> str:
