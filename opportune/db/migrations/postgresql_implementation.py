@@ -1,13 +1,15 @@
 """Alembic's steps on PostgreSQL, with collations of indexes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.postgresql import PostgresqlImpl
-from sqlalchemy import Column, Index, Table, text
+from sqlalchemy import Column, Connection, Index, Table, TextClause, literal_column, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
+from opportune.db.migrations.checks import as_text
 from opportune.db.migrations.create_statements import IndexDefinition, escape_parameters, has_collation, parse_index
 
 COPY = "opportune_comparison"
@@ -29,11 +31,11 @@ class CompletePostgresqlImpl(PostgresqlImpl):
         super().correct_for_autogen_constraints(  # type: ignore[no-untyped-call]
             conn_unique_constraints, conn_indexes, *model_constraints
         )
+        assert self.connection is not None  # models are compared with a database
         for table in {index.table for index in conn_indexes if index.table is not None}:
-            definitions = self._read_definitions(self._format(table))
-            for index in [index for index in conn_indexes if index.table is table]:
-                conn_indexes.remove(index)
-                conn_indexes.add(_complete(index, definitions[str(index.name)]))
+            indexes = [index for index in conn_indexes if index.table is table]
+            conn_indexes.difference_update(indexes)
+            conn_indexes.update(complete_indexes(self.connection, table, indexes))
 
     def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:
         """Compare expressions and conditions as PostgreSQL itself writes them."""
@@ -43,28 +45,43 @@ class CompletePostgresqlImpl(PostgresqlImpl):
             new = self._define_on_copy(metadata_index)
         except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
             return super().compare_indexes(metadata_index, reflected_index)
+        assert self.connection is not None  # models are compared with a database
         assert reflected_index.table is not None  # it was reflected with its table
-        old = parse_index(self._read_definitions(self._format(reflected_index.table))[str(reflected_index.name)])
+        definitions = _read_definitions(self.connection, self._format(reflected_index.table))
+        old = parse_index(definitions[str(reflected_index.name)])
         return ComparisonResult.Equal() if new == old else ComparisonResult.Different(f"{old} to {new}")
 
     def _define_on_copy(self, index: Index) -> IndexDefinition:
         """Return the definition that an index gets on an empty copy of its table."""
         assert self.connection is not None  # models are compared with a database
         assert index.table is not None
-        name, sql = self._format(index.table), str(CreateIndex(index).compile(dialect=self.dialect))
+        name = self._format(index.table)
+        sql = str(CreateIndex(_with_operator_classes(index)).compile(dialect=self.dialect))
         with self.connection.begin_nested() as savepoint:
             self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {name})")
             self.connection.exec_driver_sql(sql.replace(f" ON {name} ", f" ON {COPY} ", 1))
-            definitions = self._read_definitions(COPY)
+            definitions = _read_definitions(self.connection, COPY)
             savepoint.rollback()
         return parse_index(definitions[str(index.name)])
 
-    def _read_definitions(self, table_name: str) -> dict[str, str]:
-        assert self.connection is not None  # models are compared with a database
-        return dict(self.connection.execute(text(DEFINITIONS), {"table": table_name}).tuples().all())
-
     def _format(self, table: Table) -> str:
         return self.dialect.identifier_preparer.format_table(table)
+
+
+def complete_indexes(connection: Connection, table: Table, indexes: Iterable[Index]) -> list[Index]:
+    """Return reflected indexes of a table with their collations, which SQLAlchemy does not reflect."""
+    definitions = _read_definitions(connection, connection.dialect.identifier_preparer.format_table(table))
+    return [_complete(index, definitions[str(index.name)]) for index in indexes]
+
+
+def _read_definitions(connection: Connection, table_name: str) -> dict[str, str]:
+    return dict(connection.execute(text(DEFINITIONS), {"table": table_name}).tuples().all())
+
+
+def _with_operator_classes(index: Index) -> Index:
+    """Return an index with expressions as migrations write them. `text` would ignore `postgresql_ops`."""
+    parts = [literal_column(as_text(part)) if isinstance(part, TextClause) else part for part in index.expressions]
+    return Index(index.name, *parts, unique=index.unique, _table=index.table, **index.kwargs)
 
 
 def _has_expression(index: Index) -> bool:

@@ -16,6 +16,7 @@ from opportune.cli.database.inspection.names import class_words
 from opportune.cli.database.inspection.portability import only_on_postgresql
 from opportune.cli.database.inspection.type_writer import TypeWriter
 from opportune.cli.database.inspection.types import adapt_columns
+from opportune.db.migrations.postgresql_implementation import complete_indexes
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.mutual_keys import break_cycles
 
@@ -38,6 +39,9 @@ class InspectedTables:
         kept_tables = {*tables, *targets}
         for name in tables:
             self._prepare(self.metadata.tables[name], kept_tables)
+            if connection.dialect.name == "postgresql":
+                table = self.metadata.tables[name]
+                table.indexes = {*complete_indexes(connection, table, [*table.indexes])}
         for table in [*self.metadata.tables.values()]:
             if table.key not in tables:
                 self.metadata.remove(table)

@@ -97,6 +97,20 @@ def test_changed_indexes_are_replaced_and_restored(
 
 
 @pytest.mark.database("postgresql")
+def test_operator_classes_of_expressions_are_compared(sample: SampleFeatures) -> None:
+    def declare(operator_class: str) -> None:
+        table = sample.table("library_book", Column("title", String))
+        Index("own_title", text("reverse(title)"), postgresql_ops={"reverse(title)": operator_class}, _table=table)
+
+    declare("text_pattern_ops")
+    sample.make_migrations()
+    sample.migrate()
+    assert sample.draft_migrations() == []
+    declare("text_ops")
+    assert sample.draft_migrations() != []
+
+
+@pytest.mark.database("postgresql")
 def test_new_database_gets_extensions_of_adopted_indexes(sample: SampleFeatures) -> None:
     sample.execute("CREATE EXTENSION pg_trgm")
     sample.execute("CREATE EXTENSION btree_gist")
