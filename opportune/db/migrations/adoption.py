@@ -50,7 +50,7 @@ def compare_existing_tables(connection: Connection, migration: Migration) -> lis
         for operation in _compare(connection, _created_tables(operations), tables)
         if not (isinstance(operation, ops.DropIndexOp) and operation.index_name in indexes)  # on an expression
     ]
-    return list(_describe(connection, migration.feature, changes))
+    return list(_describe(migration.feature, changes))
 
 
 def _created_tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
@@ -100,30 +100,19 @@ def _compare(connection: Connection, metadata: MetaData, tables: Sequence[str]) 
     return flatten(script.upgrade_ops.ops if script.upgrade_ops else [])
 
 
-def _describe(connection: Connection, feature: str, operations: Sequence[ops.MigrateOperation]) -> Iterator[Difference]:
-    keys = inspect(connection).get_multi_pk_constraint()
+def _describe(feature: str, operations: Sequence[ops.MigrateOperation]) -> Iterator[Difference]:
     remaining_operations: list[ops.MigrateOperation] = []
     for operation in operations:
         if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp, ops.DropColumnOp)):
-            column = getattr(operation, "column_name", "")
-            is_key = column in keys[None, operation.table_name]["constrained_columns"]
-            yield from _describe_column(operation, is_key=is_key)
-        elif not _exists_unnamed(connection, operation):
+            yield from _describe_column(operation)
+        else:
             remaining_operations.append(operation)
     for change in describe(remaining_operations, feature):
         difference = {"+": "is missing", "-": "is not in the model", "~": "is different"}[change.sign]
         yield Difference(f"{change.description.partition(' ')[2]} {difference}", is_harmful=False)
 
 
-def _exists_unnamed(connection: Connection, operation: ops.MigrateOperation) -> bool:
-    """Return whether a unique constraint exists in SQLite without a name."""
-    if not isinstance(operation, ops.CreateUniqueConstraintOp):
-        return False
-    constraints = inspect(connection).get_unique_constraints(operation.table_name)
-    return any(not rule["name"] and rule["column_names"] == list(operation.columns) for rule in constraints)
-
-
-def _describe_column(operation: ops.MigrateOperation, *, is_key: bool) -> Iterator[Difference]:
+def _describe_column(operation: ops.MigrateOperation) -> Iterator[Difference]:
     match operation:
         case ops.AddColumnOp(table_name=table, column=column):
             yield Difference(f"{table}.{column.name} ({column.type}) is missing", is_harmful=True)
@@ -134,7 +123,7 @@ def _describe_column(operation: ops.MigrateOperation, *, is_key: bool) -> Iterat
             column_name = f"{table}.{name}"
             if operation.modify_type is not None:
                 yield Difference(f"{column_name} is {operation.existing_type}, not {operation.modify_type}", True)
-            if operation.modify_nullable is not None and not is_key:  # SQLite reports primary keys as nullable
+            if operation.modify_nullable is not None:
                 requirement = "must allow NULL" if operation.modify_nullable else "must not allow NULL"
                 yield Difference(f"{column_name} {requirement}", True)
             if operation.modify_server_default is not False:

@@ -1,11 +1,11 @@
 """Alembic's steps on SQLite, which copy a table to alter it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.sqlite import SQLiteImpl
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, text
+from sqlalchemy import CheckConstraint, Column, Index, String, Table, UniqueConstraint, text
 
 from opportune.db.migrations.checks import as_text
 from opportune.db.migrations.create_statements import (
@@ -37,8 +37,26 @@ class CompleteSQLiteImpl(SQLiteImpl):
         copied, SQLite converts them by the affinity of the new column.
         """
 
-    def correct_for_autogen_constraints(self, *_constraints: Any) -> None:
-        """Compare all indexes. Alembic skips expressions, which SQLAlchemy's dialect does not reflect."""
+    def autogen_column_reflect(self, _inspector: Any, _table: Table, column: dict[str, Any]) -> None:
+        """Compare primary keys as required. SQLite allows NULL in those that do not say NOT NULL."""
+        if column["primary_key"]:
+            column["nullable"] = False
+
+    def correct_for_autogen_constraints(
+        self,
+        conn_unique_constraints: Iterable[UniqueConstraint],
+        _conn_indexes: Any,
+        metadata_unique_constraints: set[UniqueConstraint],
+        _metadata_indexes: Any,
+    ) -> None:
+        """Compare all indexes, and accept existing unique constraints without a name.
+
+        Alembic skips expressions, which SQLAlchemy's dialect does not reflect.
+        """
+        unnamed = {tuple(rule.columns.keys()) for rule in conn_unique_constraints if not rule.name}
+        for rule in [*metadata_unique_constraints]:
+            if tuple(rule.columns.keys()) in unnamed:
+                metadata_unique_constraints.remove(rule)
 
     def compare_server_default(self, inspector_column: Any, metadata_column: Any, new: Any, old: Any) -> bool:
         """Return whether the SQL of two defaults differs. `true` and `(1)` are equal."""

@@ -7,19 +7,22 @@ from functools import partial
 
 import pytest
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, inspect
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint, inspect, text
 
 from opportune.config.project import PROJECT, installed_names
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.autogenerate import comparison_database, draft_migration, find_changed_features
-from opportune.db.migrations.connection import connect
+from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import find_pending_migrations, find_pending_migrations_in
+from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import plan_migrations, run_migrations
-from opportune.db.models.model import Model
+from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.testing.plugin import settings_for
 
 FEATURES = installed_names()
@@ -137,6 +140,15 @@ def test_alembic_command_lists_migrations_of_all_features(run: Callable[[Config]
 def test_alembic_check_finds_no_changes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
     command.check(Config(PROJECT / "alembic.ini", stdout=io.StringIO()))  # raises if it finds any
+
+
+@pytest.mark.database("sqlite")
+def test_alembic_accepts_optional_keys_and_unnamed_rules() -> None:
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    Table("place", metadata, Column("name", Text, primary_key=True), Column("code", Text, unique=True))
+    with in_memory_connection() as connection:
+        connection.execute(text("CREATE TABLE place (name TEXT PRIMARY KEY, code TEXT UNIQUE)"))
+        assert compare_metadata(MigrationContext.configure(connection, opts=OPTIONS), metadata) == []
 
 
 @pytest.mark.database("postgresql")  # SQLite needs a database to copy tables
