@@ -101,8 +101,9 @@ def read_contents(connection: Connection) -> Contents:
     keys = inspector.get_multi_pk_constraint()
     is_postgresql = connection.dialect.name == "postgresql"
     contents = _postgresql_contents(connection) if is_postgresql else Contents()
+    shadow_tables = set() if is_postgresql else _shadow_tables(connection)
     for name in inspector.get_table_names():
-        if name == VERSION_TABLE.name or is_derived(name):
+        if name == VERSION_TABLE.name or is_derived(name) or name in shadow_tables:
             continue
         has_key = bool(keys[None, name]["constrained_columns"])
         if "." in name:
@@ -113,6 +114,13 @@ def read_contents(connection: Connection) -> Contents:
     if not is_postgresql:
         contents.triggers = _names_with_tables(connection, SQLITE_TRIGGERS)
     return contents
+
+
+def _shadow_tables(connection: Connection) -> set[str]:
+    """Return the tables in which virtual tables, such as a full-text index, keep their data."""
+    result = connection.execute(text("PRAGMA table_list"))
+    rows = result.mappings() if result.returns_rows else ()  # SQLite before version 3.37 has no such pragma
+    return {row["name"] for row in rows if row["type"] == "shadow"}
 
 
 def _postgresql_contents(connection: Connection) -> Contents:

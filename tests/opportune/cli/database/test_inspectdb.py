@@ -1,5 +1,6 @@
 """`inspectdb`: models of existing tables, and notices of what they leave out."""
 
+import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr
 from io import StringIO
@@ -192,6 +193,22 @@ def test_inspectdb_reports_names_too_long_for_postgresql(oppman: Oppman, empty_d
     tables = f"CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT); CREATE INDEX {name} ON item (kind)"
     result = inspect_sql(oppman, empty_database_url, tables)
     assert f"Names longer than the 63 bytes that PostgreSQL allows: {name}.\n" in result.err
+
+
+@pytest.mark.database("postgresql")
+def test_inspectdb_writes_collations_of_indexes(oppman: Oppman, empty_database_url: str) -> None:
+    columns = '(name COLLATE "C", id DESC)'
+    table = f"CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT); CREATE INDEX own ON item {columns}"
+    code = inspect_sql(oppman, empty_database_url, table).out
+    assert """Index("own", text('name COLLATE "C"'), text("id DESC"))""" in code
+
+
+@pytest.mark.database("sqlite")
+def test_inspectdb_omits_the_data_of_virtual_tables(oppman: Oppman, empty_database_url: str) -> None:
+    tables = "CREATE TABLE item (id INTEGER PRIMARY KEY); CREATE VIRTUAL TABLE word USING fts4 (value)"
+    result = inspect_sql(oppman, empty_database_url, tables)
+    assert re.findall(r"class (\w+)", result.out) == ["Item"]
+    assert "Omitted word, which has no primary key. To query it: inspectdb --views word\n" in result.err
 
 
 def test_invalid_arguments_are_reported_in_one_line(settings: Settings) -> None:
