@@ -61,7 +61,7 @@ class FastRouter(Router):
         copied.app = request_response(copied.get_route_handler())
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["method"] != "HEAD":
             for route in self._candidates(get_route_path(scope)):
                 match, changes = route.matches(scope)
                 if match is Match.FULL:
@@ -70,7 +70,7 @@ class FastRouter(Router):
                     scope.update(changes)
                     await route.handle(scope, receive, send)
                     return
-        await super().app(scope, receive, send)  # another method, an extra slash, or not found
+        await super().app(scope, receive, send)  # HEAD, another method, an extra slash, or not found
 
     def _candidates(self, path: str) -> Sequence[BaseRoute]:
         if self._indexed != self.routes:

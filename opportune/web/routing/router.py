@@ -26,9 +26,10 @@ class Router(APIRouter):
     """Dependencies of every page, such as the current user."""
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond to HEAD wherever GET does. FastAPI's routes for GET refuse it."""
+        """Respond to HEAD wherever GET does. FastAPI's routes for GET refuse it, and pages of mounts expect GET."""
         is_head = scope["type"] == "http" and scope["method"] == "HEAD"
-        if not is_head or any(route.matches(scope)[0] is Match.FULL for route in self.routes):
+        routes = (route for route in self.routes if not isinstance(route, Mount))
+        if not is_head or any(route.matches(scope)[0] is Match.FULL for route in routes):
             await super().app(scope, receive, send)
             return
         scope_of_get = {**scope, "method": "GET"}

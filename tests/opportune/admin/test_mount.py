@@ -3,13 +3,16 @@
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from opportune.admin.site import AdminSite
 from opportune.application import create_app
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings
+from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.testing import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 
 
@@ -42,3 +45,11 @@ def test_missing_admin_module_is_refused() -> None:
     with pytest.raises(OperatorError) as error:
         create_app(settings_for("sqlite:///unused.db"), [*installed_features(), feature])
     assert str(error.value) == "Feature('lost', admin='opportune.lost.admin'): this module does not exist."
+
+
+@pytest.mark.database("sqlite")
+async def test_head_of_a_page_that_acts_on_post_changes_nothing(app: FastAPI, database: Database) -> None:
+    async with signed_in_client(app, await make_user(database, is_superuser=True)) as admin:
+        pages = [await admin.request(method, "/admin/llm/provider") for method in ("GET", "HEAD")]
+    assert [page.headers["location"] for page in pages] == ["/accounts/confirm?next=/admin/llm/provider"] * 2
+    assert "set-cookie" not in pages[1].headers
