@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from opportune.cli.database.inspection.contents import Contents, read_contents
 from opportune.cli.database.inspection.long_strings import break_strings
 from opportune.cli.environment.entry import DEV
 from opportune.cli.output import say, warn
@@ -116,29 +117,28 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
     Raises:
         OperatorError: a table does not exist, or there is nothing to write.
     """
-    from opportune.cli.database.inspection.contents import read_contents  # noqa: PLC0415 - sqlacodegen may not be installed
-    from opportune.cli.database.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - as above
+    from opportune.cli.database.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - sqlacodegen may not be installed
 
     with connect(get_settings()) as connection, ignore_reflection_warnings():
         contents = read_contents(connection)
         names = contents.queryable if views else contents.tables
+        installed = _feature_tables(connection, names)
+        other_schemas = "" if views else contents.advice_on_other_schemas(has_site=bool(installed))
         if missing := [name for name in requested if name not in names]:
             type_ = "view" if views else "table with a primary key"
-            raise OperatorError(f"There is no {type_} '{missing[0]}'.{did_you_mean(missing[0], names)}")
-        installed = _feature_tables(connection, names)
+            is_elsewhere = any(missing[0] in (name, name.partition(".")[2]) for name in contents.other_tables)
+            advice = f" {other_schemas}" if is_elsewhere else did_you_mean(missing[0], names)
+            raise OperatorError(f"There is no {type_} '{missing[0]}'.{advice}")
         conflicting = [name for name in names if name in Model.metadata.tables and name not in installed]
         selected = list(requested) or [name for name in names if name not in {*installed, *conflicting}]
         if not selected:
-            raise OperatorError("All tables belong to installed features, so there is nothing to write.")
+            raise OperatorError(other_schemas or _nothing_to_write(contents, conflicting, views=views))
         if views:
             return InspectionResult(format_code(HEADINGS[views] + view_code(connection, selected)), [], [])
         tables = InspectedTables(connection, selected, installed if is_feature else names)
         notices = [] if requested else [*contents.notices()]
         if conflicting and not requested:
-            notices.append(
-                f"Omitted: {', '.join(conflicting)}. Installed features have tables with the same names. "
-                "Rename these before you run `migrate`."
-            )
+            notices.append(_describe_conflicts(conflicting))
         if tables.omitted_keys:
             notices.append(f"Omitted foreign keys to tables without models: {', '.join(tables.omitted_keys)}.")
         if tables.zero_dates:
@@ -146,6 +146,24 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
         if tables.long_names:
             notices.append(f"Names longer than the 63 bytes that PostgreSQL allows: {', '.join(tables.long_names)}.")
         return InspectionResult(format_code(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
+
+
+def _nothing_to_write(contents: Contents, conflicting: Sequence[str], *, views: bool) -> str:
+    if views:
+        return "There are no views and no tables without a primary key, so there is nothing to write."
+    if conflicting:
+        return f"There is nothing to write. {_describe_conflicts(conflicting)}"
+    if contents.tables:
+        return "All tables belong to installed features, so there is nothing to write."
+    notices = " ".join(contents.notices())
+    return f"The database has no tables with a primary key, so there is nothing to write. {notices}".rstrip()
+
+
+def _describe_conflicts(tables: Sequence[str]) -> str:
+    return (
+        f"Omitted: {', '.join(tables)}. Installed features have tables with the same names. "
+        "Rename these before you run `migrate`."
+    )
 
 
 def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:

@@ -32,6 +32,9 @@ FUNCTIONS = """
 FOREIGN_TABLES = "SELECT relname FROM pg_class WHERE relkind = 'f' AND relnamespace = current_schema()::regnamespace"
 SQLITE_TRIGGERS = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY 2, 1"
 
+MAX_LISTED_TABLES = 3
+"""Maximum number of tables to list of another schema."""
+
 
 @dataclass
 class Contents:
@@ -49,7 +52,8 @@ class Contents:
     """Partitions and inheriting tables without a key, with their parent tables."""
     inheriting: dict[str, str] = field(default_factory=dict)
     """Other inheriting tables, with their parent tables."""
-    other_tables: list[str] = field(default_factory=list)
+    default_schema: str = ""
+    other_schemas: dict[str, list[str]] = field(default_factory=dict)
     """Tables of other schemas."""
     exclusion_constraints: list[str] = field(default_factory=list)
     triggers: list[str] = field(default_factory=list)
@@ -59,6 +63,27 @@ class Contents:
     def queryable(self) -> list[str]:
         """Names of the tables that `--views` writes."""
         return [*self.views, *self.materialized_views, *self.keyless_tables]
+
+    @property
+    def other_tables(self) -> list[str]:
+        """Names such as `accounting.ledger`."""
+        return [f"{schema}.{name}" for schema, names in self.other_schemas.items() for name in names]
+
+    def advice_on_other_schemas(self, *, has_site: bool) -> str:
+        """Return how to get models for tables of other schemas; empty if there are none.
+
+        Args:
+            has_site: Whether the default schema already has tables of this site.
+        """
+        if not self.other_schemas:
+            return ""
+        tables = "; ".join(_shortened(schema, names) for schema, names in self.other_schemas.items())
+        schema, names = next(iter(self.other_schemas.items()))
+        move = f'ALTER TABLE "{schema}"."{names[0]}" SET SCHEMA "{self.default_schema}"'
+        select = f'ALTER ROLE CURRENT_USER SET search_path = "{schema}"'
+        action = f"Move the tables in SQL: {move}" if has_site else f"Choose a schema in SQL: {select}"
+        schemas = f"Models use only the default schema, {self.default_schema}. Other schemas have tables: {tables}."
+        return f"{schemas} {action}"
 
     def notices(self) -> Iterator[str]:
         """Yield lines about omitted objects, grouped by type."""
@@ -130,12 +155,13 @@ def _postgresql_contents(connection: Connection) -> Contents:
         inheriting=_parents(connection, "NOT is_partition"),
         materialized_views=inspector.get_materialized_view_names(),
         foreign_tables=list(connection.scalars(text(FOREIGN_TABLES))),
-        other_tables=[
-            f"{schema}.{name}"
+        default_schema=inspector.default_schema_name or "",
+        other_schemas={
+            schema: names
             for schema in inspector.get_schema_names()
             if schema not in (inspector.default_schema_name, "information_schema")
-            for name in inspector.get_table_names(schema)
-        ],
+            and (names := inspector.get_table_names(schema))
+        },
         exclusion_constraints=_names_with_tables(connection, EXCLUSIONS),
         triggers=_names_with_tables(connection, TRIGGERS),
         functions=list(connection.scalars(text(FUNCTIONS))),
@@ -154,6 +180,11 @@ def _names_with_tables(connection: Connection, query: str) -> list[str]:
 def _enumerated(type_: str, names: Sequence[str]) -> str:
     plural = "es" if type_.endswith("x") else "s"
     return f"{type_}{'' if len(names) == 1 else plural} {', '.join(names)}"
+
+
+def _shortened(schema: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_LISTED_TABLES} more" if len(names) > MAX_LISTED_TABLES else ""
+    return f"{schema} ({', '.join(names[:MAX_LISTED_TABLES])}{more})"
 
 
 def _quoted(name: str) -> str:

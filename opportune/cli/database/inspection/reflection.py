@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 
 from sqlacodegen.models import Model
 from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
     Connection,
     ForeignKeyConstraint,
     MetaData,
@@ -16,6 +18,7 @@ from opportune.cli.database.inspection.names import class_words
 from opportune.cli.database.inspection.portability import only_on_postgresql
 from opportune.cli.database.inspection.type_writer import TypeWriter
 from opportune.cli.database.inspection.types import adapt_columns
+from opportune.db.migrations.checks import parse_allowed_values
 from opportune.db.migrations.postgresql_implementation import complete_indexes
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.mutual_keys import break_cycles
@@ -58,18 +61,30 @@ class InspectedTables:
         return only_on_postgresql(self.metadata) if self.connection.dialect.name == "postgresql" else []
 
     def _prepare(self, table: Table, kept_tables: Collection[str]) -> None:
+        is_sqlite = self.connection.dialect.name == "sqlite"
         for constraint in [*table.constraints]:
             if isinstance(constraint, (ForeignKeyConstraint, PrimaryKeyConstraint)):
                 constraint.name = None  # Alembic does not compare them by name
             if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table.key not in kept_tables:
                 self.omitted_keys.append(f"{table.name}.{', '.join(constraint.column_keys)}")
                 _remove_key(table, constraint)
+            if is_sqlite and isinstance(constraint, CheckConstraint) and _allows_both_booleans(table, constraint):
+                table.constraints.remove(constraint)  # PostgreSQL cannot compare a boolean with 0 and 1
 
 
 def _find_long_names(table: Table) -> list[str]:
     parts = [table, *table.columns, *table.indexes, *table.constraints]
     names = [str(part.name) for part in parts if part.name]
     return [name for name in names if len(name.encode()) > MAX_NAME_BYTES]
+
+
+def _allows_both_booleans(table: Table, check: CheckConstraint) -> bool:
+    """Return whether a check, such as `is_out IN (0, 1)`, adds nothing to a BOOLEAN column of SQLite."""
+    allowed = parse_allowed_values(check.sqltext)
+    if allowed is None or set(allowed.values) != {0, 1}:
+        return False
+    column = table.columns.get(allowed.column)
+    return column is not None and isinstance(column.type, Boolean)
 
 
 def _remove_key(table: Table, key: ForeignKeyConstraint) -> None:

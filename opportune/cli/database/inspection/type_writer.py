@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlacodegen.generators import TablesGenerator
-from sqlalchemy import ARRAY, Column, Enum
+from sqlalchemy import ARRAY, CheckConstraint, Column, Enum, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
 from opportune.cli.database.inspection.types import database_variant
@@ -12,6 +12,13 @@ from opportune.db.models.native_type import NativeType
 
 class TypeWriter(TablesGenerator):
     """Writes types that sqlacodegen does not support, or writes in a form that migrations cannot use."""
+
+    def fix_column_types(self, table: Table) -> None:
+        """Derive no types from checks. For `CHECK (a IN (0, 1))` sqlacodegen writes `bool`, and removes the check."""
+        checks = {item for item in table.constraints if isinstance(item, CheckConstraint)}
+        table.constraints -= checks
+        super().fix_column_types(table)
+        table.constraints |= checks
 
     def render_column_type(self, column: Column[Any]) -> str:
         if isinstance(column.type, NativeType):

@@ -30,6 +30,8 @@ CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, born DA
 CREATE TABLE book (id INTEGER PRIMARY KEY, title VARCHAR(200) NOT NULL,
     author_id INTEGER NOT NULL REFERENCES people (id), price NUMERIC(10, 2),
     notes TEXT, is_out BOOLEAN NOT NULL DEFAULT 0, "class" VARCHAR(10), text TEXT, size FLOAT,
+    is_lent INTEGER NOT NULL DEFAULT 0 CHECK (is_lent IN (0, 1)),
+    CONSTRAINT book_lent_check CHECK (size > 0 OR is_lent IN (0, 1)),
     CONSTRAINT book_price_check CHECK (price > 0));
 CREATE TABLE tag (code VARCHAR(10) PRIMARY KEY);
 CREATE TABLE book_tag (book_id INTEGER NOT NULL, tag_code VARCHAR(10) NOT NULL, PRIMARY KEY (book_id, tag_code),
@@ -42,7 +44,9 @@ CREATE TABLE people (id BIGSERIAL PRIMARY KEY, name VARCHAR(100) NOT NULL, born 
     made TIMESTAMPTZ DEFAULT now());
 CREATE TABLE book (id SERIAL PRIMARY KEY, title VARCHAR(200) NOT NULL, author_id BIGINT NOT NULL REFERENCES people,
     price NUMERIC(10, 2), notes TEXT, is_out BOOLEAN NOT NULL DEFAULT false, "class" VARCHAR(10), text TEXT,
-    size DOUBLE PRECISION, number SMALLINT, pages BIGINT, CONSTRAINT book_price_check CHECK (price > 0));
+    size DOUBLE PRECISION, number SMALLINT, pages BIGINT,
+    is_lent SMALLINT DEFAULT 0 CHECK (is_lent IN (0, 1)), CHECK (is_out::int IN (0, 1)),
+    CONSTRAINT book_price_check CHECK (price > 0));
 CREATE TABLE tag (code VARCHAR(10) PRIMARY KEY, n INTEGER GENERATED ALWAYS AS IDENTITY);
 CREATE TABLE book_tag (book_id INTEGER NOT NULL REFERENCES book ON DELETE CASCADE ON UPDATE CASCADE,
     tag_code VARCHAR(10) NOT NULL REFERENCES tag ON DELETE CASCADE, PRIMARY KEY (book_id, tag_code));
@@ -50,6 +54,8 @@ CREATE INDEX people_lower ON people (lower(name));
 CREATE INDEX people_born ON people (born) WHERE born IS NOT NULL
 """
 COMMON_TABLES = """
+CREATE INDEX ix_price ON book (price);
+CREATE INDEX ix_book_size ON book (size);
 CREATE INDEX book_title ON book (title);
 CREATE UNIQUE INDEX book_class ON book ("class", title);
 CREATE UNIQUE INDEX book_number ON book (title) WHERE author_id > 0;
@@ -160,6 +166,22 @@ def test_inspectdb_gives_valid_class_names(oppman: Oppman, empty_database_url: s
     assert "class ModelRow(Model, table=True):" in code
 
 
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [
+        ("a INTEGER CHECK (a IN (0, 1))", "a: int | None = None"),
+        ("a INTEGER NOT NULL CHECK (a IN (0, 1) AND a >= 0)", "a: int"),
+        ("a INTEGER, CHECK (id > 5 OR a IN (0, 1))", "a: int | None = None"),
+        ("a BOOLEAN NOT NULL, CONSTRAINT a_is_bool CHECK (a IN (0, 1))", "a: bool"),
+    ],
+)
+def test_inspectdb_keeps_types_of_checked_columns(
+    oppman: Oppman, empty_database_url: str, column: str, field: str
+) -> None:
+    result = inspect_sql(oppman, empty_database_url, f"CREATE TABLE item (id INTEGER PRIMARY KEY, {column})")
+    assert result.out.rstrip().endswith(f'    __tablename__ = "item"\n\n    {field}')
+
+
 def test_inspectdb_breaks_long_lines(oppman: Oppman, empty_database_url: str) -> None:
     kinds = ", ".join(f"'kind number {number}'" for number in range(20))
     table = f"CREATE TABLE item (id INTEGER PRIMARY KEY, kind TEXT, CONSTRAINT item_kind CHECK (kind IN ({kinds})))"
@@ -209,6 +231,27 @@ def test_inspectdb_omits_the_data_of_virtual_tables(oppman: Oppman, empty_databa
     result = inspect_sql(oppman, empty_database_url, tables)
     assert re.findall(r"class (\w+)", result.out) == ["Item"]
     assert "Omitted word, which has no primary key. To query it: inspectdb --views word\n" in result.err
+
+
+@pytest.mark.database("postgresql")
+def test_inspectdb_names_other_schemas(oppman: Oppman, empty_database_url: str) -> None:
+    sql = "CREATE SCHEMA attic; CREATE TABLE attic.chest (id INTEGER PRIMARY KEY)"
+    message = "Models use only the default schema, public. Other schemas have tables: attic (chest)."
+    assert inspect_sql(oppman, empty_database_url, sql).line().startswith(message)
+    assert message in oppman("inspectdb", "attic.chest", DATABASE_URL=empty_database_url).line()
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ("CREATE TABLE log (line TEXT)", "To query it: inspectdb --views log\n"),
+        ("CREATE TABLE accounts_user (id INTEGER PRIMARY KEY)", "There is nothing to write. Omitted: accounts_user."),
+    ],
+)
+def test_inspectdb_says_why_it_writes_nothing(
+    oppman: Oppman, empty_database_url: str, tables: str, message: str
+) -> None:
+    assert message in inspect_sql(oppman, empty_database_url, tables).line()
 
 
 def test_invalid_arguments_are_reported_in_one_line(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Numeric, SmallInteger, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table
 from sqlmodel import Field
 
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
@@ -16,6 +16,12 @@ def test_foreign_key_has_the_type_of_the_id() -> None:
     keys = {"author_id": [ForeignKey("author.id")], "code": [ForeignKey("code.id")]}
     table = Table("book", metadata, *(Column(name, type_, *keys.get(name, ())) for name, type_ in columns.items()))
     assert [type(column.type) for column in table.columns] == [BigInteger, Integer, SmallInteger]
+
+
+def test_name_of_index_has_the_table_once() -> None:
+    columns = Column("author", Integer, index=True), Column("size", Integer)
+    table = Table("book", MetaData(naming_convention=NAMING_CONVENTION), *columns, Index(None, "author", "size"))
+    assert {index.name for index in table.indexes} == {"ix_book_author", "ix_book_author_size"}
 
 
 Ratio = Annotated[float, Stored(Numeric(8, 3))]
