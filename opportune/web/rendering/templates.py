@@ -158,7 +158,8 @@ def redirect(request: Request, path: str) -> Response:
         request: The current request.
         path: Path of the page on this site.
     """
-    return Response(headers={"HX-Redirect": path}) if is_htmx(request) else RedirectResponse(path, 303)
+    response = RedirectResponse(path, 303)  # encodes the path
+    return Response(headers={"HX-Redirect": response.headers["Location"]}) if is_htmx(request) else response
 
 
 templates = Templates()

@@ -10,17 +10,26 @@ from fastapi import FastAPI
 from httpx import AsyncClient, Response
 from sqlalchemy import select
 
-from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.accounts.models import Attempt
+from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.testing import PASSWORD, make_user, sign_in, signed_in_client
+from tests.opportune.crud.library import LibraryTable, Note
+from tests.opportune.crud.pages_feature import library
+from tests.opportune.site_with import site_with
 
 pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TEXT = "Buy “milk” & <bread>"
 HIDDEN = re.compile(r'<input type="hidden" name="(form_user|form_token)" value="([^"]*)"')
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(library, LibraryTable.metadata, settings) as app:
+        yield app
 
 
 @pytest.fixture
@@ -47,9 +56,9 @@ async def send(browser: AsyncClient, page: str, form: Mapping[str, str], path: s
     return await browser.post(path or page, data=form, headers={"Referer": f"{browser.base_url}{page}", **headers})
 
 
-async def stored_titles(database: Database) -> list[str]:
+async def stored_texts(database: Database) -> list[str]:
     async with database.reader() as session:
-        return list(await session.scalars(select(Todo.title)))  # type: ignore[call-overload]  # a column
+        return list(await session.scalars(select(Note.text)))  # type: ignore[call-overload]  # a column
 
 
 async def log_in(browser: AsyncClient, user: User, login_url: str) -> Response:
@@ -62,13 +71,13 @@ async def log_in(browser: AsyncClient, user: User, login_url: str) -> Response:
 async def test_form_is_not_stored_for_another_user(
     app: FastAPI, browser: AsyncClient, database: Database, bob: User
 ) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     await sign_in(browser, app, bob)
 
-    response = await send(browser, "/todos", form | {"title": TEXT})
+    response = await send(browser, "/notes/new", form | {"text": TEXT})
 
     assert response.status_code == 303
-    assert await stored_titles(database) == []
+    assert await stored_texts(database) == []
     page = unescape((await browser.get(response.headers["location"])).text)
     assert f"You are signed in as <strong>{bob.email}</strong> now" in page
     assert f'value="{TEXT}"' in page
@@ -77,19 +86,19 @@ async def test_form_is_not_stored_for_another_user(
 async def test_present_user_can_send_the_form_again(
     app: FastAPI, browser: AsyncClient, database: Database, bob: User
 ) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     await sign_in(browser, app, bob)
-    response = await send(browser, "/todos", form | {"title": TEXT})
+    response = await send(browser, "/notes/new", form | {"text": TEXT})
 
-    await send(browser, "/todos", await open_form(browser, response.headers["location"]) | {"title": TEXT})
+    await send(browser, "/notes/new", await open_form(browser, response.headers["location"]) | {"text": TEXT})
 
-    assert await stored_titles(database) == [TEXT]
+    assert await stored_texts(database) == [TEXT]
 
 
 async def test_former_user_can_sign_in_again(app: FastAPI, browser: AsyncClient, ann: User, bob: User) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     await sign_in(browser, app, bob)
-    location = (await send(browser, "/todos", form | {"title": TEXT})).headers["location"]
+    location = (await send(browser, "/notes/new", form | {"text": TEXT})).headers["location"]
     page = (await browser.get(location)).text
     next_page = unescape(page.split('name="next" value="/accounts/login')[1].split('"')[0])
 
@@ -104,27 +113,27 @@ async def test_former_user_can_sign_in_again(app: FastAPI, browser: AsyncClient,
 async def test_button_of_another_user_changes_nothing(
     app: FastAPI, browser: AsyncClient, database: Database, bob: User, headers: dict[str, str]
 ) -> None:
-    await send(browser, "/todos", {"title": TEXT})
-    form = await open_form(browser, "/todos")
+    await send(browser, "/notes/new", {"text": TEXT})
+    form = await open_form(browser, "/notes/new")
     await sign_in(browser, app, bob)
-    response = await send(browser, "/todos", form, "/todos/1/delete", **headers)
+    response = await send(browser, "/notes/new", form, "/notes/1/delete", **headers)
     page = (await browser.get(response.headers.get("location") or response.headers["HX-Redirect"])).text
     assert f"You are signed in as <strong>{bob.email}</strong> now" in page
     assert "This is your text" not in page
-    assert await stored_titles(database) == [TEXT]
+    assert await stored_texts(database) == [TEXT]
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])
 async def test_same_user_in_a_new_session_may_send_it(
     app: FastAPI, browser: AsyncClient, database: Database, ann: User, headers: dict[str, str]
 ) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     await sign_in(browser, app, ann)
-    await send(browser, "/todos", form | {"title": TEXT}, **headers)
-    assert await stored_titles(database) == [TEXT]
+    await send(browser, "/notes/new", form | {"text": TEXT}, **headers)
+    assert await stored_texts(database) == [TEXT]
 
 
-@pytest.mark.parametrize("page", ["/admin/todo/create", "/admin/todo/list", "/chat", "/accounts/profile"])
+@pytest.mark.parametrize("page", ["/admin/group/create", "/admin/group/list", "/volumes/new", "/accounts/profile"])
 async def test_each_form_belongs_to_its_user(app: FastAPI, browser: AsyncClient, bob: User, page: str) -> None:
     html = (await browser.get(page)).text
     await sign_in(browser, app, bob)
@@ -141,16 +150,16 @@ async def test_each_form_belongs_to_its_user(app: FastAPI, browser: AsyncClient,
 async def test_htmx_loads_the_page_of_the_present_user(
     app: FastAPI, browser: AsyncClient, database: Database, bob: User, field: str
 ) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     await sign_in(browser, app, bob)
     mark = form.pop("form_user")
     sent, headers = ({"form_user": mark}, HTMX) if field == "body" else ({}, HTMX | {"Form-User": mark})
 
-    response = await send(browser, "/todos", form | sent | {"title": TEXT}, **headers)
+    response = await send(browser, "/notes/new", form | sent | {"text": TEXT}, **headers)
 
     assert response.status_code == 409
     assert TEXT in unescape((await browser.get(response.headers["HX-Redirect"])).text)
-    assert await stored_titles(database) == []
+    assert await stored_texts(database) == []
 
 
 async def test_forms_of_visitors_work_in_each_session(app: FastAPI, client: AsyncClient, ann: User, bob: User) -> None:
@@ -164,9 +173,8 @@ async def test_forms_of_visitors_work_in_each_session(app: FastAPI, client: Asyn
 @pytest.mark.parametrize(
     ("page", "path", "name"),
     [
-        ("/todos", "/todos", "title"),
-        ("/admin/todo/create", "/admin/todo/create", "title"),
-        ("/chat", "/chat", "content"),
+        ("/notes/new", "/notes/new", "text"),
+        ("/admin/group/create", "/admin/group/create", "name"),
     ],
 )
 async def test_text_is_shown_after_signing_in(browser: AsyncClient, ann: User, page: str, path: str, name: str) -> None:
@@ -182,26 +190,26 @@ async def test_text_is_shown_after_signing_in(browser: AsyncClient, ann: User, p
 
 
 async def test_text_is_kept_for_htmx(browser: AsyncClient, ann: User) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     browser.cookies.clear()
-    response = await send(browser, "/todos", form | {"title": TEXT}, **HTMX)
+    response = await send(browser, "/notes/new", form | {"text": TEXT}, **HTMX)
     assert response.status_code == 401
     assert TEXT in unescape((await log_in(browser, ann, response.headers["HX-Redirect"])).text)
 
 
 async def test_text_is_not_shown_to_another_user(browser: AsyncClient, bob: User) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     browser.cookies.clear()
-    response = await send(browser, "/todos", form | {"title": TEXT})
+    response = await send(browser, "/notes/new", form | {"text": TEXT})
     page = unescape((await log_in(browser, bob, response.headers["location"])).text)
     assert TEXT not in page
     assert "belongs to another account" in page
 
 
 async def test_text_without_its_form_is_shown_above(browser: AsyncClient, ann: User) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     browser.cookies.clear()
-    response = await send(browser, "/events", form | {"note": TEXT}, "/todos")
+    response = await send(browser, "/accounts/sessions", form | {"note": TEXT}, "/notes/new")
     page = unescape((await log_in(browser, ann, response.headers["location"])).text)
     assert f'readonly aria-label="Your text">\n{TEXT}</textarea>' in page
 
@@ -209,25 +217,24 @@ async def test_text_without_its_form_is_shown_above(browser: AsyncClient, ann: U
 @pytest.mark.parametrize(
     ("path", "page"),
     [
-        ("/chat/12/messages", "/chat/12"),
-        ("/todos/5/delete", "/todos/5"),
-        ("/admin/todo/edit-cells?page=2", "/admin"),
-        ("/todos?page=2", "/todos?page=2"),
+        ("/volumes/12/messages", "/volumes/12"),
+        ("/admin/group/edit-cells?page=2", "/admin"),
+        ("/notes?page=2", "/notes?page=2"),
     ],
 )
 async def test_text_leads_to_a_page_that_responds_to_get(browser: AsyncClient, path: str, page: str) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     browser.cookies.clear()
-    response = await send(browser, path, form | {"title": TEXT}, "/todos")
+    response = await send(browser, path, form | {"text": TEXT}, "/notes/new")
     query = parse_qs(urlsplit(response.headers["location"]).query)
     assert re.sub(r"[?&]kept_form=.*", "", query["next"][0]) == page
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])
 async def test_sign_in_page_says_that_a_button_did_nothing(browser: AsyncClient, headers: dict[str, str]) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     browser.cookies.clear()
-    response = await send(browser, "/todos", form, "/todos/1/delete", **headers)
+    response = await send(browser, "/notes/new", form, "/notes/1/delete", **headers)
     page = await browser.get(response.headers.get("location") or response.headers["HX-Redirect"])
     assert "Nothing has been saved yet." in page.text
 
@@ -243,9 +250,9 @@ async def test_text_returns_to_the_form_with_its_fields(browser: AsyncClient, an
 
 
 async def test_text_stays_kept_for_a_reload_after_signing_out(browser: AsyncClient, ann: User) -> None:
-    form = await open_form(browser, "/todos")
+    form = await open_form(browser, "/notes/new")
     browser.cookies.clear()
-    response = await send(browser, "/todos", form | {"title": TEXT})
+    response = await send(browser, "/notes/new", form | {"text": TEXT})
     page = parse_qs(urlsplit(response.headers["location"]).query)["next"][0]
     assert TEXT in unescape((await log_in(browser, ann, (await browser.get(page)).headers["location"])).text)
 
@@ -256,7 +263,7 @@ async def test_kept_texts_are_encrypted_without_secrets(browser: AsyncClient, da
     passwords = {"current_password": PASSWORD, "new_password": TEXT}
     assert "kept_form" not in (await send(browser, "/accounts/password", form | passwords)).headers["location"]
 
-    await send(browser, "/todos", form | {"title": TEXT, "password": PASSWORD})
+    await send(browser, "/notes/new", form | {"text": TEXT, "password": PASSWORD})
 
     async with database.reader() as session:
         stored = [result for result in await session.scalars(select(Attempt.result)) if result]  # type: ignore[call-overload]
