@@ -96,3 +96,13 @@ async def test_earlier_messages_load_without_a_jump(page: Page, app: FastAPI, ow
         assert abs(position_before["y"] - position_after["y"]) < 1, scrolled_to
     await expect(page.locator(".chat-question")).to_have_text([f"Question {number}?" for number in range(questions)])
     await expect(page.get_by_text("Earlier messages")).to_have_count(0)
+
+
+async def test_long_paste_into_the_composer_stays_whole(page: Page, owner: User) -> None:
+    await page.goto("/chat")
+    composer = page.locator("main textarea[name=content]")
+    length = int(await composer.get_attribute("data-maxlength") or 0) + 9
+    await composer.focus()
+    await page.keyboard.insert_text("€" * length)
+    await expect(composer).to_have_value("€" * length)
+    assert "please shorten it" in await composer.evaluate("field => field.validationMessage")
