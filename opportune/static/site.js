@@ -225,7 +225,9 @@ document.addEventListener("submit", ({ target }) => {
     const { form } = ctx.request;
     if (!form || loadsPage(ctx)) return;
     enable(form); // before the swap: htmx keeps the focus where it is then
-    if (ctx.response.raw.ok) renewToken(form);
+    if (!ctx.response.raw.ok) return;
+    renewToken(form);
+    if (ctx.request.method !== "GET") document.querySelector("#kept-form:not(:has(textarea))")?.remove(); // it is saved now
   });
   // Another response may replace a busy form: htmx looks for the focus then, but a disabled button has none.
   document.addEventListener("htmx:after:swap", () => {
