@@ -118,6 +118,16 @@ def escape_parameters(sql: str) -> str:
     return PARAMETER.sub(r"\:", sql)
 
 
+def quote(value: str) -> str:
+    """Return a value as a literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def needs_parentheses(default: str) -> bool:
+    """Return whether a default is an expression that starts with a literal. SQLAlchemy takes it for a literal."""
+    return default.startswith("'") and len([*_items(default)]) > 1
+
+
 def unquote(token: str) -> str:
     end = QUOTES.get(token[0])
     return token[1:-1].replace(end * 2, end) if end else token

@@ -17,6 +17,7 @@ from sqlalchemy import ClauseElement, ColumnClause
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql import operators
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeDecorator
 
 from opportune.config.project import PROJECT
@@ -25,10 +26,18 @@ from opportune.db.migrations.python_steps import insert_code, portable_type_code
 TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 
 
+class PortableCompiler(SQLCompiler):
+    """Writes expressions that both databases understand."""
+
+    def visit_now_func(self, *_: Any, **_options: Any) -> str:
+        return "CURRENT_TIMESTAMP"  # SQLite has no now()
+
+
 class PortableDialect(DefaultDialect):
     """Dialect of SQL expressions in migrations, which both databases understand."""
 
     name = "portable"
+    statement_compiler = PortableCompiler
     supports_native_boolean = True  # PostgreSQL does not compare a boolean with 1
 
 

@@ -14,6 +14,7 @@ from opportune.db.migrations.create_statements import (
     IndexDefinition,
     TableDefinition,
     escape_parameters,
+    needs_parentheses,
     normalize,
     parse_index,
     parse_table,
@@ -48,6 +49,8 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
             definition = definitions.get(column["name"].lower())
             if definition and "computed" in column:
                 column["computed"]["sqltext"] = definition.expression
+            if needs_parentheses(column["default"] or ""):
+                column["default"] = f"({column['default']})"
         return columns
 
     def get_unique_constraints(

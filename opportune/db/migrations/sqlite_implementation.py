@@ -13,6 +13,7 @@ from opportune.db.migrations.create_statements import (
     escape_parameters,
     identifiers,
     normalize,
+    quote,
     rename_identifiers,
     without_default_order,
 )
@@ -61,7 +62,9 @@ class CompleteSQLiteImpl(SQLiteImpl):
     def compare_server_default(self, inspector_column: Any, metadata_column: Any, new: Any, old: Any) -> bool:
         """Return whether the SQL of two defaults differs. `true` and `(1)` are equal."""
         is_different = super().compare_server_default(inspector_column, metadata_column, new, old)
-        return is_different and normalize(new or "") != normalize(old or "")
+        value = getattr(metadata_column.server_default, "arg", None)
+        sql = quote(value) if isinstance(value, str) else new or ""
+        return is_different and normalize(sql) != normalize(old or "")
 
     def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:
         new, old = _definition(metadata_index), _definition(reflected_index)

@@ -1,9 +1,10 @@
 """SQLite tables that Alembic alters by copying them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, String, inspect
+from sqlalchemy import Column, ForeignKey, Integer, String, false, func, inspect, text
 
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.sqlite_dialect import read_table
@@ -171,3 +172,30 @@ def test_failed_rebuild_is_rolled_back(library: SampleFeatures) -> None:
     assert library.read_tables() == tables
     assert library.execute("SELECT * FROM library_book ORDER BY id") == [(1, "Emma"), (2, "Emma")]
     assert library.find_pending() == ["library.0002_by_hand"]
+
+
+@pytest.mark.parametrize(
+    "default",
+    [
+        func.now(),
+        text("(datetime('now'))"),
+        text("('a' || 'b')"),
+        text("CURRENT_TIMESTAMP"),
+        false(),
+        "",
+        "it's",
+        "(a)",
+    ],
+    ids=str,
+)
+def test_server_defaults_are_stable_and_survive_a_copy(sqlite_sample: SampleFeatures, default: Any) -> None:
+    for number, length in enumerate((50, 80), start=1):
+        column = Column("value", String(30), nullable=False, server_default=default)
+        sqlite_sample.table("library_book", Column("title", String(length)), column)
+        sqlite_sample.make_migrations()
+        sqlite_sample.migrate()
+        assert sqlite_sample.draft_migrations() == []
+        sqlite_sample.execute("INSERT INTO library_book (title) VALUES ('Emma')")
+        assert sqlite_sample.execute("SELECT count(DISTINCT substr(value, 1, 10)), count(*) FROM library_book") == [
+            (1, number)
+        ]
