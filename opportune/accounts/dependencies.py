@@ -102,7 +102,7 @@ def _require_same_user(request: HTTPConnection) -> None:
         raise make_sign_in_error(request)
     if mark not in user_marks(request.app.state.settings, user.id):
         page = safe_redirect_path(find_return_path(request))
-        raise make_redirect_error(request, page, HTTPException(409, OTHER_USER))
+        raise make_redirect_error(request, page, HTTPException(409, OTHER_USER), has_form=True)
 
 
 def _guard_impersonation(request: HTTPConnection) -> None:
@@ -194,7 +194,9 @@ async def _require_second_factor(request: HTTPConnection, user: User) -> None:
     if request.scope["path"].startswith(SECOND_FACTOR_PATHS):
         return
     if await setup_is_required(state.database, state.settings, user):
-        raise make_redirect_error(request, SECOND_FACTOR_SETUP_PATH, HTTPException(403, NO_SECOND_FACTOR))
+        raise make_redirect_error(
+            request, SECOND_FACTOR_SETUP_PATH, HTTPException(403, NO_SECOND_FACTOR), has_form=True
+        )
 
 
 def _is_personal(request: HTTPConnection) -> bool:
@@ -273,18 +275,18 @@ def make_sign_in_error(request: HTTPConnection) -> HTTPException:
 
 
 def make_redirect_error(
-    request: HTTPConnection, address: str, error: HTTPException, *, notice: str = ""
+    request: HTTPConnection, address: str, error: HTTPException, *, has_form: bool = False, notice: str = ""
 ) -> HTTPException:
     """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`.
 
-    The texts of a form are kept, and shown when the user comes back to the page in the address or in its `next`.
-    The page also shows the notice.
+    The texts of a form are kept. If the page at the address `has_form`, it shows them with the notice. Otherwise the
+    page in the parameter `next` does when the user comes back.
     """
     if not isinstance(request, Request) or wants_json(request):
         return error
     if is_htmx(request):  # htmx would follow the redirect and insert the page as a fragment
-        return FormInterrupted(error.status_code, "HX-Redirect", address, notice)
-    return FormInterrupted(303, "Location", address, notice)
+        return FormInterrupted(error.status_code, "HX-Redirect", address, notice, has_form=has_form)
+    return FormInterrupted(303, "Location", address, notice, has_form=has_form)
 
 
 def find_return_path(request: HTTPConnection) -> str:

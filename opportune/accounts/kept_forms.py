@@ -50,9 +50,9 @@ KEEP_LIMIT = RateLimit("accounts.kept_forms", 30, 3600)
 class FormInterrupted(HTTPException):
     """Redirect to another page before a form is processed. The texts of the form are kept."""
 
-    def __init__(self, status_code: int, header: str, address: str, notice: str = "") -> None:
+    def __init__(self, status_code: int, header: str, address: str, notice: str = "", *, has_form: bool) -> None:
         super().__init__(status_code, headers={header: address})
-        self.header, self.address, self.notice = header, address, notice
+        self.header, self.address, self.notice, self.has_form = header, address, notice, has_form
 
 
 async def on_form_interrupted(request: Request, error: Exception) -> Response:
@@ -63,7 +63,8 @@ async def on_form_interrupted(request: Request, error: Exception) -> Response:
     if not key and request.method not in SAFE_METHODS and not added_messages(request.scope):
         flash(request, NOTHING_SAVED, "info")
     keep_messages(request)
-    headers = {error.header: with_key(error.address, key) if key else error.address}
+    add_key = with_key if error.has_form else _with_key_in_next
+    headers = {error.header: add_key(error.address, key) if key else error.address}
     if error.header == "Location":
         return Response(status_code=error.status_code, headers=headers)
     return problem(request, error.status_code, headers=headers)
@@ -155,11 +156,14 @@ def _hashed(key: str) -> str:
     return hashlib.sha256(f"{PURPOSE}:{key}".encode()).hexdigest()
 
 
-def with_key(address: str, key: str) -> str:
-    """Add the key to the address, or to the page in its parameter `next`."""
-    parts = urlsplit(address)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if "next" in query:
-        return parts._replace(query=urlencode(query | {"next": with_key(query["next"], key)})).geturl()
+def with_key(page: str, key: str) -> str:
+    """Add the key to the address of a page."""
+    parts = urlsplit(page)
     others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != PARAMETER]
     return parts._replace(query=urlencode([*others, (PARAMETER, key)])).geturl()
+
+
+def _with_key_in_next(address: str, key: str) -> str:
+    parts = urlsplit(address)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return parts._replace(query=urlencode(query | {"next": with_key(query["next"], key)})).geturl()

@@ -78,7 +78,7 @@ def _require_same_team(request: Request, team: UserTeam | None) -> None:
     if form_team and form_team != _key_of(team):
         notice = gettext(OTHER_TEAM, team=team.name if team else gettext("Personal"))
         page = safe_redirect_path(find_return_path(request))
-        raise make_redirect_error(request, page, HTTPException(409, notice), notice=notice)
+        raise make_redirect_error(request, page, HTTPException(409, notice), has_form=True, notice=notice)
 
 
 def _key_of(team: UserTeam | None) -> str:

@@ -239,6 +239,19 @@ async def test_sign_in_page_says_that_a_button_did_nothing(browser: AsyncClient,
     assert "Nothing has been saved yet." in page.text
 
 
+async def test_text_returns_to_a_page_with_its_own_next(
+    app: FastAPI, browser: AsyncClient, ann: User, bob: User
+) -> None:
+    page = "/teams/new?next=/todos"
+    form = await open_form(browser, page) | {"name": TEXT}
+    browser.cookies.clear()
+    response = await send(browser, page, form)
+    assert f'value="{TEXT}"' in unescape((await log_in(browser, ann, response.headers["location"])).text)
+    await sign_in(browser, app, bob)
+    response = await send(browser, page, form)
+    assert f'value="{TEXT}"' in unescape((await browser.get(response.headers["location"])).text)
+
+
 async def test_text_returns_to_the_form_with_its_fields(browser: AsyncClient, ann: User) -> None:
     form = await open_form(browser, "/accounts/profile")
     browser.cookies.clear()
