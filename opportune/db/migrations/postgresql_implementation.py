@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
 from opportune.db.migrations.checks import as_text
-from opportune.db.migrations.create_statements import IndexDefinition, escape_parameters, has_collation, parse_index
+from opportune.db.migrations.create_statements import escape_parameters, has_collation, parse_index
 
 COPY = "opportune_comparison"
 DEFINITIONS = """
@@ -41,28 +41,41 @@ class CompletePostgresqlImpl(PostgresqlImpl):
         """Compare expressions and conditions as PostgreSQL itself writes them."""
         if not _has_expression(metadata_index) and not _has_expression(reflected_index):
             return super().compare_indexes(metadata_index, reflected_index)
-        try:
-            new = self._define_on_copy(metadata_index)
-        except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
-            return super().compare_indexes(metadata_index, reflected_index)
         assert self.connection is not None  # models are compared with a database
         assert reflected_index.table is not None  # it was reflected with its table
-        definitions = _read_definitions(self.connection, self._format(reflected_index.table))
-        old = parse_index(definitions[str(reflected_index.name)])
-        return ComparisonResult.Equal() if new == old else ComparisonResult.Different(f"{old} to {new}")
+        old = _read_definitions(self.connection, self._format(reflected_index.table))[str(reflected_index.name)]
+        try:
+            new = self._define(metadata_index)
+            if parse_index(new) != parse_index(old):  # a restored dump has another form of the same condition
+                new, old = self._define_again(new, metadata_index), self._define_again(old, metadata_index)
+        except DBAPIError:  # a column does not exist yet, or the user may not create temporary tables
+            return super().compare_indexes(metadata_index, reflected_index)
+        is_equal = parse_index(new) == parse_index(old)
+        return ComparisonResult.Equal() if is_equal else ComparisonResult.Different(f"{old} to {new}")
 
-    def _define_on_copy(self, index: Index) -> IndexDefinition:
-        """Return the definition that an index gets on an empty copy of its table."""
-        assert self.connection is not None  # models are compared with a database
+    def _define(self, index: Index) -> str:
+        """Return the definition that PostgreSQL gives to an index."""
         assert index.table is not None
-        name = self._format(index.table)
         sql = str(CreateIndex(_with_operator_classes(index)).compile(dialect=self.dialect))
+        return self._define_on_copy(index.table, sql.replace(f" ON {self._format(index.table)} ", f" ON {COPY} ", 1))
+
+    def _define_again(self, definition: str, index: Index) -> str:
+        """Return the definition of an index that is created from a definition, as in a restored dump."""
+        assert index.table is not None
+        unique = "UNIQUE " if parse_index(definition).is_unique else ""
+        _, _, properties = definition.partition(" USING ")
+        escaped = properties.replace("%", "%%")  # for the driver
+        return self._define_on_copy(index.table, f"CREATE {unique}INDEX ON {COPY} USING {escaped}")
+
+    def _define_on_copy(self, table: Table, sql: str) -> str:
+        """Create an index on an empty copy of a table, and return its definition."""
+        assert self.connection is not None  # models are compared with a database
         with self.connection.begin_nested() as savepoint:
-            self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {name})")
-            self.connection.exec_driver_sql(sql.replace(f" ON {name} ", f" ON {COPY} ", 1))
-            definitions = _read_definitions(self.connection, COPY)
+            self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {self._format(table)})")
+            self.connection.exec_driver_sql(sql)
+            (definition,) = _read_definitions(self.connection, COPY).values()
             savepoint.rollback()
-        return parse_index(definitions[str(index.name)])
+        return definition
 
     def _format(self, table: Table) -> str:
         return self.dialect.identifier_preparer.format_table(table)
