@@ -60,11 +60,11 @@ class CompleteSQLiteImpl(SQLiteImpl):
                 metadata_unique_constraints.remove(rule)
 
     def compare_server_default(self, inspector_column: Any, metadata_column: Any, new: Any, old: Any) -> bool:
-        """Return whether the SQL of two defaults differs. `true` and `(1)` are equal."""
+        """Return whether the SQL of two defaults differs. `true` and `(1)` are equal, and `NULL` and no default."""
         is_different = super().compare_server_default(inspector_column, metadata_column, new, old)
         value = getattr(metadata_column.server_default, "arg", None)
-        sql = quote(value) if isinstance(value, str) else new or ""
-        return is_different and normalize(sql) != normalize(old or "")
+        sql = quote(value) if isinstance(value, str) else new or "NULL"
+        return is_different and normalize(sql) != normalize(old or "NULL")
 
     def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:
         new, old = _definition(metadata_index), _definition(reflected_index)

@@ -46,7 +46,9 @@ def adapt_columns(metadata: MetaData) -> list[str]:
         default = column.server_default
         if not isinstance(default, DefaultClause) or not isinstance(default.arg, TextClause):
             continue
-        if isinstance(column.type, (Date, DateTime)) and default.arg.text.startswith(ZERO_DATE):
+        if default.arg.text.upper() == "NULL":  # PostgreSQL does not store it
+            column.server_default = None
+        elif isinstance(column.type, (Date, DateTime)) and default.arg.text.startswith(ZERO_DATE):
             column.server_default = None
             zero_dates.append(f"{column.table.name}.{column.name}")
         elif column is not column.table.autoincrement_column:

@@ -226,6 +226,12 @@ def test_inspectdb_writes_collations_of_indexes(oppman: Oppman, empty_database_u
 
 
 @pytest.mark.database("sqlite")
+def test_inspectdb_omits_null_as_a_default(oppman: Oppman, empty_database_url: str) -> None:
+    table = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT DEFAULT NULL)"
+    assert "NULL" not in inspect_sql(oppman, empty_database_url, table).out
+
+
+@pytest.mark.database("sqlite")
 def test_inspectdb_omits_the_data_of_virtual_tables(oppman: Oppman, empty_database_url: str) -> None:
     tables = "CREATE TABLE item (id INTEGER PRIMARY KEY); CREATE VIRTUAL TABLE word USING fts4 (value)"
     result = inspect_sql(oppman, empty_database_url, tables)

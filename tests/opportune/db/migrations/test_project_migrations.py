@@ -143,11 +143,11 @@ def test_alembic_check_finds_no_changes(settings: Settings, monkeypatch: pytest.
 
 
 @pytest.mark.database("sqlite")
-def test_alembic_accepts_optional_keys_and_unnamed_rules() -> None:
+def test_alembic_accepts_keys_defaults_and_rules_of_sqlite() -> None:
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     Table("place", metadata, Column("name", Text, primary_key=True), Column("code", Text, unique=True))
     with in_memory_connection() as connection:
-        connection.execute(text("CREATE TABLE place (name TEXT PRIMARY KEY, code TEXT UNIQUE)"))
+        connection.execute(text("CREATE TABLE place (name TEXT PRIMARY KEY, code TEXT UNIQUE DEFAULT NULL)"))
         assert compare_metadata(MigrationContext.configure(connection, opts=OPTIONS), metadata) == []
 
 
