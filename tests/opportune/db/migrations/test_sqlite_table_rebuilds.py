@@ -150,7 +150,14 @@ def describe_table(sample: SampleFeatures) -> list[object]:
         collations = {name: column.collation for name, column in read_table(connection, "library_book").columns.items()}
         inspector = inspect(connection)
         columns = [
-            {**column, "type": str(column["type"]), "default": ""} for column in inspector.get_columns("library_book")
+            # Copies say NOT NULL for a primary key.
+            {
+                **column,
+                "type": str(column["type"]),
+                "default": "",
+                "nullable": column["nullable"] and column["name"] != "id",
+            }
+            for column in inspector.get_columns("library_book")
         ]
         rules = sorted(inspector.get_check_constraints("library_book"), key=str)
         keys = inspector.get_foreign_keys("library_book")
