@@ -53,8 +53,8 @@ async def test_protected_page_redirects_to_confirmation_and_back(site: FastAPI) 
             303,
             f"{CONFIRMATION_PAGE}?next=%2Fdanger%3Fa%3D1",
         )
-        submitted = await client.post(PROTECTED_PAGE, headers={"referer": "http://testserver/page"})
-        assert submitted.headers["location"] == f"{CONFIRMATION_PAGE}?next=%2Fpage"
+        submitted = await client.post(PROTECTED_PAGE, headers={"referer": "http://testserver/accounts/profile"})
+        assert submitted.headers["location"] == f"{CONFIRMATION_PAGE}?next=%2Faccounts%2Fprofile"
         page = await client.get(redirect.headers["location"])
         assert "Nothing was changed yet" in page.text
         assert 'name="next" value="/danger?a=1"' in page.text

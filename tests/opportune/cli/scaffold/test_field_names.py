@@ -4,9 +4,9 @@ import pytest
 
 from opportune.admin import AdminView
 from opportune.cli.scaffold.fields import check_name
-from opportune.db import Model
 from opportune.db.models.columns import is_privilege
 from opportune.errors import OperatorError
+from tests.opportune.admin.gadget_feature import Table
 
 
 @pytest.mark.parametrize("name", ["active", "is_active", "group", "groups", "scope", "grant", "secretary", "staffing"])
@@ -31,7 +31,7 @@ def test_active_is_a_privilege_of_accounts() -> None:
     assert is_privilege("is_active", of_account=True)
 
 
-class Category(Model, table=True):
+class Category(Table, table=True):
     __tablename__ = "field_names_category"
 
 
