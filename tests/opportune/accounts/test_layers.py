@@ -11,7 +11,7 @@ ACCOUNTS = PROJECT / "opportune/accounts"
 HTTP_MODULES = {
     *("pages", "api", "dependencies", "responses", "passkey_requests"),
     *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation", "openapi"),
-    *("manager", "backends"),
+    *("manager", "backends", "kept_forms"),
 }
 """Modules that handle requests, and those with FastAPI Users' signatures."""
 
