@@ -45,7 +45,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     vars(dependencies)["CurrentBook"] = Annotated[Book, Depends(get_book)]
     monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
     add_templates(monkeypatch, {"books/detail.html": PAGE})
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"Book": Book}
     for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
         exec(code, names)  # noqa: S102 - examples of the guide
     return names

@@ -90,10 +90,11 @@ async def test_late_schedule_sends_one_email_and_no_heartbeat(
     async with database.writer() as session:
         session.add(LastRun(name="a.late", succeeded_at=utc_now() - timedelta(days=1)))
         session.add(Job(name="b.soon", key="schedule:b.soon:1", due_at=utc_now() + timedelta(hours=1)))
-    for _ in range(2):
-        await watched.run(watch_jobs())
-        assert watched.names[-1] == "admin.report_late_jobs", "a site that has just woken up may catch up"
-        await watched.work()
+    await watched.run(watch_jobs())
+    assert watched.names == ["admin.report_late_jobs"], "a site that has just woken up may catch up"
+    await watched.work()
+    await watched.run(watch_jobs())
+    await watched.work()
 
     assert monitor.requests == []
     assert [email.to for email in watched.outbox] == ["root@example.org"]
