@@ -15,7 +15,7 @@ PRELOADED_MODULES = tuple(
     f"opportune.{name}" for name in ("db.factory", "db.migrations.runner", "fields", "web.routing")
 )
 """Slow modules that errands do not change. The command server imports them once."""
-FEATURES = ("welcome",)
+FEATURES = ("greeting",)
 """Features that the guide adds to `app/installed.py`."""
 
 
