@@ -21,7 +21,7 @@ Masks = Mapping[str, Mapping[str, str]]
 
 
 class Query:
-    """A statement in a connection of its own, which cannot write."""
+    """A statement in a separate read-only connection."""
 
     def __init__(self, path: Path, masks: Masks, secrets: Iterable[tuple[str, str]], seconds: float) -> None:
         self._path, self._masks, self._secrets = path, masks, {*secrets}

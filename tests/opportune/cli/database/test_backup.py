@@ -293,7 +293,7 @@ def test_killed_backup_leaves_no_partial_file(site: Site) -> None:
 
 @pytest.fixture
 def adopted(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A site with an adopted table, with a partition and a sequence of its own, beside tables of another program."""
+    """A site with an adopted table, partition and separate sequence, beside tables of another program."""
     table = Table("Sold Items", Model.metadata, Column("id", Integer, primary_key=True))
     monkeypatch.setitem(adopted_tables, table.name, "jobs")
     for statement in (

@@ -38,7 +38,7 @@ READ_ONLY = (
     'mount --bind "$0" "$0" && mount -t tmpfs tmpfs "$0/tmp" && mount -t proc proc "$0/proc" && '
     'mount -o remount,ro,bind "$0" && exec chroot "$@"'
 )
-"""Script that makes the root read-only in a mount namespace of its own."""
+"""Script that makes the root read-only in a new mount namespace."""
 
 
 class Image(NamedTuple):
