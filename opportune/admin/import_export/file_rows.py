@@ -83,10 +83,12 @@ def _named_cells(number: int, header: Sequence[str], cells: Sequence[str]) -> di
 
 def _lines_with_text(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of each line that is not empty."""
-    separator, skipped = _separator(text), 0
+    separator, skipped = "", 0
     if match := SEPARATOR_LINE.match(text):
-        text, skipped = text[match.end() :], 1
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        separator, text, skipped = match[1], text[match.end() :], 1
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator or _most_frequent_separator(text), strict=True
+    )
     try:
         yield from ((reader.line_num + skipped, cells) for cells in reader if any(map(str.strip, cells)))
     except csv.Error:
@@ -95,10 +97,8 @@ def _lines_with_text(text: str) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def _separator(text: str) -> str:
-    """Return the separator of the line `sep=`, or the most frequent one of the headings."""
-    if match := SEPARATOR_LINE.match(text):
-        return match[1]
+def _most_frequent_separator(text: str) -> str:
+    """Return the separator that the headings contain most often."""
     header = QUOTED.sub("", text.lstrip("\r\n").partition("\n")[0])
     return max(SEPARATORS, key=header.count) if any(map(header.count, SEPARATORS)) else ","
 
