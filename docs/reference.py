@@ -1,5 +1,6 @@
 """Hook of MkDocs. It adds a reference page for each module of imports.md, fills llms.txt, and changes links."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,9 @@ def modules() -> dict[str, list[str]]:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add the reference pages to the navigation, and list all pages in llms.txt."""
+    """Add the reference pages to the navigation and a menu of versions, and list all pages in llms.txt."""
+    if "DOCS_VERSION" in os.environ:  # set by .ci/publish-docs, which writes versions.json
+        config.extra["version"] = {"provider": "mike"}  # the format of that file
     sections: dict[str, Any] = {
         title: entries for entry in config.nav or [] if isinstance(entry, dict) for title, entries in entry.items()
     }
@@ -55,11 +58,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, **_options: Any) -> str:
-    """Replace links to files outside of docs/ by their paths."""
+def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, **_options: Any) -> str:
+    """Let links to files outside of docs/ lead to the repository."""
 
     def replace(match: re.Match[str]) -> str:
         path = normpath(join("docs", page.file.src_uri, "..", match[2]))
-        return match[0] if path.startswith("docs/") else f"{match[1]} (`{path}`)"
+        if path.startswith("docs/"):
+            return match[0]
+        return f"[{match[1]}]({config.repo_url}/blob/main/{path}{match[3] or ''})"
 
     return LINK.sub(replace, markdown)

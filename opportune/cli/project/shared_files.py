@@ -28,7 +28,8 @@ SHARED_PATHS = (
 )
 """Files of the starter that each project gets."""
 ONLY_STARTER = (
-    *(".ci/release", ".github/ISSUE_TEMPLATE", ".github/PULL_REQUEST_TEMPLATE.md", ".github/workflows/release.yml"),
+    *(".ci/publish-docs", ".ci/release", ".github/ISSUE_TEMPLATE", ".github/PULL_REQUEST_TEMPLATE.md"),
+    *(".github/workflows/docs.yml", ".github/workflows/release.yml"),
     *("requirements/docs.lock", "requirements/framework.lock"),
 )
 """Exceptions from SHARED_PATHS."""
