@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "oppman.py"
 COMMANDS = {
-    "Project": ("startproject", "quickstart", "upgrade", "lock", "env", "diffsettings", "secrets"),
+    "Project": ("startproject", "quickstart", "upgrade", "install", "lock", "env", "diffsettings", "secrets"),
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "docs", "mcp", "sendtestemail", "llm"),
     "Scaffold": ("startapp", "addapp", "addmodel", "removemodel", "removeapp"),
     "Translations": ("makemessages", "compilemessages"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-INSTALL = "python3 -m pip install --no-deps --require-hashes -r requirements/backup.lock"
+INSTALL = "python3 oppman.py install backup"
 
 
 def parse_public_keys(text: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from io import StringIO
 from pathlib import Path
 
+import pydantic_settings
 import pytest
 from dotenv import dotenv_values
 from pydantic import SecretStr, field_validator
@@ -11,7 +12,7 @@ from opportune.application import create_app
 from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import env_example
 from opportune.config.project import settings_class
-from opportune.config.secrets import aws
+from opportune.config.secrets.source import open_secrets
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
@@ -51,15 +52,17 @@ def test_feature_settings_come_from_environment_and_file(env_file: Path, monkeyp
 def test_feature_settings_come_from_a_secret(
     env_file: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    aws.read_secret.cache_clear()
-    request.addfinalizer(aws.read_secret.cache_clear)
+    open_secrets.cache_clear()
+    request.addfinalizer(open_secrets.cache_clear)
     names: list[str] = []
 
-    def fetch(name: str) -> str:
-        names.append(name)
-        return '{"BOOKS_KEY": "sesame", "PORT": 81}'
+    class Secret:
+        env_vars = {"BOOKS_KEY": "sesame", "PORT": 81}
 
-    monkeypatch.setattr(aws, "_fetch", fetch)
+        def __init__(self, _settings_class: object, name: str, _region: object) -> None:
+            names.append(name)
+
+    monkeypatch.setattr(pydantic_settings, "AWSSecretsManagerSettingsSource", Secret)
     env_file.write_text("SECRETS_FROM=aws:site\nPORT=1\n")
     settings = load_settings()
     assert (settings.port, settings.of(BooksSettings).books_key.get_secret_value()) == (81, "sesame")

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import setting_text
 from opportune.config.project import PROJECT
-from opportune.config.secrets.source import settings_in_secrets
+from opportune.config.secrets.source import read_settings
 from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError, SettingsError
@@ -108,7 +108,7 @@ def _remove_credentials(text: str) -> str:
 def _read_secret_names(secrets_from: str, names: Sequence[str]) -> set[str]:
     """Return the names of settings in `SECRETS_FROM`; empty if it cannot be read now."""
     with suppress(SettingsError):
-        return settings_in_secrets(secrets_from, names)
+        return set(read_settings(secrets_from, names))
     return set()
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import get_data
 from typing import Never
 
 from opportune.cli.environment import wheels
@@ -43,6 +44,8 @@ COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPMENT_COMMANDS = (["lock"], ["addapp"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need the development dependencies."""
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
+OPTIONAL_LOCKS = {**LOCKS_OF_SECRETS, "backup": BACKUP, "telemetry": TELEMETRY}
+"""Locks that a project gets when it needs them."""
 SETTINGS_BY_LOCK = {
     BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
     TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
@@ -128,6 +131,8 @@ def prepare(arguments: list[str]) -> bool:
         with installation_lock():
             if not are_installed(locks + model):
                 require_framework_wheel(PROJECT)
+                for lock in locks:
+                    add_lock(lock)
                 report_missing_wheels(list(filter(is_outdated, locks)))
                 if not is_usable():
                     check_machine(PROJECT, locks + model)
@@ -142,6 +147,15 @@ def prepare(arguments: list[str]) -> bool:
         skip_model(f"Cannot install into {VENV}: {error.strerror or error}.")
         return False
     return True
+
+
+def add_lock(lock: str) -> None:
+    """Write an optional lock of this release into the project, unless the project has it."""
+    if lock in OPTIONAL_LOCKS.values() and not (PROJECT / lock).exists():
+        content = get_data("opportune", f"starter/{lock}") or b""
+        (PROJECT / lock).parent.mkdir(exist_ok=True)
+        (PROJECT / lock).write_bytes(content)
+        echo(f"Wrote {lock}. Commit it.")
 
 
 def locks_of_tests(arguments: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from opportune import __version__
-from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
+from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.cli.output import progress, say
 from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
 from opportune.config.project import PROJECT
@@ -64,11 +64,11 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     uv_arguments = {
         BASE: ["pyproject.toml", *framework],
         MODEL: ["--group", "model", "-c", str(base)],
-        AWS: ["--group", "aws", "-c", str(base)],
-        GCP: ["--group", "gcp", "-c", str(base)],
-        AZURE: ["--group", "azure", "-c", str(base)],
-        BACKUP: ["--group", "backup", "-c", str(base)],
-        TELEMETRY: ["--group", "telemetry", "-c", str(base)],
+        **{
+            lock: ["--group", name, "-c", str(base)]
+            for name, lock in OPTIONAL_LOCKS.items()
+            if (PROJECT / lock).exists()
+        },
         DEV: ["--group", "dev", "-c", str(base)],
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
         DOCS: ["--group", "docs"],

@@ -15,6 +15,7 @@ from string import Template
 from typing import NamedTuple
 
 from opportune import __version__
+from opportune.cli.environment.entry import OPTIONAL_LOCKS
 from opportune.config.project import FRAMEWORK
 
 STARTER = "starter"
@@ -26,7 +27,7 @@ SHARED_PATHS = (
     *("Dockerfile", "alembic.ini", "compose.yaml", "migrations/env.py", "migrations/script.py.mako", "oppman.py"),
     *("pyproject.toml", "requirements.lock", "requirements", "tests/__init__.py", "tests/conftest.py"),
 )
-"""Files of the starter that each project gets."""
+"""Files of the starter that the wheel has. Each project gets them, except optional locks, which it gets when needed."""
 ONLY_STARTER = (
     *(".ci/publish-docs", ".ci/release", ".github/ISSUE_TEMPLATE", ".github/PULL_REQUEST_TEMPLATE.md"),
     *(".github/workflows/docs.yml", ".github/workflows/release.yml"),
@@ -74,7 +75,7 @@ def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash
         names: Names of the project.
         wheel_hash: SHA-256 of the framework's wheel, for the lock.
     """
-    for path in shared_files(root):
+    for path in set(shared_files(root)) - set(OPTIONAL_LOCKS.values()):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / path, folder / path)
         (folder / path).chmod(0o755 if path in EXECUTABLE else 0o644)

@@ -1,19 +1,43 @@
-"""Settings from `SECRETS_FROM`: AWS Secrets Manager, Google Secret Manager or Azure Key Vault."""
+"""Settings from `SECRETS_FROM`: AWS Secrets Manager, Google Secret Manager or Azure Key Vault.
 
-from collections.abc import Callable, Collection
+A secret of AWS is a JSON object with settings. In the other stores each secret is a setting. pydantic-settings reads
+them all, but its clients retry for minutes, and it takes unreadable secrets of Google for missing ones.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from functools import cache
+from multiprocessing.pool import ThreadPool
+from queue import Empty, SimpleQueue
+from typing import Any
 
 import pydantic_settings
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings.sources.providers.gcp import GoogleSecretManagerMapping
 
 from opportune.config.pasted_values import pasted_values
-from opportune.config.secrets import aws
-from opportune.config.secrets.azure import AzureVault
-from opportune.config.secrets.gcp import GoogleVault
-from opportune.config.secrets.vault import Vault
+from opportune.config.secrets.rds import with_database_urls
 from opportune.errors import SettingsError
 
-VAULTS: dict[str, type[Vault]] = {"gcp": GoogleVault, "azure": AzureVault}
+TIMEOUT_SECONDS = 20
+"""Time limit for all requests to a store."""
+ADVICE = {
+    "aws": (
+        "Check its name, the region (AWS_DEFAULT_REGION), the credentials, and their permissions "
+        "secretsmanager:GetSecretValue and, for a customer key, kms:Decrypt."
+    ),
+    "gcp": (
+        "Check the project, the credentials (a service account, or GOOGLE_APPLICATION_CREDENTIALS), and their roles "
+        "secretmanager.viewer and secretmanager.secretAccessor."
+    ),
+    "azure": (
+        "Check the vault's name and firewall, the credentials (a managed identity, or AZURE_CLIENT_ID and the like), "
+        "and their role Key Vault Secrets User."
+    ),
+}
 
 
 def secrets_source(
@@ -32,43 +56,119 @@ def secrets_source(
     Raises:
         SettingsError: The secrets cannot be read. The message contains no secret.
     """
-    scheme, names = parse_secrets_from(secrets_from)
-    if scheme == "aws":
-        values = aws.read_settings(names, settings_class.model_fields, all_setting_names)
-        return InitSettingsSource(settings_class, pasted_values(values, settings_class.model_fields))
+    fields = settings_class.model_fields
+    values = pasted_values(read_settings(secrets_from, fields), fields)
+    if secrets_from.startswith("aws:"):
+        if not values and not read_settings(secrets_from, {name.lower() for name in all_setting_names()}):
+            raise SettingsError(
+                f"SECRETS_FROM: {secrets_from} has no setting. Use names of settings as keys, such as DATABASE_URL, "
+                "or the keys of RDS with host, username and password."
+            )
+        return InitSettingsSource(settings_class, values)
     # Google and Azure store strings, like environment variables, so lists are parsed as JSON.
     source = EnvSettingsSource(settings_class)
-    fields = settings_class.model_fields
-    source.env_vars = pasted_values(_read_vaults(scheme, names, fields), fields)
+    source.env_vars = values
     return source
 
 
-def settings_in_secrets(secrets_from: str, settings: Collection[str]) -> set[str]:
-    """Return the settings that `secrets_from` has values for.
+def read_settings(secrets_from: str, settings: Collection[str]) -> dict[str, Any]:
+    """Return the values of those settings that the secrets have. The last secret wins.
 
     Raises:
-        SettingsError: The secrets cannot be read.
+        SettingsError: The secrets cannot be read. The message contains no secret.
     """
-    scheme, names = parse_secrets_from(secrets_from)
-    return set(aws.read_settings(names, settings) if scheme == "aws" else _read_vaults(scheme, names, settings))
-
-
-def parse_secrets_from(value: str) -> tuple[str, list[str]]:
-    """Split `aws:a, b` into its scheme and the names."""
-    scheme, _, secrets = value.partition(":")
-    names = [name.strip() for name in secrets.split(",")]
-    if scheme not in {"aws", *VAULTS} or not all(names):
+    scheme, _, text = secrets_from.partition(":")
+    names = [name.strip() for name in text.split(",")]
+    if scheme not in ADVICE or not all(names):
         raise SettingsError("SECRETS_FROM must be empty, aws:SECRET, gcp:PROJECT or azure:VAULT.")
-    return scheme, names
-
-
-def _read_vaults(scheme: str, names: list[str], settings: Collection[str]) -> dict[str, str | None]:
-    values: dict[str, str | None] = {}
-    for name in names:
-        values |= open_vault(scheme, name).read(settings)
+    stores = {name: _fetch(scheme, name, settings) for name in names}
+    if scheme == "aws":
+        stores = {text: with_database_urls({key: value for store in stores.values() for key, value in store.items()})}
+    values: dict[str, Any] = {}
+    for name, secrets in stores.items():
+        values |= _by_setting(name, secrets, settings)
     return values
 
 
 @cache
-def open_vault(scheme: str, name: str) -> Vault:
-    return VAULTS[scheme](name)
+def open_secrets(scheme: str, name: str) -> Mapping[str, Any]:
+    """Return the secrets of a store by name. They are fetched once for the site and all its features."""
+    if scheme == "aws":
+        # An ARN names its region. Lambda and ECS set AWS_REGION, which boto3 does not read.
+        region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")
+        region = name.split(":")[3] if name.count(":") > 3 else region
+        aws = pydantic_settings.AWSSecretsManagerSettingsSource(pydantic_settings.BaseSettings, name, region)
+        return {key: value for key, value in aws.env_vars.items() if value is not None}
+    if scheme == "gcp":
+        from google.cloud.secretmanager import SecretManagerServiceClient
+
+        # gRPC writes its errors to stderr and does not survive a fork.
+        return GoogleSecretManagerMapping(SecretManagerServiceClient(transport="rest"), name, case_sensitive=True)
+    from azure.identity import DefaultAzureCredential
+
+    url = name if "://" in name else f"https://{name}.vault.azure.net"
+    azure = pydantic_settings.AzureKeyVaultSettingsSource(
+        pydantic_settings.BaseSettings, url, DefaultAzureCredential(), case_sensitive=True
+    )
+    return azure.env_vars
+
+
+def _fetch(scheme: str, name: str, settings: Collection[str]) -> dict[str, Any]:
+    """Return the keys of an AWS secret, or those secrets of a store that are settings."""
+
+    def fetch() -> dict[str, Any]:
+        secrets = open_secrets(scheme, name)
+        return {key: secrets.get(key) for key in secrets if scheme == "aws" or _setting(key) in settings}
+
+    values = _run_with_timeout(fetch)
+    if isinstance(values, BaseException):
+        raise SettingsError(f"SECRETS_FROM: {_explain(scheme, name, values)}")
+    if unreadable := [key for key, value in values.items() if value is None]:
+        raise SettingsError(
+            f"SECRETS_FROM: {name}, secret {unreadable[0]} cannot be read. Its newest version must be enabled text. "
+            f"{ADVICE[scheme]}"
+        )
+    return values
+
+
+def _run_with_timeout(function: Callable[[], dict[str, Any]]) -> dict[str, Any] | BaseException:
+    """Return the result or the error of a function, without log messages. The thread of a silent store is left."""
+    results = SimpleQueue[dict[str, Any] | BaseException]()
+    logging.disable(logging.CRITICAL)  # the SettingsError reports the same, and debug messages contain secrets
+    try:
+        with closing(ThreadPool(1)) as pool:
+            pool.apply_async(function, callback=results.put, error_callback=results.put)
+            return results.get(timeout=TIMEOUT_SECONDS)
+    except Empty:
+        return TimeoutError()
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _explain(scheme: str, name: str, error: BaseException) -> str:
+    """Return the problem without the provider's details, such as account numbers and file names."""
+    if isinstance(error, ImportError):
+        return f"the packages of {scheme} are missing. Install them with: python3 oppman.py install {scheme}"
+    if scheme == "aws" and isinstance(error, (json.JSONDecodeError, AttributeError, KeyError)):
+        return f"{name} is not a JSON object. Store names of settings with their values, as text."
+    response = getattr(error, "response", None)
+    type_ = response["Error"]["Code"] if isinstance(response, dict) else type(error).__name__  # boto3 has a dictionary
+    reason = f"{type_} {getattr(error, 'status_code', '')}".strip()
+    if isinstance(error, TimeoutError):
+        reason = f"no response within {TIMEOUT_SECONDS} seconds"
+    return f"{name} cannot be read ({reason}). {ADVICE[scheme]}"
+
+
+def _by_setting(name: str, secrets: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
+    keys: dict[str, str] = {}
+    for key in secrets:
+        if keys.setdefault(_setting(key), key) != key and _setting(key) in settings:
+            raise SettingsError(
+                f"SECRETS_FROM: {name} has two secrets for one setting, {keys[_setting(key)]} and {key}. "
+                "Delete one of them."
+            )
+    return {setting: secrets[key] for setting, key in keys.items() if setting in settings}
+
+
+def _setting(key: str) -> str:
+    return key.replace("-", "_").lower()

@@ -96,7 +96,6 @@ def test_only_configured_services_are_requested() -> None:
     assert sorted(str(path.relative_to(PROJECT)) for path in requesting_files) == [
         "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
-        "opportune/config/secrets/gcp.py",  # SECRETS_FROM
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/llm/providers/embeddings_client.py",

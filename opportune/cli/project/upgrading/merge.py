@@ -13,11 +13,13 @@ from shutil import copyfile
 from typing import NamedTuple
 
 from opportune import __version__
+from opportune.cli.environment.entry import OPTIONAL_LOCKS
 from opportune.cli.project.git import Git, GitError
 from opportune.cli.project.record import Record
 from opportune.cli.project.shared_files import (
     BASE_LOCK,
     EXECUTABLE,
+    STARTER,
     VENDOR,
     ProjectNames,
     starter_root,
@@ -87,6 +89,7 @@ class Merge:
         names = ProjectNames(self.record.title, self.record.slug)
         write_shared_files(starter_root(), self.folder / "old", names, self.pinned_hash)
         self.release.write_shared_files(self.folder / "new", names)
+        self._copy_optional_locks()
         old = self._create_commit(self._write_tree(self.folder / "old"), "The project's release")
         new = self._create_commit(self._write_tree(self.folder / "new"), "The new release", old)
         result = self.clone.run("-c", "merge.directoryRenames=false", "cherry-pick", "--no-commit", new)
@@ -97,6 +100,14 @@ class Merge:
             self._resolve_conflict(path, stages)
         self._replace_wheel()
         self.clone("add", "--all")
+
+    def _copy_optional_locks(self) -> None:
+        """Merge the optional locks that the project has."""
+        roots = {"old": starter_root(), "new": self.release.root / NAME / STARTER}
+        for lock in OPTIONAL_LOCKS.values():
+            if (self.clone.folder / self.project.prefix / lock).exists():
+                for name, root in roots.items():
+                    copyfile(root / lock, self.folder / name / lock)
 
     def _replace_wheel(self) -> None:
         folder = self.clone.folder / self.project.prefix / VENDOR

@@ -100,6 +100,17 @@ def test_settings_select_their_locks(
     assert installed_locks == locks
 
 
+def test_missing_optional_lock_comes_from_the_wheel(
+    machine: Machine, installed_locks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine.project / AWS).unlink(missing_ok=True)
+    monkeypatch.setattr(environment, "get_data", lambda package, path: f"{package}/{path}".encode())
+    monkeypatch.setenv("SECRETS_FROM", "aws:site")
+    assert environment.prepare(["migrate"])
+    assert installed_locks == [BASE, AWS]
+    assert (machine.project / AWS).read_text() == "opportune/starter/requirements/aws.lock"
+
+
 @pytest.mark.parametrize(
     ("source", "file", "locks"),
     [

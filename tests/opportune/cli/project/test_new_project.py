@@ -223,6 +223,10 @@ def test_lock_pins_the_wheel(shop: Path) -> None:
     assert names == sorted(names)
 
 
+def test_project_has_no_optional_lock(shop: Path) -> None:
+    assert {path.name for path in (shop / "requirements").iterdir()} == {"dev.lock", "model.lock"}
+
+
 def test_project_without_examples_is_small(projects: dict[str, Path]) -> None:
     files = [path for name in ("app", "templates") for path in (projects["none"] / name).rglob("*.*")]
     assert sum(len(path.read_text().splitlines()) for path in files if path.suffix in (".py", ".html")) < 400

@@ -7,18 +7,18 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import responses
-from requests import ConnectionError as RequestConnectionError
 from requests import PreparedRequest
 
-from opportune.cli.main import main
 from opportune.config.base_settings import BaseSettings, read_class
-from opportune.config.project import PROJECT, settings_class
-from opportune.config.secrets.source import open_vault, settings_in_secrets
-from opportune.config.settings import Settings, clear_settings_cache, load_settings
+from opportune.config.project import settings_class
+from opportune.config.secrets import source
+from opportune.config.secrets.source import open_secrets, read_settings
+from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
 
 SECRET = "p@ss/w:rd%?#[é"
@@ -40,14 +40,11 @@ class Cloud:
     def __init__(self) -> None:
         self.secrets: dict[str, bytes | None] = {}
         self.status = 200
-        self.is_reachable = True
         self.paths: list[str] = []
 
     def respond(self, request: PreparedRequest) -> Response:
         path = request.path_url.partition("?")[0]
         self.paths.append(path)
-        if not self.is_reachable:
-            raise RequestConnectionError(SECRET)
         name = re.search(r"/secrets/([^/]+)", path)
         if self.status != 200:
             return self.status, {}, json.dumps({"error": {"code": "X", "message": f"{SECRET} of account 123456789012"}})
@@ -114,9 +111,9 @@ def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     user = {"type": "authorized_user", "client_id": "site", "client_secret": "secret", "refresh_token": "refresh"}
     (tmp_path / "google.json").write_text(json.dumps({**user, "quota_project_id": "site"}))
     monkeypatch.setitem(settings_class().model_config, "env_file", tmp_path / ".env")
-    open_vault.cache_clear()
+    open_secrets.cache_clear()
     yield
-    open_vault.cache_clear()
+    open_secrets.cache_clear()
 
 
 @pytest.fixture
@@ -169,18 +166,6 @@ def test_secret_is_a_setting(cloud: Cloud) -> None:
     assert (settings.port, settings.allowed_hosts) == (1234, ["a.example", "b.example"])
 
 
-def test_environment_overrides_secret(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud.secrets = {"PORT": b"1"}
-    monkeypatch.setenv("PORT", "3")
-    assert read(cloud).port == 3
-
-
-def test_secret_overrides_env_file(cloud: Cloud, tmp_path: Path) -> None:
-    cloud.secrets = {"PORT": b"1"}
-    (tmp_path / ".env").write_text(f"SECRETS_FROM={cloud.source}\nPORT=2\n")
-    assert load_settings().port == 1
-
-
 def test_unrelated_secrets_are_not_fetched(cloud: Cloud) -> None:
     cloud.secrets = {"PORT": b"1", "OTHER_SITE_KEY": b"x"}
     read(cloud)
@@ -192,7 +177,7 @@ def test_secrets_are_fetched_once(cloud: Cloud) -> None:
     read(cloud)
     requests = len(cloud.paths)
     read(cloud)
-    assert settings_in_secrets(cloud.source, ["port", "log_format"]) == {"port"}
+    assert read_settings(cloud.source, ["port", "log_format"]) == {"port": "1"}
     assert len(cloud.paths) == requests
 
 
@@ -216,14 +201,10 @@ def test_disabled_azure_secret_is_ignored(azure: Azure) -> None:
     assert read(azure).port == 8000
 
 
-def test_disabled_google_version_is_refused(google: Google) -> None:
-    google.secrets = {"PORT": None}
-    assert settings_error("gcp:site").startswith("SECRETS_FROM: site, secret PORT: Its newest version is disabled")
-
-
-def test_binary_google_secret_is_refused(google: Google) -> None:
-    google.secrets = {"SECRET_KEY": b"\xff\xfe"}
-    assert settings_error("gcp:site") == "SECRETS_FROM: site, secret SECRET_KEY: The value is binary. Store text."
+@pytest.mark.parametrize("value", [None, b"\xff\xfe"])
+def test_disabled_or_binary_google_version_is_refused(google: Google, value: bytes | None) -> None:
+    google.secrets = {"PORT": value}
+    assert settings_error("gcp:site").startswith("SECRETS_FROM: site, secret PORT cannot be read. Its newest version")
 
 
 def test_two_secrets_for_one_setting_are_refused(google: Google) -> None:
@@ -231,14 +212,11 @@ def test_two_secrets_for_one_setting_are_refused(google: Google) -> None:
     assert "two secrets for one setting, PORT and port" in settings_error("gcp:site")
 
 
-@pytest.mark.parametrize(
-    ("status", "message"),
-    [(401, "does not accept these credentials"), (403, "denies access"), (404, "There is no such"), (409, "reports")],
-)
-def test_http_error_is_explained_without_details(cloud: Cloud, status: int, message: str) -> None:
+@pytest.mark.parametrize("status", [401, 403])
+def test_http_error_is_explained_without_details(cloud: Cloud, status: int) -> None:
     cloud.status = status
     text = settings_error(cloud.source)
-    assert message in text
+    assert text.startswith("SECRETS_FROM: site cannot be read (")
     assert "123456789012" not in text
 
 
@@ -247,18 +225,8 @@ def test_missing_credentials_are_explained(
 ) -> None:
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
     monkeypatch.delenv("AZURE_CLIENT_SECRET")
-    assert "credentials. " in settings_error(cloud.source)
+    assert "Check the" in settings_error(cloud.source)
     assert caplog.record_tuples == []
-
-
-def test_refused_credentials_are_explained(cloud: Cloud, mock: responses.RequestsMock) -> None:
-    mock.upsert("POST", cloud.token_url, status=400, json={"error": "invalid_grant", "error_description": SECRET})
-    assert "credentials" in settings_error(cloud.source)
-
-
-def test_unreachable_cloud_is_explained(cloud: Cloud) -> None:
-    cloud.is_reachable = False
-    assert "cannot be reached" in settings_error(cloud.source)
 
 
 def test_values_are_not_logged(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
@@ -269,14 +237,14 @@ def test_values_are_not_logged(cloud: Cloud, caplog: pytest.LogCaptureFixture) -
     assert base64.b64encode(SECRET.encode()).decode() not in caplog.text
 
 
-def test_check_names_lock_of_missing_package(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_package_names_the_command(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, cloud.package, None)
-    monkeypatch.setenv("SECRETS_FROM", cloud.source)
-    clear_settings_cache()
-    assert main(["check"]) == 1
-    error = capsys.readouterr().err
-    lock = error.split()[-1]
-    assert error.endswith(f"python3 -m pip install --no-deps --require-hashes -r {lock}\n")
-    assert cloud.package.replace(".", "-").replace("secretmanager", "secret-manager") in (PROJECT / lock).read_text()
+    assert settings_error(cloud.source).endswith(f"python3 oppman.py install {cloud.source.partition(':')[0]}")
+
+
+def test_silent_store_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = Event()
+    monkeypatch.setattr(source, "open_secrets", lambda _scheme, _name: is_over.wait() and {})
+    monkeypatch.setattr(source, "TIMEOUT_SECONDS", 0.01)
+    assert "(no response within 0.01 seconds)" in settings_error("azure:site")
+    is_over.set()

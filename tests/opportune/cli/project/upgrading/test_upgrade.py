@@ -1,5 +1,6 @@
 """`upgrade`: the new wheel, merged files, conflicts, questions and the way back."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import typer
 
 from opportune import __version__
 from opportune.cli.project.wheel import hash_of, wheel_name
+from opportune.config.project import PROJECT
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import assert_refused, commit, edit, git, snapshot
 
@@ -65,6 +67,13 @@ def test_own_dependencies_in_the_lock_are_merged(oppman: Oppman, shop: Path, whe
     text = (shop / "requirements.lock").read_text()
     assert "aiodns==1.0" in text
     assert "opportune==99.0" in text
+
+
+def test_optional_lock_of_the_project_is_merged(oppman: Oppman, shop: Path, wheel: Path) -> None:
+    shutil.copy(PROJECT / "requirements/aws.lock", shop / "requirements")
+    commit(shop)
+    assert oppman("upgrade", str(wheel), "--yes").code == 0
+    assert "boto2==1.0\nboto3==" in (shop / "requirements/aws.lock").read_text()
 
 
 def test_conflicting_lock_is_replaced(oppman: Oppman, shop: Path, wheel: Path) -> None:

@@ -1,0 +1,34 @@
+"""Install optional packages: for the secrets of a cloud, backups or telemetry.
+
+Their lock, such as requirements/aws.lock, is written into the project. Commit it: images and hosts install it.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from opportune.cli.environment.entry import OPTIONAL_LOCKS, VENV, add_lock, install, is_outdated
+from opportune.cli.environment.installation import InstallError
+from opportune.cli.output import say
+from opportune.errors import OperatorError
+
+
+def command(
+    name: Annotated[
+        Literal["aws", "azure", "gcp", "backup", "telemetry"],
+        typer.Argument(help="A cloud of SECRETS_FROM, or what needs the packages.", show_default=False),
+    ],
+) -> None:
+    lock = OPTIONAL_LOCKS[name]
+    try:
+        add_lock(lock)
+        if Path(sys.prefix).resolve() != VENV:
+            say(f"Next: python3 -m pip install --no-deps --require-hashes -r {lock}")
+        elif is_outdated(lock):
+            install(lock)
+        else:
+            say(f"{lock} is installed.")
+    except (InstallError, OSError) as error:
+        raise OperatorError(f"{lock} cannot be installed: {error}") from None
