@@ -141,7 +141,7 @@ def run_services(folder: Path, *programs: str) -> str:
     return result.stdout + result.stderr
 
 
-SERVERS = ("caddy", "nginx", "systemd-analyze", "pgbouncer", "redis-server")
+SERVERS = ("caddy", "systemd-analyze", "pgbouncer", "redis-server")
 
 
 def test_script_needs_no_root_with_all_programs(tmp_path: Path) -> None:

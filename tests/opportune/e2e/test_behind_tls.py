@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from opportune.config.hosts import HOSTS
 from opportune.config.settings import Settings
 from opportune.ops.deploy.rehearsal.process import free_port
-from opportune.ops.deploy.rehearsal.proxy import ProxyConfig, installed_proxy, run_proxy
+from opportune.ops.deploy.rehearsal.proxy import ProxyConfig, run_proxy
 from opportune.ops.deploy.rehearsal.rules import Rules
 from opportune.ops.deploy.rehearsal.services import make_certificate
 from opportune.testing.factories import PASSWORD
@@ -29,7 +29,7 @@ async def test_registration_behind_tls_sets_secure_cookie(chromium: Browser, sit
     config = ProxyConfig(rules, free_port(), int(site.rpartition(":")[2]), certificate, key, tmp_path / "proxy")
     errors: list[str] = []
     async with (
-        run_proxy(installed_proxy(), config),
+        run_proxy(config),
         await chromium.new_context(
             base_url=f"https://127.0.0.1:{config.port}", ignore_https_errors=True, reduced_motion="reduce"
         ) as context,

@@ -52,7 +52,7 @@ class Rehearsal:
 
     async def _set_up(self, stack: AsyncExitStack, notify: Callable[[str], None]) -> Stage:
         rules, host = self.rules, self.rules.host
-        program = proxy.installed_proxy()
+        proxy.find_caddy()  # before anything is started
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
         stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
         certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
@@ -71,11 +71,11 @@ class Rehearsal:
         stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
         await stack.enter_async_context(stage.router.listening())
         config = proxy.ProxyConfig(rules, front_port, stage.router.port, certificate, key, folder / "proxy")
-        await stack.enter_async_context(proxy.run_proxy(program, config))
+        await stack.enter_async_context(proxy.run_proxy(config))
         await stack.enter_async_context(stage.open_visitors(_visitor_address()))
         pooler = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
-        notify(f"{limits.description}; {launcher.tree_description}; {program.label} with TLS; {system}")
+        notify(f"{limits.description}; {launcher.tree_description}; Caddy with TLS; {system}")
         return stage
 
     def environment(

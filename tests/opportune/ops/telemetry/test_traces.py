@@ -115,7 +115,7 @@ async def test_spans_contain_nothing_private(settings: Settings, collector: Sink
     ("variable", "value", "line"),
     [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL: set it to http/protobuf"),
-        ("", "", "OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry's SDK. Install it: python3 -m pip install"),
+        ("", "", "OTEL_EXPORTER_OTLP_ENDPOINT needs .* SDK. Install it: python3 oppman.py install telemetry"),
     ],
 )
 def test_missing_requirement_is_reported_at_start(

