@@ -4,8 +4,9 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
@@ -30,7 +31,6 @@ from opportune.mail.feature import mail
 from opportune.ops.backup.feature import backup
 from opportune.ops.doctor.feature import doctor
 from opportune.ops.telemetry.feature import telemetry
-from opportune.runtime.lazy_exports import lazy_exports
 from opportune.runtime.services import Services
 from opportune.search.feature import search
 from opportune.storage.feature import storage
@@ -38,28 +38,28 @@ from opportune.web.feature import web
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import router_list
 
-if TYPE_CHECKING:
-    from opportune.accounts.feature import accounts
-    from opportune.admin.feature import admin
-    from opportune.contrib.mcp.feature import mcp
-    from opportune.contrib.teams.feature import teams
-    from opportune.jobs.feature import jobs
-    from opportune.llm.answers.feature import answers
+OPTIONAL_FEATURES = {
+    "accounts": "accounts",
+    "admin": "admin",
+    "answers": "llm.answers",
+    "jobs": "jobs",
+    "mcp": "contrib.mcp",
+    "teams": "contrib.teams",
+}
+"""Packages of the features that a project lists in `installed.py`. A site loads only those."""
+accounts: Feature
+admin: Feature
+answers: Feature
+jobs: Feature
+mcp: Feature
+teams: Feature
 
-__all__ = ["CORE_FEATURES", "accounts", "admin", "answers", "jobs", "mcp", "teams"]
 
-# Lazy, so that a site does not load features that it has not installed.
-__getattr__ = lazy_exports(
-    "opportune",
-    {
-        ".accounts.feature": ("accounts",),
-        ".admin.feature": ("admin",),
-        ".contrib.mcp.feature": ("mcp",),
-        ".contrib.teams.feature": ("teams",),
-        ".jobs.feature": ("jobs",),
-        ".llm.answers.feature": ("answers",),
-    },
-)
+def __getattr__(name: str) -> Any:
+    if name not in OPTIONAL_FEATURES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"opportune.{OPTIONAL_FEATURES[name]}.feature"), name)
+
 
 CORE_FEATURES = (
     telemetry,
@@ -80,7 +80,7 @@ CORE_FEATURES = (
 """Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
 
 
-FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | {*__all__} - {"CORE_FEATURES"}
+FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURES.keys()
 """Names of the framework's features. Features of projects and packages have other names."""
 PARAMETER = re.compile(r"\{[^}]*\}")
 """A parameter in the path of a route."""

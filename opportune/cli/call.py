@@ -19,7 +19,27 @@ if TYPE_CHECKING:
     from typer._click import Command, Parameter
 
 
-def call(name: str, arguments: Sequence[object], settings: Settings | None, options: Mapping[str, Any]) -> str:
+def call_command(name: str, *arguments: object, settings: Settings | None = None, **options: Any) -> str:
+    """Run a command of `oppman.py` in this process.
+
+    The call blocks. In an event loop write `await asyncio.to_thread(call_command, …)`.
+
+    Args:
+        name: Name of the command.
+        arguments: Positional arguments.
+        settings: Settings of the command. Default: those of the process.
+        options: Options by their long name. An option with several values takes a list.
+
+    Returns:
+        The standard output of the process while the command ran.
+
+    Raises:
+        CommandError: the command failed, had another exit code than 0, or does not exist.
+        TypeError: the command has no option of that name.
+
+    Example:
+        `call_command("migrate", "books", plan=True)`
+    """
     command_line = [name, *map(str, arguments)]
     if options and (name in MODULES or name in command_files()):
         command_line += option_arguments(find_command(command_line), options)

@@ -4,18 +4,27 @@ They keep commands and workers from loading modules they do not use. `opportune.
 project's user model imports that package.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 
-def lazy_exports(package: str, names_by_module: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a package. Its modules are named relative to it, with a leading dot."""
-    modules = {name: module for module, names in names_by_module.items() for name in names}
+def lazy_exports(package: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a package, for the names in its stub: lines `from module import name as name`."""
+
+    @cache
+    def find_modules() -> dict[str, str]:
+        module: Any = sys.modules[package]
+        lines = module.__loader__.get_data(f"{module.__file__}i").decode().splitlines()  # also in a wheel
+        return {name: module for _from, module, _import, name, *_as in map(str.split, lines)}
 
     def import_export(name: str) -> Any:
-        if name not in modules:
+        if name == "__all__":
+            return [*find_modules()]
+        if name not in find_modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(modules[name], package), name)
+        return getattr(import_module(find_modules()[name]), name)
 
     return import_export

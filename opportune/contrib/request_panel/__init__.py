@@ -2,7 +2,4 @@
 
 from opportune.runtime.lazy_exports import lazy_exports
 
-# Lazy, so that a site without the panel does not load it.
-__getattr__ = lazy_exports(
-    "opportune.contrib.request_panel", {".panel": ("add_pages", "panel_middleware", "recorded_requests")}
-)
+__getattr__ = lazy_exports(__name__)

@@ -1,0 +1,9 @@
+from opportune.mail.delivery import enqueue_email as enqueue_email
+from opportune.mail.delivery import send_email as send_email
+from opportune.mail.email import EmailMessage as EmailMessage
+from opportune.mail.email import render_email as render_email
+from opportune.mail.errors import DeliveryError as DeliveryError
+from opportune.mail.errors import InvalidEmailError as InvalidEmailError
+from opportune.mail.https import APIAnswer as APIAnswer
+from opportune.mail.https import HTTPSTransport as HTTPSTransport
+from opportune.mail.parts import MessageParts as MessageParts

@@ -1,0 +1,14 @@
+from opportune.cli import call_command as call_command
+from opportune.contrib.teams.testing import make_team as make_team
+from opportune.testing.factories import PASSWORD as PASSWORD
+from opportune.testing.factories import grant as grant
+from opportune.testing.factories import make_token as make_token
+from opportune.testing.factories import make_user as make_user
+from opportune.testing.factories import sign_in as sign_in
+from opportune.testing.factories import sign_in_browser as sign_in_browser
+from opportune.testing.factories import signed_in_client as signed_in_client
+from opportune.testing.recorded_jobs import RecordedJobs as RecordedJobs
+from opportune.testing.rows import Make as Make
+from opportune.testing.statements import counted_statements as counted_statements
+from opportune.testing.uploads import picture as picture
+from opportune.testing.uploads import upload as upload
