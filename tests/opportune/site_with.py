@@ -13,7 +13,7 @@ from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 from tests.opportune.tables import make_tables
 
-FRAMEWORK_FEATURES = (*features.__all__, "users")
+FRAMEWORK_FEATURES = (*features.OPTIONAL_FEATURES, "users")
 """The site has only these other features, because hundreds of tests would build the project's views without use."""
 
 
