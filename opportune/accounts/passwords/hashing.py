@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from opportune.errors import Busy
@@ -49,7 +50,10 @@ class _PasswordHelper:
         return self._password_hash.hash(password)
 
     def verify_and_update(self, password: str, hashed_password: str) -> tuple[bool, str | None]:
-        return self._password_hash.verify_and_update(password, hashed_password)
+        try:
+            return self._password_hash.verify_and_update(password, hashed_password)
+        except UnknownHashError:  # imported from another site: its user resets the password
+            return False, None
 
     def generate(self) -> str:
         return secrets.token_urlsafe(32)

@@ -59,6 +59,11 @@ async def test_characters_after_the_longest_password_count() -> None:
     assert not (await hashing.verify_password("x" * (hashing.MAX_PASSWORD_LENGTH + 1), stored))[0]
 
 
+def test_hash_of_another_site_is_a_wrong_password() -> None:
+    helper = hashing._PasswordHelper()
+    assert helper.verify_and_update("correct horse", "$2b$12$abcdefghijklmnopqrstuu") == (False, None)
+
+
 async def test_full_queue_refuses_further_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
