@@ -67,3 +67,5 @@ def test_addresses_of_the_project_are_consistent() -> None:
     settings = (PROJECT / "mkdocs.yml").read_text(encoding="utf-8")
     assert f"repo_url: {URLS['Repository']}\n" in settings
     assert f'"{URLS["Documentation"]}"]\n' in settings
+    for name in ("README.md", "docs/index.md"):
+        assert f"git clone {URLS['Repository']}\n" in (PROJECT / name).read_text(encoding="utf-8")

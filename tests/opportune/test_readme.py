@@ -1,0 +1,76 @@
+"""Commands and tables of the README, and the code of the guide for users of FastAPI's template."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData
+
+from opportune import __version__
+from opportune.cli.registry import MODULES
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
+from opportune.crud.registry import crud_classes
+from opportune.db import Model
+from opportune.feature import Feature
+from opportune.testing import make_user, signed_in_client
+from tests.opportune.site_with import site_with
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+INDEX = (PROJECT / "docs/index.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "docs/from-fastapi.md").read_text(encoding="utf-8")
+PAGE = re.compile(r"\]\((?:docs/)?([\w-]+\.md(?:#[\w-]+)?)\)")
+"""A link to a page of the documentation, from the README or from a page."""
+
+
+def rows_of(text: str, heading: str) -> list[str]:
+    """Return the rows of the first table below a heading, without its head."""
+    section = text.partition(f"\n## {heading}")[2].partition("\n## ")[0]
+    return re.findall(r"^\| .* \|$", section, re.MULTILINE)[2:]
+
+
+def test_readme_names_existing_commands() -> None:
+    commands = set(re.findall(r"\boppman\.py ([a-z-]+)", README))
+    assert {"quickstart", "startapp"} <= commands <= {*MODULES}
+
+
+def test_readme_shows_ten_parts_with_their_pages() -> None:
+    rows = rows_of(README, "You get")
+    assert len(rows) == 10
+    assert [row for row in rows if not PAGE.search(row)] == []
+
+
+def test_start_page_explains_the_traps_of_the_readme() -> None:
+    pages = [PAGE.findall(row) for row in rows_of(README, "Known traps")]
+    assert len(pages) >= 8
+    assert [PAGE.findall(row) for row in rows_of(INDEX, "Known traps")] == pages
+    assert all("#" in page for (page,) in pages)
+
+
+def test_readme_states_the_version() -> None:
+    assert f"**Version {__version__.rpartition('.')[0]}**" in README
+
+
+@pytest.fixture
+def names() -> Iterator[dict[str, Any]]:
+    names: dict[str, Any] = {"__name__": __name__}
+    exec("\n".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)), names)  # noqa: S102 - code of the guide
+    yield names
+    Model.metadata.remove(names["Item"].__table__)
+    del crud_classes[names["Item"]]
+
+
+@pytest.mark.database("sqlite")
+async def test_guide_code_serves_rows_of_their_owner(names: dict[str, Any], settings: Settings) -> None:
+    feature = Feature(name="items", summary="", models=[names["Item"]], api=names["router"])
+    async with site_with(feature, MetaData(), settings) as app:
+        database = app.state.database
+        async with database.engine.begin() as connection:
+            await connection.run_sync(names["Item"].__table__.create)
+        users = await make_user(database), await make_user(database)
+        async with signed_in_client(app, users[0]) as owner, signed_in_client(app, users[1]) as other:
+            item = (await owner.post("/api/v1/items", json={"title": "Lamp"})).json()
+            assert (await owner.get(f"/api/v1/items/{item['id']}")).json()["title"] == "Lamp"
+            assert (await other.get(f"/api/v1/items/{item['id']}")).status_code == 404
+            assert [(await client.get("/api/v1/items/count")).json() for client in (owner, other)] == [1, 0]
