@@ -30,5 +30,7 @@ def command(
             install(lock)
         else:
             say(f"{lock} is installed.")
-    except (InstallError, OSError) as error:
-        raise OperatorError(f"{lock} cannot be installed: {error}") from None
+    except InstallError as error:
+        raise OperatorError(str(error)) from None
+    except OSError as error:
+        raise OperatorError(f"{lock} cannot be installed: {error.strerror or error}.") from None

@@ -152,8 +152,8 @@ def _explain(scheme: str, name: str, error: BaseException) -> str:
     if scheme == "aws" and isinstance(error, (json.JSONDecodeError, AttributeError, KeyError)):
         return f"{name} is not a JSON object. Store names of settings with their values, as text."
     response = getattr(error, "response", None)
-    type_ = response["Error"]["Code"] if isinstance(response, dict) else type(error).__name__  # boto3 has a dictionary
-    reason = f"{type_} {getattr(error, 'status_code', '')}".strip()
+    code = response["Error"]["Code"] if isinstance(response, dict) else getattr(error, "status_code", None)  # of boto3
+    reason = " ".join(dict.fromkeys((type(error).__name__, str(code or "")))).strip()
     if isinstance(error, TimeoutError):
         reason = f"no response within {TIMEOUT_SECONDS} seconds"
     return f"{name} cannot be read ({reason}). {ADVICE[scheme]}"
