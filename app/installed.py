@@ -1,6 +1,7 @@
 """The installed features. Add yours here; to remove one, delete its line and its folders."""
 
 from app.chat.feature import chat
+from app.contacts.feature import contacts
 from app.events.feature import events
 from app.home.feature import home
 from app.pydocs.feature import pydocs
@@ -22,4 +23,5 @@ INSTALLED: tuple[Feature, ...] = (
     todos,
     pydocs,
     events,
+    contacts,
 )

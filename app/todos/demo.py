@@ -26,14 +26,6 @@ SAMPLES = (
     ("Cancel the old phone contract", -4, True),
     ("Back up the photos", None, True),
 )
-# startproject: leave out without teams
-TEAM_TITLES = (
-    "Send the invoice for October",
-    "Review the draft of the grant proposal",
-    "Prepare slides for the team meeting",
-    "Cancel the old phone contract",
-)
-# startproject: go on
 # These creation times identify the demo to-dos, even after a user edits them.
 CREATION_TIMES = [datetime(2026, 1, 5, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
 is_demo_todo = col(Todo.created_at).in_(CREATION_TIMES)
@@ -42,18 +34,11 @@ is_demo_todo = col(Todo.created_at).in_(CREATION_TIMES)
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The to-dos")
     todos = Todos(session, owner)
-    # startproject: leave out without teams
-    team_todos = await Todos.for_user(session, owner)
-    # startproject: go on
     existing = set(await session.scalars(select(col(Todo.created_at)).where(is_demo_todo)))
     missing = [sample for sample in zip(CREATION_TIMES, SAMPLES, strict=True) if sample[0] not in existing]
     for created_at, (title, days, done) in missing:
         now = utc_now()
         todo = todos.new_row()
-        # startproject: leave out without teams
-        if title in TEAM_TITLES:
-            todo = team_todos.new_row()
-        # startproject: go on
         todo.title, todo.created_at, todo.done_at = title, created_at, now if done else None
         todo.due_on = None if days is None else now.date() + timedelta(days)
         session.add(todo)

@@ -11,7 +11,7 @@ from opportune.feature import Panel
 
 
 async def statistics(session: AsyncSession, user: User) -> Mapping[str, Any]:
-    todos = await Todos.for_user(session, user)
+    todos = Todos(session, user)
     return {"statistics": await todos.statistics()}
 
 

@@ -11,6 +11,6 @@ from opportune.feature import Link
 async def search_todos(session: AsyncSession, user: User | None, query: str, limit: int) -> Sequence[Link]:
     if user is None:
         return []
-    todos = await Todos.for_user(session, user)
+    todos = Todos(session, user)
     page = await todos.find(TodoFilter(q=query, size=limit))
     return [Link(todo.title, f"/todos/{todo.id}", "checkbox") for todo in page.items]

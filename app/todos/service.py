@@ -18,9 +18,6 @@ class Todos(Crud[Todo]):
     """To-dos. Rows of other owners are not found."""
 
     owner = "owner_id"
-    # startproject: leave out without teams
-    team_column = "team_id"
-    # startproject: go on
     search = ("title", "notes")
     filters = ("due_on",)
     sort = ("due_on", "title", "created_at")

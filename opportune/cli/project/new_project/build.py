@@ -14,7 +14,6 @@ from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.examples import OPTIONAL_FRAMEWORK_FEATURES, examples
 from opportune.cli.project.new_project.languages import write_language
 from opportune.cli.project.new_project.rendering import render_files
-from opportune.cli.project.new_project.team_lines import select_team_lines
 from opportune.cli.project.record import RECORD, Record, is_remote, write_record
 from opportune.cli.project.shared_files import VENDOR, ProjectNames, write_shared_files
 from opportune.cli.project.wheel import write_wheel
@@ -34,7 +33,8 @@ ONLY_STARTER = (
     *(*DEPLOYMENT_FILES, ".git"),
 )
 """Parts of the starter that a project does not get."""
-NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store", "locale")
+"""Catalogues come with `--language`, or later with `makemessages`."""
 
 
 def require_starter() -> None:
@@ -104,7 +104,6 @@ def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[st
     for example in examples():
         if example not in selected:
             _remove_example(example, folder)
-    select_team_lines(folder, has_teams="teams" in selected)
     render_files(folder, names)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")

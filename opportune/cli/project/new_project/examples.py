@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from typing import Any
 
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, USERS
 from opportune.errors import OperatorError
@@ -14,29 +15,37 @@ OPTIONAL_FRAMEWORK_FEATURES = ("teams",)
 
 def examples() -> dict[str, str]:
     """Return the summaries of the optional features, by name."""
+    return {name: _read_argument(file, "summary") for name, file in _feature_files().items()}
+
+
+def _feature_files() -> dict[str, Path]:
     files = [file for file in sorted((PROJECT / PACKAGE).glob("*/feature.py")) if file.parent.name not in ALWAYS]
     framework_files = [FRAMEWORK / "contrib" / name / "feature.py" for name in OPTIONAL_FRAMEWORK_FEATURES]
-    return {file.parent.name: _summary(file) for file in [*framework_files, *files]}
+    return {file.parent.name: file for file in [*framework_files, *files]}
 
 
-def _summary(file: Path) -> str:
-    """Return the summary of a feature. The file is parsed, because its imports may not be installed yet."""
+def _read_argument(file: Path, name: str) -> Any:
+    """Return a literal argument of a feature; empty if it has none.
+
+    The file is parsed, because its imports may not be installed yet.
+    """
     for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.keyword) and node.arg == "summary" and isinstance(node.value, ast.Constant):
-            return str(node.value.value)
+        if isinstance(node, ast.keyword) and node.arg == name:
+            return ast.literal_eval(node.value)
     return ""
 
 
 def parse_example_names(text: str) -> list[str]:
-    """Return the examples in a comma-separated list, which may also be `all` or `none`.
+    """Return the examples in a comma-separated list, which may also be `all` or `none`, and those that they require.
 
     Raises:
         OperatorError: an example does not exist.
     """
-    available = list(examples())
+    files = _feature_files()
     names = [word.strip() for word in text.split(",") if word.strip()]
     if names in ([], ["none"], ["all"]):
-        return available if names == ["all"] else []
-    if unknown := [name for name in names if name not in available]:
-        raise OperatorError(f"There is no example {unknown[0]!r}. Choose from {', '.join(available)}, all or none.")
-    return [name for name in available if name in names]
+        return list(files) if names == ["all"] else []
+    if unknown := [name for name in names if name not in files]:
+        raise OperatorError(f"There is no example {unknown[0]!r}. Choose from {', '.join(files)}, all or none.")
+    required = {other for name in names for other in _read_argument(files[name], "requires")}
+    return [name for name in files if name in {*names, *required}]

@@ -13,10 +13,11 @@ import pytest
 from opportune import __version__
 from opportune.cli.project.new_project import build, history
 from opportune.cli.project.new_project.command_line import main
+from opportune.cli.project.new_project.examples import parse_example_names
 from opportune.cli.project.record import read_record
 from opportune.cli.project.shared_files import ProjectNames, write_shared_files
 from opportune.cli.project.wheel import hash_of, wheel_name
-from opportune.config.project import PROJECT
+from opportune.config.project import PROJECT, installed_features
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import (
@@ -36,14 +37,7 @@ SITE_NAMES = {"none": "Bücher & Co", "all": "L\N{RIGHT SINGLE QUOTATION MARK}É
 SELECTED_EXAMPLES = EXAMPLES[-2:]
 PROJECT_FILES = ("app", "migrations", "tests", "oppman.py")
 """Files that differ between projects."""
-TEAM_EXAMPLE = EXAMPLES[-1]
-TEAM_FILES = {f"migrations/versions/{TEAM_EXAMPLE}/0003_team.py", f"tests/{TEAM_EXAMPLE}/test_teams.py"}
-"""Files that only projects with teams have."""
-FILES_WITH_TEAM_LINES = {
-    *TEAM_FILES,
-    *(f"app/{TEAM_EXAMPLE}/{name}.py" for name in ("admin", "demo", "models", "service")),
-}
-REWRITTEN_FILES = {"app/settings.py", "tests/test_access.py", *FILES_WITH_TEAM_LINES}
+REWRITTEN_FILES = {"app/settings.py", "tests/test_access.py"}
 """Files that differ between the starter and a project with all examples."""
 STARTER_IMPORT = re.compile(r"^\s*(?:from|import) (?:bench|tests\.opportune)\b", re.MULTILINE)
 PYTEST_OPTIONS = ("-qx", "-m", "not e2e and not model", "-k", "not postgresql and not test_profile")
@@ -134,10 +128,16 @@ def test_project_with_all_examples_matches_the_starter(projects: dict[str, Path]
     assert contracts
     assert {contract["name"] for contract in contracts} < set(starter_names)
     starter_mypy, mypy = starter_tools["mypy"], project_tools["mypy"]
-    assert {**mypy, "files": starter_mypy["files"], "exclude": starter_mypy["exclude"]} == starter_mypy
+    assert {name: value for name, value in mypy.items() if name != "files"}.items() <= starter_mypy.items()
     assert {"app", "tests"} <= set(mypy["files"]) <= set(starter_mypy["files"])
-    assert set(mypy["exclude"]) <= set(starter_mypy["exclude"])
     assert [name for name in mypy["files"] if not (project / name).exists()] == []
+
+
+def test_project_names_no_tools_of_the_framework(shop: Path) -> None:
+    names = ("pyproject.toml", ".gitignore", ".dockerignore", ".ci/run", ".github/workflows/ci.yml")
+    text = "".join((shop / name).read_text() for name in names)
+    words = ("bench", "docs/", "opportune/", "moto", "schemathesis", "framework.lock", "docs.lock", "htmx", "redis")
+    assert [word for word in words if word in text] == []
 
 
 def read_texts(folder: Path) -> dict[str, bytes]:
@@ -151,8 +151,6 @@ def test_project_has_only_the_selected_examples(shop: Path) -> None:
     features = {path.parent.name for path in shop.glob("app/*/feature.py")}
     assert features & set(EXAMPLES) == set(SELECTED_EXAMPLES)
     assert [name for name in ONLY_STARTER if (shop / name).exists()] == []
-    for name in ("pyproject.toml", ".ci/run", ".github/workflows/ci.yml"):
-        assert "startproject: leave out" not in (shop / name).read_text()
 
 
 @pytest.mark.usefixtures("small_starter")
@@ -164,12 +162,16 @@ def test_teams_are_a_line_in_installed(tmp_path: Path, projects: dict[str, Path]
         assert ast.parse(installed)
 
 
-def test_todos_belong_to_teams_only_in_projects_with_teams(projects: dict[str, Path]) -> None:
-    assert [name for name in FILES_WITH_TEAM_LINES if not (projects["all"] / name).exists()] == []
-    assert {name for name in FILES_WITH_TEAM_LINES if not (projects["some"] / name).exists()} == TEAM_FILES
-    for name, has_teams in (("all", True), ("some", False)):
-        code = "".join(path.read_text() for path in sorted((projects[name] / "app" / TEAM_EXAMPLE).glob("*.py")))
-        assert ("team" in code.replace("the team meeting", ""), "startproject:" in code) == (has_teams, False)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_brings_the_features_that_it_requires(example: str) -> None:
+    required = {name for feature in installed_features() if feature.name == example for name in feature.requires}
+    assert set(parse_example_names(example)) == {example, *(required & set(EXAMPLES))}
+
+
+def test_project_has_no_directives(projects: dict[str, Path]) -> None:
+    names = run_program(projects["some"], "git", "ls-files").splitlines()
+    texts = {name: (projects["some"] / name).read_bytes() for name in names if not name.startswith("vendor/")}
+    assert [name for name, text in {**texts, **read_texts(projects["all"])}.items() if b"startproject: " in text] == []
 
 
 def test_site_name_replaces_the_product_name(shop: Path) -> None:
@@ -225,6 +227,11 @@ def test_lock_pins_the_wheel(shop: Path) -> None:
 
 def test_project_has_no_optional_lock(shop: Path) -> None:
     assert {path.name for path in (shop / "requirements").iterdir()} == {"dev.lock", "model.lock"}
+
+
+def test_project_in_english_has_no_catalogues(projects: dict[str, Path]) -> None:
+    for project in projects.values():
+        assert [path for name in build.FOLDERS for path in (project / name).rglob("locale")] == []
 
 
 def test_project_without_examples_is_small(projects: dict[str, Path]) -> None:

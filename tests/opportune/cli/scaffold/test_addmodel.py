@@ -29,7 +29,7 @@ EVERY_TYPE = (
     *("title:str:120", "slug:slug", "body:markdown", "words:text:500:optional", "price:money:USD:min=0"),
     *("stars:int:min=1:max=5", "ratio:float:optional", "weight:decimal:8,3:optional:index", "is_pinned:bool"),
     *("published_on:date:optional", "starts_at:datetime:default=now", "opens:time:optional", "code:str:20:unique"),
-    *("status:enum:draft,published:default=draft", "kind:enum(short,not-long)", "contact:email", "site:url"),
+    *("status:enum:draft,published:default=draft", "kind:enum(short,not-long)", "mailbox:email", "site:url"),
     *("phone:phone:optional", "land:country", "cover:image:optional", "script:file", "data:json", "keywords:list"),
     *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at", "updated_at"),
 )
@@ -456,9 +456,9 @@ def test_project_model_may_be_called_team(project: Path) -> None:
 
 @pytest.mark.usefixtures("no_migration")
 def test_email_fields_are_searchable(project: Path) -> None:
-    assert main(["addmodel", "blog", "Person", "name:str", "contact:email"]) == 0
-    assert 'search = ("name", "contact")' in (project / "app/blog/service.py").read_text()
-    assert 'column_searchable_list = ("name", "contact")' in (project / "app/blog/admin.py").read_text()
+    assert main(["addmodel", "blog", "Person", "name:str", "mailbox:email"]) == 0
+    assert 'search = ("name", "mailbox")' in (project / "app/blog/service.py").read_text()
+    assert 'column_searchable_list = ("name", "mailbox")' in (project / "app/blog/admin.py").read_text()
 
 
 @pytest.mark.parametrize(
