@@ -71,13 +71,16 @@ def hash_of(path: Path) -> str:
 
 
 def _package_files(root: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the path in the wheel and the content of each file: code, documentation and the files of new projects."""
+    """Yield the path in the wheel and the content of each file: code, documentation, files of new projects and
+    catalogues of the examples, which `makemessages` copies."""
     sources = {f"{NAME}/{path}": root / NAME / path for path in _files_below(root / NAME)}
     sources |= {f"{NAME}/docs/{path}": root / "docs" / path for path in _files_below(root / "docs", "*.md")}
     sources[f"{NAME}/docs/changelog.md"] = root / "CHANGELOG.md"
     sources |= {f"{NAME}/{STARTER}/{path}": root / path for path in shared_files(root)}
     contents = {name: path.read_bytes() for name, path in sources.items()}
     catalogues = [name for name in contents if name.endswith(".po")]
+    examples = {path.relative_to(root).as_posix(): path for path in root.glob("app/*/locale/**/*.po")}
+    contents |= {f"{NAME}/{STARTER}/{name}": path.read_bytes() for name, path in examples.items()}
     contents |= {f"{name.removesuffix('.po')}.mo": compile_catalogue(contents[name].decode()) for name in catalogues}
     yield from sorted(contents.items())
 

@@ -5,17 +5,19 @@ Without arguments, the catalogues of all LANGUAGES and existing catalogues are u
 """
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from babel.messages.catalog import Catalog
 
 from opportune.cli.output import say
+from opportune.cli.project.shared_files import starter_root
 from opportune.cli.translations.catalogue_files import as_bytes, read_catalogue, write_catalogue
 from opportune.cli.translations.extraction import Source, find_sources
 from opportune.cli.translations.unmarked import find_unmarked
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE, find_language
-from opportune.config.project import FRAMEWORK, PROJECT, display_path
+from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.i18n import gettext, pgettext, use_language
@@ -91,6 +93,7 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
             continue
         catalogue = read_catalogue(path, code)
         catalogue.update(texts, update_creation_date=False)
+        copy_translations(catalogue, read_catalogue(example_catalogue(source, code), code))
         fill_in(catalogue, code, {str.__str__(text) for _, text in source.labels() if isinstance(text, DerivedLabel)})
         content = as_bytes(catalogue)
         if path.exists() and content == path.read_bytes():
@@ -102,6 +105,18 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
             texts_found = pluralize(len(catalogue), "text")
             say(f"{display_path(path)}: {texts_found}, {state.missing} missing, {state.fuzzy} fuzzy")
     return changed
+
+
+def example_catalogue(source: Source, code: str) -> Path:
+    """Return the path of the catalogue of the starter's feature with the same name, which may not exist."""
+    return catalogue_path(starter_root() / PACKAGE / source.name / "locale", code)
+
+
+def copy_translations(catalogue: Catalog, other: Catalog) -> None:
+    """Translate new texts as another catalogue does."""
+    for message in catalogue:
+        if message.id and not any(message.string or ()) and (translated := other.get(message.id, message.context)):
+            message.string = translated.string
 
 
 def fill_in(catalogue: Catalog, language: str, derived_labels: Collection[str] = ()) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.cli.project.shared_files import substitute
-from opportune.config.project import FRAMEWORK, PACKAGE
+from opportune.cli.project.shared_files import substitute, write_text
+from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
 
 ENGLISH = "en"
@@ -72,13 +72,17 @@ def require_offered_language(code: str) -> str:
 
 
 def write_language(folder: Path, language: str) -> None:
-    """Set the language and its time zone in the settings of a new project."""
+    """Set the language of a new project and its time zone, and copy the catalogues of its features."""
     time_zone = TIME_ZONES[language] or "UTC"
     path = folder / PACKAGE / "settings.py"
     fields = LANGUAGE_FIELDS.format(language=language, time_zone=time_zone)
     path.write_text(path.read_text(encoding="utf-8") + fields, encoding="utf-8", newline="\n")
     for name, value in (("LANGUAGE", language), ("TIME_ZONE", time_zone)):
         substitute(folder / ".env.example", rf"^# {name}=.*$", f"# {name}={value}")
+    for feature in sorted(folder.glob(f"{PACKAGE}/*/")):
+        catalogue = Path(feature.relative_to(folder), "locale", language.replace("-", "_"), "LC_MESSAGES/messages.po")
+        if (PROJECT / catalogue).exists():
+            write_text(folder / catalogue, (PROJECT / catalogue).read_text(encoding="utf-8"))
 
 
 def describe_language(language: str) -> Iterator[str]:

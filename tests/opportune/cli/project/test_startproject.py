@@ -12,7 +12,7 @@ import pytest
 
 from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.command_line import main
-from opportune.cli.project.new_project.examples import examples
+from opportune.cli.project.new_project.examples import ALWAYS, examples
 from opportune.cli.project.new_project.languages import TIME_ZONES
 from opportune.cli.project.new_project.names import folder_name, site_name
 from opportune.config.appearance import find_appearance, read_appearance
@@ -171,6 +171,9 @@ def test_language_is_written_to_the_project(
     settings = (tmp_path / "shop/app/settings.py").read_text(encoding="utf-8")
     assert f'    language: str = "{language}"\n' in settings
     assert f'    time_zone: str = "{time_zone}"\n' in settings
+    catalogues = sorted((tmp_path / "shop").rglob("*.po"))
+    names = [f"app/{name}/locale/{language.replace('-', '_')}/LC_MESSAGES/messages.po" for name in ALWAYS]
+    assert [path.relative_to(tmp_path / "shop").as_posix() for path in catalogues] == names * (language != "it")
 
 
 @pytest.mark.usefixtures("small_starter")

@@ -51,6 +51,7 @@ def test_same_files_give_the_same_bytes(tmp_path: Path) -> None:
         "opportune/docs/changelog.md",
         "opportune/starter/.ci/run",
         "opportune/starter/oppman.py",
+        "opportune/starter/app/users/locale/de/LC_MESSAGES/messages.po",
         f"opportune-{__version__}.dist-info/licenses/LICENSE",
     ],
 )

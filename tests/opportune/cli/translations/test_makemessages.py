@@ -81,6 +81,19 @@ def test_texts_are_collected(source: extraction.Source, oppman: Oppman) -> None:
         assert line in text, line
 
 
+def test_texts_of_an_example_are_translated_as_in_the_starter(
+    source: extraction.Source, oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(makemessages, "starter_root", lambda: tmp_path / "starter")
+    path = catalogues.catalogue_path(tmp_path / "starter/app/books/locale", "de")
+    path.parent.mkdir(parents=True)
+    plural = 'msgid "%(num)s book"\nmsgid_plural "%(num)s books"\nmsgstr[0] "%(num)s Buch"\nmsgstr[1] "%(num)s Bücher"'
+    path.write_text(f'msgid ""\nmsgstr ""\n\nmsgid "Gone"\nmsgstr "Fort"\n\n{plural}\n', encoding="utf-8")
+    assert "7 texts, 6 missing, 0 fuzzy" in oppman("makemessages", "de").out
+    assert "%(num)s Bücher" in catalogue_text(source)
+    assert "Gone" not in catalogue_text(source)
+
+
 def test_second_run_changes_nothing(source: extraction.Source, oppman: Oppman) -> None:
     oppman("makemessages", "de")
     before = catalogue_text(source)
