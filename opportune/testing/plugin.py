@@ -42,6 +42,8 @@ SLOWEST_MODULES = (
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
     config.addinivalue_line("markers", "language(*codes): runs the test once for each language, on a site in it")
+    config.addinivalue_line("markers", "e2e: uses Chromium and a server; set for tests with a browser fixture")
+    config.addinivalue_line("markers", "model: needs the local model's wheels")
     gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         config.pluginmanager.import_plugin(FIXTURES)

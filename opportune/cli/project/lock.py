@@ -23,6 +23,9 @@ from opportune.errors import OperatorError
 
 DOCS = "requirements/docs.lock"
 """Packages for the static site of the documentation, which is built in a separate environment."""
+PYPROJECT = "pyproject.toml"
+DEPENDENCY_METADATA = Path(__file__).with_name("dependency_metadata.toml")
+"""Dependencies of the framework's packages that differ from their declarations."""
 
 
 def command(
@@ -59,10 +62,11 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     """
     base, dev = folder / BASE, folder / DEV
     dev.parent.mkdir()
-    options = ["--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
+    write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
+    options = ["--project", str(folder), "--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
     framework = wheel_options(folder)
     uv_arguments = {
-        BASE: ["pyproject.toml", *framework],
+        BASE: [PYPROJECT, *framework],
         MODEL: ["--group", "model", "-c", str(base)],
         **{
             lock: ["--group", name, "-c", str(base)]
@@ -102,7 +106,7 @@ def wheel_options(folder: Path) -> list[str]:
 
 def dependency_groups() -> set[str]:
     """Return the dependency groups of pyproject.toml."""
-    with (PROJECT / "pyproject.toml").open("rb") as file:
+    with (PROJECT / PYPROJECT).open("rb") as file:
         return set(tomllib.load(file).get("dependency-groups", ()))
 
 

@@ -42,7 +42,14 @@ VENDOR = "vendor"
 FIND_LINKS = f"--find-links ./{VENDOR}\n"
 FIRST_VERSION = "0.1.0"
 """Version of a new project."""
-FILES_WITH_BLOCKS = ("pyproject.toml", "Dockerfile", ".ci/run", ".github/workflows/ci.yml")
+FILES_WITH_BLOCKS = (
+    "pyproject.toml",
+    ".dockerignore",
+    ".gitignore",
+    "Dockerfile",
+    ".ci/run",
+    ".github/workflows/ci.yml",
+)
 """Files with lines that only the starter or only projects need."""
 STARTER_BLOCK = re.compile(
     r"^[ \t]*# startproject: leave out\n.*?^[ \t]*# startproject: go on\n", re.MULTILINE | re.DOTALL

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,22 @@ def test_locks_have_hashes_and_agree(uv: Uv, project: Path) -> None:
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
     base = uv.commands[0][-1]
     assert [command[command.index("-c") + 1] for command in uv.commands[1:-1]] == [base] * 8
+
+
+def test_uv_reads_the_metadata_of_packages(uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "pyproject.toml").write_text("[tool.uv]\npackage = false")
+    settings = []
+
+    def read_settings(command: list[str], cwd: Path) -> int:
+        folder = Path(command[command.index("--project") + 1])
+        settings.append(tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["uv"])
+        return uv(command, cwd)
+
+    monkeypatch.setattr(subprocess, "call", read_settings)
+    assert main(["lock"]) == 0
+    (values,) = settings
+    assert values["package"] is False
+    assert {"name": "django-htmx", "version": "1.29.0", "requires-dist": []} in values["dependency-metadata"]
 
 
 def test_only_upgrade_changes_versions(uv: Uv) -> None:
