@@ -18,10 +18,12 @@ def default_environment() -> Literal["development", "production"]:
 
 
 class SiteSettings(BaseSettings):
-    """One attribute per setting. `.env.example` shows the same list with the same descriptions."""
+    """One attribute per setting. `env --all` shows the same list with the same descriptions."""
 
     site_name: str = "Opportune"
     """Name of the site on pages, in e-mails, in the admin and in the API."""
+    site_description: str = ""
+    """One sentence about the site, for the landing page and search engines."""
     time_zone: str = "UTC"
     """Time zone of the site (Europe/Vienna). Pages show times in the time zone of the visitor's browser."""
     language: str = "en"
