@@ -71,7 +71,7 @@ def settings_classes() -> "list[type[BaseSettings]]":
 
 
 def setting_names() -> list[str]:
-    """Return the name of every environment variable that is read, in the order of `.env.example`."""
+    """Return the name of every environment variable that is read, in the order of `env --all`."""
     return list(dict.fromkeys(name.upper() for class_ in settings_classes() for name in class_.model_fields))
 
 

@@ -1,4 +1,4 @@
-"""`.env.example`: each setting with its description and its default, as a line to uncomment.
+"""Descriptions of settings, and `.env.example`: the most common ones, as lines to uncomment.
 
 `python -m opportune.config.env_example` writes it from the settings of the project and of its features.
 """
@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 from typing_extensions import Format, get_annotations
@@ -17,8 +17,16 @@ from opportune.config.base_settings import BaseSettings
 from opportune.config.project import origin
 from opportune.config.settings import Settings
 
-HEADING = "# Copy the lines that you change to .env, without the # before them.\n"
-COMMON_SETTINGS = ("site_name", "base_url", "time_zone", "admin_email", "database_url", "mail_url", "mail_from")
+HEADING = """\
+# Copy the lines that you change to .env, without the # before them.
+# These are the settings of the first week. List all of them: python3 oppman.py env --all
+"""
+COMMON_SETTINGS = (
+    *("site_name", "site_description", "base_url", "environment", "debug", "secret_key", "admin_email", "registration"),
+    *("language", "languages", "time_zone", "database_url", "database_direct_url", "storage_url", "mail_url"),
+    *("mail_from", "llm_base_url", "llm_api_key", "llm_model", "jobs"),
+)
+"""The framework's settings in `.env.example`, which also lists all settings of the project and of its features."""
 AREAS = {
     "secrets_from": "General",
     "host": "Server",
@@ -38,29 +46,38 @@ AREAS = {
 """Headings by the first setting of each area. The settings of an area follow each other in their class."""
 
 
+class Description(NamedTuple):
+    """Explains a setting to the operator of the site."""
+
+    area: str
+    text: str
+    default: str
+
+
 def env_example(classes: Sequence[type[BaseSettings]]) -> str:
-    """Return the text for these classes, with the site's class first. Settings of several classes appear once."""
-    entries: dict[str, str] = {}
-    areas: dict[str, list[str]] = {"Most sites change these": list(COMMON_SETTINGS)}
-    for settings_class in classes:
-        new_names = [name for name in settings_class.model_fields if name not in entries]
-        entries |= _entries(settings_class, new_names)
-        for area, name in _with_areas(settings_class, new_names):
-            areas.setdefault(area, []).append(name)
-    blocks = [HEADING]
-    for area, names in areas.items():
-        blocks += [f"# ===== {area} =====\n"] if any(name in entries for name in names) else []
-        blocks += [entries.pop(name) for name in names if name in entries]
+    """Return the text for these classes, with the site's class first."""
+    settings = describe_settings(classes)
+    blocks = [HEADING, *(_entry(name, settings[name]) for name in COMMON_SETTINGS if name in settings)]
+    area = ""
+    for name, description in settings.items():
+        if description.area not in AREAS.values():
+            blocks += [f"# ===== {description.area} =====\n"] if description.area != area else []
+            blocks.append(_entry(name, description))
+            area = description.area
     return "\n".join(blocks)
 
 
-def _entries(settings_class: type[BaseSettings], names: Iterable[str]) -> dict[str, str]:
-    descriptions = docstrings(settings_class)
-    defaults = {
-        name: settings_class.model_fields[name].get_default(call_default_factory=True, validated_data={})
-        for name in names
-    }
-    return {name: _entry(name, descriptions.get(name, ""), setting_text(value)) for name, value in defaults.items()}
+def describe_settings(classes: Sequence[type[BaseSettings]]) -> dict[str, Description]:
+    """Return the settings of these classes by name, in their order. Settings of several classes appear once."""
+    settings: dict[str, Description] = {}
+    for settings_class in classes:
+        texts = docstrings(settings_class)
+        new_names = [name for name in settings_class.model_fields if name not in settings]
+        for area, name in _with_areas(settings_class, new_names):
+            field = settings_class.model_fields[name]
+            default = setting_text(field.get_default(call_default_factory=True, validated_data={}))
+            settings[name] = Description(area, texts.get(name, ""), default)
+    return settings
 
 
 def _with_areas(settings_class: type[BaseSettings], names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -80,8 +97,8 @@ def _defining_class(settings_class: type[BaseSettings], name: str) -> type:
     return next(base for base in bases if name in get_annotations(base, format=Format.FORWARDREF))
 
 
-def _entry(name: str, description: str, default: str) -> str:
-    lines = [*map(str.strip, description.splitlines()), f"{name.upper()}={_quoted_if_needed(default)}"]
+def _entry(name: str, setting: Description) -> str:
+    lines = [*map(str.strip, setting.text.splitlines()), f"{name.upper()}={_quoted_if_needed(setting.default)}"]
     return "".join(f"# {line}\n" for line in lines if line)
 
 

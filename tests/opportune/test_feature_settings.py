@@ -131,7 +131,7 @@ def test_two_classes_with_one_variable_are_refused() -> None:
 
 def test_example_lists_feature_settings_last() -> None:
     text = env_example([Settings, BooksSettings])
-    assert text.count("SECRETS_FROM=") == 1
+    assert text.count("SITE_NAME=") == 1
     assert text.endswith("\n\n# Books per page.\n# BOOKS_PER_PAGE=20\n\n# BOOKS_KEY=\n\n# BOOKS_SHELVES=\n")
 
 

@@ -46,7 +46,7 @@ class DisplayedSetting:
 
 
 def list_displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[DisplayedSetting]:
-    """Yield all settings in the order of `.env.example`: first the site, then its features."""
+    """Yield all settings in the order of `env --all`: first the site, then its features."""
     dotenv_names = {name.upper() for name in dotenv_values(PROJECT / ".env")}
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
     for feature_settings in (settings.of(feature.settings) for feature in features if feature.settings):

@@ -117,7 +117,7 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
     names = setting_names()
     for name in dotenv_values(PROJECT / ".env"):
         if name.upper() not in names:
-            hint = did_you_mean(name, names) or " .env.example lists all settings."
+            hint = did_you_mean(name, names) or " List all: python3 oppman.py env --all"
             yield Finding(f"{name} in .env is not a setting and has no effect.{hint}", is_error=False)
 
 

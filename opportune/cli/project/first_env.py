@@ -14,4 +14,4 @@ def generate_key() -> str:
 
 def first_env() -> str:
     lines = "".join(f"{name}={value}\n" for name, value in FIRST_VALUES.items())
-    return f"# Your settings; .env.example lists all.\n{lines}{KEY}={generate_key()}\n"
+    return f"# Your settings. List all of them: python3 oppman.py env --all\n{lines}{KEY}={generate_key()}\n"

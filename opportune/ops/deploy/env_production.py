@@ -47,7 +47,7 @@ def render_env(recipe: Recipe, site: SiteNames) -> str:
     head = (
         f"# Production settings for {recipe.host.title}. This file is neither in git nor in the image.\n"
         "# Fill in the empty values without quotes, and remove the # before other lines that you set.\n"
-        "# .env.example lists all settings. Then run:\n"
+        "# `python3 oppman.py env --all` lists all settings. Then run:\n"
         f"# python3 oppman.py deploy check {recipe.host.name}\n"
     )
     return head + "".join(_entries(recipe, site, frozenset()))

@@ -306,7 +306,7 @@ def test_misspelt_setting_is_a_warning(oppman: Oppman, database_url: str, folder
     assert code == 0
     assert out.splitlines() == [
         "warning: DATABASE_ULR in .env is not a setting and has no effect. Did you mean DATABASE_URL?",
-        "warning: SOMETHING in .env is not a setting and has no effect. .env.example lists all settings.",
+        "warning: SOMETHING in .env is not a setting and has no effect. List all: python3 oppman.py env --all",
         "No errors found.",
     ]
 

@@ -65,15 +65,23 @@ def test_all_lists_default_values(project: Path, run: Oppman) -> None:
     del project
     code, out, _ = run("env", "--all")
     assert code == 0
-    assert ["PORT", "8000", "default"] in [line.split() for line in out.splitlines()]
-    assert len(out.splitlines()) > len(Settings.model_fields)
+    assert "\n\nPORT=8000  (default)\n    Port to listen on. Most hosts set it.\n\n" in out
+    assert set(re.findall(r"^([A-Z_]+)=", out, re.MULTILINE)) >= {name.upper() for name in Settings.model_fields}
+
+
+def test_all_lists_changed_values_with_the_default(project: Path, run: Oppman) -> None:
+    (project / ".env").write_text(f"SECRET_KEY={CANARY}\nPORT=9000\n")
+    out = run("env", "--all").out
+    assert "\nPORT=9000  (.env, default 8000)\n" in out
+    assert "\nSECRET_KEY=set  (.env)\n" in out
+    assert CANARY not in out
 
 
 def test_json_output(project: Path, run: Oppman) -> None:
     (project / ".env").write_text(f"SECRET_KEY={CANARY}\nPORT=9000\n")
     assert json.loads(run("env", "--json").out) == [
-        {"name": "SECRET_KEY", "value": "set", "from": ".env", "secret": True},
-        {"name": "PORT", "value": "9000", "from": ".env", "secret": False},
+        {"name": "SECRET_KEY", "value": "set", "from": ".env", "secret": True, "default": ""},
+        {"name": "PORT", "value": "9000", "from": ".env", "secret": False, "default": "8000"},
     ]
     assert json.loads(run("diffsettings", "--json").out) == [
         {"name": "SECRET_KEY", "value": "set", "default": ""},
