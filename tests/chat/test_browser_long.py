@@ -46,11 +46,11 @@ async def test_list_scrolls_to_open_conversation(page: Page, conversations: list
     for size in (DESKTOP, PHONE):
         await open_conversation(page, size, conversations[3])
         await expect(page.get_by_role("heading", name="Number 3")).to_be_in_viewport()
-        await expect(page.get_by_label("Your question")).to_be_in_viewport()
+        await expect(page.locator("#question")).to_be_in_viewport()
         overflow = await page.evaluate("document.documentElement.scrollHeight - innerHeight")
         assert overflow <= 0, "the page is longer than the window"
         if size == PHONE:
-            await page.get_by_text("Conversations", exact=True).click()
+            await page.locator(".chat-list summary").click()
         await expect(page.get_by_role("link", name="Number 3", exact=True)).to_be_in_viewport(ratio=1)
 
 
@@ -65,7 +65,7 @@ async def test_footer_keeps_the_navigation_visible(page: Page, conversations: li
         await open_conversation(page, size, conversations[3])
         await expect(page.get_by_text("Reading Circle, Lisbon")).to_be_in_viewport(ratio=1)
         await expect(page.locator("header .navbar-brand")).to_be_in_viewport(ratio=1)
-        await expect(page.get_by_label("Your question")).to_be_in_viewport()
+        await expect(page.locator("#question")).to_be_in_viewport()
         assert await page.evaluate("document.documentElement.scrollHeight - innerHeight") <= 0, size
 
 
@@ -95,7 +95,7 @@ async def test_earlier_messages_load_without_a_jump(page: Page, app: FastAPI, ow
         assert position_after
         assert abs(position_before["y"] - position_after["y"]) < 1, scrolled_to
     await expect(page.locator(".chat-question")).to_have_text([f"Question {number}?" for number in range(questions)])
-    await expect(page.get_by_text("Earlier messages")).to_have_count(0)
+    await expect(page.locator("#earlier")).to_have_count(0)
 
 
 async def test_long_paste_into_the_composer_stays_whole(page: Page, owner: User) -> None:

@@ -20,8 +20,8 @@ async def test_growing_reasoning_is_collapsed(
     writes, ends = asyncio.Event(), asyncio.Event()
     fake_llm.script = [Reasoning("Let me <b>think</b>."), writes, Reasoning(" Yes."), "Because", ends, "."]
     await page.goto("/chat")
-    await page.get_by_label("Your question").fill("Why?")
-    await page.get_by_label("Your question").press("Enter")
+    await page.locator("#question").fill("Why?")
+    await page.locator("#question").press("Enter")
     label, thoughts = page.get_by_text("Thinking…"), page.locator(".answer-reasoning-text")
     await expect(label).to_be_visible()
     await expect(thoughts).to_be_hidden()
@@ -46,7 +46,7 @@ async def test_answer_without_reasoning_has_no_fold(
     await sign_in_browser(page, app, user, site)
     fake_llm.script = ["Because."]
     await page.goto("/chat")
-    await page.get_by_label("Your question").fill("Why?")
-    await page.get_by_label("Your question").press("Enter")
+    await page.locator("#question").fill("Why?")
+    await page.locator("#question").press("Enter")
     await expect(page.locator("article").last).to_contain_text("Because.")
     await expect(page.locator(".answer-reasoning")).to_be_hidden()

@@ -75,7 +75,6 @@ async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Da
     page = await admin.get(ATTENDEES)
     form = f'action="/admin/registration/action/check-in?pks={ada.id}"><input type="hidden" name="form_user"'
     assert form in page.text
-    assert 'aria-label="Ada is here"' in page.text
 
     assert (await admin.get(f"/admin/registration/action/check-in?pks={ada.id}")).status_code == 405
     assert (await admin.post("/admin/registration/action/check-in?pks=x")).status_code == 404
@@ -85,7 +84,6 @@ async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Da
     response = await admin.post(bulk_action, data={"confirmed": "yes"})
     assert response.headers["location"] == f"{ATTENDEES}?search=a"
     assert [registration.is_present for registration in await read_registrations(database)] == [True, True]
-    assert "2 Attendees: here." in (await admin.get(ATTENDEES)).text
 
     response = await admin.post(f"/admin/registration/action/check-out?pks={bob.id}")
     assert response.headers["location"] == ATTENDEES

@@ -34,6 +34,15 @@ pytestmark = pytest.mark.database("sqlite")
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
+def seats_left(html: str) -> list[str]:
+    """Return the number of free seats of each event that is open."""
+    return re.findall(r'<span class="badge [^>]*>\D*(\d+)', html)
+
+
+def main_of(html: str) -> str:
+    return html.partition("<main")[2].partition("</main>")[0]
+
+
 async def test_list_separates_upcoming_and_past_events(client: AsyncClient, make_event: MakeEvent) -> None:
     await make_event("tea", title="Tea & <Cake>", place="Mill Lane")
     await make_event("soup", days=-3)
@@ -42,10 +51,10 @@ async def test_list_separates_upcoming_and_past_events(client: AsyncClient, make
 
     assert "Tea &amp; &lt;Cake&gt;" in upcoming.text
     assert "Mill Lane" in upcoming.text
-    assert "50 seats left" in upcoming.text
+    assert seats_left(upcoming.text) == ["50"]
     assert "Soup" not in upcoming.text
     assert "Soup" in past.text
-    assert "Registration is closed" in past.text
+    assert seats_left(past.text) == []
 
 
 async def test_list_page_refuses_unknown_parameter(client: AsyncClient) -> None:
@@ -64,7 +73,7 @@ async def test_list_is_searched_sorted_and_paginated(client: AsyncClient, make_e
     assert "Tea-a" in page
     assert "Tea-b" not in page
     assert 'href="?q=tea&amp;sort=title&amp;size=1&amp;page=2"' in page
-    assert "No upcoming event matches" in (await client.get("/events?q=cake")).text
+    assert 'href="/events/' not in (await client.get("/events?q=cake")).text
     assert (await client.get("/events?sort=capacity")).status_code == 422
 
 
@@ -94,7 +103,7 @@ async def test_event_page_renders_safe_markdown(client: AsyncClient, make_event:
 
     assert "<strong>Cups</strong>" in page
     assert "<script>alert" not in page
-    assert "Online: the link comes with the confirmation." in page
+    assert "ti-video" in page
     assert "meet.example.com" not in page
 
 
@@ -138,7 +147,7 @@ async def test_registration_with_photo_sends_an_email(
 
     assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
     assert (await client.get("/events/tea/registered")).status_code == 200
-    assert "2 seats left" in (await client.get("/events/tea")).text
+    assert seats_left((await client.get("/events/tea")).text) == ["2"]
     (ada,) = await read_registrations(database)
     assert (ada.name, ada.email, ada.question) == ("Ada", "ada@example.com", "Milk?")
     assert re.fullmatch(r"events/[0-9a-f]{32}\.jpg", ada.photo)
@@ -158,7 +167,8 @@ async def test_second_registration_gets_the_same_page(
 
     assert (response.status_code, response.headers["location"]) == (303, "/events/tea/registered")
     assert [registration.name for registration in await read_registrations(database)] == ["Ada"]
-    assert [email.subject for email in recorded_jobs.outbox] == ["You are already registered: Tea"]
+    (email,) = recorded_jobs.outbox
+    assert (email.to, "/cancel?token=" in email.text) == ("ada@example.com", True)
     await recorded_jobs.work()
     assert list_stored_files(settings) == []
 
@@ -226,12 +236,12 @@ async def test_cancel_link_asks_for_confirmation(
     result = await client.post(link, follow_redirects=True)
     (redirect,) = result.history
     assert (redirect.status_code, redirect.headers["location"]) == (303, f"?{redirect.url.query.decode()}")
-    assert "This registration is cancelled." in result.text
+    assert 'method="post"' not in main_of(result.text)
     assert await read_registrations(database) == []
-    assert "3 seats left" in (await client.get("/events/tea")).text
+    assert seats_left((await client.get("/events/tea")).text) == ["3"]
     await recorded_jobs.work()
     assert list_stored_files(settings) == []
-    assert "This registration is cancelled." in (await client.get(link)).text
+    assert 'method="post"' not in main_of((await client.get(link)).text)
 
 
 async def test_old_link_does_not_cancel_a_new_registration(
@@ -255,7 +265,6 @@ async def test_invalid_cancel_link_is_refused(
     for invalid in ("", token[:-3], f"{token}x", "ü%00", "W10.abc"):
         response = await client.get(f"/events/tea/cancel?token={invalid}")
         assert response.status_code == 404, invalid
-        assert "not complete" in response.text
         assert (await client.post(f"/events/tea/cancel?token={invalid}")).status_code == 303
     assert len(await read_registrations(database)) == 1
 

@@ -1,4 +1,4 @@
-"""Texts of templates that the owner of a project edits first: headings, titles, links and the footer."""
+"""Texts of templates that the owner of a project edits."""
 
 import re
 from pathlib import Path
@@ -22,10 +22,9 @@ def owner_texts(templates: Path) -> set[str]:
 
 
 def edit_owner_texts(templates: Path) -> None:
-    """Write other headings, titles and links, and a footer without links."""
+    """Replace all marked texts, and write a footer without links."""
     for file in templates.rglob("*.html"):
-        source = file.read_text(encoding="utf-8")
-        file.write_text(PARTS.sub(lambda match: match[1] + MARKED.sub("My text", match[2]), source), encoding="utf-8")
+        file.write_text(MARKED.sub("My text", file.read_text(encoding="utf-8")), encoding="utf-8")
     landing_page = templates / "home/home.html"
     source = landing_page.read_text(encoding="utf-8")
     landing_page.write_text(re.sub(r"(<h1[^>]*>).*?</h1>", r"\1My shop</h1>", source), encoding="utf-8")

@@ -1,18 +1,21 @@
-"""Tests of a project, which still pass after its owner has edited headings, links and the footer.
+"""Tests of a project, which still pass after its owner has edited texts.
 
-`test_tutorial.py` edits those of a new project and runs its tests.
+`test_tutorial.py` edits the texts of a new project and runs its tests.
 """
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from opportune.cli.translations.extraction import find_sources
 from opportune.config.project import PROJECT
 from tests.opportune.owner_texts import owner_texts
 
 TESTS = [path for path in sorted(PROJECT.glob("tests/*/test_*.py")) if path.parent.name != "opportune"]
+PLACEHOLDER = re.compile(r"%\(\w+\)\w|<[^>]*>")
 NAMES_OF_MODELS = "test_admin.py"
 """The headings of the admin come from models."""
 
@@ -23,9 +26,19 @@ def asserted_texts(file: Path) -> set[str]:
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
+def phrases(feature: str) -> Iterator[str]:
+    """Yield the parts of a feature's texts between placeholders and tags. Single words are omitted."""
+    for source in find_sources(with_framework=False):
+        for message in source.extract() if source.name == feature else ():
+            texts = message.id if isinstance(message.id, list | tuple) else [message.id]
+            parts = [part.strip(" .,:“”") for text in texts for part in PLACEHOLDER.split(text)]
+            yield from (part for part in parts if " " in part)
+
+
 @pytest.mark.parametrize("folder", sorted({path.parent for path in TESTS}), ids=lambda folder: folder.name)
 def test_examples_assert_no_texts_of_the_owner(folder: Path) -> None:
     texts = owner_texts(PROJECT / "templates" / folder.name) | owner_texts(PROJECT / "templates" / "home")
+    texts |= {*phrases(folder.name), *phrases("home")}
     files = [path for path in TESTS if path.parent == folder and path.name != NAMES_OF_MODELS]
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(texts)))})(?!\w)")
     assert [(path.name, text) for path in files for text in asserted_texts(path) if pattern.search(text)] == []

@@ -80,7 +80,7 @@ async def test_api_without_index_is_503(client: AsyncClient, fake_search: FakeSe
     for path in (SEARCH, f"{ENTRIES}/os"):
         response = await client.get(path)
         assert response.status_code == 503
-        assert response.json()["detail"].startswith("There is no index of the documentation yet.")
+        assert response.json()["detail"]
 
 
 async def test_example_requests_of_the_docs_work(client: AsyncClient, fake_search: FakeSearch) -> None:

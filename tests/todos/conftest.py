@@ -1,5 +1,6 @@
 """Fixtures of the tests of to-dos."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,15 @@ from opportune.accounts import User
 from opportune.db import Database
 from opportune.testing import Make, make_user, signed_in_client
 
+NUMBER = re.compile(r"\d[\d,]*")
 MakeTodo = Callable[..., Awaitable[Todo]]
+
+
+def board_numbers(html: str) -> list[str]:
+    """Return the numbers above the list: to-dos in total, open, done and overdue."""
+    status = re.search(r'id="board".*?<p[^>]* role="status">(.*?)</p>', html, re.DOTALL)
+    assert status
+    return NUMBER.findall(re.sub(r"<[^>]*>", "", status[1]))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.db import Database, utc_now
-from tests.todos.conftest import MakeTodo
+from tests.todos.conftest import MakeTodo, board_numbers
 
 # The tests of the service and the API cover both databases.
 pytestmark = pytest.mark.database("sqlite")
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.database("sqlite")
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TODO_ROUTES = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete"), ("POST", "/restore")]
 INVALID_FORMS: list[tuple[dict[str, str], str]] = [
-    ({}, "Please fill this in."),
-    ({"title": "  "}, "Please fill this in."),
-    ({"title": "a" * 10_000}, "at most 200 characters"),
-    ({"title": "NUL \0"}, "must not contain the character NUL"),
-    ({"title": "Kept", "due_on": "tomorrow"}, "give a date"),
+    ({}, "title"),
+    ({"title": "  "}, "title"),
+    ({"title": "a" * 10_000}, "title"),
+    ({"title": "NUL \0"}, "title"),
+    ({"title": "Kept", "due_on": "tomorrow"}, "due_on"),
 ]
 TODO_FORM = {"title": "Buy milk", "done": "true"}
 
@@ -48,11 +48,12 @@ async def test_list_page_shows_only_own_todos(browser: AsyncClient, ann: User, b
     assert response.status_code == 200
     assert "Buy &lt;b&gt;milk&lt;/b&gt;" in response.text
     assert "Secret" not in response.text
-    assert "1 in total ·\n      1 open ·\n      0 done" in response.text
+    assert board_numbers(response.text) == ["1", "1", "0", "0"]
 
 
-async def test_empty_list_says_what_to_do(browser: AsyncClient) -> None:
-    assert "Add your first" in (await browser.get("/todos")).text
+async def test_empty_list_has_a_form(browser: AsyncClient) -> None:
+    page = (await browser.get("/todos")).text
+    assert ('name="title"' in page, 'id="todo-' in page) == (True, False)
 
 
 async def test_htmx_history_gets_the_whole_page(browser: AsyncClient) -> None:
@@ -67,13 +68,13 @@ async def test_invalid_filter_is_refused(browser: AsyncClient) -> None:
 
 
 async def test_invalid_todo_is_refused(browser: AsyncClient) -> None:
-    for form, message in INVALID_FORMS:
+    for form, field in INVALID_FORMS:
         response = await browser.post("/todos", data=form)
 
         assert response.status_code == 422, form
-        assert message.lower() in response.text.lower()
+        assert f'id="{field}-error"' in response.text
         assert f'value="{form.get("title", "")}"' in response.text
-        assert "0 in total" in response.text
+        assert board_numbers(response.text) == ["0"] * 4
 
 
 async def test_missing_todo_is_not_found(browser: AsyncClient) -> None:
@@ -116,7 +117,7 @@ async def test_invalid_edit_saves_nothing(
     response = await browser.post(f"/todos/{todo.id}", data={"title": "", "notes": "typed"})
 
     assert response.status_code == 422
-    assert "Please fill this in." in response.text
+    assert 'id="title-error"' in response.text
     assert "typed</textarea>" in response.text
     assert (saved := await read_todo(database, todo)) is not None
     assert (saved.title, saved.notes) == ("Buy milk", "")
@@ -183,7 +184,7 @@ async def test_htmx_gets_the_board(browser: AsyncClient, ann: User, make_todo: M
     )
 
     assert response.text.lstrip().startswith('<section id="board"')
-    assert "1 in total ·\n      0 open ·\n      1 done" in response.text
+    assert board_numbers(response.text) == ["1", "0", "1", "0"]
     assert f'action="/todos/{todo.id}/done?state=done"' in response.text
 
 
@@ -200,7 +201,7 @@ async def test_htmx_gets_the_form_with_errors(browser: AsyncClient, ann: User, m
     for path in ("/todos", f"/todos/{todo.id}"):
         response = await browser.post(path, data={"title": ""}, headers=HTMX)
         assert (response.status_code, response.text.count("<form")) == (422, 1)
-        assert "Please fill this in." in response.text
+        assert 'id="title-error"' in response.text
 
         response = await browser.post(path, data={"title": "Buy milk"}, headers=HTMX)
         location = response.headers["HX-Replace-Url" if path == "/todos" else "HX-Redirect"]
@@ -254,8 +255,8 @@ async def test_list_is_sorted(browser: AsyncClient, ann: User, make_todo: MakeTo
     response = await browser.get("/todos?q=e&sort=-title&page=1")
 
     assert response.text.index("Cheese") < response.text.index("bread") < response.text.index("Apples")
-    assert 'href="?q=e&amp;sort=title">title' in response.text
-    assert 'href="?q=e&amp;sort=due_on">due date</a>' in response.text
+    assert 'href="?q=e&amp;sort=title"' in response.text
+    assert 'href="?q=e&amp;sort=due_on"' in response.text
     assert '<input type="hidden" name="sort" value="-title">' in response.text
 
 
@@ -263,5 +264,4 @@ async def test_large_numbers_have_separators(browser: AsyncClient, database: Dat
     async with database.writer() as session:
         row = {"owner_id": ann.id, "title": "Tea", "notes": "", "created_at": utc_now(), "due_on": date(2020, 1, 1)}
         await session.execute(insert(Todo), [row] * 1001)
-    text = (await browser.get("/todos")).text
-    assert ("1,001 in total ·\n      1,001 open ·\n      0 done" in text, "1,001 overdue" in text) == (True, True)
+    assert board_numbers((await browser.get("/todos")).text) == ["1,001", "1,001", "0", "1,001"]
