@@ -12,9 +12,9 @@ from starlette.datastructures import State
 from starlette.middleware import Middleware
 
 from opportune.accounts.dependencies import get_optional_user
-from opportune.accounts.rate_limits.submissions import DatabaseSubmissions
+from opportune.accounts.rate_limits.database_storage import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
-from opportune.admin.mount import add_admin, add_icons
+from opportune.admin.middleware import add_admin, add_icons
 from opportune.admin.permissions import Permissions
 from opportune.config.project import installed_features, require_unique_names
 from opportune.config.settings import Settings, get_settings, read_feature_settings
@@ -23,7 +23,7 @@ from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.features import all_features, require_consistent_features, running_process
-from opportune.jobs.factory import open_jobs, open_services
+from opportune.jobs.service import open_jobs, open_services
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.storage import open_storage

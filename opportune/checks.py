@@ -9,7 +9,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.feature import Check, Feature, Finding
 from opportune.jobs.checks import check_schedules
-from opportune.jobs.factory import declared_jobs
+from opportune.jobs.service import declared_jobs
 from opportune.storage import open_storage
 from opportune.storage.folder import FolderStorage
 

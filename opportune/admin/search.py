@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import is_superuser, may_list
-from opportune.admin.operations.reauthentication import OPERATIONS_PATH
+from opportune.admin.operations.view import OPERATIONS_PATH
 from opportune.admin.protocols import Site, View
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext

@@ -35,11 +35,10 @@ from opportune.admin.lists.listed_rows import listed_rows
 from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import history_page
 from opportune.admin.options import inlines_without_view, shared_identities
-from opportune.admin.persistence.deletion import delete_page
+from opportune.admin.persistence.trash import delete_page
 from opportune.admin.row_versions.pages import version_page
-from opportune.admin.saved_views.context import clean_list_url
 from opportune.admin.saved_views.pages import PAGES, open_list
-from opportune.admin.saved_views.queries import load_saved_views
+from opportune.admin.saved_views.queries import clean_list_url, load_saved_views
 from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.templates import AdminTemplates
@@ -56,10 +55,9 @@ from opportune.web import is_htmx
 from opportune.web.forms.kept_form import kept_form
 from opportune.web.forms.submissions import form_token
 from opportune.web.rendering import icons
+from opportune.web.rendering.environment import TemplateLoader
 from opportune.web.rendering.flash import take_messages
-from opportune.web.rendering.loader import TemplateLoader
-from opportune.web.rendering.script_texts import file_of_language
-from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.static_files import assets, file_of_language
 from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_datetime
 

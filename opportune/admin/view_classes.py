@@ -11,11 +11,9 @@ from opportune.admin.accounts.groups import GROUPS
 from opportune.admin.accounts.users import UserAdmin
 from opportune.admin.appearance.view import AppearanceAdmin
 from opportune.admin.authorization import SuperuserOnly
-from opportune.admin.dashboard.arrange import ArrangeAdmin
+from opportune.admin.dashboard.layouts import ArrangeAdmin
 from opportune.admin.log.history import LogAdmin
-from opportune.admin.operations.cache import CacheAdmin
-from opportune.admin.operations.jobs import JobAdmin
-from opportune.admin.operations.view import OperationsAdmin
+from opportune.admin.operations.view import CacheAdmin, JobAdmin, OperationsAdmin
 from opportune.admin.sqladmin_adapter import action_slugs
 from opportune.admin.status.view import StatusAdmin
 from opportune.errors import OperatorError

@@ -10,21 +10,18 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
-from opportune.admin.forms.foreign_keys import ForeignKeyLookup
+from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
 from opportune.admin.forms.inlines import Inline
-from opportune.admin.forms.many_to_many import ManyToManyLookup
 from opportune.admin.forms.model_fields import AdminConverter
-from opportune.admin.forms.row_fields import RowField
-from opportune.admin.lists.active_filters import list_context
+from opportune.admin.lists.active_filters import list_context, refuse_unknown_parameters
 from opportune.admin.lists.columns import column_choices, further_columns, listed_columns
 from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
-from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import names_of_hook, option_faults
 from opportune.admin.protocols import Site
-from opportune.admin.saved_views.context import saved_views_context
+from opportune.admin.saved_views.queries import saved_views_context
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.models.columns import (
     foreign_keys_of,

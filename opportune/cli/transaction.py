@@ -16,8 +16,7 @@ from opportune.db.factory import open_database
 from opportune.db.migrations.history import find_pending_migrations
 from opportune.errors import FieldErrors, OperatorError
 from opportune.features import all_features
-from opportune.jobs.factory import open_jobs, open_services
-from opportune.jobs.service import DatabaseJobQueue
+from opportune.jobs.service import DatabaseJobQueue, open_jobs, open_services
 from opportune.storage import open_storage
 
 R = TypeVar("R")

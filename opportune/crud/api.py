@@ -11,8 +11,7 @@ from starlette.status import HTTP_201_CREATED
 
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
-from opportune.crud.dependencies import reading, writing
-from opportune.crud.direct import insert_row, open_directly, read_body, read_filter
+from opportune.crud.dependencies import insert_row, open_directly, read_body, read_filter, reading, writing
 from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model

@@ -11,11 +11,9 @@ from fastapi import APIRouter, Request, Response
 from opportune.accounts.dependencies import get_optional_user
 from opportune.config.feature_packages import PREFIX
 from opportune.config.project import PACKAGE
-from opportune.crud.columns import ListColumn, check_declaration, list_columns
+from opportune.crud.columns import Format, ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud, Key
-from opportune.crud.dependencies import reading, writing
-from opportune.crud.direct import open_directly
-from opportune.crud.display import Format
+from opportune.crud.dependencies import open_directly, reading, writing
 from opportune.crud.registry import default_crud
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.columns import label_of_class

@@ -11,11 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.choices import find_rows, reference_choices, references_in
-from opportune.crud.columns import ListColumn, make_cell_renderer, read_rows, render_rows, visible_columns
+from opportune.crud.columns import ListColumn, make_cell_renderer, names_of, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
 from opportune.crud.details import read_detail_fields, read_field_texts
-from opportune.crud.display import names_of
 from opportune.crud.filters import CURSOR
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
@@ -30,7 +29,7 @@ from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
 from opportune.web.forms.forms import FILTER_PREFIX, SEARCH_SUFFIX, fill_form
 from opportune.web.forms.kept_form import restore_kept_form
-from opportune.web.rendering.blocks import is_replaced
+from opportune.web.rendering.environment import is_replaced
 
 Context = dict[str, Any]
 

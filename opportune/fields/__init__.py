@@ -1,11 +1,9 @@
 """Field types for the database, forms, the API, the admin, imports and exports."""
 
 from opportune.fields.addresses import Country, Email, Phone, Url, national
-from opportune.fields.contents import Json, Markdown, TextList
+from opportune.fields.contents import Json, Markdown, Money, TextList, Translated, TranslatedText, money_field, texts_of
 from opportune.fields.files import File, FileColumn, Image, ImageColumn, file_field, image_field, stored_uploads
-from opportune.fields.money import Money, money_field
 from opportune.fields.slugs import Slug, find_moved, slug_field, slugify
-from opportune.fields.translated import Translated, TranslatedText, texts_of
 from opportune.schemas.annotations import FieldOptions, Stored
 from opportune.text import Line, Text
 

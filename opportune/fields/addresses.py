@@ -15,7 +15,7 @@ from opportune.i18n import LazyText, get_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import is_english
 from opportune.schemas.annotations import FieldOptions, Stored
-from opportune.search.words import fold
+from opportune.search.query import fold
 from opportune.text import Line
 
 MAX_EMAIL_LENGTH = 320

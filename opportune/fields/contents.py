@@ -1,13 +1,20 @@
-"""Fields for Markdown, lists of text and JSON."""
+"""Fields for Markdown, texts in each language, lists of text, JSON, and exact decimals in one currency."""
 
 import json
-from typing import Annotated, Any
+import re
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
 
+import sqlmodel
 from pydantic import BeforeValidator, Field
-from sqlalchemy import JSON
+from pydantic.fields import FieldInfo
+from sqlalchemy import JSON, Numeric
 
+from opportune.db.models.translated import TranslatedColumn, TranslatedText, texts_of
+from opportune.db.models.translation import Translation
+from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
-from opportune.schemas.annotations import FieldOptions, Stored
+from opportune.schemas.annotations import FieldOptions, Stored, annotations_of
 from opportune.text import Line, Text
 
 INVALID_JSON = _l('please enter JSON, such as {"colour": "red"}')
@@ -44,3 +51,53 @@ Json = Annotated[
 
 Markdown = Annotated[Text, FieldOptions(type="markdown", rows=8)]
 """Markdown text with a preview in forms. Render it with `{{ book.description | markdown }}`."""
+
+
+__all__ = ["Translated", "TranslatedText", "texts_of"]
+
+T = TypeVar("T", bound=str)
+
+Translated = Annotated[T, Translation(), Stored(TranslatedColumn())]
+"""Text in each language of the site: `title: Translated[Line]`. Type checkers see a `str`."""
+
+
+# SQLite stores decimals as floating point numbers, which are exact for 15 digits.
+MAX_DIGITS, DECIMAL_PLACES = 14, 2
+CURRENCY = re.compile("[A-Z]{3}")
+
+Money = Annotated[
+    Decimal,
+    Field(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES),
+    Stored(Numeric(MAX_DIGITS, DECIMAL_PLACES)),
+    FieldOptions(step="0.01", inputmode="decimal"),
+]
+"""Amount with two decimal places. It is a string in JSON, so that clients do not round it."""
+
+
+class Currency(str):
+    """ISO code of a field's currency."""
+
+    __slots__ = ()
+
+
+def money_field(currency: str, default: Any = ..., **options: Any) -> Any:
+    """Return a field for `Money`: `price: Money = money_field("EUR", ge=0)`.
+
+    Args:
+        currency: ISO code of three capital letters.
+        default: Default value. Without it, the field is required.
+        options: Options of `Field`.
+
+    Raises:
+        OperatorError: The currency is not a code of three capital letters.
+    """
+    if not CURRENCY.fullmatch(currency):
+        raise OperatorError(f"money_field({currency!r}): use a currency code of three letters, such as EUR.")
+    field: Any = sqlmodel.Field(**({} if default is ... else {"default": default}), **options)
+    field.metadata.extend((Currency(currency), FieldOptions(suffix=currency)))
+    return field
+
+
+def currency_of(info: FieldInfo) -> str:
+    """Return the currency code of a field, or an empty string."""
+    return next(iter(annotations_of(info, Currency)), "")

@@ -7,11 +7,11 @@ from typing import Any
 from markupsafe import Markup
 from pydantic.fields import FieldInfo
 
+from opportune.fields.contents import currency_of
 from opportune.fields.files import File
-from opportune.fields.money import currency_of
 from opportune.i18n import gettext_lazy
 from opportune.schemas.annotations import FieldOptions, options_of
-from opportune.web.rendering.formats import format_money
+from opportune.web.rendering.environment import format_money
 
 LINKS = {
     "email": Markup('<a href="mailto:{0}">{0}</a>'),

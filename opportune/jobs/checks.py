@@ -11,7 +11,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Finding
 from opportune.jobs.declaration import JobDefinition
-from opportune.jobs.schedule import next_run_time
+from opportune.jobs.schedules import next_run_time
 
 SAMPLED_RUNS = 10
 """Future runs of a job that are compared to find its shortest interval."""

@@ -1,15 +1,18 @@
-"""State of scheduled jobs: last run, next run, and whether it is late."""
+"""Schedules of jobs, and their state: last run, next run, and whether it is late."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cronsim import CronSim, CronSimError
 from sqlalchemy import func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.config.settings import Settings
+from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
 from opportune.jobs.declaration import JobDefinition
 from opportune.jobs.models import SCHEDULED, Job, JobState, LastRun
 
@@ -53,3 +56,55 @@ async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Sc
         )
         for name in names
     ]
+
+
+SCHEDULE_KEY = "schedule:"
+"""Prefix of the keys of scheduled runs."""
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+"""Nicknames of crontab(5)."""
+
+
+def next_run_time(schedule: str, after: datetime) -> datetime:
+    """Return the next time of a cron expression after a given time, both in UTC.
+
+    Raises:
+        OperatorError: The expression is invalid.
+    """
+    try:
+        return next(CronSim(NICKNAMES.get(schedule.strip().lower(), schedule), after.astimezone(UTC)))
+    except CronSimError as error:
+        raise _invalid_schedule(schedule, str(error)) from error
+    except StopIteration:
+        raise _invalid_schedule(schedule, "no day matches") from None
+
+
+def schedule_key(name: str, time: datetime) -> str:
+    """Return the key of a scheduled run, with which only one of several processes queues it."""
+    return f"{SCHEDULE_KEY}{name}:{time:%Y-%m-%dT%H:%M:%S}"
+
+
+def _invalid_schedule(schedule: str, reason: str) -> OperatorError:
+    return OperatorError(f"'{schedule}' is not a valid schedule ({reason}). Daily at three is '0 3 * * *'.")
+
+
+async def record_run(session: AsyncSession, name: str, note: str = "", error: str = "") -> None:
+    """Store the result of a run: a note about its success, or its error."""
+    run = await find_last_run(session, name)
+    if error:
+        run.failed_at, run.error = utc_now(), error[:500]
+    else:
+        run.succeeded_at, run.note = utc_now(), note[:200]
+    session.add(run)
+
+
+async def find_last_run(session: AsyncSession, name: str) -> LastRun:
+    """Return the row of a job, or a new one that is not stored yet."""
+    return await session.get(LastRun, name) or LastRun(name=name)

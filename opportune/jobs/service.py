@@ -1,7 +1,7 @@
 """The job queue of a site, in its database. With JOBS=inline, the site also runs the jobs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
@@ -13,6 +13,7 @@ from sqlmodel import col
 from opportune.config.settings import Settings
 from opportune.db.database import Database, after_commit, before_commit
 from opportune.errors import NotFound
+from opportune.feature import Feature
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
 from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.requests import RequestWork
@@ -150,3 +151,19 @@ class DatabaseJobQueue(JobQueue):
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):  # check again: the job may end in another process
                     await attempt_ended.wait()
+
+
+def open_services(settings: Settings, database: Database, storage: Storage, features: Sequence[Feature]) -> Services:
+    """Create the services that the features declare."""
+    service_definitions = (service for feature in features for service in feature.services)
+    return Services(service_definitions, settings=settings, database=database, storage=storage, features=features)
+
+
+def open_jobs(services: Services, features: Iterable[Feature]) -> DatabaseJobQueue:
+    """Open the queue of the features' jobs, and connect the database's sessions to it."""
+    jobs = declared_jobs(features)
+    return DatabaseJobQueue(services.settings, services.database, services.storage, jobs, services)
+
+
+def declared_jobs(features: Iterable[Feature]) -> list[JobDefinition[Any]]:
+    return [job for feature in features for job in feature.jobs]

@@ -24,10 +24,9 @@ from opportune.jobs import JobCall, JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.clock import EARLIEST_TIME, read_database_time
 from opportune.jobs.context import DatabaseJobContext
 from opportune.jobs.heartbeat import send_heartbeat
-from opportune.jobs.last_runs import record_run
 from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, Attempt, LeaseKeeper
 from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedule import next_run_time, schedule_key
+from opportune.jobs.schedules import next_run_time, record_run, schedule_key
 from opportune.jobs.store import JobCancelled, JobStore, insert_job
 from opportune.runtime.observers import JobAttempt, observed_job
 from opportune.runtime.services import Services

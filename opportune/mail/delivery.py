@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail import mailbox
-from opportune.mail.addresses import sender_address
-from opportune.mail.email import EmailMessage
+from opportune.mail.email import EmailMessage, sender_address
 from opportune.mail.errors import DeliveryError, InvalidEmailError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
 from opportune.mail.mime import mime_message

@@ -1,22 +1,149 @@
-"""E-mails and their rendering from templates."""
+"""E-mails: their addresses, and rendering from templates, in which HTML is escaped and plain text is not."""
 
+import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import format_datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import format_datetime as format_header_date
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
+from email_validator import EmailNotValidError, validate_email
+from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoescape
+
+from opportune.config.email_domains import accept_development_domains
 from opportune.config.settings import Settings
 from opportune.config.site_url import site_url
 from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
 from opportune.i18n import use_language
-from opportune.mail.addresses import parse_recipient, sender_address, single_line
-from opportune.mail.templates import render
+from opportune.i18n.languages import get_language
+from opportune.mail.errors import InvalidEmailError
 from opportune.web.language import localized_path
-from opportune.web.time_zone import current_zone, site_zone
+from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money
+from opportune.web.rendering.static_files import assets
+from opportune.web.time_zone import current_zone, format_date, format_datetime, local, site_zone
+
+SUBJECT_PREFIX = "Subject: "
+END_OF_TRANSLATION = re.compile(r"\bendtrans\s*%}")
+"""End of a translated text. `+` keeps the line break after it."""
+
+
+class EmailTemplateLoader(TemplateLoader):
+    """Loader that splits `<name>.txt`: its first line is the template `<name>.subject`, the rest is `<name>.txt`.
+
+    With two templates, no value in the subject can add lines to the text.
+    """
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        name, _, suffix = template.rpartition(".")
+        if suffix not in ("subject", "txt"):
+            return super().get_source(environment, template)
+        source, path, is_fresh = super().get_source(environment, f"{name}.txt")
+        if source.startswith(SUBJECT_PREFIX):
+            subject, _, text = source.removeprefix(SUBJECT_PREFIX).partition("\n")
+            source = subject if suffix == "subject" else text.lstrip("\n")
+            source = END_OF_TRANSLATION.sub("endtrans +%}", source)
+        elif suffix == "subject":
+            raise InvalidEmailError(f"templates/{name}.txt must begin with a line `{SUBJECT_PREFIX}…`.")
+        return source, path, is_fresh
+
+
+environment = TemplateEnvironment(
+    loader=EmailTemplateLoader(),
+    autoescape=select_autoescape(["html"], default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+environment.globals["get_language"] = get_language
+environment.globals["primary_colour"] = assets.primary_colour  # mail programs cannot load style sheets
+environment.filters |= {"date": format_date, "datetime": format_datetime, "local": local, "money": format_money}
+
+
+def render(name: str, context: Mapping[str, Any], *, required: bool = True) -> str:
+    """Render a template. A missing template that is not required is rendered as an empty text."""
+    try:
+        template = environment.get_template(name)
+    except TemplateNotFound:
+        if required:
+            raise
+        return ""
+    return template.render(context)
+
+
+WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
+# Includes characters that only some programs treat as line breaks.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def single_line(field: str, value: str) -> str:
+    """Remove control characters from the value of a header.
+
+    Raises:
+        InvalidEmailError: It contains a line break, which would begin another header.
+    """
+    if "\r" in value or "\n" in value:
+        raise InvalidEmailError(f"The {field} of an e-mail must be one line.")  # not translated
+    return CONTROL_CHARACTERS.sub(" ", value).strip()
+
+
+def parse_recipient(text: str) -> Address:
+    """Parse a recipient, with or without a name. The domain is converted to ASCII.
+
+    Raises:
+        InvalidEmailError: The address is invalid.
+    """
+    name, email = _split_name("address", text)
+    accept_development_domains(email)
+    try:
+        validated = validate_email(email, check_deliverability=False)
+    except EmailNotValidError as error:
+        raise InvalidEmailError(f"'{email}' is not a valid e-mail address. {error}") from None
+    return Address(name, username=validated.local_part, domain=validated.ascii_domain)
+
+
+def sender_address(settings: Settings) -> Address:
+    """Return the sender: MAIL_FROM, or by default `SITE_NAME <noreply@HOST>`.
+
+    Raises:
+        OperatorError: MAIL_FROM is invalid.
+    """
+    if not settings.mail_from:
+        return Address(settings.site_name, "noreply", _mail_domain(site_url(settings)))
+    with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # raised for malformed addresses
+        name, email = _split_name("MAIL_FROM", settings.mail_from)
+        address = Address(name, addr_spec=email)
+        if address.addr_spec.isascii() and address.username and address.domain:
+            return address
+    raise OperatorError(
+        "MAIL_FROM is not a valid e-mail address. Write site@example.org, or Site <site@example.org>, "
+        "and an international domain in ASCII (xn--…)."
+    )
+
+
+def _split_name(field: str, text: str) -> tuple[str, str]:
+    """Split `Ada <ada@example.org>` into name and e-mail."""
+    line = single_line(field, text)
+    match = WITH_NAME.fullmatch(line)
+    return (match["name"].strip(' "'), match["email"].strip()) if match else ("", line)
+
+
+def _mail_domain(site: str) -> str:
+    """Return the host of a URL, or `localhost` for an IP address."""
+    host = urlsplit(site).hostname or ""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host
+    return "localhost"
 
 
 @dataclass(frozen=True)
@@ -31,7 +158,7 @@ class EmailMessage:
     """The text as HTML; may be empty."""
     message_id: str
     """Message-ID header. An e-mail that is sent again after a crash keeps it, so clients show one."""
-    date: str = field(default_factory=lambda: format_datetime(utc_now()))
+    date: str = field(default_factory=lambda: format_header_date(utc_now()))
     """Date header."""
 
 

@@ -4,8 +4,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage as MIMEMessage
 from email.policy import SMTP, SMTPUTF8
 
-from opportune.mail.addresses import parse_recipient
-from opportune.mail.email import EmailMessage
+from opportune.mail.email import EmailMessage, parse_recipient
 
 # Long lines are wrapped, because servers refuse lines of more than 998 characters.
 TRANSFER_ENCODING = "quoted-printable"

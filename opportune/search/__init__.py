@@ -5,9 +5,18 @@ page = await paginate(session, book_search.search(session, "os pat"), paging)
 """
 
 from opportune.search.documents.definition import IndexURL
-from opportune.search.documents.document import MAX_TEXT_LENGTH, Batch, Document, Source
+from opportune.search.documents.document import (
+    MAX_RANKED_HITS,
+    MAX_TEXT_LENGTH,
+    Batch,
+    Document,
+    DocumentHit,
+    DocumentRead,
+    IndexMissing,
+    IndexStatus,
+    Source,
+)
 from opportune.search.documents.index import DocumentIndex
-from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, IndexMissing, IndexStatus
 from opportune.search.documents.search import DocumentSearch
 from opportune.search.highlighting import highlight, snippet
 from opportune.search.html import HtmlElement, parse_main

@@ -6,8 +6,7 @@ from time import monotonic
 
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_list
-from opportune.search.query import MAX_QUERY_LENGTH, UNSTORABLE
-from opportune.search.words import fold
+from opportune.search.query import MAX_QUERY_LENGTH, UNSTORABLE, fold
 
 HITS_PER_GROUP = 5
 MAX_SOURCES = 30

@@ -1,15 +1,60 @@
 """Search queries. Any text is valid.
 
 All words must occur. `"quoted words"`, `-without` and `this or that` work as in web search engines. The last word may
-be incomplete.
+be incomplete. Index and query normalize words in the same way.
 """
 
 import re
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
-from opportune.search.words import WORD, fold, name_key, words
+WORD = re.compile(r"[^\W_]+")
+CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+SPACES = re.compile(r"\s+")
+ACCENTS = re.compile("[\u0300-\u036f]+")
+
+
+def fold(text: str) -> str:
+    """Return the text in lower case without accents."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def fold_like_postgresql(text: str) -> str:
+    """Fold like the SQL expression in `opportune.search.models.postgresql`."""
+    return text.lower() if text.isascii() else ACCENTS.sub("", unicodedata.normalize("NFKD", text)).lower()
+
+
+def words(text: str) -> list[str]:
+    return WORD.findall(fold(text))
+
+
+def name_words(name: str) -> list[str]:
+    """Return the words of a name and their parts: `collections.OrderedDict` has ordereddict, ordered and dict."""
+    parts = [word for part in WORD.findall(name) if len(humps := CASE_CHANGE.split(part)) > 1 for word in humps]
+    return [*words(name), *map(fold, parts)]
+
+
+def name_key(text: str) -> str:
+    """Normalize a name for exact comparison: `OS.Path ` becomes `os.path`."""
+    return SPACES.sub(" ", fold(text)).strip()
+
+
+def name_suffix_keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
+    """Yield the keys of a name and, if `dotted`, of its suffixes, with the number of removed parts.
+
+    `os.path.join` has ("os.path.join", 0), ("path.join", 1) and ("join", 2).
+    """
+    suffix, depth = name_key(name), 0
+    yield suffix, depth
+    while dotted and (suffix := suffix.partition(".")[2]):
+        depth += 1
+        yield suffix, depth
+
 
 CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
 DOTTED = re.compile(r"\w+(?:\.\w+)+")
@@ -142,3 +187,50 @@ def _tsquery(required: list[Phrase | str], excluded: list[Phrase]) -> str:
 
 def _tsquery_phrase(phrase: Phrase | str) -> str:
     return phrase if isinstance(phrase, str) else "(" + " <-> ".join(f"'{word}'" for word in phrase) + ")"
+
+
+MIN_MISSPELT_LETTERS = 3
+"""Minimum length of words to correct. In shorter words, each letter makes another word."""
+MAX_CANDIDATES = 60
+"""Number of words with the most common trigrams that are compared by edit distance."""
+
+
+class Term(NamedTuple):
+    """A word of the index."""
+
+    term: str
+    is_name: bool
+    """Whether it is part of a name."""
+    frequency: int
+
+
+def trigrams(word: str) -> set[str]:
+    padded = f"  {word} "
+    return {padded[i : i + 3] for i in range(len(padded) - 2)}
+
+
+def max_edit_distance(word: str) -> int:
+    """Return the maximum edit distance between a word and its correction."""
+    return 1 if len(word) < 6 else 2
+
+
+def closest_word(word: str, candidates: Iterable[Term]) -> str:
+    """Return the candidate with the smallest edit distance, or an empty string if all are too different."""
+    limit = max_edit_distance(word)
+    ranked = ((edit_distance(word, text), text[0] != word[0], -frequency, text) for text, _, frequency in candidates)
+    best = min((rank for rank in ranked if rank[0] <= limit), default=None)
+    return best[-1] if best else ""
+
+
+def edit_distance(word: str, other_word: str) -> int:
+    """Return the edit distance: letters to add, remove, replace or transpose."""
+    previous_row: list[int] = []
+    row = list(range(len(other_word) + 1))
+    for i, letter in enumerate(word, 1):
+        previous_row, row_before_previous, row = row, previous_row, [i]
+        for j, other_letter in enumerate(other_word, 1):
+            cost = min(previous_row[j] + 1, row[-1] + 1, previous_row[j - 1] + (letter != other_letter))
+            if i > 1 and j > 1 and letter == other_word[j - 2] and word[i - 2] == other_letter:
+                cost = min(cost, row_before_previous[j - 2] + 1)
+            row.append(cost)
+    return row[-1]

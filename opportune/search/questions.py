@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from opportune.search.words import fold, words
+from opportune.search.query import fold, words
 
 NAME = re.compile(r"\w+(?:\.\w+)+|\w*_\w+|(?<=`)[^`]+(?=`)")
 """Names of code: `os.path.join`, max_length, anything between backticks."""

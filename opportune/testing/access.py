@@ -26,7 +26,7 @@ from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
-from opportune.admin.mount import ADMIN_PATH
+from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.site import AdminSite
 from opportune.application import create_app
 from opportune.cli.development.routes import WEBSOCKET, find_rows

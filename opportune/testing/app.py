@@ -16,7 +16,7 @@ from jinja2 import FileSystemBytecodeCache
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune import application
-from opportune.admin.mount import LazyAdmin
+from opportune.admin.middleware import LazyAdmin
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.config.settings import Settings
 from opportune.config.speedups import speedup

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from app.chat.models import Conversation, Message, Share
 from opportune.accounts import User
-from opportune.accounts.deletion.export import read_personal_data
+from opportune.accounts.deletion.service import read_personal_data
 from opportune.admin.trash.retention import empty_trash
 from opportune.db import Database, utc_now, with_deleted
 from opportune.llm import Answer, AnswerAttachment, FakeProvider

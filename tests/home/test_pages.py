@@ -11,7 +11,7 @@ from opportune.accounts import User
 from opportune.feature import Feature, Panel
 from opportune.testing import make_user, signed_in_client
 from opportune.web import templates
-from opportune.web.rendering.loader import TemplateLoader
+from opportune.web.rendering.environment import TemplateLoader
 
 pytestmark = pytest.mark.database("sqlite")
 

@@ -13,11 +13,9 @@ from playwright.async_api import Page, expect
 
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.config.settings import Settings
-from opportune.mail import templates as email_templates
-from opportune.mail.addresses import sender_address
-from opportune.mail.email import render_email
+from opportune.mail.email import environment as email_environment
+from opportune.mail.email import render_email, sender_address
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.web.rendering import loader
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates
 
@@ -49,8 +47,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     folders = (tmp_path / "templates", PROJECT / "templates", FRAMEWORK / "templates")
-    monkeypatch.setattr(loader, "TEMPLATE_FOLDERS", folders)  # for the admin, which is built with the site
-    for environment in (templates.environment, email_templates.environment):
+    monkeypatch.setattr(
+        "opportune.web.rendering.environment.TEMPLATE_FOLDERS", folders
+    )  # for the admin, which is built with the site
+    for environment in (templates.environment, email_environment):
         monkeypatch.setattr(environment.loader, "searchpath", [str(folder) for folder in folders])
         monkeypatch.setattr(environment, "cache", LRUCache(400))
     monkeypatch.setattr(assets, "all_directories", [tmp_path / "static", *assets.all_directories])

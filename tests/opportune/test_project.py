@@ -18,7 +18,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
 
-from opportune.admin.mount import ADMIN_PATH
+from opportune.admin.middleware import ADMIN_PATH
 from opportune.application import create_app
 from opportune.cli.registry import MODULES, help_line
 from opportune.cli.scaffold.feature_removal import PARENT_FOLDERS, FeatureRemoval

@@ -9,8 +9,7 @@ from opportune.db import Database
 from opportune.llm.answers import store
 from opportune.llm.answers.follower import AnswerFollower
 from opportune.llm.answers.models import Answer, AnswerStatus
-from opportune.llm.spending import switch
-from opportune.llm.spending.switch import Switch
+from opportune.llm.spending.guard import Switch
 from opportune.runtime import tasks
 from opportune.runtime.tasks import cancel_and_wait
 
@@ -107,7 +106,7 @@ async def test_answer_follower_closes_after_its_query(
 async def test_switch_closes_after_its_query(
     database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch, *, has_left: bool
 ) -> None:
-    monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("opportune.llm.spending.guard.CHECK_INTERVAL_SECONDS", 0)
     monkeypatch.setattr(database, "lookup", work)
     guard = Switch(database)
     guard.watch(lambda: None)
@@ -120,7 +119,7 @@ async def test_switch_closes_after_its_query(
 
 @pytest.mark.database("sqlite")
 async def test_unwatched_switch_is_watched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("opportune.llm.spending.guard.CHECK_INTERVAL_SECONDS", 0)
     guard, notified = Switch(database), asyncio.Event()
     monkeypatch.setattr(database, "lookup", AsyncMock(return_value="off"))
     guard.watch(lambda: None)

@@ -10,7 +10,7 @@ from app.pydocs.settings import PydocsSettings
 from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
 from opportune.search import DocumentSearch
-from opportune.search.documents.contents import Contents
+from opportune.search.documents.document import Contents
 from opportune.testing.plugin import settings_for
 
 

@@ -3,8 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from opportune.accounts.deletion.export import read_personal_data
-from opportune.accounts.deletion.service import delete_account
+from opportune.accounts.deletion.service import delete_account, read_personal_data
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.reauthentication.identity import confirm_password

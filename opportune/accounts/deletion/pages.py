@@ -4,8 +4,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic_core import to_json
 
-from opportune.accounts.deletion.export import list_stored_files, make_archive, read_personal_data
-from opportune.accounts.deletion.service import DeletionRefused, delete_account
+from opportune.accounts.deletion.service import (
+    DeletionRefused,
+    delete_account,
+    list_stored_files,
+    make_archive,
+    read_personal_data,
+)
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.reauthentication.identity import reauthenticated

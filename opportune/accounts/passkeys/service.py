@@ -6,15 +6,13 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Passkey, User
-from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.sign_in_methods.available import count_sign_in_methods
 from opportune.accounts.sign_in_methods.passkeys import find_passkeys
-from opportune.accounts.sign_in_methods.recovery_codes import delete_recovery_codes
-from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sign_in_methods.second_factor import delete_recovery_codes, has_second_factor
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
-from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
-from opportune.accounts.users.factory import user_manager
 from opportune.errors import NotFound
 from opportune.i18n import gettext_lazy as _l
 
@@ -52,7 +50,7 @@ async def remove_passkey(context: AccountContext, user: User, row_id: int) -> No
 
 async def reset_two_factor(session: AsyncSession, user: User) -> None:
     """Remove the second factors. Passkeys stay if they are the only sign-in method."""
-    await totp.disable(session, user)
+    await second_factor.disable(session, user)
     if (await count_sign_in_methods(session, user_manager(session).settings, user)).without_passkeys:
         await session.execute(delete(Passkey).where(col(Passkey.user_id) == user.id))
         await delete_recovery_codes(session, user)

@@ -20,9 +20,8 @@ from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import redirect_with_message, show, show_invalid_link, show_password_error
 from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.trusted_devices import trust_device
-from opportune.accounts.sign_in_methods.available import signs_in_by_email
-from opportune.accounts.sign_in_methods.linked_accounts import label_accounts
+from opportune.accounts.sessions.cookies import trust_device
+from opportune.accounts.sign_in_methods.available import label_accounts, signs_in_by_email
 from opportune.accounts.sign_in_methods.providers import list_configured_providers
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError

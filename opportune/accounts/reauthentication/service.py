@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from opportune.accounts.models import Session, User
-from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import wrong_password
 from opportune.db.models.model import utc_now
@@ -57,7 +57,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> None:
     """Check a code of the app or a recovery code, and mark it as used. Raises as `check_password`."""
     attempt = CODES_PER_USER.by(user.id)
     await context.limiter.hit(attempt)
-    if not await totp.verify_code(context.session, context.settings, user, code):
+    if not await second_factor.verify_code(context.session, context.settings, user, code):
         context.log_refused_sign_in("confirmation", user)
         raise WrongCredential("code", INVALID_CODE)
     await context.limiter.refund(context.session, attempt)

@@ -3,9 +3,9 @@
 from opportune.accounts.events.service import record_event, record_wrong_password
 from opportune.accounts.models import User
 from opportune.accounts.schemas import Credentials
-from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.users.context import AccountContext
-from opportune.accounts.users.lookup import find_by_email
+from opportune.accounts.users.database import find_by_email
 from opportune.config.email_domains import normalize_email
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
@@ -57,7 +57,7 @@ async def check_code(context: AccountContext, user: User, code: str) -> bool:
     await context.limiter.hit(hit)
     if not await context.manager.is_unchanged(user):
         return False
-    if not await totp.verify_code(context.session, context.settings, user, code):
+    if not await second_factor.verify_code(context.session, context.settings, user, code):
         record_event(context, user, "wrong_code")
         context.log_refused_sign_in("code", user)
         return False

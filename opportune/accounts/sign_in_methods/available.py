@@ -1,5 +1,6 @@
 """Sign-in methods that a user has. The last one cannot be removed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -8,9 +9,10 @@ from sqlmodel import col
 
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.models import LinkedAccount, Passkey, User
-from opportune.accounts.sign_in_methods.providers import list_configured_providers
+from opportune.accounts.sign_in_methods.providers import Provider, list_configured_providers
 from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.config.settings import Settings
+from opportune.db.database import Database
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,26 @@ async def count_sign_in_methods(session: AsyncSession, settings: Settings, user:
     query = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
     passkeys = await session.scalar(query) or 0
     return SignInMethods(int(user.has_password), linked, int(signs_in_by_email(settings, user)), passkeys)
+
+
+async def find_linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:
+    """Return the user's linked accounts, oldest first."""
+    query = select(LinkedAccount).where(col(LinkedAccount.user_id) == user.id).order_by(col(LinkedAccount.id))
+    return (await session.scalars(query)).all()
+
+
+async def label_accounts(database: Database, settings: Settings, user: User) -> list[tuple[LinkedAccount, str]]:
+    """Return the user's linked accounts, each with the label of its provider."""
+    async with database.reader(fresh=True) as session:
+        return [(row, get_account_label(settings, row)) for row in await find_linked_accounts(session, user)]
+
+
+def find_account_provider(settings: Settings, row: LinkedAccount) -> Provider | None:
+    """Return the provider of a linked account; None if the settings no longer configure it."""
+    providers = list_configured_providers(settings)
+    return next((provider for provider in providers if provider.accepts_issuer(row.issuer)), None)
+
+
+def get_account_label(settings: Settings, row: LinkedAccount) -> str:
+    provider = find_account_provider(settings, row)
+    return provider.label if provider else row.issuer.removeprefix("https://")

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import LinkedAccount
 from opportune.accounts.schemas import LinkedAccountRead
-from opportune.accounts.sign_in_methods.linked_accounts import find_linked_accounts
+from opportune.accounts.sign_in_methods.available import find_linked_accounts
 from opportune.accounts.social_sign_in import service
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency

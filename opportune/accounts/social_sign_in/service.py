@@ -6,8 +6,8 @@ from sqlmodel import col
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import LinkedAccount, User
 from opportune.accounts.registration.service import REGISTRATIONS_PER_IP, require_may_register
-from opportune.accounts.sign_in_methods.available import count_sign_in_methods
-from opportune.accounts.sign_in_methods.linked_accounts import (
+from opportune.accounts.sign_in_methods.available import (
+    count_sign_in_methods,
     find_account_provider,
     find_linked_accounts,
     get_account_label,

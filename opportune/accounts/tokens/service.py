@@ -12,7 +12,7 @@ from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
-from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.context import user_manager
 from opportune.db.models.model import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)

@@ -11,8 +11,7 @@ from opportune.accounts.schemas import (
     TwoFactorSetupRead,
     TwoFactorStart,
 )
-from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
-from opportune.accounts.sign_in_methods.totp import PendingSetup
+from opportune.accounts.sign_in_methods.second_factor import PendingSetup, count_recovery_codes
 from opportune.accounts.two_factor.dependencies import TwoFactorDependency
 from opportune.db.sessions.dependencies import ReadSession
 

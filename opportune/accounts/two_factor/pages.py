@@ -10,8 +10,12 @@ from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.reauthentication.service import WrongCredential
 from opportune.accounts.responses import show
 from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
-from opportune.accounts.sign_in_methods.recovery_codes import count_recovery_codes
-from opportune.accounts.sign_in_methods.second_factor import has_passkey, has_second_factor, setup_is_required
+from opportune.accounts.sign_in_methods.second_factor import (
+    count_recovery_codes,
+    has_passkey,
+    has_second_factor,
+    setup_is_required,
+)
 from opportune.accounts.two_factor.dependencies import TwoFactorDependency
 from opportune.accounts.two_factor.service import InvalidState, TwoFactorSetup
 from opportune.db.sessions.dependencies import ReadSession

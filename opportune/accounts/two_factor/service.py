@@ -6,10 +6,8 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password
 from opportune.accounts.sessions.service import UserSessions, forget_confirmations
-from opportune.accounts.sign_in_methods import totp
-from opportune.accounts.sign_in_methods.recovery_codes import renew_recovery_codes
-from opportune.accounts.sign_in_methods.second_factor import has_second_factor
-from opportune.accounts.sign_in_methods.totp import PendingSetup
+from opportune.accounts.sign_in_methods import second_factor
+from opportune.accounts.sign_in_methods.second_factor import PendingSetup, has_second_factor, renew_recovery_codes
 from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.users.context import AccountContext
 from opportune.errors import Refused
@@ -51,7 +49,7 @@ class TwoFactorSetup:
             raise InvalidState(ALREADY_ENABLED)
         if password or not self.is_confirmed:
             await check_password(self.context, self.user, password, "password")
-        return totp.start_setup(self.context.settings, self.user)
+        return second_factor.start_setup(self.context.settings, self.user)
 
     def resume(self, sealed: str) -> PendingSetup:
         """Return the setup of a sealed key.
@@ -59,7 +57,9 @@ class TwoFactorSetup:
         Raises:
             InvalidState: the setup has expired, or the user already has an app.
         """
-        setup = None if self.user.has_two_factor else totp.resume_setup(self.context.settings, self.user, sealed)
+        setup = (
+            None if self.user.has_two_factor else second_factor.resume_setup(self.context.settings, self.user, sealed)
+        )
         if setup is None:
             raise InvalidState(ALREADY_ENABLED if self.user.has_two_factor else SETUP_EXPIRED)
         return setup
@@ -74,7 +74,7 @@ class TwoFactorSetup:
             InvalidState: the setup has expired, or the user already has an app.
         """
         session, key = self.context.session, self.resume(sealed).key
-        codes = await totp.enable(session, self.context.settings, self.user, key, code)
+        codes = await second_factor.enable(session, self.context.settings, self.user, key, code)
         if codes is None:
             raise WrongCredential("code", WRONG_CODE)
         await UserSessions(session, self.user.id).delete_all(keep=self.session_id)
@@ -98,7 +98,7 @@ class TwoFactorSetup:
     async def disable(self, password: str, code: str) -> None:
         """Turn off the app. Raises as `renew_recovery_codes`."""
         await self._check_identity(password, code)
-        await totp.disable(self.context.session, self.user)
+        await second_factor.disable(self.context.session, self.user)
         record_event(self.context, self.user, "two_factor_off")
 
     async def _check_identity(self, password: str, code: str) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.models import User
-from opportune.accounts.users.factory import user_manager
+from opportune.config.project import users_module
 from opportune.config.settings import Settings
 from opportune.jobs import JobCall, defer
 from opportune.web.client import Client
@@ -16,6 +16,13 @@ from opportune.web.security_log import log_security_event
 
 if TYPE_CHECKING:
     from opportune.accounts.users.manager import UserManager
+
+
+def user_manager(session: AsyncSession, settings: Settings | None = None) -> "UserManager[User]":
+    """Create the `UserManager` of `app/users/manager.py` for a writing session."""
+    manager: UserManager[User] = users_module("manager").UserManager.in_session(session, settings)
+    return manager
+
 
 EMAILS_PER_IP = RateLimit("accounts.emails_per_address", 20)
 EMAILS_PER_RECIPIENT = RateLimit("accounts.emails_per_recipient", 5, HOUR_SECONDS)

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
-from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.context import user_manager
 from opportune.db.hooks.registry import after_change, after_create, after_delete, before_delete, changes
 from opportune.db.models.columns import is_secret
 

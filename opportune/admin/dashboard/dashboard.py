@@ -15,13 +15,12 @@ from opportune.admin.dashboard.checklist import read_checklist
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.layouts import may_arrange, read_pages
 from opportune.admin.dashboard.ranges import RANGES, requested_range
-from opportune.admin.dashboard.sections import Section, visible_sections
 from opportune.admin.dashboard.shared_counts import SharedCounts, describe_conditions
-from opportune.admin.dashboard.widgets import DeclaredWidget, Widgets, is_listed
+from opportune.admin.dashboard.widgets import DeclaredWidget, Section, Widgets, is_listed, visible_sections
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.log import audit
+from opportune.admin.log.audit import visible_entries
 from opportune.admin.log.history import get_action_label, get_model_label
-from opportune.admin.log.visible_entries import visible_entries
 from opportune.admin.models import AuditEntry
 from opportune.admin.panels import read_panels
 from opportune.admin.protocols import Site, View

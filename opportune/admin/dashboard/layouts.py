@@ -1,20 +1,33 @@
-"""Pages of the dashboard: the overview of superusers and a page for each group, with their stored arrangements."""
+"""Pages of the dashboard with their stored arrangements, and the page that arranges their widgets.
+
+Superusers have the overview, and each group has a page.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import urlencode
 
+from sqladmin import BaseView, expose
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.models import Group, Membership, User
 from opportune.admin.authorization import has_grant, is_superuser
+from opportune.admin.dashboard.checklist import step_names
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.log import audit
 from opportune.admin.models import DashboardLayout
+from opportune.admin.protocols import Site
 from opportune.db.queries.upsert import upsert
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.rendering.flash import flash
 
 ARRANGE = "arrange-overview"
 """Identity of the page that arranges a dashboard. A grant `list` for it lets members arrange pages of their groups."""
@@ -151,3 +164,93 @@ async def save_dismissed(session: AsyncSession, steps: Iterable[str]) -> None:
 async def _save(session: AsyncSession, **values: Any) -> None:
     insertion = upsert(session, DashboardLayout).values(values)
     await session.execute(insertion.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+WIDGETS, SECTIONS = _l("Widgets"), _l("Sections")
+MOVES = {"up": -1, "down": 1}
+
+
+class ArrangeAdmin(BaseView):
+    """Members of a group with access to this page arrange the group's dashboard. Superusers arrange every page."""
+
+    name = "Arrange the overview"
+    identity = ARRANGE  # SQLAdmin sets it when the admin is built, but `Feature(groups=…)` is checked before
+    icon = "ti ti-layout-dashboard"
+    category = "Operations"
+    site: Any
+
+    def is_visible(self, request: Request) -> bool:
+        return False
+
+    def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:
+        return True  # all users choose their first page; `show` checks the permission to arrange
+
+    @expose("/arrange-overview", methods=["GET", "POST"], identity=ARRANGE)
+    async def show(self, request: Request) -> Response:
+        site = cast("Site", self.site)
+        async with site.database.reader(fresh=True) as session:
+            pages = await read_pages(session, request)
+        if request.method == "POST":
+            return await self._change(request, pages, await read_form_texts(request))
+        if not may_arrange(request):
+            raise HTTPException(403)
+        parts = pages.arrangement.sort(self.site.dashboard.parts(request))
+        context: dict[str, Any] = {
+            "model_view": self,
+            "title": self.name,
+            "pages": pages,
+            "zones": {name: [part for part in parts if _zone(part.key) == name] for name in (WIDGETS, SECTIONS)},
+        }
+        return cast("Response", await self.templates.TemplateResponse(request, "admin/arrange.html", context))
+
+    async def _change(self, request: Request, pages: Pages, form: FormData) -> Response:
+        page = pages.current
+        if "first" in form:
+            async with self.site.database.writer() as session:
+                await save_first_page(session, request.state.user, page)
+            flash(request, gettext("%(title)s is your first page now.", title=page.title))
+            return RedirectResponse(f"/admin/?group={page.parameter}", 303)
+        if not may_arrange(request):
+            raise HTTPException(403)
+        if "dismiss" in form:
+            await self._dismiss(request, pages, str(form["dismiss"]))
+            return RedirectResponse("/admin/", 303)
+        await self._arrange(request, pages, form)
+        flash(request, gettext("%(title)s was saved.", title=page.title))
+        # The button that was pressed keeps the focus.
+        query = urlencode({"group": page.parameter, "moved": str(form.get("move", ""))})
+        return RedirectResponse(f"/admin/{ARRANGE}?{query}", 303)
+
+    async def _dismiss(self, request: Request, pages: Pages, name: str) -> None:
+        """Dismiss a step of the checklist, or all of them."""
+        if not is_superuser(request):
+            raise HTTPException(403)
+        names = [step for step in step_names(request.app) if name in (step, "all")]
+        async with self.site.database.writer() as session:
+            await save_dismissed(session, dict.fromkeys((*pages.dismissed, *names)))
+
+    async def _arrange(self, request: Request, pages: Pages, form: FormData) -> None:
+        keys = [part.key for part in self.site.dashboard.parts(request)]
+        order = _move([str(key) for key in form.getlist("order")], str(form.get("move", "")))
+        arrangement = pages.arrangement.merge(keys, order, map(str, form.getlist("shown")))
+        async with self.site.database.writer() as session:
+            if "reset" in form:
+                await delete_arrangement(session, pages.current)
+            else:
+                await save_arrangement(session, pages.current, arrangement)
+            audit.record(session, request, "arrange", "overview", title=pages.current.title)
+
+
+def _zone(key: str) -> str:
+    return SECTIONS if key.startswith("/") else WIDGETS
+
+
+def _move(order: Sequence[str], move: str) -> list[str]:
+    """Return the order after a move such as `up:KEY`. Widgets stay among widgets, and sections among sections."""
+    direction, _, key = move.partition(":")
+    keys = [*order]
+    if key in keys and direction in MOVES:
+        other = keys.index(key) + MOVES[direction]
+        if 0 <= other < len(keys) and _zone(keys[other]) == _zone(key):
+            keys[keys.index(key)], keys[other] = keys[other], key
+    return keys

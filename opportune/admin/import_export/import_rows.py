@@ -13,10 +13,8 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import in_batches
 from opportune.admin.forms.inlines import ROW_IS_GONE, differs
-from opportune.admin.import_export.cell_formats import preview_of
 from opportune.admin.import_export.export import cell_of, file_value
-from opportune.admin.import_export.file_rows import ImportRow
-from opportune.admin.import_export.import_file import FormFiller, empty_form, names_to_import
+from opportune.admin.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import, preview_of
 from opportune.admin.import_export.names import NameResolver, with_names
 from opportune.admin.protocols import View
 from opportune.db.constraint_errors import translate_database_errors

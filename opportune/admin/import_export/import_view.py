@@ -12,13 +12,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.import_export.cell_formats import format_examples, source_of_rows
-from opportune.admin.import_export.file_rows import ImportRow, read_rows
 from opportune.admin.import_export.import_file import (
+    ImportRow,
     empty_form,
     fields_to_import,
+    format_examples,
     name_columns,
     names_to_import,
+    read_rows,
+    source_of_rows,
     split_header,
 )
 from opportune.admin.import_export.import_rows import ImportPlan, TooManyFaultsError

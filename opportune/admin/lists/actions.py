@@ -19,7 +19,7 @@ from opportune.admin.authorization import may_list
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.foreign_keys import parse_id
-from opportune.admin.lists.parameters import allowed_parameters
+from opportune.admin.lists.active_filters import allowed_parameters
 from opportune.admin.log import audit
 from opportune.admin.protocols import Pages, View
 from opportune.admin.sqladmin_adapter import slug_and_label

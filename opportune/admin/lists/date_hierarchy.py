@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from opportune.admin.lists.active_filters import url_without
 from opportune.admin.lists.filters import DAY
-from opportune.admin.lists.parameters import url_without
 from opportune.admin.protocols import View
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day

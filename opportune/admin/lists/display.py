@@ -12,13 +12,12 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.forms.fieldsets import Fieldset
 from opportune.admin.forms.files import render_file
-from opportune.admin.forms.foreign_keys import ForeignKeyLookup
-from opportune.admin.forms.many_to_many import ManyToManyLookup
+from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
 from opportune.admin.protocols import Site, View
 from opportune.admin.sqladmin_adapter import AdapterView
-from opportune.crud.display import format_value
+from opportune.crud.columns import format_value
 from opportune.db.models.columns import choice_label, choices_of, is_json, label_of, title_of
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format

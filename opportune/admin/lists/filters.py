@@ -17,8 +17,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
-from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
-from opportune.admin.forms.many_to_many import ManyToManyLookup
+from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, parse_id
 from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.crud.filters import (

@@ -11,8 +11,8 @@ from starlette.requests import Request
 
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.admin.lists.actions import key_of
+from opportune.admin.lists.active_filters import refuse_unknown_parameters
 from opportune.admin.lists.filters import apply_filter
-from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.positions import POSITION, ListPage
 from opportune.admin.persistence.trash import TrashMixin
 from opportune.db.queries.indexed_search import narrow_search

@@ -14,11 +14,11 @@ from starlette.responses import Response
 
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
+from opportune.admin.log.audit import is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
-from opportune.admin.log.visible_entries import is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
-from opportune.admin.row_versions.entries import first_version_time, load_versions
+from opportune.admin.row_versions.pages import first_version_time, load_versions
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
 from opportune.db.sessions.trash import with_deleted

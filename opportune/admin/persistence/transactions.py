@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.forms.edit_conflicts import READ_VALUES_KEY, refuse_changed_row
+from opportune.admin.forms.foreign_keys import link_rows
 from opportune.admin.forms.inline_changes import after_inlines, save_inlines
 from opportune.admin.forms.inlines import INLINES_KEY, InlineTable
-from opportune.admin.forms.many_to_many import link_rows
 from opportune.admin.lists.actions import list_url, match_primary_keys
 from opportune.admin.lists.display import DisplayMixin
 from opportune.admin.log import audit, diff

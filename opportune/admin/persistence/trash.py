@@ -8,14 +8,33 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.lists.actions import match_primary_keys
+from opportune.admin.authorization import may_list
+from opportune.admin.lists.actions import (
+    Selection,
+    describe_rows,
+    list_url,
+    match_primary_keys,
+    read_selection,
+    redirect_with_error,
+    selected_rows,
+    selection_query,
+    show_confirmation_page,
+)
+from opportune.admin.lists.related import list_url_of_reference
 from opportune.admin.log import audit
 from opportune.admin.persistence.transactions import PersistenceMixin
+from opportune.admin.protocols import View
 from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.columns import title_of
 from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, find_deletion_impact
 from opportune.db.sessions.trash import deleted_rows_included, restore, with_deleted
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext, ngettext
 from opportune.pagination import count_rows
+from opportune.web.rendering.flash import flash
 
 
 class TrashMixin(PersistenceMixin):
@@ -82,3 +101,83 @@ class TrashMixin(PersistenceMixin):
         if len(locked) < len(pks):
             raise HTTPException(404)
         return locked
+
+
+MAX_UNDO_URL_CHARS = 1_000
+"""Limit of the address of Undo, because a cookie keeps it. Deletions of more rows ask for confirmation."""
+
+
+async def delete_page(request: Request, view: View) -> Response:
+    """Show the preview of a deletion, or delete the rows if the user has confirmed or can undo it."""
+    if not (view.can_delete and view.is_accessible(request)):
+        raise HTTPException(403)
+    try:
+        selection = await read_selection(request, view)
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, str(refusal))
+    if request.method == "POST" and (selection.is_confirmed or undo_url(request, view, selection)):
+        return await _delete(request, view, selection)
+    rows = await selected_rows(request, view, selection.pks)
+    if len(rows) < len(selection.pks):
+        raise HTTPException(404)
+    for row in rows:
+        if not await view.check_can_delete(request, row):
+            raise HTTPException(403)
+    if view.has_trash:
+        question = _trash_question(view.model.keep_deleted_days)
+        return await show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), question=question)
+    impact = await deletion_impact(request, view, selection.pks)
+    return await show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), consequences=impact)
+
+
+async def _delete(request: Request, view: View, selection: Selection) -> Response:
+    try:
+        await view.delete_rows(request, selection.pks)
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, gettext("Nothing was deleted. %(reason)s", reason=refusal))
+    rows = describe_rows(view, len(selection.pks))
+    trashed, deleted = gettext("Moved %(rows)s to the trash.", rows=rows), gettext("Deleted %(rows)s.", rows=rows)
+    message = trashed if view.has_trash else deleted
+    flash(request, message, undo=undo_url(request, view, selection))
+    return RedirectResponse(list_url(request, view), 303)
+
+
+def _trash_question(days: int | None) -> str:
+    if days is None:
+        return gettext("Move to the trash? You can restore it from there.")
+    return ngettext(
+        "Move to the trash? You can restore it from there for %(num)s day.",
+        "Move to the trash? You can restore it from there for %(num)s days.",
+        days,
+    )
+
+
+def undo_url(request: Request, view: View, selection: Selection) -> str:
+    """Return the address that restores the rows. Empty if the model has no trash, or the address is too long."""
+    if not view.has_trash:
+        return ""
+    path = request.url_for("admin:restore", identity=view.identity).path
+    address = f"{path}?{selection_query(request, *selection.pks)}"
+    return address if len(address) <= MAX_UNDO_URL_CHARS else ""
+
+
+async def deletion_impact(request: Request, view: View, pks: Sequence[str]) -> DeletionImpact:
+    """Return what deleting these rows does to related rows. Some are named, if the user may list them."""
+
+    async def describe(model: type[Any], count: int, column: str) -> RelatedModel:
+        related = view.site.view_for_model(model)
+        if related is None:
+            return RelatedModel(model.__name__)
+        label = related.name if count == 1 else related.name_plural
+        if not await may_list(request, related):
+            return RelatedModel(label)
+        has_pages = related.has_permission(request, Action.DETAILS)
+        return RelatedModel(
+            label,
+            related.list_query(request),
+            (lambda row: str(related.url_of_row("details", request, row))) if has_pages else lambda _row: "",
+            list_url_of_reference(request, related, column, pks[0]) if len(pks) == 1 else "",
+        )
+
+    async with view.site.database.reader(fresh=True) as session:
+        return await find_deletion_impact(session, view.mapper, match_primary_keys(view, pks), describe, title_of)

@@ -1,19 +1,23 @@
-"""Hooks that keep a version of each change of a `Versioned` row."""
+"""Hooks that keep a version of each change of a `Versioned` row, and the daily deletion of old ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, inspect
+from sqlalchemy import String, cast, delete, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
 from opportune.admin.row_versions.models import RowVersion
-from opportune.admin.row_versions.service import find_newest, row_key
+from opportune.admin.row_versions.service import find_newest, row_key, table_of
 from opportune.admin.row_versions.values import stored_values, to_json, versioned_columns
+from opportune.db.database import Database
 from opportune.db.hooks.change_origin import acting_user_id, current_origin
 from opportune.db.hooks.registry import add_after_create, after_change, after_delete, changes
-from opportune.db.models.model import utc_now
+from opportune.db.models.model import tables_with, utc_now
 from opportune.db.models.versioned import Versioned
+from opportune.db.queries.batches import delete_in_batches
+from opportune.jobs import JobContext, job
 
 
 @add_after_create(Versioned, RowVersion)
@@ -61,3 +65,23 @@ def _version_fields(row: SQLModel, number: int, values: Mapping[str, Any]) -> di
         "channel": (origin.channel if origin else "command")[:100],
         "values": dict(values),
     }
+
+
+@job("admin.delete_old_versions", schedule="47 3 * * *")
+async def delete_old_versions_daily(run: JobContext) -> None:
+    await delete_old_versions(run.database, tables_with(Versioned))
+
+
+async def delete_old_versions(database: Database, models: Iterable[type[Versioned]]) -> int:
+    """Delete versions by age, and versions of rows that statements or cascades have deleted. Return their number."""
+    count = 0
+    for model in models:
+        is_of_model = col(RowVersion.model_table) == table_of(model)
+        keys: Any = inspect(model, raiseerr=True).primary_key
+        if [key.type.python_type for key in keys] == [int]:  # other keys may be stored differently from `row_id`
+            is_orphan = col(RowVersion.row_id).not_in(select(cast(keys[0], String)))
+            count += await delete_in_batches(database, RowVersion, is_of_model & is_orphan)
+        if (days := model.keep_version_days) is not None:
+            is_old = col(RowVersion.at) < utc_now() - timedelta(days=days)
+            count += await delete_in_batches(database, RowVersion, is_of_model & is_old)
+    return count

@@ -17,8 +17,13 @@ from opportune.admin.lists.actions import list_url, redirect_with_error
 from opportune.admin.lists.columns import choose_columns
 from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.protocols import View
-from opportune.admin.saved_views.list_state import read_list_state, restore_list_state
-from opportune.admin.saved_views.queries import load_saved_views, read_shareable_groups, set_default_view
+from opportune.admin.saved_views.queries import (
+    load_saved_views,
+    read_list_state,
+    read_shareable_groups,
+    restore_list_state,
+    set_default_view,
+)
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext

@@ -1,7 +1,12 @@
-"""Reads and writes saved views."""
+"""Reads and writes saved views, and prepares them for a list page.
+
+A view stores search, filters, order, columns and page size of a list as a query string.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import Integer, and_, bindparam, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,8 +14,15 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import Group, Membership, User
+from opportune.admin.lists.active_filters import FACETS, allowed_parameters, effective_parameters
+from opportune.admin.lists.columns import column_choices, listed_columns, parse_columns
+from opportune.admin.lists.positions import POSITION
 from opportune.admin.models import DefaultView, SavedView
+from opportune.admin.protocols import View
 from opportune.db.database import Database
+from opportune.db.models.columns import label_of
+from opportune.errors import FieldErrors
+from opportune.text import make_storable
 
 MAX_LOADED_VIEWS = 500
 USER_ID = bindparam("user_id", type_=Integer)
@@ -77,3 +89,104 @@ async def set_default_view(session: AsyncSession, user: User, identity: str, vie
     await session.execute(delete(DefaultView).where(*is_default))
     if view_id is not None:
         session.add(DefaultView(user_id=user.id, identity=identity, view_id=view_id))
+
+
+UNSAVED_PARAMETERS = {"page", POSITION, "view", FACETS}
+MAX_QUERY_LENGTH = 4_000
+MAX_PAGE_SIZE_DIGITS = 6
+
+
+def read_list_state(request: Request, view: View) -> str:
+    """Return the state in the address, which is empty for the plain list.
+
+    Raises:
+        FieldErrors: The state is too long.
+    """
+    allowed = allowed_parameters(view) - UNSAVED_PARAMETERS
+    params = [(name, make_storable(text)) for name, text in request.query_params.multi_items() if name in allowed]
+    query = urlencode([pair for pair in params if pair[1]])
+    if len(query) > MAX_QUERY_LENGTH:
+        raise FieldErrors({"": "This list has too many filters to save. Remove some of them."})
+    return query
+
+
+def is_same_state(query: str, other: str) -> bool:
+    return sorted(parse_qsl(query)) == sorted(parse_qsl(other))
+
+
+@dataclass(frozen=True)
+class RestoredState:
+    params: Sequence[tuple[str, str]]
+    missing: Sequence[str]
+    """Labels of columns and filters that the list no longer has, or that the user may not see."""
+
+
+def restore_list_state(request: Request, view: View, query: str) -> RestoredState:
+    """Return the parameters of a saved state that the list still has."""
+    params, missing = [], []
+    for name, text in parse_qsl(query):
+        value, lost = _restore_value(request, view, name, text)
+        params += [(name, value)] if value else []
+        missing += lost
+    names = {name for name, _ in params}
+    params = [pair for pair in params if pair[0] != "sort" or "sortBy" in names]
+    return RestoredState(params, list(dict.fromkeys(missing)))
+
+
+def _restore_value(request: Request, view: View, name: str, text: str) -> tuple[str, list[str]]:
+    """Return the part of the value that the list still has, and labels of the missing columns, order or filter."""
+    if name == "columns":
+        choices = column_choices(request, view)
+        names = parse_columns(text)
+        lost = [f"the column {_label(view, column)}" for column in names if column not in choices]
+        return ",".join(column for column in names if column in choices), lost
+    if name == "sortBy" and text not in view.sortable_names(request):
+        return "", [f"the order by {_label(view, text)}"]
+    if name == "pageSize" and not (text.isdecimal() and len(text) <= MAX_PAGE_SIZE_DIGITS):
+        return "", []
+    if name in allowed_parameters(view):
+        return text, []
+    return "", [f"the filter {_label(view, name.removesuffix('_op').partition('__')[0])}"]
+
+
+def _label(view: View, name: str) -> str:
+    return view.labels.get(name, label_of(name))
+
+
+PLAIN = "plain"
+"""Value of the parameter `view` for the list without the user's default view."""
+
+
+async def clean_list_url(request: Request, view: View) -> str:
+    """Return the address of the list without parameters that have no effect, or an empty text if there are none."""
+    params = effective_parameters(request, view)
+    if params == request.query_params.multi_items():
+        return ""
+    if not params and (await load_saved_views(request)).default(view.identity):
+        params = [("view", PLAIN)]
+    return f"{request.url.path}?{urlencode(params)}" if params else request.url.path
+
+
+async def saved_views_context(request: Request, view: View) -> dict[str, Any]:
+    saved = await load_saved_views(request)
+    columns = listed_columns(request, view)
+    active = saved.find(view.identity, request.query_params.get("view", ""))
+    default = saved.default(view.identity)
+    state = _state_or_none(request, view)
+    return {
+        "columns": columns,
+        "column_choices": [*columns, *(name for name in column_choices(request, view) if name not in columns)],
+        "saved_views": saved.of_model(view.identity),
+        "active_view": active,
+        "is_active_view_changed": active is not None and not (state is not None and is_same_state(active.query, state)),
+        "default_view": default,
+        "can_save_view": bool(state),
+        "plain_url": f"{request.url.path}?view={PLAIN}" if default else request.url.path,
+    }
+
+
+def _state_or_none(request: Request, view: View) -> str | None:
+    try:
+        return read_list_state(request, view)
+    except FieldErrors:
+        return None

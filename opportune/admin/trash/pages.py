@@ -16,8 +16,8 @@ from opportune.admin.lists.actions import (
     read_selection,
     show_confirmation_page,
 )
-from opportune.admin.log.authors import load_emails
-from opportune.admin.persistence.deletion import deletion_impact
+from opportune.admin.log.audit import load_emails
+from opportune.admin.persistence.trash import deletion_impact
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _

@@ -14,7 +14,7 @@ from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import OperatorError
-from opportune.jobs.last_runs import record_run
+from opportune.jobs.schedules import record_run
 from opportune.ops.backup import create, jobs, scheduled
 from opportune.ops.backup.archive import UPLOADS, open_archive
 from opportune.ops.backup.store import BackupStore

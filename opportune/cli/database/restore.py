@@ -18,7 +18,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.jobs.last_runs import record_run
+from opportune.jobs.schedules import record_run
 from opportune.ops.backup import jobs, rehearsal
 from opportune.ops.backup.age import SUFFIX
 from opportune.ops.backup.archive import UPLOADS, Manifest, open_archive

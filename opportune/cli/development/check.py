@@ -17,7 +17,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.admin.dashboard.widget_errors import find_widget_errors
-from opportune.admin.mount import add_icons
+from opportune.admin.middleware import add_icons
 from opportune.admin.options import find_view_errors
 from opportune.admin.permissions import Permissions
 from opportune.admin.view_classes import view_classes, views_without_model
@@ -51,8 +51,8 @@ from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features import all_features, find_registration_errors
 from opportune.mail import DeliveryError
+from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.mail.templates import environment as mail_templates
 from opportune.ops.backup.store import BackupStore
 from opportune.ops.deploy.check import check_current_host
 from opportune.runtime.suggestions import did_you_mean

@@ -25,7 +25,7 @@ from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reas
 from opportune.llm.evaluation.questions import EXAMPLES, Question, read_questions
 from opportune.llm.language_model import NOT_CONFIGURED, messages_of
 from opportune.llm.providers.provider import estimate_tokens
-from opportune.llm.spending import switch
+from opportune.llm.spending import guard
 
 command = typer.Typer()
 
@@ -190,7 +190,7 @@ def _switch_answers(state: Literal["on", "off"]) -> None:
         raise OperatorError("Answers are not installed. Add `answers` of opportune.features to app/installed.py.")
 
     async def work(_jobs: object, session: AsyncSession) -> bool:
-        changed = await (switch.switch_off(session, "oppman.py") if state == "off" else switch.switch_on(session))
+        changed = await (guard.switch_off(session, "oppman.py") if state == "off" else guard.switch_on(session))
         if changed and "admin" in names:
             action = f"switch-llm-{state}"
             session.add(AuditEntry(actor="oppman.py", action=action, identity="operations", title=MESSAGES[state]))

@@ -13,7 +13,7 @@ from uvicorn.supervisors.basereload import BaseReload
 from watchfiles import Change, DefaultFilter, watch
 
 from opportune.config.project import PROJECT
-from opportune.web.rendering.loader import TEMPLATE_FOLDERS
+from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 
 EXIT_CHECK_SECONDS = 0.5
 STEP_MILLISECONDS = 100

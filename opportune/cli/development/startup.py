@@ -22,9 +22,9 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features import all_features
-from opportune.jobs.schedule import next_run_time
+from opportune.jobs.schedules import next_run_time
 from opportune.llm import make_provider, models_of
-from opportune.mail.addresses import sender_address
+from opportune.mail.email import sender_address
 from opportune.mail.factory import transport_for
 from opportune.ops.backup.marker import marker_path
 from opportune.ops.backup.retention import parse_keep

@@ -17,10 +17,10 @@ from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.features import all_features
 from opportune.jobs import management
-from opportune.jobs.factory import declared_jobs
 from opportune.jobs.limits import ALL_QUEUES
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
+from opportune.jobs.service import declared_jobs
 from opportune.runtime.counts import pluralize
 
 command = typer.Typer()

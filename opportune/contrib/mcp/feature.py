@@ -1,12 +1,11 @@
 from opportune.contrib.mcp import pages
 from opportune.contrib.mcp.oauth import (
-    cleanup,
     events,  # noqa: F401 - registers account events
+    models,
     routes,
 )
 from opportune.contrib.mcp.oauth import pages as oauth_pages
-from opportune.contrib.mcp.oauth.hooks import delete_tokens_of_program
-from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
+from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, delete_tokens_of_program
 from opportune.contrib.mcp.oauth.programs import profile_panel
 from opportune.contrib.mcp.servers.lifespan import listed_servers
 from opportune.contrib.mcp.settings import McpSettings
@@ -21,7 +20,7 @@ mcp = Feature(
     admin="opportune.contrib.mcp.admin",
     profile_panel=profile_panel,
     personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
-    cleanups=cleanup.CLEANUPS,
+    cleanups=models.CLEANUPS,
     hooks=(delete_tokens_of_program,),
     lifespan=listed_servers,
 )

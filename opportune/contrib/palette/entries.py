@@ -1,18 +1,32 @@
-"""Pages and actions that the current user may open."""
+"""Pages and actions that the current user may open, and rows that the current user may read.
+
+Rows are those of models with `CrudPages`, and of the `searches` of features.
+"""
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
 from urllib.parse import urlencode
 
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from opportune.accounts.groups.grants import identity_of, matches_grant
 from opportune.accounts.groups.permissions import is_granted
 from opportune.accounts.models import User
 from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
 from opportune.contrib import documentation
-from opportune.feature import Link
-from opportune.i18n import gettext
-from opportune.search.everything import Entry
+from opportune.crud import Crud
+from opportune.crud.columns import names_of
+from opportune.crud.dependencies import open_crud
+from opportune.crud.page_options import PageOptions, declared_pages, pages_of
+from opportune.errors import NotFound
+from opportune.feature import Link, SiteSearch
+from opportune.i18n import gettext, lower_name
+from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, Source
 from opportune.web.rendering import icons
 
 icons.add(
@@ -76,3 +90,105 @@ def action_entries(request: Request, query: str) -> Iterator[Entry]:
     yield make_entry("Switch between light and dark", "#theme", "moon")
     if user:
         yield make_entry("Sign out", "#sign-out", "logout")
+
+
+Pages = PageOptions[Any]
+ROW_ICON = "file-text"
+
+
+class CrudSearch:
+    """Searches the models with `CrudPages` by the rules of their data layers."""
+
+    def __init__(self, request: Request, session: AsyncSession, user: User | None) -> None:
+        self.request, self.session, self.user = request, session, user
+        self._mounted = mounted_pages(request)
+
+    def sources(self, query: str) -> Iterator[tuple[str, Source]]:
+        for pages in self._mounted:
+            if pages.has("index") and pages.has("detail") and "q" in pages.crud_class.Filter.model_fields:
+                yield pages.plural, partial(self._search, pages, query)
+
+    async def additions(self) -> Sequence[Entry]:
+        """Return an action for each model to which the user may add rows."""
+        return [
+            make_entry(gettext("Add %(name)s", name=lower_name(pages.name)), f"{pages.path}/new", "plus")
+            for pages in self._mounted
+            if (crud := await self._open(pages)) and pages.may_create(crud)
+        ]
+
+    async def row_actions(self, path: str) -> Sequence[Entry]:
+        """Return the link from the page of a row to its page in the admin."""
+        for pages in self._mounted:
+            key = path.removeprefix(f"{pages.path}/")
+            if key == path or "/" in key or not self._has_admin_page(pages.crud_class.model):
+                continue
+            if row := await self._find_row(pages, key):
+                url = f"/admin/{identity_of(pages.crud_class.model)}/details/{row.id}"
+                return [make_entry("Open in the admin", url, "tool")]
+        return []
+
+    async def _search(self, pages: Pages, query: str) -> EntryGroup | None:
+        crud = await self._open(pages)
+        if crud is None or not crud.may("list"):
+            return None
+        page = await crud.find(crud.Filter(q=query, size=HITS_PER_GROUP))
+        titles = await names_of(self.session, page.items)
+        entries = [
+            make_entry(title, pages.address(row), ROW_ICON) for title, row in zip(titles, page.items, strict=True)
+        ]
+        has_more = page.total > len(entries)
+        return EntryGroup(pages.plural, entries, f"{pages.path}?{urlencode({'q': query})}" if has_more else "")
+
+    async def _open(self, pages: Pages) -> Crud[Any] | None:
+        """Return the data layer, or None if the user has to sign in or to select a team first."""
+        try:
+            return await open_crud(pages.crud_class, self.request, self.session, self.user)
+        except HTTPException:
+            return None
+
+    async def _find_row(self, pages: Pages, key: str) -> Any:
+        crud = await self._open(pages)
+        if crud is None or not crud.may("details"):
+            return None
+        try:
+            return await crud.get(int(key) if pages.crud_class.lookup == "id" else key)
+        except (NotFound, ValueError):
+            return None
+
+    def _has_admin_page(self, model: type[Any]) -> bool:
+        """Return whether the user may open the rows of a model in the admin."""
+        if self.user is None or not (self.user.is_staff or self.user.is_superuser):
+            return False
+        has_view = any(feature.admin and model in feature.models for feature in self.request.app.state.features)
+        return has_view and matches_grant(self.request.state.grants, identity_of(model), "details")
+
+
+def mounted_pages(request: Request) -> Sequence[Pages]:
+    """Return the pages of models that are part of this site."""
+    state = request.app.state
+    if not hasattr(state, "searched_pages"):
+        endpoints = {getattr(route, "endpoint", None) for route in request.app.router.routes}
+        mounted = [
+            pages
+            for pages in chain.from_iterable(declared_pages.values())
+            if endpoints & {getattr(route, "endpoint", None) for route in pages.router.routes}
+        ]
+        models = dict.fromkeys(pages.crud_class.model for pages in mounted)
+        state.searched_pages = [pages_of(model, mounted) for model in models]
+    pages: Sequence[Pages] = state.searched_pages
+    return pages
+
+
+def feature_sources(
+    request: Request, session: AsyncSession, user: User | None, query: str
+) -> Iterator[tuple[str, Source]]:
+    for feature in request.app.state.features:
+        for declared in feature.searches:
+            yield declared.label, partial(_search_feature, declared, session, user, query)
+
+
+async def _search_feature(declared: SiteSearch, session: AsyncSession, user: User | None, query: str) -> EntryGroup:
+    links = await declared.find(session, user, query, HITS_PER_GROUP + 1)
+    has_more = declared.path and len(links) > HITS_PER_GROUP
+    more_url = f"{declared.path}?{urlencode({'q': query})}" if has_more else ""
+    return EntryGroup(gettext(declared.label), [*map(link_entry, links[:HITS_PER_GROUP])], more_url)

@@ -3,8 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import OptionalUser
-from opportune.contrib.palette.entries import action_entries, page_entries
-from opportune.contrib.palette.rows import CrudSearch, feature_sources
+from opportune.contrib.palette.entries import CrudSearch, action_entries, feature_sources, page_entries
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.search.everything import SearchOutcome, clean_query, matching_entries
 from opportune.web.client import client_address

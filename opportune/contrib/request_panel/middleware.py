@@ -7,9 +7,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.contrib.request_panel.masking import PanelMask
 from opportune.contrib.request_panel.records import (
     ADDRESS,
+    PanelMask,
     Records,
     RequestRecord,
     current_record,
@@ -19,7 +19,7 @@ from opportune.contrib.request_panel.records import (
 )
 from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
-from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.router import CachedRoute
 
 IGNORED_PREFIXES = (ADDRESS, "/static/", "/health", CODE_VERSION_PATH)
 MAX_DETAIL_LENGTH = 500

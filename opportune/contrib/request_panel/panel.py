@@ -7,12 +7,10 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from opportune.contrib.request_panel import pages
-from opportune.contrib.request_panel.jobs import QueuedJobs
-from opportune.contrib.request_panel.logs import recorded_logs
 from opportune.contrib.request_panel.middleware import RequestPanelMiddleware, RoutingTimeMiddleware
 from opportune.contrib.request_panel.records import Records
 from opportune.contrib.request_panel.rendering import recorded_templates
-from opportune.contrib.request_panel.statements import recorded_statements
+from opportune.contrib.request_panel.statements import QueuedJobs, recorded_logs, recorded_statements
 from opportune.runtime.observers import observed_by
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import router_of

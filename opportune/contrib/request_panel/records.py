@@ -1,16 +1,61 @@
-"""Records of the last requests of this process, in memory and of limited size."""
+"""Records of the last requests of this process, in memory and of limited size. Secrets are masked."""
 
+import re
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from decimal import Decimal
 from time import perf_counter
 from typing import Any, Generic, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from opportune.config.settings import Settings
-from opportune.contrib.request_panel.masking import PanelMask
 from opportune.db.models.model import utc_now
+from opportune.web.errors.debug_page import MASK, SECRET_NAME, SecretMask
+
+MAX_VALUE_LENGTH = 80
+MAX_VALUES = 30
+SCALARS = (bool, int, float, Decimal, date, time, timedelta, UUID)
+TOKEN = re.compile(r"\$argon2\S+|\$2[aby]\$\S+|\b(?=[\w\-.=]*\d)[\w\-=]{20,}(?:\.[\w\-=]+)*|\b\d{6,10}\b")
+"""Password hashes, keys and tokens, and codes of six or more digits."""
+LITERAL = re.compile(r"'(?:[^']|'')*'")
+"""A text inside SQL."""
+MAX_LITERAL_LENGTH = 20
+
+
+class PanelMask:
+    """Hides secrets by their name, their form, or their value in the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.secrets = SecretMask.of(settings)
+
+    def text(self, text: str, max_length: int) -> str:
+        """Mask secrets in a text and shorten it."""
+        masked = TOKEN.sub(MASK, self.secrets.mask_text(text[: 2 * max_length]))
+        return masked if len(masked) <= max_length else f"{masked[:max_length]}…"
+
+    def sql(self, sql: str) -> str:
+        """Mask long texts inside SQL."""
+        return LITERAL.sub(lambda match: match[0] if len(match[0]) <= MAX_LITERAL_LENGTH else f"'{MASK}'", sql)
+
+    def values(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the values of a statement. Long values are only described."""
+        return {name: self.value(name, values[name]) for name in [*values][:MAX_VALUES]}
+
+    def value(self, name: str, value: object) -> str:
+        if value is None or isinstance(value, bool):
+            return str(value)
+        if SECRET_NAME.search(name):
+            return MASK
+        if isinstance(value, SCALARS):
+            return str(value)
+        if isinstance(value, str) and len(value) <= MAX_VALUE_LENGTH:
+            return repr(self.text(value, MAX_VALUE_LENGTH))
+        size = f", length {len(value)}" if isinstance(value, str | bytes | list | tuple | dict) else ""
+        return f"<{type(value).__name__}{size}>"
+
 
 T = TypeVar("T")
 

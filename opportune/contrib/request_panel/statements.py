@@ -1,9 +1,10 @@
-"""Recording of SQL statements with the line that sent them, and their query plans."""
+"""Recording of log lines, queued jobs, and SQL statements with the line that sent them and their query plans."""
 
 import inspect
 import linecache
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -15,9 +16,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from opportune.config.project import FRAMEWORK, display_path
-from opportune.contrib.request_panel.masking import PanelMask
-from opportune.contrib.request_panel.records import Statement, current_record
+from opportune.contrib.request_panel.records import LogLine, PanelMask, Statement, current_record
 from opportune.db.database import Database
+from opportune.mail.outage import SEND_EMAIL
+from opportune.runtime.observers import Observer
 from opportune.web.errors.error_hints import code_rank
 
 MAX_SQL_LENGTH = 4_000
@@ -131,3 +133,49 @@ def _plan_lines(rows: list[tuple[Any, ...]]) -> list[str]:
         else:
             lines.append(row[0])
     return lines
+
+
+MAX_MESSAGE_LENGTH = 500
+
+
+class PanelHandler(logging.Handler):
+    def __init__(self, mask: PanelMask) -> None:
+        super().__init__()
+        self.mask = mask
+
+    def emit(self, record: logging.LogRecord) -> None:
+        request = current_record()
+        if request is None:
+            return
+        with suppress(Exception):  # wrong arguments of a message, which the other handlers report
+            error = f" ({record.exc_info[0].__name__})" if record.exc_info and record.exc_info[0] else ""
+            message = self.mask.text(record.getMessage() + error, MAX_MESSAGE_LENGTH)
+            request.log.add(LogLine(perf_counter() - request.started, record.levelname, record.name, message))
+
+
+@contextmanager
+def recorded_logs(mask: PanelMask) -> Iterator[None]:
+    """Record the log lines of requests until the block ends."""
+    handler, root = PanelHandler(mask), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+MAX_SUBJECT_LENGTH = 200
+
+
+class QueuedJobs(Observer):
+    def __init__(self, mask: PanelMask) -> None:
+        self.mask = mask
+
+    def job_queued(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Record the name of a job, or recipient and subject of an e-mail. Arguments may contain secrets."""
+        if record := current_record():
+            if name == SEND_EMAIL:
+                email = arguments[0]
+                record.emails.add(f"{email['to']}: {self.mask.text(email['subject'], MAX_SUBJECT_LENGTH)}")
+            else:
+                record.jobs.add(name)

@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import confirm_password
 from opportune.accounts.schemas import Reauthentication
 from opportune.contrib.teams import invitations, service
-from opportune.contrib.teams.emails import invite_by_email, send_handed_over_email
+from opportune.contrib.teams.invitations import invite_by_email, send_handed_over_email
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
 from opportune.contrib.teams.schemas import (
     InvitationCreate,

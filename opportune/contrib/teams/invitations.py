@@ -1,4 +1,7 @@
-"""Invitations by e-mail. Only a user with that verified address can accept; the link alone is not enough."""
+"""Invitations by e-mail. Only a user with that verified address can accept; the link alone is not enough.
+
+E-mails have rate limits per user, team and recipient.
+"""
 
 import secrets
 from collections.abc import Sequence
@@ -7,9 +10,12 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.sessions.credentials import hash_token
+from opportune.accounts.users.context import AccountContext
+from opportune.config.settings import Settings
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole
 from opportune.contrib.teams.schemas import InvitationCreate
 from opportune.contrib.teams.service import find_member, lock_team, lock_team_row, refuse_too_many_teams
@@ -17,6 +23,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
+from opportune.mail import enqueue_email, render_email
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 INVITATIONS_PER_TEAM = RateLimit("teams.invitations_per_team", 100, 24 * HOUR_SECONDS)
@@ -152,3 +159,30 @@ async def decline(session: AsyncSession, invitation_id: int, user: User) -> None
 
 def _is_invitation_for(user: User) -> ColumnElement[bool]:
     return col(TeamInvitation.email) == (user.email if user.is_verified else "")
+
+
+async def invite_by_email(context: AccountContext, team_id: int, user: User, new: InvitationCreate) -> TeamInvitation:
+    """Create an invitation and send it.
+
+    Raises:
+        NotFound, Forbidden, FieldErrors: See `invite`.
+        TooManyRequests: A rate limit of the user, the team or the recipient is exceeded.
+    """
+    await context.manager.release()
+    await context.limiter.hit(INVITATIONS_PER_USER.by(user.id), INVITATIONS_PER_TEAM.by(team_id))
+    await context.count_email(new.email)
+    team, invitation, token = await invite(context.session, team_id, user, new)
+    _send(context.session, context.settings, new.email, "", "invitation", user, team=team.name, token=token)
+    return invitation
+
+
+def send_handed_over_email(session: AsyncSession, settings: Settings, to: User, team: Team, by: User) -> None:
+    _send(session, settings, to.email, to.language, "handed_over", by, team=team)
+
+
+def _send(
+    session: AsyncSession, settings: Settings, to: str, language: str, template: str, by: User, **context: object
+) -> None:
+    if email_is_enabled(settings):
+        context["by"] = by.get_short_name() or by.email
+        enqueue_email(session, render_email(settings, to, f"teams/mail/{template}", context, language=language))

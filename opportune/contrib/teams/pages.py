@@ -12,7 +12,7 @@ from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
-from opportune.contrib.teams.emails import invite_by_email, send_handed_over_email
+from opportune.contrib.teams.invitations import invite_by_email, send_handed_over_email
 from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.schemas import (
     InvitationCreate,

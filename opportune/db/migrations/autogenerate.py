@@ -10,18 +10,18 @@ from typing import Any
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
+from sqlalchemy import Connection, ForeignKeyConstraint, MetaData, Table
 
 from opportune.config.project import PACKAGE, USERS, display_path, feature_of_table
 from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
-from opportune.db.migrations.checks import make_portable
-from opportune.db.migrations.connection import connect, in_memory_connection
-from opportune.db.migrations.enum_members import EnumMembers
-from opportune.db.migrations.generated_columns import (
+from opportune.db.migrations.comparisons import (
+    make_portable,
     refuse_changes_of_generated_columns,
     refuse_changes_of_identities,
 )
+from opportune.db.migrations.connection import connect, in_memory_connection
+from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.mutual_keys import add_mutual_keys_last
@@ -30,8 +30,8 @@ from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.ownership import TableOwners, owners_of_models, read_owners
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.postgresql_types import find_types_to_create
-from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.questions import Choices, Rename
+from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.renaming import (
     apply_rename,
@@ -41,14 +41,44 @@ from opportune.db.migrations.renaming import (
     make_rename_operation,
     reverse_rename,
 )
-from opportune.db.migrations.rendering import write_file
+from opportune.db.migrations.rendering import CodeOp, write_file
 from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
-from opportune.db.migrations.search_index_steps import order_search_indexes
-from opportune.db.migrations.search_indexes import compare_search_indexes
+from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp, order_search_indexes
 from opportune.db.migrations.type_changes import add_conversions
 from opportune.db.models.mutual_keys import break_cycles
+from opportune.db.models.search_index import indexed_columns
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+
+STEP = "_search_index("
+"""Text in migrations with a search index."""
+
+
+def compare_search_indexes(
+    connection: Connection, graph: MigrationGraph, features: Collection[str], tables: Sequence[Table]
+) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
+    """Return the operations that change the search indexes to match the models, and those that undo them."""
+    existing = _find_created_indexes(connection, graph, features)
+    expected = {table.name: tuple(indexed_columns(table)) for table in tables if indexed_columns(table)}
+    drops = [DropSearchIndexOp(name, columns) for name, columns in existing.items() if expected.get(name) != columns]
+    new = [CreateSearchIndexOp(name, columns) for name, columns in expected.items() if existing.get(name) != columns]
+    return [*drops, *new], [step.reverse() for step in (*new, *drops)]
+
+
+def _find_created_indexes(
+    connection: Connection, graph: MigrationGraph, features: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the columns by table according to applied migrations, because PostgreSQL may lack the extension."""
+    created: dict[str, tuple[str, ...]] = {}
+    for migration in graph.applied(read_revisions(connection)):
+        if migration.feature in features and STEP in migration.path.read_text(encoding="utf-8"):
+            for step in record(migration):
+                if isinstance(step, CreateSearchIndexOp):
+                    created[step.table_name] = tuple(step.names)
+                elif isinstance(step, DropSearchIndexOp):
+                    created.pop(step.table, None)
+    return created
+
 
 Operations = list[ops.MigrateOperation]
 

@@ -14,8 +14,8 @@ from sqlalchemy import JSON, Column, MetaData, Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
-from opportune.db.migrations.python_steps import CodeOp, column_code, literal, plain_type, quoted
 from opportune.db.migrations.questions import Choices
+from opportune.db.migrations.rendering import CodeOp, column_code, literal, plain_type, quoted
 from opportune.db.models.enums import EnumValue
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError

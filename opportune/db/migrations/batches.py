@@ -12,7 +12,7 @@ from opportune.db.migrations import lock_retries
 from opportune.db.migrations.connection import set_table_lock_timeout
 from opportune.db.migrations.lock_retries import TableLockedError, is_locked, retry_while_locked
 from opportune.db.migrations.options import STEP, TransactionalOperations
-from opportune.db.migrations.python_steps import CodeOp
+from opportune.db.migrations.rendering import CodeOp
 from opportune.errors import OperatorError
 from opportune.runtime.progress import work
 

@@ -8,8 +8,7 @@ from alembic.operations import ops
 
 from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.migrations.naming import describe, flatten, slug
-from opportune.db.migrations.python_steps import CodeOp
-from opportune.db.migrations.rendering import render_code
+from opportune.db.migrations.rendering import CodeOp, render_code
 
 EXPLANATION = """\
 # Built concurrently, outside a transaction. A failed attempt leaves an invalid index, so drop it first.

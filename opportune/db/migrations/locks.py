@@ -8,11 +8,11 @@ from typing import Any
 from alembic.operations import ops
 from sqlalchemy import String, Text
 
-from opportune.db.migrations.checks import as_text
+from opportune.db.migrations.comparisons import as_text
 from opportune.db.migrations.graph import Migration
 from opportune.db.migrations.naming import table_of
-from opportune.db.migrations.python_steps import CodeOp
 from opportune.db.migrations.recording import record
+from opportune.db.migrations.rendering import CodeOp
 
 STABLE_FUNCTIONS = {"now", "current_timestamp", "localtimestamp", "transaction_timestamp", "current_setting"}
 """Functions with one value per statement: as a default they do not rewrite existing rows."""

@@ -6,7 +6,7 @@ from typing import Any
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 
-from opportune.db.migrations import checks, defaults, generated_columns
+from opportune.db.migrations import comparisons
 from opportune.db.migrations.postgresql_implementation import CompletePostgresqlImpl
 from opportune.db.migrations.sqlite_implementation import CompleteSQLiteImpl
 
@@ -17,13 +17,7 @@ OPTIONS: dict[str, Any] = {
     "render_as_batch": True,  # SQLite cannot alter a table in place
     "compare_type": True,
     "compare_server_default": True,
-    "autogenerate_plugins": [
-        "alembic.autogenerate.*",
-        checks.BY_NAME,
-        checks.PLUGIN,
-        defaults.PLUGIN,
-        generated_columns.PLUGIN,
-    ],
+    "autogenerate_plugins": ["alembic.autogenerate.*", comparisons.BY_NAME, comparisons.PLUGIN],
     "transactional_ddl": True,  # also on SQLite, because its engine begins transactions
 }
 STEP = "step"

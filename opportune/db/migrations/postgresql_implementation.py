@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, Index, Table, TextClause, literal_col
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
-from opportune.db.migrations.checks import as_text
+from opportune.db.migrations.comparisons import as_text
 from opportune.db.migrations.create_statements import escape_parameters, has_collation, parse_index
 
 COPY = "opportune_comparison"

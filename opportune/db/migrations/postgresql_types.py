@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Column, Connection, DefaultClause, Enum, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from opportune.db.migrations.python_steps import CodeOp, quoted
+from opportune.db.migrations.rendering import CodeOp, quoted
 from opportune.db.models.native_type import NativeType
 
 Operations = list[ops.MigrateOperation]

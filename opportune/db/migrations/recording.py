@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from opportune.db.migrations.graph import Migration
 from opportune.db.migrations.naming import Change, describe
 from opportune.db.migrations.options import OPTIONS
-from opportune.db.migrations.python_steps import CodeOp
+from opportune.db.migrations.rendering import CodeOp
 
 Direction = Literal["upgrade", "downgrade"]
 

@@ -22,6 +22,7 @@ from opportune.db.migrations.connection import (
     separate_migration_lock,
     set_table_lock_timeout,
 )
+from opportune.db.migrations.conversion import ConversionError
 from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions, record_revisions
@@ -31,7 +32,6 @@ from opportune.db.migrations.post_migrate import due_statements, run_due_stateme
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
-from opportune.db.migrations.value_conversion import ConversionError
 from opportune.errors import OperatorError
 from opportune.runtime.progress import Progress, work
 

@@ -7,7 +7,7 @@ from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.sqlite import SQLiteImpl
 from sqlalchemy import CheckConstraint, Column, Index, String, Table, UniqueConstraint, text
 
-from opportune.db.migrations.checks import as_text
+from opportune.db.migrations.comparisons import as_text
 from opportune.db.migrations.create_statements import (
     TableDefinition,
     escape_parameters,

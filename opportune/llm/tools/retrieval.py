@@ -9,8 +9,8 @@ from opportune.llm.providers.provider import Message, ToolCall, estimate_tokens
 from opportune.llm.tools.conversation import ToolRun
 from opportune.llm.tools.source import Cited, Source, number_sources
 from opportune.llm.tools.toolbox import Toolbox, ToolResult
+from opportune.search.query import fold
 from opportune.search.questions import key_words, passage
-from opportune.search.words import fold
 
 MAX_PASSAGES = 4
 MIN_PASSAGE_LENGTH = 200

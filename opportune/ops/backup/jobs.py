@@ -16,9 +16,8 @@ from opportune.db.models.model import Model, utc_now
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
 from opportune.jobs import JobContext, job
-from opportune.jobs.last_runs import find_last_run
 from opportune.jobs.models import LastRun
-from opportune.jobs.schedule import next_run_time
+from opportune.jobs.schedules import find_last_run, next_run_time
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 from opportune.ops.backup.encryption import can_decrypt
 

@@ -4,8 +4,7 @@ from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.operations.page import OperationsPage
-from opportune.admin.operations.reauthentication import reauthentication_required
+from opportune.admin.operations.view import OperationsPage, reauthentication_required
 from opportune.ops.doctor.context import DoctorContext
 from opportune.ops.doctor.diagnose import diagnose
 

@@ -13,10 +13,8 @@ from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.heartbeat import send_heartbeat
-from opportune.jobs.last_runs import find_last_run
 from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedule import SCHEDULE_KEY
-from opportune.jobs.schedules import LATE_AFTER
+from opportune.jobs.schedules import LATE_AFTER, SCHEDULE_KEY, find_last_run
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
 

@@ -13,9 +13,8 @@ from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.runtime.progress import work
-from opportune.search.documents.document import Source
+from opportune.search.documents.document import IndexMissing, IndexStatus, Source
 from opportune.search.documents.index import DocumentIndex
-from opportune.search.documents.results import IndexMissing, IndexStatus
 
 MAX_NAMES_SHOWN = 20
 """Maximum number of skipped batches that are listed."""

@@ -10,8 +10,7 @@ from opportune.config.base_settings import BaseSettings
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
-from opportune.search.documents.document import Document, columns_of
-from opportune.search.documents.results import DocumentHit, IndexMissing
+from opportune.search.documents.document import Document, DocumentHit, IndexMissing, columns_of
 
 H = TypeVar("H", bound=DocumentHit)
 

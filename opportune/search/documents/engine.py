@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 from sqlalchemy import TextClause, text
 
 from opportune.search.documents.definition import IndexDefinition
-from opportune.search.documents.results import MAX_RANKED_HITS, Fields
-from opportune.search.query import Query
-from opportune.search.spelling import MAX_CANDIDATES, Term
+from opportune.search.documents.document import MAX_RANKED_HITS, Fields
+from opportune.search.query import MAX_CANDIDATES, Query, Term
 
 EXACT_NAME, NAME_SUFFIX, NAME_PREFIX, SUFFIX_PREFIX, TEXT_MATCH = range(5)
 """Ranks of matches, the best first. For `path` they are the names `path`, `os.path`, `pathlib` and `os.pathconf`,

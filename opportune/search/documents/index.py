@@ -11,12 +11,11 @@ from starlette.requests import Request
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.url.database_url import DatabaseURL
-from opportune.search.documents.build import BuildResult, Progress, build
+from opportune.search.documents.build import BuildResult, Progress, build, store_of
 from opportune.search.documents.definition import H, IndexDefinition
 from opportune.search.documents.document import Source
 from opportune.search.documents.search import DocumentSearch, engine_for
 from opportune.search.documents.store import Store
-from opportune.search.documents.stores import store_of
 
 if TYPE_CHECKING:
     import typer

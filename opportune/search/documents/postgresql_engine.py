@@ -8,10 +8,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from opportune.db.database import Database
 from opportune.search.documents.definition import IndexDefinition
+from opportune.search.documents.document import Fields
 from opportune.search.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, Engine
-from opportune.search.documents.results import Fields
-from opportune.search.query import Query
-from opportune.search.spelling import Term
+from opportune.search.query import Query, Term
 
 MISSING_TABLE_CODES = {"42P01", "3F000"}
 """Error codes of a missing table or schema."""

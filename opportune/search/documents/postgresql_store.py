@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
-from opportune.search.documents.contents import Contents, Vocabulary
+from opportune.search.documents.document import Contents, Vocabulary
 from opportune.search.documents.store import Store
 
 VIEWS = {"about": "editions", "entries": "all_entries", "keys": "all_keys", "terms": "all_terms"}

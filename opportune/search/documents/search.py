@@ -14,17 +14,16 @@ from opportune.db.database import Database
 from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.errors import NotFound, ReadOnlyError
 from opportune.search.documents.definition import IndexDefinition
+from opportune.search.documents.document import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.search.documents.engine import TEXT_MATCH, Engine
 from opportune.search.documents.fragments import FragmentCache
 from opportune.search.documents.postgresql_engine import PostgreSQLEngine
-from opportune.search.documents.results import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.search.documents.vectors import find_similar
 from opportune.search.highlighting import Highlighter
-from opportune.search.query import Query
+from opportune.search.query import MIN_MISSPELT_LETTERS, Query, closest_word
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
-from opportune.search.spelling import MIN_MISSPELT_LETTERS, closest_word
 from opportune.search.vectors import SMOOTHING_RANKS
 
 H = TypeVar("H", bound=DocumentHit)

@@ -15,10 +15,9 @@ from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.search.documents.definition import IndexDefinition
+from opportune.search.documents.document import Fields
 from opportune.search.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, SEARCH, Engine
-from opportune.search.documents.results import Fields
-from opportune.search.query import Query
-from opportune.search.spelling import max_edit_distance, trigrams
+from opportune.search.query import Query, max_edit_distance, trigrams
 
 logger = logging.getLogger(__name__)
 

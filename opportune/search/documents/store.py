@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from opportune.db.url.database_url import DatabaseURL
 from opportune.search.documents import definition
-from opportune.search.documents.contents import Contents
 from opportune.search.documents.definition import IndexDefinition
+from opportune.search.documents.document import Contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable

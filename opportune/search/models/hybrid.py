@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.search.embeddings import Embeddings
 from opportune.search.models.indexes import Fields
-from opportune.search.models.postgresql_vectors import PostgreSQLVectors
-from opportune.search.models.sqlite_vectors import SQLiteVectors
+from opportune.search.models.postgresql import PostgreSQLVectors
+from opportune.search.models.sqlite import SQLiteVectors
 from opportune.search.models.vectors import Vectors, id_column
 from opportune.search.vectors import SMOOTHING_RANKS
 

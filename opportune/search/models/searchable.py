@@ -24,9 +24,8 @@ from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
 from opportune.search.models.postgresql import PostgreSQL
 from opportune.search.models.sqlite import SQLite
 from opportune.search.models.vectors import EDITIONS
-from opportune.search.query import Query
+from opportune.search.query import Query, fold_like_postgresql
 from opportune.search.results import SearchResults
-from opportune.search.words import fold_like_postgresql
 
 M = TypeVar("M", bound=SQLModel)
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.web.errors.error_hints import SourceLine, project_frame, source_line_of
-from opportune.web.rendering.loader import TEMPLATE_FOLDERS
+from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 
 MASK = "••••••"
 MAX_VARIABLES = 40

@@ -15,7 +15,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.runtime.suggestions import closest_name
-from opportune.web.rendering.loader import TEMPLATE_FOLDERS
+from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 
 CONTEXT_LINES = 3
 """Lines shown before and after the failing line."""

@@ -1,12 +1,15 @@
-"""Error responses: a page, or RFC 9457 problem details, by the `Accept` header."""
+"""Error responses: a page, or RFC 9457 problem details, by the `Accept` header.
+
+WebSockets end with a code and a reason instead.
+"""
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket, status
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -14,7 +17,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from opportune.db.errors import explain, is_full, is_outage
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, Refused, ServiceError
@@ -24,7 +27,6 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import hint_for
-from opportune.web.errors.websockets import Handler, on_disconnect, or_close
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.middleware.request_log import request_id
@@ -34,6 +36,56 @@ if TYPE_CHECKING:
     from opportune.web.errors.error_hints import ErrorHint
 
 logger = logging.getLogger(__name__)
+
+MAX_REASON_BYTES = 123
+"""Limit of RFC 6455 for the reason in a close frame."""
+REASONS: dict[type[Exception], str] = {NotFound: _l("Not found."), Forbidden: _l("You may not do this.")}
+TRY_AGAIN: str = _l("Try again in a moment.")
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def or_close(handler: Handler) -> Any:
+    """Return an exception handler that closes WebSockets, and calls `handler` for HTTP requests."""
+
+    async def handle(connection: Request | WebSocket, error: Exception) -> Response | None:
+        if isinstance(connection, WebSocket):
+            await _close(connection, error)
+            return None
+        return await handler(connection, error)
+
+    return handle
+
+
+async def on_disconnect(_socket: WebSocket, _error: WebSocketDisconnect) -> None:
+    """Ignore disconnects, so that routes need not catch them."""
+
+
+async def _close(socket: WebSocket, error: Exception) -> None:
+    """Close with 1008 for refusals and 1013 for temporary errors. Bugs are raised."""
+    if isinstance(error, DBAPIError) and not is_outage(error):
+        raise error
+    code = status.WS_1008_POLICY_VIOLATION if _is_refusal(error) else status.WS_1013_TRY_AGAIN_LATER
+    if code == status.WS_1013_TRY_AGAIN_LATER:
+        logger.error("a WebSocket was closed: %s", type(error).__name__)
+    if WebSocketState.DISCONNECTED not in (socket.application_state, socket.client_state):
+        await socket.close(code, _reason(error))
+
+
+def _is_refusal(error: Exception) -> bool:
+    is_client_error = isinstance(error, HTTPException) and error.status_code < 500
+    return is_client_error or isinstance(error, (NotFound, Forbidden, FieldErrors))
+
+
+def _reason(error: Exception) -> str:
+    """Return a reason for the close frame. Other errors get a general one, because their messages are not for users."""
+    reason = REASONS.get(type(error), TRY_AGAIN)
+    if isinstance(error, HTTPException):
+        reason = str(error.detail)
+    elif isinstance(error, FieldErrors):
+        reason = str(error)
+    return gettext(reason).encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
 
 ErrorRenderer = Callable[[Mapping[str, Any], int], Response]
 """Renders an error page with a status."""

@@ -1,16 +1,73 @@
-"""Jinja environment of pages, the admin and e-mails."""
+"""Jinja environment of pages, the admin and e-mails: its loader, translations, formats and blocks."""
 
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader, Template, nodes, pass_eval_context
+from jinja2.filters import do_mark_safe
+from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 
-from opportune.i18n import gettext
+from opportune.config.feature_packages import feature_packages
+from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.i18n import gettext, translation
+from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
 from opportune.web.forms.form_user import form_user, page_user
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.static_files import assets
-from opportune.web.rendering.translation import add_translation
+
+
+@pass_eval_context
+def _gettext(context: EvalContext, text: str, **values: Any) -> str:
+    return _fill_in(context, translation.translate(text), text, values)
+
+
+@pass_eval_context
+def _pgettext(context: EvalContext, message_context: str, text: str, **values: Any) -> str:
+    return _fill_in(context, translation.translate(text, context=message_context), text, values)
+
+
+@pass_eval_context
+def _ngettext(context: EvalContext, singular: str, plural: str, num: int, **values: Any) -> str:
+    return _npgettext(context, "", singular, plural, num, **values)
+
+
+@pass_eval_context
+def _npgettext(context: EvalContext, message_context: str, singular: str, plural: str, num: int, **values: Any) -> str:
+    message = translation.translate(singular, plural, num, context=message_context)
+    return _fill_in(context, message, singular if num == 1 else plural, {"num": num, **values})
+
+
+def _fill_in(context: EvalContext, message: str, text: str, values: dict[str, Any]) -> str:
+    """Fill in placeholders. In templates of HTML, the texts are HTML, so that only the values are escaped."""
+    to_text = do_mark_safe if context.autoescape else str
+    if "%" not in message:  # saves time
+        return to_text(message)
+    return translation.fill_in(to_text(message), to_text(text), values)
+
+
+def add_translation(environment: Environment) -> None:
+    """Add the functions, the tag `{% trans %}` and the filters of numbers and lists to an environment.
+
+    Texts in `_()` are escaped like other values. Texts in `{% trans %}` and `ngettext()` may contain HTML.
+    """
+    environment.add_extension("jinja2.ext.i18n")
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.newstyle_gettext = True  # type: ignore[attr-defined]  # set by the extension
+    formats = {"filesize": format_size, "join_list": format_list, "number": format_number, "percent": format_percent}
+    environment.filters |= formats
+    environment.globals |= {
+        "_": translation.gettext,
+        "gettext": _gettext,
+        "lower_name": translation.lower_name,
+        "ngettext": _ngettext,
+        "npgettext": _npgettext,
+        "pgettext": _pgettext,
+    }
+
 
 PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, assets.url, form_user}
 """Functions that each page calls often. They take nothing from the template."""
@@ -41,3 +98,77 @@ class TemplateEnvironment(Environment):
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         # All templates share the globals. Jinja copies each of them for each page, which takes as long as a short page.
         return super().make_globals(d) if d else self.globals
+
+
+PACKAGES = tuple(Path(folder) / "templates" for folder in feature_packages().values())
+TEMPLATE_FOLDERS = (PROJECT / "templates", *PACKAGES, FRAMEWORK / "templates")
+FRAMEWORK_PREFIX = "opportune/"
+
+
+class TemplateLoader(FileSystemLoader):
+    """Finds `base.html` in the project, in feature packages, then in the framework.
+
+    `opportune/base.html` is always the framework's.
+
+    The project's `base.html` can therefore extend `opportune/base.html` and change one block.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(TEMPLATE_FOLDERS)
+        self._framework = FileSystemLoader(TEMPLATE_FOLDERS[-1])
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        if template.startswith(FRAMEWORK_PREFIX):
+            return self._framework.get_source(environment, template.removeprefix(FRAMEWORK_PREFIX))
+        return super().get_source(environment, template)
+
+
+def format_money(amount: Decimal | None, currency: str = "") -> str:
+    """Format an amount, with the code of its currency: `{{ book.price | money("EUR") }}` is EUR 1,234.50."""
+    if amount is None:
+        return ""
+    return format_amount(amount, currency)
+
+
+def render_block(environment: Environment, name: str, block: str, context: Mapping[str, Any]) -> str:
+    """Render a block of a template or of its parents.
+
+    The block only sees names that it imports or sets, because the rest of the template does not run.
+
+    Raises:
+        KeyError: The block does not exist.
+    """
+    template = environment.get_template(name)
+    state = template.new_context(dict(context))
+    for parent in _parent_templates(environment, template):
+        for key, render in parent.blocks.items():
+            state.blocks.setdefault(key, []).append(render)
+    try:
+        return environment.concat(state.blocks[block][0](state))
+    except Exception:  # noqa: BLE001 - raised again below
+        environment.handle_exception()  # adds template lines to the traceback
+
+
+def is_replaced(environment: Environment, name: str, block: str) -> bool:
+    """Return whether a project template overrides a block of a framework page."""
+    template = environment.get_template(name)
+    templates = (template, *_parent_templates(environment, template))
+    owner = next((candidate for candidate in templates if block in candidate.blocks), None)
+    return owner is not None and not str(owner.filename).startswith(str(FRAMEWORK))
+
+
+def _parent_templates(environment: Environment, template: Template) -> Iterator[Template]:
+    """Yield the parents of a template, up to one whose name is an expression."""
+    while parent := _parent_name(environment, template):
+        template = environment.get_template(parent)
+        yield template
+
+
+@lru_cache(maxsize=512)
+def _parent_name(environment: Environment, template: Template) -> str:
+    # Jinja creates a new Template for a changed file, so the cached name is never outdated.
+    assert environment.loader
+    assert template.name
+    source, _, _ = environment.loader.get_source(environment, template.name)
+    extends = environment.parse(source).find(nodes.Extends)
+    return extends.template.value if extends and isinstance(extends.template, nodes.Const) else ""

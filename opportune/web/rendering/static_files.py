@@ -7,10 +7,12 @@ year, and revalidate others. URLs in style sheets also get a hash.
 import asyncio
 import gzip
 import hashlib
+import json
 import mimetypes
 import re
 import stat
 from contextlib import suppress
+from functools import cache, lru_cache
 from os import stat_result
 from pathlib import Path
 from posixpath import dirname, join, normpath
@@ -23,10 +25,52 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 from opportune.config.feature_packages import feature_packages
+from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.i18n.catalogues import catalogue_path, locale_folders
+from opportune.i18n.languages import get_language, use_language
+from opportune.i18n.translation import gettext
 from opportune.web.middleware.compression import accepts_gzip
 from opportune.web.rendering import icons, logo, typeface
-from opportune.web.rendering.script_texts import is_script_texts, script_texts
+
+FILE = re.compile(r"texts\.([A-Za-z-]+)\.js")
+TEXT = re.compile(r"""\bgettext\(\s*("(?:[^"\\\n]|\\.)*")""")
+
+
+def file_of_language() -> str:
+    """Return the name of the file for the current language; empty for English and languages without catalogues."""
+    name = f"texts.{get_language().code}.js"
+    return name if is_script_texts(name) else ""
+
+
+@lru_cache(100)
+def is_script_texts(name: str) -> bool:
+    """Return whether a static file has this name. Only languages with a catalogue have one."""
+    match = FILE.fullmatch(name)
+    if match is None or match[1] == SOURCE_LANGUAGE:
+        return False
+    return match[1] == PSEUDO_LANGUAGE or any(
+        catalogue_path(path, match[1]).parent.is_dir() for path in locale_folders()
+    )
+
+
+@cache
+def script_texts(name: str) -> bytes:
+    """Return a script with the translations for `gettext` of theme.js, read once per process and language."""
+    with use_language(name.split(".")[1]):
+        texts = {text: str(gettext(text)) for text in _find_texts()}
+    return f"window.translations = {json.dumps(texts)};\n".encode()
+
+
+@cache
+def _find_texts() -> list[str]:
+    """Return the texts in calls of `gettext` in scripts of the project, of packages and of the framework."""
+    folders = [PROJECT / "static", FRAMEWORK / "static"]
+    folders += [Path(folder) / "static" for folder in feature_packages().values()]
+    paths = [path for folder in folders for path in folder.rglob("*.js") if path.is_file()]
+    scripts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
+    return [json.loads(text) for text in sorted({text for script in scripts for text in TEXT.findall(script)})]
+
 
 STATIC_URL = "/static"
 ICONS_FILE = "icons.css"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
 from opportune.config.project import display_path
-from opportune.web.rendering.loader import TEMPLATE_FOLDERS
+from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates
 

@@ -16,13 +16,9 @@ from opportune.web.forms.kept_form import kept_form, restore_kept_form
 from opportune.web.forms.submissions import form_token
 from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
-from opportune.web.rendering.blocks import render_block
-from opportune.web.rendering.environment import TemplateEnvironment
+from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money, render_block
 from opportune.web.rendering.flash import has_messages, take_messages
-from opportune.web.rendering.formats import format_money
-from opportune.web.rendering.loader import TemplateLoader
-from opportune.web.rendering.script_texts import file_of_language
-from opportune.web.rendering.static_files import assets
+from opportune.web.rendering.static_files import assets, file_of_language
 from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_date, format_datetime, format_local_clock, format_time, local
 

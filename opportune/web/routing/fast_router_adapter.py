@@ -26,8 +26,7 @@ from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
 
 from opportune.web.cache.rule import rule_of
-from opportune.web.routing.cached_route import CachedRoute
-from opportune.web.routing.router import Router
+from opportune.web.routing.router import CachedRoute, Router
 
 
 class FastRouter(Router):

@@ -5,7 +5,7 @@ import time
 import pyotp
 
 from opportune.accounts.models import User
-from opportune.accounts.sign_in_methods import totp
+from opportune.accounts.sign_in_methods import second_factor
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 
@@ -26,7 +26,7 @@ async def add_authenticator_app(database: Database, settings: Settings, user: Us
     """Turn on the second factor of this user."""
     async with database.writer() as session:
         session.add(user)
-        key = totp.start_setup(settings, user).key
-        codes = await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
+        key = second_factor.start_setup(settings, user).key
+        codes = await second_factor.enable(session, settings, user, key, pyotp.TOTP(key).now())
     assert codes
     return AuthenticatorApp(key, codes)

@@ -17,8 +17,8 @@ from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.schemas import Credentials
 from opportune.accounts.sessions.service import create_session
-from opportune.accounts.sign_in_methods import totp
-from opportune.accounts.users.factory import user_manager
+from opportune.accounts.sign_in_methods import second_factor
+from opportune.accounts.users.context import user_manager
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
@@ -168,11 +168,11 @@ async def test_old_password_gets_no_token(
 @pytest.mark.database("sqlite")
 async def test_older_two_factor_setup_is_refused(database: Database, settings: Settings) -> None:
     user = await make_user(database, EMAIL)
-    key = totp.start_setup(settings, user).key
+    key = second_factor.start_setup(settings, user).key
     await set_new_password(database)
 
     async with database.writer() as session:
-        assert await totp.enable(session, settings, user, key, pyotp.TOTP(key).now()) is None
+        assert await second_factor.enable(session, settings, user, key, pyotp.TOTP(key).now()) is None
 
 
 @pytest.mark.database("postgresql")
@@ -226,11 +226,11 @@ async def test_sign_in_without_a_new_second_factor_is_refused(
     client: AsyncClient, database: Database, settings: Settings, paused_hash: PausedHash, address: str, name: str
 ) -> None:
     user = await make_user(database, EMAIL)
-    key = totp.start_setup(settings, user).key
+    key = second_factor.start_setup(settings, user).key
 
     async def enable_totp() -> None:
         async with database.writer() as session:
-            await totp.enable(session, settings, user, key, pyotp.TOTP(key).now())
+            await second_factor.enable(session, settings, user, key, pyotp.TOTP(key).now())
 
     request = client.post(address, data={name: EMAIL, "password": PASSWORD})
     response = await paused_hash.send_and_change(request, enable_totp())

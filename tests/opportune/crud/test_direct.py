@@ -16,7 +16,7 @@ from opportune.admin.models import AuditEntry
 from opportune.config import speedups
 from opportune.config.settings import Settings
 from opportune.crud import Crud
-from opportune.crud.direct import is_single_insert
+from opportune.crud.dependencies import is_single_insert
 from opportune.db import Database, after_create
 from opportune.db import database as database_module
 from opportune.db.hooks.registry import add_after_create, temporary_hooks

@@ -14,7 +14,7 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud
-from opportune.crud.direct import is_single_insert
+from opportune.crud.dependencies import is_single_insert
 from opportune.db import Database
 from opportune.errors import FieldErrors, OperatorError
 from opportune.testing import grant, make_user, signed_in_client

@@ -9,8 +9,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.accounts.deletion.export import read_personal_data
-from opportune.accounts.deletion.service import delete_personal_data
+from opportune.accounts.deletion.service import delete_personal_data, read_personal_data
 from opportune.config.settings import Settings
 from opportune.db import with_deleted
 from opportune.db.queries.trash_conflicts import HELD_BY_TRASH

@@ -8,7 +8,7 @@ import pytest
 
 from opportune.i18n import formats, use_language
 from opportune.web import format_date, format_datetime
-from opportune.web.rendering.formats import format_money
+from opportune.web.rendering.environment import format_money
 
 DAY = date(2026, 11, 3)
 

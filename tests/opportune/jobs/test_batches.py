@@ -12,7 +12,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs import worker
 from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedule import schedule_key
+from opportune.jobs.schedules import schedule_key
 from tests.opportune.jobs.conftest import Emails, MakeQueue, wait_until
 from tests.opportune.jobs.tasks import hourly, register, wait
 

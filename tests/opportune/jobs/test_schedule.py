@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from opportune.errors import OperatorError
-from opportune.jobs.schedule import next_run_time
+from opportune.jobs.schedules import next_run_time
 
 SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from typing import Any
 from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
 from opportune.search import Document, DocumentHit, DocumentIndex, DocumentSearch
-from opportune.search.documents.contents import Contents
+from opportune.search.documents.document import Contents
 from opportune.testing.plugin import settings_for
 
 

@@ -15,7 +15,7 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import NotFound
 from opportune.search import MAX_QUERY_LENGTH, MAX_RANKED_HITS, DocumentIndex, DocumentSearch, IndexMissing
 from opportune.search.documents import sqlite_engine
-from opportune.search.documents.contents import Contents
+from opportune.search.documents.document import Contents
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres

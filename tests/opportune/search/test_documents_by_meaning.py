@@ -14,7 +14,7 @@ from opportune.llm import EmbeddingModel, LanguageModel
 from opportune.llm.embeddings.jobs import connect_embeddings, embed_all
 from opportune.search import Document, DocumentHit, DocumentIndex, DocumentSearch
 from opportune.search.documents import index as indexes
-from opportune.search.documents.contents import Contents
+from opportune.search.documents.document import Contents
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings

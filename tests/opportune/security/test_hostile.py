@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.accounts.models import User
-from opportune.admin.mount import ADMIN_PATH
+from opportune.admin.middleware import ADMIN_PATH
 from opportune.testing.access import SIGN_IN_REDIRECT, Headers, example_path, session_headers, status_word
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user

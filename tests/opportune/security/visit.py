@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from opportune.admin.mount import ADMIN_PATH
+from opportune.admin.middleware import ADMIN_PATH
 from opportune.testing.access import example_path, headers_by_role, list_addresses, sqlite_site
 from opportune.testing.asgi_requests import Response, send_request
 

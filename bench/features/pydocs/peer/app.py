@@ -18,7 +18,7 @@ from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
 from opportune.search import MAX_RANKED_HITS, DocumentSearch
-from opportune.search.documents.results import Fields
+from opportune.search.documents.document import Fields
 from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.web import assets
 from opportune.web.rendering.environment import TemplateEnvironment

@@ -7,7 +7,7 @@ from dataclasses import replace
 from app.pydocs.documents import Entry, python_docs
 from app.pydocs.sources.python import PythonSource
 from opportune.db import DatabaseURL
-from opportune.search.documents.contents import Contents
+from opportune.search.documents.document import Contents
 
 INDEX_ENTRIES = 20_000
 

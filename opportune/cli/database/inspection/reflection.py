@@ -18,7 +18,7 @@ from opportune.cli.database.inspection.names import class_words
 from opportune.cli.database.inspection.portability import only_on_postgresql
 from opportune.cli.database.inspection.type_writer import TypeWriter
 from opportune.cli.database.inspection.types import adapt_columns
-from opportune.db.migrations.checks import parse_allowed_values
+from opportune.db.migrations.comparisons import parse_allowed_values
 from opportune.db.migrations.postgresql_implementation import complete_indexes
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.mutual_keys import break_cycles

@@ -1,10 +1,15 @@
-"""Tables of registered programs and OAuth grants."""
+"""Tables of registered programs and OAuth grants, and their cleanup."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlmodel import Field
+from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, col
 
+from opportune.accounts.models import ApiToken
+from opportune.db.hooks.registry import before_delete
 from opportune.db.models.model import Model, utc_now
+from opportune.feature import Cleanup
 from opportune.i18n import pgettext_lazy as _p
 
 
@@ -48,3 +53,32 @@ class McpGrant(Model, table=True):
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
     """Expiry of the code."""
+
+
+@before_delete(McpClient)
+async def delete_tokens_of_program(session: AsyncSession, client: McpClient) -> None:
+    """Delete the tokens of a deleted program."""
+    tokens = select(col(McpGrant.token_id)).where(col(McpGrant.client_id) == client.id)
+    await session.execute(delete(ApiToken).where(col(ApiToken.id).in_(tokens)))
+
+
+NEVER_USED_LIFETIME = timedelta(days=1)
+"""Lifetime of a program that no user has authorized."""
+UNUSED_LIFETIME = timedelta(days=180)
+"""Lifetime of an authorized program after its last use."""
+
+
+def is_unused() -> ColumnElement[bool]:
+    """Return a condition for programs without grants that were not used for a long time."""
+    now, granted = utc_now(), select(col(McpGrant.id)).where(col(McpGrant.client_id) == col(McpClient.id))
+    never_used = and_(col(McpClient.used_at).is_(None), col(McpClient.created_at) < now - NEVER_USED_LIFETIME)
+    unused = col(McpClient.used_at) < now - UNUSED_LIFETIME
+    return and_(or_(never_used, unused), ~granted.correlate(McpClient).exists())
+
+
+def is_expired() -> ColumnElement[bool]:
+    """Return a condition for codes that no program has exchanged in time."""
+    return and_(col(McpGrant.token_id).is_(None), col(McpGrant.expires_at) <= utc_now())
+
+
+CLEANUPS = (Cleanup(McpGrant, lambda _: is_expired()), Cleanup(McpClient, lambda _: is_unused()))

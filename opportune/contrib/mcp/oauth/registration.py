@@ -7,8 +7,7 @@ from sqlmodel import col
 
 from opportune.accounts.users.context import AccountContext
 from opportune.config.signing import seal
-from opportune.contrib.mcp.oauth.cleanup import is_unused
-from opportune.contrib.mcp.oauth.models import McpClient
+from opportune.contrib.mcp.oauth.models import McpClient, is_unused
 from opportune.contrib.mcp.oauth.redirects import REDIRECT_RULE, host_of, parse_redirect
 
 SECRET_PURPOSE = "mcp: client secret"

@@ -7,8 +7,7 @@ from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.operations.page import OperationsPage
-from opportune.admin.operations.reauthentication import OPERATIONS_PATH, reauthentication_required
+from opportune.admin.operations.view import OPERATIONS_PATH, OperationsPage, reauthentication_required
 from opportune.errors import OperatorError
 from opportune.ops.backup.admin.download import download_backup
 from opportune.ops.backup.jobs import read_backup_state

@@ -14,7 +14,7 @@ from opportune.accounts.passkeys import service
 from opportune.accounts.sign_in_methods import passkeys, webauthn
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.sign_in_methods.webauthn import find_relying_party
-from opportune.accounts.users.factory import user_manager
+from opportune.accounts.users.context import user_manager
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client

@@ -15,8 +15,8 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import CODES_PER_USER, INVALID_CODE
-from opportune.accounts.sign_in_methods import totp
-from opportune.accounts.sign_in_methods.recovery_codes import RECOVERY_CODE_COUNT
+from opportune.accounts.sign_in_methods import second_factor
+from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT
 from opportune.accounts.tokens.service import create_token
 from opportune.accounts.two_factor import service
 from opportune.config.settings import Settings
@@ -144,7 +144,7 @@ async def test_key_of_another_user_or_expired_key_is_refused(
         started = (await owner.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
         form = {"sealed": extract_sealed_key(started), "code": make_code(extract_key(started))}
         assert (await client.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).headers["location"] == TWO_FACTOR_PAGE
-        monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
+        monkeypatch.setattr(second_factor, "SETUP_TIMEOUT_SECONDS", -1)
         assert (await owner.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).headers["location"] == TWO_FACTOR_PAGE
         assert (await owner.put(TWO_FACTOR_API, json=form)).status_code == 409
     assert not (await reload_user(database, thief)).has_two_factor

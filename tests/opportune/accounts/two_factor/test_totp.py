@@ -10,13 +10,13 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts.models import RecoveryCode, User
-from opportune.accounts.sign_in_methods import totp
-from opportune.accounts.sign_in_methods.recovery_codes import (
+from opportune.accounts.sign_in_methods import second_factor
+from opportune.accounts.sign_in_methods.second_factor import (
     RECOVERY_CODE_COUNT,
     count_recovery_codes,
     renew_recovery_codes,
+    setup_is_required,
 )
-from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
@@ -31,10 +31,10 @@ on_sqlite = pytest.mark.database("sqlite")
 
 async def enable_totp(database: Database, settings: Settings, user: User) -> tuple[pyotp.TOTP, list[str]]:
     """Enable TOTP with the current code. Return the authenticator app and the recovery codes."""
-    key = totp.start_setup(settings, user).key
+    key = second_factor.start_setup(settings, user).key
     totp_app = pyotp.TOTP(key)
     async with database.writer() as session:
-        codes = await totp.enable(session, settings, user, key, totp_app.now())
+        codes = await second_factor.enable(session, settings, user, key, totp_app.now())
     assert codes
     return totp_app, codes
 
@@ -47,7 +47,7 @@ async def reload_user(database: Database, user: User) -> User:
 async def verify(database: Database, settings: Settings, user: User, code: str) -> bool:
     user = await reload_user(database, user)
     async with database.writer() as session:
-        return await totp.verify_code(session, settings, user, code)
+        return await second_factor.verify_code(session, settings, user, code)
 
 
 def make_code(totp_app: pyotp.TOTP, periods: int) -> str:
@@ -136,7 +136,7 @@ async def test_disabling_deletes_key_and_codes(database: Database, settings: Set
     totp_app, codes = await enable_totp(database, settings, user)
 
     async with database.writer() as session:
-        await totp.disable(session, user)
+        await second_factor.disable(session, user)
 
     user = await reload_user(database, user)
     assert not user.has_two_factor
@@ -150,10 +150,10 @@ async def test_disabling_deletes_key_and_codes(database: Database, settings: Set
 async def test_second_setup_keeps_the_first_key(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
-    second_key = totp.start_setup(settings, user).key
+    second_key = second_factor.start_setup(settings, user).key
 
     async with database.writer() as session:
-        assert await totp.enable(session, settings, user, second_key, pyotp.TOTP(second_key).now()) is None
+        assert await second_factor.enable(session, settings, user, second_key, pyotp.TOTP(second_key).now()) is None
 
     assert await verify(database, settings, user, make_code(totp_app, 1))
     assert await verify(database, settings, user, codes[0])
@@ -197,15 +197,15 @@ async def test_setup_is_bound_to_user_and_time(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user, other = await make_user(database), await make_user(database)
-    setup = totp.start_setup(settings, user)
+    setup = second_factor.start_setup(settings, user)
 
-    resumed = totp.resume_setup(settings, user, setup.sealed)
+    resumed = second_factor.resume_setup(settings, user, setup.sealed)
     assert resumed
     assert resumed.key == setup.key
-    assert totp.resume_setup(settings, other, setup.sealed) is None
-    assert totp.resume_setup(settings, user, "forged") is None
-    monkeypatch.setattr(totp, "SETUP_TIMEOUT_SECONDS", -1)
-    assert totp.resume_setup(settings, user, setup.sealed) is None
+    assert second_factor.resume_setup(settings, other, setup.sealed) is None
+    assert second_factor.resume_setup(settings, user, "forged") is None
+    monkeypatch.setattr(second_factor, "SETUP_TIMEOUT_SECONDS", -1)
+    assert second_factor.resume_setup(settings, user, setup.sealed) is None
 
 
 @on_sqlite

@@ -14,9 +14,9 @@ from opportune.accounts.management import create_superuser, set_password
 from opportune.accounts.registration import service as registration
 from opportune.accounts.schemas import Credentials, UserCreate, UserUpdate
 from opportune.accounts.setup.service import make_setup_link
-from opportune.accounts.users import factory, manager
+from opportune.accounts.users import context, manager
+from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.errors import InvalidPasswordError
-from opportune.accounts.users.factory import user_manager
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import read_sent_emails, settings
@@ -76,7 +76,7 @@ class RecordingManager(UserManager[User]):
 def hook_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Calls of the project's hooks."""
     RecordingManager.hook_calls, RecordingManager.with_request = [], set()
-    monkeypatch.setattr(factory, "users_module", lambda _name: type("module", (), {"UserManager": RecordingManager}))
+    monkeypatch.setattr(context, "users_module", lambda _name: type("module", (), {"UserManager": RecordingManager}))
     return RecordingManager.hook_calls
 
 

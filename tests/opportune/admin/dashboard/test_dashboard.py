@@ -15,9 +15,9 @@ from sqlmodel import col
 from opportune import __version__
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.dashboard import ranges
-from opportune.admin.dashboard.charts import read_chart
 from opportune.admin.dashboard.health import Health
 from opportune.admin.dashboard.ranges import DEFAULT_RANGE
+from opportune.admin.dashboard.widgets import read_chart
 from opportune.admin.models import AuditEntry
 from opportune.db import utc_now
 from opportune.feature import Metric

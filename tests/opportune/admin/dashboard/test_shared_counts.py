@@ -14,8 +14,8 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.admin.dashboard import ranges, shared_counts
-from opportune.admin.dashboard.charts import Chart, Point
 from opportune.admin.dashboard.shared_counts import SharedCounts
+from opportune.admin.dashboard.widgets import Chart, Point
 from opportune.config.settings import Settings
 from opportune.feature import Metric, Number, Widget
 from opportune.testing.factories import grant, make_user, signed_in_client

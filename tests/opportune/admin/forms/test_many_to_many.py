@@ -10,7 +10,7 @@ from httpx import AsyncClient
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from opportune.admin.forms.row_fields import MAX_SELECTED_ROWS
+from opportune.admin.forms.foreign_keys import MAX_SELECTED_ROWS
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import BANNED, Genre, Loan, Novel, NovelGenre, Reader

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.import_export.file_rows import read_rows
+from opportune.admin.import_export.import_file import read_rows
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, MakerAdmin

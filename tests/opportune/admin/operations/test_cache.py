@@ -13,7 +13,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.web.cache import Cache, cached
 from opportune.web.cache.store import CacheLookup
-from opportune.web.routing.cached_route import CachedRoute, Counts
+from opportune.web.routing.router import CachedRoute, Counts
 
 # Runs on SQLite only: the statements are tested elsewhere.
 pytestmark = pytest.mark.database("sqlite")

@@ -15,8 +15,8 @@ from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
-from opportune.jobs.last_runs import record_run
 from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedules import record_run
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
 

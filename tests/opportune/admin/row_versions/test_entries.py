@@ -2,12 +2,12 @@
 
 import pytest
 
-from opportune.admin.row_versions import entries
-from opportune.admin.row_versions.entries import MAX_LINE_LENGTH, _compare_lines
+from opportune.admin.row_versions import pages
+from opportune.admin.row_versions.pages import MAX_LINE_LENGTH, _compare_lines
 
 
 def test_difference_begins_at_the_first_changed_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries, "MAX_COMPARED_LINES", 3)
+    monkeypatch.setattr(pages, "MAX_COMPARED_LINES", 3)
     text = "\n".join(map(str, range(50)))
     assert _compare_lines(text, text.replace("40", "forty")) == [(" ", "39"), ("-", "40"), ("+", "forty"), (" ", "41")]
 

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.admin import restore_version, versions
 from opportune.admin.row_versions.models import RowVersion
-from opportune.admin.row_versions.retention import delete_old_versions
+from opportune.admin.row_versions.recording import delete_old_versions
 from opportune.admin.row_versions.service import row_key
 from opportune.db import utc_now
 from opportune.errors import FieldErrors, Refused

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.admin import versions
 from opportune.admin.log.change_rows import ABSENT
 from opportune.admin.models import AuditEntry
-from opportune.admin.row_versions import entries
+from opportune.admin.row_versions import pages
 from opportune.admin.row_versions.models import RowVersion
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.row_versions.leaflet_feature import BANNED, Editor, Leaflet
@@ -49,7 +49,7 @@ async def test_history_does_not_repeat_changes(app: FastAPI, admin: AsyncClient)
 
 
 async def test_older_versions_have_another_page(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries, "VERSIONS_PER_PAGE", 2)
+    monkeypatch.setattr(pages, "VERSIONS_PER_PAGE", 2)
     page = (await admin.get(HISTORY)).text
     assert "Version 1" not in page
     assert "?version=2" in page

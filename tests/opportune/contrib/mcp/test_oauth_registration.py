@@ -8,8 +8,7 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.contrib.mcp.oauth import routes
-from opportune.contrib.mcp.oauth.cleanup import CLEANUPS
-from opportune.contrib.mcp.oauth.models import McpClient
+from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient
 from opportune.contrib.mcp.oauth.redirects import find_redirect, parse_redirect
 from opportune.db import Database
 from opportune.db.models.model import utc_now

@@ -10,10 +10,9 @@ from sqlalchemy import select, update
 from opportune.accounts import User
 from opportune.accounts.models import ApiToken
 from opportune.accounts.tokens import jwt_strategy
-from opportune.accounts.users.credentials import delete_all_sessions
+from opportune.accounts.users.database import delete_all_sessions
 from opportune.config.settings import Settings
-from opportune.contrib.mcp.oauth.cleanup import CLEANUPS
-from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
+from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
 from opportune.db import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.cleanup import clean_up

@@ -11,8 +11,7 @@ from sqlalchemy import Engine, event
 
 from opportune.config import speedups
 from opportune.crud import CrudPages
-from opportune.crud.columns import escaped
-from opportune.crud.display import format_all, format_value
+from opportune.crud.columns import escaped, format_all, format_value
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import BookStatus, Volumes
 from tests.opportune.crud.pages.volumes import HTMX, volume

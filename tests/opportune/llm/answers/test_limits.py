@@ -27,14 +27,12 @@ from opportune.llm.answers.dependencies import Answers
 from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
 from opportune.llm.answers.settings import AnswersSettings
-from opportune.llm.spending import switch
 from opportune.llm.spending.call_guard import SITE, Payer, SpendingRefused
 from opportune.llm.spending.checks import check_spending
 from opportune.llm.spending.cleanup import CLEANUPS
-from opportune.llm.spending.guard import SpendingGuard
+from opportune.llm.spending.guard import SpendingGuard, switch_off, switch_on
 from opportune.llm.spending.limits import Limit, LimitMessages, Sums
 from opportune.llm.spending.models import LlmReservation, LlmUsage
-from opportune.llm.spending.switch import switch_off, switch_on
 from opportune.testing import RecordedJobs, make_token, make_user
 from opportune.testing.rows import Make
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
@@ -212,7 +210,7 @@ async def test_api_limit_is_429_with_retry_after(
 async def test_switch_stops_calls_until_it_is_on(
     make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "CHECK_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr("opportune.llm.spending.guard.CHECK_INTERVAL_SECONDS", 0.02)
     guards = [make_guard(), make_guard(llm_max_tokens_per_person_per_day=9_000)]
     streams = [llm_with(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?") for guard in guards]
     for stream in streams:

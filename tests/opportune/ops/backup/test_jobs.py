@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
-from opportune.jobs.last_runs import find_last_run, record_run
+from opportune.jobs.schedules import find_last_run, record_run
 from opportune.ops.backup import jobs
 from opportune.ops.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
 

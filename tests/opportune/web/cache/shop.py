@@ -13,8 +13,8 @@ from opportune.web.cache import Cache, cached
 from opportune.web.cache.cache import CachedRequest
 from opportune.web.cache.cached_response import CachedResponse
 from opportune.web.cache.store import CacheLookup, Store
-from opportune.web.routing.cached_route import CachedRoute
 from opportune.web.routing.fast_router_adapter import FastRouter
+from opportune.web.routing.router import CachedRoute
 
 
 class User:

@@ -10,8 +10,7 @@ from opportune.web.cache.cached_response import MAX_BODY_BYTES
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS
 from opportune.web.cache.store import MemoryStore
-from opportune.web.routing.cached_route import CachedRoute
-from opportune.web.routing.router import Router
+from opportune.web.routing.router import CachedRoute, Router
 
 GUIDE = (PROJECT / "docs" / "cache.md").read_text(encoding="utf-8")
 

@@ -3,7 +3,7 @@
 import pytest
 from jinja2 import DictLoader, Environment, StrictUndefined, UndefinedError
 
-from opportune.web.rendering.blocks import render_block
+from opportune.web.rendering.environment import render_block
 
 BASE = "<html>{% block content %}{% endblock %}</html>"
 LIST = (

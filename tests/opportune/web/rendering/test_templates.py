@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 
 from opportune.i18n import use_language
-from opportune.mail.templates import environment
+from opportune.mail.email import environment
 from opportune.web import templates
 from opportune.web.rendering.environment import TemplateEnvironment
 from opportune.web.time_zone import format_datetime

@@ -15,9 +15,8 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import BaseRoute, Host, Mount, Route
 
 from opportune.web.cache import cached
-from opportune.web.routing.cached_route import CachedRoute
 from opportune.web.routing.fast_router_adapter import FastRouter
-from opportune.web.routing.router import Router
+from opportune.web.routing.router import CachedRoute, Router
 
 ROUTER_CLASSES = [Router, FastRouter]
 

@@ -1,0 +1,215 @@
+"""Comparison of parts of tables that Alembic compares not at all, or not exactly.
+
+Alembic compares check constraints only by name. This module compares the values of those that list the values of a
+column, such as those of Enums, and converts PostgreSQL's form of the condition back to portable SQL. It also compares
+server defaults whose types PostgreSQL cannot compare, and refuses changes that Alembic cannot write: of generated
+columns and identities.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import ops
+from alembic.runtime.plugins import Plugin
+from alembic.util import DispatchPriority, PriorityDispatchResult
+from sqlalchemy import CheckConstraint, Column, ColumnElement, Computed, DefaultClause, Identity, Table, column
+from sqlalchemy.engine.default import DefaultDialect
+
+from opportune.db.migrations.create_statements import normalize
+from opportune.db.migrations.naming import flatten
+from opportune.db.models.native_type import NativeType
+from opportune.errors import OperatorError
+
+PLUGIN = "opportune.comparisons"
+BY_NAME = "alembic.ext.checkconstraint_byname"
+
+START = re.compile(r'\(*"?(?P<column>\w+)"?\)*(?:::[\w ]+)?\s*(?:=\s*ANY\b|\bIN\b|=)', re.IGNORECASE)
+VALUE = re.compile(
+    r"(?P<escaped>E?)'(?P<text>(?:[^']|'')*)'(?P<cast>::(?:character varying|\w+))?|(?P<number>-?\b\d+\b)"
+)
+SEPARATORS = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
+
+
+class AllowedValues(NamedTuple):
+    """Condition that a column has one of several values."""
+
+    column: str
+    values: tuple[str | int, ...]
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        return column(self.column).in_(self.values)
+
+
+def parse_allowed_values(condition: Any) -> AllowedValues | None:
+    """Return the values that a condition of SQLAlchemy, SQLite or PostgreSQL lists. None for other conditions."""
+    if not (text := as_text(condition)) or not (start := START.match(text)):
+        return None
+    rest = text[start.end() :]
+    values = tuple(map(_parse_value, VALUE.finditer(rest)))
+    return AllowedValues(start["column"], values) if values and SEPARATORS.fullmatch(VALUE.sub("", rest)) else None
+
+
+def as_text(condition: Any) -> str:
+    if isinstance(condition, str):
+        return condition
+    options = {"literal_binds": True, "include_table": False}
+    return str(condition.compile(dialect=DefaultDialect(), compile_kwargs=options))
+
+
+def make_portable(operations: Iterable[ops.MigrateOperation]) -> None:
+    """Rewrite conditions in place, so that both SQLite and PostgreSQL accept them."""
+    for operation in flatten(operations):
+        if isinstance(operation, ops.CreateCheckConstraintOp):
+            operation.condition = _make_condition_portable(operation.condition)
+        for part in operation.columns if isinstance(operation, ops.CreateTableOp) else ():
+            if isinstance(part, CheckConstraint):
+                part.sqltext = _make_condition_portable(part.sqltext)
+
+
+def _make_condition_portable(condition: Any) -> Any:
+    allowed = parse_allowed_values(condition)
+    return allowed.condition if allowed else condition
+
+
+def _parse_value(match: re.Match[str]) -> str | int:
+    if match["number"]:
+        return int(match["number"])
+    text = match["text"].replace("''", "'")
+    if match["cast"] in ("::integer", "::bigint", "::smallint"):  # PostgreSQL quotes negative numbers
+        return int(text)
+    return text.replace("\\\\", "\\") if match["escaped"] else text
+
+
+def _compare_checks(
+    context: AutogenContext,
+    operations: ops.ModifyTableOps,
+    _schema: object,
+    name: str,
+    reflected: Table | None,
+    model: Table | None,
+) -> PriorityDispatchResult:
+    if reflected is not None and model is not None:
+        existing = {check["name"]: check["sqltext"] for check in context.inspector.get_check_constraints(name)}
+        for constraint in sorted(model.constraints, key=lambda constraint: str(constraint.name)):
+            if isinstance(constraint, CheckConstraint) and constraint.name in existing:
+                old = CheckConstraint(existing[constraint.name], name=constraint.name, table=reflected)
+                if _have_different_values(parse_allowed_values(old.sqltext), parse_allowed_values(constraint.sqltext)):
+                    operations.ops.append(ops.DropConstraintOp.from_constraint(old))
+                    operations.ops.append(ops.AddConstraintOp.from_constraint(constraint))
+    return PriorityDispatchResult.CONTINUE
+
+
+def _have_different_values(old_values: AllowedValues | None, new_values: AllowedValues | None) -> bool:
+    if old_values is None or new_values is None:
+        return False
+    return (old_values.column, set(old_values.values)) != (new_values.column, set(new_values.values))
+
+
+CAST = re.compile(r"(?<=')::[\w\" .]+$")
+
+
+def _compare_defaults(
+    context: AutogenContext,
+    operation: ops.AlterColumnOp,
+    _schema: object,
+    _table: object,
+    _name: object,
+    existing: Column[object],
+    model: Column[object],
+) -> PriorityDispatchResult:
+    """Compare defaults of sequences and of types without an equality operator. Alembic compares the others."""
+    if context.dialect is None or context.dialect.name != "postgresql":
+        return PriorityDispatchResult.CONTINUE
+    old, new = _default_sql(existing), _default_sql(model)
+    if old is None:
+        # Reflection omits the default of a column that owns its sequence.
+        is_sequence = existing.server_default is None and (new or "").startswith("nextval(")
+        return PriorityDispatchResult.STOP if is_sequence else PriorityDispatchResult.CONTINUE
+    is_comparable = not isinstance(model.type, NativeType) and model.type.compile(context.dialect) != "JSON"
+    if new is None or is_comparable:
+        return PriorityDispatchResult.CONTINUE
+    if CAST.sub("", old) != CAST.sub("", new):
+        operation.existing_server_default = existing.server_default
+        operation.modify_server_default = model.server_default
+    return PriorityDispatchResult.STOP
+
+
+def _default_sql(column: Column[object]) -> str | None:
+    """Return the SQL of a server default, or None."""
+    return str(column.server_default.arg) if isinstance(column.server_default, DefaultClause) else None
+
+
+WARNING = re.compile(r"Computed default on (.+) cannot be modified")
+
+
+@contextmanager
+def refuse_changes_of_generated_columns() -> Iterator[None]:
+    """Raise an error instead of Alembic's warning about a column that becomes, was or is computed.
+
+    Raises:
+        OperatorError: The models change such a column.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=WARNING.pattern)
+        try:
+            yield
+        except UserWarning as warning:
+            if not (match := WARNING.match(str(warning))):
+                raise
+            raise _error(match[1], "generated column") from None
+
+
+def refuse_changes_of_identities(operations: Iterable[ops.MigrateOperation]) -> None:
+    """Refuse to write a step for which Alembic omits the previous identity.
+
+    Raises:
+        OperatorError: A column gets, loses or changes its identity.
+    """
+    for step in flatten(operations):
+        if isinstance(step, ops.AlterColumnOp) and step.modify_server_default is not False:
+            defaults = (step.existing_server_default, step.modify_server_default)
+            if any(isinstance(default, Identity) for default in defaults):
+                raise _error(f"{step.table_name}.{step.column_name}", "identity")
+
+
+def _error(column: str, type_: str) -> OperatorError:
+    return OperatorError(
+        f"makemigrations does not write the change of {column}, because the {type_} cannot be altered without a "
+        "decision about its values. Write it by hand: python3 oppman.py makemigrations FEATURE --empty"
+    )
+
+
+def _compare_generated_columns(
+    context: AutogenContext,
+    _operation: ops.AlterColumnOp,
+    _schema: object,
+    table: object,
+    name: object,
+    existing: Column[object],
+    model: Column[object],
+) -> PriorityDispatchResult:
+    """Compare generated columns of SQLite exactly. Alembic ignores STORED, and upper case in literals."""
+    if context.dialect is None or context.dialect.name != "sqlite":
+        return PriorityDispatchResult.CONTINUE
+    if model.identity is not None:
+        return PriorityDispatchResult.STOP  # SQLite has no identities
+    if existing.computed is None and model.computed is None:
+        return PriorityDispatchResult.CONTINUE
+    if _definition(existing.computed) != _definition(model.computed):
+        raise _error(f"{table}.{name}", "generated column")
+    return PriorityDispatchResult.STOP
+
+
+def _definition(computed: Computed | None) -> object:
+    return computed and (normalize(as_text(computed.sqltext)), bool(computed.persisted))
+
+
+plugin = Plugin(PLUGIN)
+plugin.add_autogenerate_comparator(_compare_checks, "table", "values of checks")
+for _compare in (_compare_defaults, _compare_generated_columns):
+    plugin.add_autogenerate_comparator(_compare, "column", "server_default", priority=DispatchPriority.FIRST)
