@@ -39,58 +39,14 @@ CLASSES = {
     "Operator.Word": "k",
 }
 """CSS classes by token type. Few classes keep responses small."""
-LEXERS = {
-    "bash": "bash",
-    "c": "c",
-    "c#": "csharp",
-    "c++": "cpp",
-    "console": "console",
-    "cpp": "cpp",
-    "cs": "csharp",
-    "csharp": "csharp",
-    "css": "css",
-    "diff": "diff",
-    "docker": "docker",
-    "dockerfile": "docker",
-    "go": "go",
-    "golang": "go",
-    "html": "html",
-    "ini": "ini",
-    "java": "java",
-    "javascript": "javascript",
-    "jinja": "html+jinja",
-    "js": "javascript",
-    "json": "json",
-    "jsx": "jsx",
-    "kotlin": "kotlin",
-    "kt": "kotlin",
-    "makefile": "make",
-    "nginx": "nginx",
-    "php": "php",
-    "powershell": "powershell",
-    "py": "python",
-    "pycon": "pycon",
-    "python": "python",
-    "python3": "python",
-    "rb": "ruby",
-    "rs": "rust",
-    "ruby": "ruby",
-    "rust": "rust",
-    "scss": "scss",
-    "sh": "bash",
-    "shell": "bash",
-    "sql": "sql",
-    "swift": "swift",
-    "toml": "toml",
-    "ts": "typescript",
-    "tsx": "tsx",
-    "typescript": "typescript",
-    "xml": "xml",
-    "yaml": "yaml",
-    "yml": "yaml",
-    "zsh": "bash",
-}
-"""Pygments lexers by language name. Other languages are not highlighted, because their lexers may be slow."""
+LANGUAGES = re.compile(
+    r"bash|c|c#|c\+\+|console|cpp|cs|csharp|css|diff|docker|dockerfile|go|golang|html|ini|java|javascript|jinja|js|json"
+    r"|jsx|kotlin|kt|makefile|nginx|php|powershell|py|pycon|python|python3|rb|rs|ruby|rust|scss|sh|shell|sql|swift|toml|ts"
+    r"|tsx|typescript|xml|yaml|yml|zsh"
+)
+"""Names of highlighted languages. The lexers of others may be slow."""
+LEXERS = {"jinja": "html+jinja", "kt": "kotlin"}
+"""Lexers of languages for which Pygments has another name."""
 
 _CODE = re.compile(r'(<pre><code class="language-([^"]+)">)([^<]+)(?=</code></pre>)')
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -102,10 +58,10 @@ def highlight_code(html: str) -> str:
 
 
 def _highlight_block(block: re.Match[str]) -> str:
-    name, code = LEXERS.get(block[2].lower()), unescape(block[3])
-    if not name or len(code) > MAX_CODE_LENGTH:
+    language, code = block[2].lower(), unescape(block[3])
+    if not LANGUAGES.fullmatch(language) or len(code) > MAX_CODE_LENGTH:
         return block[0]
-    segments = _split_by_class(_lexer(name), code)
+    segments = _split_by_class(_lexer(LEXERS.get(language, language)), code)
     if "".join(text for _, text in segments) != code:
         return block[0]
     escaped = ((css, text.translate(_ESCAPES)) for css, text in segments)
