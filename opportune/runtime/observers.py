@@ -1,10 +1,26 @@
-"""Observers of calls to language models and of jobs, such as metrics and traces."""
+"""Observers of requests, calls to language models and jobs, such as metrics and traces."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(slots=True, eq=False)
+class ObservedRequest:
+    """A request in progress. Its fields are updated while it runs."""
+
+    scope: MutableMapping[str, Any]
+    """ASGI scope, which gets the route."""
+    status: int = 0
+    """0 until the response begins."""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """Headers of the response."""
+
+    @property
+    def is_stream(self) -> bool:
+        return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in self.headers)
 
 
 @dataclass(slots=True)
@@ -39,6 +55,10 @@ class JobAttempt:
 class Observer:
     """Base class of observers. Each method returns a context manager that surrounds the observed work."""
 
+    def request(self, request: ObservedRequest) -> AbstractContextManager[None]:
+        del request
+        return nullcontext()
+
     def llm_call(self, call: LlmCall) -> AbstractContextManager[None]:
         """Observe a call. The context may be exited in a different task than it was entered in."""
         del call
@@ -69,6 +89,14 @@ def observed_by(observer: Observer) -> Iterator[None]:
         yield
     finally:
         observers.remove(observer)
+
+
+@contextmanager
+def observed_request(request: ObservedRequest) -> Iterator[None]:
+    with ExitStack() as stack:
+        for observer in observers:
+            stack.enter_context(observer.request(request))
+        yield
 
 
 @contextmanager

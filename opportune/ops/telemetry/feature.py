@@ -5,7 +5,6 @@ from opportune.ops.telemetry.setup import (
     Telemetry,
     add_telemetry,
     server_observed,
-    telemetry_middleware,
     telemetry_running,
 )
 from opportune.runtime.services import Service
@@ -13,7 +12,6 @@ from opportune.runtime.services import Service
 telemetry = Feature(
     name="telemetry",
     summary="Metrics, traces, error reports and the state of the server.",
-    middleware=telemetry_middleware,
     init_app=add_telemetry,
     services=(Service("telemetry", Telemetry, lambda services: Telemetry(services.settings)),),
     jobs=(watch_jobs, report_late_jobs),

@@ -1,7 +1,9 @@
 """Route template of a request, such as `/books/{book_id}`, which contains no personal data."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.routing import Mount
-from starlette.types import Scope
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Known methods. Clients can invent others, which are counted together."""
@@ -9,7 +11,7 @@ NO_ROUTE = "none"
 """Template for paths without a route. Clients can invent any number of them."""
 
 
-def route_template(scope: Scope) -> str:
+def route_template(scope: Mapping[str, Any]) -> str:
     """Return the path template including mounts. Call it after the request was handled."""
     route = scope.get("route")
     mount: str = scope["root_path"] if "app_root_path" in scope else ""

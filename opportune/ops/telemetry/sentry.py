@@ -9,13 +9,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
-
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune import __version__
 from opportune.config.settings import Settings
+from opportune.db.hooks.change_origin import current_origin
 from opportune.errors import OperatorError, SettingsError
 from opportune.ops.telemetry import INSTALL_TELEMETRY
 from opportune.ops.telemetry.routes import route_template
@@ -42,9 +40,6 @@ PRIVATE_DATA = re.compile(
 )
 EVENT_FIELDS = {"event_id", "timestamp", "level", "platform", "logger", "release", "environment", "exception", "sdk"}
 FRAME_FIELDS = {"filename", "function", "module", "lineno", "pre_context", "context_line", "post_context", "in_app"}
-
-_scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
-"""Current request. Its route is determined only if an error is reported."""
 
 
 def start_sentry(settings: Settings) -> None:
@@ -97,7 +92,7 @@ def scrub(event: "Event", _hint: "Hint") -> "Event | None":
         frames[:] = [{name: value for name, value in frame.items() if name in FRAME_FIELDS} for frame in frames]
     if template := (event.get("logentry") or {}).get("message"):  # without its arguments
         report["logentry"] = {"message": remove_private_data(str(template))}
-    scope = _scope.get()
+    scope = origin.scope if (origin := current_origin.get()) else {}
     request = {"route": route_template(scope), "method": scope["method"]} if scope else {}
     ids = {"request_id": request_id.get(), "trace_id": trace_id(), "job_id": str(job_id.get() or "")}
     report["tags"] = {name: value for name, value in {**request, **ids}.items() if value}
@@ -140,17 +135,3 @@ def report_command(error: Exception, settings: Settings) -> None:
     start_sentry(settings)
     sentry_sdk.capture_exception(error)
     sentry_sdk.flush(MAX_FLUSH_SECONDS)
-
-
-class SentryMiddleware:
-    """Remembers the request, so that error reports contain its route."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = _scope.set(scope if scope["type"] == "http" else None)
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            _scope.reset(token)

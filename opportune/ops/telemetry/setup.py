@@ -1,41 +1,35 @@
 """Set up the metrics, traces and error reports enabled in the settings."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from starlette.middleware import Middleware
 
 from opportune.config.settings import Settings
-from opportune.db.database import Database
 from opportune.ops.telemetry import sentry, status_api
 from opportune.ops.telemetry.metrics import routes as metrics
 from opportune.ops.telemetry.metrics.metrics import Metrics
-from opportune.ops.telemetry.metrics.middleware import MetricsMiddleware
 from opportune.ops.telemetry.process import WORKERS_VARIABLE
-from opportune.ops.telemetry.sentry import SentryMiddleware, start_sentry
+from opportune.ops.telemetry.sentry import start_sentry
 from opportune.ops.telemetry.traces.requirements import require_opentelemetry
 from opportune.ops.telemetry.workers import get_workers
 from opportune.runtime.observers import observed_by
 from opportune.runtime.services import Services
 from opportune.web.routing.router import router_of
 
-if TYPE_CHECKING:
-    from opportune.ops.telemetry.traces.tracing import Tracing
-
 
 class Telemetry:
-    """Metrics and traces of this process, or None if they are disabled."""
+    """Metrics of this process, or None if they are disabled."""
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics() if settings.metrics_token.get_secret_value() else None
-        self.tracing: Tracing | None = None
 
 
 def add_telemetry(app: FastAPI) -> None:
-    """Start error reports, and add the routes of the metrics."""
+    """Start error reports, add the routes of the metrics, and check the requirements of traces."""
+    if app.state.settings.otel_exporter_otlp_endpoint:
+        require_opentelemetry(app.state.settings)
     if app.state.settings.sentry_dsn.get_secret_value():
         start_sentry(app.state.settings)
     if app.state.telemetry.metrics:
@@ -43,26 +37,17 @@ def add_telemetry(app: FastAPI) -> None:
         router_of(app).include_flat(status_api.router)
 
 
-def telemetry_middleware(app: FastAPI) -> Iterator[Middleware]:
-    settings, telemetry = app.state.settings, app.state.telemetry
-    if settings.otel_exporter_otlp_endpoint:
-        require_opentelemetry(settings)
-        from opportune.ops.telemetry.traces.tracing import TracingMiddleware  # noqa: PLC0415 - after the check
-
-        yield Middleware(
-            TracingMiddleware, tracing=lambda: telemetry.tracing, trusts_traces=bool(settings.trusted_proxies)
-        )
-    if telemetry.metrics:
-        yield Middleware(MetricsMiddleware, metrics=telemetry.metrics)
-    if settings.sentry_dsn.get_secret_value():
-        yield Middleware(SentryMiddleware)
-
-
 @asynccontextmanager
 async def telemetry_running(services: Services) -> AsyncIterator[None]:
     """Report errors and send traces of a server or worker until the block ends."""
-    telemetry, settings = services.get(Telemetry), services.settings
-    async with errors_reported(settings), process_traced(settings, services.database) as telemetry.tracing:
+    settings = services.settings
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(errors_reported(settings))
+        if settings.otel_exporter_otlp_endpoint:
+            require_opentelemetry(settings)
+            from opportune.ops.telemetry.traces.running import tracing  # noqa: PLC0415 - after the check
+
+            await stack.enter_async_context(tracing(settings, services.database))
         yield
 
 
@@ -77,20 +62,6 @@ async def server_observed(app: FastAPI) -> AsyncIterator[None]:
         if os.environ.get(WORKERS_VARIABLE):
             await stack.enter_async_context(get_workers(app).listening())
         yield
-
-
-@asynccontextmanager
-async def process_traced(settings: Settings, database: Database) -> "AsyncIterator[Tracing | None]":
-    """Trace the process until the block ends, if the settings name a collector."""
-    if not settings.otel_exporter_otlp_endpoint:
-        yield None
-        return
-
-    require_opentelemetry(settings)
-    from opportune.ops.telemetry.traces.running import tracing  # noqa: PLC0415 - after the check
-
-    async with tracing(settings, database) as active_tracing:
-        yield active_tracing
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import logging
 import time
 from contextlib import suppress
+from datetime import tzinfo
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.i18n.languages import content_languages, current_language, current_site_languages
-from opportune.runtime.observers import traceparent
+from opportune.runtime.observers import ObservedRequest, observed_request, observers, traceparent
 from opportune.web.errors.handlers import on_crash, on_full_disk
 from opportune.web.language import LanguageOfRequest
 from opportune.web.middleware.language_prefix import LocalizedLinksMiddleware
@@ -51,27 +52,34 @@ class RequestMiddleware:
         scope.setdefault("state", {})  # before the scope is copied: all copies share the state
         scope, zone = zone_of_request(scope)
         scope, language = self.language.select(scope)
+        request = ObservedRequest(scope)
+        if not observers:
+            await self._run(request, zone or self.zone, language, receive, send)
+            return
+        with observed_request(request):
+            await self._run(request, zone or self.zone, language, receive, send)
+
+    async def _run(self, request: ObservedRequest, zone: tzinfo, language: str, receive: Receive, send: Send) -> None:
+        scope = request.scope
         new_id = request_id_of(scope)
         id_token = request_id.set(new_id)
         trace_token = traceparent.set(traceparent.get() or (client_traceparent(scope) if self.trusts_traces else ""))
         origin_token = current_origin.set(ChangeOrigin(_channel(scope["path"]), scope))
-        zone_token = current_zone.set(zone or self.zone)
+        zone_token = current_zone.set(zone)
         language_token = current_language.set(language)
         languages_token = current_site_languages.set(self.content_languages)
-        status = 0
         started = time.perf_counter()
 
         async def send_complete(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                request.status = message["status"]
                 headers = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
                 headers.append((b"x-request-id", new_id.encode()))
                 headers += cookie_headers(scope, headers)
-                headers += flash.cookie_headers(scope, status, self.settings)
+                headers += flash.cookie_headers(scope, request.status, self.settings)
                 self.language.add_headers(headers, scope)
                 self.security_headers.add_missing(headers, scope)
-                message["headers"] = headers
+                message["headers"] = request.headers = headers
             await send(message)
 
         try:
@@ -79,10 +87,10 @@ class RequestMiddleware:
         except ClientDisconnect:
             pass  # the client has left
         except Exception as error:  # noqa: BLE001 - the edge of the process: every crash becomes a response and a log line
-            await _respond_to_crash(error, status, scope, receive, send_complete)
+            await _respond_to_crash(error, request.status, scope, receive, send_complete)
         finally:
-            log_request(scope, status, time.perf_counter() - started)
-            log_refused_request(scope, status)
+            log_request(scope, request.status, time.perf_counter() - started)
+            log_refused_request(scope, request.status)
             request_id.reset(id_token)
             traceparent.reset(trace_token)
             current_origin.reset(origin_token)

@@ -8,7 +8,8 @@ from time import perf_counter
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.ops.telemetry.metrics.families import Counter, Family, Histogram, gauge
 from opportune.ops.telemetry.process import lag_seconds
-from opportune.runtime.observers import JobAttempt, LlmCall, Observer
+from opportune.ops.telemetry.routes import METHODS, route_template
+from opportune.runtime.observers import JobAttempt, LlmCall, ObservedRequest, Observer
 from opportune.runtime.tasks import cancel_and_wait
 
 REQUEST_BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -21,7 +22,7 @@ LAG_INTERVAL_SECONDS = 1.0
 
 class Metrics(Observer):
     def __init__(self) -> None:
-        self.in_flight = self.streams = 0
+        self.active = set[ObservedRequest]()
         self.requests = Counter("http_requests_total", "Handled requests.", "method", "route", "status")
         self.durations = Histogram(
             "http_request_duration_seconds",
@@ -50,6 +51,21 @@ class Metrics(Observer):
             "Delay of the event loop, measured once a second.",
             bounds=LAG_BOUNDS_SECONDS,
         )
+
+    @contextmanager
+    def request(self, request: ObservedRequest) -> Iterator[None]:
+        """Count by route template, because paths would create a series for each row."""
+        start = perf_counter()
+        self.active.add(request)
+        try:
+            yield
+        finally:
+            self.active.discard(request)
+            method = request.scope["method"] if request.scope["method"] in METHODS else "other"
+            route = route_template(request.scope)
+            self.requests.add(method, route, str(request.status or "cut"))
+            if not request.is_stream:
+                self.durations.observe(method, route, value=perf_counter() - start)
 
     @contextmanager
     def llm_call(self, call: LlmCall) -> Iterator[None]:
@@ -81,8 +97,9 @@ class Metrics(Observer):
             self.job_durations.observe(attempt.name, value=perf_counter() - start)
 
     def families(self) -> Iterator[Family]:
-        yield gauge("http_requests_in_flight", "Requests in progress, including event streams.", self.in_flight)
-        yield gauge("opportune_streams_open", "Open event streams.", self.streams)
+        yield gauge("http_requests_in_flight", "Requests in progress, including event streams.", len(self.active))
+        streams = sum(request.is_stream for request in self.active)
+        yield gauge("opportune_streams_open", "Open event streams.", streams)
         for metric in (
             *(self.requests, self.durations, self.llm_calls, self.llm_tokens, self.llm_cost, self.llm_first_chunk),
             *(self.llm_durations, self.jobs, self.job_durations, self.lag),

@@ -15,15 +15,15 @@ from opportune.runtime.observers import observed_by
 
 
 @asynccontextmanager
-async def tracing(settings: Settings, database: Database) -> AsyncIterator[Tracing]:
+async def tracing(settings: Settings, database: Database) -> AsyncIterator[None]:
     """Trace this process until the block ends, then send pending spans."""
     providers = Providers(settings)
     # Also exports spans that the project creates with `trace.get_tracer(__name__)`.
     trace.set_tracer_provider(providers.traces)
     metrics.set_meter_provider(providers.metrics)
-    observer = Tracing(providers)
+    observer = Tracing(providers, trusts_traces=bool(settings.trusted_proxies))
     try:
         with traced_statements(database, observer.tracer), traced_clients(observer.tracer), observed_by(observer):
-            yield observer
+            yield
     finally:
         await providers.close()

@@ -5,7 +5,7 @@ messages, e-mail addresses or row ids.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -14,11 +14,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, set_span_in_context
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.ops.telemetry.routes import METHODS, route_template
 from opportune.ops.telemetry.traces.providers import Providers
-from opportune.runtime.observers import JobAttempt, LlmCall, Observer, traceparent
+from opportune.runtime.observers import JobAttempt, LlmCall, ObservedRequest, Observer, traceparent
 from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.middleware.request_log import client_traceparent
 
@@ -26,13 +25,43 @@ UNTRACED = ("/static/",)
 
 
 class Tracing(Observer):
-    def __init__(self, providers: Providers) -> None:
+    def __init__(self, providers: Providers, *, trusts_traces: bool) -> None:
+        self.trusts_traces = trusts_traces
         self.tracer, meter = providers.tracer, providers.meter
         self.requests = meter.create_histogram("http.server.request.duration", "s", "Duration of requests.")
         self.active = meter.create_up_down_counter("http.server.active_requests", "{request}", "Requests in progress.")
         self.tokens = meter.create_histogram("gen_ai.client.token.usage", "{token}", "Tokens of model calls.")
         self.calls = meter.create_histogram("gen_ai.client.operation.duration", "s", "Duration of model calls.")
         self.jobs = meter.create_histogram("opportune.job.duration", "s", "Duration of attempts of jobs.")
+
+    @contextmanager
+    def request(self, request: ObservedRequest) -> Iterator[None]:
+        """Record a span, except for health checks and static files."""
+        scope = request.scope
+        if scope["path"] in MACHINE_PATHS or scope["path"].startswith(UNTRACED):
+            yield
+            return
+        method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+        attributes: dict[str, Any] = {"http.request.method": method, "url.scheme": scope["scheme"]}
+        parent = parse_traceparent(client_traceparent(scope) if self.trusts_traces else "")
+        span = self.tracer.start_span(method, parent, SpanKind.SERVER, attributes)
+        token, header = attach(set_span_in_context(span)), traceparent.set(format_traceparent(span))
+        start = perf_counter()
+        self.active.add(1, attributes)
+        try:
+            yield
+        finally:
+            self.active.add(-1, attributes)
+            traceparent.reset(header)
+            detach(token)
+            route = route_template(scope)
+            result = attributes | {"http.route": route, "http.response.status_code": request.status}
+            span.update_name(f"{method} {route}")
+            span.set_attributes(result)
+            if request.status == 0 or request.status >= 500:
+                mark_failed(span, str(request.status or "cut"))
+            span.end()
+            self.requests.record(perf_counter() - start, result)
 
     @contextmanager
     def job(self, attempt: JobAttempt) -> Iterator[None]:
@@ -80,50 +109,6 @@ class Tracing(Observer):
             self.calls.record(perf_counter() - start, attributes)
             for type_, tokens in (("input", call.prompt_tokens), ("output", call.completion_tokens)):
                 self.tokens.record(tokens, attributes | {"gen_ai.token.type": type_})
-
-
-class TracingMiddleware:
-    """Creates a span for each request, except health checks and static files."""
-
-    def __init__(self, app: ASGIApp, tracing: "Callable[[], Tracing | None]", *, trusts_traces: bool) -> None:
-        self.app = app
-        self.tracing = tracing
-        self.trusts_traces = trusts_traces
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tracing = self.tracing()
-        is_machine = scope["type"] != "http" or scope["path"] in MACHINE_PATHS or scope["path"].startswith(UNTRACED)
-        if tracing is None or is_machine:
-            await self.app(scope, receive, send)
-            return
-        status, method = 0, scope["method"] if scope["method"] in METHODS else "_OTHER"
-
-        async def observe_and_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        attributes: dict[str, Any] = {"http.request.method": method, "url.scheme": scope["scheme"]}
-        parent = parse_traceparent(client_traceparent(scope) if self.trusts_traces else "")
-        span = tracing.tracer.start_span(method, parent, SpanKind.SERVER, attributes)
-        token, header = attach(set_span_in_context(span)), traceparent.set(format_traceparent(span))
-        start = perf_counter()
-        tracing.active.add(1, attributes)
-        try:
-            await self.app(scope, receive, observe_and_send)
-        finally:
-            tracing.active.add(-1, attributes)
-            traceparent.reset(header)
-            detach(token)
-            route = route_template(scope)
-            result = attributes | {"http.route": route, "http.response.status_code": status}
-            span.update_name(f"{method} {route}")
-            span.set_attributes(result)
-            if status == 0 or status >= 500:
-                mark_failed(span, str(status or "cut"))
-            span.end()
-            tracing.requests.record(perf_counter() - start, result)
 
 
 def parse_traceparent(header: str) -> Context:
