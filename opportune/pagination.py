@@ -122,7 +122,7 @@ class Page(Schema, Generic[T]):
         return numbers
 
 
-async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Paging) -> Page[Any]:
+async def paginate(session: AsyncSession, query: Select[T], paging: Paging) -> Page[Any]:
     """Run a query and return one page of it.
 
     Args:
@@ -136,7 +136,7 @@ async def paginate(session: AsyncSession, query: Select[tuple[T]], paging: Pagin
     return Page[Any](items=rows.all(), total=total, page=paging.page, pages=page_count(total, paging.size))
 
 
-def count_rows(query: Select[Any], key: Any) -> Select[tuple[int]]:
+def count_rows(query: Select[Any], key: Any) -> Select[int]:
     """Return the query that counts the rows of a query."""
     return select(func.count()).select_from(select_key(query, key).subquery())
 

@@ -42,7 +42,7 @@ async def search_messages(session: AsyncSession, owner_id: int, request: SearchQ
     conversation_id, message_id = matches.c
     titles_first = (message_id == 0).desc(), message_id.desc(), conversation_id.desc()
     page = select(matches).order_by(*titles_first)
-    hits = (await session.execute(page.offset((request.page - 1) * request.size).limit(request.size))).tuples().all()
+    hits = (await session.execute(page.offset((request.page - 1) * request.size).limit(request.size))).all()
     ids = [hit[0] for hit in hits], [hit[1] for hit in hits]
     conversations = await session.scalars(select(Conversation).where(col(Conversation.id).in_(ids[0])))
     messages = await session.scalars(select(Message).where(col(Message.id).in_(ids[1])))
@@ -74,7 +74,7 @@ def _matches(session: AsyncSession, owner_id: int, query: str) -> Subquery:
     answers = answers.join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)
     titles = title_search.search(session, query, select(Conversation).where(is_owner))
     columns: Any = col(Conversation.id).label("conversation_id"), literal(0).label("message_id")
-    selects: list[Select[Any]] = [
+    selects: list[Select[int, int]] = [
         titles.with_only_columns(*columns, maintain_column_froms=True),
         question_search.search(session, query, questions).with_only_columns(*ids, maintain_column_froms=True),
         answer_search.search(session, query, answers).with_only_columns(*ids, maintain_column_froms=True),

@@ -17,7 +17,7 @@ parent_id_column = col(Message.parent_id)
 conversation_id_column = col(Message.conversation_id)
 
 
-def path_to(message_id: int, *, limit: int | None = None, since: int = 0) -> Select[tuple[int]]:
+def path_to(message_id: int, *, limit: int | None = None, since: int = 0) -> Select[int]:
     """Select the ids of a message and its ancestors: at most `limit`, none older than the message `since`."""
     start = select(message_id_column, parent_id_column, literal(1).label("step")).where(
         message_id_column == message_id, message_id_column >= since
@@ -32,7 +32,7 @@ def path_to(message_id: int, *, limit: int | None = None, since: int = 0) -> Sel
     return select(path.c.id)
 
 
-def newest_leaf_below(conversation_id: int, message_id: int) -> Select[tuple[int | None]]:
+def newest_leaf_below(conversation_id: int, message_id: int) -> Select[int | None]:
     """Select the newest leaf below a message (or the message), NULL if it is in another conversation."""
     below = (
         select(message_id_column)

@@ -18,7 +18,7 @@ async def read(session: AsyncSession, user: Person) -> Mapping[str, Sequence[Map
     return {
         "registrations": [
             {"event": event.title, "starts_at": event.starts_at, **registration.model_dump(exclude={"event_id"})}
-            for registration, event in rows.tuples()
+            for registration, event in rows
         ]
     }
 

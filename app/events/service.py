@@ -113,7 +113,7 @@ class Events:
         """Return the number of registrations by event id."""
         event_id = col(Registration.event_id)
         query = select(event_id, func.count()).where(event_id.in_(list(events))).group_by(event_id)
-        return dict((await self.session.execute(query)).tuples().all())
+        return dict((await self.session.execute(query)).all())
 
     async def _count_seats_taken(self, event: Event) -> int:
         return (await self._count_registrations([event.id])).get(event.id, 0)

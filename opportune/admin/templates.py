@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment
 from sqladmin.templating import Jinja2Templates
-from sqlalchemy.util import await_only, greenlet_spawn
+from sqlalchemy.util import await_, greenlet_spawn
 from starlette import templating
 from starlette.requests import Request
 
@@ -17,7 +17,7 @@ class AwaitingContext(TemplateContext):
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         result = super().call(function, *args, **kwargs)
-        return await_only(result) if isinstance(result, CoroutineType) else result
+        return await_(result) if isinstance(result, CoroutineType) else result
 
 
 class AdminTemplates(Jinja2Templates):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Result, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -49,7 +49,8 @@ async def fetch(
     """Return the result rows of a statement. Set `is_single_query` if no other statement needs the same snapshot."""
     if is_single_query and isinstance(session, Session):
         return await session.fetch(statement, values)
-    return (await (await session.connection()).execute(statement, values)).all()
+    result: Result[*tuple[Any, ...]] = await (await session.connection()).execute(statement, values)
+    return result.all()
 
 
 def select_names(crud: "ReadOperations[Any]", names: Sequence[str]) -> Selection:

@@ -164,7 +164,7 @@ class ReadOperations(CrudOptions[M]):
         query = self.query().where(self.readable(), self.writable_by(action), self._has_key(key))
         return await self._load_row(query.with_for_update(of=self.model))
 
-    def query(self) -> Select[tuple[M]]:
+    def query(self) -> Select[M]:
         """Select all rows with their related rows, without permission rules."""
         shape = self.definition.shape
         targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
@@ -262,7 +262,7 @@ class ReadOperations(CrudOptions[M]):
             return func.lower(current_text(column))
         return func.lower(column) if is_text_column or "." in path else column
 
-    async def _load_row(self, query: Select[tuple[M]]) -> M:
+    async def _load_row(self, query: Select[M]) -> M:
         result = (await self.session.execute(query.add_columns(*self.definition.annotations.values()))).first()
         if result is None:
             raise NotFound

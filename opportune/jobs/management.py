@@ -130,14 +130,12 @@ class QueueState:
 async def read_queues(session: AsyncSession, names: Collection[str]) -> list[QueueState]:
     """Read the state of these queues, and of other queues with jobs."""
     paused = {queue.name: queue.paused_at for queue in await session.scalars(select(PausedQueue))}
-    counts = [func.count().filter(is_in_state) for is_in_state in (IS_HELD, IS_WAITING, IS_RUNNING)]
-    query = select(col(Job.queue), *counts, func.min(col(Job.due_at)).filter(IS_WAITING))
+    held, waiting, running = (func.count().filter(is_in_state) for is_in_state in (IS_HELD, IS_WAITING, IS_RUNNING))
+    query = select(col(Job.queue), held, waiting, running, func.min(col(Job.due_at)).filter(IS_WAITING))
     rows = await session.execute(query.where(or_(IS_HELD, IS_WAITING, IS_RUNNING)).group_by(col(Job.queue)))
-    totals = {queue: (held, waiting, running, oldest) for queue, held, waiting, running, oldest in rows}
-    return [
-        QueueState(name, *totals.get(name, (0, 0, 0, None)), paused.get(name))
-        for name in sorted({*names, *paused, *totals})
-    ]
+    states = {name: QueueState(name, 0, 0, 0, None, paused.get(name)) for name in (*names, *paused)}
+    states |= {row[0]: QueueState(row[0], row[1], row[2], row[3], row[4], paused.get(row[0])) for row in rows}
+    return [states[name] for name in sorted(states)]
 
 
 async def count_running(session: AsyncSession, queue: str) -> int:

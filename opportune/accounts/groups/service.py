@@ -68,7 +68,7 @@ async def find_group(session: AsyncSession, name: str) -> Group:
 async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]:
     """Return the name, the number of members and the grants, such as `todo:list`, of each group."""
     groups = list(await session.scalars(select(Group).order_by(col(Group.name))))
-    member_counts = dict((await session.execute(MEMBER_COUNTS)).tuples().all())
+    member_counts = dict((await session.execute(MEMBER_COUNTS)).all())
     grants: dict[int, list[str]] = {}
     for grant in await session.scalars(select(Grant).order_by(col(Grant.identity), col(Grant.action))):
         grants.setdefault(grant.group_id, []).append(f"{grant.identity}:{grant.action}")

@@ -204,7 +204,7 @@ async def find_assignable_groups(session: AsyncSession, request: Request) -> set
     if not has_grant(request, GroupAdmin.identity, Action.EDIT):
         return set()
     groups = select(col(Group.id), col(Grant.identity), col(Grant.action)).outerjoin(Grant)
-    rows = (await session.execute(groups)).tuples().all()
+    rows = (await session.execute(groups)).all()
     exceeding = {group_id for group_id, name, action in rows if name and not has_grant(request, name, action)}
     return {group_id for group_id, _, _ in rows} - exceeding
 

@@ -31,7 +31,7 @@ def row_key(row: SQLModel) -> tuple[str, str]:
     return table_of(type(row)), key if len(key) <= KEY_LENGTH else blake2b(key.encode(), digest_size=32).hexdigest()
 
 
-def select_versions(model_table: str, row_id: str) -> Select[tuple[RowVersion]]:
+def select_versions(model_table: str, row_id: str) -> Select[RowVersion]:
     """Select the versions of a row, newest first. SQLite reuses ids, so versions begin with the last number 1."""
     is_of_row = col(RowVersion.model_table) == model_table, col(RowVersion.row_id) == row_id
     first = select(func.max(col(RowVersion.id))).where(*is_of_row, col(RowVersion.number) == 1).scalar_subquery()
@@ -39,7 +39,7 @@ def select_versions(model_table: str, row_id: str) -> Select[tuple[RowVersion]]:
     return select(RowVersion).where(*is_of_row, since_first).order_by(col(RowVersion.id).desc())
 
 
-def select_version(row: SQLModel, number: int) -> Select[tuple[RowVersion]]:
+def select_version(row: SQLModel, number: int) -> Select[RowVersion]:
     return select_versions(*row_key(row)).where(col(RowVersion.number) == number)
 
 

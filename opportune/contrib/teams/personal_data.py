@@ -34,7 +34,7 @@ async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[M
         TeamInvitation, col(TeamInvitation.team_id) == col(Team.id)
     )
     invitations = invitations.order_by(col(TeamInvitation.id))
-    queries: dict[str, Select[Any]] = {
+    queries: dict[str, Select[str, Any]] = {
         "teams": memberships.where(col(TeamMember.user_id) == person.id).order_by(col(TeamMember.id)),
         "invitations": invitations.where(col(TeamInvitation.email) == person.email),
         "invited": invitations.where(col(TeamInvitation.invited_by_id) == person.id),

@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import aiosqlite
+from sqlalchemy.connectors.asyncio import AsyncAdapt_dbapi_cursor
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
@@ -21,17 +22,17 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_dbapi,
     SQLiteDialect_aiosqlite,
 )
-from sqlalchemy.util import await_only
-from sqlalchemy.util.concurrency import in_greenlet
+from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from opportune.config.speedups import require
 
 require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_close", "_terminate_graceful_close")
+require(AsyncAdapt_aiosqlite_cursor, "_aenter_cursor", "_awaitable_cursor_close", "_make_new_cursor")
 
 
 @dataclass(slots=True, eq=False)
 class Hop:
-    """Input and result of one hop to the driver's thread."""
+    """Input and result of one hop to the driver's thread. SQLAlchemy reads the result from it like from a cursor."""
 
     values: Any
     is_executemany: bool = False
@@ -42,6 +43,10 @@ class Hop:
     description: Any = None
     lastrowid: Any = -1
     rowcount: int = -1
+    arraysize: int = 1
+
+    def close(self) -> None:
+        """Do nothing: the rows have been read."""
 
 
 class HopExecutor(sqlite3.Connection):
@@ -71,6 +76,13 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
     __slots__ = ()
 
     _adapt_connection: "SingleHopConnection"
+    _awaitable_cursor_close = False
+
+    def _make_new_cursor(self, connection: Any) -> Any:
+        return Hop(())
+
+    def _aenter_cursor(self, cursor: Any) -> Any:
+        return cursor
 
     def execute(self, operation: Any, parameters: Any = None) -> None:
         self._send(operation, Hop(() if parameters is None else parameters))
@@ -83,8 +95,7 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
             self._adapt_connection.send(operation, hop)
         except Exception as error:  # noqa: BLE001 - as in the replaced method
             self._adapt_connection._handle_exception(error)
-        self._rows = deque(hop.rows)
-        self.description, self.lastrowid, self.rowcount = hop.description, hop.lastrowid, hop.rowcount
+        self._rows, self._cursor = deque(hop.rows), cast("Any", hop)
 
 
 class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
@@ -98,7 +109,7 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         self._pending_begin = ""
         self._in_transaction = self._is_read_only = False
         self._last_hop = Hop((), is_finished=True)
-        self._streams: list[AsyncAdapt_aiosqlite_cursor] = []
+        self._streams: list[AsyncAdapt_dbapi_cursor] = []
 
     def create_function(self, *arguments: Any, **options: Any) -> None:
         # Without a hop: this only changes memory, and SQLAlchemy creates two functions per connection.
@@ -114,12 +125,12 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
             self._is_read_only, self._in_transaction = hop.begin_statement == "BEGIN", True
         self._last_hop = hop
         try:
-            self.await_(self._connection.execute_fetchall(statement, hop))
+            await_(self._connection.execute_fetchall(statement, hop))
         except sqlite3.Error:
             self._pending_begin = hop.begin_statement  # if BEGIN failed, the next statement must send it
             raise
 
-    def cursor(self, server_side: bool = False) -> AsyncAdapt_aiosqlite_cursor:
+    def cursor(self, server_side: bool = False) -> AsyncAdapt_dbapi_cursor:
         if not server_side:
             return SingleHopCursor(self)
         if self._pending_begin:  # a streaming cursor does not use `send`
@@ -191,7 +202,7 @@ class SingleHopDriver(AsyncAdapt_aiosqlite_dbapi):
         connection = aiosqlite.connect(*arguments, **options)
         vars(connection)["_thread"].daemon = True  # as in the replaced method
         try:
-            await_only(connection)
+            await_(connection)
         except BaseException:  # a cancelled request: close what its thread has opened or is about to open
             is_cancelled = True
             for executor in executors:

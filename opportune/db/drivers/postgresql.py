@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.util import await_only
+from sqlalchemy.util import await_
 
 from opportune.config.settings import Settings
 from opportune.db.bus import Bus
@@ -123,5 +123,5 @@ def _check_alive(_connection: object, record: ConnectionPoolEntry, _proxy: objec
         return
     if monotonic() - returned_at < TRUSTED_IDLE_SECONDS and not connection.has_pending_data():
         return
-    if not await_only(connection.is_alive(PING_TIMEOUT_SECONDS)):
+    if not await_(connection.is_alive(PING_TIMEOUT_SECONDS)):
         raise InvalidatePoolError  # SQLAlchemy replaces all connections of that age

@@ -50,6 +50,8 @@ class CompiledStatement(NamedTuple):
 
     compiled: ReferenceType[Any]
     literals: Any
+    parameters: Mapping[str, Any]
+    """Values of `statement.params()`."""
     names: Sequence[str]
 
 
@@ -58,6 +60,7 @@ class PreparedStatement(NamedTuple):
 
     compiled: Any
     literals: Any
+    parameters: Mapping[str, Any]
 
 
 _compiled_statements: WeakKeyDictionary[Any, CompiledStatement] = WeakKeyDictionary()
@@ -117,12 +120,13 @@ def _prepare(engine: Engine, statement: Executable, names: Sequence[str]) -> Pre
     has_listeners = engine._has_events and any(getattr(engine.dispatch, name) for name in ENGINE_EVENTS)
     if not engine.dialect.server_version_info or has_listeners or engine._should_log_info():
         return None
-    prepared = PreparedStatement(*_compile(engine, statement, names))
+    prepared = _compile(engine, statement, names)
     return prepared if _is_final(prepared.compiled) else None
 
 
 def _bind_parameters(prepared: PreparedStatement, values: Mapping[str, Any]) -> Any:
     compiled = prepared.compiled
+    values = {**prepared.parameters, **values}
     parameters = compiled.construct_params(values, extracted_parameters=prepared.literals, escape_names=False)
     for name, process in compiled._bind_processors.items():
         parameters[name] = process(parameters[name])
@@ -135,19 +139,22 @@ def _is_final(compiled: Any) -> bool:
     return bool(compiled._result_columns and compiled._ordered_columns) and not (changes or compiled.insert_prefetch)
 
 
-def _compile(engine: Engine, statement: Executable, names: Sequence[str]) -> tuple[Any, Any]:
-    """Return the compiled SQL and the literal values of a statement.
+def _compile(engine: Engine, statement: Executable, names: Sequence[str]) -> PreparedStatement:
+    """Return the compiled SQL and the values of a statement.
 
     SQLAlchemy's cache compares all parts of a statement. This cache finds a statement by identity.
     """
     cached = _compiled_statements.get(statement)
     if cached and cached.names == names and (compiled := cached.compiled()) and compiled.dialect is engine.dialect:
-        return compiled, cached.literals
+        return PreparedStatement(compiled, cached.literals, cached.parameters)
     clause = cast("ClauseElement", statement)
     cache = engine.get_execution_options().get("compiled_cache", engine._compiled_cache)
-    compiled, literals, _ = clause._compile_w_cache(engine.dialect, compiled_cache=cache, column_keys=sorted(names))
-    _compiled_statements[statement] = CompiledStatement(ref(compiled), literals, names)
-    return compiled, literals
+    compiled, literals, parameters, _ = clause._compile_w_cache(
+        engine.dialect, compiled_cache=cache, column_keys=sorted(names)
+    )
+    prepared = PreparedStatement(compiled, literals, parameters or {})
+    _compiled_statements[statement] = CompiledStatement(ref(compiled), literals, prepared.parameters, names)
+    return prepared
 
 
 async def _run(engine: Engine, compiled: Any, use_connection: Callable[[Any], Awaitable[Result]]) -> Result:

@@ -42,10 +42,10 @@ def connect(settings: Settings) -> Iterator[Connection]:
     if url.readonly_notice:
         raise ReadOnlyError(url.readonly_notice)
     engine = create_postgresql_engine(url) if url.kind == "postgresql" else _create_sqlite_engine(url.sync_url)
-    recognize_all_types(engine.dialect)
     is_new = url.kind != "postgresql" and not url.path.exists()
     try:
         with _open(engine, url) as connection, _explain_errors(url):
+            recognize_all_types(connection)
             yield connection
     except OperatorError:
         if is_new:

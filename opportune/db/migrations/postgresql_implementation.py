@@ -88,7 +88,7 @@ def complete_indexes(connection: Connection, table: Table, indexes: Iterable[Ind
 
 
 def _read_definitions(connection: Connection, table_name: str) -> dict[str, str]:
-    return dict(connection.execute(text(DEFINITIONS), {"table": table_name}).tuples().all())
+    return dict(connection.execute(text(DEFINITIONS), {"table": table_name}).all())
 
 
 def _with_operator_classes(index: Index) -> Index:

@@ -36,7 +36,7 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
     def get_indexes(self, connection: Connection, table_name: str, schema: str | None = None, **options: Any) -> Any:
         with ignore_reflection_warnings():
             indexes = super().get_indexes(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
-        definitions = dict(connection.execute(text(INDEXES), {"table": table_name}).tuples().all())
+        definitions = {index.name: index.sql for index in connection.execute(text(INDEXES), {"table": table_name})}
         automatic = [index for index in indexes if index["name"] not in definitions]
         return automatic + [
             _describe_index(connection, name, parse_index(sql)) for name, sql in sorted(definitions.items())

@@ -31,7 +31,7 @@ def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
 
     def drop_views_and_triggers(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
         if DROPPED.match(statement) and connection.scalar(text(COUNT_OF_COPIES), {"copies": f"{TABLE_COPY}*"}):
-            for type_, name, sql in connection.execute(text(VIEWS_AND_TRIGGERS)).tuples().all():
+            for type_, name, sql in connection.execute(text(VIEWS_AND_TRIGGERS)).all():
                 if not is_derived(name) or name.startswith(TRIGRAMS_PREFIX):
                     dropped.append((type_, sql))
                     quoted = connection.dialect.identifier_preparer.quote_identifier(name)

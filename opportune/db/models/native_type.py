@@ -4,8 +4,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import Connection, text
 from sqlalchemy.types import TypeEngine, UserDefinedType
+
+NATIVE_TYPE = """
+    SELECT format_type(oid, NULL) FROM pg_type WHERE lower(format_type(oid, NULL)) = :name AND typtype NOT IN ('d', 'e')
+"""
 
 
 class NativeType(UserDefinedType[str]):
@@ -29,17 +33,25 @@ class NativeType(UserDefinedType[str]):
 
 
 class TypesByName(dict[str, Any]):
-    """Types of a dialect. Unknown names return a `NativeType`."""
+    """Types of a PostgreSQL dialect by their names. Unknown types that are neither enums nor domains are native types.
 
-    def __init__(self, types: Mapping[str, Any]) -> None:
+    SQLAlchemy 2.1 looks up enums and domains only if this has no type of that name.
+    """
+
+    def __init__(self, types: Mapping[str, Any], connection: Connection) -> None:
         super().__init__(types)
+        self.connection = connection
 
-    def get(self, name: str, default: Any = None) -> Callable[..., TypeEngine[Any]]:
-        """Return the class of a type. SQLAlchemy looks up enums and domains before it calls this."""
-        return super().get(name, default) or partial(NativeType, name)
+    def get(self, name: str, default: Any = None) -> Callable[..., TypeEngine[Any]] | None:
+        """Return the class of a type by its name in lower case."""
+        if name not in self and (spelling := self.connection.scalar(text(NATIVE_TYPE), {"name": name})):
+            self[name] = partial(NativeType, spelling)
+        type_: Callable[..., TypeEngine[Any]] | None = super().get(name, default)
+        return type_
 
 
-def recognize_all_types(dialect: Dialect) -> None:
+def recognize_all_types(connection: Connection) -> None:
     """Reflect unknown PostgreSQL types as `NativeType` instead of `NullType` with a warning."""
+    dialect = connection.dialect
     if dialect.name == "postgresql":
-        dialect.ischema_names = TypesByName(dialect.ischema_names)  # type: ignore[attr-defined]  # documented, not typed
+        dialect.ischema_names = TypesByName(dialect.ischema_names, connection)  # type: ignore[attr-defined]  # documented, not typed

@@ -79,7 +79,7 @@ def _indexed_names(mapper: Mapper[Any]) -> Sequence[str]:
 
 def _select_indexed(
     session: AsyncSession, key: Any, indexed: Sequence[AttributePath], words: Sequence[str]
-) -> Select[tuple[int]]:
+) -> Select[int]:
     """Select the ids of rows whose indexed columns contain all words."""
     patterns = map(pattern_of, words)
     rows = select(key).where(*(or_(*(matches(path.attribute, pattern) for path in indexed)) for pattern in patterns))

@@ -55,12 +55,12 @@ async def read_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
     return count
 
 
-def count_few_rows(query: Select[Any], key: Any) -> Select[tuple[int]]:
+def count_few_rows(query: Select[Any], key: Any) -> Select[int]:
     """Return the query that counts the rows of a query, at most one more than `MAX_COUNTED_ROWS`."""
     return _count(select_key(query, key).limit(MAX_COUNTED_ROWS + 1))
 
 
-def _count(query: Select[Any]) -> Select[tuple[int]]:
+def _count(query: Select[Any]) -> Select[int]:
     return select(func.count()).select_from(query.subquery())
 
 

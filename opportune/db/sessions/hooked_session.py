@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, cast
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, async_session
 from sqlalchemy.orm import RelationshipDirection, Session, SessionTransaction
-from sqlalchemy.util import await_only
+from sqlalchemy.util import await_
 from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import (
@@ -53,7 +53,7 @@ class HookedSession(TrashSession):
                 "begin a savepoint. Do that in an after_… hook."
             )
         if registered and any(_unwritten_rows(self)):
-            await_only(_run_before_hooks(self))
+            await_(_run_before_hooks(self))
         super().flush(objects)
 
 

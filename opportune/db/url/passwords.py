@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.util import await_only
+from sqlalchemy.util import await_
 
 from opportune.config.project import PROJECT
 from opportune.db.url.parser import InvalidURL
@@ -69,6 +69,6 @@ def read_password_on_connect(engine: Engine, url: "DatabaseURL", *, is_async: bo
 
     def set_password(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
         reading: Any = asyncio.to_thread(url.read_password) if is_async else None
-        parameters["password"] = await_only(reading) if is_async else url.read_password()
+        parameters["password"] = await_(reading) if is_async else url.read_password()
 
     event.listen(engine, "do_connect", set_password)

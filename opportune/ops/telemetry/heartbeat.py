@@ -71,7 +71,7 @@ async def _read_late_jobs(run: JobContext) -> Sequence[LateJob]:
     if isinstance(queue, DatabaseJobQueue):
         query = query.where(col(Job.name).in_(sorted(queue.jobs)))
     async with run.database.reader(fresh=True) as session:
-        return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_REPORTED_JOBS))).tuples().all()
+        return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_REPORTED_JOBS))).all()
 
 
 async def _email_late_schedules(session: AsyncSession, settings: Settings, late: Mapping[str, str]) -> None:

@@ -139,7 +139,7 @@ class PostgreSQLVectors(Vectors):
 
     def nearest(
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
-    ) -> Select[tuple[int, float]]:
+    ) -> Select[int, float]:
         rows = self.rows(fields)
         distance = rows.c.embedding.op("<=>")(cast(literal(as_text(vector)), PgVector())).label("distance")
         compared = (

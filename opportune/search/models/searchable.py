@@ -92,7 +92,7 @@ class Searchable(Generic[M]):
             for hook in (after_create, after_change):
                 hook(model)(self._embed_later)
 
-    def search(self, session: AsyncSession, query: str, within: Select[tuple[M]] | None = None) -> Select[tuple[M]]:
+    def search(self, session: AsyncSession, query: str, within: Select[M] | None = None) -> Select[M]:
         """Return a query for the matching rows, the best first.
 
         Args:
@@ -107,9 +107,7 @@ class Searchable(Generic[M]):
             return statement.where(false())
         return self._dialect(session).ranked(statement, self.fields, query)
 
-    async def search_hybrid(
-        self, session: AsyncSession, query: str, within: Select[tuple[M]] | None = None
-    ) -> Select[tuple[M]]:
+    async def search_hybrid(self, session: AsyncSession, query: str, within: Select[M] | None = None) -> Select[M]:
         """Like `search`, but also by meaning, if EMBEDDING_MODEL is set and responds in time."""
         by_words = self.search(session, query, within)
         embeddings = session.info.get(EMBEDDINGS) if self.fields.by_meaning else None
@@ -130,7 +128,7 @@ class Searchable(Generic[M]):
         *,
         limit: int = 20,
         page: int = 1,
-        within: Select[tuple[M]] | None = None,
+        within: Select[M] | None = None,
     ) -> "SearchResults[RowHit[M]]":
         """Return one page of results with highlighted texts. An empty query has no results.
 

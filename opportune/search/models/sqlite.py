@@ -119,7 +119,7 @@ class SQLiteVectors(Vectors):
 
     def nearest(
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
-    ) -> Select[tuple[int, float]]:
+    ) -> Select[int, float]:
         rows = self.rows(fields)
         scanned = (
             select_vectors(rows, within, fields, edition)

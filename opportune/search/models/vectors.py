@@ -81,7 +81,7 @@ class Vectors(ABC):
     @abstractmethod
     def nearest(
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
-    ) -> Select[tuple[int, float]]:
+    ) -> Select[int, float]:
         """Return ids and distances of similar rows, the nearest first, among `within` or all rows."""
 
     async def prepare(self, session: AsyncSession) -> None:

@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import replace
 
 from fastapi import APIRouter
+from fastapi._body_limit import wrap_app_with_body_limit
 from fastapi._compat import ModelField
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.utils import (
@@ -57,7 +58,7 @@ class FastRouter(Router):
             route.generate_unique_id_function, self.generate_unique_id_function
         )
         _rename(copied)
-        copied.app = request_response(copied.get_route_handler())
+        copied.app = wrap_app_with_body_limit(request_response(copied.get_route_handler()), copied.max_body_size)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] != "HEAD":

@@ -96,7 +96,7 @@ async def test_search_needs_staff(shelf: FastAPI) -> None:
 
 
 async def test_rows_outside_of_list_query_are_hidden(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def first_author(self: AuthorAdmin, request: Request) -> Select[tuple[Author]]:
+    def first_author(self: AuthorAdmin, request: Request) -> Select[Author]:
         return super(AuthorAdmin, self).list_query(request).where(col(Author.name) == "Ada 1")
 
     monkeypatch.setattr(AuthorAdmin, "list_query", first_author)

@@ -170,11 +170,11 @@ def _postgresql_contents(connection: Connection) -> Contents:
 
 def _parents(connection: Connection, condition: str) -> dict[str, str]:
     rows = connection.execute(text(f"{CHILDREN} WHERE {condition} ORDER BY 1"))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _names_with_tables(connection: Connection, query: str) -> list[str]:
-    return [f"{name} of {table}" for name, table in connection.execute(text(query)).tuples()]
+    return [f"{name} of {table}" for name, table in connection.execute(text(query))]
 
 
 def _enumerated(type_: str, names: Sequence[str]) -> str:

@@ -88,6 +88,6 @@ async def _job_metrics(session: AsyncSession) -> AsyncIterator[Family]:
     help_ = "Waiting time of the job that is due longest."
     yield gauge("opportune_job_oldest_due_seconds", help_, (now - oldest).total_seconds() if oldest else 0)
     query = select(col(LastRun.name), col(LastRun.succeeded_at)).where(col(LastRun.succeeded_at).is_not(None))
-    samples: list[Sample] = [("", {"job": name}, at.timestamp()) for name, at in await session.execute(query)]
+    samples: list[Sample] = [("", {"job": name}, at.timestamp()) for name, at in await session.execute(query) if at]
     help_ = "Last success of a scheduled job, in seconds since 1970."
     yield Family("opportune_schedule_last_success_seconds", "gauge", help_, samples)

@@ -46,7 +46,7 @@ VALUES: Mapping[str, tuple[Any, Any]] = {
     "number": (Uuid(), UUID(int=7)),
     "tags": (JSON(), ["one", {"two": None}]),
 }
-ONE: Select[tuple[int]] = select(literal_column("1"))
+ONE: Select[int] = select(literal_column("1"))
 
 
 async def fetch(database: Database, statement: Executable, values: Mapping[str, Any]) -> Any:
