@@ -1,6 +1,7 @@
 """The documentation as a site: its addresses, and the script that publishes a version of it."""
 
 import json
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -63,9 +64,11 @@ def test_published_version_is_replaced(clone: Path) -> None:
     assert "latest/removed.html" not in publish(clone)
 
 
-def test_addresses_of_the_project_are_consistent() -> None:
-    settings = (PROJECT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert f"repo_url: {URLS['Repository']}\n" in settings
-    assert f'"{URLS["Documentation"]}"]\n' in settings
-    for name in ("README.md", "docs/index.md"):
-        assert f"git clone {URLS['Repository']}\n" in (PROJECT / name).read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/index.md", "mkdocs.yml", "opportune/cli/skeleton/project/README.md.tmpl"]
+)
+def test_addresses_of_the_project_are_consistent(name: str) -> None:
+    owner = URLS["Repository"].split("/")[3]
+    addresses = re.findall(rf"https://(?:github\.com/)?{owner}[\w./-]*", (PROJECT / name).read_text(encoding="utf-8"))
+    assert set(addresses) <= {URLS["Repository"], URLS["Documentation"]}
+    assert addresses
