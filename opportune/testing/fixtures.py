@@ -1,10 +1,9 @@
 """Fixtures of all tests. Each test has its own database, a copy of a migrated one."""
 
-import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -51,7 +50,6 @@ from opportune.testing.shared_caches import (
 if TYPE_CHECKING:  # imported by the fixtures, because most runs of a few tests need neither
     from opportune.llm.providers.fake import FakeProvider
     from opportune.testing.services.postgres import Postgres
-    from opportune.testing.services.spare_databases import SpareDatabases
 
 __all__ = [  # fixtures too
     "browser_contexts",
@@ -147,29 +145,19 @@ def postgres_template(postgres_server: "Postgres") -> str:
     return name
 
 
-@pytest.fixture(scope="session")
-async def loop_of_all_tests() -> asyncio.AbstractEventLoop:
-    return asyncio.get_running_loop()
-
-
-@pytest.fixture(scope="session")
-def spare_databases(
-    postgres_server: "Postgres", postgres_template: str, loop_of_all_tests: asyncio.AbstractEventLoop
-) -> "Iterator[SpareDatabases]":
-    from opportune.testing.services.spare_databases import SpareDatabases
-
-    spares = SpareDatabases(postgres_server, postgres_template, loop_of_all_tests)
-    with pytest.MonkeyPatch.context() as patch:
-        spares.connections.patch(patch)
-        yield spares
-    spares.close()
-
-
 @pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
     """The database of the marker: `@pytest.mark.database("sqlite")`; without it, the test runs on both."""
     kind: str = request.param
     return kind
+
+
+@contextmanager
+def postgres_database(server: "Postgres", template: str | None = None) -> Iterator[str]:
+    """Create a database for one test, as a copy of `template` if given, and return its URL."""
+    name = f"test_{uuid4().hex}"
+    yield server.create_database(name, template)
+    server.drop_database(name)
 
 
 @pytest.fixture
@@ -178,9 +166,8 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_p
     if database_kind == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
-    server, name = request.getfixturevalue("postgres_server"), f"test_{uuid4().hex}"
-    yield server.create_database(name)
-    server.drop_database(name)
+    with postgres_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
 
 
 @pytest.fixture
@@ -193,10 +180,9 @@ def database_url(database_kind: str, request: pytest.FixtureRequest) -> Iterator
             shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
             yield f"sqlite:///{path}"
         return
-    spares: SpareDatabases = request.getfixturevalue("spare_databases")
-    name = spares.take()
-    yield spares.server.url(name)
-    spares.give_back(name)
+    server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("postgres_template")
+    with postgres_database(server, template) as url:
+        yield url
 
 
 @pytest.fixture

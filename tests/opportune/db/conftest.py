@@ -8,9 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from opportune.config.settings import Settings
-from opportune.db.migrations import connection as connections
 from opportune.testing.plugin import settings_for
-from tests.opportune.db.migrations.cached_engines import CachedEngines
 from tests.opportune.db.migrations.sample_features import SampleCache, SampleFeatures
 
 MakeSample = Callable[..., SampleFeatures]
@@ -36,22 +34,13 @@ def sample_cache(tmp_path_factory: pytest.TempPathFactory) -> SampleCache:
 
 
 @pytest.fixture
-def cached_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Reuse PostgreSQL connections within a test."""
-    engines = CachedEngines()
-    monkeypatch.setattr(connections, "create_postgresql_engine", engines.engine)
-    yield
-    engines.dispose()
-
-
-@pytest.fixture
-def sample(empty_database_url: str, cached_engines: None, tmp_path: Path) -> SampleFeatures:
+def sample(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
     return SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
 
 
 @pytest.fixture
 def make_sample(
-    cached_engines: None, database_kind: str, sample_cache: SampleCache, request: pytest.FixtureRequest, tmp_path: Path
+    database_kind: str, sample_cache: SampleCache, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[MakeSample]:
     """Create sample features with the tables of a function, apply their migrations, and run statements."""
     server = request.getfixturevalue("postgres_server") if database_kind == "postgresql" else None

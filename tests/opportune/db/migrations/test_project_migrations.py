@@ -79,7 +79,6 @@ def test_database_foreign_keys_are_indexed(settings: Settings) -> None:
                 assert is_indexed(columns, key["constrained_columns"]), (table, key["constrained_columns"])
 
 
-@pytest.mark.usefixtures("cached_engines")
 def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> None:
     graph = MigrationGraph(FEATURES)
     before = read_tables_of_site(settings)
