@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune import application
 from opportune.admin.middleware import LazyAdmin
-from opportune.config.base_settings import BaseSettings, read_class
 from opportune.config.settings import Settings
 from opportune.config.speedups import speedup
 from opportune.feature import Feature
-from opportune.testing.plugin import environ_of_settings
 from opportune.web.cache.rule import rule_of
 from opportune.web.routing.direct_route import DirectRoute
 from opportune.web.routing.router import Router
@@ -49,7 +46,6 @@ def share_site_caches(run_folder: Path) -> Iterator[None]:
         patch.setattr(application, "tune_gc", lambda: None)
         patch.setattr(application, "warm_up", skip_warm_up)
         share_copied_routes(patch)
-        share_feature_settings(patch)
         # Frozen permanently: otherwise pytest and this code would scan the earlier objects again.
         gc.set_threshold(*GC_THRESHOLDS)
         yield
@@ -88,17 +84,3 @@ def first_use(route: APIRoute) -> ASGIApp:
         await route.app(scope, receive, send)
 
     return app
-
-
-def share_feature_settings(patch: pytest.MonkeyPatch) -> None:
-    """Read the settings of each feature once for each environment."""
-
-    @lru_cache(256)
-    def read_shared(class_: type[BaseSettings], _environ: frozenset[tuple[str, str]]) -> BaseSettings:
-        return read_class(class_, _env_file=None)
-
-    def read(class_: type[BaseSettings], **values: object) -> BaseSettings:
-        is_shared = values == {"_env_file": None}
-        return read_shared(class_, environ_of_settings()) if is_shared else read_class(class_, **values)
-
-    patch.setattr("opportune.config.settings.read_class", read)
