@@ -1,4 +1,4 @@
-"""Assembly of the site: `create_app` and the application's lifespan."""
+"""Assembly of the site: `create_app`, the application's lifespan, and `mount` for existing applications."""
 
 import asyncio
 import sys
@@ -8,18 +8,23 @@ from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from pydantic import SecretStr
+from sqlalchemy import URL
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 
+from opportune import features as framework
 from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits.database_storage import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.middleware import add_admin, add_icons
 from opportune.admin.permissions import Permissions
-from opportune.config.project import installed_features, require_unique_names
-from opportune.config.settings import Settings, get_settings, read_feature_settings
+from opportune.config.feature_packages import HAS_PROJECT
+from opportune.config.project import installed_features, mounted_features, require_unique_names
+from opportune.config.settings import Settings, get_settings, load_settings, read_feature_settings, set_settings
 from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
+from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.features import all_features, require_consistent_features, running_process
@@ -35,6 +40,7 @@ from opportune.web.middleware.compression import CompressionMiddleware
 from opportune.web.middleware.cors import ApiCorsMiddleware
 from opportune.web.middleware.csrf import CsrfMiddleware
 from opportune.web.middleware.language_prefix import LanguagePrefixMiddleware, LocalizedLinksMiddleware
+from opportune.web.middleware.mounted_site import MountedSite, SiteMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
@@ -42,6 +48,11 @@ from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
 from opportune.web.routing.router import Router, build_mounted_routes, operation_id, router_list
+
+OWN_FEATURE = "application"
+"""Name of the feature with the views and jobs of an existing application."""
+LEFT_OUT = ("documentation", "welcome")
+"""Features whose pages an existing application has itself, such as /docs."""
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -54,11 +65,13 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
     Raises:
         OperatorError: Settings are invalid, or features conflict.
     """
-    settings = settings or get_settings()
-    is_complete = features is None
     installed = installed_features() if features is None else features
     require_unique_names(installed)
-    features = all_features(installed)
+    return assemble(settings or get_settings(), all_features(installed), is_complete=features is None)
+
+
+def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bool = False) -> FastAPI:
+    """Return the application of exactly these features. See `create_app`."""
     require_consistent_features(features, is_complete=is_complete)
     read_feature_settings(settings, features)
     app = FastAPI(
@@ -178,3 +191,93 @@ def add_routes(router: Router, features: Sequence[Feature]) -> None:
             router.include_flat(api, "/api/v1")
         for pages in router_list(feature.pages):
             router.include_pages(pages)
+
+
+def mount(
+    app: FastAPI,
+    database: Any = None,
+    *,
+    admin: Sequence[type[Any]] = (),
+    jobs: Sequence[Any] = (),
+    features: Sequence[Feature] = (),
+    settings: Settings | None = None,
+) -> FastAPI:
+    """Add accounts, the admin and jobs to an existing application. Call it below its routes.
+
+    The routes, pages and handlers of the application stay as they are. A mistake ends the process with one line.
+
+    Args:
+        app: The application that the server runs.
+        database: An engine of SQLAlchemy or a URL; by default DATABASE_URL. The site opens its own connections.
+        admin: Views of the application's models: `class HeroAdmin(AdminView, model=Hero)`.
+        jobs: Jobs of the application.
+        features: More features, such as `opportune.features.teams`.
+        settings: Settings; by default those of the environment and of `.env` in the working directory.
+
+    Returns:
+        The site, also at `app.state.opportune`. Its `state` has services, such as `site.state.jobs.enqueue(…)`.
+    """
+    try:
+        _require_new_application(app)
+        settings = _settings_with(database, settings)
+        return _add_site(app, settings, [*_own_features(admin, jobs), *features])
+    except OperatorError as error:  # the server is importing the application, and would print a traceback
+        sys.exit(str(error))
+
+
+def _require_new_application(app: object) -> None:
+    if not isinstance(app, FastAPI):
+        raise OperatorError(
+            f"opportune.mount() needs the FastAPI application, not {type(app).__name__}: opportune.mount(app)."
+        )
+    if hasattr(app.state, "opportune"):
+        raise OperatorError("opportune.mount() was called twice for the same application. Remove one of the calls.")
+    if app.middleware_stack is not None:
+        raise OperatorError(
+            "opportune.mount() was called after the application had started. Call it in the module that creates the "
+            "application, below its routes."
+        )
+
+
+def _settings_with(database: Any, settings: Settings | None) -> Settings:
+    """Return the settings with the database of an engine or URL."""
+    if database is None:
+        return settings or get_settings()
+    url = getattr(database, "url", database)  # of a synchronous or asynchronous engine
+    text = url.render_as_string(hide_password=False) if isinstance(url, URL) else url
+    if not isinstance(text, str):
+        raise OperatorError(
+            f"opportune.mount() cannot use {type(database).__name__} as a database. Pass the engine or its URL."
+        )
+    DatabaseURL.parse(text, name="The database of opportune.mount()")
+    if settings is None:
+        return load_settings(database_url=text)
+    return settings.model_copy(update={"database_url": SecretStr(text)})
+
+
+def _own_features(admin: Sequence[type[Any]], jobs: Sequence[Any]) -> Iterator[Feature]:
+    models = [*dict.fromkeys(view.model for view in admin if hasattr(view, "model"))]
+    if admin or jobs:
+        yield Feature(
+            name=OWN_FEATURE,
+            summary="Models and jobs of the application.",
+            models=models,
+            adopts_tables=True,
+            admin=admin,
+            jobs=jobs,
+        )
+
+
+def _add_site(app: FastAPI, settings: Settings, additional: Sequence[Feature]) -> FastAPI:
+    if not HAS_PROJECT:
+        set_settings(settings)
+    installed = [framework.accounts, framework.admin, framework.jobs, *additional]  # loaded now, as they read settings
+    require_unique_names(installed)
+    site = assemble(settings, [feature for feature in all_features(installed) if feature.name not in LEFT_OUT])
+    if not HAS_PROJECT:
+        mounted_features[:] = installed
+    app.state.opportune = site
+    mounted = MountedSite(app, site)
+    app.user_middleware.append(Middleware(SiteMiddleware, mounted=mounted))  # inside those of the application
+    app.router.lifespan_context = mounted.lifespan_with(app.router.lifespan_context)
+    return site

@@ -30,12 +30,13 @@ from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
+from opportune.runtime.site import is_foreign_route, on_site
 from opportune.web.client import Client
 from opportune.web.errors.handlers import wants_json
 from opportune.web.forms.form_user import submitted_mark, user_marks
 from opportune.web.forms.kept_form import KEY_IN_STATE
 from opportune.web.language import PREFIX_KEY, offered_languages, without_prefix
-from opportune.web.middleware.csrf import SAFE_METHODS
+from opportune.web.middleware.csrf import SAFE_METHODS, refuse_foreign_page
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import is_htmx
 from opportune.web.routing.pages import nearest_page
@@ -77,6 +78,7 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     `impersonator` (the superuser who is signed in as this user) may be None. `grants` has the grants of the user.
     """
     if not hasattr(request.state, "user"):
+        request = on_site(request)
         request.state.user = await _read_user(request)
         _use_language_of_user(request)
         _require_same_user(request)
@@ -125,11 +127,14 @@ async def _read_user(request: HTTPConnection) -> User | None:
     request.state.session = request.state.token = request.state.impersonator = None
     request.state.grants = frozenset()
     database: Database = request.app.state.database
-    bearer_token = read_bearer_token(request) if request.scope["path"].startswith("/api/") else None
+    takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
+    bearer_token = read_bearer_token(request) if takes_tokens else None
     match: tuple[Session, User, Grants] | TokenMatch | None = None
     if bearer_token is not None:
         match = await token_strategy(request.app.state.settings, database).find_match(bearer_token)
     elif token := read_session_token(request):
+        if is_foreign_route(request):  # the site's middleware has checked the others
+            refuse_foreign_page(request)
         match = await find_by_token(database, Session, token)
     if match is None:
         return None
@@ -179,6 +184,7 @@ class CurrentUserScheme(SecurityBase):
 
     async def __call__(self, request: HTTPConnection, needed: SecurityScopes = NO_SCOPES) -> User:
         user = await get_optional_user(request)
+        request = on_site(request)
         if user is None:
             raise make_sign_in_error(request)
         if needed.scopes and request.state.token:
@@ -256,7 +262,7 @@ CurrentImpersonator = Annotated[User | None, Depends(get_impersonator)]
 
 def make_account_context(request: Request, session: AsyncSession) -> AccountContext:
     """Return the context that services receive instead of the request."""
-    state = request.app.state
+    state = on_site(request).app.state
     session.info[REQUEST_KEY] = request
     return AccountContext(session, state.settings, state.rate_limiter, Client.of(request))
 

@@ -42,6 +42,7 @@ from opportune.cli.registry import (
 )
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
+from opportune.config.feature_packages import HAS_PROJECT
 from opportune.config.project import PROJECT, display_path, env_file_value, feature_module
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
@@ -200,6 +201,7 @@ def print_version() -> int:
 
 
 def print_error(message: str, code: int) -> int:
+    message = message if HAS_PROJECT else message.replace("python3 oppman.py", PROGRAM)
     print(styled(printable(" ".join(message.split())), "red", sys.stderr), file=sys.stderr)
     return code
 

@@ -10,12 +10,12 @@ from pkgutil import get_data
 from typing import TYPE_CHECKING
 
 from opportune.cli.terminal import columns, fold, styled
-from opportune.config.feature_packages import feature_packages, project_folder
+from opportune.config.feature_packages import HAS_PROJECT, feature_packages, project_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROGRAM = "oppman.py"
+PROGRAM = "oppman.py" if HAS_PROJECT else "python -m opportune"
 COMMANDS = {
     "Project": ("startproject", "quickstart", "upgrade", "install", "lock", "env", "diffsettings", "secrets"),
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "docs", "mcp", "sendtestemail", "llm"),

@@ -19,4 +19,5 @@ def unknown_command(name: str, names: Iterable[str]) -> str:
 
 def wrong_usage(command: str, message: str) -> str:
     """Return the error message, with a hint to the help."""
-    return f"{command}: {message if message.endswith(('.', '?')) else f'{message}.'} See: python3 {command} --help"
+    python = "" if command.startswith("python") else "python3 "
+    return f"{command}: {message if message.endswith(('.', '?')) else f'{message}.'} See: {python}{command} --help"

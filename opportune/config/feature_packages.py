@@ -30,6 +30,16 @@ def project_folder() -> str:
     return folder_of(os.environ.get("OPPORTUNE_PROJECT", "app"))
 
 
+def _has_project() -> bool:
+    folder = project_folder()
+    files = (f"{folder}/../oppman.py", f"{folder}/installed.py") if folder else ("oppman.py",)
+    return any(map(os.path.isfile, files))
+
+
+HAS_PROJECT = _has_project()
+"""Whether this is a project. Otherwise it may be an existing application that calls `opportune.mount`."""
+
+
 def _imported_names() -> Iterator[str]:
     # The text is read, because importing the file imports all features.
     try:

@@ -1,6 +1,7 @@
 """The project that the framework runs: its folder and its installed features.
 
-`oppman.py` sets the name of the project's package, as Django's manage.py sets the settings module.
+`oppman.py` sets the name of the project's package, as Django's manage.py sets the settings module. An existing
+application that calls `opportune.mount` has no such package. Its folder is the working directory.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from opportune.config.feature_packages import PREFIX, feature_packages
+from opportune.config.feature_packages import HAS_PROJECT, PREFIX, feature_packages
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ PACKAGE = os.environ.get("OPPORTUNE_PROJECT", "app")
 def _folder() -> Path:
     spec = find_spec(PACKAGE)
     locations = spec.submodule_search_locations if spec else None
-    return Path(next(iter(locations))).resolve().parent if locations else Path.cwd()
+    folder = Path(next(iter(locations))).resolve().parent if locations else Path.cwd()
+    return folder if HAS_PROJECT else Path.cwd()
 
 
 USERS = "users"
@@ -39,6 +41,13 @@ USER_TABLE = "accounts_user"
 
 PROJECT = _folder()
 """The folder of oppman.py, `.env`, `templates/`, `static/`, `migrations/` and `tests/`."""
+mounted_features: "list[Feature]" = []
+"""Features of the existing application, which `opportune.mount` adds."""
+
+
+def replacements(folder: str) -> Path:
+    """Return the folder whose files replace the framework's: `templates/`, or `templates/opportune/` beside others."""
+    return PROJECT / folder if HAS_PROJECT else PROJECT / folder / "opportune"
 
 
 def env_file_value(name: str) -> str:
@@ -57,6 +66,8 @@ def installed_features() -> "Sequence[Feature]":
     Raises:
         OperatorError: The list is missing, lacks a required feature, or has two features with the same name or table.
     """
+    if not HAS_PROJECT:
+        return mounted_features
     features: Sequence[Feature] | None = getattr(import_module(f"{PACKAGE}.installed"), "INSTALLED", None)
     if features is None:
         raise OperatorError(
@@ -210,7 +221,7 @@ def _import_module(name: str, fallback: str) -> ModuleType:
 
 
 def _has_module(name: str) -> bool:
-    return (PROJECT / PACKAGE / f"{name.replace('.', '/')}.py").is_file()
+    return HAS_PROJECT and (PROJECT / PACKAGE / f"{name.replace('.', '/')}.py").is_file()
 
 
 def display_path(path: Path) -> str:

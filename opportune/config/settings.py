@@ -398,11 +398,18 @@ def _refuse_renamed(sources: Sequence[PydanticBaseSettingsSource]) -> None:
 
 
 _override: ContextVar[Settings | None] = ContextVar("settings_override", default=None)
+_of_process: list[Settings] = []
+"""Settings that an existing application passes to `opportune.mount`."""
 
 
 def get_settings() -> Settings:
     """Return the settings of this process. They are read once."""
-    return _override.get() or _read_once()
+    return _override.get() or (_of_process[-1] if _of_process else _read_once())
+
+
+def set_settings(settings: Settings) -> None:
+    """Let `get_settings` return these settings from now on."""
+    _of_process.append(settings)
 
 
 @contextmanager

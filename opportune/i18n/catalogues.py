@@ -10,7 +10,7 @@ from pathlib import Path
 
 from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.languages import PSEUDO_LANGUAGE
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, replacements
 from opportune.i18n.pseudo import PseudoTranslations
 from opportune.runtime.catalogue_compiler import compile_catalogue
 
@@ -29,7 +29,7 @@ def locale_folders() -> list[Path]:
     """Return the folders of catalogues. A folder replaces translations of the folders after it."""
     features = sorted(Path(project_folder() or PROJECT / PACKAGE).glob("*/locale"))
     packages = [Path(folder) / "locale" for folder in feature_packages().values()]
-    return [PROJECT / "locale", *features, *packages, FRAMEWORK / "locale"]
+    return [replacements("locale"), *features, *packages, FRAMEWORK / "locale"]
 
 
 def catalogue_path(folder: Path, language: str) -> Path:

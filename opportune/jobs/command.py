@@ -6,8 +6,11 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
 
+from opportune.config.feature_packages import HAS_PROJECT
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+
+COMMAND_LINE = (str(PROJECT / "oppman.py"),) if HAS_PROJECT else ("-m", "opportune")
 
 
 async def run_command(*arguments: str, environ: Mapping[str, str] | None = None) -> None:
@@ -21,7 +24,7 @@ async def run_command(*arguments: str, environ: Mapping[str, str] | None = None)
         OperatorError: The command failed. The message is its output on stderr.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(PROJECT / "oppman.py"), *arguments),
+        *(sys.executable, *COMMAND_LINE, *arguments),
         env={**os.environ, **(environ or {})},
         stdin=DEVNULL,
         stdout=DEVNULL,

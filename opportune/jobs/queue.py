@@ -48,7 +48,9 @@ def defer(session: AsyncSession, call: JobCall[Any], *, key: str = "", group: st
         delay: Seconds until the job is due.
 
     Raises:
-        LookupError: No installed feature lists the job.
+        LookupError: No installed feature lists the job, or the session is not one of the framework.
     """
-    queue: JobQueue = session.info["jobs"]
+    queue: JobQueue | None = session.info.get("jobs")
+    if queue is None:
+        raise LookupError("This session cannot queue jobs. Take a WriteSession of opportune.db in the route.")
     queue.defer(session, call, key=key, group=group, delay=delay)

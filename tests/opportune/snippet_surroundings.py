@@ -29,7 +29,10 @@ from opportune.fields import Image, Line, image_field
 from opportune.jobs import JobContext, defer, job
 from opportune.pagination import Page, Paging
 from opportune.testing import Make, call_command
+from tests.opportune.heroes.main import SessionDep, app, engine
+from tests.opportune.heroes.models import Hero
 
+target_metadata = sa.MetaData()
 home = users = Feature(name="home", summary="The landing page.")
 
 

@@ -18,6 +18,7 @@ from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import Grant, Membership, User
 from opportune.accounts.sessions.lookup import ALL_GRANTS, Grants
 from opportune.errors import OperatorError
+from opportune.runtime.site import on_site
 
 required_permissions: set[tuple[str, str]] = set()
 """Model and action of each `may()`. The site checks at start that they exist."""
@@ -80,7 +81,7 @@ def is_granted(request: HTTPConnection, identity: str, action: str) -> bool:
     Raises:
         OperatorError: the model or the action does not exist.
     """
-    request.app.state.permissions.require(identity, action)
+    on_site(request).app.state.permissions.require(identity, action)
     return matches_grant(getattr(request.state, "grants", set()), identity, action)
 
 

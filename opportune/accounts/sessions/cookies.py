@@ -20,6 +20,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sessions import service
 from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.config.email_domains import normalize_email
+from opportune.config.feature_packages import HAS_PROJECT
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys, signer
 from opportune.db.models.model import utc_now
@@ -104,7 +105,9 @@ def _email_hashes(settings: Settings, email: str) -> list[str]:
 
 def cookie_name(settings: Settings) -> str:
     # With the prefix __Host-, browsers accept the cookie only over TLS, and not from other hosts of the domain.
-    return "__Host-session" if settings.has_secure_cookies else "session"
+    # An existing application may have a `session` itself, which is the default name of Starlette's middleware.
+    name = "session" if HAS_PROJECT else "opportune_session"
+    return f"__Host-{name}" if settings.has_secure_cookies else name
 
 
 def read_session_token(request: HTTPConnection) -> str | None:

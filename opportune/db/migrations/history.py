@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 
+from opportune.config.feature_packages import HAS_PROJECT
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 # Alembic's table with a wider column, because revisions start with the name of the feature.
 VERSION_TABLE = Table(
-    "alembic_version",
+    "alembic_version" if HAS_PROJECT else "opportune_version",  # an existing application may use Alembic itself
     MetaData(),
     Column("version_num", String(96), nullable=False),
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),

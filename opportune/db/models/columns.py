@@ -16,7 +16,7 @@ from opportune.errors import OperatorError
 from opportune.i18n import LazyText, format_lazy, gettext_lazy
 from opportune.i18n.translation import DerivedLabel
 
-SECRET_NAME = re.compile(r"password|secret(?!ar)|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
+SECRET_NAME = re.compile(r"password|secret(?!ar|_name)|api_?key|(^|_)(token|hash)(_|$)", re.IGNORECASE)
 PRIVILEGE_NAME = re.compile(
     r"^(is_)?(superuser|staff|verified|admin)$|^(roles?|permissions?|privileges?|grants|scopes)$"
 )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from fastapi import Path
 from pydantic import BeforeValidator
 from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspect
+from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from opportune.db.models.column_types import BigId, choose_column_type
@@ -30,14 +31,17 @@ NAMING_CONVENTION = {
 }
 
 
-class ModelBase(SQLModel):
+# Separate from SQLModel's registry, because an existing application may have a `User` or `Group` itself.
+REGISTRY = registry(metadata=MetaData(naming_convention=NAMING_CONVENTION))
+
+
+class ModelBase(SQLModel, registry=REGISTRY):
     """Base of tables without an `id` column, such as link tables: `class BookTag(ModelBase, table=True)`."""
 
     keeps_history: ClassVar[bool] = True
     """Whether the audit log records changes of rows. Applies to models of the project."""
     search_index: ClassVar[bool | Sequence[str]] = False
     """Text columns with an index for searches. True means all text columns."""
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
     # SQLModel does not validate table rows, so the validator is built only when it is needed.
     model_config = {"defer_build": True}
 

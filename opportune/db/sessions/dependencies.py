@@ -14,12 +14,13 @@ from starlette.requests import HTTPConnection
 
 from opportune.db.database import Database
 from opportune.db.sessions.context import Context, ReadonlyContext
+from opportune.runtime.site import on_site
 
 C = TypeVar("C", bound=ReadonlyContext)
 
 
 async def get_database(request: HTTPConnection) -> Database:
-    database: Database = request.app.state.database
+    database: Database = on_site(request).app.state.database
     return database
 
 
@@ -34,13 +35,13 @@ _DatabaseToRead = Annotated[Database, Depends(_get_database_to_read)]
 
 async def read_session(request: HTTPConnection) -> AsyncIterator[AsyncSession]:
     _refuse_websocket(request)
-    async with request.app.state.database.reader() as session:
+    async with on_site(request).app.state.database.reader() as session:
         yield session
 
 
 async def write_session(request: HTTPConnection) -> AsyncIterator[AsyncSession]:
     _refuse_websocket(request)
-    async with request.app.state.database.writer() as session:
+    async with on_site(request).app.state.database.writer() as session:
         yield session
 
 

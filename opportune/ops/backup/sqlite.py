@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database
+from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import replace_file, temporary_path, unused_path
 from opportune.runtime.progress import work
@@ -64,7 +65,8 @@ def inspect_database(path: Path) -> DatabaseState:
         with closing(_connect(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             tables = _read_tables(connection)
-            rows = connection.execute("SELECT version_num FROM alembic_version") if "alembic_version" in tables else ()
+            versions = VERSION_TABLE.name
+            rows = connection.execute(f"SELECT version_num FROM {versions}") if versions in tables else ()
             revisions = sorted(revision for (revision,) in rows)
             counts = _count_all_rows(connection, tables)
     except sqlite3.DatabaseError as error:

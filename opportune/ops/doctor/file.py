@@ -11,6 +11,7 @@ from pathlib import Path
 from opportune.db.drivers.sqlite_file import is_database
 from opportune.db.errors import explain
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.url.database_url import DatabaseURL
 from opportune.ops.doctor.disk import check_filesystem, check_permissions, check_space
 from opportune.ops.doctor.results import Finding, Status, fault, fault_from_message, milliseconds_since, notice, ok
@@ -138,8 +139,8 @@ def _check_foreign_keys(file: OpenFile) -> Finding:
 
 
 def check_migrations(file: OpenFile) -> Finding:
-    has_table = file.scalar("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'")
-    rows = file.connection.execute("SELECT version_num FROM alembic_version").fetchall() if has_table else []
+    has_table = file.scalar(f"SELECT count(*) FROM sqlite_master WHERE name = '{VERSION_TABLE.name}'")
+    rows = file.connection.execute(f"SELECT version_num FROM {VERSION_TABLE.name}").fetchall() if has_table else []
     return compare_migrations(file.graph, [row[0] for row in rows])
 
 

@@ -9,7 +9,7 @@ from opportune.ops.telemetry.setup import (
 )
 from opportune.runtime.services import Service
 
-telemetry = Feature(
+telemetry: Feature = Feature(  # the type cannot be inferred in a cycle of imports
     name="telemetry",
     summary="Metrics, traces, error reports and the state of the server.",
     init_app=add_telemetry,

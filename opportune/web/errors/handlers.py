@@ -24,6 +24,7 @@ from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyErr
 from opportune.feature import Feature
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.runtime.site import is_foreign_route
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import hint_for
@@ -132,6 +133,8 @@ def wants_json(request: Request) -> bool:
     if request.url.path.startswith("/api/"):
         return True
     accept = request.headers.get("accept", "")
+    if is_foreign_route(request):  # most existing applications are APIs
+        return "text/html" not in accept
     return "json" in accept and "text/html" not in accept
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.config.settings import Settings
@@ -26,6 +27,13 @@ FOREIGN_PAGE = _l("This page belongs to another site.")
 FOREIGN_FORM = _l("This form was sent from another site. Open the page here and send it again.")
 
 
+def refuse_foreign_page(connection: HTTPConnection) -> None:
+    """Refuse what `CsrfMiddleware` refuses, for routes of an existing application. Raises HTTPException."""
+    check = CsrfMiddleware(connection.app, connection.app.state.settings)
+    if connection.scope.get("method") not in SAFE_METHODS and check.is_foreign(connection.scope, connection.headers):
+        raise HTTPException(403, FOREIGN_FORM)
+
+
 class CsrfMiddleware:
     """Responds 403 to unsafe requests and WebSockets from another origin."""
 
@@ -36,12 +44,12 @@ class CsrfMiddleware:
         self.shows_hints = settings.environment == "development"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and self._is_foreign(scope, Headers(scope=scope)):
+        if scope["type"] == "websocket" and self.is_foreign(scope, Headers(scope=scope)):
             # Browsers send cookies with WebSockets from any page. Closing before acceptance responds with 403.
             await send({"type": "websocket.close", "code": 1008, "reason": str(FOREIGN_PAGE)})
             return
         is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        if is_unsafe and self._is_foreign(scope, Headers(scope=scope)):
+        if is_unsafe and self.is_foreign(scope, Headers(scope=scope)):
             response = problem(Request(scope), 403, FOREIGN_FORM, hint=self._hint(Request(scope)))
             await response(scope, receive, send)
             return
@@ -54,7 +62,7 @@ class CsrfMiddleware:
         form_url = request.headers.get("origin") or request.headers.get("referer") or "another site"
         return csrf_hint(form_url, f"{request.url.scheme}://{request.url.netloc}")
 
-    def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
+    def is_foreign(self, scope: Scope, headers: Headers) -> bool:
         if "cookie" not in headers and headers.get("authorization", "").lower().startswith("bearer "):
             return False  # browsers never add a bearer token
         if "cookie" not in headers and self._may_call_api(headers.get("origin", ""), scope["path"]):

@@ -12,7 +12,7 @@ from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 
 from opportune.config.feature_packages import feature_packages
-from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.config.project import FRAMEWORK, replacements
 from opportune.i18n import gettext, translation
 from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
 from opportune.web.forms.form_user import form_user, page_user
@@ -101,7 +101,7 @@ class TemplateEnvironment(Environment):
 
 
 PACKAGES = tuple(Path(folder) / "templates" for folder in feature_packages().values())
-TEMPLATE_FOLDERS = (PROJECT / "templates", *PACKAGES, FRAMEWORK / "templates")
+TEMPLATE_FOLDERS = (replacements("templates"), *PACKAGES, FRAMEWORK / "templates")
 FRAMEWORK_PREFIX = "opportune/"
 
 

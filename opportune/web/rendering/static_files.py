@@ -24,9 +24,9 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-from opportune.config.feature_packages import feature_packages
+from opportune.config.feature_packages import HAS_PROJECT, feature_packages
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
-from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.config.project import FRAMEWORK, replacements
 from opportune.i18n.catalogues import catalogue_path, locale_folders
 from opportune.i18n.languages import get_language, use_language
 from opportune.i18n.translation import gettext
@@ -65,14 +65,14 @@ def script_texts(name: str) -> bytes:
 @cache
 def _find_texts() -> list[str]:
     """Return the texts in calls of `gettext` in scripts of the project, of packages and of the framework."""
-    folders = [PROJECT / "static", FRAMEWORK / "static"]
+    folders = [replacements("static"), FRAMEWORK / "static"]
     folders += [Path(folder) / "static" for folder in feature_packages().values()]
     paths = [path for folder in folders for path in folder.rglob("*.js") if path.is_file()]
     scripts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
     return [json.loads(text) for text in sorted({text for script in scripts for text in TEXT.findall(script)})]
 
 
-STATIC_URL = "/static"
+STATIC_URL = "/static" if HAS_PROJECT else "/static/opportune"  # an existing application may have its own /static
 ICONS_FILE = "icons.css"
 LOGO_FILE = "icon.svg"
 FRAMEWORK_LOGO = str(FRAMEWORK / "static" / LOGO_FILE)
@@ -92,8 +92,8 @@ RELATIVE_URL = re.compile(rb"""(url\(\s*["']?)(?!data:|[a-z]+:|/|#)([^"')?#]+)(?
 class Assets(StaticFiles):
     """Starlette's static files with versioned URLs and compression. All folders share one namespace."""
 
-    def __init__(self, folder: Path = PROJECT / "static") -> None:
-        super().__init__(directory=folder, packages=list(PACKAGES), check_dir=False)
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__(directory=folder or replacements("static"), packages=list(PACKAGES), check_dir=False)
         self.config_checked = True  # git keeps no empty folder, so the project's may be missing
         self.all_directories[1:1] = [Path(package) / "static" for package in feature_packages().values()]
         self.all_directories.append(typeface.folder())

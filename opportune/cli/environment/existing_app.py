@@ -1,0 +1,86 @@
+"""Command line of an existing application: `python -m opportune migrate` (docs/existing-app.md)."""
+
+import sys
+import tomllib
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from opportune.cli.main import main as run_command_line
+from opportune.cli.main import print_error, report_unexpected_error
+from opportune.cli.registry import COMMANDS, MODULES, is_overview_request, show_overview
+from opportune.config.feature_packages import HAS_PROJECT
+from opportune.config.project import mounted_features
+from opportune.errors import OperatorError
+
+OFFERED = {
+    *("check", "sendtestemail", "migrate", "showmigrations", "sqlmigrate", "doctor"),
+    *("createsuperuser", "changepassword", "clearsessions", "users", "worker", "jobs"),
+}
+"""Commands for the tables of the framework. Those for models and code need a project."""
+USUAL_FILES = ("main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py")
+"""Files in which `fastapi dev` also searches for the application."""
+
+
+def main() -> int:
+    if HAS_PROJECT:
+        return run_command_line()
+    offer_commands()
+    if is_overview_request(sys.argv[1:]):
+        return show_overview()
+    try:
+        if "--help" not in sys.argv and "--version" not in sys.argv:
+            load_application()
+    except OperatorError as error:
+        return print_error(str(error), 1)
+    except Exception as error:  # noqa: BLE001 - a mistake in the application is reported as in commands
+        return report_unexpected_error(error)
+    return run_command_line()
+
+
+def offer_commands() -> None:
+    """Leave out the commands that need a project."""
+    for family, names in list(COMMANDS.items()):
+        COMMANDS[family] = tuple(name for name in names if name in OFFERED)
+        if not COMMANDS[family]:
+            del COMMANDS[family]
+    for name in MODULES.keys() - OFFERED:
+        del MODULES[name]
+
+
+def load_application() -> None:
+    """Import the application, which calls `opportune.mount`.
+
+    Raises:
+        OperatorError: There is none, or it does not call `opportune.mount`.
+    """
+    name = find_application()
+    import_module(name)
+    if not mounted_features:
+        raise OperatorError(f"{name} does not call opportune.mount(app). Add the call below its routes.")
+
+
+def find_application() -> str:
+    """Return the module of the application, by `[tool.fastapi]` in pyproject.toml or by its usual names."""
+    try:
+        settings = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        settings = {}
+    except (OSError, ValueError) as error:
+        raise OperatorError(f"pyproject.toml cannot be read: {error}") from None
+    entrypoint = str(settings.get("tool", {}).get("fastapi", {}).get("entrypoint", ""))
+    file = next((file for file in USUAL_FILES if Path(file).is_file()), "")
+    module = entrypoint.partition(":")[0] or file.removesuffix(".py").replace("/", ".")
+    if module and _exists(module):
+        return module
+    cause = f"There is no module {module}" if module else "No application was found"
+    raise OperatorError(
+        f'{cause}. In the folder of the application, write into pyproject.toml: [tool.fastapi] entrypoint = "main:app"'
+    )
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,137 @@
+"""The site in an existing FastAPI application: which requests it serves, and its lifespan."""
+
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
+from opportune.errors import OperatorError
+from opportune.runtime.site import SITE
+from opportune.web.language import language_prefixes
+from opportune.web.rendering.static_files import STATIC_URL
+
+logger = logging.getLogger("opportune")
+
+LEFT_OUT_PATHS = ("/", "/favicon.ico", "/robots.txt")
+"""Paths at which an existing application has its own pages, or none."""
+REQUIRED_PREFIXES = ("/accounts", "/admin", "/api/v1/auth", "/api/v1/users")
+"""Pages of these paths must be the site's. Others are left to the application if it has a route for them."""
+PARAMETER = re.compile(r"\{[^}]*\}")
+NOT_STARTED = (
+    "Opportune has not started, because the lifespan of this application has not run. Call opportune.mount() for the "
+    "application that the server runs, and enter the client in tests: with TestClient(app) as client."
+)
+
+
+class MountedSite:
+    """The site in an existing application, and its paths."""
+
+    def __init__(self, app: FastAPI, site: FastAPI) -> None:
+        self.app, self.site = app, site
+        self.prefixes = tuple(f"{prefix}/" for prefix in language_prefixes(site.state.settings).values())
+        self.is_running = False
+        self.failure = ""
+        """The mistake that prevented the start."""
+        self.routes: dict[str, list[BaseRoute]] = {}
+        """Routes of the site by the first segment of their paths."""
+        self._collect_routes()
+
+    def _collect_routes(self) -> None:
+        """Collect the routes that the application leaves to the site.
+
+        Raises:
+            OperatorError: The application has a route where the site needs its own.
+        """
+        self.routes = {}
+        other_paths = [*_paths_of(self.app.routes)]
+        for route in self.site.routes:
+            path: str = getattr(route, "path", "")
+            first_segment = path.split("/", 2)[1]
+            is_taken = path != STATIC_URL and any(_overlap(path, other) for other in other_paths)
+            if is_taken and path.startswith(REQUIRED_PREFIXES):
+                raise OperatorError(
+                    f"The application has a route for {path}, which Opportune needs. Move yours to another path: "
+                    f"/{first_segment} belongs to opportune.mount()."
+                )
+            if not is_taken and path not in LEFT_OUT_PATHS:
+                self.routes.setdefault(first_segment, []).append(route)
+
+    def serves(self, scope: Scope) -> bool:
+        root_path: str = scope.get("root_path", "")
+        path: str = scope["path"].removeprefix(root_path)
+        if prefix := next((prefix for prefix in self.prefixes if path.startswith(prefix)), ""):
+            path = path[len(prefix) - 1 :]
+            scope = {**scope, "path": root_path + path}
+        routes = self.routes.get(path.split("/", 2)[1] if path.startswith("/") else "", ())
+        return any(route.matches(scope)[0] is not Match.NONE for route in routes)
+
+    def lifespan_with(self, original: Any) -> Any:
+        """Return a lifespan that starts the site before the application, and stops it afterwards."""
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+            try:
+                self._collect_routes()  # again: the application may have more routes now
+                async with self.site.router.lifespan_context(self.site):
+                    self.is_running = True
+                    async with original(app) as state:
+                        yield state
+            except OperatorError as error:
+                self.failure = error.with_advice
+                raise
+            finally:
+                self.is_running = False
+
+        return lifespan
+
+
+class SiteMiddleware:
+    """Passes requests for the site's paths to the site, and all others to the application."""
+
+    def __init__(self, app: ASGIApp, mounted: MountedSite) -> None:
+        self.app, self.mounted = app, mounted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, self._with_short_failure(send))
+        elif not self.mounted.serves(scope):
+            with changes_come_from(ChangeOrigin("api", scope)):
+                scope.setdefault("state", {})
+                scope[SITE] = self.mounted.site
+                await self.app(scope, receive, send)
+        elif self.mounted.is_running or scope["type"] != "http":
+            await self.mounted.site(scope, receive, send)
+        else:
+            logger.error(NOT_STARTED)
+            await PlainTextResponse(NOT_STARTED, 503)(scope, receive, send)
+
+    def _with_short_failure(self, send: Send) -> Send:
+        async def send_short(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self.mounted.failure:
+                message = {**message, "message": self.mounted.failure}
+            await send(message)
+
+        return send_short
+
+
+def _paths_of(routes: Sequence[BaseRoute]) -> Iterator[str]:
+    """Yield the paths of routes, with a slash at the end for a mount. Leave out those for any first segment."""
+    for context in iter_route_contexts(routes):
+        path = (context.path or "") + ("/" if isinstance(context.original_route, Mount) else "")
+        if not path.startswith(("/{", "//")) and path != "/":
+            yield path
+
+
+def _overlap(path: str, other: str) -> bool:
+    """Return whether a path of the site is also one of the application, or is within a mount of the other."""
+    path, other = (PARAMETER.sub("{}", text) for text in (path, other))
+    is_within = other.endswith("/") and path.startswith(other)
+    return path == other.rstrip("/") or is_within or (path == "/admin" and other.startswith(f"{path}/"))
