@@ -195,6 +195,16 @@ HUGGING_FACE = Host(
     wake_seconds=60,
     open_ports=(80, 443, 8080),
 )
+FASTAPI_CLOUD = Host(  # publishes no limits, so all of these are estimated
+    "fastapicloud",
+    "FastAPI Cloud",
+    stream_total_seconds=300,
+    memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=0.25,
+    sleeps_after_seconds=300,
+    runs_between_requests=False,
+    blocked_ports=SMTP_PORTS,
+)
 LINUX = Host(
     "linux",
     "Linux (systemd)",
@@ -221,6 +231,7 @@ HOSTS: dict[str, Host] = {
         HEROKU,
         CLOUD_RUN,
         HUGGING_FACE,
+        FASTAPI_CLOUD,
         LINUX,
         COMPOSE,
         KUBERNETES,

@@ -188,6 +188,23 @@ RECIPES: dict[str, Recipe] = {
             strips_quotes=False,
         ),
         Recipe(
+            HOSTS["fastapicloud"],
+            "fastapicloud.dev",
+            uncertain_fields=(
+                *("stream_total_seconds", "memory_bytes", "sleeps_after_seconds", "runs_between_requests"),
+                *("blocked_ports", "stop_seconds", "health_path"),
+            ),
+            defaults={
+                **WITHOUT_DISK,
+                "ENVIRONMENT": "production",
+                "JOBS": "request",
+                "DATABASE_POOL_SIZE": "2",
+                "DATABASE_MAX_OVERFLOW": "3",
+                "FORWARDED_ALLOW_IPS": "*",
+            },
+            strips_quotes=False,
+        ),
+        Recipe(
             HOSTS["linux"],
             defaults={
                 "ENVIRONMENT": "production",

@@ -29,7 +29,8 @@ def _disk_lines(recipe: Recipe) -> Iterator[str]:
 def _process_lines(recipe: Recipe) -> Iterator[str]:
     host = recipe.host
     if host.memory_bytes:
-        yield f"The smallest machine has {_format_size(host.memory_bytes)} of memory. Use --workers 1."
+        size = _format_size(host.memory_bytes) + _uncertainty("memory_bytes", recipe)
+        yield f"The smallest machine has {size} of memory. Use --workers 1."
     if recipe.stop_seconds:  # set in the host's file, with SIGTERM
         default = f" (by default {host.stop_seconds:.0f} s)"
         yield f"After SIGTERM, the site has {recipe.stop_seconds:.0f} s to stop{default}."
@@ -37,9 +38,10 @@ def _process_lines(recipe: Recipe) -> Iterator[str]:
         uncertainty = _uncertainty("stop_seconds", recipe)
         yield f"After {host.stop_signal}, the site has {host.stop_seconds:.0f} s to stop{uncertainty}."
     if not host.runs_between_requests:
-        yield "Nothing runs between requests. Use JOBS=request and a free cron service that calls the site."
+        rule = f"Nothing runs between requests{_uncertainty('runs_between_requests', recipe)}."
+        yield f"{rule} Use JOBS=request and a free cron service that calls the site."
     if host.sleeps_after_seconds:
-        sleep = _format_time(host.sleeps_after_seconds)
+        sleep = _format_time(host.sleeps_after_seconds) + _uncertainty("sleeps_after_seconds", recipe)
         yield f"The site sleeps after {sleep} without requests. The next one waits {_format_wake_time(host)}."
 
 
@@ -66,7 +68,7 @@ def _network_lines(recipe: Recipe) -> Iterator[str]:
         plans = f" on {recipe.limited_plans}" if "blocked_ports" in recipe.free_limits else ""
         ports = _format_ports(host.blocked_ports) + _uncertainty("blocked_ports", recipe)
         yield f"These outgoing ports are blocked{plans}: {ports}.{mail}"
-    yield f"The health check requests {host.health_path}."
+    yield f"The health check requests {host.health_path}{_uncertainty('health_path', recipe)}."
 
 
 def _uncertainty(field: str, recipe: Recipe) -> str:

@@ -133,6 +133,13 @@ def check_requirements(text: str) -> None:
     assert [line for line in text.splitlines() if not line.startswith("#")] == ["-r requirements.lock"]
 
 
+def check_fastapi_cloud_ignore(text: str) -> None:
+    """https://fastapicloud.com/docs/builds-and-deployments/install-dependencies"""
+    paths = [line for line in text.splitlines() if not line.startswith("#")]
+    assert "/pyproject.toml" in paths  # which would be installed instead of requirements.txt
+    assert not any(path.strip("/") in ("vendor", "requirements.lock", "requirements.txt", "app") for path in paths)
+
+
 def check_python_version(text: str) -> None:
     """https://devcenter.heroku.com/articles/python-runtimes#supported-python-versions"""
     (version,) = [line for line in text.splitlines() if not line.startswith("#")]
@@ -268,6 +275,7 @@ FORMATS: dict[str, Callable[[str], None]] = {
     "app.json": check_app_json,
     "requirements.txt": check_requirements,
     ".python-version": check_python_version,
+    ".fastapicloudignore": check_fastapi_cloud_ignore,
     "README.md": check_space,
     "deploy/cloudrun/service.yaml": check_cloud_run,
     "deploy/linux/litestream.yml": check_litestream,

@@ -39,12 +39,12 @@ def test_texts_for_the_operator_are_complete(recipe: Recipe) -> None:
     assert "None" not in text
 
 
-@pytest.mark.parametrize("host", ["fly", "heroku", "koyeb", "railway"])
+@pytest.mark.parametrize("host", ["fastapicloud", "fly", "heroku", "koyeb", "railway"])
 def test_commands_copy_settings_unchanged(host: str, tmp_path: Path) -> None:
     settings = ['SITE_NAME=Reading "circle", Lisbon', "DATABASE_URL=postgresql://u:p%20$a@h/d?x=1&y=*", "PORT=80"]
     (tmp_path / ".env.production").write_text("\n".join(["# Comment", "SECRET_KEY=", *settings]) + "\n")
     (tmp_path / "PORT=8000").touch()  # an unquoted pattern would match it
-    for program in ("fly", "heroku", "koyeb", "railway"):
+    for program in ("fastapi", "fly", "heroku", "koyeb", "railway"):
         (tmp_path / program).write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"; cat\n")
         (tmp_path / program).chmod(0o755)
     commands = "\n".join(render_lines("next", RECIPES[host], SITE)).replace("\\\n", " ").splitlines()
@@ -61,6 +61,9 @@ def test_commands_copy_settings_unchanged(host: str, tmp_path: Path) -> None:
     if host == "koyeb":  # reads each value as a line of CSV
         lines = [line for line in arguments if line.startswith("--env=")]
         arguments = [value for line in lines for value in next(csv.reader([line[6:]]))]
+    if host == "fastapicloud":  # the name is an argument, and the value comes from stdin
+        names = [index for index, argument in enumerate(arguments) if argument == "set"]
+        arguments = [f"{arguments[index + 1]}={arguments[index + 5]}" for index in names]
     assert [setting for setting in settings if not {setting, f"--variables={setting}"} & {*arguments}] == []
     assert not any("Comment" in argument or "SECRET_KEY" in argument for argument in arguments)
 
