@@ -72,3 +72,9 @@ def test_addresses_of_the_project_are_consistent(name: str) -> None:
     addresses = re.findall(rf"https://(?:github\.com/)?{owner}[\w./-]*", (PROJECT / name).read_text(encoding="utf-8"))
     assert set(addresses) <= {URLS["Repository"], URLS["Documentation"]}
     assert addresses
+
+
+def test_navigation_lists_all_pages() -> None:
+    _, _, navigation = (PROJECT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")
+    pages = (path.relative_to(PROJECT / "docs").as_posix() for path in (PROJECT / "docs").rglob("*.md"))
+    assert sorted(re.findall(r"[\w/-]+\.md", navigation)) == sorted(pages)
