@@ -6,6 +6,7 @@ restarts there. `.venv` has a copy of each installed lock, so that only changed 
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -156,6 +157,14 @@ def add_lock(lock: str) -> None:
         (PROJECT / lock).parent.mkdir(exist_ok=True)
         (PROJECT / lock).write_bytes(content)
         echo(f"Wrote {lock}. Commit it.")
+        base = pins((PROJECT / BASE).read_text(encoding="utf-8"))
+        if any(base.get(name, version) != version for name, version in pins(content.decode()).items()):
+            echo(f"Your {BASE} has other versions of its packages. Next: python3 oppman.py lock")
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Return the versions of a lock by package."""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE))
 
 
 def locks_of_tests(arguments: list[str]) -> list[str]:

@@ -1,22 +1,18 @@
 """Reports of all workers of a server, collected by the worker that handles the request.
 
-Each worker listens on a Unix socket named after its group. Linux sockets use abstract names, which need no writable
-disk; other systems use a file in the temporary folder. On Windows asyncio has no Unix sockets, so a worker only
-reports itself.
+Each worker listens on a Unix socket with an abstract name, which needs no writable disk. Only Linux has such names. On
+other systems a worker only reports itself.
 """
 
 import asyncio
 import json
 import os
-import platform
 import socket
 import struct
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,7 +22,6 @@ from opportune.ops.telemetry.metrics.collect import process_metrics
 from opportune.ops.telemetry.metrics.families import Family
 from opportune.ops.telemetry.process import STARTED_AT, WORKERS_VARIABLE, lag_seconds, resident_memory_bytes
 
-HAS_ABSTRACT_SOCKETS = platform.system() == "Linux"
 REPORT_TIMEOUT_SECONDS = 2.0
 LAG_INTERVAL_SECONDS = 0.005
 """Time in which a worker measures the lag of its event loop for a report."""
@@ -52,8 +47,8 @@ class Workers:
     def __init__(self, state: State) -> None:
         self._state = state
         self.number = 0
-        name, _, count = os.environ.get(WORKERS_VARIABLE, "").partition(":")
-        self._name = name
+        group = os.environ.get(WORKERS_VARIABLE, "") if sys.platform == "linux" else ""
+        self._name, _, count = group.partition(":")
         self._numbers = range(int(count) + 1) if count else range(1)
         """One number more than there are workers: after SIGHUP a new worker starts before the old one ends."""
 
@@ -61,7 +56,7 @@ class Workers:
     async def listening(self) -> AsyncIterator[None]:
         """Send reports to the other workers until the block ends."""
         listener = self._bind_socket() if self._name else None
-        if listener is None or sys.platform == "win32":
+        if listener is None:
             yield
             return
         server = await asyncio.start_unix_server(self._send_report, sock=listener)
@@ -69,8 +64,6 @@ class Workers:
             yield
         finally:
             server.close()
-            if path := self._socket_file(self.number):
-                path.unlink(missing_ok=True)
 
     async def reports(self) -> list[WorkerReport]:
         """Return the reports of all workers that respond in time, ordered by number."""
@@ -85,19 +78,12 @@ class Workers:
         )
 
     def _address(self, number: int) -> str:
-        return str(self._socket_file(number) or f"\0opportune-{self._name}-{number}")
-
-    def _socket_file(self, number: int) -> Path | None:
-        return None if HAS_ABSTRACT_SOCKETS else Path(tempfile.gettempdir()) / f"opportune-{self._name}-{number}"
+        return f"\0opportune-{self._name}-{number}"
 
     def _bind_socket(self) -> socket.socket | None:
         """Bind the first free number's socket. The operating system frees it when the process ends."""
-        if sys.platform == "win32":
-            return None
         for number in self._numbers:
             listener = socket.socket(socket.AF_UNIX)
-            if self._socket_file(number) and not self._is_in_use(number):
-                Path(self._address(number)).unlink(missing_ok=True)  # left by a worker that died
             try:
                 listener.bind(self._address(number))
             except OSError:
@@ -107,14 +93,6 @@ class Workers:
             return listener
         return None
 
-    def _is_in_use(self, number: int) -> bool:
-        if sys.platform == "win32":
-            return False
-        with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
-            client.connect(self._address(number))
-            return True
-        return False
-
     async def _send_report(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             if _is_same_user(writer):
@@ -123,8 +101,6 @@ class Workers:
         writer.close()
 
     async def _request_report(self, number: int) -> WorkerReport | None:
-        if sys.platform == "win32":
-            return None
         try:
             async with asyncio.timeout(REPORT_TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(sock=await _connect_socket(self._address(number)))
@@ -139,8 +115,6 @@ class Workers:
 
 async def _connect_socket(address: str) -> socket.socket:
     """Connect a socket here, because uvloop does not support abstract names."""
-    if sys.platform == "win32":
-        raise OSError
     client = socket.socket(socket.AF_UNIX)
     client.setblocking(False)
     try:
@@ -161,8 +135,6 @@ def _parse_report(content: bytes) -> WorkerReport | None:
 
 def _is_same_user(writer: asyncio.StreamWriter) -> bool:
     """Check the user of the other process: any user may connect to an abstract socket."""
-    if sys.platform != "linux":
-        return True  # the mode of the socket's file prevents other users
     peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     uid: int = struct.unpack("3i", peer)[1]
     return uid == os.getuid()

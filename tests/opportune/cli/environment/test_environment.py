@@ -101,14 +101,16 @@ def test_settings_select_their_locks(
 
 
 def test_missing_optional_lock_comes_from_the_wheel(
-    machine: Machine, installed_locks: list[str], monkeypatch: pytest.MonkeyPatch
+    machine: Machine, installed_locks: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (machine.project / AWS).unlink(missing_ok=True)
-    monkeypatch.setattr(environment, "get_data", lambda package, path: f"{package}/{path}".encode())
+    (machine.project / BASE).write_text("boto3==1.0\n")
+    monkeypatch.setattr(environment, "get_data", lambda _package, path: f"# {path}\nboto3==2.0\n".encode())
     monkeypatch.setenv("SECRETS_FROM", "aws:site")
     assert environment.prepare(["migrate"])
     assert installed_locks == [BASE, AWS]
-    assert (machine.project / AWS).read_text() == "opportune/starter/requirements/aws.lock"
+    assert (machine.project / AWS).read_text() == "# starter/requirements/aws.lock\nboto3==2.0\n"
+    assert "has other versions of its packages. Next: python3 oppman.py lock" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize(
