@@ -27,8 +27,6 @@ class Host:
     """Value of PORT, or the default without it."""
     client_address_header: str = ""
     """Header that the host overwrites with the visitor's address. Empty: X-Forwarded-For, to which hosts append."""
-    forwards_proto: bool = True
-    """Whether the host sends the scheme of the request as X-Forwarded-Proto."""
     is_tls_ended_before: bool = True
     """Whether a proxy of the host terminates TLS."""
     keeps_disk: bool = False
@@ -62,8 +60,6 @@ class Host:
     """Maximum size of all environment variables."""
     health_path: str = "/health/live"
     """Path of the health check."""
-    release_hook: bool = False
-    """Whether the host runs a command, such as `migrate`, before it replaces the old version."""
 
 
 FLY = Host(
@@ -80,7 +76,6 @@ FLY = Host(
     stop_seconds=5,
     sleeps_after_seconds=300,  # with auto_stop_machines, checked every few minutes
     wake_seconds=3,
-    release_hook=True,
 )
 RENDER = Host(
     "render",
@@ -109,7 +104,6 @@ RAILWAY = Host(
     stop_seconds=0,
     blocked_ports=SMTP_PORTS,
     health_path="/health/ready",  # only checked at deploys
-    release_hook=True,
 )
 LEAPCELL_FOLDERS = ("/tmp",)  # noqa: S108 - its only writable folder
 LEAPCELL = Host(
@@ -168,7 +162,6 @@ HEROKU = Host(
     wake_seconds=15,
     blocked_ports=(25,),
     max_environment_bytes=32 * 1024,
-    release_hook=True,
 )
 CLOUD_RUN = Host(
     "cloudrun",
@@ -214,10 +207,9 @@ LINUX = Host(
     cpu_cores=1,
     stop_seconds=30,  # set in the unit file
     blocked_ports=SMTP_PORTS,  # of a droplet; other providers block port 25 or none
-    release_hook=True,
 )
-COMPOSE = Host("compose", "Docker Compose", keeps_disk=True, has_shell=True, stop_seconds=30, release_hook=True)
-KUBERNETES = Host("kubernetes", "Kubernetes", has_shell=True, stop_seconds=30, release_hook=True)
+COMPOSE = Host("compose", "Docker Compose", keeps_disk=True, has_shell=True, stop_seconds=30)
+KUBERNETES = Host("kubernetes", "Kubernetes", has_shell=True, stop_seconds=30)
 
 HOSTS: dict[str, Host] = {
     host.name: host
