@@ -40,12 +40,7 @@ from opportune.testing.services.browser import (
 )
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
-from opportune.testing.shared_caches import (
-    query_once_per_server,
-    run_folder,
-    share_compiled_statements,
-    share_server_results,
-)
+from opportune.testing.shared_caches import run_folder, share_compiled_statements
 
 if TYPE_CHECKING:  # imported by the fixtures, because most runs of a few tests need neither
     from opportune.llm.providers.fake import FakeProvider
@@ -58,7 +53,6 @@ __all__ = [  # fixtures too
     "plain_page",
     "run_folder",
     "share_compiled_statements",
-    "share_server_results",
     "site",
     "site_listener",
 ]
@@ -100,12 +94,8 @@ def create_site(run_folder: Path) -> Iterator[Callable[[Settings], FastAPI]]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> "Iterator[Postgres]":
-    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-
-    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        server = start_postgres(stack)
-        query_once_per_server(patch, PGDialect_psycopg)
-        yield server
+    with ExitStack() as stack:
+        yield start_postgres(stack)
 
 
 def start_postgres(stack: ExitStack) -> "Postgres":

@@ -1,18 +1,20 @@
-"""A migrated SQLite file. Runs with the same migrations share it, and those with other features share common parts."""
+"""A migrated SQLite file, which later runs with the same migrations copy."""
 
 import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from uuid import uuid4
 
 from opportune.config.project import FRAMEWORK, PACKAGE, installed_names
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.post_migrate import run_due_statements
+from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.testing.plugin import settings_for
 from opportune.testing.unmigrated import require_migrations
 
@@ -22,44 +24,46 @@ CODE_IMPORT = re.compile(rf"^\s*(from|import)\s+({PACKAGE}|opportune(?!\.db))\b"
 """An import in a migration whose code may change while the migration stays the same."""
 
 
-def migrate_file(path: Path, states: Path, cache: Path) -> None:
+def migrate_file(path: Path, run_folder: Path, cache: Path) -> None:
     """Apply the migrations of the installed features to a new file.
 
     Args:
         path: The file.
-        states: Folder of this run for intermediate databases. Runs with other features continue from the last common
-            one.
+        run_folder: Folder that the processes of this run share, for migrations with code that may change.
         cache: Folder for migrated databases, which later runs copy instead of running Alembic.
     """
     graph = MigrationGraph(installed_names())
-    state_files = _state_files(graph.ordered, states)
-    *_, migrated = state_files.values()
-    if not any(CODE_IMPORT.search(migration.path.read_text("utf-8")) for migration in graph.ordered):
-        migrated = cache / migrated.name
+    if any(CODE_IMPORT.search(migration.path.read_text("utf-8")) for migration in graph.ordered):
+        cache = run_folder
+    migrated = cache / f"{_hash_of(graph.ordered)}.db"
     if migrated.exists():
         shutil.copyfile(migrated, path)
-    else:
-        from opportune.testing.migrations import apply_migrations, store_state
-
-        apply_migrations(path, graph, state_files)
-        store_state(path, migrated)
-        _remove_old_files(cache)
     with connect(settings_for(f"sqlite:///{path}")) as connection:
+        if not migrated.exists():
+            run_migrations(connection, graph, plan_migrations(graph), derive=False)
+            _store(path, migrated)
+            _remove_old_files(cache)
         # Search indexes and groups follow from the code, so they are not part of the stored files.
         with connection.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin():
             run_due_statements(connection)
         require_migrations(connection, graph.features)
 
 
-def _state_files(migrations: list[Migration], folder: Path) -> dict[Migration, Path]:
-    """Return the file for the database after each migration. Its name is a hash of all migrations up to it."""
-    digest, states = sha256("\n".join(_versions()).encode()), {}
+def _hash_of(migrations: list[Migration]) -> str:
+    digest = sha256("\n".join(_versions()).encode())
     for file in sorted((FRAMEWORK / "db").rglob("*.py")):
         digest.update(file.read_bytes())
     for migration in migrations:
         digest.update(f"{migration}\n".encode() + migration.path.read_bytes())
-        states[migration] = folder / f"{digest.hexdigest()}.db"
-    return states
+    return digest.hexdigest()
+
+
+def _store(path: Path, migrated: Path) -> None:
+    """Store a copy of the database. Other processes may do the same."""
+    temporary = migrated.with_name(uuid4().hex)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(temporary)) as target:
+        source.backup(target)
+    temporary.replace(migrated)
 
 
 def _versions() -> Iterator[str]:

@@ -1,13 +1,12 @@
 """Caches that the databases of a test run share."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Dialect, Engine, create_engine
-from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy import Dialect, Engine, create_engine
 from sqlalchemy.orm import Mapper
 
 from opportune.db.database import Database
@@ -67,35 +66,3 @@ def share_compiled_statements() -> Iterator[None]:
         patch.setattr(sync_engines, "create_engine", create_engine_with_cache)
         patch.setattr(Mapper, "_compiled_cache", compiled, raising=False)  # statements of flushes
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def share_server_results() -> Iterator[None]:
-    """Share what a dialect reads from its server between engines."""
-    with pytest.MonkeyPatch.context() as patch:
-        query_once_per_server(patch, DefaultDialect)
-        yield
-
-
-def query_once_per_server(patch: pytest.MonkeyPatch, dialect: type[DefaultDialect]) -> None:
-    patch.setattr(dialect, "initialize", _once_per_server(dialect.initialize))
-
-
-def _once_per_server(query_server: Callable[[Any, Connection], None]) -> Callable[[Any, Connection], None]:
-    """Call `query_server` for the first dialect of a server, and copy its results to later ones."""
-    results: dict[Any, dict[str, Any]] = {}
-
-    def initialize(dialect: Any, connection: Connection) -> None:
-        isolation = getattr(dialect, "_on_connect_isolation_level", None)  # name of the default value
-        server = type(dialect), connection.engine.url._replace(database=None), isolation
-        if server in results:
-            vars(dialect).update(results[server])
-            return
-        before = dict(vars(dialect))
-        query_server(dialect, connection)
-        attributes = {
-            name: value for name, value in vars(dialect).items() if isinstance(value, bool | int | str | tuple | None)
-        }
-        results[server] = {name: value for name, value in attributes.items() if before.get(name, results) is not value}
-
-    return initialize

@@ -1,4 +1,4 @@
-"""A partly migrated file can be the start of another migration."""
+"""Migrated databases of earlier runs."""
 
 import os
 import re
@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config import project
-from opportune.config.project import installed_names
-from opportune.testing import migration_cache, migrations
+from opportune.testing import migration_cache
 from opportune.testing.migration_cache import MAX_FILES, migrate_file
-from opportune.testing.migrations import migrate
 
 
 def schema(path: Path) -> list[tuple[str, ...]]:
@@ -25,57 +22,27 @@ def schema(path: Path) -> list[tuple[str, ...]]:
 
 
 @pytest.fixture
-def states(tmp_path: Path) -> Path:
-    folder = tmp_path / "states"
-    folder.mkdir()
-    return folder
-
-
-def test_migrated_file_equals_a_fresh_migration(tmp_path: Path, states: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """States of the migrated features."""
-    names = installed_names()[:6]
-    for module in (project, migration_cache, migrations):
-        monkeypatch.setattr(module, "installed_names", lambda: names)
-    migrate(f"sqlite:///{tmp_path}/alone.db")
-    everything = schema(tmp_path / "alone.db")
-    for name in ("first.db", "second.db"):
-        migrate_file(tmp_path / name, states, states)
-        assert schema(tmp_path / name) == everything
-    for state in states.iterdir():
-        with closing(sqlite3.connect(state)) as database:
-            database.execute("CREATE TABLE was_here (id int)")
-    monkeypatch.setattr(migration_cache, "installed_names", lambda: names[:3])
-    migrate_file(tmp_path / "one.db", states, states)
-    fewer = schema(tmp_path / "one.db")
-    assert ("was_here", "CREATE TABLE was_here (id int)") in fewer
-    assert len(fewer) < len(everything)
-
-
-@pytest.fixture
 def cache(tmp_path: Path) -> Path:
     folder = tmp_path / "cache"
     folder.mkdir()
     return folder
 
 
-def test_next_run_copies_the_migrated_file(tmp_path: Path, states: Path, cache: Path) -> None:
-    migrate_file(tmp_path / "first.db", states, cache)
+def test_next_run_copies_the_migrated_file(tmp_path: Path, cache: Path) -> None:
+    migrate_file(tmp_path / "first.db", tmp_path, cache)
     [stored] = cache.iterdir()
     with closing(sqlite3.connect(stored)) as database:
         database.execute("CREATE TABLE was_here (id int)")
-    next_states = tmp_path / "next"
-    next_states.mkdir()
-    migrate_file(tmp_path / "second.db", next_states, cache)
+    migrate_file(tmp_path / "second.db", tmp_path, cache)
     added = {*schema(tmp_path / "second.db")} - {*schema(tmp_path / "first.db")}
     assert added == {("was_here", "CREATE TABLE was_here (id int)")}
-    assert [*next_states.iterdir()] == []
 
 
 def test_migration_that_imports_the_project_is_not_kept(
-    tmp_path: Path, states: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration_cache, "CODE_IMPORT", re.compile("^import sqlalchemy", re.MULTILINE))
-    migrate_file(tmp_path / "first.db", states, cache)
+    migrate_file(tmp_path / "first.db", tmp_path, cache)
     assert [*cache.iterdir()] == []
 
 
@@ -94,11 +61,11 @@ def test_migration_imports_of_changing_code(line: str, *, is_code: bool) -> None
     assert bool(migration_cache.CODE_IMPORT.search(f"import os\n{line}\n")) is is_code
 
 
-def test_old_files_are_removed(tmp_path: Path, states: Path, cache: Path) -> None:
+def test_old_files_are_removed(tmp_path: Path, cache: Path) -> None:
     for number in range(MAX_FILES + 2):
         (cache / f"{number}.db").touch()
         os.utime(cache / f"{number}.db", (number, number))
-    migrate_file(tmp_path / "first.db", states, cache)
+    migrate_file(tmp_path / "first.db", tmp_path, cache)
     names = {file.name for file in cache.iterdir()}
     assert len(names) == MAX_FILES
     assert not names & {"0.db", "1.db", "2.db"}
