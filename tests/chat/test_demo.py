@@ -15,6 +15,8 @@ from opportune.errors import OperatorError
 from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, signed_in_client
 
+pytestmark = pytest.mark.database("sqlite")
+
 DEMO_ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
 
 
@@ -29,7 +31,6 @@ async def count_rows(session: AsyncSession) -> int:
     return sum(count or 0 for count in counts)
 
 
-@pytest.mark.database("sqlite")
 async def test_first_superuser_reads_the_demo(app: FastAPI, admin: User) -> None:
     async with app.state.database.writer() as session:
         assert await load(session) == DEMO_ROWS
@@ -46,14 +47,12 @@ async def test_first_superuser_reads_the_demo(app: FastAPI, admin: User) -> None
         assert "<code" in (await client.get(f"/chat/{conversation['id']}")).text
 
 
-@pytest.mark.database("sqlite")
 async def test_demo_without_superuser_names_next_step(database: Database, owner_id: int) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match="createsuperuser"):
             await load(session)
 
 
-@pytest.mark.database("sqlite")
 async def test_reload_adds_only_missing_demo_rows(database: Database, admin: User) -> None:
     async with database.writer() as session:
         await load(session)
@@ -67,7 +66,6 @@ async def test_reload_adds_only_missing_demo_rows(database: Database, admin: Use
         assert await count_rows(session) == DEMO_ROWS
 
 
-@pytest.mark.database("sqlite")
 async def test_clear_deletes_only_demo_conversations(database: Database, admin: User) -> None:
     async with database.writer() as session:
         conversation = await Conversations(session, admin.id).create_conversation(SAMPLES[0][0][0])

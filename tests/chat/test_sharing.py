@@ -17,10 +17,11 @@ from opportune.testing import PASSWORD, make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
 from tests.chat.conversations import make_answer, make_conversation
 
+pytestmark = pytest.mark.database("sqlite")
+
 API = "/api/v1/conversations"
 
 
-@pytest.mark.database("sqlite")
 async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClient) -> None:
     owner = await make_user(app.state.database, display_name="Ada Lovelace")
     number = await make_conversation(app.state.database, owner.id, 1)
@@ -55,7 +56,6 @@ async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClie
             assert "Another branch" not in (await client.get(f"{link[1]}?before={message}")).text
 
 
-@pytest.mark.database("sqlite")
 async def test_only_the_owner_manages_links(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)
@@ -71,7 +71,6 @@ async def test_only_the_owner_manages_links(app: FastAPI) -> None:
             assert (await other_client.get(f"{API}/shares")).json()["total"] == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_deleted_link_shows_nothing(app: FastAPI, client: AsyncClient) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)
@@ -86,7 +85,6 @@ async def test_deleted_link_shows_nothing(app: FastAPI, client: AsyncClient) -> 
         assert (await client.get(new_share["path"])).status_code == 404, "links to deleted conversations are closed"
 
 
-@pytest.mark.database("sqlite")
 async def test_shared_pages_and_unfinished_answers(app: FastAPI, client: AsyncClient, fake_llm: FakeProvider) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 1)
@@ -107,7 +105,6 @@ async def test_shared_pages_and_unfinished_answers(app: FastAPI, client: AsyncCl
         assert "nothing to share yet" in (await ada.get(page)).text
 
 
-@pytest.mark.database("sqlite")
 async def test_continued_answers_and_inactive_owners_stay_private(
     app: FastAPI, client: AsyncClient, fake_llm: FakeProvider
 ) -> None:
@@ -131,7 +128,6 @@ async def test_continued_answers_and_inactive_owners_stay_private(
     assert (await client.get(newer)).status_code == 404
 
 
-@pytest.mark.database("sqlite")
 async def test_guessing_share_links_is_limited(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +137,6 @@ async def test_guessing_share_links_is_limited(
     assert (await client.get(f"/chat/shared/{'x' * 41}")).status_code in (404, 422, 429)
 
 
-@pytest.mark.database("sqlite")
 async def test_impersonator_cannot_share(app: FastAPI) -> None:
     owner = await make_user(app.state.database)
     number = await make_conversation(app.state.database, owner.id, 1)

@@ -11,6 +11,8 @@ from opportune.db import Database, utc_now
 from opportune.testing import RecordedJobs
 from tests.events.conftest import MakeEvent, add_registration, list_stored_files, read_registrations
 
+pytestmark = pytest.mark.database("sqlite")
+
 DEMO_ROWS = len(SAMPLES) + sum(sample.attendees for sample in SAMPLES)
 
 
@@ -24,7 +26,6 @@ async def clear_demo(database: Database) -> int:
         return await clear(session)
 
 
-@pytest.mark.database("sqlite")
 async def test_demo_has_upcoming_events_and_fake_attendees(database: Database) -> None:
     assert await load_demo(database) == DEMO_ROWS
 
@@ -38,7 +39,6 @@ async def test_demo_has_upcoming_events_and_fake_attendees(database: Database) -
     assert all(event.ends_at > event.starts_at for event in events)
 
 
-@pytest.mark.database("sqlite")
 async def test_second_load_adds_missing_events(database: Database) -> None:
     await load_demo(database)
     async with database.writer() as session:
@@ -48,7 +48,6 @@ async def test_second_load_adds_missing_events(database: Database) -> None:
     assert await load_demo(database) == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_clear_keeps_events_of_users(database: Database, make_event: MakeEvent) -> None:
     await add_registration(database, await make_event(SAMPLES[0].slug + "-2"), photo="events/adas.webp")
     await load_demo(database)
@@ -58,7 +57,6 @@ async def test_clear_keeps_events_of_users(database: Database, make_event: MakeE
     assert await clear_demo(database) == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_clear_removes_photos_of_attendees(
     recorded_jobs: RecordedJobs, database: Database, settings: Settings
 ) -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import MetaData
 
@@ -25,3 +27,14 @@ async def site_with(feature: Feature, tables: MetaData, settings: Settings) -> A
     async with app.router.lifespan_context(app):
         await make_tables(tables, app.state.database)
         yield app
+
+
+def site_fixture(feature: Feature, tables: MetaData) -> Any:
+    """Return a fixture with a started site that has one additional feature."""
+
+    @pytest.fixture
+    async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+        async with site_with(feature, tables, settings) as app:
+            yield app
+
+    return app

@@ -25,10 +25,9 @@ from tests.opportune.accounts.sent_emails import (
 
 __all__ = ["settings"]  # a fixture
 
-on_sqlite = pytest.mark.database("sqlite")
+pytestmark = pytest.mark.database("sqlite")
 
 
-@on_sqlite
 async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClient) -> None:
     headers = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL, "password": PASSWORD}, headers=headers)
@@ -38,7 +37,6 @@ async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClien
     assert "evil" not in str((await read_sent_emails(app))[0])
 
 
-@on_sqlite
 async def test_emails_to_a_recipient_are_limited(
     app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,7 +51,6 @@ async def test_emails_to_a_recipient_are_limited(
     assert len(await read_sent_subjects(app)) == 2
 
 
-@on_sqlite
 async def test_email_requests_per_ip_address_are_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert EMAILS_PER_IP.limit == 20
     monkeypatch.setattr(EMAILS_PER_IP, "limit", 3)
@@ -69,7 +66,6 @@ async def test_email_requests_per_ip_address_are_limited(client: AsyncClient, mo
     assert all("retry-after" in response.headers for response in responses[3:])
 
 
-@on_sqlite
 async def test_broken_link_is_explained(client: AsyncClient) -> None:
     for page in ("verify", "reset-password"):
         for token in ("a.b.c", "\0", "<script>ü"):
@@ -81,7 +77,6 @@ async def test_broken_link_is_explained(client: AsyncClient) -> None:
             assert "<script>" not in page_response.text + form_response.text
 
 
-@pytest.mark.database("sqlite")
 async def test_password_and_its_email_are_one_transaction(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,12 +12,11 @@ from sqlalchemy import select
 
 from opportune.accounts import User
 from opportune.accounts.models import Attempt
-from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.testing import PASSWORD, make_user, sign_in, signed_in_client
 from tests.opportune.crud.library import LibraryTable, Note
 from tests.opportune.crud.pages_feature import library
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -26,10 +25,7 @@ TEXT = "Buy “milk” & <bread>"
 HIDDEN = re.compile(r'<input type="hidden" name="(form_user|form_token)" value="([^"]*)"')
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(library, LibraryTable.metadata, settings) as app:
-        yield app
+app = site_fixture(library, LibraryTable.metadata)
 
 
 @pytest.fixture

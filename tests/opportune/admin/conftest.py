@@ -11,7 +11,7 @@ from tests.opportune.admin.bookshelf_feature import bookshelf
 from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
 from tests.opportune.admin.novel_feature import BANNED, Genre, novels
 from tests.opportune.admin.shelf_feature import shelves
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture, site_with
 
 
 @pytest.fixture
@@ -29,18 +29,12 @@ async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-@pytest.fixture
-async def app_with_shelves(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Site with a feature with files and children."""
-    async with site_with(shelves, Table.metadata, settings) as app:
-        yield app
+app_with_shelves = site_fixture(shelves, Table.metadata)
+"""Site with a feature with files and children."""
 
 
-@pytest.fixture
-async def app_with_bookshelf(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Site with books that have an author, tags and reviews."""
-    async with site_with(bookshelf, Table.metadata, settings) as app:
-        yield app
+app_with_bookshelf = site_fixture(bookshelf, Table.metadata)
+"""Site with books that have an author, tags and reviews."""
 
 
 @pytest.fixture

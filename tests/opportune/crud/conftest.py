@@ -8,12 +8,11 @@ from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
-from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.testing import grant, make_user, signed_in_client
 from tests.opportune.crud import pages_feature
 from tests.opportune.crud.library import LibraryTable
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 from tests.opportune.tables import make_tables
 
 
@@ -53,8 +52,5 @@ async def librarian(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-@pytest.fixture
-async def library_app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A site with the pages of the library."""
-    async with site_with(pages_feature.library, LibraryTable.metadata, settings) as app:
-        yield app
+library_app = site_fixture(pages_feature.library, LibraryTable.metadata)
+"""A site with the pages of the library."""

@@ -23,7 +23,7 @@ from opportune.feature import Feature
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app
 from tests.opportune.crud.library import user_key
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -91,10 +91,7 @@ forum = Feature(
 )
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(forum, ForumTable.metadata, settings) as app:
-        yield app
+app = site_fixture(forum, ForumTable.metadata)
 
 
 @pytest.fixture

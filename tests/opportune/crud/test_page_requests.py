@@ -1,6 +1,5 @@
 """Query parameters of a model's pages."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -9,13 +8,12 @@ from httpx import AsyncClient
 from sqlalchemy import ColumnElement, MetaData
 from sqlmodel import Field, col
 
-from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature, Link
 from opportune.testing import Make, grant, make_user, signed_in_client
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -55,10 +53,7 @@ trips = Feature(
 )
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(trips, TripTable.metadata, settings) as app:
-        yield app
+app = site_fixture(trips, TripTable.metadata)
 
 
 @pytest.mark.parametrize("path", ["/trips", "/api/v1/trips"])

@@ -8,13 +8,12 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlmodel import Field
 
-from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudPages
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, image_field
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 from tests.opportune.storage.pictures import photo
 
 pytestmark = pytest.mark.database("sqlite")
@@ -43,10 +42,7 @@ posters = Feature(
 )
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(posters, LibraryTable.metadata, settings) as app:
-        yield app
+app = site_fixture(posters, LibraryTable.metadata)
 
 
 @pytest.fixture

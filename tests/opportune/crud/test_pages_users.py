@@ -1,6 +1,5 @@
 """Pages of rows that refer to users. They do not reveal e-mail addresses."""
 
-from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -9,12 +8,11 @@ from httpx import AsyncClient
 from sqlmodel import Field, Relationship
 
 from opportune.accounts import User
-from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.feature import Feature
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable, user_key
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -56,10 +54,7 @@ letters = Feature(
 PARCELS = "/api/v1/parcels"
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(letters, LibraryTable.metadata, settings) as app:
-        yield app
+app = site_fixture(letters, LibraryTable.metadata)
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 """Titles of rows, on their pages and in the column of a list that links to these pages."""
 
-from collections.abc import AsyncIterator
 from enum import StrEnum
 
 import pytest
-from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy import MetaData
 from sqlmodel import Field
 
-from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudPages
 from opportune.crud.columns import list_columns
 from opportune.db import Model
@@ -17,7 +14,7 @@ from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.fields import Image, Url, image_field
 from opportune.testing import Make
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -81,10 +78,7 @@ clinic = Feature(
 )
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(clinic, ClinicTable.metadata, settings) as app:
-        yield app
+app = site_fixture(clinic, ClinicTable.metadata)
 
 
 async def test_detail_shows_the_fields_of_the_title(client: AsyncClient, make: Make) -> None:

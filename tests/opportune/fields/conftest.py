@@ -6,17 +6,12 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.config.settings import Settings
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.fields.samples_feature import Sample, samples
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Site with a feature that has fields of every type."""
-    async with site_with(samples, Sample.metadata, settings) as app:
-        yield app
+app = site_fixture(samples, Sample.metadata)
+"""Site with a feature that has fields of every type."""
 
 
 @pytest.fixture

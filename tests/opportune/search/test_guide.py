@@ -24,6 +24,8 @@ from tests.opportune.page_templates import add_templates
 from tests.opportune.search.books import Book, add, create_indexes, make_tables
 from tests.opportune.search.shelf_index import no_progress
 
+pytestmark = pytest.mark.database("sqlite")
+
 GUIDE = (PROJECT / "docs/search.md").read_text(encoding="utf-8")
 PYTHON, HTML = (re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) for language in ("python", "html"))
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -58,7 +60,6 @@ async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-@pytest.mark.database("sqlite")
 async def test_example_page_has_highlighted_results(client: AsyncClient) -> None:
     page = (await client.get("/books/search?q=bre")).text
     assert 'name="q" value="bre"' in page
@@ -69,21 +70,18 @@ async def test_example_page_has_highlighted_results(client: AsyncClient) -> None
     assert "More results" not in page
 
 
-@pytest.mark.database("sqlite")
 async def test_example_responds_to_htmx_with_the_results(client: AsyncClient) -> None:
     fragment = (await client.get("/books/search?q=cafe", headers=HTMX)).text
     assert fragment.lstrip().startswith('<section id="search-results" data-query="cafe"')
     assert "&lt;b&gt;<mark>Café</mark>&lt;/b&gt;" in fragment
 
 
-@pytest.mark.database("sqlite")
 async def test_example_paginates_results(client: AsyncClient) -> None:
     assert 'href="?q=tea&amp;page=2">More results</a>' in (await client.get("/books/search?q=tea")).text
     assert 'aria-label="Pages"' in (await client.get("/books/search?q=tea&page=2")).text
     assert (await client.get("/books/search?page=0")).status_code == 422
 
 
-@pytest.mark.database("sqlite")
 async def test_example_page_responds_to_any_query(client: AsyncClient) -> None:
     assert "Nothing matches “zebra”" in (await client.get("/books/search?q=zebra")).text
     for query in ("", "<b>", "\0", "' OR 1=1", "x" * 5000):
@@ -92,7 +90,6 @@ async def test_example_page_responds_to_any_query(client: AsyncClient) -> None:
         assert "<b>" not in response.text
 
 
-@pytest.mark.database("sqlite")
 async def test_example_searches_a_filtered_query(app: FastAPI, example: dict[str, Any]) -> None:
     exec(PYTHON[1], example)  # noqa: S102 - the guide's own code
     async with app.state.database.reader() as session:
@@ -100,7 +97,6 @@ async def test_example_searches_a_filtered_query(app: FastAPI, example: dict[str
     assert ([book.title for book in page.items], page.total) == (["<b>Café</b>"], 1)
 
 
-@pytest.mark.database("sqlite")
 async def test_example_indexes_and_searches_a_folder(settings: Settings, tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     exec(PYTHON[5], names)  # noqa: S102 - the guide's own code

@@ -23,10 +23,9 @@ from tests.opportune.accounts.sent_emails import (
 
 __all__ = ["settings"]  # a fixture
 
-on_sqlite = pytest.mark.database("sqlite")
+pytestmark = pytest.mark.database("sqlite")
 
 
-@on_sqlite
 async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL)
     bearer = {"Authorization": f"Bearer {await make_token(database, user)}"}
@@ -58,7 +57,6 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
     assert await submit_new_password(client, "api", (await read_newest_link(app))[1], "quite another password") == 200
 
 
-@on_sqlite
 async def test_verified_user_keeps_the_second_factor(app: FastAPI, client: AsyncClient, database: Database) -> None:
     for email, is_verified, location in (
         ("new@example.com", False, "/"),
@@ -73,7 +71,6 @@ async def test_verified_user_keeps_the_second_factor(app: FastAPI, client: Async
         client.cookies.clear()
 
 
-@on_sqlite
 async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await make_user(database, "off@example.com", is_active=False)

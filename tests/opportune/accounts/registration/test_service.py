@@ -28,10 +28,9 @@ from tests.opportune.accounts.sent_emails import (
 
 __all__ = ["settings"]  # a fixture
 
-on_sqlite = pytest.mark.database("sqlite")
+pytestmark = pytest.mark.database("sqlite")
 
 
-@on_sqlite
 async def test_registration_sends_an_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
     response = await register(client, "Ada@Example.com")
 
@@ -48,7 +47,6 @@ async def test_registration_sends_an_email(app: FastAPI, client: AsyncClient, da
     assert (await read_users(database), await sign_in_to_api(client)) == ([(EMAIL, True)], 200)
 
 
-@on_sqlite
 async def test_registration_link_is_valid_once(app: FastAPI, client: AsyncClient, database: Database) -> None:
     response = await register(client, password="password")
 
@@ -67,7 +65,6 @@ async def test_registration_link_is_valid_once(app: FastAPI, client: AsyncClient
     assert len(await read_users(database)) == 1
 
 
-@on_sqlite
 async def test_registered_address_gets_another_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -82,7 +79,6 @@ async def test_registered_address_gets_another_email(app: FastAPI, client: Async
     ]
 
 
-@on_sqlite
 async def test_api_does_not_reveal_accounts(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -100,7 +96,6 @@ async def test_api_does_not_reveal_accounts(app: FastAPI, client: AsyncClient, d
     assert (await client.post(f"{AUTH}/verify", json=proof)).status_code == 410
 
 
-@on_sqlite
 async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await register(client)
     path, token = await read_newest_link(app)
@@ -114,7 +109,6 @@ async def test_registration_link_needs_the_password(app: FastAPI, client: AsyncC
     assert await read_users(database) == []
 
 
-@on_sqlite
 async def test_guesses_at_a_registration_are_limited(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +120,6 @@ async def test_guesses_at_a_registration_are_limited(
     assert statuses == [422, 422, 422, 429]
 
 
-@on_sqlite
 async def test_taken_and_free_addresses_take_the_same_work(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +142,6 @@ async def test_taken_and_free_addresses_take_the_same_work(
     assert steps == ["hash", send_registration_email.name, send_password_reset_email.name] * 2
 
 
-@on_sqlite
 async def test_site_without_mail_registers_immediately(settings: Settings, client: AsyncClient, app: FastAPI) -> None:
     without_mail = settings.model_copy(
         update={"mail_url": settings_for("sqlite://").mail_url, "environment": "production"}

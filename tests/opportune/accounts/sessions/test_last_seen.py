@@ -21,7 +21,7 @@ from opportune.web.client import Client
 MONTH = timedelta(days=30)
 PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
 
-on_sqlite = pytest.mark.database("sqlite")
+pytestmark = pytest.mark.database("sqlite")
 
 
 async def backdate(database: Database, minutes: float, **values: object) -> None:
@@ -42,7 +42,6 @@ def is_now(moment: datetime) -> bool:
     return abs(utc_now() - moment) < timedelta(minutes=1)
 
 
-@pytest.mark.database("sqlite")
 async def test_use_extends_the_session_by_a_day(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
         await backdate(database, 6)
@@ -54,7 +53,6 @@ async def test_use_extends_the_session_by_a_day(app: FastAPI, database: Database
     assert row.address == "127.0.0.1"
 
 
-@on_sqlite
 async def test_recent_use_writes_nothing(app: FastAPI, database: Database) -> None:
     writes: list[str] = []
     async with signed_in_client(app) as client:
@@ -66,7 +64,6 @@ async def test_recent_use_writes_nothing(app: FastAPI, database: Database) -> No
     assert writes == []
 
 
-@on_sqlite
 async def test_session_ends_after_a_month(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
         started = utc_now() - MONTH + timedelta(hours=1)
@@ -76,7 +73,6 @@ async def test_session_ends_after_a_month(app: FastAPI, database: Database) -> N
     assert (await read_session(app)).expires_at == started + MONTH
 
 
-@on_sqlite
 async def test_remembered_session_lasts_a_month_unused(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:
@@ -99,7 +95,6 @@ async def test_remembered_session_lasts_a_month_unused(app: FastAPI, database: D
     assert row.expires_at == original.expires_at
 
 
-@on_sqlite
 async def test_unused_session_ends_after_a_day(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
         await backdate(database, 60 * 24 + 1)
@@ -107,7 +102,6 @@ async def test_unused_session_ends_after_a_day(app: FastAPI, database: Database)
         assert (await client.get(PROFILE)).status_code == 303
 
 
-@pytest.mark.database("sqlite")
 async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token = await make_token(database, await make_user(database))
 
@@ -120,7 +114,6 @@ async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, dat
     assert is_now(used_at)
 
 
-@on_sqlite
 async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
         await backdate(database, 6)
@@ -131,7 +124,6 @@ async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database)
     assert is_now((await read_session(app)).seen_at)
 
 
-@on_sqlite
 async def test_page_works_with_a_read_only_database(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +140,6 @@ async def test_page_works_with_a_read_only_database(
     assert not is_now((await read_session(app)).seen_at)
 
 
-@on_sqlite
 async def test_use_of_a_replaced_token_is_recorded(app: FastAPI) -> None:
     row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
 

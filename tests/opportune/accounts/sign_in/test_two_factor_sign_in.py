@@ -19,7 +19,7 @@ from tests.opportune.accounts.authenticator_app import AuthenticatorApp, add_aut
 EMAIL = "ada@example.com"
 LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"
 
-on_sqlite = pytest.mark.database("sqlite")
+pytestmark = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
@@ -44,7 +44,6 @@ async def count_sessions(database: Database) -> int:
         return await session.scalar(select(func.count()).select_from(Session)) or 0
 
 
-@on_sqlite
 async def test_password_then_code_signs_in(
     client: AsyncClient, database: Database, authenticator: AuthenticatorApp
 ) -> None:
@@ -62,14 +61,12 @@ async def test_password_then_code_signs_in(
     assert (await client.get(CODE)).headers["location"] == LOGIN  # the first step is no longer valid
 
 
-@on_sqlite
 async def test_recovery_code_signs_in_once(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     for status in (303, 422):
         await send_password(client)
         assert (await send_code(client, authenticator.recovery_codes[0])).status_code == status
 
 
-@on_sqlite
 @pytest.mark.usefixtures("authenticator")
 async def test_code_page_needs_the_password(
     client: AsyncClient, database: Database, settings: Settings, authenticator: AuthenticatorApp
@@ -93,7 +90,6 @@ async def read_user(database: Database) -> User:
 
 
 @pytest.mark.parametrize("change", [{"hashed_password": "x"}, {"is_active": False}])
-@on_sqlite
 async def test_new_password_ends_the_second_step(
     client: AsyncClient, database: Database, authenticator: AuthenticatorApp, change: dict[str, object]
 ) -> None:
@@ -105,7 +101,6 @@ async def test_new_password_ends_the_second_step(
     assert await count_sessions(database) == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_wrong_codes_are_limited(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     channels: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [send_code, sign_in_program]
     await send_password(client)
@@ -117,7 +112,6 @@ async def test_wrong_codes_are_limited(client: AsyncClient, authenticator: Authe
         assert (response.status_code, "retry-after" in response.headers) == (429, True)
 
 
-@on_sqlite
 async def test_api_takes_the_code_with_the_password(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     without_code, wrong_code = await sign_in_program(client), await sign_in_program(client, "000000")
 
@@ -128,14 +122,12 @@ async def test_api_takes_the_code_with_the_password(client: AsyncClient, authent
     assert (await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})).status_code == 200
 
 
-@on_sqlite
 async def test_second_step_redirects_to_this_site_only(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     await send_password(client, next="//evil.example")
 
     assert (await send_code(client, authenticator.code)).headers["location"] == "/"
 
 
-@on_sqlite
 @pytest.mark.usefixtures("authenticator")
 async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (CODES_PER_ACCOUNT, service.PASSWORDS_PER_ACCOUNT, service.PASSWORDS_PER_IP):
@@ -143,7 +135,6 @@ async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pyt
     assert {(await sign_in_program(client)).status_code for _ in range(4)} == {401}
 
 
-@pytest.mark.database("sqlite")
 async def test_password_changed_before_the_code_is_refused(
     client: AsyncClient, database: Database, authenticator: AuthenticatorApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

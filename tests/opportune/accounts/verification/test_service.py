@@ -28,10 +28,9 @@ from tests.opportune.accounts.sent_emails import (
 
 __all__ = ["settings"]  # a fixture
 
-on_sqlite = pytest.mark.database("sqlite")
+pytestmark = pytest.mark.database("sqlite")
 
 
-@on_sqlite
 async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
@@ -44,7 +43,6 @@ async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncC
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
 
 
-@on_sqlite
 async def test_verification_needs_the_password_of_the_account(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
@@ -58,7 +56,6 @@ async def test_verification_needs_the_password_of_the_account(
     assert await read_users(database) == [(EMAIL, False)]
 
 
-@on_sqlite
 async def test_password_reset_also_verifies_the_address(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
@@ -70,7 +67,6 @@ async def test_password_reset_also_verifies_the_address(app: FastAPI, client: As
     )
 
 
-@on_sqlite
 async def test_link_does_not_verify_another_address(app: FastAPI, database: Database, settings: Settings) -> None:
     user = await make_user(database, EMAIL)
     token = signed_links.make_link_token(settings, "verify", user)

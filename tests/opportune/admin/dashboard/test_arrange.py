@@ -13,23 +13,19 @@ from sqlmodel import col
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.models import AuditEntry, DashboardLayout
 from opportune.admin.permissions import Permissions
-from opportune.config.settings import Settings
 from opportune.feature import Number
 from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 URL = "/admin/arrange-overview"
 WIDGETS = [Number("One", Gadget), Number("Two", Gadget), Number("Makers", Maker)]
 KEYS = [f"gadgets:{widget.label}" for widget in WIDGETS]
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
-        yield app
+app = site_fixture(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata)
 
 
 @pytest.fixture

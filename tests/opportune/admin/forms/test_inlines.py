@@ -11,6 +11,8 @@ from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.lists.test_related import grant
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, run_before_saving
 
+pytestmark = pytest.mark.database("sqlite")
+
 EDIT = "/admin/shelf/edit/1"
 SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
 # Form data of unchanged rows, as a browser sends it.
@@ -40,7 +42,6 @@ async def read_labels(app: FastAPI) -> list[tuple[int, str, int, bool]]:
 LABELS_BEFORE = [(1, "red", 1, True), (1, "blue", 2, True), (2, "green", 3, True)]
 
 
-@pytest.mark.database("sqlite")
 async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncClient) -> None:
     changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold", "label-new0-size": "9"}
     response = await admin.post(EDIT, data={**FORM, **changes})
@@ -55,14 +56,12 @@ async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncC
         ], "unchanged rows are not logged"
 
 
-@pytest.mark.database("sqlite")
 async def test_new_row_is_saved_with_its_inlines(app: FastAPI, admin: AsyncClient) -> None:
     form_data = {**SHELF_FORM, **BLANK_ROW, "title": "Plays", "label-new0-text": "gold"}
     assert (await admin.post("/admin/shelf/create", data=form_data)).status_code == 303
     assert await read_labels(app) == [*LABELS_BEFORE, (3, "gold", 1, True)]
 
 
-@pytest.mark.database("sqlite")
 async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[tuple[str, bool]] = []
 
@@ -93,7 +92,6 @@ INVALID_ROWS = [
 ]
 
 
-@pytest.mark.database("sqlite")
 async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     for changes, field, message in INVALID_ROWS:
         response = await admin.post(EDIT, data={**FORM, "title": "Kept", "label-2-size": "7", **changes})
@@ -119,7 +117,6 @@ async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, mo
     assert 'href="/admin/label/list?shelf_id=1"' in page
 
 
-@pytest.mark.database("sqlite")
 async def test_inline_moved_by_another_user_is_refused(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +131,6 @@ async def test_inline_moved_by_another_user_is_refused(
     assert await read_labels(app) == [(2, "red", 1, True), *LABELS_BEFORE[1:]]
 
 
-@pytest.mark.database("sqlite")
 async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
     await grant(app, user.id, "shelf", "*")
@@ -155,14 +151,12 @@ async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
     assert await read_labels(app) == [(1, "forged", 1, True), *LABELS_BEFORE[1:]]
 
 
-@pytest.mark.database("sqlite")
 async def test_form_may_have_many_fields(app: FastAPI, admin: AsyncClient) -> None:
     many = {f"label-1-unknown{number}": "" for number in range(1_500)}
     for files in (None, {"plan": ("", b"")}):
         assert (await admin.post(EDIT, data=FORM | many, files=files)).status_code == 303
 
 
-@pytest.mark.database("sqlite")
 async def test_view_that_cannot_edit_has_no_inline_fields(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,14 +9,13 @@ from sqlmodel import Field, Relationship
 
 from opportune.accounts.models import User
 from opportune.admin import AdminView
-from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudPages
 from opportune.db import SoftDelete
 from opportune.feature import Feature, Table, UserColumn
 from opportune.testing import grant, make_user, signed_in_client
 from tests.opportune.admin import gadget_feature
 from tests.opportune.crud.library import user_key
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 SECRET, OWN = "Telltale merger", "Telltale picnic"
 
@@ -72,10 +71,7 @@ archive = Feature(
 )
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(archive, gadget_feature.Table.metadata, settings) as app:
-        yield app
+app = site_fixture(archive, gadget_feature.Table.metadata)
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """Forms that were opened in one team and sent in another: no row for the other team, and no lost text."""
 
 import re
-from collections.abc import AsyncIterator
 from html import unescape
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient, Response
 
-from opportune.config.settings import Settings
 from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db.database import Database
@@ -16,7 +14,7 @@ from opportune.testing.rows import Make
 from tests.opportune.contrib.teams import projects as sample
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.projects import Note
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -26,10 +24,7 @@ TEXT = "Buy “milk” & <bread>"
 PERSONAL = "/teams/personal/switch"
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(sample.projects, sample.ProjectTable.metadata, settings) as app:
-        yield app
+app = site_fixture(sample.projects, sample.ProjectTable.metadata)
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """Rows that belong to the current team, or to the user while no team is selected."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from opportune.config.settings import Settings
 from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, signed_in_client
@@ -15,7 +12,7 @@ from tests.opportune.contrib.teams import projects as sample
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id
 from tests.opportune.contrib.teams.projects import Note, Notes
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -23,10 +20,7 @@ API = "/api/v1/notes"
 PERSONAL = "/teams/personal/switch"
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(sample.projects, sample.ProjectTable.metadata, settings) as app:
-        yield app
+app = site_fixture(sample.projects, sample.ProjectTable.metadata)
 
 
 @pytest.fixture

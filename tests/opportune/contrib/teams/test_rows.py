@@ -1,13 +1,11 @@
 """Rows of teams: in the data layer and in routes of a project."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from opportune.config.settings import Settings
 from opportune.contrib.teams import service
 from opportune.contrib.teams.models import TeamMember, TeamRole
 from opportune.crud import Crud, CrudApi
@@ -19,17 +17,14 @@ from tests.opportune.contrib.teams import projects as sample
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id
 from tests.opportune.contrib.teams.projects import Note, Project, Projects, Task
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 API = "/api/v1/projects"
 sqlite = pytest.mark.database("sqlite")
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A site with the projects feature."""
-    async with site_with(sample.projects, sample.ProjectTable.metadata, settings) as app:
-        yield app
+app = site_fixture(sample.projects, sample.ProjectTable.metadata)
+"""A site with the projects feature."""
 
 
 @pytest.fixture

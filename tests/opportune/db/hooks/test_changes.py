@@ -10,8 +10,9 @@ from opportune.db import Change, after_change, before_change, before_create, cha
 from opportune.db.database import Database
 from tests.opportune.db.hooks.plays import Play, Stage, Tag, Ticket, add_play
 
+pytestmark = pytest.mark.database("sqlite")
 
-@pytest.mark.database("sqlite")
+
 async def test_equal_value_is_not_a_change(database: Database, calls: list[str]) -> None:
     play = await add_play(database, title="Hamlet")
     calls.clear()
@@ -20,7 +21,6 @@ async def test_equal_value_is_not_a_change(database: Database, calls: list[str])
     assert calls == []
 
 
-@pytest.mark.database("sqlite")
 async def test_changes_before_and_after_the_write(database: Database) -> None:
     recorded_changes: list[object] = []
 
@@ -42,7 +42,6 @@ async def test_changes_before_and_after_the_write(database: Database) -> None:
     assert changes(play) == {}
 
 
-@pytest.mark.database("sqlite")
 async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
     keys: list[tuple[int | None, Any]] = []
 
@@ -63,7 +62,6 @@ async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
     assert keys == [(hamlet_id, hamlet_id), (faust_id, faust_id), (None, None)]
 
 
-@pytest.mark.database("sqlite")
 async def test_changes_of_a_transaction_are_combined(database: Database) -> None:
     recorded_changes: list[object] = []
 
@@ -80,7 +78,6 @@ async def test_changes_of_a_transaction_are_combined(database: Database) -> None
     assert recorded_changes == [{"title": Change("Hamlet", "Macbeth")}]
 
 
-@pytest.mark.database("sqlite")
 async def test_many_to_many_change_runs_hooks(database: Database) -> None:
     recorded_changes: list[object] = []
 
@@ -96,7 +93,6 @@ async def test_many_to_many_change_runs_hooks(database: Database) -> None:
     assert recorded_changes == [[["sad"], ["sad", "long"]]]
 
 
-@pytest.mark.database("sqlite")
 async def test_cleared_foreign_key_runs_change_hooks(database: Database, calls: list[str]) -> None:
     # The flush clears the foreign key itself, so only `after_change` runs.
     async with database.writer() as session:

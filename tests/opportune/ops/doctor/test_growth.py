@@ -1,6 +1,5 @@
 """Slow lists and missing indexes of large tables."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -12,7 +11,6 @@ from sqlmodel import Field
 from starlette.requests import Request
 
 from opportune.admin.views import AdminView
-from opportune.config.settings import Settings
 from opportune.crud import Crud
 from opportune.db.database import Database
 from opportune.db.models.model import NAMING_CONVENTION, Model
@@ -20,7 +18,7 @@ from opportune.feature import Feature
 from opportune.ops.doctor import growth, statistics
 from opportune.ops.doctor.growth import examine_growth
 from opportune.ops.doctor.results import Status
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 INSERTS = {
     "sqlite": """
@@ -90,10 +88,7 @@ PARCELS = Feature(
 )
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(PARCELS, ParcelTable.metadata, settings) as app:
-        yield app
+app = site_fixture(PARCELS, ParcelTable.metadata)
 
 
 @pytest.fixture
