@@ -15,17 +15,12 @@ from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.lookup import Grants, LastSeen, find_by_token, find_impersonator
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
-from opportune.accounts.tokens.scopes import (
-    AUTHENTICATE_HEADER,
-    get_request_scopes,
-    oauth2_scheme,
-    read_bearer_token,
-    register_scopes,
-    require_scopes,
-)
+from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
+from opportune.accounts.tokens.dependencies import get_request_scopes, require_scopes
+from opportune.accounts.tokens.scopes import register_scopes
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy, token_strategy
 from opportune.accounts.users.context import AccountContext
-from opportune.accounts.users.database import REQUEST_KEY
+from opportune.accounts.users.lookup import REQUEST_KEY
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.i18n import gettext_lazy as _l

@@ -12,8 +12,8 @@ from opportune.accounts.groups.service import require_other_superuser
 from opportune.accounts.models import User
 from opportune.accounts.schemas import EMAIL_ADAPTER, UserCreate
 from opportune.accounts.users.context import user_manager
-from opportune.accounts.users.database import find_by_email
 from opportune.accounts.users.errors import EmailTakenError, InvalidPasswordError
+from opportune.accounts.users.lookup import find_by_email
 from opportune.db.database import Database
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.errors import OperatorError

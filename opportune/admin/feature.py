@@ -1,11 +1,10 @@
 """The feature of the admin: its views, pages and checks."""
 
 from opportune.admin.dashboard.setup_steps import has_models_of_project, is_deployed
-from opportune.admin.log.audit import forget_author
 from opportune.admin.log.recording import RECORDING
 from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, SavedView
 from opportune.admin.row_versions.models import RowVersion
-from opportune.admin.row_versions.recording import VERSIONING, delete_old_versions_daily
+from opportune.admin.row_versions.recording import VERSIONING, delete_old_versions_daily, forget_author
 from opportune.admin.shipped_groups import shipped_group_statements
 from opportune.admin.trash.retention import empty_trash_daily
 from opportune.db.migrations.post_migrate import post_migrate

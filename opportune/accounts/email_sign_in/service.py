@@ -18,7 +18,7 @@ from opportune.accounts.models import User
 from opportune.accounts.sign_in.service import PASSWORDS_PER_DEVICE, PASSWORDS_PER_IP
 from opportune.accounts.sign_in_methods.email_codes import is_code, make_code
 from opportune.accounts.users.context import AccountContext
-from opportune.accounts.users.database import find_active_by_email, find_by_email
+from opportune.accounts.users.lookup import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.db.models.model import utc_now

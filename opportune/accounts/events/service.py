@@ -14,7 +14,7 @@ from opportune.accounts.events.impersonated_changes import superuser_id_for
 from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext, user_manager
-from opportune.accounts.users.database import REQUEST_KEY, find_by_email
+from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.db.models.model import utc_now
 from opportune.i18n import gettext, use_language
 from opportune.jobs import JobContext, job

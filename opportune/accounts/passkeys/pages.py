@@ -13,13 +13,8 @@ from opportune.accounts.reauthentication.dependencies import ConfirmedUser
 from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show, sign_in_response
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
 from opportune.accounts.sign_in.second_step import CODE_PATH, finish_second_step, read_pending_sign_in
-from opportune.accounts.sign_in_methods.passkeys import (
-    PATH,
-    PasskeyCeremonies,
-    find_passkeys,
-    get_anonymous_ceremonies,
-    get_passkey_ceremonies,
-)
+from opportune.accounts.sign_in_methods.passkey_requests import PATH, get_anonymous_ceremonies, get_passkey_ceremonies
+from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies, find_passkeys
 from opportune.accounts.sign_in_methods.second_factor import count_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
 from opportune.accounts.users.context import AccountContext

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.users.context import AccountContext, user_manager
-from opportune.accounts.users.database import find_active_by_email
+from opportune.accounts.users.lookup import find_active_by_email
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, job
 

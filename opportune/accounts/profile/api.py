@@ -6,7 +6,8 @@ from opportune.accounts.dependencies import AccountCtx, CurrentUser, needs_scope
 from opportune.accounts.models import User
 from opportune.accounts.profile.service import change_password, check_email_change, request_email_change, update_profile
 from opportune.accounts.reauthentication.identity import confirm_password
-from opportune.accounts.tokens.scopes import MANAGE_ACCOUNT, require_scope
+from opportune.accounts.tokens.dependencies import require_scope
+from opportune.accounts.tokens.scopes import MANAGE_ACCOUNT
 from opportune.accounts.users.schemas import PROVED_FIELDS, UserRead, UserUpdate
 
 router = APIRouter(tags=["accounts"])

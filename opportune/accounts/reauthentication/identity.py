@@ -6,7 +6,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password, is_confirmed
 from opportune.accounts.schemas import Confirmation, Reauthentication
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sign_in_methods.passkeys import get_passkey_ceremonies
+from opportune.accounts.sign_in_methods.passkey_requests import get_passkey_ceremonies
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
 from opportune.accounts.users.context import AccountContext

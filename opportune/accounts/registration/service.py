@@ -12,8 +12,8 @@ from opportune.accounts.emails.signed_links import LIFETIMES
 from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.users.context import AccountContext, user_manager
-from opportune.accounts.users.database import find_by_email
 from opportune.accounts.users.errors import RegistrationClosedError
+from opportune.accounts.users.lookup import find_by_email
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.i18n import gettext_lazy as _l

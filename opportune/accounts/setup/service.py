@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.accounts.users.context import user_manager
-from opportune.accounts.users.database import delete_all_sessions, delete_sign_in_methods
+from opportune.accounts.users.credentials import delete_all_sessions, delete_sign_in_methods
 from opportune.accounts.users.errors import EmailTakenError
 from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings

@@ -5,7 +5,7 @@ from opportune.accounts.models import User
 from opportune.accounts.schemas import Credentials
 from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.users.context import AccountContext
-from opportune.accounts.users.database import find_by_email
+from opportune.accounts.users.lookup import find_by_email
 from opportune.config.email_domains import normalize_email
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer

@@ -4,38 +4,32 @@ import base64
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastapi import Request, Response
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
-from opportune.accounts.models import Passkey, Session, User
-from opportune.accounts.sessions.cookies import COOKIE_PATH, PageCookie
+from opportune.accounts.models import Passkey, User
 from opportune.accounts.sessions.service import UserSessions, forget_confirmations
 from opportune.accounts.sign_in_methods import webauthn
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor, renew_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import (
-    LIFETIME_SECONDS,
     NOT_VERIFIED,
     Ceremony,
     CeremonyOptions,
     PasskeyRefused,
     Purpose,
     RelyingParty,
-    find_relying_party,
 )
 from opportune.accounts.tokens.service import delete_access_tokens
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.db.models.model import utc_now
-from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.middleware.response_cookies import add_cookies
 from opportune.web.rate_limit import Hit, RateLimit
 
 if TYPE_CHECKING:
@@ -208,45 +202,3 @@ def _create_row(
 
 def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-PATH = "/accounts/passkeys"
-COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)
-MAX_COOKIE_CHARS = 64
-NO_DOMAIN_NAME = _l("Passkeys need a domain name. On this computer, open the site at %(address)s instead.")
-
-
-def get_passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
-    """Return the passkey ceremonies of this browser, for `user` or for any user.
-
-    Raises:
-        PasskeyRefused: the address of the site is not a domain name.
-    """
-    try:
-        site = find_relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")
-        port = f":{request.url.port}" if request.url.port else ""
-    except ValueError:  # the Host header is invalid
-        site, port = None, ""
-    if site is None:
-        raise PasskeyRefused(gettext(NO_DOMAIN_NAME, address=f"{request.url.scheme}://localhost{port}{PATH}"))
-    return PasskeyCeremonies(context, site, _browser_id(request), user)
-
-
-def get_anonymous_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
-    """Return the ceremonies of a browser without a session. A cookie identifies it in the next request.
-
-    Raises:
-        PasskeyRefused: as `get_passkey_ceremonies`.
-    """
-    ceremonies = get_passkey_ceremonies(request, context, user)
-    is_valid = 0 < len(ceremonies.browser_id) <= MAX_COOKIE_CHARS
-    browser_id = ceremonies.browser_id if is_valid else secrets.token_urlsafe(16)
-    cookie_response = Response()
-    COOKIE.set(request, cookie_response, browser_id)
-    add_cookies(request, cookie_response)
-    return replace(ceremonies, browser_id=browser_id)
-
-
-def _browser_id(request: Request) -> str:
-    session: Session | None = getattr(request.state, "session", None)
-    return f"session {session.id}" if session else COOKIE.read(request)

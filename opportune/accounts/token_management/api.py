@@ -10,7 +10,8 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken
 from opportune.accounts.reauthentication.identity import confirm_password
 from opportune.accounts.schemas import TokenCreate, TokenCreated, TokenRead
-from opportune.accounts.tokens.scopes import require_known_scopes, require_scope
+from opportune.accounts.tokens.dependencies import require_scope
+from opportune.accounts.tokens.scopes import require_known_scopes
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
-from opportune.accounts.tokens.scopes import needed_scopes, oauth2_scheme, scope_labels
+from opportune.accounts.tokens.bearer import oauth2_scheme
+from opportune.accounts.tokens.scopes import needed_scopes, scope_labels
 from opportune.web.errors.openapi import complete_responses, operations, refusals
 
 HTTP_BEARER = "HTTPBearer"

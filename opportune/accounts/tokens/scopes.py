@@ -9,17 +9,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fastapi import HTTPException, Request
-from fastapi.security import OAuth2PasswordBearer
-from starlette.requests import HTTPConnection
-
 from opportune.config.project import origin
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.i18n import gettext, gettext_lazy
-from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_list
 from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.routing.router import router_list
 
@@ -138,36 +132,3 @@ def _declared_scopes(dependant: Any) -> Iterator[str]:
     for dependency in dependant.dependencies:
         yield from dependency.own_oauth_scopes or ()
         yield from _declared_scopes(dependency)
-
-
-def require_scopes(token_scopes: str, needed: Sequence[str]) -> None:
-    """Raise 403 if the scopes of a token, separated by spaces, do not include all needed scopes."""
-    scopes = token_scopes.split()
-    if missing := [scope for scope in needed if not has_scope(scopes, scope)]:
-        detail = _("This token may not do this: it lacks the scope %(scopes)s.", scopes=format_list(missing))
-        challenge = f'Bearer error="insufficient_scope", scope="{" ".join(needed)}"'
-        raise HTTPException(403, detail, {"WWW-Authenticate": challenge})
-
-
-def require_scope(request: Request, needed: str) -> None:
-    """Raise 403 if the token of this request lacks a scope. Browser sessions have all scopes."""
-    if request.state.token:
-        require_scopes(request.state.token.scopes, [needed])
-
-
-def get_request_scopes(request: HTTPConnection) -> list[str]:
-    """Return the scopes that a token needs for this request. A WebSocket needs the scope of a changing method."""
-    method = request.scope.get("method", "WEBSOCKET")
-    return needed_scopes(request.scope.get("route"), method, request.app.state.features)
-
-
-AUTHENTICATE_HEADER = {"WWW-Authenticate": "Bearer"}
-
-# Marks the operations that accept a token in the OpenAPI document.
-oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
-
-
-def read_bearer_token(request: HTTPConnection) -> str | None:
-    """Return the bearer token of a request, or None."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None

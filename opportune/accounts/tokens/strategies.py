@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.lookup import Grants, find_by_token
-from opportune.accounts.tokens.scopes import ALL_SCOPES, require_scopes
+from opportune.accounts.tokens.dependencies import require_scopes
+from opportune.accounts.tokens.scopes import ALL_SCOPES
 from opportune.accounts.tokens.service import delete_token, issue_access_token
 from opportune.config.settings import Settings
 from opportune.db.database import Database

@@ -8,8 +8,8 @@ from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.registration.service import read_registration
 from opportune.accounts.users.context import AccountContext, user_manager
-from opportune.accounts.users.database import find_active_by_email, find_by_email
 from opportune.accounts.users.errors import EmailTakenError, InvalidLinkError, InvalidPasswordError
+from opportune.accounts.users.lookup import find_active_by_email, find_by_email
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, job

@@ -19,7 +19,7 @@ from opportune.accounts.passkeys.service import reset_two_factor
 from opportune.accounts.passwords import hashing
 from opportune.accounts.schemas import EMAIL_ADAPTER, NewPassword
 from opportune.accounts.users.context import user_manager
-from opportune.accounts.users.database import delete_all_sessions
+from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, record_staff_change

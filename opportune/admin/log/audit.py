@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqladmin.helpers import get_object_identifier
-from sqlalchemy import ColumnElement, String, Uuid, cast, func, or_, select, true, update
+from sqlalchemy import ColumnElement, String, Uuid, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -21,11 +21,8 @@ from opportune.admin.log.changed_models import add_changed_identity
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import PURGE, AuditEntry
 from opportune.admin.protocols import Site, View
-from opportune.admin.row_versions.models import RowVersion
 from opportune.db.models.columns import title_of
-from opportune.db.models.model import tables_with
 from opportune.db.models.soft_delete import SoftDelete
-from opportune.feature import Person
 from opportune.web.client import client_address
 
 MAX_SEARCHED_ENTRIES = 30
@@ -109,13 +106,6 @@ async def load_emails(view: View, user_ids: Iterable[int | None]) -> Mapping[int
     ids = {*user_ids} - {None}
     users = select(col(User.id), col(User.email)).where(col(User.id).in_(ids))
     return dict(await view.fetch_tuples(users)) if ids else {}
-
-
-async def forget_author(session: AsyncSession, person: Person) -> None:
-    """Remove the id of a user whose account is deleted. SQLite may give it to the next user."""
-    columns: list[Any] = [RowVersion.actor_id, *(model.deleted_by_id for model in tables_with(SoftDelete))]
-    for column in columns:
-        await session.execute(update(column.class_).where(column == person.id).values({column.key: None}))
 
 
 def visible_entries(request: Request, site: Site, *actions: str) -> ColumnElement[bool]:

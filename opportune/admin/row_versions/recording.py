@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import String, cast, delete, inspect, select
+from sqlalchemy import String, cast, delete, inspect, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
@@ -15,8 +15,10 @@ from opportune.db.database import Database
 from opportune.db.hooks.change_origin import acting_user_id, current_origin
 from opportune.db.hooks.registry import add_after_create, after_change, after_delete, changes
 from opportune.db.models.model import tables_with, utc_now
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.models.versioned import Versioned
 from opportune.db.queries.batches import delete_in_batches
+from opportune.feature import Person
 from opportune.jobs import JobContext, job
 
 
@@ -85,3 +87,10 @@ async def delete_old_versions(database: Database, models: Iterable[type[Versione
             is_old = col(RowVersion.at) < utc_now() - timedelta(days=days)
             count += await delete_in_batches(database, RowVersion, is_of_model & is_old)
     return count
+
+
+async def forget_author(session: AsyncSession, person: Person) -> None:
+    """Remove the id of a user whose account is deleted. SQLite may give it to the next user."""
+    columns: list[Any] = [RowVersion.actor_id, *(model.deleted_by_id for model in tables_with(SoftDelete))]
+    for column in columns:
+        await session.execute(update(column.class_).where(column == person.id).values({column.key: None}))

@@ -14,7 +14,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.groups import service
 from opportune.accounts.models import User
 from opportune.accounts.passkeys import service as passkeys
-from opportune.accounts.users.database import delete_all_sessions
+from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.cli.accounts import changepassword
 from opportune.cli.accounts.prompts import ask_password

@@ -5,7 +5,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from opportune.accounts.dependencies import read_program_token
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import Grants
-from opportune.accounts.tokens.scopes import read_bearer_token
+from opportune.accounts.tokens.bearer import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.oauth.addresses import MCP_PATH, RESOURCE_METADATA_PATH, build_address
 from opportune.web.rate_limit import RateLimit

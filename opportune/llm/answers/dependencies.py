@@ -6,7 +6,8 @@ from fastapi import Depends, Header, HTTPException, Request
 
 from opportune.accounts.dependencies import CurrentUser, OptionalUser
 from opportune.accounts.models import ApiToken
-from opportune.accounts.tokens.scopes import READ, WRITE, require_scope
+from opportune.accounts.tokens.dependencies import require_scope
+from opportune.accounts.tokens.scopes import READ, WRITE
 from opportune.db.models.model import RowId
 from opportune.errors import OperatorError
 from opportune.llm.answers.events import AnswerStream, parse_event_id

@@ -2,7 +2,8 @@ from fastapi import FastAPI
 
 from opportune.feature import Feature, Metric, SetupStep
 from opportune.llm.answers import api, pages
-from opportune.llm.answers.admin.usage import OPERATIONS, PANELS, spending_lights
+from opportune.llm.answers.admin.operations import OPERATIONS, PANELS
+from opportune.llm.answers.admin.status import spending_lights
 from opportune.llm.answers.attachments import delete_attachments_of_user
 from opportune.llm.answers.checks import check_web_search
 from opportune.llm.answers.chosen_model import ChosenModel

@@ -1,12 +1,11 @@
-"""Usage and cost of language models for the page /admin/llm and the status page, and the switch for answers."""
+"""Usage and cost of language models by day, model and user, for the page /admin/llm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from fastapi import FastAPI
 from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -15,12 +14,9 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.dashboard.widgets import Chart, Point
 from opportune.config.llm_models import MICRO_PER_UNIT
-from opportune.feature import AdminPanel, HealthLight
-from opportune.i18n import gettext, ngettext
-from opportune.i18n import gettext as _
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_month_day, format_number
-from opportune.llm.spending import guard
+from opportune.i18n.formats import format_month_day
 from opportune.llm.spending.call_guard import SITE
 from opportune.llm.spending.guard import SpendingGuard, read_switch
 from opportune.llm.spending.ledger import read_totals
@@ -162,53 +158,3 @@ async def _sum_by_payer(session: AsyncSession, first: date, model: str) -> Seque
 
 def _is_of_model(model: str) -> ColumnElement[bool]:
     return col(LlmUsage.model) == model if model else true()
-
-
-async def _switch_state(request: Request) -> Mapping[str, Any]:
-    async with request.app.state.database.reader(fresh=True) as session:
-        return {"off": await guard.read_switch(session)}
-
-
-async def _lacks_model(request: Request) -> Mapping[str, Any] | None:
-    return {} if await request.app.state.llm.waits_for_choice() else None
-
-
-async def switch_off(session: AsyncSession, request: Request) -> str:
-    if await guard.switch_off(session, request.state.user.email):
-        return _("Answers of language models are switched off.")
-    return _("Answers of language models were already switched off.")
-
-
-async def switch_on(session: AsyncSession, _request: Request) -> str:
-    if await guard.switch_on(session):
-        return _("Answers of language models are switched on again.")
-    return _("Answers of language models were already switched on.")
-
-
-PANELS = (
-    AdminPanel("dashboard", "answers/admin_dashboard.html", _lacks_model),
-    AdminPanel("operations", "answers/admin_operations.html", _switch_state, "bottom"),
-)
-OPERATIONS = {"switch-llm-off": switch_off, "switch-llm-on": switch_on}
-
-
-async def spending_lights(app: FastAPI) -> Sequence[HealthLight]:
-    guard: SpendingGuard = app.state.llm.guard
-    sums = [
-        func.sum(column)
-        for column in (LlmUsage.calls, LlmUsage.prompt_tokens, LlmUsage.completion_tokens, LlmUsage.cost_micro)
-    ]
-    query = select(*sums).where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) == guard.now().date())
-    async with app.state.database.reader(fresh=True) as session:
-        off = await read_switch(session)
-        calls, prompt, completion, cost = (int(number or 0) for number in (await session.execute(query)).one())
-    total = prompt + completion
-    answers = ngettext("%(number)s answer", "%(number)s answers", calls, number=format_number(calls))
-    tokens = ngettext("%(number)s token", "%(number)s tokens", total, number=format_number(total))
-    amount = money(cost, guard.answers_settings.llm_currency)
-    text = _("%(answers)s, %(tokens)s, %(cost)s", answers=answers, tokens=tokens, cost=amount)
-    usage = HealthLight("Today", text, address="/admin/llm")
-    if off is None:
-        return [usage]
-    text, hint = _("switched off by %(user)s", user=off.said), _("Switch them on under Operations.")
-    return [HealthLight("Answers", text, "notice", "/admin/operations", hint), usage]

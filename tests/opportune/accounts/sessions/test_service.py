@@ -13,7 +13,7 @@ from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions import credentials
 from opportune.accounts.sessions.cookies import confirm_session
-from opportune.accounts.users.database import delete_all_sessions
+from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.application import create_app
 from opportune.config.settings import Settings, load_settings
 from opportune.db.database import Database

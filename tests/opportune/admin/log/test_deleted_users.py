@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.deletion.service import delete_personal_data
-from opportune.admin.log import audit
+from opportune.admin.row_versions import recording
 from opportune.admin.row_versions.models import RowVersion
 from opportune.config.settings import Settings
 from opportune.db import with_deleted
@@ -18,7 +18,7 @@ from tests.opportune.admin.vault_feature import Dossier, add_dossier, make_keepe
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    monkeypatch.setattr(audit, "tables_with", lambda _: [Dossier])  # its table is not in the site's metadata
+    monkeypatch.setattr(recording, "tables_with", lambda _: [Dossier])  # its table is not in the site's metadata
     async with vault_site(settings) as app:
         yield app
 

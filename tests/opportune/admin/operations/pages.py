@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.admin.operations.operations import CHANGES, TASKS
-from opportune.llm.answers.admin.usage import OPERATIONS as ANSWER_OPERATIONS
+from opportune.llm.answers.admin.operations import OPERATIONS as ANSWER_OPERATIONS
 from opportune.ops.backup.admin.operations import OPERATIONS as BACKUP_OPERATIONS
 
 PAGE = "/admin/operations"

@@ -1,0 +1,56 @@
+"""Passkey ceremonies of the browser that sends a request."""
+
+import secrets
+from dataclasses import replace
+
+from fastapi import Request, Response
+
+from opportune.accounts.models import Session, User
+from opportune.accounts.sessions.cookies import COOKIE_PATH, PageCookie
+from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies
+from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, find_relying_party
+from opportune.accounts.users.context import AccountContext
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.web.middleware.response_cookies import add_cookies
+
+PATH = "/accounts/passkeys"
+COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)
+MAX_COOKIE_CHARS = 64
+NO_DOMAIN_NAME = _l("Passkeys need a domain name. On this computer, open the site at %(address)s instead.")
+
+
+def get_passkey_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+    """Return the passkey ceremonies of this browser, for `user` or for any user.
+
+    Raises:
+        PasskeyRefused: the address of the site is not a domain name.
+    """
+    try:
+        site = find_relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")
+        port = f":{request.url.port}" if request.url.port else ""
+    except ValueError:  # the Host header is invalid
+        site, port = None, ""
+    if site is None:
+        raise PasskeyRefused(gettext(NO_DOMAIN_NAME, address=f"{request.url.scheme}://localhost{port}{PATH}"))
+    return PasskeyCeremonies(context, site, _browser_id(request), user)
+
+
+def get_anonymous_ceremonies(request: Request, context: AccountContext, user: User | None = None) -> PasskeyCeremonies:
+    """Return the ceremonies of a browser without a session. A cookie identifies it in the next request.
+
+    Raises:
+        PasskeyRefused: as `get_passkey_ceremonies`.
+    """
+    ceremonies = get_passkey_ceremonies(request, context, user)
+    is_valid = 0 < len(ceremonies.browser_id) <= MAX_COOKIE_CHARS
+    browser_id = ceremonies.browser_id if is_valid else secrets.token_urlsafe(16)
+    cookie_response = Response()
+    COOKIE.set(request, cookie_response, browser_id)
+    add_cookies(request, cookie_response)
+    return replace(ceremonies, browser_id=browser_id)
+
+
+def _browser_id(request: Request) -> str:
+    session: Session | None = getattr(request.state, "session", None)
+    return f"session {session.id}" if session else COOKIE.read(request)
