@@ -50,6 +50,7 @@ def security_headers(style: str = "", images: str = "", *, in_own_frames: bool =
 
 
 SECURITY_HEADER_NAMES = {name for name, _ in security_headers()}
+REVALIDATE = b"private, no-cache"
 HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -72,7 +73,8 @@ class SecurityHeaders:
         else:
             headers += [header for header in required if header[0] not in present]
         if b"cache-control" not in present and not path.startswith("/static/"):
-            headers.append((b"cache-control", _cache_control(scope)))
+            is_file = b"etag" in present  # such as of a front end: the same for all users
+            headers.append((b"cache-control", REVALIDATE if is_file else _cache_control(scope)))
         if self._is_on_tls(scope) and HSTS_HEADER[0] not in present:
             headers.append(HSTS_HEADER)
 
@@ -86,4 +88,4 @@ def _cache_control(scope: Scope) -> bytes:
     for name, _ in scope["headers"]:
         if name in (b"cookie", b"authorization"):
             return b"no-store"
-    return b"private, no-cache"
+    return REVALIDATE
