@@ -18,10 +18,10 @@ async def send_heartbeat(url: str) -> None:
 
 def _call(url: str) -> str:
     """Return the reason of a failure; empty for success."""
-    import httpx  # noqa: PLC0415 - takes 0.2 s, in this thread
+    import httpx2  # noqa: PLC0415 - takes 0.2 s, in this thread
 
     try:
-        response = httpx.get(url, timeout=HEARTBEAT_TIMEOUT_SECONDS)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        response = httpx2.get(url, timeout=HEARTBEAT_TIMEOUT_SECONDS)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         return type(error).__name__
     return "" if response.is_success else f"status {response.status_code}"

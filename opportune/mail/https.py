@@ -21,7 +21,7 @@ from opportune.runtime.retry_after import retry_after_seconds
 if TYPE_CHECKING:
     import ssl
 
-    import httpx
+    import httpx2
 
 DELIVERY_TIMEOUT_SECONDS = 60
 """Maximum duration of a delivery."""
@@ -83,7 +83,7 @@ class HTTPSTransport(Transport):
 
     @abstractmethod
     def request(self, mail: MessageParts) -> Mapping[str, Any]:
-        """Return the arguments of the POST request for `httpx.AsyncClient.stream`: `url`, and others such as `json`.
+        """Return the arguments of the POST request for `httpx2.AsyncClient.stream`: `url`, and others such as `json`.
 
         Raises:
             PermanentDeliveryError: The provider cannot send this e-mail.
@@ -116,7 +116,7 @@ class HTTPSTransport(Transport):
     async def _post(self, mail: MessageParts) -> APIAnswer:
         request = self.request(mail)
         client = await asyncio.to_thread(open_client)
-        import httpx  # noqa: PLC0415 - the thread has loaded it
+        import httpx2  # noqa: PLC0415 - the thread has loaded it
 
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), client, client.stream("POST", **request) as response:
@@ -124,7 +124,7 @@ class HTTPSTransport(Transport):
                 return APIAnswer(response.status_code, response.headers, _parse_object(content or b""))
         except TimeoutError:
             raise self._error(DeliveryError, "did not respond in time") from None
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise self._error(DeliveryError, f"does not respond: {str(error) or type(error).__name__}") from None
 
     def _refusal(self, response: APIAnswer) -> DeliveryError:
@@ -146,20 +146,20 @@ class HTTPSTransport(Transport):
         return type_(f"{line}.")
 
 
-def open_client() -> "httpx.AsyncClient":
-    """Open a client for one e-mail. Call it in a thread, because loading httpx and certificates is slow."""
-    import httpx  # noqa: PLC0415 - imported by sites that send over HTTPS, at the first e-mail
+def open_client() -> "httpx2.AsyncClient":
+    """Open a client for one e-mail. Call it in a thread, because loading httpx2 and certificates is slow."""
+    import httpx2  # noqa: PLC0415 - imported by sites that send over HTTPS, at the first e-mail
 
-    return httpx.AsyncClient(
+    return httpx2.AsyncClient(
         verify=_certificates(), timeout=DELIVERY_TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}
     )
 
 
 @cache
 def _certificates() -> "ssl.SSLContext":
-    import httpx  # noqa: PLC0415 - imported by `open_client`
+    import httpx2  # noqa: PLC0415 - imported by `open_client`
 
-    return httpx.create_ssl_context()
+    return httpx2.create_ssl_context()
 
 
 def _parse_object(content: bytes) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         # These libraries log too much, or log URLs with secrets.
         "loggers": {
             name: {"level": max(level, logging.WARNING)}
-            for name in ("uvicorn.error", "httpx", "httpx2", "httpcore", "mcp.client", "alembic", "asyncio", "botocore")
+            for name in ("uvicorn.error", "httpx2", "httpcore2", "mcp.client", "alembic", "asyncio", "botocore")
         }
         | ({"sqlalchemy.engine": {"level": "INFO"}} if settings.database_echo else {}),
     }

@@ -21,7 +21,7 @@ def picture(size: tuple[int, int] = (40, 30), kind: str = "PNG", colour: str = "
 
 
 def upload(name: str = "picture.png", content: bytes = b"", media_type: str = "image/png") -> tuple[str, bytes, str]:
-    """Return a form file for httpx: `files={"cover": upload()}`.
+    """Return a form file for httpx2: `files={"cover": upload()}`.
 
     Args:
         name: Name of the file.

@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.llm import FakeProvider

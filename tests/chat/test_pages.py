@@ -6,7 +6,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from app.chat import service
 from app.chat.views import MAX_QUESTIONS_PER_PAGE

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from app.chat import share_pages
 from app.chat.service import Conversations

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from app.contacts.models import Contact
 from opportune.accounts import User

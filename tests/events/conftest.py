@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -64,7 +64,7 @@ def make_picture(size: tuple[int, int] = (1200, 900), **options: Any) -> bytes:
 
 
 def make_photo_upload(content: bytes = b"", name: str = "../../ada.jpg") -> dict[str, Any]:
-    """Return the upload of a photo for the argument `files` of httpx."""
+    """Return the upload of a photo for the argument `files` of httpx2."""
     return {"photo": upload(name, content or make_picture(), "image/jpeg")}
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select
 
 from app.events.models import Event

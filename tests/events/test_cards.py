@@ -1,7 +1,7 @@
 """Cards of the next events on the landing page."""
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from tests.events.conftest import MakeEvent
 

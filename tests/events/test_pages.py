@@ -4,7 +4,7 @@ import re
 import threading
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from markupsafe import Markup
 from pydantic import SecretStr
 

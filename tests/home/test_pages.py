@@ -2,7 +2,7 @@ import re
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
 from markupsafe import escape
 from sqlalchemy.ext.asyncio import AsyncSession

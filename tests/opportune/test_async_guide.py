@@ -14,7 +14,7 @@ from opportune.config.project import PROJECT
 GUIDE = (PROJECT / "docs" / "async.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(.+?)` \| (?:`(.+?)`)?.*? \| (ASYNC\d+)? *\|$", GUIDE, re.MULTILINE)
 IMPORTS = """\
-import asyncio, httpx, os, queue, requests, smtplib, subprocess, threading, time, urllib.request
+import asyncio, httpx2, os, queue, requests, smtplib, subprocess, threading, time, urllib.request
 from pathlib import Path
 """
 

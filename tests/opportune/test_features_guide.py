@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx import ASGITransport, AsyncClient, MockTransport, Request, Response
+from httpx2 import ASGITransport, AsyncClient, MockTransport, Request, Response
 from starlette.websockets import WebSocketDisconnect
 
 from opportune.accounts.sessions.service import create_session

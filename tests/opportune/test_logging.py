@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -75,7 +75,7 @@ def test_text_of_any_language_is_not_escaped(capsys: pytest.CaptureFixture[str])
     assert "Grüße 你好 שלום 👋" in write_log(capsys, "text", "Grüße 你好 שלום 👋")
 
 
-@pytest.mark.parametrize("name", ["httpx", "httpx2", "mcp.client.streamable_http"])
+@pytest.mark.parametrize("name", ["httpx2", "mcp.client.streamable_http"])
 def test_requested_urls_are_not_logged(capsys: pytest.CaptureFixture[str], name: str) -> None:
     write_log(capsys, "text", "as the site logs")  # configures the loggers
     assert not logging.getLogger(name).isEnabledFor(logging.INFO)

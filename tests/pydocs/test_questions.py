@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from app.main import create_app
 from app.pydocs.documents import python_docs

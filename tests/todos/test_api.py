@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from app.todos.schemas import TodoStatistics
 from app.todos.service import Todos
@@ -96,7 +96,7 @@ async def test_todo_is_created_and_read(browser: AsyncClient) -> None:
 
 async def test_invalid_todo_is_refused(browser: AsyncClient) -> None:
     for body in INVALID_TODOS:
-        # Not json=body: httpx does not send lone surrogates.
+        # Not json=body: httpx2 does not send lone surrogates.
         response = await browser.post(TODOS, content=json.dumps(body), headers={"Content-Type": "application/json"})
 
         assert response.status_code == 422, body

@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import insert
 
 from app.todos.models import Todo

@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from tests.todos.conftest import NUMBER, MakeTodo

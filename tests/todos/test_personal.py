@@ -1,7 +1,7 @@
 """Export of a user's to-dos."""
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from tests.todos.conftest import MakeTodo

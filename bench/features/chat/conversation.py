@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import uvloop
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
 from opportune.application import create_app

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 import uvloop
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import insert
 

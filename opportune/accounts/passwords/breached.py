@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 BREACH_LOOKUP_SECONDS = 2.0
 """Time limit of the whole lookup, because the user waits for it."""
@@ -38,22 +38,22 @@ async def is_breached(url: str, password: str) -> bool:
 
 def _is_listed(url: str, digest: str) -> bool:
     """Ask the service for all hashes with the same prefix. Raises OSError."""
-    import httpx  # noqa: PLC0415 - takes 0.2 s, so it runs in this thread
+    import httpx2  # noqa: PLC0415 - takes 0.2 s, so it runs in this thread
 
     # All services expect the prefix at the end of the path.
     address = f"{url.rstrip('/')}/{digest[:PREFIX_LENGTH]}"
     headers = {"Add-Padding": "true", "User-Agent": "opportune"}
     try:
-        with httpx.stream("GET", address, headers=headers, timeout=BREACH_LOOKUP_SECONDS) as response:
+        with httpx2.stream("GET", address, headers=headers, timeout=BREACH_LOOKUP_SECONDS) as response:
             if not response.is_success:
                 raise OSError(f"status {response.status_code}")
             return any(_matches(line, digest[PREFIX_LENGTH:]) for line in _read_lines(response))
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise OSError(type(error).__name__) from error
 
 
-def _read_lines(response: "httpx.Response") -> Iterator[str]:
-    """Yield the lines of the response. Raises TimeoutError, because httpx limits each read but not the total time."""
+def _read_lines(response: "httpx2.Response") -> Iterator[str]:
+    """Yield the lines of the response. Raises TimeoutError, because httpx2 limits each read but not the total time."""
     deadline = time.monotonic() + BREACH_LOOKUP_SECONDS
     for line in response.iter_lines():
         if time.monotonic() > deadline:

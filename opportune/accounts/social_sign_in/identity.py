@@ -5,20 +5,18 @@ Importing this module takes 0.2 s because of its libraries, so `flow` imports it
 
 import asyncio
 import hmac
+import json
 import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import jwt
-from httpx_oauth.clients import github
-from httpx_oauth.exceptions import HTTPXOAuthError
-from httpx_oauth.oauth2 import BaseOAuth2, GetAccessTokenError
 from pydantic import ValidationError
 
 from opportune.accounts.schemas import EMAIL_ADAPTER
@@ -30,6 +28,7 @@ from opportune.accounts.sign_in_methods.providers import (
     Provider,
     ProviderUnreachable,
 )
+from opportune.runtime.response_body import read_body
 
 TIMEOUT_SECONDS = 10
 """Time limit of all requests to a provider during a sign-in."""
@@ -42,6 +41,22 @@ MAX_SUBJECT_CHARS = 255
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Accepted signatures. Only the provider can create them, unlike `none` and algorithms with a shared secret."""
 REQUIRED_CLAIMS = ["iss", "sub", "aud", "exp", "iat"]
+GITHUB_USER_URL = "https://api.github.com/user"
+
+
+class Endpoints(NamedTuple):
+    """OAuth endpoints of a provider."""
+
+    authorization: str
+    token: str
+    scope: str
+    has_basic_auth: bool = False
+    """Whether the token endpoint gets the secret in a header instead of the form."""
+
+
+GITHUB_ENDPOINTS = Endpoints(
+    "https://github.com/login/oauth/authorize", "https://github.com/login/oauth/access_token", "user:email"
+)
 
 
 class ProviderClient(ABC):
@@ -53,8 +68,19 @@ class ProviderClient(ABC):
     async def authorization_url(self, callback: str, state: str, challenge: str, nonce: str) -> str:
         """Return the address of the provider that the browser is redirected to. Raises as `fetch_identity`."""
         async with _open_http() as http:
-            client = await self._get_oauth_client(http)
-            return await client.get_authorization_url(callback, state, None, challenge, "S256", self._params(nonce))
+            endpoints = await self._find_endpoints(http)
+            params = {
+                "response_type": "code",
+                "client_id": self.provider.client_id,
+                "redirect_uri": callback,
+                "scope": endpoints.scope,
+                "state": state,
+                "code_challenge": challenge,
+                "code_challenge_method": "S256",
+            }
+            if "openid" in endpoints.scope:
+                params["nonce"] = nonce
+            return str(httpx2.URL(endpoints.authorization).copy_merge_params(params))
 
     async def fetch_identity(self, code: str, callback: str, verifier: str, nonce: str, issuer: str | None) -> Identity:
         """Return the identity for an authorization code. `issuer` is the parameter `iss` of RFC 9207.
@@ -63,25 +89,32 @@ class ProviderClient(ABC):
             ProviderUnreachable, InvalidProviderResponse: the provider's response is missing or invalid.
         """
         async with _open_http() as http:
-            client = await self._get_oauth_client(http)
+            endpoints = await self._find_endpoints(http)
             self._check_issuer(issuer)
-            token: Mapping[str, Any] = await client.get_access_token(code, callback, verifier)
+            form = {
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": callback,
+                "code_verifier": verifier,
+            }
+            secret = {"client_id": self.provider.client_id, "client_secret": self.provider.client_secret}
+            options: Mapping[str, Any] = (
+                {"data": form, "auth": (*secret.values(),)} if endpoints.has_basic_auth else {"data": form | secret}
+            )
+            token = await _request_json(http, "POST", endpoints.token, **options)
             return await self._read_identity(http, token, nonce)
 
     @abstractmethod
-    async def _get_oauth_client(self, http: httpx.AsyncClient) -> BaseOAuth2[Any]:
-        """Return the client of httpx-oauth."""
+    async def _find_endpoints(self, http: httpx2.AsyncClient) -> Endpoints:
+        """Return the addresses to send the user and the code to."""
 
     @abstractmethod
-    async def _read_identity(self, http: httpx.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
+    async def _read_identity(self, http: httpx2.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
         """Return the identity of the user to whom the code was issued."""
 
     def _check_issuer(self, issuer: str | None) -> None:
         if issuer is not None and not self.provider.accepts_issuer(issuer):
             raise InvalidProviderResponse("the response is from another issuer")
-
-    def _params(self, nonce: str) -> dict[str, Any]:
-        return {"nonce": nonce}
 
 
 class OpenIDClient(ProviderClient):
@@ -93,24 +126,20 @@ class OpenIDClient(ProviderClient):
         self._keys: list[jwt.PyJWK] = []
         self._read_at = -float(METADATA_SECONDS)
 
-    async def _get_oauth_client(self, http: httpx.AsyncClient) -> BaseOAuth2[Any]:
+    async def _find_endpoints(self, http: httpx2.AsyncClient) -> Endpoints:
         metadata = await self._discover(http)
         # Providers that do not name a method use the header (OpenID Connect Discovery 1.0, section 3).
         methods = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-        return OAuthClient(
-            self.provider.client_id,
-            self.provider.client_secret,
+        return Endpoints(
             metadata["authorization_endpoint"],
             metadata["token_endpoint"],
-            base_scopes=["openid", "email"],
-            token_endpoint_auth_method="client_secret_post"
-            if "client_secret_post" in methods
-            else "client_secret_basic",
+            "openid email",
+            has_basic_auth="client_secret_post" not in methods,
         )
 
-    async def _discover(self, http: httpx.AsyncClient) -> Mapping[str, Any]:
+    async def _discover(self, http: httpx2.AsyncClient) -> Mapping[str, Any]:
         if time.monotonic() - self._read_at >= METADATA_SECONDS:
-            metadata = await _get_json(http, self.provider.discovery_url)
+            metadata = await _request_json(http, "GET", self.provider.discovery_url)
             if metadata["issuer"].rstrip("/") != self.provider.issuer:
                 raise InvalidProviderResponse("its discovery document names another issuer")
             issuer_scheme = urlsplit(self.provider.issuer).scheme
@@ -126,13 +155,13 @@ class OpenIDClient(ProviderClient):
         if issuer is None and self._metadata.get("authorization_response_iss_parameter_supported") is True:
             raise InvalidProviderResponse("the response has no issuer")
 
-    async def _read_identity(self, http: httpx.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
+    async def _read_identity(self, http: httpx2.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
         claims = await self._read_claims(http, token["id_token"], nonce)
         issuer, subject = str(claims["iss"]), claims["sub"]
         if not (isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT_CHARS):
             raise InvalidProviderResponse("the subject of the id_token is not a string or is too long")
         if not claims.get("email") and (address := self._metadata.get("userinfo_endpoint")):
-            response = await _get_json(http, address, {"Authorization": f"Bearer {token['access_token']}"})
+            response = await _request_json(http, "GET", address, headers=_bearer(token))
             if response["sub"] != subject:
                 raise InvalidProviderResponse("the profile is of another user")
             claims = {**claims, **{name: response.get(name) for name in ("email", "email_verified")}}
@@ -141,7 +170,7 @@ class OpenIDClient(ProviderClient):
         is_verified = any(str(claims.get(name)).lower() in ("true", "1") for name in ("email_verified", "xms_edov"))
         return Identity(issuer, subject, email, bool(email) and is_verified)
 
-    async def _read_claims(self, http: httpx.AsyncClient, id_token: str, nonce: str) -> Mapping[str, Any]:
+    async def _read_claims(self, http: httpx2.AsyncClient, id_token: str, nonce: str) -> Mapping[str, Any]:
         """Return the claims of a token with valid signature, issuer, audience, times and nonce."""
         claims = jwt.decode(
             id_token,
@@ -160,11 +189,11 @@ class OpenIDClient(ProviderClient):
             raise InvalidProviderResponse("the id_token is of another sign-in")
         return claims
 
-    async def _get_key(self, http: httpx.AsyncClient, key_id: str | None) -> jwt.PyJWK:
+    async def _get_key(self, http: httpx2.AsyncClient, key_id: str | None) -> jwt.PyJWK:
         """Return the key with this id, or the only key if the id is None. A missing key reloads the key set."""
         key = self._find_key(key_id)
         if key is None:
-            key_set = jwt.PyJWKSet.from_dict(dict(await _get_json(http, self._metadata["jwks_uri"])))
+            key_set = jwt.PyJWKSet.from_dict(dict(await _request_json(http, "GET", self._metadata["jwks_uri"])))
             self._keys = [key for key in key_set.keys if key.public_key_use in (None, "sig")]
             key = self._find_key(key_id)
         if key is None:
@@ -179,33 +208,18 @@ class OpenIDClient(ProviderClient):
 class GitHubClient(ProviderClient):
     """GitHub. It does not support OpenID Connect, so the user is read from its API."""
 
-    async def _get_oauth_client(self, http: httpx.AsyncClient) -> BaseOAuth2[Any]:
-        return GitHubOAuthClient(self.provider.client_id, self.provider.client_secret, ["user:email"])
+    async def _find_endpoints(self, http: httpx2.AsyncClient) -> Endpoints:
+        return GITHUB_ENDPOINTS
 
-    async def _read_identity(self, http: httpx.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
-        headers = {"Authorization": f"Bearer {token['access_token']}"}
-        user_id = (await _get_json(http, github.PROFILE_ENDPOINT, headers))["id"]
+    async def _read_identity(self, http: httpx2.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:
+        headers = _bearer(token)
+        user_id = (await _request_json(http, "GET", GITHUB_USER_URL, headers=headers))["id"]
         if not isinstance(user_id, int):
             raise InvalidProviderResponse("the profile has no numeric id")
-        addresses = await _get_json(http, github.EMAILS_ENDPOINT, headers)
+        addresses = await _request_json(http, "GET", f"{GITHUB_USER_URL}/emails", headers=headers)
         primary = (row["email"] for row in addresses if row["primary"] and row["verified"])
         email = _normalise_email(next(primary, None))
         return Identity(GITHUB_ISSUER, str(user_id), email, email_is_verified=email != "")
-
-    def _params(self, nonce: str) -> dict[str, Any]:
-        return {}
-
-
-class OAuthClient(BaseOAuth2[dict[str, Any]]):
-    """The client of httpx-oauth with this module's HTTP client, which limits responses and follows no redirects."""
-
-    def get_httpx_client(self) -> httpx.AsyncClient:
-        return _create_http_client()
-
-
-class GitHubOAuthClient(github.GitHubOAuth2):
-    def get_httpx_client(self) -> httpx.AsyncClient:
-        return _create_http_client()
 
 
 @lru_cache(maxsize=8)
@@ -217,69 +231,43 @@ def get_client(provider: Provider) -> ProviderClient:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # cached, because it takes up to 80 ms
-
-
-def _create_http_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        verify=_certificates(),
-        timeout=TIMEOUT_SECONDS,
-        follow_redirects=False,
-        headers={"Accept-Encoding": "identity"},  # a compressed response can have any size after decompression
-        event_hooks={"response": [_limit_response]},
-    )
-
-
-async def _limit_response(response: httpx.Response) -> None:
-    """Limit the size of a response, independent of its Content-Length."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise httpx.DecodingError("the response is compressed, although the request does not accept that")
-    if isinstance(response.stream, httpx.AsyncByteStream):
-        response.stream = LimitedStream(response.stream)
-
-
-class LimitedStream(httpx.AsyncByteStream):
-    """Body of a response. Raises ReadError after `MAX_RESPONSE_BYTES`."""
-
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
-        self.stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        length = 0
-        async for chunk in self.stream:
-            length += len(chunk)
-            if length > MAX_RESPONSE_BYTES:
-                raise httpx.ReadError("the response is too long")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self.stream.aclose()
+    return httpx2.create_ssl_context()  # cached, because it takes up to 80 ms
 
 
 @asynccontextmanager
-async def _open_http() -> AsyncIterator[httpx.AsyncClient]:
+async def _open_http() -> AsyncIterator[httpx2.AsyncClient]:
     """Open an HTTP client with one time limit for all requests of a step.
 
     Raises:
         ProviderUnreachable, InvalidProviderResponse: for every error in the block.
     """
+    # A compressed response can have any size after decompression.
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    http = httpx2.AsyncClient(verify=_certificates(), timeout=TIMEOUT_SECONDS, follow_redirects=False, headers=headers)
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS), _create_http_client() as http:
+        async with asyncio.timeout(TIMEOUT_SECONDS), http:
             yield http
-    except GetAccessTokenError as error:
-        if error.response is not None and error.response.is_client_error:
-            raise InvalidProviderResponse("the provider refuses the code") from error
-        raise ProviderUnreachable(str(error)) from error
-    except (HTTPXOAuthError, httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError) as error:
         raise ProviderUnreachable(f"{type(error).__name__}: {error}") from error
     except (jwt.PyJWTError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         # These errors occur if the provider sends other data than the expected JSON.
         raise InvalidProviderResponse(f"{type(error).__name__}: {error}") from error
 
 
-async def _get_json(http: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None) -> Any:
-    response = await http.get(url, headers={"Accept": "application/json", **(headers or {})})
-    return response.raise_for_status().json()
+async def _request_json(http: httpx2.AsyncClient, method: str, url: str, **options: Any) -> Any:
+    """Return the JSON of a response, without decompressing it. Its Content-Length may be wrong."""
+    async with http.stream(method, url, **options) as response:
+        if method == "POST" and response.is_client_error:
+            raise InvalidProviderResponse("the provider refuses the code")
+        response.raise_for_status()
+        body = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
+    if body is None:
+        raise httpx2.ReadError("the response is too long")
+    return json.loads(body)
+
+
+def _bearer(token: Mapping[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token['access_token']}"}
 
 
 def _normalise_email(value: object) -> str:

@@ -40,7 +40,7 @@ def tests_module(model: NewModel) -> str:
     placeholders["team_fixture"] = _team_fixture(model, placeholders["valid_data"])
     skeletons = [name for mixin, name in MIXIN_TESTS.items() if mixin in model.mixins]
     text = "\n\n".join(render_skeleton(name, placeholders) for name in ("test_model.py", *skeletons))
-    imports = {"typing": {"Any"}, "httpx": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
+    imports = {"typing": {"Any"}, "httpx2": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
     for target in (field.target for field in _references(model)):
         if target and not target.is_account:

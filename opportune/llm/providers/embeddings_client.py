@@ -1,4 +1,4 @@
-"""HTTP client of an embeddings endpoint. Imported with the first request, because importing httpx takes 0.2 s."""
+"""HTTP client of an embeddings endpoint. Imported with the first request, because importing httpx2 takes 0.2 s."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
+import httpx2
 
 from opportune.llm.embeddings.embedder import NO_EMBEDDING
 from opportune.llm.providers.errors import error_for_status
@@ -27,9 +27,9 @@ class EmbeddingsClient:
     def __init__(self, base_url: str, api_key: str, limits: Timeouts, headers: Mapping[str, str] | None = None) -> None:
         self._url = f"{base_url.rstrip('/')}/embeddings"
         self._timeouts = limits
-        self._client = httpx.AsyncClient(
+        self._client = httpx2.AsyncClient(
             headers=({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {}),
-            timeout=httpx.Timeout(limits.first, connect=limits.connect, pool=limits.connect),
+            timeout=httpx2.Timeout(limits.first, connect=limits.connect, pool=limits.connect),
             verify=self._url.startswith("https:"),  # reading the certificates takes 80 ms
         )
 
@@ -45,7 +45,7 @@ class EmbeddingsClient:
         url, timeouts = self._url, self._timeouts
         with _embedding_advice(), translate_errors():
             async with asyncio.timeout(timeouts.whole), self._client.stream("POST", url, json=body) as response:
-                if response.status_code != httpx.codes.OK:
+                if response.status_code != httpx2.codes.OK:
                     logger.warning("the endpoint of EMBEDDING_MODEL responded with %s", response.status_code)
                     raise error_for_status(response.status_code, response.headers.get("Retry-After"))
                 content = await read_body(response.aiter_bytes(), MAX_RESPONSE_BYTES)

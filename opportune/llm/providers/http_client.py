@@ -1,6 +1,6 @@
 """HTTP client of an OpenAI-compatible endpoint.
 
-Importing httpx takes 0.2 s, so `openai_compatible` imports this module with the first question.
+Importing httpx2 takes 0.2 s, so `openai_compatible` imports this module with the first question.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, 
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
-import httpx
+import httpx2
 
 from opportune.i18n import format_lazy
 from opportune.llm.providers.errors import error_for_status
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 MAX_LINE_BYTES = 1_000_000
 MAX_REFUSAL_BYTES = 100_000
 CHECK_ADDRESS = "Check LLM_BASE_URL."
-REFUSAL_STATUSES = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
+REFUSAL_STATUSES = (httpx2.codes.BAD_REQUEST, httpx2.codes.UNPROCESSABLE_CONTENT)
 USAGE_OPTION = "stream_options"
 """Parameter that requests token counts. Some endpoints, such as Mistral's, always report them and reject it."""
 ACCEPTS_USAGE_OPTION: dict[str, bool] = {}
@@ -49,9 +49,9 @@ class ChatCompletionsClient:
         self._headers = ({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {})
         self._timeouts = timeouts
         self._optional_parameters = optional_parameters
-        self._client = httpx.AsyncClient(
+        self._client = httpx2.AsyncClient(
             headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
-            timeout=httpx.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
+            timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
             trust_env=through_proxy,
             verify=url.startswith("https:"),  # reading the certificates takes 80 ms
         )
@@ -78,7 +78,7 @@ class ChatCompletionsClient:
                         yield data
 
     @asynccontextmanager
-    async def _response(self, body: Body, deadline: "_Deadline") -> AsyncIterator[httpx.Response]:
+    async def _response(self, body: Body, deadline: "_Deadline") -> AsyncIterator[httpx2.Response]:
         response = await self._request(body, deadline)
         try:
             _require_event_stream(response)
@@ -86,7 +86,7 @@ class ChatCompletionsClient:
         finally:
             await response.aclose()
 
-    async def _request(self, body: Body, deadline: "_Deadline") -> httpx.Response:
+    async def _request(self, body: Body, deadline: "_Deadline") -> httpx2.Response:
         """Send a request; repeat it without `stream_options` if the endpoint rejects them."""
         body_without_option = {name: value for name, value in body.items() if name != USAGE_OPTION}
         accepts_option = ACCEPTS_USAGE_OPTION.get(self._url)
@@ -106,20 +106,20 @@ class ChatCompletionsClient:
             ACCEPTS_USAGE_OPTION[self._url] = False
         return response
 
-    async def _send(self, body: Body, deadline: "_Deadline") -> httpx.Response:
+    async def _send(self, body: Body, deadline: "_Deadline") -> httpx2.Response:
         request = self._client.build_request("POST", self._url, json=body, headers=self._headers)
         return await deadline.wait_for(self._client.send(request, stream=True))
 
-    async def _read_refusal(self, response: httpx.Response, deadline: "_Deadline") -> str:
+    async def _read_refusal(self, response: httpx2.Response, deadline: "_Deadline") -> str:
         content: bytes | None = None
         try:
-            with suppress(httpx.HTTPError):  # the status is enough
+            with suppress(httpx2.HTTPError):  # the status is enough
                 content = await deadline.wait_for(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES))
         finally:
             await response.aclose()
         return (content or b"").decode(errors="replace")
 
-    def _refusal_error(self, response: httpx.Response, refusal: str) -> LLMError:
+    def _refusal_error(self, response: httpx2.Response, refusal: str) -> LLMError:
         name = next((name for name in self._optional_parameters if re.search(rf"\b{re.escape(name)}\b", refusal)), "")
         logger.warning("the LLM endpoint responded with %s%s", response.status_code, name and f" and rejects {name}")
         if name:
@@ -149,8 +149,8 @@ def _event_data(lines: Iterable[bytes]) -> Iterator[bytes]:
     return (line.removeprefix(b"data:").strip() for line in lines if line.startswith(b"data:"))
 
 
-def _require_event_stream(response: httpx.Response) -> None:
-    if response.status_code != httpx.codes.OK:
+def _require_event_stream(response: httpx2.Response) -> None:
+    if response.status_code != httpx2.codes.OK:
         logger.warning("the LLM endpoint responded with %s", response.status_code)
         raise error_for_status(response.status_code, response.headers.get("Retry-After"))
     if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
@@ -159,20 +159,20 @@ def _require_event_stream(response: httpx.Response) -> None:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn exceptions of httpx into LLMError, without their messages: these may contain the address or the key."""
+    """Turn exceptions of httpx2 into LLMError, without their messages: these may contain the address or the key."""
     try:
         yield
     except TimeoutError:
         raise LLMError("timeout", "The model took too long to answer.") from None
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, UnicodeError):
         raise LLMError(
             "not_configured",
             "The address or the key of the model's endpoint is malformed.",
             advice="Check LLM_BASE_URL and LLM_API_KEY.",
         ) from None
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
         logger.warning("the LLM endpoint cannot be reached: %s", error or type(error).__name__)
         raise LLMError("refused", "The model's endpoint cannot be reached.", advice=CHECK_ADDRESS) from None
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         logger.warning("the LLM endpoint closed the connection: %s", type(error).__name__)
         raise LLMError("interrupted", INTERRUPTED) from None

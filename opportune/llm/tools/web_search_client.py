@@ -1,6 +1,6 @@
 """HTTP client of the service in WEB_SEARCH_URL. It requests no other address and follows no redirects.
 
-Importing httpx takes 0.2 s, so this module is imported with the first search.
+Importing httpx2 takes 0.2 s, so this module is imported with the first search.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from fastapi import HTTPException
 from pydantic_core import from_json
 
@@ -45,9 +45,9 @@ async def fetch(search: "WebSearch", request: "SearchRequest") -> Any:
             return from_json(await _read(request))
     except TimeoutError:
         fault = "takes too long"
-    except httpx.HTTPStatusError as error:
+    except httpx2.HTTPStatusError as error:
         fault = _describe_status(error.response.status_code)
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
         fault = f"cannot be reached ({type(error).__name__})"
     except ValueError:
         fault = "sent a response that is too long or not JSON"
@@ -57,7 +57,7 @@ async def fetch(search: "WebSearch", request: "SearchRequest") -> Any:
 
 async def _read(request: "SearchRequest") -> bytes:
     is_tls = request.url.startswith("https:")
-    client = httpx.AsyncClient(
+    client = httpx2.AsyncClient(
         timeout=TIMEOUT_SECONDS,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         trust_env=not is_local(urlsplit(request.url).hostname or ""),
@@ -71,8 +71,8 @@ async def _read(request: "SearchRequest") -> bytes:
     }
     options = {name: value for name, value in options.items() if value}
     async with client, client.stream(request.method, request.url, **options) as response:
-        if response.status_code != httpx.codes.OK:
-            raise httpx.HTTPStatusError("", request=response.request, response=response)
+        if response.status_code != httpx2.codes.OK:
+            raise httpx2.HTTPStatusError("", request=response.request, response=response)
         body = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
     if body is None:
         raise ValueError("too long")
@@ -90,4 +90,4 @@ def _describe_status(status: int) -> str:
 
 @cache  # takes 80 ms
 def _create_tls_context() -> SSLContext:
-    return httpx.create_ssl_context()
+    return httpx2.create_ssl_context()

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 BUCKET = "opportune"
@@ -19,7 +19,7 @@ def s3_server() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    httpx.put(f"http://{host}:{port}/{BUCKET}").raise_for_status()
+    httpx2.put(f"http://{host}:{port}/{BUCKET}").raise_for_status()
     yield f"{host}:{port}"
     server.stop()
 

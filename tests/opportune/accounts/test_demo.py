@@ -1,7 +1,7 @@
 """Demo users."""
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 from sqlalchemy import MetaData, select
 from sqlmodel import Field, SQLModel
 

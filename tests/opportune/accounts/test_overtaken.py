@@ -7,7 +7,7 @@ from typing import Any
 import pyotp
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import func, select, text, update
 

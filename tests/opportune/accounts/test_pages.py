@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select
 from sqlmodel import col

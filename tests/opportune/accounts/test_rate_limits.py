@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 from sqlalchemy import func, select, update
 from sqlmodel import col
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import pytest
 from fastapi import Depends, FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
 from opportune.accounts.models import Session, User

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pythonjsonlogger.json import JsonFormatter
 
 from opportune.accounts.models import User

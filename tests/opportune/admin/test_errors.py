@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import GadgetAdmin

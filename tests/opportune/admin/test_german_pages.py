@@ -6,7 +6,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 
 from opportune.i18n import catalogues
 from opportune.runtime.catalogue_compiler import read_entries

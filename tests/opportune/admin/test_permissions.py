@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 from sqladmin import ModelView
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession

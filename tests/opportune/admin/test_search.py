@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import Select
 from sqlmodel import col
 from starlette.requests import Request
@@ -156,6 +156,6 @@ async def test_searches_of_a_user_are_limited(admin: AsyncClient, monkeypatch: p
 async def test_log_has_no_search_words(admin: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         await admin.get("/admin/search?q=ada-secret")
-    messages = [record.getMessage() for record in caplog.records if record.name != "httpx"]
+    messages = [record.getMessage() for record in caplog.records if record.name != "httpx2"]
     assert any("GET /admin/search" in message for message in messages)
     assert not any("ada-secret" in message for message in messages)

@@ -54,7 +54,7 @@ FEATURE_MODULES = (
 REQUIRED_FEATURE_MODULES = tuple(f"opportune.{name}.feature" for name in ("accounts", "admin", "jobs"))
 """Modules for the required features."""
 THIRD_PARTY = (
-    *("alembic.autogenerate", "argon2", "fastapi.openapi.utils", "httpx", "jinja2", "psycopg", "pydantic_settings"),
+    *("alembic.autogenerate", "argon2", "fastapi.openapi.utils", "httpx2", "jinja2", "psycopg", "pydantic_settings"),
     *("pytest", "pytest_asyncio.plugin", "sqladmin", "sqlalchemy.ext.asyncio", "sqlmodel", "typer"),
 )
 """Slow third-party packages."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import MetaData
 from sqlmodel import Field
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import func, select
 from sqlmodel import col

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import ColumnElement, MetaData
 from sqlmodel import Field, col
 

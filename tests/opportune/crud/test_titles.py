@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import MetaData
 from sqlmodel import Field
 

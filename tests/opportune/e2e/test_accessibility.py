@@ -7,7 +7,7 @@ from itertools import zip_longest
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from playwright.async_api import Page
 from sqlalchemy import update
 from starlette.routing import Match

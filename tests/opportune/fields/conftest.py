@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.fields.samples_feature import Sample, samples

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 from starlette.datastructures import UploadFile

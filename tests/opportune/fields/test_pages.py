@@ -5,7 +5,7 @@ from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel
 
 from opportune.config.settings import Settings

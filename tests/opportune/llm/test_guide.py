@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.application import create_app
 from opportune.config.project import PROJECT

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from opportune.application import create_app
 from opportune.config.settings import Settings

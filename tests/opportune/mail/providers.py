@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, default
 from typing import Any
 
-import httpx
+import httpx2
 
 PICTURE, FILE = b"\x89PNG a picture", b"%PDF a file"
 
@@ -18,10 +18,10 @@ PICTURE, FILE = b"\x89PNG a picture", b"%PDF a file"
 class FakeAPI:
     """Returns the next of `responses` for each POST. The last one is repeated."""
 
-    responses: list[httpx.Response | Exception]
-    requests: list[httpx.Request] = field(default_factory=list)
+    responses: list[httpx2.Response | Exception]
+    requests: list[httpx2.Request] = field(default_factory=list)
 
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
         await request.aread()
         self.requests.append(request)
         response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
@@ -29,10 +29,12 @@ class FakeAPI:
             raise response
         if not response.is_stream_consumed:
             return response
-        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(response.content))
+        return httpx2.Response(
+            response.status_code, headers=response.headers, stream=httpx2.ByteStream(response.content)
+        )
 
-    def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(self))
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.MockTransport(self))
 
     @property
     def json(self) -> Any:
@@ -40,7 +42,7 @@ class FakeAPI:
 
 
 @dataclass
-class EndlessBody(httpx.AsyncByteStream):
+class EndlessBody(httpx2.AsyncByteStream):
     """Body without an end. With `wait`, the server stops sending instead."""
 
     wait: Callable[[], Any] | None = None
@@ -74,7 +76,7 @@ def newsletter(*, picture: bool = True) -> EmailMessage:
     return message
 
 
-def parse_form(request: httpx.Request) -> dict[str, list[bytes]]:
+def parse_form(request: httpx2.Request) -> dict[str, list[bytes]]:
     """Parse multipart/form-data."""
     head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
     fields: dict[str, list[bytes]] = {}
@@ -85,7 +87,7 @@ def parse_form(request: httpx.Request) -> dict[str, list[bytes]]:
     return fields
 
 
-def parse_mime(request: httpx.Request) -> EmailMessage:
+def parse_mime(request: httpx2.Request) -> EmailMessage:
     """Return the MIME message of a request."""
     if request.headers["Content-Type"].startswith("multipart"):
         return parse_message(parse_form(request)["message"][0])

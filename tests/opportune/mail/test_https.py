@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import httpx
+import httpx2
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -39,7 +39,7 @@ FakeResponses = Callable[..., FakeAPI]
 def fake_api(monkeypatch: pytest.MonkeyPatch) -> FakeResponses:
     """Return a function that replaces all providers by a fake with these responses."""
 
-    def fake(*responses: httpx.Response | Exception) -> FakeAPI:
+    def fake(*responses: httpx2.Response | Exception) -> FakeAPI:
         api = FakeAPI([*responses])
         monkeypatch.setattr(https, "open_client", api.client)
         return api
@@ -47,8 +47,8 @@ def fake_api(monkeypatch: pytest.MonkeyPatch) -> FakeResponses:
     return fake
 
 
-def accepted_response(url: str) -> httpx.Response:
-    return httpx.Response(200, json={CONFIRMATION_FIELDS[url]: "<1@provider.example>"})
+def accepted_response(url: str) -> httpx2.Response:
+    return httpx2.Response(200, json={CONFIRMATION_FIELDS[url]: "<1@provider.example>"})
 
 
 async def send(url: str, message: EmailMessage | None = None) -> None:
@@ -80,7 +80,7 @@ async def test_resend_request(fake_api: FakeResponses) -> None:
 
 
 async def test_postmark_request(fake_api: FakeResponses) -> None:
-    api = fake_api(httpx.Response(200, json={"MessageID": "1", "ErrorCode": 0, "Message": "OK"}))
+    api = fake_api(httpx2.Response(200, json={"MessageID": "1", "ErrorCode": 0, "Message": "OK"}))
     await send(POSTMARK)
     (request,) = api.requests
     assert request.url == "https://api.postmarkapp.com/email"
@@ -104,7 +104,7 @@ async def test_postmark_request(fake_api: FakeResponses) -> None:
 
 
 async def test_brevo_request(fake_api: FakeResponses) -> None:
-    api = fake_api(httpx.Response(201, json={"messageId": "<1@smtp-relay.mailin.fr>"}))
+    api = fake_api(httpx2.Response(201, json={"messageId": "<1@smtp-relay.mailin.fr>"}))
     with pytest.raises(PermanentDeliveryError, match="does not accept inline pictures"):
         await send(BREVO, newsletter())
     await send(BREVO)
@@ -194,7 +194,7 @@ async def test_amazon_signature_equals_that_of_botocore(fake_api: FakeResponses)
 async def test_refusal_is_temporary_or_permanent(
     fake_api: FakeResponses, url: str, status: int, body: Any, type_: type[DeliveryError], message: str
 ) -> None:
-    fake_api(httpx.Response(status, **({"text": body} if isinstance(body, str) else {"json": body})))
+    fake_api(httpx2.Response(status, **({"text": body} if isinstance(body, str) else {"json": body})))
     with pytest.raises(DeliveryError) as error:
         await send(url)
     assert type(error.value) is type_
@@ -204,7 +204,7 @@ async def test_refusal_is_temporary_or_permanent(
 
 
 async def test_paused_amazon_account_is_temporary(fake_api: FakeResponses) -> None:
-    fake_api(httpx.Response(400, headers={"x-amzn-ErrorType": "SendingPausedException:http://x"}, json={}))
+    fake_api(httpx2.Response(400, headers={"x-amzn-ErrorType": "SendingPausedException:http://x"}, json={}))
     with pytest.raises(DeliveryError) as error:
         await send(AMAZON)
     assert type(error.value) is DeliveryError
@@ -215,7 +215,7 @@ async def test_wrong_key_is_temporary_and_not_shown(
     fake_api: FakeResponses, caplog: pytest.LogCaptureFixture, url: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    fake_api(httpx.Response(401, json={"message": f"{KEY} is wrong"}))
+    fake_api(httpx2.Response(401, json={"message": f"{KEY} is wrong"}))
     transport = transport_for(settings_with(url))
     with pytest.raises(DeliveryError, match=r"does not accept the key of MAIL_URL \(401\)\.$") as error:
         await transport.send(newsletter(picture=False))
@@ -226,7 +226,7 @@ async def test_wrong_key_is_temporary_and_not_shown(
 
 @each_provider
 async def test_response_without_message_id_is_an_error(fake_api: FakeResponses, url: str) -> None:
-    fake_api(httpx.Response(200, json={"ErrorCode": 0, "message": "it was not sent"}))
+    fake_api(httpx2.Response(200, json={"ErrorCode": 0, "message": "it was not sent"}))
     with pytest.raises(DeliveryError, match=r"did not confirm the e-mail: 200 it was not sent\.$") as error:
         await send(url)
     assert type(error.value) is DeliveryError
@@ -235,21 +235,21 @@ async def test_response_without_message_id_is_an_error(fake_api: FakeResponses, 
 @pytest.mark.parametrize(
     "response",
     [
-        httpx.Response(200, text="Mailgun Magnificent API"),
-        httpx.Response(202, json=["id"]),
-        httpx.Response(200, text="[" * 60_000),
+        httpx2.Response(200, text="Mailgun Magnificent API"),
+        httpx2.Response(202, json=["id"]),
+        httpx2.Response(200, text="[" * 60_000),
         EndlessBody(),
-        httpx.Response(302, headers={"Location": "https://elsewhere.example/"}),
-        httpx.Response(200, content=b"\x1f\x8b\xff"),
-        httpx.ReadError("reset"),
-        httpx.ConnectTimeout(""),
+        httpx2.Response(302, headers={"Location": "https://elsewhere.example/"}),
+        httpx2.Response(200, content=b"\x1f\x8b\xff"),
+        httpx2.ReadError("reset"),
+        httpx2.ConnectTimeout(""),
     ],
     ids=["text", "list", "nested", "endless", "redirect", "garbled", "reset", "unreachable"],
 )
 async def test_broken_response_is_temporary(
-    fake_api: FakeResponses, response: httpx.Response | Exception | EndlessBody
+    fake_api: FakeResponses, response: httpx2.Response | Exception | EndlessBody
 ) -> None:
-    api = fake_api(httpx.Response(200, stream=response) if isinstance(response, EndlessBody) else response)
+    api = fake_api(httpx2.Response(200, stream=response) if isinstance(response, EndlessBody) else response)
     with pytest.raises(DeliveryError, match=r"did not confirm the e-mail|does not respond: \S") as error:
         await send(MAILGUN)
     assert type(error.value) is DeliveryError
@@ -258,7 +258,7 @@ async def test_broken_response_is_temporary(
 
 async def test_silent_provider_times_out(fake_api: FakeResponses, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(https, "DELIVERY_TIMEOUT_SECONDS", 0.02)
-    fake_api(httpx.Response(200, stream=EndlessBody(asyncio.Event().wait)))
+    fake_api(httpx2.Response(200, stream=EndlessBody(asyncio.Event().wait)))
     with pytest.raises(DeliveryError, match=r"^Resend did not respond in time\.$"):
         await send(RESEND)
 
@@ -266,9 +266,9 @@ async def test_silent_provider_times_out(fake_api: FakeResponses, monkeypatch: p
 async def test_job_retries_unless_the_refusal_is_permanent(fake_api: FakeResponses) -> None:
     run = cast("JobContext", SimpleNamespace(attempt=1, settings=settings_with(RESEND)))
     fake_api(
-        httpx.Response(429, headers={"Retry-After": "90"}, json={}),
-        httpx.Response(503),
-        httpx.Response(422),
+        httpx2.Response(429, headers={"Retry-After": "90"}, json={}),
+        httpx2.Response(503),
+        httpx2.Response(422),
         accepted_response(RESEND),
     )
     with pytest.raises(RetryLater, match="429") as later:
@@ -291,7 +291,7 @@ async def test_unsupported_address_is_refused_without_a_request(fake_api: FakeRe
 
 @each_provider
 async def test_check_posts_an_email_without_recipient(fake_api: FakeResponses, url: str) -> None:
-    api = fake_api(httpx.Response(400, json={"message": "to is missing"}), httpx.Response(401), httpx.Response(500))
+    api = fake_api(httpx2.Response(400, json={"message": "to is missing"}), httpx2.Response(401), httpx2.Response(500))
     transport = transport_for(settings_with(url))
     await transport.check()
     assert b"@" not in api.requests[0].content
@@ -337,7 +337,7 @@ async def test_project_defines_a_provider(
 
     monkeypatch.setitem(sys.modules, "app.pigeon", SimpleNamespace(Pigeon=Pigeon))
     settings = settings_with(f"app.pigeon:Pigeon://{KEY}")
-    api = fake_api(httpx.Response(200, json={"id": "7"}), httpx.Response(400), httpx.Response(401))
+    api = fake_api(httpx2.Response(200, json={"id": "7"}), httpx2.Response(400), httpx2.Response(401))
     await send_email(settings, email_to())
     assert api.requests[0].headers["X-Key"] == KEY
     assert b"\r\nA text.\r\n" in api.requests[0].content

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from opportune.config.project import PROJECT
@@ -69,7 +69,7 @@ async def test_example_provider_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     (url,) = re.findall(r"`MAIL_URL=(app\.\S+)`", GUIDE)
     module, _, name = url.partition("://")[0].partition(":")
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: names[name]}))
-    api = FakeAPI([httpx.Response(202)])
+    api = FakeAPI([httpx2.Response(202)])
     monkeypatch.setattr(https, "open_client", api.client)
     await send_email(settings_with(url), email_to("Zoë <zoe@example.com>", html="<p>A text.</p>"))
     assert api.requests[0].headers["Authorization"] == "Bearer KEY"

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import httpx
+import httpx2
 import pytest
 
 from tests.opportune.many.conftest import Site
@@ -37,12 +37,12 @@ class Load:
     errors: Counter[str] = field(default_factory=Counter)
     slowest_error_seconds: float = 0.0
 
-    async def send(self, client: httpx.AsyncClient, key: str) -> None:
+    async def send(self, client: httpx2.AsyncClient, key: str) -> None:
         self.sent.append(key)
         start = time.monotonic()
         try:
             status = (await client.post(f"{self.path}/{key}")).status_code
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             outcome = type(error).__name__
         else:
             if status == 201:
@@ -60,7 +60,7 @@ async def load(site: Site, name: str, path: str = ENTRIES_PATH) -> AsyncIterator
 
     async def add_entries() -> None:
         headers = {"Connection": "close"}  # each request takes another machine
-        async with httpx.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=60) as client:
+        async with httpx2.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=60) as client:
             while True:
                 await current.send(client, f"{name}-{next(numbers)}")
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -79,7 +79,7 @@ async def load(site: Site, name: str, path: str = ENTRIES_PATH) -> AsyncIterator
     assert not [key for key in current.acknowledged if key not in counts]
 
 
-async def timed_post(client: httpx.AsyncClient, key: str) -> tuple[int, float]:
+async def timed_post(client: httpx2.AsyncClient, key: str) -> tuple[int, float]:
     """Add an entry, and return the status and the duration in seconds."""
     start = time.monotonic()
     status = (await client.post(f"{ENTRIES_PATH}/{key}")).status_code

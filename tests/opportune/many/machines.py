@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from opportune.config.project import PROJECT
 from opportune.ops.deploy.rehearsal.router import Relay
@@ -103,8 +103,8 @@ class Machine:
     def log(self) -> str:
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def client(self, **options: float) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, timeout=options.get("seconds", 15.0), headers={"Origin": self.url})
+    def client(self, **options: float) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(base_url=self.url, timeout=options.get("seconds", 15.0), headers={"Origin": self.url})
 
     async def wait_until_ready(self) -> None:
         async with asyncio.timeout(START_TIMEOUT_SECONDS), health_client() as client:
@@ -143,15 +143,15 @@ class Machine:
             await cable.restore()
 
 
-def health_client() -> httpx.AsyncClient:
+def health_client() -> httpx2.AsyncClient:
     """Client for several checks, because creating one takes longer than a check: it loads all certificates."""
-    return httpx.AsyncClient(timeout=1, headers={"Connection": "close"})
+    return httpx2.AsyncClient(timeout=1, headers={"Connection": "close"})
 
 
-async def is_ready(client: httpx.AsyncClient, port: int) -> bool:
+async def is_ready(client: httpx2.AsyncClient, port: int) -> bool:
     try:
         return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
-    except httpx.HTTPError:
+    except httpx2.HTTPError:
         return False
 
 

@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-import httpx
+import httpx2
 
 from tests.opportune.many.ledger import MAX_HITS
 from tests.opportune.many.machines import Machine
@@ -25,7 +25,7 @@ async def sign_in(machine: Machine, email: str) -> dict[str, str]:
 
 async def hit_limit(url: str, subject: str, times: int = 1) -> Counter[int]:
     """Count the statuses of a limited route."""
-    async with httpx.AsyncClient(base_url=url, headers={"Connection": "close"}, timeout=15) as client:
+    async with httpx2.AsyncClient(base_url=url, headers={"Connection": "close"}, timeout=15) as client:
         return Counter([(await client.get(f"/api/v1/ledger/limited/{subject}")).status_code for _ in range(times)])
 
 

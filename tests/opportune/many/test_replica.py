@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -26,7 +26,7 @@ class Lag:
     """Observations while the replica applied no changes."""
 
     load: Load
-    profiles: list[httpx.Response]
+    profiles: list[httpx2.Response]
     """Profiles of a new user, from each machine."""
     sees_own_entry: bool
     """Whether a browser that added an entry saw it on another machine."""
@@ -64,7 +64,7 @@ async def observe(site: Site, current: Load) -> Lag:
     for machine in site.web:
         async with machine.client() as client:
             profiles.append(await client.get("/api/v1/users/me", headers=headers))
-    async with httpx.AsyncClient(base_url=site.balanced_url, timeout=15) as client:
+    async with httpx2.AsyncClient(base_url=site.balanced_url, timeout=15) as client:
         response = await client.post(f"{ENTRIES_PATH}/lag-own")
     return Lag(current, profiles, await has_entry(site, dict(response.cookies)))
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -67,7 +67,7 @@ async def reading(site: Site, machine: Machine, answer: StreamedAnswer) -> Async
     async with machine.client() as client:
         question = {"content": f"Rehearsal: say {WORDS} words."}
         response = await client.post("/api/v1/conversations", json=question, headers=headers)
-    async with httpx.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=30) as client:
         task = asyncio.create_task(read_answer(client, response.json()["stream_url"], answer, ANSWER_SECONDS))
         yield
         await task

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-import httpx
+import httpx2
 
 from opportune.ops.deploy.rehearsal.fakes import model_answer
 from opportune.ops.deploy.rehearsal.streams import StreamedAnswer, read_answer
@@ -42,7 +42,7 @@ async def test_token_works_on_all_machines(site: Site) -> None:
 async def test_session_works_behind_balancer(site: Site) -> None:
     await sign_in(site.web[0], "session@example.com")
     headers = {"Connection": "close", "Origin": site.balanced_url}
-    async with httpx.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=15) as client:
+    async with httpx2.AsyncClient(base_url=site.balanced_url, headers=headers, timeout=15) as client:
         form = Page.from_response(await client.get("/accounts/login")).form_with("email", "password")
         assert form
         values = {field.name: field.value for field in form.fields}

@@ -85,7 +85,7 @@ async def test_forged_host_headers_do_not_change_links(site: FastAPI) -> None:
 def test_only_configured_services_are_requested() -> None:
     """Visitors cannot choose a URL that the server requests. Commands belong to the operator."""
     client_import = re.compile(
-        r"^\s*(?:import|from) (httpx|requests|aiohttp|urllib3|urllib\.request|http\.client)", re.MULTILINE
+        r"^\s*(?:import|from) (httpx2?|requests|aiohttp|urllib3|urllib\.request|http\.client)", re.MULTILINE
     )
     files = [path for folder in (PROJECT / PACKAGE, FRAMEWORK) for path in folder.rglob("*.py")]
     requesting_files = [

@@ -8,7 +8,7 @@ from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from fastapi import FastAPI, Request, Response
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
@@ -63,7 +63,7 @@ async def test_secrets_are_not_logged_or_returned(crashing_site: FastAPI, caplog
                     method, f"{path}?token={CANARY}", headers=headers, json={"password": body}
                 )
                 assert CANARY not in response.text + str(response.headers), path
-    log_lines = [str(vars(record)) for record in caplog.records if record.name != "httpx"]
+    log_lines = [str(vars(record)) for record in caplog.records if record.name != "httpx2"]
     assert any("on purpose" in line for line in log_lines)
     assert [line for line in log_lines if CANARY in line] == []
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 
@@ -117,8 +117,8 @@ async def run_clients(url: str) -> AsyncIterator[asyncio.Queue[int]]:
     process_ids: asyncio.Queue[int] = asyncio.Queue(1)
 
     async def visit(keepalive_connections: int) -> None:
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=keepalive_connections)
-        async with httpx.AsyncClient(base_url=url, timeout=WAIT_SECONDS, limits=limits) as client:
+        limits = httpx2.Limits(max_connections=1, max_keepalive_connections=keepalive_connections)
+        async with httpx2.AsyncClient(base_url=url, timeout=WAIT_SECONDS, limits=limits) as client:
             while True:
                 await process_ids.put(int((await client.get("/")).text))
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -183,7 +183,7 @@ async def test_stopping_server_is_not_ready_but_alive(app: FastAPI) -> None:
             assert not shutting_down(app).is_set()
             await asyncio.wait_for(handled.wait(), WAIT_SECONDS)
             assert shutting_down(app).is_set()
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as client:
+            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as client:
                 assert (await client.get("/health/ready")).status_code == 503
                 assert (await client.get("/health/live")).status_code == 200
     finally:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from opportune.application import create_app
 from opportune.config.project import PROJECT

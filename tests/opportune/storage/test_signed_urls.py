@@ -5,7 +5,7 @@ from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.storage import Storage

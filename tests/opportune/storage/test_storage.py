@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from opportune.application import create_app
 from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, open_storage

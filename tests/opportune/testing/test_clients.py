@@ -3,7 +3,7 @@
 from io import BytesIO
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from PIL import Image
 
 from opportune.accounts import User

@@ -1,7 +1,7 @@
 """`@pytest.mark.language`: a site in the language of the test."""
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.config.settings import Settings

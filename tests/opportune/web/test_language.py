@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel
 
 from opportune.config.settings import Settings, load_settings

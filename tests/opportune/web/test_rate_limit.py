@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 from fastapi import Depends, FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 

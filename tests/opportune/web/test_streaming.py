@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 from sqlalchemy import text
 from starlette.types import Message

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 

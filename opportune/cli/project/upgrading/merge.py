@@ -221,7 +221,7 @@ class Merge:
 
 
 def _pins(lock: str) -> set[str]:
-    """Return the pinned packages of a lock, such as `httpx==0.28.1`."""
+    """Return the pinned packages of a lock, such as `httpx2==2.16.2`."""
     return set(re.findall(r"^[\w.-]+==\S+", lock, re.MULTILINE))
 
 

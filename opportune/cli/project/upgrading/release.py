@@ -179,16 +179,16 @@ def download(address: str, file: Path) -> Path:
     Raises:
         OperatorError: the download fails, is too large, or is redirected to an unencrypted address.
     """
-    import httpx  # noqa: PLC0415 - not needed for local sources
+    import httpx2  # noqa: PLC0415 - not needed for local sources
 
-    def require_https(request: httpx.Request) -> None:
+    def require_https(request: httpx2.Request) -> None:
         if request.url.scheme != "https":
-            raise httpx.UnsupportedProtocol("it redirects to an address without https")
+            raise httpx2.UnsupportedProtocol("it redirects to an address without https")
 
     hooks = {"request": [require_https]}
     try:
         with (
-            httpx.Client(follow_redirects=True, timeout=TIMEOUT_SECONDS, event_hooks=hooks) as client,
+            httpx2.Client(follow_redirects=True, timeout=TIMEOUT_SECONDS, event_hooks=hooks) as client,
             client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
             file.open("wb") as output,
             progress("Downloading", unit="kB") as bar,
@@ -201,9 +201,9 @@ def download(address: str, file: Path) -> Path:
                 bar.advance(output.tell() // 1000 - bar.done)
                 if output.tell() > MAX_ARCHIVE_BYTES:
                     raise OperatorError(f"{redacted(address)} is larger than {MAX_ARCHIVE_BYTES // 1_000_000} MB.")
-    except httpx.HTTPStatusError as error:
+    except httpx2.HTTPStatusError as error:
         raise OperatorError(f"{redacted(address)} returned status {error.response.status_code}.") from error
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         message = str(error).replace(address, redacted(address)).rstrip(".")
         raise OperatorError(f"{redacted(address)} cannot be fetched: {message}.") from error
     return file

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-import httpx
+import httpx2
 
 from opportune.ops.deploy.rehearsal.account_steps import (
     check_data_after_deploy,
@@ -120,6 +120,6 @@ async def _run_step(name: str, step: Step, stage: Stage) -> Result:
         return Result(name, Outcome.SKIPPED, str(reason))
     except StepFailed as failure:
         return Result(name, Outcome.FAILED, failure.text, failure.fix)
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         log = stage.instance.output if stage.instance else ""
         return Result(name, Outcome.FAILED, f"no response: {str(error) or type(error).__name__}", suggest_fix(log))

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 
 RETRY_SECONDS = 0.3
 MAX_CONNECTIONS = 60
@@ -26,7 +26,7 @@ class StreamedAnswer:
     """Status of the last response if it was not a stream."""
 
 
-async def read_answer(client: httpx.AsyncClient, path: str, answer: StreamedAnswer, seconds: float) -> None:
+async def read_answer(client: httpx2.AsyncClient, path: str, answer: StreamedAnswer, seconds: float) -> None:
     """Read a stream to its end, for at most `seconds`, and reconnect when it is closed."""
     try:
         async with asyncio.timeout(seconds):
@@ -38,7 +38,7 @@ async def read_answer(client: httpx.AsyncClient, path: str, answer: StreamedAnsw
         return
 
 
-async def _read_once(client: httpx.AsyncClient, path: str, answer: StreamedAnswer) -> None:
+async def _read_once(client: httpx2.AsyncClient, path: str, answer: StreamedAnswer) -> None:
     headers = {"Accept": "text/event-stream"}
     if answer.last_id:
         headers["Last-Event-ID"] = answer.last_id
@@ -57,7 +57,7 @@ async def _read_once(client: httpx.AsyncClient, path: str, answer: StreamedAnswe
                 else:
                     _add_event(answer, event)
                     event = {}
-    except httpx.HTTPError:  # the connection was closed
+    except httpx2.HTTPError:  # the connection was closed
         return
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import httpx
+import httpx2
 
 TIMEOUT_SECONDS = 30.0
 
@@ -127,7 +127,7 @@ class Page:
     """Text without tags."""
 
     @classmethod
-    def from_response(cls, response: httpx.Response) -> "Page":
+    def from_response(cls, response: httpx2.Response) -> "Page":
         reader = _PageParser()
         reader.feed(response.text)
         url = str(response.url)
@@ -153,10 +153,10 @@ class Visitor:
 
     def __init__(self, base_url: str, certificate: Path, address: str = "127.0.0.1") -> None:
         self.base_url, self.address = base_url, address
-        transport = httpx.AsyncHTTPTransport(
+        transport = httpx2.AsyncHTTPTransport(
             verify=ssl.create_default_context(cafile=str(certificate)), local_address=address, retries=0
         )
-        self.client = httpx.AsyncClient(
+        self.client = httpx2.AsyncClient(
             base_url=base_url,
             transport=transport,
             follow_redirects=True,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import update
 
 from opportune.accounts.email_confirmation.service import CODES_PER_USER, LIFETIME_SECONDS

@@ -3,7 +3,7 @@
 import re
 
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 
 from tests.opportune.accounts.sent_emails import AUTH, EMAIL, read_newest_link, read_sent_emails
 

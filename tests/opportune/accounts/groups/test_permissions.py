@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from jinja2 import DictLoader
 from sqlalchemy import Executable, MetaData, delete
 from sqlmodel import Field, SQLModel, col

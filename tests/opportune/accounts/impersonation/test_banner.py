@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
 from sqlalchemy import select
 from sqlmodel import col

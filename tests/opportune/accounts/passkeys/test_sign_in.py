@@ -8,7 +8,7 @@ from typing import Any
 import cbor2
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import update
 
 from opportune.accounts.models import Passkey, User

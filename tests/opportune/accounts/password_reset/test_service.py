@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client

@@ -1,7 +1,7 @@
 """The language of a user: chosen in the menu, stored in the profile, and used in e-mails."""
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 

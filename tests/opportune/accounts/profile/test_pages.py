@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.accounts.profile.service import EMAIL_CHANGES_PER_USER

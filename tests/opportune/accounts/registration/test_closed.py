@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts.passwords.hashing import hash_password
 from opportune.accounts.registration.service import REGISTRATION_PURPOSE

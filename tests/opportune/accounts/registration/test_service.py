@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts.password_reset.service import send_password_reset_email
 from opportune.accounts.passwords import hashing

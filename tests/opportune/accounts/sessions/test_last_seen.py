@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import event, select, update
 from sqlmodel import col
 

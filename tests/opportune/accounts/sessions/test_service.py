@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import func, select, update
 from sqlmodel import col
 

@@ -3,7 +3,7 @@
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
 from opportune.accounts import OptionalUser

@@ -6,12 +6,13 @@ from html import unescape
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient, Response
-from httpx_oauth.clients import github
+from httpx2 import AsyncClient, Response
 from pydantic import SecretStr
 from sqlalchemy import select
 
 from opportune.accounts.models import LinkedAccount, User
+from opportune.accounts.social_sign_in import identity
+from opportune.accounts.social_sign_in.identity import Endpoints
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
@@ -27,9 +28,9 @@ async def shared_provider() -> AsyncIterator[FakeProvider]:
 
 @pytest.fixture
 def provider(shared_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
-    for name in ("AUTHORIZE", "ACCESS_TOKEN", "PROFILE", "EMAILS"):
-        path = {"AUTHORIZE": "authorize", "ACCESS_TOKEN": "token", "PROFILE": "user", "EMAILS": "user/emails"}[name]
-        monkeypatch.setattr(github, f"{name}_ENDPOINT", f"{shared_provider.url}/{path}")
+    url = shared_provider.url
+    monkeypatch.setattr(identity, "GITHUB_ENDPOINTS", Endpoints(f"{url}/authorize", f"{url}/token", "user:email"))
+    monkeypatch.setattr(identity, "GITHUB_USER_URL", f"{url}/user")
     yield shared_provider
     vars(shared_provider).update(vars(FakeProvider(url=shared_provider.url)))
 

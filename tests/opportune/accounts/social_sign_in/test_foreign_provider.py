@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings

@@ -2,10 +2,11 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import socket
 
-import httpx
+import httpx2
 import jwt
 import pytest
 
@@ -191,8 +192,12 @@ async def test_slow_or_failing_provider_is_given_up(provider: FakeProvider, monk
 async def test_endless_or_compressed_response_is_refused(
     provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(httpx.DecodingError):
-        await identity._limit_response(httpx.Response(200, headers={"Content-Encoding": "gzip"}))
+    compressed = httpx2.Response(
+        200, headers={"Content-Encoding": "gzip"}, stream=httpx2.ByteStream(gzip.compress(b"{}"))
+    )
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: compressed)) as http:
+        with pytest.raises(ValueError, match="decode"):
+            await identity._request_json(http, "GET", "https://provider.example")
     monkeypatch.setattr(identity, "MAX_RESPONSE_BYTES", 100)
     with pytest.raises(ProviderUnreachable, match="the response is too long"):
         await request_identity(provider)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 from pydantic import SecretStr
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select, update
 
 from opportune.accounts.models import ApiToken, User

@@ -10,7 +10,7 @@ import jwt
 import pyotp
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import update
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Security, UploadFile
 from fastapi.responses import StreamingResponse
 from fastapi_users import FastAPIUsers
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 
 from opportune.accounts import (
     CurrentUser,

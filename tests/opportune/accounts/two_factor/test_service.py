@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pyotp
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 

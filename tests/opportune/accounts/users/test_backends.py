@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi_users import FastAPIUsers
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts import User, auth_backends, get_user_manager
 from opportune.accounts.models import ApiToken, Session

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi_users import InvalidPasswordException, exceptions
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select
 
 from opportune.accounts import User, UserManager

@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts.emails.signed_links import make_link_token
 from opportune.accounts.models import User

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 from sqlalchemy import func, select
 from sqlmodel import col
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import delete, func, select
 from sqlmodel import col
 

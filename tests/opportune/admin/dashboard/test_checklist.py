@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.accounts.models import User

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import SecretStr
 from sqlalchemy import delete, text, update
 from sqlmodel import col

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqladmin.forms import get_model_form
 from sqlalchemy import JSON, Column, Integer, Interval, Uuid, update
 from sqlalchemy.ext.asyncio import async_sessionmaker

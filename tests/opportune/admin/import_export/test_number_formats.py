@@ -6,7 +6,7 @@ from html import unescape
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import delete
 
 from opportune.config.languages import find_language

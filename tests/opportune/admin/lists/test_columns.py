@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.testing.factories import grant, make_user, signed_in_client

@@ -6,7 +6,7 @@ from html import unescape
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.admin.lists import date_hierarchy
 from opportune.admin.views import AdminView

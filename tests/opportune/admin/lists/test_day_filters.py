@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from tests.opportune.admin.gadget_feature import Gadget
 

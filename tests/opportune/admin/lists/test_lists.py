@@ -8,7 +8,7 @@ from html import unescape
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import func, insert, select
 from sqlmodel import col
 

@@ -6,7 +6,7 @@ from html import unescape
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.testing import counted_statements
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Status, Tag

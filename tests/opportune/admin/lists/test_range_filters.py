@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import inspect
 from starlette.datastructures import QueryParams
 

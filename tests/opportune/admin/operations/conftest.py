@@ -1,7 +1,7 @@
 """Fixtures of the tests of operations."""
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.operations.pages import CONFIRM, PAGE

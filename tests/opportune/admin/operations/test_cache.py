@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings

@@ -3,7 +3,7 @@
 import pyotp
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import update
 
 from opportune.accounts.models import Grant, Group, Membership, Session, User

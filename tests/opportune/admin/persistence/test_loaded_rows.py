@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from sqladmin import action
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncSession

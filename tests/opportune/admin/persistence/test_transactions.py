@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 from sqlalchemy import select
 from sqlmodel import col
 

@@ -1,7 +1,7 @@
 """`changepassword`: new passwords, and refused arguments."""
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.db.database import Database
 from opportune.testing.factories import make_user

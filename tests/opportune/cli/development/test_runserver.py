@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
+import httpx2
 import pytest
 import typer
 
@@ -45,7 +45,7 @@ def test_https_and_pending_migrations(tmp_path: Path) -> None:
         ssl_context = ssl.create_default_context(cafile=tmp_path / "https.pem")
         address = site_address(output)
         assert address.startswith("https://127.0.0.1:")
-        assert httpx.get(f"{address}/health/live", verify=ssl_context, timeout=TIMEOUT_SECONDS).status_code == 200
+        assert httpx2.get(f"{address}/health/live", verify=ssl_context, timeout=TIMEOUT_SECONDS).status_code == 200
         assert site.end()[0] == 0
 
 
@@ -211,7 +211,7 @@ def test_read_only_tree_runs(
         assert "Applying accounts.0001_initial... OK" in output
         assert "(all addresses of this machine; here: http://127.0.0.1:" in output
         address = site_address(output)
-        response = httpx.get(f"{address}/health/ready", timeout=TIMEOUT_SECONDS)
+        response = httpx2.get(f"{address}/health/ready", timeout=TIMEOUT_SECONDS)
         assert (response.status_code, response.headers.get("server")) == (200, None)
-        assert httpx.get(f"{address}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
+        assert httpx2.get(f"{address}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
     postgres_server.drop_database("read_only_tree")

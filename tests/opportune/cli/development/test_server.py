@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-import httpx
+import httpx2
 import pytest
 
 from opportune.cli.development import server
@@ -79,7 +79,7 @@ def running_server(
 def test_signal_ends_streams(tmp_path: Path, app: str, options: dict[str, object], number: signal.Signals) -> None:
     with (
         running_server(tmp_path, app, options) as site,
-        httpx.stream("GET", f"{site.address}/endless", timeout=TIMEOUT_SECONDS) as response,
+        httpx2.stream("GET", f"{site.address}/endless", timeout=TIMEOUT_SECONDS) as response,
     ):
         lines = response.iter_lines()
         assert next(lines) == "begun"
@@ -91,7 +91,7 @@ def test_signal_ends_streams(tmp_path: Path, app: str, options: dict[str, object
 def test_many_connections_are_accepted_in_few_loop_turns(tmp_path: Path) -> None:
     count = 2 * MAX_ACCEPTED_PER_TURN
     with running_server(tmp_path) as site, ExitStack() as clients:
-        assert httpx.get(f"{site.address}/health/live", timeout=TIMEOUT_SECONDS).json() == 0
+        assert httpx2.get(f"{site.address}/health/live", timeout=TIMEOUT_SECONDS).json() == 0
         assert site.process.pid
         os.kill(site.process.pid, signal.SIGSTOP)
         waiting_clients = [clients.enter_context(connect(site)) for _ in range(count)]
@@ -177,13 +177,13 @@ def connect(site: Server) -> socket.socket:
 )
 def test_only_trusted_proxies_set_the_scheme(tmp_path: Path, trusted: str, scheme: str) -> None:
     with running_server(tmp_path, TRUSTED_PROXIES=trusted) as site:
-        response = httpx.get(f"{site.address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT_SECONDS)
+        response = httpx2.get(f"{site.address}/scheme", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT_SECONDS)
         assert response.json() == scheme
 
 
 def test_headers_are_limited(tmp_path: Path) -> None:
     with running_server(tmp_path) as site:
-        response = httpx.get(f"{site.address}/scheme", headers={"name": "x" * 70_000}, timeout=TIMEOUT_SECONDS)
+        response = httpx2.get(f"{site.address}/scheme", headers={"name": "x" * 70_000}, timeout=TIMEOUT_SECONDS)
         assert response.status_code == 431
 
 

@@ -6,7 +6,7 @@ import stat
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import typer
 from fastapi import FastAPI
@@ -63,9 +63,9 @@ def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest
         assert f"Listening on {find_site_url(output)} (Ctrl-C stops it)" in output
         (password,) = re.findall(r"admin@example\.com +password (\S+)", output)
         site = find_site_url(output)
-        assert httpx.get(f"{site}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
+        assert httpx2.get(f"{site}/accounts/login", timeout=TIMEOUT_SECONDS).status_code == 200
         credentials = {"username": "admin@example.com", "password": password}
-        assert httpx.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
+        assert httpx2.post(f"{site}/api/v1/auth/login", data=credentials, timeout=TIMEOUT_SECONDS).status_code == 200
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
     settings = env_file.read_text()
     serve_calls: list[tuple[str, bool]] = []

@@ -7,7 +7,7 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 
 from opportune.testing import PASSWORD
 from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, SITE

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from playwright.async_api import Page, expect
 from pydantic import SecretStr
 from sqlalchemy import text

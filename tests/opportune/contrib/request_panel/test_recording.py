@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import text
 from starlette.responses import StreamingResponse
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.contrib.teams.models import Team, TeamRole

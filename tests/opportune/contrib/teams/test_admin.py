@@ -1,7 +1,7 @@
 """The admin refuses to remove the last active owner of a team."""
 
 import pytest
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 
 from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 from sqlalchemy import update
 from sqlmodel import col
 

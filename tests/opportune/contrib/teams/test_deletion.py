@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 
 from opportune.contrib.teams import api, pages, service
 from opportune.contrib.teams.models import Team

@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient, Response
+from httpx2 import AsyncClient, Response
 
 from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.testing import make_team

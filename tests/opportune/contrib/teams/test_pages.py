@@ -1,6 +1,6 @@
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database

@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database

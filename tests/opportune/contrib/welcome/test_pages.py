@@ -4,7 +4,7 @@ import re
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from playwright.async_api import Page
 
 from opportune.config.project import PROJECT, installed_features

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import text
 
 from opportune.application import create_app

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 import pytest
 from fastapi import Depends, FastAPI, Header, Query
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session as SyncSession
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from tests.opportune.fields.translated.conftest import GERMAN, read_texts
 from tests.opportune.fields.translated.poems_feature import Poem, Verse

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.config.project import PROJECT
 from opportune.config.settings import Settings

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
+import httpx2
 import pytest
 
 from opportune.accounts.models import User
@@ -30,7 +30,7 @@ class Reader:
         self.headers = {"Authorization": f"Bearer {token}"}
         self.text = ""
 
-    async def read(self, client: httpx.AsyncClient, path: str, length: int) -> None:
+    async def read(self, client: httpx2.AsyncClient, path: str, length: int) -> None:
         """Read until there is this much text, or until the stream ends."""
         async with client.stream("GET", f"{path}/stream", headers=self.headers) as response:
             async for line in response.aiter_lines():
@@ -44,7 +44,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def run_server(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
+async def run_server(database_url: str) -> AsyncIterator[tuple[httpx2.AsyncClient, int]]:
     """A client of a server, and the server's process id."""
     environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url}
     with server.reserve("127.0.0.1", 0) as listener:
@@ -55,7 +55,7 @@ async def run_server(database_url: str) -> AsyncIterator[tuple[httpx.AsyncClient
         address = server.listener_url(listener)
     try:
         assert process.pid
-        async with httpx.AsyncClient(base_url=address, timeout=START_SECONDS) as client:
+        async with httpx2.AsyncClient(base_url=address, timeout=START_SECONDS) as client:
             yield client, process.pid
     finally:
         process.kill()

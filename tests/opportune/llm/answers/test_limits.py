@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import func, select, update
 from sqlmodel import col
 

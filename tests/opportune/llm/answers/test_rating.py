@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.db import Database

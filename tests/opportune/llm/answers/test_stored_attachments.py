@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import CurrentUser, User

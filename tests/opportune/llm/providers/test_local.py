@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from opportune.llm import Done, LanguageModel, LLMError, Message, Timeouts
@@ -93,10 +93,10 @@ def address_of(model: LocalModel) -> str:
     return model._process.address
 
 
-async def request_slots(model: LocalModel, **headers: str) -> httpx.Response:
+async def request_slots(model: LocalModel, **headers: str) -> httpx2.Response:
     """Return the status that the model's server reports."""
     assert model._client
-    async with httpx.AsyncClient(trust_env=False, headers=headers) as client:
+    async with httpx2.AsyncClient(trust_env=False, headers=headers) as client:
         return await client.get(model._client._url.replace("/v1/chat/completions", "/slots"))
 
 
@@ -137,7 +137,7 @@ async def test_local_model_uses_bundled_openmp(local_model: LocalModel) -> None:
 
 
 async def test_local_model_requires_its_key(local_model: LocalModel) -> None:
-    assert (await request_slots(local_model)).status_code == httpx.codes.UNAUTHORIZED
+    assert (await request_slots(local_model)).status_code == httpx2.codes.UNAUTHORIZED
 
 
 async def test_concurrent_setups_start_one_process(model: LocalModel) -> None:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
+import httpx2
 import pytest
 
 from opportune.config.project import PROJECT
@@ -162,18 +162,18 @@ def test_image_runs_read_only_as_its_user(image: Image) -> None:
         assert wait_for(f"http://127.0.0.1:{port}/health/ready", server).status_code == 200
         assert Path(f"/proc/{server.pid}").stat().st_uid == 1000
         for path in PAGES:
-            assert httpx.get(f"http://127.0.0.1:{port}{path}", timeout=30, follow_redirects=True).status_code == 200
+            assert httpx2.get(f"http://127.0.0.1:{port}{path}", timeout=30, follow_redirects=True).status_code == 200
     finally:
         server.send_signal(signal.SIGTERM)
     assert server.wait(STOP_SECONDS) == 0
 
 
-def wait_for(address: str, server: "subprocess.Popen[bytes]") -> httpx.Response:
+def wait_for(address: str, server: "subprocess.Popen[bytes]") -> httpx2.Response:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            return httpx.get(address, timeout=5)
-        except httpx.TransportError:
+            return httpx2.get(address, timeout=5)
+        except httpx2.TransportError:
             if time.monotonic() > deadline or server.poll() is not None:
                 raise
             time.sleep(0.2)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families as parse
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession

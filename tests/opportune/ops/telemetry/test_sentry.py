@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sentry_sdk
 from fastapi import APIRouter, Request
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from opportune import __version__

@@ -1,9 +1,9 @@
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi import APIRouter, Request
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from opentelemetry import metrics, trace
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -68,7 +68,7 @@ def routes(other_server: str) -> APIRouter:
     async def traced(name: str, request: Request, session: WriteSession) -> None:
         await session.execute(select(User).where(col(User.email) == f"{name}@example.com"))
         await request.app.state.llm.complete("a private question")
-        async with httpx.AsyncClient() as client:
+        async with httpx2.AsyncClient() as client:
             await client.get(f"{other_server}/secret-key?token=hidden")
         defer(session, later())
 

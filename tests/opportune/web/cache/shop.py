@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse
 
 from opportune.web.cache import Cache, cached
@@ -89,7 +89,7 @@ async def wait_until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def get_concurrently(client: AsyncClient, shop: Shop, number: int) -> list[httpx.Response]:
+async def get_concurrently(client: AsyncClient, shop: Shop, number: int) -> list[httpx2.Response]:
     """Send requests. No response is built before all of them have looked it up."""
     shop.may_finish.clear()
     before = shop.cache.lookups

@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from playwright.async_api import Page, expect
 
 from opportune.config.settings import Settings

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.web.rendering.static_files import assets
 

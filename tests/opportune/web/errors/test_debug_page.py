@@ -6,7 +6,7 @@ from reprlib import Repr
 
 import pytest
 from fastapi import FastAPI, Request
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings

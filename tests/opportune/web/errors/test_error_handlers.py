@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from fastapi import FastAPI, Form
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError

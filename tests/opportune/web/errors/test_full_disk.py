@@ -13,7 +13,7 @@ from typing import Annotated
 import pytest
 from fastapi import FastAPI, File, Request, UploadFile
 from fastapi.responses import StreamingResponse
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 
@@ -151,7 +151,7 @@ async def test_other_file_errors_are_500(browser: AsyncClient) -> None:
 async def test_error_during_a_response_is_logged_unchanged(
     browser: AsyncClient, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
-    with pytest.raises(AssertionError):  # httpx: the response is incomplete
+    with pytest.raises(AssertionError):  # httpx2: the response is incomplete
         await browser.get("/api/download", params={"number": number})
     errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
     assert [str(error) for error in errors] == [str(OSError(number, os.strerror(number)))]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import FastAPI, Request
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel, EmailStr, Field, create_model, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 

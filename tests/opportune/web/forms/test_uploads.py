@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette import formparsers
 

@@ -1,7 +1,7 @@
 """Refusal of unknown host names."""
 
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app

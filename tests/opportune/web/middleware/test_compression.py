@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message, Scope, Send
 
 from opportune.config.project import PROJECT

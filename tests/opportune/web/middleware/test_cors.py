@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 
 from opportune.application import create_app
 from opportune.config.settings import Settings, load_settings

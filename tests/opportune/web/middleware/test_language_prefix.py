@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.testclient import TestClient
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.feature import Feature

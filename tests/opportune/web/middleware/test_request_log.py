@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi import FastAPI, Response
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message
 
 from opportune.application import create_app

@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 from fastapi import APIRouter, FastAPI, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.feature import Feature

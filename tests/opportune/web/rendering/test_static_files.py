@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from opportune.config.project import PROJECT
 from opportune.web.rendering.static_files import CHECK_INTERVAL_SECONDS, Assets, assets

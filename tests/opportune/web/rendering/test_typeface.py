@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.config.project import FRAMEWORK
 from opportune.web.rendering import typeface

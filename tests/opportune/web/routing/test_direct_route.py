@@ -2,7 +2,7 @@
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse, Response
 
 from opportune.web.routing.direct_route import DirectRoute, set_direct

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from starlette.routing import Route
 
 from opportune.accounts import CurrentUser, may

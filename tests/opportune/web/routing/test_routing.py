@@ -10,7 +10,7 @@ import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI, Request, WebSocket
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
-from httpx import ASGITransport, AsyncClient, Response
+from httpx2 import ASGITransport, AsyncClient, Response
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import BaseRoute, Host, Mount, Route
 

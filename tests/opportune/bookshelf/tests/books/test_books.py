@@ -2,7 +2,7 @@ import re
 
 import pytest
 from fastapi import FastAPI
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
 from app.books.models import Author, Book, Review, Status, Tag

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from opportune.cli.project.record import Record
@@ -168,14 +168,14 @@ def website(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     content = wheel.read_bytes()
     redirects = {"/redirected.whl": "https://cdn.example.com/1.whl", "/insecure.whl": "http://example.com/1.whl"}
 
-    def respond(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         requested.append(str(request.url))
         if request.url.path == "/1.whl" or request.url.host == "github.com":
-            return httpx.Response(200, stream=httpx.ByteStream(content))
+            return httpx2.Response(200, stream=httpx2.ByteStream(content))
         location = redirects.get(request.url.path)
-        return httpx.Response(302 if location else 404, headers={"Location": location or ""})
+        return httpx2.Response(302 if location else 404, headers={"Location": location or ""})
 
-    monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=httpx.MockTransport(respond)))
+    monkeypatch.setattr(httpx2, "Client", partial(httpx2.Client, transport=httpx2.MockTransport(respond)))
     return requested
 
 

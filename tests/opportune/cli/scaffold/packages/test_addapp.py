@@ -72,8 +72,8 @@ def test_renamed_wheel_is_refused(tmp_path: Path) -> None:
 
 def test_package_without_entry_point_is_refused() -> None:
     assert "has no entry point in the group opportune.features, so it cannot be added." in refusal("")
-    with pytest.raises(OperatorError, match="httpx has no entry point in the group"):
-        read_installed("httpx")
+    with pytest.raises(OperatorError, match="httpx2 has no entry point in the group"):
+        read_installed("httpx2")
 
 
 def test_entry_point_elsewhere_is_refused() -> None:

@@ -9,7 +9,7 @@ from opportune.errors import OperatorError
 
 PYPROJECT = 'dependencies = [\n    "opportune",  # the wheel\n    "psycopg[binary]>=3",\n]\n\n[other]\nlist = [\n]\n'
 LOCK = f"""\
-{FIND_LINKS}httpx==0.28 \\
+{FIND_LINKS}httpx2==2.16 \\
     --hash=sha256:00
 opportune==0.2.0 \\
     --hash=sha256:00 \\
@@ -45,9 +45,9 @@ def test_pin_is_added_in_order_and_removed() -> None:
     ("requirement", "expected"),
     [
         ("opportune>=0.2", True),
-        ("HTTPX<1", True),
-        ("httpx>=1", False),
-        ("httpx[http2]", False),
+        ("HTTPX2>=1", True),
+        ("httpx2<1", False),
+        ("httpx2[http2]", False),
         ("uvloop", False),  # not on all platforms
         ("missing", False),
         ("missing; extra == 'more'", True),

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -177,7 +177,7 @@ async def test_closed_stream_must_continue_where_it_ended(resumes: bool) -> None
             return port
 
         router = Router(wake, lambda _: None, total_seconds=0.35)
-        async with router.listening(), httpx.AsyncClient(base_url=f"http://127.0.0.1:{router.port}") as client:
+        async with router.listening(), httpx2.AsyncClient(base_url=f"http://127.0.0.1:{router.port}") as client:
             answer = StreamedAnswer()
             await read_answer(client, "/a/stream", answer, 10 if resumes else 1.5)
     assert answer.connections > 1
