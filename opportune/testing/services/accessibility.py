@@ -13,60 +13,18 @@ STANDARDS = {
 }
 COLOUR_RULES = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
-READABLE_STYLES: dict[str, str] = {}
-"""Hashes of styles with sufficient contrast as JSON, by theme. Most pages repeat them."""
-
 CHECKED_PAGES: WeakSet[Page] = WeakSet()
 """Pages that were checked before."""
 
 STATE = """() => [matchMedia("(prefers-color-scheme: dark)").matches, "axe" in window]"""
 
-CHECK = """async ({ theme, readableStyles, ...options }) => {
+CHECK = """async ({ theme, ...options }) => {
   const deadline = performance.now() + 10_000;
   while (document.documentElement.dataset.bsTheme !== theme) {
     if (performance.now() > deadline) throw new Error(`the page does not become ${theme}`);
     await new Promise(requestAnimationFrame);
   }
-  // Contrast checks take most of the time, so each style is checked once. A style includes those of all ancestors, and
-  // the position of elements outside the flow, which may cover others.
-  const readable = new Set(JSON.parse(readableStyles)), styles = new Map();
-  const hash = (text) => {
-    let [a, b] = [0xdeadbeef, 0x41c6ce57];
-    for (let at = 0; at < text.length; at++) {
-      const code = text.charCodeAt(at);
-      a = Math.imul(a ^ code, 2654435761);
-      b = Math.imul(b ^ code, 1597334677);
-    }
-    return 4294967296 * (2097151 & (b ^ (a >>> 15))) + ((a ^ (b >>> 13)) >>> 0);
-  };
-  const styleHash = (element) => {
-    if (!element) return 0;
-    if (!styles.has(element)) {
-      const style = getComputedStyle(element), isInFlow = ["static", "relative"].includes(style.position);
-      const { x, y, width, height } = isInFlow ? {} : element.getBoundingClientRect();
-      const properties = [style.color, style.backgroundColor, style.backgroundImage, style.backgroundClip,
-        style.opacity, style.filter, style.mixBlendMode, style.textShadow, style.fontSize, style.fontWeight,
-        style.webkitTextStrokeWidth, style.webkitTextStrokeColor, x, y, width, height];
-      styles.set(element, hash([styleHash(element.parentElement), ...properties].join(";")));
-    }
-    return styles.get(element);
-  };
-  const rule = axe._audit.rules.find(({ id }) => id === "color-contrast"), { matches } = rule;
-  const check = axe._audit.checks["color-contrast"], { evaluate } = check;
-  const hasText = (node) => node.matches("input, select, textarea")
-    || [...node.childNodes].some(({ nodeType, data }) => nodeType === Node.TEXT_NODE && data.trim());
-  rule.matches = function (node, ...rest) {
-    return hasText(node) && !readable.has(styleHash(node)) && matches.call(this, node, ...rest);
-  };
-  check.evaluate = function (node, ...rest) {  // axe matches all nodes before it evaluates the first
-    if (readable.has(styleHash(node))) return true;
-    const isReadable = evaluate.call(this, node, ...rest);
-    if (isReadable === true && axe.commons.dom.isVisibleOnScreen(node)) readable.add(styleHash(node));
-    return isReadable;
-  };
   const { violations } = await axe.run({ ...options, resultTypes: ["violations"], preload: false, selectors: false });
-  Object.assign(rule, { matches });
-  Object.assign(check, { evaluate });
   const messages = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any, all, none }) =>
     `${id}: ${html.slice(0, 200)} (${[...any, ...all, ...none][0]?.message ?? ""})`));
   // axe does not check placeholders.
@@ -76,7 +34,7 @@ CHECK = """async ({ theme, readableStyles, ...options }) => {
     colour(getComputedStyle(field).backgroundColor), colour(getComputedStyle(field, "::placeholder").color)) < 4.5;
   const shown = [...document.querySelectorAll(":placeholder-shown")].filter((field) => field.checkVisibility());
   const dim = shown.filter((field) => field.placeholder && isDim(field));
-  return [[...messages, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)], JSON.stringify([...readable])];
+  return [...messages, ...dim.map((field) => `dim placeholder: ${field.outerHTML}`)];
 }"""
 
 
@@ -96,8 +54,7 @@ async def find_violations(page: Page, *, of_colours_alone: bool = False) -> list
 
 
 async def _check_theme(page: Page, theme: str, checks: dict[str, Any]) -> list[str]:
-    options = {**checks, "theme": theme, "readableStyles": READABLE_STYLES.get(theme, "[]")}
-    violations, READABLE_STYLES[theme] = await page.evaluate(CHECK, options)
+    violations = await page.evaluate(CHECK, {**checks, "theme": theme})
     return [f"{theme}: {text}" for text in violations]
 
 

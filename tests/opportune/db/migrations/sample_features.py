@@ -1,11 +1,9 @@
 """Sample features with tables, migrations and a database."""
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, inspect
@@ -29,8 +27,6 @@ from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.runner import Announce, Step, plan_migrations, run_migrations
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.testing.plugin import settings_for
-from opportune.testing.services.postgres import Postgres
 
 ID = BigInteger().with_variant(Integer, "sqlite")
 
@@ -126,47 +122,3 @@ def record_steps(steps: list[str]) -> Announce:
         steps.append(f"{step.direction} {step.migration}")
 
     return announce
-
-
-class SampleCache:
-    """Migrated sample features, created once per database type and copied for each test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._templates: dict[object, tuple[Path, str]] = {}
-
-    def copy(
-        self,
-        declare: Callable[[SampleFeatures], object],
-        statements: Sequence[str],
-        folder: Path,
-        server: Postgres | None = None,
-    ) -> SampleFeatures:
-        """Return a copy of migrated features with the rows of the statements."""
-        key = (declare, *statements, server is None)
-        if key not in self._templates:
-            self._templates[key] = self._make(declare, statements, server)
-        versions, database = self._templates[key]
-        shutil.copytree(versions, folder / "versions")
-        if server is None:
-            shutil.copyfile(database, folder / "sample.db")
-            url = f"sqlite:///{folder / 'sample.db'}"
-        else:
-            url = server.create_database(f"test_{uuid4().hex}", database)
-        sample = SampleFeatures(settings_for(url), folder / "versions")
-        declare(sample)
-        return sample
-
-    def _make(
-        self, declare: Callable[[SampleFeatures], object], statements: Sequence[str], server: Postgres | None
-    ) -> tuple[Path, str]:
-        name = f"sample_{uuid4().hex}"
-        versions, file = self.folder / name, str(self.folder / f"{name}.db")
-        url = server.create_database(name) if server else f"sqlite:///{file}"
-        sample = SampleFeatures(settings_for(url), versions)
-        declare(sample)
-        sample.make_migrations()
-        sample.migrate()
-        for statement in statements:
-            sample.execute(statement)
-        return versions, name if server else file
