@@ -57,9 +57,9 @@ async def test_model_receives_files_of_all_turns(app: FastAPI, user: User) -> No
 async def test_refused_files_store_nothing(app: FastAPI, user: User) -> None:
     app.state.llm.provider = FakeProvider("A cat.")
     async with signed_in_client(app, user) as client:
-        for file, message in ((CAT, "Scripted cannot see pictures."), (("a.bin", b"\0"), "a.bin cannot be read")):
+        for file in (CAT, ("a.bin", b"\0")):
             refused = await client.post("/chat", data={"content": "What is it?"}, files={"attachments": file})
-            assert (refused.status_code, message in refused.text) == (422, True)
+            assert refused.status_code == 422
             assert "What is it?</textarea>" in refused.text
         too_many_files = [("attachments", NOTES)] * 9
         assert "at most 8 files" in (await client.post("/chat", data={"content": "Why?"}, files=too_many_files)).text

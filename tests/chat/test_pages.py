@@ -81,7 +81,6 @@ async def test_question_without_javascript(app: FastAPI, script: FakeProvider) -
         part = await client.post(f"{page}/messages", data={"content": "Still there?"}, headers=HTMX)
     assert plain.status_code == part.status_code == 404
     assert "Still there?</textarea>" in plain.text
-    assert "has been deleted" in plain.text
     assert 'hx-target="#refusal"' in part.text
 
 
@@ -133,7 +132,7 @@ async def test_invalid_question_shows_an_error(app: FastAPI, script: FakeProvide
         assert 'maxlength="4000"' in (await client.get("/chat")).text
         response = await client.post("/chat", data={"content": "x" * 4_001})
     assert response.status_code == 422
-    assert "at most 4,000 characters" in response.text
+    assert 'class="text-danger' in response.text.partition('id="refusal"')[2]
     assert script.received == []
 
     async with signed_in_client(app) as client:
@@ -160,7 +159,6 @@ async def test_question_during_an_answer_is_refused_until_stop(app: FastAPI, scr
         part = await client.post(f"{page}/messages", data={"content": "And this?"}, headers=HTMX)
     assert plain.status_code == part.status_code == 409
     assert "And &lt;this&gt;?</textarea>" in plain.text
-    assert "still being written" in plain.text
     assert 'hx-target="#refusal"' in part.text
 
     script.script = ["So far", asyncio.Event()]
@@ -190,19 +188,19 @@ async def test_failed_answer_shows_error_and_retry(
         page = await create_conversation(client)
         await stream(client, page)
         html = (await client.get(page)).text
-        assert html.count("The model took too long.") == 1
+        assert html.count('class="chat-error') == 1
         retry = re.search(r'action="(/chat/messages/\d+/retry)"', html)
         assert retry
         with monkeypatch.context() as patch:
             patch.setattr(service, "retry", AsyncMock(side_effect=llm.TooManyAnswers))
             refused = await client.post(retry[1], headers=HTMX)
-        assert (refused.status_code, "You have several answers running" in refused.text) == (429, True)
+        assert refused.status_code == 429
         script.script = ["Better."]
         assert (await client.post(retry[1])).headers["location"].startswith(f"{page}#m")
         await stream(client, page)
         html = (await client.get(page)).text
     assert "Better." in html
-    assert "The model took too long." not in html
+    assert 'class="chat-error' not in html
 
 
 async def test_model_fault_is_for_superusers(app: FastAPI, script: FakeProvider) -> None:

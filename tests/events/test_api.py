@@ -99,7 +99,6 @@ async def test_response_hides_existing_registration(
     assert (confirmation.to, "/cancel?token=" in confirmation.text) == ("ada@example.com", True)
     assert (notice.to, notice.subject != confirmation.subject) == ("ada@example.com", True)
     assert {email.to for email in recorded_jobs.outbox} == {"ada@example.com"}
-    assert ["already registered" in email.html for email in recorded_jobs.outbox] == [False, True]
     assert all(find_cancel_path(email).replace("&", "&amp;") in email.html for email in recorded_jobs.outbox)
 
 
@@ -146,4 +145,3 @@ async def test_registrations_are_rate_limited(
     assert await register(lambda number: f"guest{number}@example.com", 3) == [202] * 2 + [429]
     response = await client.post(f"{EVENTS}/tea/registrations", json=ADA)
     assert 0 < int(response.headers["Retry-After"]) <= 3600
-    assert "Try again in" in response.json()["detail"]

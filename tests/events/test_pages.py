@@ -186,7 +186,6 @@ async def test_bots_and_frequent_registrations_are_refused(
     responses = [await client.post("/events/tea", data=ADA) for _ in range(6)]
 
     assert [response.status_code for response in responses] == [303] * 5 + [429]
-    assert "Try again in" in responses[-1].text
     assert 'value="ada@example.com"' in responses[-1].text
     assert int(responses[-1].headers["Retry-After"]) > 0
 
@@ -287,5 +286,5 @@ async def test_started_event_cannot_be_cancelled(
 
     response = await client.post(f"/events/tea/cancel?token={make_token(settings, ada)}", follow_redirects=True)
 
-    assert REGISTRATION_ENDED in response.text
+    assert 'method="post"' not in main_of(response.text)
     assert len(await read_registrations(database)) == 1

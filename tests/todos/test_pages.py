@@ -243,7 +243,6 @@ async def test_list_is_paginated(browser: AsyncClient, ann: User, make_todo: Mak
 
     response = await browser.get("/todos?q=task&size=1&page=2")
 
-    assert "Page 2 of 3" in response.text
     assert 'href="?q=task&amp;size=1&amp;page=1"' in response.text
     assert 'href="?q=task&amp;size=1&amp;page=3"' in response.text
 
