@@ -1,18 +1,23 @@
 """Update the lock files in requirements/.
 
-uv resolves pyproject.toml. Locked versions do not change unless pyproject.toml requires it.
+uv resolves pyproject.toml. Locked versions do not change unless pyproject.toml requires it. New releases are taken
+after a cooldown, in which malicious ones are usually found.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+from packaging.version import Version
 
 from opportune import __version__
 from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
@@ -26,15 +31,28 @@ DOCS = "requirements/docs.lock"
 PYPROJECT = "pyproject.toml"
 DEPENDENCY_METADATA = Path(__file__).with_name("dependency_metadata.toml")
 """Dependencies of the framework's packages that differ from their declarations."""
+COOLDOWN_DAYS = 7
+KEPT = "kept.txt"
+OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--color", "never")
+NO_UPLOAD_TIME = re.compile(r"warning: `(.+?)` is missing an upload date")
+UNREACHABLE = re.compile(r"(?:Failed to fetch|error sending request for url).*?://(?:[^/\s]*@)?([^/\s)]+)", re.DOTALL)
+TOO_YOUNG = re.compile(
+    r"([\w.-]+)[^\s\w]*\S* was (?:filtered by `exclude-newer`|published after the exclude newer time)"
+)
+CAUSE = re.compile(r"cause: Because (.+?), we can conclude")
+ERROR = re.compile(r"error: (.+?)(?: cause:| hint:|$)")
 
 
 def command(
     upgrade: Annotated[bool, typer.Option(help="Take the newest versions that pyproject.toml allows.")] = False,
     check: Annotated[bool, typer.Option(help="Write nothing; exit with 1 if a lock is out of date.")] = False,
+    cooldown: Annotated[
+        int, typer.Option(min=0, metavar="DAYS", help="Minimum age of new releases; 0 for a security fix.")
+    ] = COOLDOWN_DAYS,
 ) -> None:
     uv = find_uv()
     with TemporaryDirectory() as folder:
-        changed_locks = create_locks(uv, Path(folder), upgrade=upgrade)
+        changed_locks = create_locks(uv, Path(folder), upgrade=upgrade, cooldown=cooldown)
         if check and changed_locks:
             raise OperatorError(f"Out of date: {', '.join(changed_locks)}. Run: python3 oppman.py lock")
         for lock in changed_locks:
@@ -54,7 +72,7 @@ def find_uv() -> str:
     return uv
 
 
-def create_locks(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
+def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list[str]:
     """Create the locks in a temporary folder, so that the project's locks do not change if one fails.
 
     Returns:
@@ -63,7 +81,6 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     base, dev = folder / BASE, folder / DEV
     dev.parent.mkdir()
     write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
-    options = ["--project", str(folder), "--universal", "--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
     framework = wheel_options(folder)
     uv_arguments = {
         BASE: [PYPROJECT, *framework],
@@ -82,15 +99,65 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool) -> list[str]:
     upgrades = ["--upgrade"] if upgrade else []
     with progress("Locking", len(uv_arguments), "locks") as bar:
         for lock, words in uv_arguments.items():
-            if (PROJECT / lock).exists():  # uv resolves the path of `--find-links` from the temporary folder
-                write_text(folder / lock, read_text(PROJECT / lock).removeprefix(FIND_LINKS))
-            command_line = [uv, "pip", "compile", *words, *options, "-o", str(folder / lock), *upgrades]
-            if subprocess.call(command_line, cwd=PROJECT):
-                raise OperatorError(f"uv could not create {lock}, and no lock was changed. See its message above.")
+            resolve([uv, "pip", "compile", "--project", str(folder), *words, *upgrades], folder, lock, cooldown)
             bar.advance()
     if framework:
         write_text(base, FIND_LINKS + read_text(base))
     return [lock for lock in uv_arguments if read_text(folder / lock) != read_text(PROJECT / lock)]
+
+
+def resolve(command_line: list[str], folder: Path, lock: str, cooldown: int) -> None:
+    """Write a lock. A package that is locked to a release of the last days keeps it, such as a security fix.
+
+    Raises:
+        OperatorError: uv fails, or the index does not say how old its releases are.
+    """
+    locked, kept = pins(PROJECT / lock), dict[str, Version]()
+    messages: list[str] = []
+    while True:
+        messages.append(run_uv(command_line, folder, lock, cooldown, kept))
+        resolved = pins(folder / lock)
+        too_young = {name for name, version in locked.items() if resolved.get(name, version) < version}
+        too_young |= locked.keys() & set(TOO_YOUNG.findall(messages[-1]))
+        if too_young <= kept.keys():
+            break
+        kept |= {name: locked[name] for name in too_young}
+    if messages[-1]:
+        raise OperatorError(f"{lock} could not be created, and no lock was changed: {explain(messages[0])}")
+
+
+def run_uv(command_line: list[str], folder: Path, lock: str, cooldown: int, kept: Mapping[str, Version]) -> str:
+    """Run uv without a cooldown for versions that are settled. Return its message if it fails, else an empty text."""
+    if (PROJECT / lock).exists():  # uv resolves the path of `--find-links` from the temporary folder
+        write_text(folder / lock, read_text(PROJECT / lock).removeprefix(FIND_LINKS))
+    write_text(folder / KEPT, "".join(f"{name}<={version}\n" for name, version in kept.items()))
+    constraints = [file for option, file in pairwise(command_line) if option == "-c"]
+    settled = [*kept, *(name for file in constraints for name in pins(Path(file)))]
+    limits = [f"--exclude-newer={cooldown} days", *(f"--exclude-newer-package={name}=false" for name in settled)]
+    options = [*OPTIONS, "-c", str(folder / KEPT), *(limits if cooldown else ()), "-o", str(folder / lock)]
+    process = subprocess.run([*command_line, *options], cwd=PROJECT, capture_output=True, text=True, check=False)
+    return process.stderr if process.returncode or NO_UPLOAD_TIME.search(process.stderr) else ""
+
+
+def explain(message: str) -> str:
+    """Return the reason why uv failed and the next step, in one line without passwords."""
+    if match := NO_UPLOAD_TIME.search(message):
+        return f"the index does not say when {match[1]} was uploaded. Run: python3 oppman.py lock --cooldown 0"
+    if match := UNREACHABLE.search(message):
+        return f"{match[1]} cannot be reached. Check the network, the proxy and UV_DEFAULT_INDEX."
+    if match := TOO_YOUNG.search(message):
+        return f"{match[1]} needs a newer release than --cooldown allows. For a security fix, add --cooldown 0."
+    line = " ".join(message.split())
+    match = CAUSE.search(line) or ERROR.search(line)
+    return f"{(match[1] if match else line)[:300].rstrip('.')}."
+
+
+def pins(lock: Path) -> dict[str, Version]:
+    """Return the packages of a lock with their newest version on any platform."""
+    versions: dict[str, Version] = {}
+    for name, version in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", read_text(lock), re.MULTILINE):
+        versions[name] = max(Version(version), versions.get(name, Version(version)))
+    return versions
 
 
 def wheel_options(folder: Path) -> list[str]:

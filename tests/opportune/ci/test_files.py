@@ -61,6 +61,16 @@ def test_all_supported_python_versions_are_tested() -> None:
     assert tested == [f"3.{minor}" for minor in range(11, 15)]
 
 
+def test_newest_releases_must_pass_on_both_ends() -> None:
+    jobs = read(".github/workflows/locks.yml")["jobs"]
+    tested = read(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == [tested[0], tested[-1]]
+    assert jobs["propose"]["needs"] == "test"
+    assert {"test", "upgrade"} < {*jobs["report"]["needs"]}
+    assert jobs["report"]["if"] == "failure()"
+    assert not any("continue-on-error" in job for job in jobs.values())
+
+
 def parts() -> set[str]:
     return set(re.findall(r"^(\w+)\(\) {$", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE))
 

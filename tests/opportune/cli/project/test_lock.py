@@ -22,18 +22,22 @@ class Uv:
         self.commands: list[list[str]] = []
         self.content = "new\n"
         self.fails_at = ""
+        self.message = "error: failed"
+        self.constraints: list[str] = []
 
-    def __call__(self, command: list[str], cwd: Path) -> int:
+    def __call__(self, command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
         self.commands.append(command)
         output = Path(command[command.index("-o") + 1])
+        self.constraints += [Path(file).read_text() for file in command if file.endswith(lock.KEPT)]
+        has_failed = bool(self.fails_at) and str(output).endswith(self.fails_at)
         output.write_text(self.content)
-        return int(bool(self.fails_at) and str(output).endswith(self.fails_at))
+        return subprocess.CompletedProcess(command, int(has_failed), stderr=self.message if has_failed else "")
 
 
 @pytest.fixture
 def uv(monkeypatch: pytest.MonkeyPatch) -> Uv:
     uv = Uv()
-    monkeypatch.setattr(subprocess, "call", uv)
+    monkeypatch.setattr(subprocess, "run", uv)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "uv")
     return uv
 
@@ -64,12 +68,12 @@ def test_uv_reads_the_metadata_of_packages(uv: Uv, project: Path, monkeypatch: p
     (project / "pyproject.toml").write_text("[tool.uv]\npackage = false")
     settings = []
 
-    def read_settings(command: list[str], cwd: Path) -> int:
+    def read_settings(command: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
         folder = Path(command[command.index("--project") + 1])
         settings.append(tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["uv"])
-        return uv(command, cwd)
+        return uv(command)
 
-    monkeypatch.setattr(subprocess, "call", read_settings)
+    monkeypatch.setattr(subprocess, "run", read_settings)
     assert main(["lock"]) == 0
     (values,) = settings
     assert values["package"] is False
@@ -115,3 +119,64 @@ def test_missing_uv_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     assert main(["lock"]) == 1
     assert DEV in capsys.readouterr().err
+
+
+def test_new_releases_wait_for_the_cooldown(uv: Uv) -> None:
+    main(["lock"])
+    assert all("--exclude-newer=7 days" in command for command in uv.commands)
+    uv.commands.clear()
+    main(["lock", "--cooldown", "0"])
+    assert not any(option.startswith("--exclude-newer") for command in uv.commands for option in command)
+
+
+def test_locked_release_of_the_last_days_is_kept(uv: Uv, project: Path) -> None:
+    (project / BASE).write_text("babel==2.19.0 \\\n")
+    uv.content = "babel==2.18.0 \\\n"
+    main(["lock", "--upgrade"])
+    assert uv.constraints[:2] == ["", "babel<=2.19.0\n"]
+    assert "--exclude-newer-package=babel=false" in uv.commands[1]
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (
+            "error: Request failed after 3 retries in 9.9s\n"
+            "  cause: Failed to fetch: http://user:secret@index.example/simple/babel/\n  cause: dns error",
+            "index.example cannot be reached.",
+        ),
+        (
+            "error: No solution found when resolving dependencies for split (markers: python_full_version < '3.99')\n"
+            "  cause: Because newpkg==1.0 requires Python >=3.99 and x depends on newpkg==1.0, we can conclude that …",
+            "newpkg==1.0 requires Python >=3.99 and x depends on newpkg==1.0.",
+        ),
+        (
+            "error: No solution found when resolving dependencies\n"
+            "  cause: Because babel>2.18.0 was published after the exclude newer time and x …",
+            "babel needs a newer release than --cooldown allows.",
+        ),
+        (
+            "error: No solution found when resolving dependencies\n\n"
+            "hint: `babel` was filtered by `exclude-newer` to only include packages uploaded before 2026-11-19",
+            "babel needs a newer release than --cooldown allows.",
+        ),
+        (
+            "warning: `babel-2.0.whl` is missing an upload date, but …\nerror: No solution found",
+            "the index does not say when babel-2.0.whl was uploaded. Run: python3 oppman.py lock --cooldown 0",
+        ),
+        ("error: No `project` table found", "No `project` table found."),
+    ],
+)
+def test_failure_of_uv_is_one_line(uv: Uv, capsys: pytest.CaptureFixture[str], message: str, reason: str) -> None:
+    uv.fails_at, uv.message = BASE, message
+    assert main(["lock"]) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{BASE} could not be created, and no lock was changed: {reason}")
+    assert "secret" not in line
+
+
+def test_silent_exclusion_is_refused(uv: Uv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv succeeds with an older release if the index has upload times of some releases only."""
+    warning = "warning: `babel-2.0.whl` is missing an upload date, but user provided: 2026-11-19"
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, stderr=warning))
+    assert main(["lock"]) == 1
