@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.params import Depends
-from fastapi.routing import APIRoute, request_response
+from fastapi.routing import APIRoute
 from jinja2 import FileSystemBytecodeCache
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,7 +21,7 @@ from opportune.config.speedups import speedup
 from opportune.feature import Feature
 from opportune.web.cache.rule import rule_of
 from opportune.web.routing.direct_route import DirectRoute
-from opportune.web.routing.router import Router
+from opportune.web.routing.router import Router, build_handler
 
 GC_THRESHOLDS = (100_000, 20, 50)
 
@@ -70,7 +70,7 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
         copied.dependency_overrides_provider = router.dependency_overrides_provider
         # A direct route decides at this time whether its router is the outermost one.
         is_direct = isinstance(copied, DirectRoute)
-        copied.app = request_response(copied.get_route_handler()) if is_direct else first_use(copied)
+        copied.app = build_handler(copied) if is_direct else first_use(copied)
         return copied
 
     patch.setattr(router_class, "copy_route", copy_shared)
@@ -80,7 +80,7 @@ def first_use(route: APIRoute) -> ASGIApp:
     """Return an application that builds the handler of the route, because a test requests few of them."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        route.app = request_response(route.get_route_handler())
+        route.app = build_handler(route)
         await route.app(scope, receive, send)
 
     return app

@@ -10,7 +10,6 @@ from copy import copy
 from dataclasses import replace
 
 from fastapi import APIRouter
-from fastapi._body_limit import wrap_app_with_body_limit
 from fastapi._compat import ModelField
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.utils import (
@@ -20,14 +19,14 @@ from fastapi.dependencies.utils import (
     get_parameterless_sub_dependant,
 )
 from fastapi.params import Depends
-from fastapi.routing import APIRoute, _DefaultLifespan, request_response
+from fastapi.routing import APIRoute, _DefaultLifespan
 from fastapi.utils import get_value_or_default
 from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
 
 from opportune.web.cache.rule import rule_of
-from opportune.web.routing.router import CachedRoute, Router
+from opportune.web.routing.router import CachedRoute, Router, build_handler
 
 
 class FastRouter(Router):
@@ -58,7 +57,7 @@ class FastRouter(Router):
             route.generate_unique_id_function, self.generate_unique_id_function
         )
         _rename(copied)
-        copied.app = wrap_app_with_body_limit(request_response(copied.get_route_handler()), copied.max_body_size)
+        copied.app = build_handler(copied)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] != "HEAD":

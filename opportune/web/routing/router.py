@@ -9,10 +9,11 @@ from typing import Any, Self
 
 from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends
-from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts
+from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts, request_response
 from fastapi.utils import generate_unique_id, get_value_or_default
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.routing import BaseRoute, Match, Mount
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config import speedups
 from opportune.web.cache.rule import CacheRule, rule_of, unknown_names
@@ -118,6 +119,7 @@ class Router(APIRouter):
             self.include_router(router, prefix=prefix, dependencies=dependencies, include_in_schema=include_in_schema)
             return
         for route in routes:
+            route.form_limits = {**router.form_limits, **route.form_limits}
             copied = self.copy_route(route, prefix, dependencies)
             copied.include_in_schema &= include_in_schema
             if isinstance(copied, DirectRoute):
@@ -160,6 +162,12 @@ def _without_body(send: Send) -> Send:
             await send(message)
 
     return send_head
+
+
+def build_handler(route: APIRoute) -> ASGIApp:
+    """Return the application of a copied route, with its `max_body_size`."""
+    app = request_response(route.get_route_handler())
+    return app if route.max_body_size is None else RequestBodyLimitMiddleware(app, route.max_body_size)
 
 
 def router_of(app: FastAPI) -> Router:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, Request, WebSocket
+from fastapi import APIRouter, Body, Depends, FastAPI, Form, Request, WebSocket
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from httpx2 import ASGITransport, AsyncClient, Response
@@ -44,7 +44,9 @@ async def note_second(request: Request) -> None:
 
 
 def things_router() -> APIRouter:
-    router = APIRouter(prefix="/things", tags=["things"], dependencies=[Depends(note_second)])
+    router = APIRouter(
+        prefix="/things", tags=["things"], dependencies=[Depends(note_second)], form_limits={"max_fields": 1}
+    )
 
     @router.get("")
     async def list_things(request: Request) -> list[str]:
@@ -54,6 +56,14 @@ def things_router() -> APIRouter:
     @router.post("", status_code=201, summary="Make a thing")
     async def create_thing(title: str) -> dict[str, str]:
         return {"title": title}
+
+    @router.post("/note", max_body_size=10)
+    async def save_note(request: Request) -> int:
+        return len(await request.body())
+
+    @router.post("/form")
+    async def save_form(title: Annotated[str, Form()]) -> str:
+        return title
 
     @router.get("/new")
     async def show_thing_form() -> str:
@@ -182,6 +192,17 @@ def comparable(response: Response) -> tuple[int, str, dict[str, str]]:
     return response.status_code, response.text, headers
 
 
+async def test_limits_of_bodies_and_forms_are_kept(clients: Clients) -> None:
+    for path, options, status in (
+        ("/things/note", {"content": b"1" * 10}, 200),
+        ("/things/note", {"content": b"1" * 11}, 413),
+        ("/things/form", {"data": {"title": "One"}}, 200),
+        ("/things/form", {"data": {"title": "One", "more": "Two"}}, 400),
+    ):
+        ours, fastapi = await clients.request("POST", path, **options)
+        assert (ours.status_code, fastapi.status_code) == (status, status), path
+
+
 REQUESTS = [
     ("GET", "/things", 200),
     ("POST", "/things?title=One", 201),
@@ -269,7 +290,7 @@ async def test_route_class_is_kept(clients: Clients) -> None:
 
 async def test_openapi_equals_fastapi(apps: Apps) -> None:
     assert apps.ours.openapi() == apps.fastapi.openapi()
-    assert len(apps.ours.openapi()["paths"]) == 14
+    assert len(apps.ours.openapi()["paths"]) == 18
 
 
 async def test_named_urls_equal_fastapi(apps: Apps) -> None:
