@@ -5,7 +5,6 @@ With `-n` the controller process imports neither fixtures nor framework, so it s
 
 import gc
 import os
-import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -29,9 +28,6 @@ DATABASE_KINDS = ("sqlite", "postgresql")
 FIXTURES = "opportune.testing.fixtures"
 """Module that is imported in processes that run tests."""
 
-HYPOTHESIS_PLUGIN = "hypothesispytest"
-"""Name of the plugin in pytest."""
-
 SLOWEST_MODULES = (
     *("test_installed_project.py", "test_snippets.py", "test_adoption.py"),
     *("test_project.py", "test_speedups.py", "test_wheel.py"),
@@ -54,15 +50,6 @@ def pytest_runtest_call() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Unregister Hypothesis' summary, whose import takes 0.2 s, if no test has used it."""
-    plugins = session.config.pluginmanager
-    is_controller = session.config.getoption("dist", "no") != "no"
-    if "hypothesis" not in sys.modules and not is_controller and plugins.has_plugin(HYPOTHESIS_PLUGIN):
-        plugins.unregister(name=HYPOTHESIS_PLUGIN)
 
 
 @pytest.hookimpl(trylast=True)
