@@ -3,11 +3,9 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 from opportune.db.url.database_url import DatabaseURL
 from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.missing_programs import skip_for_missing
+from opportune.testing.services.ports import free_port, wait_until_reachable
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
@@ -43,9 +42,7 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
     if PROGRAM is None:
         skip_for_missing("PgBouncer", "apt install pgbouncer")
     url = DatabaseURL.parse(database_url).url
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
     folder.chmod(0o755)
     password = str(url.password).replace("'", "''")
@@ -66,7 +63,7 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
         [PROGRAM, str(folder / "pgbouncer.ini")], stdout=log, stderr=log, user=account, extra_groups=account and []
     )
     try:
-        _wait_until_reachable(port, process)
+        wait_until_reachable(port, process)
         tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
         address = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
         yield address.render_as_string(hide_password=False)
@@ -81,15 +78,3 @@ def _version() -> tuple[int, ...]:
     output = subprocess.run([str(PROGRAM), "--version"], capture_output=True, text=True, check=True, timeout=10).stdout
     program = re.search(r"PgBouncer (\d+)\.(\d+)", output)
     return tuple(map(int, program.groups())) if program else ()
-
-
-def _wait_until_reachable(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 10
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            time.sleep(0.02)
-        else:
-            return
-    raise RuntimeError("PgBouncer did not start")

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from opportune.testing.services.ports import free_port
 from opportune.testing.services.scratch import scratch
 
 USER = "postgres"
@@ -149,7 +149,7 @@ def _run_server(arguments: list[str], programs: Path | None = None) -> Iterator[
     try:
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
         account = _account().get("user")
-        server = Postgres(_free_port(), folder, programs or _find_programs(folder, account))
+        server = Postgres(free_port(), folder, programs or _find_programs(folder, account))
         if account:
             _change_owner(folder, account)
         with _guarded(server, arguments):
@@ -215,10 +215,3 @@ def _find_programs(folder: Path, account: str | None) -> Path:
 
 def _readable_by_all(path: Path) -> bool:
     return all(parent.stat().st_mode & 0o005 == 0o005 for parent in (path, *path.parents))
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.redis import free_port, redis
+from opportune.testing.services.ports import free_port
+from opportune.testing.services.redis import redis
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests, cache_storage
 from opportune.web.rate_limit.cache_storage import CacheStorage
 

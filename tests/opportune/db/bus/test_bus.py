@@ -15,7 +15,7 @@ from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.bus.redis import RedisBus
 from opportune.db.database import Database
 from opportune.db.url.direct import direct_url
-from opportune.testing.services.redis import free_port
+from opportune.testing.services.ports import free_port
 
 MakeBus = Callable[[], Bus]
 Messages = asyncio.Queue[str | None]

@@ -24,7 +24,7 @@ import pytest
 
 from opportune.config.project import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
-from opportune.testing.services.redis import free_port
+from opportune.testing.services.ports import free_port
 
 MAX_ENVIRONMENT_MEGABYTES = 180
 """A quarter less than all of requirements.lock with bytecode, which has 242 MB (`du -sm --apparent-size`)."""

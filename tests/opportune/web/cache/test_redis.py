@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from opportune.testing.services.redis import free_port, redis
+from opportune.testing.services.ports import free_port
+from opportune.testing.services.redis import redis
 from opportune.web.cache import ALL_TAGS
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.redis_store import KEY_PREFIX, RedisStore
