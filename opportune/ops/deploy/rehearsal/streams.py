@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,32 +40,22 @@ async def read_answer(client: httpx2.AsyncClient, path: str, answer: StreamedAns
 
 
 async def _read_once(client: httpx2.AsyncClient, path: str, answer: StreamedAnswer) -> None:
-    headers = {"Accept": "text/event-stream"}
-    if answer.last_id:
-        headers["Last-Event-ID"] = answer.last_id
+    headers = {"Last-Event-ID": answer.last_id} if answer.last_id else {}
     answer.connections += 1
-    try:
-        async with client.stream("GET", path, headers=headers) as response:
-            if response.status_code != 200:
-                answer.error_status = f"{response.status_code} {response.reason_phrase}"
+    with suppress(httpx2.HTTPError):  # the connection was closed
+        async with client.sse(path, headers=headers) as source:
+            status = source.response.status_code
+            answer.error_status = "" if status == 200 else f"{status} {source.response.reason_phrase}"
+            if answer.error_status:
                 return
-            answer.error_status = ""
-            event: dict[str, str] = {}
-            async for line in response.aiter_lines():
-                if line:
-                    name, _, value = line.partition(":")
-                    event[name] = value.removeprefix(" ")
-                else:
-                    _add_event(answer, event)
-                    event = {}
-    except httpx2.HTTPError:  # the connection was closed
-        return
+            async for event in source:
+                _add_event(answer, event)
 
 
-def _add_event(answer: StreamedAnswer, event: dict[str, str]) -> None:
-    data = json.loads(event["data"]) if event.get("data", "").startswith("{") else {}
-    if event.get("event") == "delta":
+def _add_event(answer: StreamedAnswer, event: httpx2.ServerSentEvent) -> None:
+    data = json.loads(event.data) if event.data.startswith("{") else {}
+    if event.event == "delta":
         answer.text += data.get("text", "")
-    elif event.get("event") in ("done", "error"):
-        answer.final_event, answer.final_data = event["event"], data
-    answer.last_id = event.get("id") or answer.last_id
+    elif event.event in ("done", "error"):
+        answer.final_event, answer.final_data = event.event, data
+    answer.last_id = event.id or answer.last_id
