@@ -130,7 +130,9 @@ def check_app_json(text: str) -> None:
 
 def check_requirements(text: str) -> None:
     """https://pip.pypa.io/en/stable/reference/requirements-file-format/"""
-    assert [line for line in text.splitlines() if not line.startswith("#")] == ["-r requirements.lock"]
+    lock, *others = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lock == "-r requirements.lock"
+    assert all(line.startswith("fastapi-cli>=") for line in others)
 
 
 def check_fastapi_cloud_ignore(text: str) -> None:
