@@ -28,7 +28,7 @@ def app(settings: Settings) -> FastAPI:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project with a script."""
     (tmp_path / "static").mkdir()
-    monkeypatch.setattr(static_files, "PROJECT", tmp_path)
+    monkeypatch.setattr(static_files, "replacements", tmp_path.joinpath)
     yield tmp_path
     static_files._find_texts.cache_clear()
     static_files.script_texts.cache_clear()
