@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqladmin.helpers import get_column_python_type
 from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
 from opportune.admin.forms.conditional_fields import conditional_faults
 from opportune.crud.declaration import secret_name_message, unknown_name_message
+from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
@@ -287,7 +287,7 @@ def _column_fault(mapper: Mapper[Any], name: str) -> str:
 def _date_fault(mapper: Mapper[Any], name: str) -> str:
     if fault := _column_fault(mapper, name):
         return fault
-    dates = [key for key, column in mapper.columns.items() if issubclass(get_column_python_type(column), date)]
+    dates = [key for key, column in mapper.columns.items() if issubclass(python_type_of(column), date)]
     example = f" Name a date or time, such as {dates[-1]!r}." if dates else ""
     return "" if name in dates else f"{name!r} is not a date or time.{example}"
 

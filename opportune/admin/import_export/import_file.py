@@ -13,7 +13,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqladmin.helpers import get_column_python_type
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
@@ -24,7 +23,7 @@ from opportune.admin.forms.model_fields import NO_CHOICE, FileCells
 from opportune.admin.import_export.export import cell_of, unescape_formula
 from opportune.admin.import_export.names import NamedColumn, NameResolver, named_columns
 from opportune.admin.protocols import View
-from opportune.db.models.columns import is_secret, is_text
+from opportune.db.models.columns import is_secret, is_text, python_type_of
 from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day, format_number, is_english, localize_number
@@ -251,7 +250,7 @@ class FormFiller:
 def _form_text(column: Any, value: Any) -> str:
     """Return a value as a browser would send it. Raises ValueError with a message for the user."""
     text = "" if value is None else str(value)
-    if get_column_python_type(column) is bool:
+    if python_type_of(column) is bool:
         return _boolean(text.strip().lower(), column.nullable)
     if isinstance(value, dict | list) or (isinstance(value, bool) and is_text(column)):
         return json.dumps(value)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqladmin.helpers import get_column_python_type
 from sqlalchemy import Select, inspect
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -17,7 +16,7 @@ from opportune.admin.authorization import may_see_titles
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, in_batches
 from opportune.admin.protocols import View
-from opportune.db.models.columns import natural_key_of
+from opportune.db.models.columns import natural_key_of, python_type_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.paths import relation_of_column
 from opportune.errors import FieldErrors
@@ -170,7 +169,7 @@ class NameResolver:
 
 def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[str]) -> Select[Any]:
     """Select the rows whose natural key is one of these names."""
-    type_, values = get_column_python_type(inspect(model).columns[key]), []
+    type_, values = python_type_of(inspect(model).columns[key]), []
     for name in names:
         try:
             values.append(type_(name))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqladmin.helpers import get_column_python_type
 from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, select
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from opportune.admin.lists.active_filters import url_without
 from opportune.admin.lists.filters import DAY
 from opportune.admin.protocols import View
+from opportune.db.models.columns import python_type_of
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day
 
@@ -70,7 +70,7 @@ class DateHierarchy:
         self.parameters = tuple(f"{name}__{part}" for part in PARTS)
         self.attribute = getattr(view.model, name)
         self.column = view.mapper.columns[name]
-        self.is_moment = issubclass(get_column_python_type(self.column), datetime)
+        self.is_moment = issubclass(python_type_of(self.column), datetime)
 
     @property
     def is_indexed(self) -> bool:

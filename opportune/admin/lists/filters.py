@@ -11,7 +11,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sqladmin.filters import ForeignKeyFilter, OperationColumnFilter
-from sqladmin.helpers import get_column_python_type
 from sqlalchemy import ColumnElement, Select, and_, false, true
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -40,6 +39,7 @@ from opportune.db.models.columns import (
     foreign_keys_of,
     label_of,
     many_to_many_of,
+    python_type_of,
 )
 from opportune.db.models.model import utc_now
 from opportune.db.queries.paths import AttributePath, column_of_relation, is_linked, parse_path
@@ -417,7 +417,7 @@ def _column_filter(view: View, path: AttributePath, parameter: str, title: str) 
         choices = {choice_value(value): (value, choice_label(value)) for value in values}
         empty = {NULL_CHOICE: (None, EMPTY)} if column.nullable else {}
         return ChoiceFilter(path, parameter, title, choices=choices | empty)
-    type_ = get_column_python_type(column)
+    type_ = python_type_of(column)
     if type_ is bool:
         return ChoiceFilter(path, parameter, title, choices=YES_NO, takes_many=False)
     return ComparisonFilter(path, parameter, title, type_=type_)

@@ -39,6 +39,17 @@ def is_secret(name: str) -> bool:
     return bool(SECRET_NAME.search(name.rsplit(".", 1)[-1]))
 
 
+def python_type_of(column: Column[Any]) -> type[Any]:
+    """Return the type of a column's values in Python; `str` if it is unknown.
+
+    A TypeDecorator, such as that of times in UTC, has the type that it wraps.
+    """
+    type_: TypeEngine[Any] = column.type
+    while type_.python_type is object and isinstance(type_, TypeDecorator):
+        type_ = type_.impl_instance
+    return str if type_.python_type is object else type_.python_type
+
+
 def value_for_message(name: str, value: Any) -> str:
     """Return the shortened value of a column or an SQL expression; secrets are masked."""
     if any(map(is_secret, re.findall(r"\w+", name))):

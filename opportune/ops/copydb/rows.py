@@ -287,7 +287,6 @@ def _without_zone(value: Any) -> Any:
 
 
 def _python_type(type_: TypeEngine[Any]) -> type:
-    try:
-        return type_.python_type
-    except NotImplementedError:
-        return _python_type(type_.impl_instance) if isinstance(type_, TypeDecorator) else object
+    if type_.python_type is object and isinstance(type_, TypeDecorator):
+        return _python_type(type_.impl_instance)
+    return type_.python_type
