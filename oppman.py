@@ -21,7 +21,7 @@ if sys.flags.safe_path:  # with `-P`, `-I` and PYTHONSAFEPATH, sys.path lacks th
 
 def main() -> int:
     if not find_spec("opportune"):
-        sys.path.append(wheel_of_framework())  # contains the code that installs packages
+        add_framework()  # contains the code that installs the other packages
     from opportune.cli.registry import is_overview_request, show_overview  # noqa: PLC0415 - may hold conflict markers
 
     if is_overview_request(sys.argv[1:]):  # needs no packages
@@ -38,15 +38,53 @@ def main() -> int:
     return command_line()
 
 
-def wheel_of_framework() -> str:
-    from zipfile import is_zipfile  # noqa: PLC0415 - not needed once the framework is installed
+def add_framework() -> None:
+    """Import the framework from its wheel in vendor/, or install it from the package index and continue in .venv."""
+    from glob import glob  # noqa: PLC0415 - not needed once the framework is installed
+    from re import MULTILINE, search  # noqa: PLC0415 - as above
+    from zipfile import is_zipfile  # noqa: PLC0415 - as above
 
     with open(f"{FOLDER}/requirements.lock", encoding="utf-8") as lock:
-        version = next((line.split()[0].partition("==")[2] for line in lock if line.startswith("opportune==")), "")
-    wheel = f"{FOLDER}/vendor/opportune-{version}-py3-none-any.whl"
-    if not is_zipfile(wheel):
+        pin = search(r"^opportune==(\S+) \\\n( +--hash=\S+)", lock.read(), MULTILINE)
+    if not pin:
+        sys.exit("requirements.lock does not pin opportune. Restore it: git checkout HEAD -- requirements.lock")
+    wheel = f"{FOLDER}/vendor/opportune-{pin[1]}-py3-none-any.whl"
+    if is_zipfile(wheel):
+        sys.path.append(wheel)
+    elif os.path.exists(wheel) or glob(f"{FOLDER}/vendor/opportune-*.whl"):  # noqa: PTH110, PTH207 - see above
         sys.exit(f"{wheel} is missing or damaged. Restore it: git checkout HEAD -- vendor requirements.lock")
-    return wheel
+    else:
+        run_installed_framework(pin[0] + "\n")
+
+
+def run_installed_framework(pin: str) -> None:
+    """Run this command in .venv. The framework is installed there if necessary, and installs the other packages."""
+    import shutil  # noqa: PLC0415 - only for a framework of the package index
+    import subprocess  # noqa: PLC0415 - as above
+    from pathlib import Path  # noqa: PLC0415 - as above
+
+    venv, uv = Path(FOLDER, ".venv"), shutil.which("uv")
+    python, lock = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), venv / "framework.lock"
+    if Path(sys.prefix) == venv or not python.exists() or not lock.exists() or lock.read_text("utf-8") != pin:
+        print("Installing the framework ...", file=sys.stderr)
+        venv.mkdir(exist_ok=True)
+        new_lock = venv / "framework.lock.new"
+        new_lock.write_text(pin, "utf-8")
+        # With another `--project`, uv does not read our pyproject.toml, whose constraints it refuses with hashes.
+        options = ["--project", venv.anchor, "--python", str(python)]
+        create = [uv, "venv", "--allow-existing", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
+        install = [uv, "pip", "install", *options] if uv else [str(python), "-m", "pip", "install", "--no-user"]
+        install += ["--no-deps", "--require-hashes", "-r", str(new_lock)]
+        for command in [install] if python.exists() else [[*create, str(venv)], install]:
+            result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            if result.returncode:
+                reason = " ".join(result.stdout[max(result.stdout.lower().find("error:"), 0) :].split())
+                sys.exit(f"The framework cannot be installed. Check the package index, or restore vendor/. {reason}")
+        new_lock.replace(lock)
+    same_command = [str(python), os.path.realpath(__file__), *sys.argv[1:]]
+    if os.name == "nt":  # exec would return to the prompt before the command ends
+        sys.exit(subprocess.call(same_command))
+    os.execv(python, same_command)  # noqa: S606 - no shell is needed
 
 
 def has_conflict(path: str) -> bool:

@@ -19,5 +19,5 @@ def unknown_command(name: str, names: Iterable[str]) -> str:
 
 def wrong_usage(command: str, message: str) -> str:
     """Return the error message, with a hint to the help."""
-    python = "" if command.startswith("python") else "python3 "
+    python = "python3 " if command.startswith("oppman.py") else ""
     return f"{command}: {message if message.endswith(('.', '?')) else f'{message}.'} See: {python}{command} --help"

@@ -1,8 +1,10 @@
 """Catalogues of translations: `locale/<language>/LC_MESSAGES/messages.po` of the project, features and framework."""
 
 import logging
+import shutil
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
@@ -11,7 +13,9 @@ from pathlib import Path
 from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.languages import PSEUDO_LANGUAGE
 from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, replacements
+from opportune.errors import OperatorError
 from opportune.i18n.pseudo import PseudoTranslations
+from opportune.runtime.atomic_files import open_replacement
 from opportune.runtime.catalogue_compiler import compile_catalogue
 
 CATALOGUE = "LC_MESSAGES/messages"
@@ -101,16 +105,28 @@ def clear_catalogues() -> None:
 
 
 def _read(path: Path) -> NullTranslations | None:
-    """Read the compiled catalogue if it is up to date, or else compile it in memory."""
+    """Read the compiled catalogue if it is up to date, or else compile it."""
     compiled = path.with_suffix(".mo")
     try:
         if compiled.exists() and not (path.exists() and path.stat().st_mtime > compiled.stat().st_mtime):
             return _load(compiled.read_bytes())
         if path.exists():
-            return _load(compile_catalogue(path.read_text(encoding="utf-8")))
+            return _compile(path)
     except (OSError, ValueError, LookupError, EOFError, ArithmeticError, struct.error) as error:
         logger.error("The catalogue %s cannot be read (%s). Its texts are shown in English.", path, error)
     return None
+
+
+def _compile(path: Path) -> NullTranslations:
+    """Compile a catalogue, and save the result for the next process if the folder is writable."""
+    content = compile_catalogue(path)
+    translations = _load(content)
+    compiled = path.with_suffix(".mo")
+    with suppress(OSError, OperatorError):
+        with open_replacement(compiled) as file:
+            file.write(content)
+        shutil.copystat(path, compiled)  # readable by the same users, and outdated as soon as the catalogue changes
+    return translations
 
 
 def _load(compiled: bytes) -> NullTranslations:

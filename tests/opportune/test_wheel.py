@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 import venv
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from opportune.cli.project.wheel import write_wheel
+from opportune.cli.project.wheel import build_wheel
 from opportune.config.project import FRAMEWORK, PROJECT
 from tests.opportune.cli.command_server import link_bytecode
 
@@ -91,7 +92,8 @@ def run(folder: Path, *command: str | Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    run(PROJECT, uv.find_uv_bin(), "build", "--wheel", "--offline", "--no-cache", "--out-dir", folder)
+    environment = ("--no-build-isolation", "--python", sys.executable, "--offline", "--no-cache")
+    run(PROJECT, uv.find_uv_bin(), "build", "--wheel", *environment, "--out-dir", folder)
     (file,) = folder.glob("*.whl")
     return file
 
@@ -111,7 +113,7 @@ def python(wheel: Path, tmp_path: Path) -> Path:
 
 
 def test_build_tools_write_the_wheel_of_startproject(wheel: Path, tmp_path: Path) -> None:
-    assert wheel.read_bytes() == write_wheel(tmp_path).path.read_bytes()
+    assert wheel.read_bytes() == build_wheel(sys.executable, PROJECT, tmp_path).read_bytes()
 
 
 def test_project_runs_on_the_wheel(python: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Feature, Link
 from opportune.i18n.catalogues import catalogue_path
 from opportune.jobs import JobContext, defer, job
-from opportune.runtime.catalogue_compiler import read_entries
+from opportune.runtime.catalogue_compiler import messages_of, parse_catalogue, texts
 from opportune.text import Line, Text
 from opportune.web import cached, templates
 
@@ -86,9 +86,9 @@ async def signed_in_page(request: Request, user: CurrentUser) -> Response:
 @cache
 def find_texts() -> list[str]:
     """Return 100 texts that the framework translates."""
-    catalogue = catalogue_path(FRAMEWORK / "locale", "de").read_text(encoding="utf-8")
-    texts = [entry.text for entry in read_entries(catalogue) if "%" not in entry.text and not entry.context]
-    return [*filter(None, texts)][:100]
+    catalogue = parse_catalogue(catalogue_path(FRAMEWORK / "locale", "de").read_bytes())
+    originals = [texts(message.id)[0] for message in messages_of(catalogue) if not message.context]
+    return [text for text in originals if "%" not in text][:100]
 
 
 @pages.get("/texts")

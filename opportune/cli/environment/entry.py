@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pkgutil import get_data
@@ -24,6 +24,7 @@ from opportune.cli.process import exec_process
 from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, command_files, describe_command
 from opportune.cli.usage import unknown_command, wrong_usage
 from opportune.config.project import PROJECT, env_file_value
+from opportune.errors import OperatorError
 
 if sys.platform == "win32":
     import msvcrt
@@ -37,9 +38,9 @@ TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """Option of `oppman.py test` that runs only the project's tests."""
-BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK = (
+BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK, BUILD = (
     f"requirements{name}.lock"
-    for name in ("", "/model", "/aws", "/gcp", "/azure", "/backup", "/telemetry", "/dev", "/framework")
+    for name in ("", "/model", "/aws", "/gcp", "/azure", "/backup", "/telemetry", "/dev", "/framework", "/build")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPMENT_COMMANDS = (["lock"], ["addapp"], ["inspectdb"], ["deploy", "rehearse"])
@@ -54,6 +55,8 @@ SETTINGS_BY_LOCK = {
 """Locks that a command needs if one of these settings has a value."""
 MARKER_PACKAGES = ("alembic", "nh3", "pwdlib", "sqladmin", "typer")
 """Packages whose presence shows that the dependencies are installed."""
+BUILD_PACKAGES = ("babel", "hatchling")
+"""Packages that build the wheel of the framework."""
 PREPARED = "OPPMAN_PREPARED"
 """Environment variable that is set for the restarted oppman.py, to prevent endless restarts."""
 
@@ -125,18 +128,39 @@ def prepare(arguments: list[str]) -> bool:
     locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if is_developing else [BASE]
     locks += secrets_locks()
     locks += [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(read_setting, names))]
-    model = [MODEL] if needs_model(command, arguments) else []
-    if are_installed(locks + model):
+    return install_missing(locks, [MODEL] if needs_model(command, arguments) else [])
+
+
+def python_with_hatchling() -> str:
+    """Return a Python that can build the wheel of the framework. Its packages are installed if necessary.
+
+    Raises:
+        OperatorError: the installation fails.
+    """
+    if all(map(importlib.util.find_spec, BUILD_PACKAGES)):
+        return sys.executable
+    try:
+        install_missing([BUILD])
+    except OSError as error:
+        raise OperatorError(f"Cannot install into {VENV}: {error.strerror or error}.") from error
+    except InstallError as error:
+        raise OperatorError(str(error)) from error
+    return str(PYTHON)
+
+
+def install_missing(locks: list[str], model: Sequence[str] = ()) -> bool:
+    """Install locks, and those of the model if possible. Return True if anything was missing."""
+    if are_installed([*locks, *model]):
         return False
     try:
         with installation_lock():
-            if not are_installed(locks + model):
+            if not are_installed([*locks, *model]):
                 require_framework_wheel(PROJECT)
                 for lock in locks:
                     add_lock(lock)
                 report_missing_wheels(list(filter(is_outdated, locks)))
                 if not is_usable():
-                    check_machine(PROJECT, locks + model)
+                    check_machine(PROJECT, [*locks, *model])
                 make_environment()
             for lock in filter(is_outdated, locks):
                 install(lock)

@@ -16,7 +16,7 @@ def require_framework_wheel(project: Path) -> None:
         InstallError: the wheel is missing or has another hash.
     """
     pin = PIN.search((project / "requirements.lock").read_text(encoding="utf-8"))
-    if not pin or not (project / "vendor").is_dir():  # a clone of the starter, or a release from a package index
+    if not pin or not [*project.glob("vendor/opportune-*.whl")]:  # a clone, or a release of the package index
         return
     wheel = project / f"vendor/opportune-{pin[1]}-py3-none-any.whl"
     if not wheel.is_file() or sha256(wheel.read_bytes()).hexdigest() != pin[2]:

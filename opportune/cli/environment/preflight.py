@@ -25,6 +25,7 @@ NEEDED_MEGABYTES = {
     "requirements/telemetry.lock": 20,
     "requirements/dev.lock": 410,
     "requirements/framework.lock": 340,
+    "requirements/build.lock": 40,
 }
 """Disk space of each lock's packages in `.venv`, measured on Linux x86-64 in November 2026."""
 INDEX_TIMEOUT_SECONDS = 60

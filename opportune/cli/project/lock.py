@@ -19,13 +19,13 @@ from typing import Annotated
 import typer
 from packaging.version import Version
 
-from opportune import __version__
-from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
+from opportune.cli.environment.entry import BASE, BUILD, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.cli.output import progress, say
 from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
+FRAMEWORK_PIN = re.compile(r"^opportune==(\S+)(?: \\\n +--hash=\S+)+\n", re.MULTILINE)
 DOCS = "requirements/docs.lock"
 """Packages for the static site of the documentation, which is built in a separate environment."""
 PYPROJECT = "pyproject.toml"
@@ -81,7 +81,8 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
     base, dev = folder / BASE, folder / DEV
     dev.parent.mkdir()
     write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
-    framework = wheel_options(folder)
+    pin = FRAMEWORK_PIN.search(read_text(PROJECT / BASE))
+    framework = framework_options(folder, pin[1]) if pin else []
     uv_arguments = {
         BASE: [PYPROJECT, *framework],
         MODEL: ["--group", "model", "-c", str(base)],
@@ -90,6 +91,7 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
             for name, lock in OPTIONAL_LOCKS.items()
             if (PROJECT / lock).exists()
         },
+        BUILD: ["--group", "build", "-c", str(base)],
         DEV: ["--group", "dev", "-c", str(base)],
         FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
         DOCS: ["--group", "docs"],
@@ -101,8 +103,9 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
         for lock, words in uv_arguments.items():
             resolve([uv, "pip", "compile", "--project", str(folder), *words, *upgrades], folder, lock, cooldown)
             bar.advance()
-    if framework:
-        write_text(base, FIND_LINKS + read_text(base))
+    if pin:  # the hash stays the same, whatever the index has under this name and version
+        text = FRAMEWORK_PIN.sub(lambda _: pin[0], read_text(base))
+        write_text(base, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
     return [lock for lock in uv_arguments if read_text(folder / lock) != read_text(PROJECT / lock)]
 
 
@@ -160,15 +163,11 @@ def pins(lock: Path) -> dict[str, Version]:
     return versions
 
 
-def wheel_options(folder: Path) -> list[str]:
-    """Return the options for the wheel in `vendor/`.
-
-    The version is pinned. Otherwise uv could install an unrelated package of the same name from an index.
-    """
-    if not (PROJECT / VENDOR).is_dir():
-        return []
-    write_text(folder / "framework.txt", f"opportune=={__version__}\n")
-    return ["--find-links", f"./{VENDOR}", "-c", str(folder / "framework.txt")]
+def framework_options(folder: Path, version: str) -> list[str]:
+    """Return the options that keep the framework's version, which only `upgrade` changes."""
+    write_text(folder / "framework.txt", f"opportune=={version}\n")
+    wheels = ["--find-links", f"./{VENDOR}"] if (PROJECT / VENDOR).is_dir() else []
+    return [*wheels, "-c", str(folder / "framework.txt")]
 
 
 def dependency_groups() -> set[str]:

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import NamedTuple
@@ -20,6 +20,9 @@ from opportune.config.project import FRAMEWORK
 
 STARTER = "starter"
 """Folder of the package with the starter's files."""
+IS_CLONE = not (FRAMEWORK / STARTER).is_dir()
+STARTER_ROOT = FRAMEWORK.parent if IS_CLONE else FRAMEWORK / STARTER
+"""Folder of the starter's files: the clone, or a part of the package."""
 SHARED_PATHS = (
     *(".agents", ".ci", ".devcontainer", ".dockerignore", ".editorconfig", ".gitattributes", ".github", ".gitignore"),
     *(".mcp.json", "CLAUDE.md"),
@@ -31,9 +34,13 @@ SHARED_PATHS = (
 ONLY_STARTER = (
     *(".ci/publish-docs", ".ci/release", ".github/ISSUE_TEMPLATE", ".github/PULL_REQUEST_TEMPLATE.md"),
     *(".github/workflows/docs.yml", ".github/workflows/release.yml"),
-    *("requirements/docs.lock", "requirements/framework.lock"),
+    *("hatch_build.py", "requirements/build.lock", "requirements/docs.lock", "requirements/framework.lock"),
 )
 """Exceptions from SHARED_PATHS."""
+FOLDERS = ("app", "migrations", "static", "templates", "tests")
+"""Folders of the starter that are copied to a project, without the framework's tests."""
+STARTER_TESTS, ENV_EXAMPLE = "tests/opportune", ".env.example"
+NOT_COPIED = re.compile(r"(^|/)(__pycache__|\.DS_Store|\.\w+_cache)(/|$)|\.(pyc|mo)$")
 EXECUTABLE = (".ci/run", "oppman.py")
 SKELETON = Path(__file__).parents[1] / "skeleton/project"
 BASE_LOCK = "requirements.lock"
@@ -67,12 +74,6 @@ class ProjectNames(NamedTuple):
     """Name of the distribution."""
 
 
-def starter_root() -> Path:
-    """Return the folder of the starter's files: in the package, or the clone."""
-    packaged = FRAMEWORK / STARTER
-    return packaged if packaged.is_dir() else FRAMEWORK.parent
-
-
 def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash: str) -> None:
     """Write the shared files of a project.
 
@@ -82,10 +83,7 @@ def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash
         names: Names of the project.
         wheel_hash: SHA-256 of the framework's wheel, for the lock.
     """
-    for path in set(shared_files(root)) - set(OPTIONAL_LOCKS.values()):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / path, folder / path)
-        (folder / path).chmod(0o755 if path in EXECUTABLE else 0o644)
+    copy_files(root, folder, set(shared_files(root)) - set(OPTIONAL_LOCKS.values()))
     for name in FILES_WITH_BLOCKS:
         text = STARTER_BLOCK.sub("", (folder / name).read_text(encoding="utf-8"))
         write_text(folder / name, PROJECT_LINE.sub(r"\1", text))
@@ -95,25 +93,44 @@ def write_shared_files(root: Path, folder: Path, names: ProjectNames, wheel_hash
     substitute(pyproject, r'^version = ".*"$', f'version = "{FIRST_VERSION}"')
     substitute(pyproject, r'^description = ".*"$', f"description = {json.dumps(names.title, ensure_ascii=False)}")
     lock = folder / BASE_LOCK
-    write_text(lock, with_framework(lock.read_text(encoding="utf-8"), wheel_hash))
+    write_text(lock, with_wheel(lock.read_text(encoding="utf-8"), FRAMEWORK.name, __version__, wheel_hash))
     render("AGENTS.md", folder, {"title": names.title})
 
 
 def shared_files(root: Path) -> Iterator[str]:
     """Yield the paths of the shared files in a folder, without compiled files."""
-    paths = [path for pattern in SHARED_PATHS for path in sorted(root.glob(pattern))]
+    return _files_in(root, SHARED_PATHS, ONLY_STARTER)
+
+
+def project_files(root: Path) -> Iterator[str]:
+    """Yield the paths of the files that a project gets in addition, without compiled files.
+
+    Catalogues come with `--language`, or later with `makemessages`.
+    """
+    names = _files_in(root, (*FOLDERS, ENV_EXAMPLE), (STARTER_TESTS,))
+    return (name for name in names if "/locale/" not in name)
+
+
+def starter_files(root: Path) -> list[str]:
+    """Return the paths of all files in a clone that new projects need, for the wheel."""
+    return sorted({*shared_files(root), *project_files(root), *_files_in(root, ("app/*/locale",), ())})
+
+
+def _files_in(root: Path, patterns: Iterable[str], excluded: Collection[str]) -> Iterator[str]:
+    paths = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     names = (file.relative_to(root).as_posix() for file in files if file.is_file())
-    return (name for name in names if not _is_only_starter(name) and "__pycache__" not in name)
+    prefixes = tuple(f"{name}/" for name in excluded)
+    return (name for name in names if not (f"{name}/".startswith(prefixes) or NOT_COPIED.search(name)))
 
 
-def _is_only_starter(path: str) -> bool:
-    return any(path == name or path.startswith(f"{name}/") for name in ONLY_STARTER)
-
-
-def with_framework(lock: str, wheel_hash: str) -> str:
-    """Return the base lock with the framework's wheel, at its place in the alphabet."""
-    return with_wheel(lock, FRAMEWORK.name, __version__, wheel_hash)
+def copy_files(root: Path, folder: Path, paths: Iterable[str]) -> None:
+    """Copy files without their modes, because the starter may be read-only."""
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, folder / path)
+        if path in EXECUTABLE:
+            (folder / path).chmod(0o755)
 
 
 def with_wheel(lock: str, name: str, version: str, wheel_hash: str) -> str:
@@ -143,4 +160,4 @@ def write_text(path: Path, text: str) -> None:
 
 if __name__ == "__main__":
     folder_, title, slug, hash_ = sys.argv[1:]
-    write_shared_files(starter_root(), Path(folder_), ProjectNames(title, slug), hash_)
+    write_shared_files(STARTER_ROOT, Path(folder_), ProjectNames(title, slug), hash_)

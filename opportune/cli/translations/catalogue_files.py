@@ -5,11 +5,12 @@ from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.pofile import PoFileError, read_po, write_po
+from babel.messages.pofile import write_po
 
 from opportune.config.project import PROJECT, display_path
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import open_replacement
+from opportune.runtime.catalogue_compiler import parse_catalogue
 
 LINE_LENGTH = 100
 NEEDLESS_HEADERS = re.compile(
@@ -27,11 +28,10 @@ def read_catalogue(path: Path, language: str) -> Catalog:
         OperatorError: the file is not a catalogue.
     """
     try:
-        with path.open("rb") as file:
-            return read_po(file, locale=language.replace("-", "_"), abort_invalid=True)
+        return parse_catalogue(path.read_bytes(), language.replace("-", "_"))
     except FileNotFoundError:
         return Catalog(locale=language.replace("-", "_"), header_comment=HEADER, charset="utf-8", fuzzy=False)
-    except (PoFileError, UnicodeDecodeError, ValueError) as error:
+    except ValueError as error:
         raise not_a_catalogue(path, error) from error
 
 

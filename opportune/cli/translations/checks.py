@@ -24,7 +24,7 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
     offered = content_languages(settings)
     for path in project_catalogues():
         try:
-            state = examine_catalogue(path.read_text(encoding="utf-8"))
+            state = examine_catalogue(path.read_bytes())
         except (OSError, ValueError) as error:
             yield Finding(str(not_a_catalogue(path, error)))
             continue

@@ -18,8 +18,7 @@ def command() -> None:
     paths = project_catalogues()
     for path in paths:
         try:
-            text = path.read_text(encoding="utf-8")
-            content, problems = compile_catalogue(text), examine_catalogue(text).broken
+            content, problems = compile_catalogue(path), examine_catalogue(path.read_bytes()).broken
         except ValueError as error:
             raise not_a_catalogue(path, error) from error
         for message, problem in problems.items():

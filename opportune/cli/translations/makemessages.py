@@ -12,7 +12,7 @@ import typer
 from babel.messages.catalog import Catalog
 
 from opportune.cli.output import say
-from opportune.cli.project.shared_files import starter_root
+from opportune.cli.project.shared_files import STARTER_ROOT
 from opportune.cli.translations.catalogue_files import as_bytes, read_catalogue, write_catalogue
 from opportune.cli.translations.extraction import Source, find_sources
 from opportune.cli.translations.unmarked import find_unmarked
@@ -101,7 +101,7 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
         changed.append(display_path(path))
         if not check:
             write_catalogue(path, content)
-            state = examine_catalogue(content.decode())
+            state = examine_catalogue(content)
             texts_found = pluralize(len(catalogue), "text")
             say(f"{display_path(path)}: {texts_found}, {state.missing} missing, {state.fuzzy} fuzzy")
     return changed
@@ -109,7 +109,7 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
 
 def example_catalogue(source: Source, code: str) -> Path:
     """Return the path of the catalogue of the starter's feature with the same name, which may not exist."""
-    return catalogue_path(starter_root() / PACKAGE / source.name / "locale", code)
+    return catalogue_path(STARTER_ROOT / PACKAGE / source.name / "locale", code)
 
 
 def copy_translations(catalogue: Catalog, other: Catalog) -> None:

@@ -9,7 +9,7 @@ import pytest
 from httpx2 import AsyncClient, Response
 
 from opportune.i18n import catalogues
-from opportune.runtime.catalogue_compiler import read_entries
+from opportune.runtime.catalogue_compiler import messages_of, parse_catalogue, texts
 from opportune.testing import RecordedJobs
 from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.test_translated_labels import app, german
@@ -38,14 +38,14 @@ READ = re.compile(r">([^<>]+)<|\s(?:title|aria-label|placeholder|alt)=\"([^\"]+)
 @cache
 def english() -> re.Pattern[str]:
     """Return a pattern of texts that are different in German. Texts with placeholders have at least two words."""
-    texts, translations = set(), set()
+    originals, translations = set(), set()
     for folder in catalogues.locale_folders():
         path = catalogues.catalogue_path(Path(folder), "de")
-        for entry in read_entries(path.read_text(encoding="utf-8")):
-            if entry.is_usable and entry.context is None:
-                texts |= {entry.text, entry.plural}
-                translations |= {*entry.translations.values()}
-    parts = [PLACEHOLDER.split(text) for text in texts - translations - {""}]
+        for message in messages_of(parse_catalogue(path.read_bytes())):
+            if any(texts(message.string)) and not message.fuzzy and message.context is None:
+                originals |= {*texts(message.id)}
+                translations |= {*texts(message.string)}
+    parts = [PLACEHOLDER.split(text) for text in originals - translations]
     patterns = (".+?".join(map(re.escape, part)) for part in parts if len(part) == 1 or WORDS.search(" ".join(part)))
     return re.compile("|".join(patterns))
 

@@ -180,6 +180,17 @@ def test_project_replaces_single_translations(folders: list[Path]) -> None:
         assert (gettext("Books"), gettext("100% sure")) == ("Romane", "100% sicher")
 
 
+def test_compiled_catalogue_is_saved_until_the_source_changes(folders: list[Path]) -> None:
+    path = write_catalogue(folders[0], GERMAN)
+    for name in ("Bücher", "Romane"):
+        path.write_text(path.read_text(encoding="utf-8").replace("Bücher", name), encoding="utf-8")
+        catalogues.clear_catalogues()
+        with use_language("de"):
+            assert gettext("Books") == name
+        assert name.encode() in path.with_suffix(".mo").read_bytes()
+        os.utime(path, (path.stat().st_mtime + 1,) * 2)
+
+
 def test_changed_catalogue_is_preferred_to_compiled_one(folders: list[Path]) -> None:
     path = write_catalogue(folders[1], GERMAN)
     path.with_suffix(".mo").write_bytes(b"broken")

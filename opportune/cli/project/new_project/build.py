@@ -6,35 +6,44 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from stat import S_IMODE
+from tempfile import TemporaryDirectory
 
 from opportune import __version__
+from opportune.cli.environment.entry import python_with_hatchling
 from opportune.cli.project.first_env import first_env
 from opportune.cli.project.new_project import history
 from opportune.cli.project.new_project.examples import OPTIONAL_FRAMEWORK_FEATURES, examples
 from opportune.cli.project.new_project.languages import write_language
 from opportune.cli.project.new_project.rendering import render_files
-from opportune.cli.project.record import RECORD, Record, is_remote, write_record
-from opportune.cli.project.shared_files import VENDOR, ProjectNames, write_shared_files
-from opportune.cli.project.wheel import write_wheel
+from opportune.cli.project.record import RECORD, Record, write_record
+from opportune.cli.project.release import hash_of_running_release
+from opportune.cli.project.shared_files import (
+    ENV_EXAMPLE,
+    FOLDERS,
+    IS_CLONE,
+    STARTER_ROOT,
+    STARTER_TESTS,
+    VENDOR,
+    ProjectNames,
+    copy_files,
+    project_files,
+    write_shared_files,
+    write_text,
+)
+from opportune.cli.project.wheel import build_wheel, hash_of
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.appearance import find_appearance, write_style_sheet
-from opportune.config.project import PACKAGE, PROJECT
+from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
-FOLDERS = (PACKAGE, "migrations", "static", "templates", "tests")
-"""Folders of the starter that are copied to a project."""
-STARTER_TESTS = "tests/opportune"
-ENV_EXAMPLE = ".env.example"
 DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
 ONLY_STARTER = (
     *("opportune", "bench", "docs", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"),
-    *(*DEPLOYMENT_FILES, ".git"),
+    *(*DEPLOYMENT_FILES, ".git", "hatch_build.py", "mkdocs.yml"),
 )
 """Parts of the starter that a project does not get."""
-NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store", "locale")
-"""Catalogues come with `--language`, or later with `makemessages`."""
+EMPTY_VENDOR = "Wheels that no package index has. `requirements.lock` pins them.\n"
 
 
 def require_starter() -> None:
@@ -46,9 +55,9 @@ def require_starter() -> None:
     if (PROJECT / RECORD).exists():
         raise OperatorError(f"{PROJECT} is a project already. Run startproject in a clone of Opportune.")
     needed = (*FOLDERS, ENV_EXAMPLE, STARTER_TESTS, "docs", "LICENSE")
-    if missing := [part for part in needed if not (PROJECT / part).exists()]:
+    if missing := [part for part in needed if not (STARTER_ROOT / part).exists()]:
         raise OperatorError(
-            f"startproject needs a complete clone of the starter, but {PROJECT} has no {missing[-1]}. "
+            f"startproject needs a complete clone of the starter, but {STARTER_ROOT} has no {missing[-1]}. "
             "Clone the starter and run it there."
         )
 
@@ -75,7 +84,7 @@ def create_project(
         if language:
             write_language(scratch, language)
         note = history.first_commit(scratch, f"Create {names.title} on Opportune {__version__}")
-        replaced = [*(path.name for path in scratch.iterdir()), *ONLY_STARTER] if target == PROJECT else []
+        replaced = [*(path.name for path in scratch.iterdir()), *ONLY_STARTER] if target == STARTER_ROOT else []
         move_files(scratch, target, [name for name in replaced if name != ".env"])
     return note
 
@@ -96,27 +105,21 @@ def scratch_folder(target: Path) -> Iterator[Path]:
 
 def write_project_files(folder: Path, names: ProjectNames, selected: Sequence[str]) -> None:
     """Write the files of the project."""
-    for name in FOLDERS:
-        copy_folder(PROJECT / name, folder / name)
-    shutil.copyfile(PROJECT / ENV_EXAMPLE, folder / ENV_EXAMPLE)
-    wheel = write_wheel(folder / VENDOR, PROJECT)
-    write_shared_files(PROJECT, folder, names, wheel.hash)
+    copy_files(STARTER_ROOT, folder, project_files(STARTER_ROOT))
+    if IS_CLONE:
+        wheel_hash = hash_of(build_wheel(python_with_hatchling(), STARTER_ROOT, folder / VENDOR))
+    else:
+        with TemporaryDirectory() as packages:
+            wheel_hash = hash_of_running_release(Path(packages, "release"))
+        write_text(folder / VENDOR / "README.md", EMPTY_VENDOR)
+    write_shared_files(STARTER_ROOT, folder, names, wheel_hash)
     for example in examples():
         if example not in selected:
             _remove_example(example, folder)
     render_files(folder, names)
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text(first_env(), encoding="utf-8")
-    source = history.origin(PROJECT)
-    write_record(folder, Record(names.title, names.slug, source if is_remote(source) else ""))
-
-
-def copy_folder(source: Path, target: Path) -> None:
-    """Copy a folder without its modes, because the starter may be read-only."""
-    shutil.copytree(source, target, ignore=_ignored_names, copy_function=shutil.copyfile)
-    mode = S_IMODE(target.parent.stat().st_mode)
-    for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
-        folder.chmod(mode)
+    write_record(folder, Record(names.title, names.slug))
 
 
 def _remove_example(example: str, folder: Path) -> None:
@@ -126,11 +129,6 @@ def _remove_example(example: str, folder: Path) -> None:
     installed = folder / INSTALLED
     text = without_feature(installed.read_text(encoding="utf-8"), example)
     installed.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _ignored_names(folder: str, names: list[str]) -> set[str]:
-    starter_tests = PROJECT / STARTER_TESTS
-    return NOT_COPIED(folder, names) | ({starter_tests.name} if Path(folder) == starter_tests.parent else set())
 
 
 def move_files(scratch: Path, target: Path, replaced: Sequence[str]) -> None:

@@ -14,14 +14,13 @@ from opportune.cli.project.new_project import build, history
 from opportune.cli.project.new_project.examples import examples, parse_example_names
 from opportune.cli.project.new_project.languages import describe_language, require_offered_language
 from opportune.cli.project.new_project.names import folder_name, name_error, site_name
-from opportune.cli.project.shared_files import ProjectNames
+from opportune.cli.project.shared_files import IS_CLONE, STARTER_ROOT, ProjectNames
 from opportune.cli.registry import handle_broken_pipe
 from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.config.appearance import THEMES
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 
-PROGRAM = "oppman.py startproject"
+PROGRAM, CALL = ("oppman.py startproject", "python3 oppman.py startproject") if IS_CLONE else ("opportune new",) * 2
 
 
 class Arguments(NamedTuple):
@@ -36,11 +35,12 @@ class Arguments(NamedTuple):
     language: str
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
     """Create a project and return the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
         with signals_as_interrupts():
-            build.require_starter()
+            if needs_clone:
+                build.require_starter()
             start_project(parse_arguments(arguments))
     except SystemExit as usage_error:
         return int(usage_error.code or 0)
@@ -106,7 +106,7 @@ def two_columns(lines: dict[str, str]) -> list[str]:
 
 def start_project(arguments: Arguments) -> None:
     """Create the project, or change nothing."""
-    target = (PROJECT if arguments.here else target_folder(arguments)).resolve()
+    target = (STARTER_ROOT if arguments.here else target_folder(arguments)).resolve()
     slug = folder_name(arguments.name) or "project"
     if message := name_error(arguments.name, slug):
         raise OperatorError(message)
@@ -139,8 +139,8 @@ def target_folder(arguments: Arguments) -> Path:
     if arguments.folder:
         return Path(arguments.folder)
     if not (slug := folder_name(arguments.name)) and arguments.name.strip():
-        raise OperatorError(f"The name has no letters for a folder name. Add a folder: python3 {PROGRAM} NAME FOLDER")
-    return (PROJECT.parent if Path.cwd().is_relative_to(PROJECT) else Path.cwd()) / slug
+        raise OperatorError(f"The name has no letters for a folder name. Add a folder: {CALL} NAME FOLDER")
+    return (STARTER_ROOT.parent if Path.cwd().is_relative_to(STARTER_ROOT) else Path.cwd()) / slug
 
 
 def refuse_folder(target: Path) -> None:
@@ -149,7 +149,7 @@ def refuse_folder(target: Path) -> None:
     Raises:
         OperatorError: the folder is in use or inside the starter, or has no parent folder.
     """
-    if target.is_relative_to(PROJECT):
+    if target.is_relative_to(STARTER_ROOT):
         raise OperatorError(f"{target} is inside the starter. Choose a folder outside, or --here.")
     if target.exists() and not target.is_dir():
         raise OperatorError(f"{target} is a file. Choose another name.")
@@ -167,14 +167,16 @@ def refuse_here(arguments: Arguments) -> None:
     """
     if arguments.folder:
         raise OperatorError("--here and a folder cannot be combined. Omit one of them.")
-    if problem := history.unsaved_work(PROJECT):
-        raise OperatorError(f"{PROJECT} {problem}, or create the project elsewhere: python3 {PROGRAM} NAME FOLDER")
+    if not IS_CLONE:
+        raise OperatorError(f"--here is for clones of Opportune. Enter a folder: {CALL} NAME .")
+    if problem := history.unsaved_work(STARTER_ROOT):
+        raise OperatorError(f"{STARTER_ROOT} {problem}, or create the project elsewhere: {CALL} NAME FOLDER")
     if not arguments.no_input and not sys.stdin.isatty():
         raise OperatorError("--here replaces the starter, and there is no terminal to confirm it. Add --yes.")
 
 
 def confirm() -> None:
-    print(f"{PROJECT} becomes the project. This deletes the starter's history, docs, tests and benchmarks.")
+    print(f"{STARTER_ROOT} becomes the project. This deletes the starter's history, docs, tests and benchmarks.")
     if input("It keeps .env and data/. Continue? [y/N] ").strip().lower() not in ("y", "yes"):
         raise KeyboardInterrupt
 

@@ -4,7 +4,8 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, USERS
+from opportune.cli.project.shared_files import STARTER_ROOT
+from opportune.config.project import FRAMEWORK, PACKAGE, USERS
 from opportune.errors import OperatorError
 
 ALWAYS = {"home": "the landing page", USERS: "the user model"}
@@ -19,7 +20,7 @@ def examples() -> dict[str, str]:
 
 
 def _feature_files() -> dict[str, Path]:
-    files = [file for file in sorted((PROJECT / PACKAGE).glob("*/feature.py")) if file.parent.name not in ALWAYS]
+    files = [file for file in sorted((STARTER_ROOT / PACKAGE).glob("*/feature.py")) if file.parent.name not in ALWAYS]
     framework_files = [FRAMEWORK / "contrib" / name / "feature.py" for name in OPTIONAL_FRAMEWORK_FEATURES]
     return {file.parent.name: file for file in [*framework_files, *files]}
 

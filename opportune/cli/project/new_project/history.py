@@ -1,6 +1,5 @@
 """Git repository of a new project. git is optional."""
 
-import re
 from pathlib import Path
 
 from opportune.cli.project.git import Git, GitError
@@ -31,14 +30,6 @@ def first_commit(folder: Path, message: str) -> str:
         reason = str(error).rstrip(".")
         return f"The project has no git repository ({reason}). Create it in its folder: {FIRST_COMMIT_COMMAND}"
     return ""
-
-
-def origin(folder: Path) -> str:
-    """Return the address of a clone's origin without the password; empty if it has no origin."""
-    try:
-        return re.sub(r"(?<=://)[^/]*@", "", Git(folder)("remote", "get-url", "origin").strip())
-    except GitError:
-        return ""
 
 
 def unsaved_work(folder: Path) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.cli.project.shared_files import substitute, write_text
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.cli.project.shared_files import STARTER_ROOT, substitute, write_text
+from opportune.config.project import FRAMEWORK, PACKAGE
 from opportune.errors import OperatorError
 
 ENGLISH = "en"
@@ -81,8 +81,8 @@ def write_language(folder: Path, language: str) -> None:
         substitute(folder / ".env.example", rf"^# {name}=.*$", f"# {name}={value}")
     for feature in sorted(folder.glob(f"{PACKAGE}/*/")):
         catalogue = Path(feature.relative_to(folder), "locale", language.replace("-", "_"), "LC_MESSAGES/messages.po")
-        if (PROJECT / catalogue).exists():
-            write_text(folder / catalogue, (PROJECT / catalogue).read_text(encoding="utf-8"))
+        if (STARTER_ROOT / catalogue).exists():
+            write_text(folder / catalogue, (STARTER_ROOT / catalogue).read_text(encoding="utf-8"))
 
 
 def describe_language(language: str) -> Iterator[str]:

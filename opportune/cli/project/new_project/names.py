@@ -7,8 +7,7 @@ import sysconfig
 import unicodedata
 from pathlib import Path
 
-from opportune.cli.project.shared_files import BASE_LOCK
-from opportune.config.project import PROJECT
+from opportune.cli.project.shared_files import BASE_LOCK, IS_CLONE, STARTER_ROOT
 
 MAX_NAME_LENGTH = 60
 """Maximum number of characters, limited by the space in titles, e-mails and beside the logo."""
@@ -32,7 +31,7 @@ def name_error(name: str, slug: str) -> str:
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
         return f"{name[:MAX_NAME_LENGTH]!r} is not a site name. Use 1 to {MAX_NAME_LENGTH} printable characters."
     if re.match(r"[.~]*[/\\]", name):
-        return f"{name!r} is a folder. Put the name of the site before it: startproject Bookshelf {name}"
+        return f"{name!r} is a folder. Put the name of the site before it: Bookshelf {name}"
     if not slug[:1].isalpha():
         return f"{name!r} is not a project name. Start it with a letter from a to z."
     module = slug.replace("-", "_")
@@ -46,12 +45,13 @@ def name_error(name: str, slug: str) -> str:
 
 def _locked_names() -> set[str]:
     """Return the names of all locked packages."""
-    locks = (PROJECT / BASE_LOCK, *PROJECT.glob("requirements/*.lock"))
+    locks = (STARTER_ROOT / BASE_LOCK, *STARTER_ROOT.glob("requirements/*.lock"))
     texts = (lock.read_text(encoding="utf-8") for lock in locks)
     return {name.lower() for text in texts for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
 
 
 def _is_installed(module: str) -> bool:
-    """Return True if `.venv` has a module of this name, which may differ from its package's name."""
-    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(PROJECT / ".venv")}))
+    """Return True if a package is installed that has a module of this name, which may differ from its own name."""
+    variables = {"base": str(STARTER_ROOT / ".venv")} if IS_CLONE else {}
+    packages = Path(sysconfig.get_path("purelib", "venv", variables))
     return any((packages / file).exists() for file in (module, f"{module}.py"))

@@ -20,9 +20,9 @@ from opportune.cli.project.shared_files import (
     BASE_LOCK,
     EXECUTABLE,
     STARTER,
+    STARTER_ROOT,
     VENDOR,
     ProjectNames,
-    starter_root,
     with_wheel,
     write_shared_files,
     write_text,
@@ -87,7 +87,7 @@ class Merge:
             OperatorError: git fails, or the release cannot write its files.
         """
         names = ProjectNames(self.record.title, self.record.slug)
-        write_shared_files(starter_root(), self.folder / "old", names, self.pinned_hash)
+        write_shared_files(STARTER_ROOT, self.folder / "old", names, self.pinned_hash)
         self.release.write_shared_files(self.folder / "new", names)
         self._copy_optional_locks()
         old = self._create_commit(self._write_tree(self.folder / "old"), "The project's release")
@@ -103,7 +103,7 @@ class Merge:
 
     def _copy_optional_locks(self) -> None:
         """Merge the optional locks that the project has."""
-        roots = {"old": starter_root(), "new": self.release.root / NAME / STARTER}
+        roots = {"old": STARTER_ROOT, "new": self.release.root / NAME / STARTER}
         for lock in OPTIONAL_LOCKS.values():
             if (self.clone.folder / self.project.prefix / lock).exists():
                 for name, root in roots.items():

@@ -91,13 +91,11 @@ def _fetch(location: str, record: Record, folder: Path) -> Path:
     path = Path(location).expanduser()
     if path.is_file():
         return path
-    if (path / NAME).is_dir():
-        return _build_wheel(path, folder)
     if _is_version(location):
         location = _wheel_url(location, record)
     scheme = urlsplit(location).scheme
     if path.is_dir():
-        raise OperatorError(f"{path} is a folder without Opportune. Enter a wheel, its https address, or a version.")
+        raise OperatorError(f"{path} is a folder. In a clone of Opportune, build a wheel: uv build --wheel")
     if scheme == "http":
         raise OperatorError(f"{redacted(location)}: releases cannot be downloaded over http. Use https.")
     if scheme != "https":
@@ -106,15 +104,6 @@ def _fetch(location: str, record: Record, folder: Path) -> Path:
     if not name.endswith(".whl"):
         raise OperatorError(f"{redacted(location)} is not the address of a wheel. It must end with .whl.")
     return download(location, folder / name)
-
-
-def _build_wheel(clone: Path, folder: Path) -> Path:
-    """Return the wheel of a clone of the starter, built by its own code."""
-    command = [sys.executable, "-m", f"{NAME}.cli.project.wheel", str(folder)]
-    result = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise OperatorError(f"{clone} cannot build a wheel: {(result.stderr.strip() or 'failed').splitlines()[-1]}")
-    return next(folder.glob(wheel_name("*")))
 
 
 def _is_version(text: str) -> bool:

@@ -37,7 +37,7 @@ def test_changed_wheel_is_refused(project: Path) -> None:
 
 
 def test_missing_wheel_is_refused(project: Path) -> None:
-    (project / WHEEL).unlink()
+    (project / WHEEL).rename(project / "vendor/opportune-1.1-py3-none-any.whl")
     with pytest.raises(InstallError) as caught:
         require_framework_wheel(project)
     assert str(caught.value) == f"{WHEEL} is missing. {RESTORE}"
@@ -55,7 +55,7 @@ def test_clone_needs_no_wheel() -> None:
 
 @pytest.mark.parametrize("content", [None, b"PK\x03\x04 truncated"])
 def test_oppman_reports_an_unreadable_wheel(project: Path, content: bytes | None) -> None:
-    (project / WHEEL).unlink()
+    (project / WHEEL).rename(project / "vendor/opportune-1.1-py3-none-any.whl")
     if content:
         (project / WHEEL).write_bytes(content)
     (project / "oppman.py").write_bytes((PROJECT / "oppman.py").read_bytes())

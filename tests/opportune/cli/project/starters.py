@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from opportune import __version__
 from opportune.cli.project.new_project import build
 from opportune.cli.project.new_project.examples import examples
+from opportune.cli.project.wheel import wheel_name
 from opportune.config.project import PROJECT
 from tests.opportune.cli.project.git_program import git_identity
 
@@ -40,6 +42,14 @@ def git_environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def small_starter(small_starter_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Create projects from a starter with few files, for tests that do not check the content."""
     monkeypatch.setattr(build, "PROJECT", small_starter_folder)
+    monkeypatch.setattr(build, "build_wheel", write_empty_wheel)
+
+
+def write_empty_wheel(_python: str, _root: Path, folder: Path) -> Path:
+    folder.mkdir()
+    wheel = folder / wheel_name(__version__)
+    wheel.touch()
+    return wheel
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
-from opportune.cli.project.new_project import build
 from opportune.cli.project.new_project.command_line import main as startproject
-from opportune.cli.project.wheel import write_wheel
+from opportune.cli.project.wheel import build_wheel
 from opportune.config.project import PROJECT
 from tests.opportune.cli.project.git_program import git
-from tests.opportune.cli.project.starters import EXAMPLES, git_environ
+from tests.opportune.cli.project.starters import EXAMPLES, LOCAL_FILES, git_environ
 from tests.opportune.cli.project.upgrading.files import commit, edit
 from tests.opportune.cli.project.upgrading.files import git as run_git
 
@@ -120,15 +119,11 @@ def delete_database(site: Site) -> Iterator[None]:
 def next_wheel(tmp_path: Path) -> Path:
     """The wheel of a release 99.0 with a changed Dockerfile."""
     starter = tmp_path / "starter"
-    for name in (*build.FOLDERS, "opportune", "docs", ".ci", ".github", ".devcontainer"):
-        shutil.copytree(PROJECT / name, starter / name, ignore=build.NOT_COPIED)
-    for path in PROJECT.iterdir():
-        if path.is_file() and path.name != ".env":
-            shutil.copy2(path, starter)
+    shutil.copytree(PROJECT, starter, ignore=LOCAL_FILES)
     edit(starter / "opportune/__init__.py", f'"{__version__}"', '"99.0"')
     edit(starter / "pyproject.toml", f'version = "{__version__}"', 'version = "99.0"')
     edit(starter / "Dockerfile", "EXPOSE 8000", "EXPOSE 8080")
-    return write_wheel(tmp_path / "wheels", starter).path
+    return build_wheel(sys.executable, starter, tmp_path / "wheels")
 
 
 def test_feature_package_is_added(site: Site, package: Package) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
+from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, BUILD, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
 from opportune.cli.main import main
 from opportune.cli.project import lock
+from opportune.cli.project.shared_files import FIND_LINKS
 from opportune.config.project import PROJECT
 
-LOCKS = (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK, lock.DOCS)
+LOCKS = (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, BUILD, DEV, FRAMEWORK, lock.DOCS)
 
 
 class Uv:
@@ -61,7 +62,7 @@ def test_locks_have_hashes_and_agree(uv: Uv, project: Path) -> None:
     assert lock_contents(project) == {"new\n"}
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
     base = uv.commands[0][-1]
-    assert [command[command.index("-c") + 1] for command in uv.commands[1:-1]] == [base] * 8
+    assert [command[command.index("-c") + 1] for command in uv.commands[1:-1]] == [base] * 9
 
 
 def test_uv_reads_the_metadata_of_packages(uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +87,19 @@ def test_only_upgrade_changes_versions(uv: Uv) -> None:
     uv.commands.clear()
     main(["lock", "--upgrade"])
     assert all("--upgrade" in command for command in uv.commands)
+
+
+@pytest.mark.parametrize("has_vendor", [False, True])
+def test_framework_keeps_its_version_and_hash(uv: Uv, project: Path, has_vendor: bool) -> None:
+    pin = "opportune==1.2 \\\n    --hash=sha256:11\n"
+    (project / BASE).write_text(pin)
+    uv.content = "anyio==4\nopportune==1.2 \\\n    --hash=sha256:66 \\\n    --hash=sha256:67\npillow==13\n"
+    if has_vendor:
+        (project / "vendor").mkdir()
+    assert main(["lock", "--upgrade"]) == 0
+    header = FIND_LINKS if has_vendor else ""
+    assert (project / BASE).read_text() == f"{header}anyio==4\n{pin}pillow==13\n"
+    assert ("--find-links" in uv.commands[0]) == has_vendor
 
 
 def test_failure_changes_no_lock(uv: Uv, project: Path) -> None:

@@ -15,7 +15,14 @@ from opportune.cli.project.new_project import build, history
 from opportune.cli.project.new_project.command_line import main
 from opportune.cli.project.new_project.examples import parse_example_names
 from opportune.cli.project.record import read_record
-from opportune.cli.project.shared_files import ProjectNames, write_shared_files
+from opportune.cli.project.shared_files import (
+    ENV_EXAMPLE,
+    FOLDERS,
+    ProjectNames,
+    copy_files,
+    project_files,
+    write_shared_files,
+)
 from opportune.cli.project.wheel import hash_of, wheel_name
 from opportune.config.project import PROJECT, installed_features
 from tests.opportune.cli.command_server import command_server
@@ -28,6 +35,7 @@ from tests.opportune.cli.project.starters import (
     run_program,
     small_starter,
     small_starter_folder,
+    write_empty_wheel,
 )
 
 __all__ = ["git", "git_environ", "small_starter", "small_starter_folder"]  # fixtures
@@ -58,11 +66,11 @@ def path_of_tool(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def shop(git_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with some examples, created by a Python without packages and without a terminal."""
+    """A project with some examples, created without a terminal."""
     folder = tmp_path_factory.mktemp("shop") / "my-shop"
     arguments = ["startproject", "my-shop", "--with", ",".join(SELECTED_EXAMPLES)]
     result = subprocess.run(
-        [sys.executable, "-S", str(PROJECT / "oppman.py"), *arguments],
+        [sys.executable, str(PROJECT / "oppman.py"), *arguments],
         cwd=folder.parent,
         env={"PATH": os.environ["PATH"], **git_environ},
         stdin=subprocess.DEVNULL,
@@ -85,6 +93,7 @@ def projects(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     folder = tmp_path_factory.mktemp("projects")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history, "first_commit", lambda *_arguments: "")
+        patch.setattr(build, "build_wheel", write_empty_wheel)
         for examples_option, title in SITE_NAMES.items():
             assert main([title, "--with", examples_option, str(folder / examples_option)]) == 0
     return {"some": shop, **{name: folder / name for name in SITE_NAMES}}
@@ -142,9 +151,7 @@ def test_project_names_no_tools_of_the_framework(shop: Path) -> None:
 
 def read_texts(folder: Path) -> dict[str, bytes]:
     """Return the content of files in the copied folders, by path."""
-    paths = [path for name in build.FOLDERS for path in (folder / name).rglob("*") if path.is_file()]
-    files = {path.relative_to(folder).as_posix(): path for path in paths if not build.NOT_COPIED("", [*path.parts])}
-    return {name: path.read_bytes() for name, path in files.items() if not name.startswith(build.STARTER_TESTS)}
+    return {name: (folder / name).read_bytes() for name in project_files(folder) if name != ENV_EXAMPLE}
 
 
 def test_project_has_only_the_selected_examples(shop: Path) -> None:
@@ -231,7 +238,7 @@ def test_project_has_no_optional_lock(shop: Path) -> None:
 
 def test_project_in_english_has_no_catalogues(projects: dict[str, Path]) -> None:
     for project in projects.values():
-        assert [path for name in build.FOLDERS for path in (project / name).rglob("locale")] == []
+        assert [path for name in FOLDERS for path in (project / name).rglob("locale")] == []
 
 
 def test_project_without_examples_is_small(projects: dict[str, Path]) -> None:
@@ -249,6 +256,6 @@ def test_copy_of_a_read_only_folder_is_writable(tmp_path: Path) -> None:
     (source / "books/models.py").touch(mode=0o444)
     (source / "books").chmod(0o555)
     source.chmod(0o555)
-    build.copy_folder(source, target)
+    copy_files(source, target, ["books/models.py"])
     modes = [path.stat().st_mode & 0o200 for path in (target, target / "books", target / "books/models.py")]
     assert modes == [0o200] * 3

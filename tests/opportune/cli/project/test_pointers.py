@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.cli.project.new_project.build import FOLDERS
+from opportune.cli.project.shared_files import FOLDERS
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.contrib.documentation.content import page_names
 

@@ -52,7 +52,7 @@ def test_site_name_and_folder_name(name: str, title: str, folder: str) -> None:
         (["opportune"], 1, "'opportune' is the name of a Python module."),
         (["json"], 1, "'json' is the name of a Python module."),
         (["9 lives"], 1, "'9 lives' is not a project name."),
-        (["../shop"], 1, "'../shop' is a folder. Put the name of the site before it: startproject Bookshelf ../shop"),
+        (["../shop"], 1, "'../shop' is a folder. Put the name of the site before it: Bookshelf ../shop"),
         ([""], 1, "'' is not a site name"),
         (["two\nlines"], 1, "is not a site name"),
         (["x" * 61], 1, "is not a site name"),

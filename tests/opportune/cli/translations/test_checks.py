@@ -50,6 +50,8 @@ def write(source: Source, text: str) -> None:
         ('msgid "Authors"\nmsgstr ""\n', "1 missing"),
         ('#, fuzzy\nmsgid "Authors"\nmsgstr "Autor"\n', "1 fuzzy"),
         ('msgid "Hello %(name)s"\nmsgstr "Hallo %(nam)s"\n', "1 broken"),
+        ('msgid "Hello %(name)s"\nmsgstr "Hallo"\n', "1 broken"),
+        ('msgid "%(num)s row"\nmsgid_plural "%(num)s rows"\nmsgstr[0] "eine"\nmsgstr[1] "%(num)s"\n', ""),
         ('msgid "book"\nmsgid_plural "books"\nmsgstr[0] "Buch"\n', "1 broken"),
         ('msgid "book"\nmsgid_plural "books"\nmsgstr[0] "Buch"\nmsgstr[1] "Bücher"\n', ""),
     ],

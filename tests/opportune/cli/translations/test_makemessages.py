@@ -161,7 +161,7 @@ def test_catalogues_are_compiled(source: extraction.Source, oppman: Oppman) -> N
     translate(source, "Hello %(name)s", "Hallo %(nam)s")
     outcome = oppman("compilemessages")
     assert (outcome.code, outcome.out) == (0, "Compiled 1 catalogue.\n")
-    assert "unknown placeholder %(nam)s" in outcome.err
+    assert "unknown named placeholder 'nam'" in outcome.err
     with catalogues.catalogue_path(source.locale, "de").with_suffix(".mo").open("rb") as file:
         translations = GNUTranslations(file)
     assert translations.gettext("Books") == "Bücher"

@@ -1,6 +1,7 @@
 """A small project, and the next release of the framework."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from opportune import __version__
 from opportune.cli.project.new_project import build
 from opportune.cli.project.new_project.command_line import main as startproject
-from opportune.cli.project.wheel import write_wheel
+from opportune.cli.project.wheel import build_wheel
 from tests.opportune.cli.project.git_program import git, git_identity
 from tests.opportune.cli.project.starters import PROGRAM_FOLDERS, copy_partly
 from tests.opportune.cli.project.upgrading.files import edit
@@ -89,4 +90,4 @@ def next_starter(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="package")
 def wheel(next_starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of the next release."""
-    return write_wheel(tmp_path_factory.mktemp("wheels"), next_starter).path
+    return build_wheel(sys.executable, next_starter, tmp_path_factory.mktemp("wheels"))

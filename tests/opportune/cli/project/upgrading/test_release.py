@@ -148,7 +148,7 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ),
         ("https://example.com/", "https://example.com/ is not the address of a wheel. It must end with .whl."),
         ("2.0", "This project does not know where to download Opportune 2.0. Enter its wheel or its https address."),
-        ("..", ".. is a folder without Opportune. Enter a wheel, its https address, or a version."),
+        ("..", ".. is a folder. In a clone of Opportune, build a wheel: uv build --wheel"),
     ],
 )
 def test_unknown_source_is_refused(tmp_path: Path, source: str, message: str) -> None:

@@ -46,11 +46,6 @@ def test_release_notes_are_shown(oppman: Oppman, shop: Path, wheel: Path) -> Non
     assert "Not yet" not in out
 
 
-@pytest.mark.usefixtures("shop")
-def test_clone_of_the_next_release_is_built(oppman: Oppman, next_starter: Path) -> None:
-    assert f"-> 99.0 ({next_starter})\n" in oppman("upgrade", str(next_starter), "--dry-run").out
-
-
 def test_changes_of_both_sides_are_merged(oppman: Oppman, shop: Path, wheel: Path) -> None:
     edit(shop / "Dockerfile", "useradd", "useradd --system")
     commit(shop)

@@ -1,0 +1,144 @@
+"""A release of the framework: a wheel in a file or of the package index, found and installed by uv or pip.
+
+Both use their own configuration, so that other indexes and folders with wheels work. Uses only the standard library,
+because new projects are written before packages are installed.
+"""
+
+import csv
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import NamedTuple
+
+from opportune import __version__
+from opportune.cli.project.wheel import NAME, hash_of
+from opportune.config.project import FRAMEWORK
+from opportune.errors import OperatorError
+
+TIMEOUT_SECONDS = 120
+INDEX_ADVICE = "Check the network, or name another index in UV_DEFAULT_INDEX or UV_FIND_LINKS (of pip: PIP_INDEX_URL)."
+
+
+class Release(NamedTuple):
+    """A release whose files are installed in a folder."""
+
+    version: str
+    hash: str
+    """SHA-256 of the wheel, for the lock."""
+    root: Path
+    wheel: Path | None = None
+    """The file, or None for a release of the package index."""
+
+
+def install_from_index(version: str, folder: Path) -> Release:
+    """Install a version from the package index into a new folder.
+
+    Raises:
+        OperatorError: the index has no such release, or cannot be reached.
+    """
+    requirement = f"{NAME}=={version}"
+    try:
+        hash_ = _hash_on_index(requirement)
+        lock = folder.with_suffix(".lock")
+        lock.write_text(f"{requirement} \\\n    --hash=sha256:{hash_}\n", encoding="utf-8")
+        _run(*_installer(), "--target", str(folder), "--no-deps", "--require-hashes", "-r", str(lock))
+    except (subprocess.SubprocessError, LookupError, ValueError) as error:
+        raise OperatorError(
+            f"The package index does not provide {requirement} ({_reason(error)}). {INDEX_ADVICE}"
+        ) from error
+    return Release(version, hash_, folder)
+
+
+def install_wheel(wheel: Path, folder: Path) -> None:
+    """Install a wheel without its dependencies into a new folder.
+
+    Raises:
+        OperatorError: the wheel is damaged or needs another Python.
+    """
+    try:
+        _run(*_installer(), "--target", str(folder), "--no-deps", "--no-index", str(wheel.resolve()))
+    except subprocess.SubprocessError as error:
+        raise OperatorError(f"{wheel.name} cannot be installed ({_reason(error)}).") from error
+
+
+def read_release(wheel: Path, folder: Path) -> Release:
+    """Install the framework's wheel into a new folder.
+
+    Raises:
+        OperatorError: the wheel is damaged, or belongs to another package.
+    """
+    install_wheel(wheel, folder)
+    metadata = HeaderParser().parsestr(next(folder.glob("*.dist-info/METADATA")).read_text(encoding="utf-8"))
+    return Release(metadata["Version"], hash_of(wheel), folder, wheel)
+
+
+def hash_of_running_release(folder: Path) -> str:
+    """Return the hash of the wheel that this framework was installed from, which a new project pins.
+
+    Args:
+        folder: A new folder, for the files of the wheel on the package index.
+
+    Raises:
+        OperatorError: the index has no such release, or an unrelated package with the same name and version.
+    """
+    release = install_from_index(__version__, folder)
+    if _record(release.root) != _record(FRAMEWORK.parent):
+        raise OperatorError(
+            f"The package index has another {NAME} {__version__} than the one that runs. "
+            f"If you started it with --find-links or --index, set UV_FIND_LINKS or UV_INDEX instead."
+        )
+    return release.hash
+
+
+def _record(packages: Path) -> set[tuple[str, ...]]:
+    """Return the names and hashes of the framework's files in a folder of packages."""
+    record = packages / f"{NAME}-{__version__}.dist-info/RECORD"
+    text = record.read_text(encoding="utf-8") if record.is_file() else ""
+    rows = csv.reader(text.splitlines())
+    return {tuple(row[:2]) for row in rows if row[0].startswith(f"{NAME}/") and not row[0].endswith(".pyc")}
+
+
+def _hash_on_index(requirement: str) -> str:
+    if uv := find_uv():
+        options = ["--no-deps", "--only-binary", ":all:", "--generate-hashes", "--format", "pylock.toml", "--quiet"]
+        python = ["--project", Path(sys.executable).anchor, "--python", sys.executable]
+        lock = tomllib.loads(_run(uv, "pip", "compile", *options, *python, "-", stdin=requirement))
+        return str(lock["packages"][0]["wheels"][0]["hashes"]["sha256"])
+    options = ["--dry-run", "--ignore-installed", "--no-deps", "--only-binary", ":all:", "--report", "-"]
+    report = json.loads(_run(*_installer(), *options, requirement))
+    return str(report["install"][0]["download_info"]["archive_info"]["hashes"]["sha256"])
+
+
+def find_uv() -> str | None:
+    """Return the uv that started this process, of this environment, or on PATH."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return os.environ.get("UV") or shutil.which("uv", path=path)
+
+
+def _installer() -> list[str]:
+    if uv := find_uv():
+        return [uv, "pip", "install", "--quiet", "--project", Path(sys.executable).anchor, "--python", sys.executable]
+    if not importlib.util.find_spec("pip"):
+        raise OperatorError("This Python has neither uv nor pip. Install uv (https://docs.astral.sh/uv).")
+    return [sys.executable, "-m", "pip", "install", "--quiet", "--no-user", "--disable-pip-version-check"]
+
+
+def _run(*command: str, stdin: str = "") -> str:
+    environ = {**os.environ, "UV_HTTP_RETRIES": "1", "PIP_RETRIES": "1"}
+    return subprocess.run(
+        command, input=stdin, env=environ, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True
+    ).stdout
+
+
+def _reason(error: Exception) -> str:
+    """Return an installer's message in one line, without passwords of addresses."""
+    text = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
+    line = " ".join(text[max(text.lower().find("error:"), 0) :].split()).rstrip(".")
+    return re.sub(r"(?<=://)[^/@\s]*@", "", re.sub(r"(?i)\berror: ", "", line)) or "no error message"
