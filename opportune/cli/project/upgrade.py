@@ -55,7 +55,7 @@ def command(
     record, pinned_hash = require_project(PROJECT)
     project = Project.at(PROJECT)
     with private_folder("opportune-upgrade-") as folder:
-        release = fetch_release(source, record, folder)
+        release = fetch_release(source, folder)
         if not is_newer(release):
             return
         merge = Merge(project, record, pinned_hash, release, folder)

@@ -18,6 +18,7 @@ from opportune.cli.project.new_project.rendering import render_files
 from opportune.cli.project.record import RECORD, Record, write_record
 from opportune.cli.project.release import hash_of_running_release
 from opportune.cli.project.shared_files import (
+    EMPTY_VENDOR,
     ENV_EXAMPLE,
     FOLDERS,
     IS_CLONE,
@@ -43,7 +44,6 @@ ONLY_STARTER = (
     *(*DEPLOYMENT_FILES, ".git", "hatch_build.py", "mkdocs.yml"),
 )
 """Parts of the starter that a project does not get."""
-EMPTY_VENDOR = "Wheels that no package index has. `requirements.lock` pins them.\n"
 
 
 def require_starter() -> None:

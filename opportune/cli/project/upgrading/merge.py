@@ -18,6 +18,7 @@ from opportune.cli.project.git import Git, GitError
 from opportune.cli.project.record import Record
 from opportune.cli.project.shared_files import (
     BASE_LOCK,
+    EMPTY_VENDOR,
     EXECUTABLE,
     STARTER,
     STARTER_ROOT,
@@ -114,7 +115,10 @@ class Merge:
         for wheel in folder.glob(wheel_name("*")):
             wheel.unlink()
         folder.mkdir(parents=True, exist_ok=True)
-        copyfile(self.release.wheel, folder / wheel_name(self.release.version))
+        if self.release.wheel:
+            copyfile(self.release.wheel, folder / wheel_name(self.release.version))
+        elif not any(folder.iterdir()):
+            write_text(folder / "README.md", EMPTY_VENDOR)  # images copy the folder
         self.clone("add", "--force", "--", f"{self.project.prefix}{VENDOR}")
 
     def changes(self) -> list[Change]:
@@ -147,7 +151,7 @@ class Merge:
         """Pin the release in the project's version of the lock."""
         old, new = __version__, self.release.version
         text = file.read_text(encoding="utf-8").replace(f"{NAME}=={old}", f"{NAME}=={new}")
-        write_text(file, text.replace(self.pinned_hash, hash_of(self.release.wheel)))
+        write_text(file, text.replace(self.pinned_hash, self.release.hash))
         self.clone("add", "--", str(file))
 
     def _replace_lock(self, full_path: str, path: str) -> None:

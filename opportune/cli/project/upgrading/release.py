@@ -14,10 +14,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from opportune.cli.output import progress
-from opportune.cli.project.record import Record, parse_version
+from opportune.cli.project.record import parse_version
+from opportune.cli.project.release import install_from_index
 from opportune.cli.project.shared_files import STARTER, ProjectNames
 from opportune.cli.project.upgrading.archive import MAX_ARCHIVE_BYTES, unpack
-from opportune.cli.project.wheel import NAME, hash_of, wheel_name
+from opportune.cli.project.wheel import NAME, hash_of
 from opportune.errors import OperatorError
 
 TIMEOUT_SECONDS = 60
@@ -25,15 +26,16 @@ TIMEOUT_SECONDS = 60
 RENDERING_TIMEOUT_SECONDS = 60
 HASH = re.compile(r"sha256=([0-9a-f]{64})")
 PYTHON = re.compile(r">=(\d+)\.(\d+)")
-DOWNLOADS = "{repository}/releases/download/v{version}/{file}"
-"""Address of a release's wheel on GitHub."""
 
 
 @dataclass(frozen=True)
 class Release:
     """A verified wheel and its unpacked files."""
 
-    wheel: Path
+    wheel: Path | None
+    """None for a release of the package index."""
+    hash: str
+    """SHA-256 of the wheel."""
     root: Path
     """Folder of the unpacked files."""
     version: str
@@ -53,7 +55,7 @@ class Release:
             OperatorError: the release cannot write them.
         """
         module = f"{NAME}.cli.project.shared_files"
-        command = [sys.executable, "-m", module, str(folder), *names, hash_of(self.wheel)]
+        command = [sys.executable, "-m", module, str(folder), *names, self.hash]
         try:
             subprocess.run(
                 command, cwd=self.root, capture_output=True, text=True, timeout=RENDERING_TIMEOUT_SECONDS, check=True
@@ -71,8 +73,8 @@ def migrations_in(package: Path) -> set[str]:
     return {file.relative_to(package / "migrations").as_posix() for file in files}
 
 
-def fetch_release(source: str, record: Record, folder: Path) -> Release:
-    """Fetch a wheel from a file, a clone of the starter, an https address or a version number, and unpack it.
+def fetch_release(source: str, folder: Path) -> Release:
+    """Fetch a wheel from a file or an https address, or a version from the package index, and unpack it.
 
     An address or a path may end with `#sha256=…`.
 
@@ -80,19 +82,20 @@ def fetch_release(source: str, record: Record, folder: Path) -> Release:
         OperatorError: the source cannot be fetched, has another hash, or is not a release of the framework.
     """
     location, _, fragment = source.partition("#")
-    wheel = _fetch(location, record, folder)
+    if _is_version(location) and not Path(location).exists():
+        release = install_from_index(location.removeprefix("v"), folder / "release")
+        return _verified(f"{NAME} {release.version}", None, release.hash, release.root)
+    wheel = _fetch(location, folder)
     expected = HASH.fullmatch(fragment)
     if fragment and not (expected and expected[1] == hash_of(wheel)):
         raise OperatorError(f"{redacted(location)} does not have the hash {fragment}. Download it again, or check it.")
     return read_release(wheel, folder / "release")
 
 
-def _fetch(location: str, record: Record, folder: Path) -> Path:
+def _fetch(location: str, folder: Path) -> Path:
     path = Path(location).expanduser()
     if path.is_file():
         return path
-    if _is_version(location):
-        location = _wheel_url(location, record)
     scheme = urlsplit(location).scheme
     if path.is_dir():
         raise OperatorError(f"{path} is a folder. In a clone of Opportune, build a wheel: uv build --wheel")
@@ -114,16 +117,6 @@ def _is_version(text: str) -> bool:
     return True
 
 
-def _wheel_url(version: str, record: Record) -> str:
-    version = version.removeprefix("v")
-    if urlsplit(record.source).hostname != "github.com":
-        raise OperatorError(
-            f"This project does not know where to download Opportune {version}. Enter its wheel or its https address."
-        )
-    repository = record.source.removesuffix(".git").rstrip("/")
-    return DOWNLOADS.format(repository=repository, version=version, file=wheel_name(version))
-
-
 def read_release(wheel: Path, root: Path) -> Release:
     """Unpack a wheel into a new folder and verify it.
 
@@ -131,17 +124,21 @@ def read_release(wheel: Path, root: Path) -> Release:
         OperatorError: the wheel is damaged, of another package, or cannot be used by this Python.
     """
     unpack(wheel, root)
+    return _verified(wheel.name, wheel, hash_of(wheel), root)
+
+
+def _verified(name: str, wheel: Path | None, hash_: str, root: Path) -> Release:
     info = next(root.glob("*.dist-info"), root)
     metadata = HeaderParser().parsestr(_read_text(info / "METADATA"))
     version = metadata["Version"] or ""
     if metadata["Name"] != NAME or not _is_version(version) or not (root / NAME / STARTER).is_dir():
-        raise OperatorError(f"{wheel.name} is not a release of Opportune that a project can use.")
-    if damaged := next(find_damaged_files(root, info / "RECORD"), None):
-        raise OperatorError(f"{wheel.name} is damaged ({damaged}). Download it again.")
+        raise OperatorError(f"{name} is not a release of Opportune that a project can use.")
+    if wheel and (damaged := next(find_damaged_files(root, info / "RECORD"), None)):
+        raise OperatorError(f"{name} is damaged ({damaged}). Download it again.")
     python = PYTHON.match(metadata["Requires-Python"] or "")
     if python and sys.version_info < (int(python[1]), int(python[2])):
         raise OperatorError(f"Opportune {version} needs Python {python[1]}.{python[2]}; this is {sys.version[:4]}.")
-    return Release(wheel, root, version)
+    return Release(wheel, hash_, root, version)
 
 
 def find_damaged_files(root: Path, record: Path) -> Iterator[str]:

@@ -9,20 +9,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from opportune.cli.project.record import Record
 from opportune.cli.project.upgrading import archive
 from opportune.cli.project.upgrading.release import fetch_release, redacted
-from opportune.cli.project.wheel import hash_of, wheel_name
+from opportune.cli.project.wheel import hash_of
 from opportune.errors import OperatorError
 
-RECORD = Record("My Shop", "my-shop", "https://github.com/me/opportune.git")
-OTHER_RECORD = Record("My Shop", "my-shop", "")
 
-
-def fetch_error(source: object, folder: Path, record: Record = RECORD) -> str:
+def fetch_error(source: object, folder: Path) -> str:
     folder.mkdir(exist_ok=True)
     with pytest.raises(OperatorError) as caught:
-        fetch_release(str(source), record, folder)
+        fetch_release(str(source), folder)
     return str(caught.value)
 
 
@@ -37,14 +33,14 @@ def copy_with_changes(wheel: Path, folder: Path, change: Callable[[str, bytes], 
 
 
 def test_wheel_is_unpacked(wheel: Path, tmp_path: Path) -> None:
-    release = fetch_release(str(wheel), RECORD, tmp_path)
+    release = fetch_release(str(wheel), tmp_path)
     assert release.version == "99.0"
     assert "accounts/0099_names.py" in release.migrations
     assert "## [99.0]" in release.changelog
 
 
 def test_right_hash_is_accepted(wheel: Path, tmp_path: Path) -> None:
-    assert fetch_release(f"{wheel}#sha256={hash_of(wheel)}", RECORD, tmp_path).version == "99.0"
+    assert fetch_release(f"{wheel}#sha256={hash_of(wheel)}", tmp_path).version == "99.0"
 
 
 @pytest.mark.parametrize("fragment", [f"sha256={'0' * 64}", "sha256=", "md5=0"])
@@ -147,12 +143,11 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             "http://example.com/x.whl: releases cannot be downloaded over http. Use https.",
         ),
         ("https://example.com/", "https://example.com/ is not the address of a wheel. It must end with .whl."),
-        ("2.0", "This project does not know where to download Opportune 2.0. Enter its wheel or its https address."),
         ("..", ".. is a folder. In a clone of Opportune, build a wheel: uv build --wheel"),
     ],
 )
 def test_unknown_source_is_refused(tmp_path: Path, source: str, message: str) -> None:
-    assert fetch_error(source, tmp_path, OTHER_RECORD) == message
+    assert fetch_error(source, tmp_path) == message
 
 
 def test_errors_hide_secrets_of_addresses() -> None:
@@ -181,12 +176,19 @@ def website(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.usefixtures("website")
 def test_wheel_is_downloaded(tmp_path: Path) -> None:
-    assert fetch_release("https://example.com/redirected.whl", RECORD, tmp_path).version == "99.0"
+    assert fetch_release("https://example.com/redirected.whl", tmp_path).version == "99.0"
 
 
-def test_version_is_downloaded_from_its_repository(tmp_path: Path, website: list[str]) -> None:
-    assert fetch_release("v99.0", RECORD, tmp_path).version == "99.0"
-    assert website == [f"https://github.com/me/opportune/releases/download/v99.0/{wheel_name('99.0')}"]
+def test_version_is_installed_from_the_index(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheel.parent))
+    release = fetch_release("v99.0", tmp_path)
+    assert (release.version, release.hash, release.wheel) == ("99.0", hash_of(wheel), None)
+    assert "accounts/0099_names.py" in release.migrations
+
+
+def test_missing_version_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    assert fetch_error("98.0", tmp_path).startswith("The package index does not provide opportune==98.0 (")
 
 
 @pytest.mark.usefixtures("website")

@@ -32,6 +32,15 @@ def test_wheel_and_pin_are_replaced(oppman: Oppman, shop: Path, wheel: Path) -> 
     assert out.endswith(NEXT_STEPS)
 
 
+def test_version_of_the_index_is_pinned(
+    oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheel.parent))
+    assert oppman("upgrade", "99.0", "--yes").code == 0
+    assert [path.name for path in (shop / "vendor").iterdir()] == ["README.md"]
+    assert f"opportune==99.0 \\\n    --hash=sha256:{hash_of(wheel)}\n" in (shop / "requirements.lock").read_text()
+
+
 def test_only_changed_shared_files_are_touched(oppman: Oppman, shop: Path, wheel: Path) -> None:
     assert oppman("upgrade", str(wheel), "--yes").code == 0
     changed = set(git(shop, "diff", "--name-only", "--no-renames", "main").splitlines())
