@@ -37,11 +37,7 @@ EXISTING_OBJECTS = text("""
 
 def materialized(statement: Select[Any]) -> CTE:
     """Make SQLite evaluate a statement once, instead of once per row of the outer query."""
-    cte = statement.cte()
-    prefixed = cte.prefix_with("MATERIALIZED")
-    # Its anonymous name is the memory address of `cte`, so keep that object alive.
-    vars(prefixed)["named_by"] = cte
-    return prefixed
+    return statement.cte().prefix_with("MATERIALIZED")
 
 
 class SQLite(Dialect):

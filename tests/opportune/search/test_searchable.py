@@ -1,12 +1,9 @@
 """Search of rows by words, on both databases."""
 
-import gc
-import re
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import CTE, delete, select, text, update
+from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
 from opportune.db.database import Database
@@ -14,7 +11,6 @@ from opportune.db.migrations.post_migrate import due_statements
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
-from opportune.search.models.sqlite import materialized
 from tests.opportune.search.books import Book, Shelf, add, create_indexes, make_tables
 
 BOOKS = [
@@ -82,13 +78,6 @@ async def test_custom_query_is_searched_and_paginated(database: Database, book_s
         unfiltered_page = await paginate(session, book_search.search(session, " ", long_books), Paging(size=1))
     assert ([book.title for book in page.items], page.total) == (["Café Müller"], 1)
     assert ([book.title for book in unfiltered_page.items], unfiltered_page.total) == (["Baking bread"], 3)
-
-
-def test_name_of_materialized_query_stays_unique() -> None:
-    cte = materialized(select(col(Book.id)))
-    match = re.fullmatch(r"%\((\d+) anon\)s", cte.name)
-    assert match
-    assert int(match[1]) in {id(item) for item in gc.get_objects() if type(item) is CTE}
 
 
 async def test_newest_rows_are_ranked(
