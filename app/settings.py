@@ -8,5 +8,5 @@ class Settings(opportune.config.Settings):
 
     site_name: str = "Opportune"
     """Name of the site in pages, e-mails, the admin and the API."""
-    site_description: str = "Accounts, an admin, jobs, e-mail and language models on FastAPI."
+    site_description: str = "Accounts, an admin, jobs, e-mail and language models on FastAPI."  # not translated
     """One sentence about the site, for the landing page and search engines."""

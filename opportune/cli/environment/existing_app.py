@@ -75,7 +75,8 @@ def find_application() -> str:
         return module
     cause = f"There is no module {module}" if module else "No application was found"
     raise OperatorError(
-        f'{cause}. In the folder of the application, write into pyproject.toml: [tool.fastapi] entrypoint = "main:app"'
+        f"{cause}. Create a project: opportune new NAME. Or, in the folder of your application, write into "
+        'pyproject.toml: [tool.fastapi] entrypoint = "main:app"'
     )
 
 

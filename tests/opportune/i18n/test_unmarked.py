@@ -23,7 +23,7 @@ FOR_DEVELOPERS = (
     *("opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
     *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),
-    "opportune/web/rendering/",
+    *("opportune/web/middleware/mounted_site.py", "opportune/web/rendering/"),
 )
 FOR_MODELS = (
     *("opportune/llm/answers/task.py", "opportune/llm/answers/testing.py", "opportune/llm/answers/tool_runs.py"),

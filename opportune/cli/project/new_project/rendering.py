@@ -16,7 +16,7 @@ def render_files(folder: Path, names: ProjectNames) -> None:
     """Write the files of a new project whose text differs from the starter's, except the shared files."""
     title = json.dumps(names.title, ensure_ascii=False)
     substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{title}")
-    substitute(folder / PACKAGE / "settings.py", r'(site_description: str = )".*"', r'\g<1>""')
+    substitute(folder / PACKAGE / "settings.py", r'(site_description: str = )".*', r'\g<1>""')
     substitute(folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={names.title}")
     substitute(folder / ".env.example", r"^# SITE_DESCRIPTION=.*$", "# SITE_DESCRIPTION=")
     placeholders = {"title": names.title, "version": __version__, "features": _feature_table(folder)}

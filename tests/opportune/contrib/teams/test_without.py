@@ -21,7 +21,8 @@ IMPORT = re.compile(r"^(?:from|import) opportune\.contrib\.teams\b", re.MULTILIN
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_test_app(settings, [feature for feature in installed_features() if feature.name != "teams"])
+    features = [each for each in installed_features() if "teams" not in (each.name, *each.requires)]
+    app = create_test_app(settings, features)
     async with app.router.lifespan_context(app):
         yield app
 

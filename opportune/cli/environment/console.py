@@ -1,6 +1,7 @@
-"""The program `opportune` of the wheel: `opportune new NAME` creates a project. Uses only the standard library.
+"""The program `opportune` of the wheel.
 
-In a project, `opportune COMMAND` runs `python3 oppman.py COMMAND`.
+`opportune new NAME` creates a project. In a project, `opportune COMMAND` runs `python3 oppman.py COMMAND`, and in an
+existing application that calls `opportune.mount` it runs the commands that it offers.
 """
 
 import sys
@@ -14,7 +15,7 @@ USAGE = """\
 Usage: opportune new NAME [DIR] [OPTIONS]
 
   Create a project (opportune new --help lists the options). In a project, `opportune COMMAND` runs
-  `python3 oppman.py COMMAND`."""
+  `python3 oppman.py COMMAND`. In an application that calls `opportune.mount`, it runs `python -m opportune COMMAND`."""
 
 
 def main() -> int:
@@ -31,8 +32,9 @@ def main() -> int:
     if arguments == ["--version"]:
         print(f"Opportune {__version__}")
         return 0
-    print(f"There is no project here for {arguments[0]!r}. Create one: opportune new NAME", file=sys.stderr)
-    return 2
+    from opportune.cli.environment.existing_app import main as run_in_application  # noqa: PLC0415 - imports packages
+
+    return run_in_application()
 
 
 def find_script() -> Path | None:
