@@ -2,7 +2,8 @@
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
-from io import BytesIO
+from contextlib import redirect_stderr
+from io import BytesIO, StringIO
 from typing import Any
 
 from babel.messages.extract import extract_python
@@ -51,7 +52,9 @@ def extract_texts(
 ) -> Iterator[Found]:
     """Yield the texts of a Python file: those in `_()` and similar functions, and those of declarations."""
     source = file.read()
-    yield from extract_python(BytesIO(source), keywords, comment_tags, options)  # type: ignore[misc]
+    with redirect_stderr(StringIO()):  # warnings of f-strings, also of those that are only values of a text
+        texts = [*extract_python(BytesIO(source), keywords, comment_tags, options)]
+    yield from texts  # type: ignore[misc]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.JoinedStr):  # Babel reads the calls inside with Python 3.12 only
             yield from _marked_texts(node, keywords)
