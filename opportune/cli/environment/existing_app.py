@@ -1,4 +1,4 @@
-"""Command line of an existing application: `python -m opportune migrate` (docs/existing-app.md)."""
+"""Command line of an existing application: `python -m opportune migrate` (oppman.py docs existing-app)."""
 
 import sys
 import tomllib

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 NATIVE_TYPE = """
-    SELECT format_type(oid, NULL) FROM pg_type WHERE lower(format_type(oid, NULL)) = :name AND typtype NOT IN ('d', 'e')
+    SELECT format_type(oid, -1) FROM pg_type WHERE lower(format_type(oid, -1)) = :name AND typtype NOT IN ('d', 'e')
 """
 
 
