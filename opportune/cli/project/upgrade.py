@@ -4,9 +4,11 @@ The branch is called upgrade-VERSION. It gets the new wheel in `vendor/`, its pi
 of files such as Dockerfile, merged with yours. Your other files are not changed.
 """
 
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,21 +18,19 @@ from opportune import __version__
 from opportune.cli.environment.entry import BASE, VENV
 from opportune.cli.environment.framework_wheel import PIN
 from opportune.cli.output import say
-from opportune.cli.project.git import Git
+from opportune.cli.project.git import Git, GitError
+from opportune.cli.project.merge import Merge, merge_release, work_tree
 from opportune.cli.project.record import RECORD, Record, parse_version, read_record
-from opportune.cli.project.upgrading.merge import Merge
-from opportune.cli.project.upgrading.notes import notes_between
-from opportune.cli.project.upgrading.release import Release, fetch_release, migrations_in, redacted
-from opportune.cli.project.upgrading.repository import Project
-from opportune.cli.terminal import printable, styled
+from opportune.cli.project.release import Release, install_from_index, read_release
+from opportune.cli.project.shared_files import STARTER, ProjectNames
+from opportune.cli.project.wheel import NAME, hash_of
+from opportune.cli.terminal import printable
 from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
 from opportune.runtime.atomic_files import private_folder
 
-MAX_SHOWN_LINES = 40
-"""Longer diffs are shown only on request."""
-STATUS = {"M": "changed", "A": "new", "D": "deleted", "T": "changed"}
-"""Words for git's status letters."""
+COUNTED = ("Added", "Changed", "Fixed")
+"""Headings of the changelog whose entries need no action."""
 CHECK, TEST, MIGRATE, MAKE_MIGRATIONS = ["check"], ["test", "--project"], ["migrate"], ["makemigrations", "--no-input"]
 
 
@@ -38,39 +38,37 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="WHEEL|URL|VERSION",
-            help="A wheel, its https address, or a version. #sha256=… after a wheel checks its hash.",
+            metavar="WHEEL|VERSION",
+            help="A wheel, or a version of the package index. #sha256=… after a wheel checks its hash.",
             show_default=False,
         ),
     ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the changes.")] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "--no-input", help="Accept all changes of shared files, such as locks.")
-    ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Reject all changes of shared files, except the pin.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the changes.")] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests.")] = False,
 ) -> None:
-    if yes and keep:
-        raise typer.BadParameter("--yes and --keep cannot be combined.")
     record, pinned_hash = require_project(PROJECT)
-    project = Project.at(PROJECT)
+    git = Git(PROJECT, is_uninterruptible=True)
+    main = require_clean_branch(git)
     with private_folder("opportune-upgrade-") as folder:
         release = fetch_release(source, folder)
         if not is_newer(release):
             return
-        merge = Merge(project, record, pinned_hash, release, folder)
-        project.require_new_branch(merge.branch)
-        print_notes(release, source)
-        merge.run()
-        review_shared_files(merge, yes=yes, keep=keep, dry_run=dry_run)
-        print_conflicts(merge)
-        if dry_run:
-            say("Nothing was changed (--dry-run).")
-            return
-        merge.commit()
-        project.switch_to(merge.branch, merge.clone)
-        new_migrations = sorted(release.migrations - migrations_in(FRAMEWORK))
-    finish(merge, new_migrations, no_test=no_test)
+        branch = f"upgrade-{release.version}"
+        if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
+            raise OperatorError(f"The branch {branch} already exists. Use it, or delete it: git branch -D {branch}")
+        say(f"Opportune {__version__} -> {release.version}")
+        for line in notes_between((release.root / NAME / "docs/changelog.md").read_text("utf-8"), release.version):
+            say(printable(line))
+        with work_tree(git, folder / "project") as tree:
+            merge = merge_release(tree, release, ProjectNames(record.title, record.slug), pinned_hash, folder)
+            print_changes(tree, merge)
+            if dry_run:
+                say("Nothing was changed (--dry-run).")
+                return
+            tree("commit", "--quiet", "--no-gpg-sign", "--message", f"Upgrade to Opportune {release.version}")
+            switch_to(git, branch, tree("rev-parse", "HEAD").strip())
+        new_migrations = sorted(migrations_in(release.root / NAME) - migrations_in(FRAMEWORK))
+    finish(merge, main, release.version, new_migrations, no_test=no_test)
 
 
 def require_project(folder: Path) -> tuple[Record, str]:
@@ -89,6 +87,70 @@ def require_project(folder: Path) -> tuple[Record, str]:
     return record, pin[2]
 
 
+def require_clean_branch(git: Git) -> str:
+    """Return the current branch.
+
+    Raises:
+        OperatorError: the project is not in git, has uncommitted changes, or nothing can be committed.
+    """
+    try:
+        is_tracked = bool(git("ls-files", "--", "oppman.py"))
+    except GitError as error:
+        if "not a git repository" not in str(error):
+            raise
+        is_tracked = False
+    if not is_tracked:
+        raise OperatorError(
+            "This project is not in git, so the upgrade could not be undone. "
+            "Run first: git init && git add --all && git commit"
+        )
+    header, *changed = git("status", "--porcelain", "--branch").splitlines()
+    if header == "## HEAD (no branch)":
+        raise OperatorError("HEAD is detached. Switch to a branch first: git switch BRANCH")
+    if header.startswith("## No commits yet on "):
+        raise OperatorError("Nothing is committed yet. Run git add --all && git commit, then try again.")
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        files = ", ".join(line[3:] for line in changed[:3])
+        raise OperatorError(f"There are uncommitted changes ({files}{more}). Commit them, or run git stash -u.")
+    if not git.succeeds("var", "GIT_COMMITTER_IDENT"):
+        raise OperatorError("Git has no user name. Set it: git config --global user.name …, and user.email …")
+    return header.removeprefix("## ").partition("...")[0]
+
+
+def fetch_release(source: str, folder: Path) -> Release:
+    """Install a wheel, or a version of the package index, into a folder.
+
+    Raises:
+        OperatorError: the source does not exist, has another hash, or is not a release of the framework.
+    """
+    location, _, fragment = source.partition("#")
+    wheel = Path(location).expanduser()
+    if "://" in location:
+        raise OperatorError("A release cannot be an address. Download its wheel first, or enter its version.")
+    if wheel.is_dir():
+        raise OperatorError(f"{wheel} is a folder. In a clone of Opportune, build a wheel: uv build --wheel")
+    if wheel.is_file():
+        if fragment and fragment != f"sha256={hash_of(wheel)}":
+            raise OperatorError(f"{wheel} does not have the hash {fragment}. Download it again, or check it.")
+        release = read_release(wheel, folder / "release")
+    elif _is_version(location):
+        release = install_from_index(location.removeprefix("v"), folder / "release")
+    else:
+        raise OperatorError(f"{location} does not exist. Enter a wheel or a version.")
+    if not _is_version(release.version) or not (release.root / NAME / STARTER).is_dir():
+        raise OperatorError(f"{source} is not a release of Opportune that a project can use.")
+    return release
+
+
+def _is_version(text: str) -> bool:
+    try:
+        parse_version(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_newer(release: Release) -> bool:
     """Return True if the release is newer than the project's.
 
@@ -105,82 +167,63 @@ def is_newer(release: Release) -> bool:
     return True
 
 
-def print_notes(release: Release, source: str) -> None:
-    say(f"Opportune {__version__} -> {release.version} ({redacted(source)})")
-    for line in notes_between(release.changelog, __version__, release.version):
-        say(printable(line))
+def notes_between(changelog: str, new_version: str) -> Iterator[str]:
+    """Yield the lines of the changelog that need action for an upgrade to a version, newest release first."""
+    for section in re.split(r"^## +", changelog, flags=re.MULTILINE)[1:]:
+        title, *parts = re.split(r"^### +", section, flags=re.MULTILINE)
+        version = title.split()[0].strip("[]")
+        if _is_version(version) and parse_version(__version__) < parse_version(version) <= parse_version(new_version):
+            yield f"{version}:"
+            for part in parts:
+                if not part.startswith(COUNTED):
+                    yield from (f"  {line}" for line in part.splitlines() if line)
 
 
-def review_shared_files(merge: Merge, *, yes: bool, keep: bool, dry_run: bool) -> None:
-    """Ask about each changed file that the project shares with the framework, unless an option decides.
-
-    Raises:
-        OperatorError: a question is needed, but there is no terminal.
-    """
-    changes = merge.changes()
-    if changes and not (yes or keep or dry_run or sys.stdin.isatty()):
-        names = ", ".join(change.path for change in changes)
-        raise OperatorError(
-            f"The release also changes {names}. Add --yes to accept, --keep to reject or --dry-run to see the changes."
-        )
-    for change in changes:
-        diff = merge.diff(change.path).splitlines()
-        say(f"{change.path}: {STATUS[change.status]}, {_line_counts(diff)}")
-        if len(diff) <= MAX_SHOWN_LINES and not yes and not keep:
-            print_diff(diff)
-        if keep or not (yes or dry_run or confirm_change(diff)):
-            merge.keep(change.path)
+def print_changes(git: Git, merge: Merge) -> None:
+    say(printable_lines(git("diff", "--cached", "--stat=100", "--relative", "--no-renames", "--no-color", "HEAD")))
     for path in merge.unchanged:
-        print(f"{path} is not changed, because you have added or deleted it yourself.")
+        print(f"{path} was not merged, because you have added, replaced or deleted it yourself.")
     for lock in merge.replaced_locks:
         print(f"{lock} is the release's, without your own dependencies. Add them with: python3 oppman.py lock")
-
-
-def _line_counts(diff: Sequence[str]) -> str:
-    added, removed = (sum(line.startswith(mark) for line in diff) for mark in "+-")
-    return f"+{added} -{removed} lines"
-
-
-def print_diff(diff: Sequence[str]) -> None:
-    for line in diff:
-        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
-        print(styled(printable(line), style) if style else printable(line))
-
-
-def confirm_change(diff: Sequence[str]) -> bool:
-    while True:
-        reply: str = typer.prompt("Accept the change? [y/n/show]")
-        reply = reply.strip().lower()
-        if reply in {"s", "show"}:
-            print_diff(diff)
-        if reply in {"y", "yes", "n", "no"}:
-            return reply.startswith("y")
-
-
-def print_conflicts(merge: Merge) -> None:
     if merge.conflicts:
         print("Conflicts:")
-    for path, reason in sorted(merge.conflicts.items()):
-        print(f"  {path}: {reason}")
+    for path, lines in merge.conflicts.items():
+        print(f"  {path}: line {lines}")
 
 
-def finish(merge: Merge, new_migrations: Sequence[str], *, no_test: bool) -> None:
+def printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.splitlines()))
+
+
+def switch_to(git: Git, branch: str, commit: str) -> None:
+    """Create a branch and switch to it. Ctrl-C is ignored, because it would leave files of both branches."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        git("switch", "--quiet", "--no-overwrite-ignore", "--create", branch, commit)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def migrations_in(package: Path) -> set[str]:
+    """Return the migrations of the framework, such as `jobs/0002_steps.py`."""
+    files = (package / "migrations").glob("*/[0-9]*.py")
+    return {file.relative_to(package / "migrations").as_posix() for file in files}
+
+
+def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str], *, no_test: bool) -> None:
     """Install the release, write missing migrations, run check and tests, and print the next steps."""
-    branch, switch_back = merge.branch, f"git switch {merge.project.branch}"
-    say(f"You are now on the branch {branch}. To go back: {switch_back}")
-    if merge.conflicts:
-        say(f"Next: resolve these conflicts (git diff --check {merge.project.branch} lists the markers), then run")
-        commands = (MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)
-        print_steps("git commit --all --message='Resolve conflicts'", *map(_command, commands))
-        raise typer.Exit(1)
-    if Path(sys.prefix).resolve() != PROJECT / VENV.name:
-        install = f"python3 -m pip install --no-deps --require-hashes -r {BASE}"
-        say("Next, because this environment is not .venv:")
-        print_steps(install, *map(_command, (MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)))
-        return
-    failed = [] if update_generated_files(merge.release.version) else [MAKE_MIGRATIONS]
+    branch, switch_back = f"upgrade-{version}", f"git switch {main}"
+    say(f"You are now on the branch {branch}. To see the changes: git diff {main}. To go back: {switch_back}")
     if new_migrations:
         say(f"New migrations of the framework: {', '.join(new_migrations)}.")
+    all_steps = list(map(_command, (MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)))
+    if merge.conflicts:
+        print_steps("git commit --all --message='Resolve conflicts'", *all_steps, after="resolving the conflicts")
+        raise typer.Exit(1)
+    if Path(sys.prefix).resolve() != PROJECT / VENV.name:
+        print_steps(f"python3 -m pip install --no-deps --require-hashes -r {BASE}", *all_steps)
+        return
+    failed = [] if update_generated_files(version) else [MAKE_MIGRATIONS]
     # The user decides when to migrate the database, and `check` fails until then.
     pending = [MIGRATE, *failed, CHECK] if new_migrations or failed else []
     for arguments in [CHECK, TEST]:
@@ -188,7 +231,6 @@ def finish(merge: Merge, new_migrations: Sequence[str], *, no_test: bool) -> Non
             continue
         if run(arguments):
             raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {switch_back}")
-    say("Next:")
     print_steps(*map(_command, [*pending, *([TEST] if no_test else [])]), f"{switch_back} && git merge {branch}")
 
 
@@ -207,7 +249,8 @@ def run(arguments: Sequence[str]) -> int:
     return subprocess.call([sys.executable, "oppman.py", *arguments], cwd=PROJECT)
 
 
-def print_steps(*steps: str) -> None:
+def print_steps(*steps: str, after: str = "") -> None:
+    say(f"Next, after {after}:" if after else "Next:")
     for step in steps:
         say(f"  {step}")
 

@@ -1,6 +1,5 @@
 """Feature packages as folders, wheels or installed distributions."""
 
-import platform
 import re
 import subprocess
 from collections.abc import Sequence
@@ -9,13 +8,11 @@ from importlib import invalidate_caches, metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 from opportune import __version__
 from opportune.cli.project.lock import find_uv
-from opportune.cli.project.upgrading.archive import unpack
-from opportune.cli.project.upgrading.release import find_damaged_files
+from opportune.cli.project.release import install_wheel
 from opportune.cli.project.wheel import NAME, hash_of
 from opportune.config.feature_packages import PREFIX
 from opportune.errors import OperatorError
@@ -74,21 +71,14 @@ def _build_wheel(source: Path, folder: Path) -> Path:
 
 
 def read_wheel(wheel: Path, folder: Path) -> FeaturePackage:
-    """Verify a wheel and read its feature.
+    """Read the feature of a wheel.
 
     Raises:
-        OperatorError: The wheel is damaged or has no feature.
+        OperatorError: The wheel is damaged, needs another Python, or has no feature.
     """
     root = folder / "wheel"
-    unpack(wheel, root, "Do not install it.")
-    info = next(root.glob("*.dist-info"), root / "none.dist-info")
-    try:
-        parse_wheel_filename(wheel.name)
-    except InvalidWheelFilename:
-        raise OperatorError(f"{wheel.name} is not the file name of a wheel. Restore its name.") from None
-    if damaged := next(find_damaged_files(root, info / "RECORD"), None):
-        raise OperatorError(f"{wheel.name} is damaged ({damaged}). Download or build it again.")
-    return _read_package(metadata.PathDistribution(info), wheel.name, wheel)
+    install_wheel(wheel, root)
+    return _read_package(metadata.PathDistribution(next(root.glob("*.dist-info"))), wheel.name, wheel)
 
 
 def read_installed(name: str) -> FeaturePackage | None:
@@ -115,16 +105,13 @@ def _read_package(distribution: metadata.Distribution, label: str, wheel: Path |
             f'{label}: the entry point {name} = "{value}" must be {name} = "{PREFIX}{name}.feature:{name}". {GUIDE}'
         )
     requirements = [Requirement(text) for text in distribution.requires or ()]
-    python = distribution.metadata.get_all("Requires-Python") or [""]  # Python 3.14 warns about missing keys
-    _require_versions(label, requirements, python[0])
+    _require_version(label, requirements)
     return FeaturePackage(
         canonicalize_name(distribution.metadata["Name"]), distribution.version, name, requirements, wheel
     )
 
 
-def _require_versions(label: str, requirements: Sequence[Requirement], python: str) -> None:
-    if not SpecifierSet(python).contains(platform.python_version()):
-        raise OperatorError(f"{label} needs Python {python}; this is {platform.python_version()}.")
+def _require_version(label: str, requirements: Sequence[Requirement]) -> None:
     for requirement in requirements:
         supported = requirement.specifier
         if canonicalize_name(requirement.name) == NAME and not supported.contains(__version__, prereleases=True):

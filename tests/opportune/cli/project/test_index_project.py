@@ -60,7 +60,7 @@ def test_project_of_the_index_is_created_and_upgraded(index: Path, tmp_path: Pat
     assert site.run("--version").startswith(f"Opportune {__version__} (")
     assert site.run("check").endswith("No errors found.\n")
 
-    site.run("upgrade", "99.0", "--yes", "--no-test")
+    site.run("upgrade", "99.0", "--no-test")
     assert site.run("--version").startswith("Opportune 99.0 (")
     assert "EXPOSE 8080" in (site.folder / "Dockerfile").read_text()
     assert sysconfig.get_path("purelib") not in str(next((site.folder / ".venv/lib").glob("*/*/opportune")))

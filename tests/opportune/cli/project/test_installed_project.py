@@ -30,7 +30,7 @@ UV = {str(Path(sys.executable).parent / "uv")!r}
 command, *_options, last = arguments = sys.argv[1:]
 if arguments[:2] == ["pip", "compile"]:  # looks for a package in the index
     sys.exit()
-if arguments[:2] == ["pip", "install"]:
+if arguments[:2] == ["pip", "install"] and last.endswith(".lock"):
     lock = pathlib.Path(last)
     pins = re.findall(r"^opportune[\\w-]*==.*\\n.*\\n", lock.read_text(), re.MULTILINE)
     if not pins:
@@ -154,7 +154,7 @@ def test_project_is_installed_upgraded_and_emptied(site: Site, package: Package,
 
     edit(site.folder / "Dockerfile", "useradd", "useradd --system")
     commit(site.folder)
-    output = site.run("upgrade", str(next_wheel), "--yes", "--no-test")
+    output = site.run("upgrade", str(next_wheel), "--no-test")
     assert "without your own dependencies" not in output
     assert output.endswith("git switch main && git merge upgrade-99.0\n")
     assert site.run("--version").startswith("Opportune 99.0 (")

@@ -24,8 +24,8 @@ def commit(folder: Path, message: str = "Work") -> None:
 
 
 def snapshot(folder: Path) -> dict[Path, bytes]:
-    """Return the content of all files, except git's index."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "index"}
+    """Return the content of all files, except those of git."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
 
 
 def assert_refused(outcome: Outcome, message: str, shop: Path) -> None:

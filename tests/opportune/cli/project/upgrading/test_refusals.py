@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from opportune import __version__
+from opportune.cli.project.wheel import hash_of
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.cli.project.upgrading.files import assert_refused, snapshot
+from tests.opportune.cli.project.upgrading.files import assert_refused, git, snapshot
+from tests.opportune.cli.scaffold.packages.wheels import write_wheel
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,6 @@ from tests.opportune.cli.project.upgrading.files import assert_refused, snapshot
         ("rm -rf .git; git init -q", "This project is not in git"),
         ("rm -rf .git; git init -q; git add oppman.py", "Nothing is committed yet. Run git add --all && git commit"),
         ("git checkout -q --detach", "HEAD is detached. Switch to a branch first"),
-        ("git rev-parse HEAD > .git/MERGE_HEAD", "A git operation is not finished (MERGE_HEAD)"),
         ("git branch -q upgrade-99.0", "The branch upgrade-99.0 already exists"),
         ("rm oppman.py; git commit -qam gone", "This project is not in git"),
         ("rm .opportune.json; git commit -qam gone", "This is a clone of the starter. Update it with git pull"),
@@ -31,13 +32,18 @@ from tests.opportune.cli.project.upgrading.files import assert_refused, snapshot
 def test_unprepared_project_is_refused(oppman: Oppman, shop: Path, wheel: Path, command: str, message: str) -> None:
     subprocess.run(["sh", "-c", command], cwd=shop, check=True)
     before = snapshot(shop)
-    assert message in oppman("upgrade", str(wheel), "--yes").line()
+    assert message in oppman("upgrade", str(wheel)).line()
     assert snapshot(shop) == before
+
+
+def test_unfinished_merge_is_refused(oppman: Oppman, shop: Path, wheel: Path) -> None:
+    (shop / ".git/MERGE_HEAD").write_text(git(shop, "rev-parse", "HEAD"))
+    assert_refused(oppman("upgrade", str(wheel)), "git switch failed: cannot switch branch while merging", shop)
 
 
 def test_git_needs_a_user_name(oppman: Oppman, shop: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_COMMITTER_NAME", "")
-    assert_refused(oppman("upgrade", str(wheel), "--yes"), "Git has no user name. Set it: git config", shop)
+    assert_refused(oppman("upgrade", str(wheel)), "Git has no user name. Set it: git config", shop)
 
 
 @pytest.mark.usefixtures("shop")
@@ -56,6 +62,40 @@ def test_older_release_is_refused(oppman: Oppman, shop: Path, wheel: Path, monke
     assert_refused(oppman("upgrade", str(wheel)), "The release 99.0 is older than the project's 99.1.", shop)
 
 
-@pytest.mark.usefixtures("shop")
-def test_options_that_contradict_are_refused(oppman: Oppman, wheel: Path) -> None:
-    assert oppman("upgrade", str(wheel), "--yes", "--keep").code == 2
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("../nowhere", "../nowhere does not exist. Enter a wheel or a version."),
+        ("https://me:secret@example.com/x.whl", "A release cannot be an address. Download its wheel first"),
+        ("..", ".. is a folder. In a clone of Opportune, build a wheel: uv build --wheel"),
+        ("98.0", "The package index does not provide opportune==98.0 ("),
+    ],
+)
+def test_unknown_source_is_refused(
+    oppman: Oppman, shop: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
+) -> None:
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    assert_refused(oppman("upgrade", source), message, shop)
+
+
+@pytest.mark.parametrize("digest", ["sha256=" + "0" * 64, "sha256=", "md5=0"])
+def test_wrong_hash_is_refused(oppman: Oppman, shop: Path, wheel: Path, digest: str) -> None:
+    message = f"{wheel} does not have the hash {digest}. Download it again, or check it."
+    assert_refused(oppman("upgrade", f"{wheel}#{digest}"), message, shop)
+
+
+@pytest.mark.parametrize("size", [0, 100, -200])
+def test_damaged_wheel_is_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_path: Path, size: int) -> None:
+    file = tmp_path / wheel.name
+    file.write_bytes(wheel.read_bytes()[:size])
+    assert_refused(oppman("upgrade", str(file)), f"{wheel.name} cannot be installed (", shop)
+
+
+def test_other_package_is_refused(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
+    other = write_wheel(tmp_path)
+    assert_refused(oppman("upgrade", str(other)), f"{other} is not a release of Opportune", shop)
+
+
+def test_right_hash_is_accepted(oppman: Oppman, shop: Path, wheel: Path) -> None:
+    assert oppman("upgrade", f"{wheel}#sha256={hash_of(wheel)}").code == 0
+    assert git(shop, "branch", "--show-current") == "upgrade-99.0"

@@ -1,7 +1,6 @@
 """`addapp`: sources that are refused. test_installed_project.py adds and removes a package."""
 
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
@@ -52,21 +51,7 @@ def test_folder_that_cannot_be_built_is_refused(tmp_path: Path) -> None:
 def test_truncated_wheel_is_refused(tmp_path: Path) -> None:
     wheel = write_wheel(tmp_path)
     wheel.write_bytes(wheel.read_bytes()[:-30])
-    with pytest.raises(OperatorError, match="is damaged, or not a wheel"):
-        read_wheel(wheel, tmp_path)
-
-
-def test_changed_file_of_wheel_is_refused(tmp_path: Path) -> None:
-    wheel = write_wheel(tmp_path)
-    with ZipFile(wheel, "a") as archive:
-        archive.writestr("opportune_journals/added.py", "")
-    with pytest.raises(OperatorError, match=r"is damaged \(opportune_journals/added\.py\)"):
-        read_wheel(wheel, tmp_path)
-
-
-def test_renamed_wheel_is_refused(tmp_path: Path) -> None:
-    wheel = write_wheel(tmp_path).rename(tmp_path / "journals.whl")
-    with pytest.raises(OperatorError, match="is not the file name of a wheel"):
+    with pytest.raises(OperatorError, match=r"^opportune_journals-1.0-py3-none-any.whl cannot be installed \(.*\)\.$"):
         read_wheel(wheel, tmp_path)
 
 
@@ -87,7 +72,7 @@ def test_package_for_another_version_of_opportune_is_refused() -> None:
 
 
 def test_package_for_another_python_is_refused() -> None:
-    assert "needs Python >=4; this is 3." in refusal(FEATURE, "Requires-Python: >=4")
+    assert "cannot be installed (" in refusal(FEATURE, "Requires-Python: >=4")
 
 
 @pytest.mark.parametrize(("name", "problem"), [("users", "app/users already exists."), ("teams", "is reserved by")])

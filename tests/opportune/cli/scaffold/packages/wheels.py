@@ -15,6 +15,7 @@ def write_wheel(folder: Path, entry_points: str = FEATURE, *requirements: str) -
     files = {
         "opportune_journals/__init__.py": "",
         f"{INFO}/METADATA": "\n".join([*METADATA, *requirements]),
+        f"{INFO}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{INFO}/entry_points.txt": entry_points,
     }
     digests = {name: base64.urlsafe_b64encode(sha256(text.encode()).digest()) for name, text in files.items()}

@@ -1,0 +1,160 @@
+"""Merges the shared files of a release into a project, in a temporary work tree of its repository."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from shutil import copyfile
+
+from opportune.cli.environment.entry import OPTIONAL_LOCKS
+from opportune.cli.project.git import Git
+from opportune.cli.project.release import Release
+from opportune.cli.project.shared_files import (
+    BASE_LOCK,
+    EMPTY_VENDOR,
+    STARTER,
+    STARTER_ROOT,
+    VENDOR,
+    ProjectNames,
+    with_wheel,
+    write_shared_files,
+    write_text,
+)
+from opportune.cli.project.wheel import NAME, hash_of, wheel_name
+from opportune.errors import OperatorError
+
+WORK_TREE_OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false")
+"""Options of the temporary work tree: no hooks, and unchanged line endings."""
+LOCK = re.compile(r"requirements(/\w+)?\.lock")
+MAX_CONFLICTS = 127
+"""`git merge-file` exits with the number of conflicts, or a higher code if it cannot merge, such as binary files."""
+
+
+@dataclass
+class Merge:
+    """Three-way merge of folders. Changes `project` in place."""
+
+    git: Git
+    project: Path
+    old: Path
+    """The shared files as the project's release writes them."""
+    new: Path
+    """The shared files as the new release writes them."""
+    conflicts: dict[str, str] = field(default_factory=dict)
+    """Files with conflict markers, and the lines of these markers."""
+    replaced_locks: list[str] = field(default_factory=list)
+    """Conflicting locks that were replaced with the release's."""
+    unchanged: list[str] = field(default_factory=list)
+    """Files that cannot be merged. The project's version is kept."""
+
+    def run(self) -> None:
+        files = {file.relative_to(root) for root in (self.old, self.new) for file in root.rglob("*") if file.is_file()}
+        for path in sorted(file.as_posix() for file in files):
+            if _read(self.old / path) != _read(self.new / path):
+                self._merge(path)
+
+    def _merge(self, path: str) -> None:
+        file = self.project / path
+        old, new = _read(self.old / path), _read(self.new / path)
+        if file.resolve() != file or file.is_dir() or any(folder.is_file() for folder in file.parents):
+            self.unchanged.append(path)  # a link, or a folder instead of a file
+            return
+        current = _read(file)
+        if current == new or (current is None and old is not None):  # deleted files stay deleted
+            return
+        if current == old:
+            self._write(path, new)
+        elif current is None or old is None or new is None:
+            self.unchanged.append(path)
+        else:
+            self._merge_lines(path)
+
+    def _merge_lines(self, path: str) -> None:
+        labels = ("-L", "yours", "-L", "the old release", "-L", "the new release")
+        files = (root / path for root in (self.project, self.old, self.new))
+        result = self.git.run("merge-file", "--stdout", *labels, *files)
+        if result.returncode > MAX_CONFLICTS:
+            self.unchanged.append(path)
+        elif result.returncode and LOCK.fullmatch(path):
+            self._replace_lock(path)
+        else:
+            self._write(path, result.stdout)
+            lines = enumerate(result.stdout.splitlines(), 1)
+            if result.returncode:
+                self.conflicts[path] = ", ".join(str(number) for number, line in lines if line.startswith(b"<<<<<<< "))
+
+    def _write(self, path: str, content: bytes | None) -> None:
+        file = self.project / path
+        if content is None:
+            file.unlink()
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod((self.new / path).stat().st_mode)
+
+    def _replace_lock(self, path: str) -> None:
+        """Take the release's version of a lock. Feature packages with a wheel in `vendor/` stay pinned."""
+        current, old, text = ((root / path).read_text("utf-8") for root in (self.project, self.old, self.new))
+        for wheel in sorted((self.project / VENDOR).glob("*.whl")) if path == BASE_LOCK else []:
+            name, version, *_ = wheel.name.split("-")
+            if name != NAME:
+                text = with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
+        write_text(self.project / path, text)
+        if _pins(current) - _pins(old) - _pins(text):
+            self.replaced_locks.append(path)
+
+
+def _read(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _pins(lock: str) -> set[str]:
+    """Return the pinned packages of a lock, such as `httpx2==2.16.2`."""
+    return set(re.findall(r"^[\w.-]+==\S+", lock, re.MULTILINE))
+
+
+@contextmanager
+def work_tree(git: Git, folder: Path) -> Iterator[Git]:
+    """Check the last commit out into a new folder, and run git in the project there."""
+    prefix = git("rev-parse", "--show-prefix").strip()
+    git = replace(git, options=WORK_TREE_OPTIONS, environ={"GIT_LFS_SKIP_SMUDGE": "1"})
+    try:
+        git("worktree", "add", "--quiet", "--detach", folder)
+        yield replace(git, folder=folder.resolve() / prefix)
+    finally:
+        git.run("worktree", "remove", "--force", folder)
+
+
+def merge_release(git: Git, release: Release, names: ProjectNames, pinned_hash: str, folder: Path) -> Merge:
+    """Merge the shared files of a release into the work tree, and replace the wheel.
+
+    Raises:
+        OperatorError: the release cannot write its files.
+    """
+    merge = Merge(git, git.folder, folder / "old", folder / "new")
+    write_shared_files(STARTER_ROOT, merge.old, names, pinned_hash)
+    # Later releases must still have this program and its arguments.
+    program = [sys.executable, "-m", f"{NAME}.cli.project.shared_files", str(merge.new), *names, release.hash]
+    result = subprocess.run(program, cwd=release.root, capture_output=True, text=True, check=False)
+    if result.returncode:
+        message = (result.stderr.strip() or "no error message").splitlines()[-1]
+        raise OperatorError(f"Opportune {release.version} cannot write its files: {message}")
+    for lock in OPTIONAL_LOCKS.values():
+        if (merge.project / lock).exists():
+            for source, target in ((STARTER_ROOT, merge.old), (release.root / NAME / STARTER, merge.new)):
+                copyfile(source / lock, target / lock)
+    merge.run()
+    vendor = merge.project / VENDOR
+    for wheel in vendor.glob(wheel_name("*")):
+        wheel.unlink()
+    vendor.mkdir(parents=True, exist_ok=True)
+    if release.wheel:
+        copyfile(release.wheel, vendor / wheel_name(release.version))
+    elif not any(vendor.iterdir()):
+        write_text(vendor / "README.md", EMPTY_VENDOR)  # images copy the folder
+    git("add", "--all", ".")
+    git("add", "--force", VENDOR)
+    return merge

@@ -1,1 +1,0 @@
-"""`upgrade`: fetch a release of the framework and merge it into a project."""
