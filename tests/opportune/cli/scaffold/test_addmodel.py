@@ -232,7 +232,8 @@ def test_generated_code_uses_public_imports(generated: GeneratedProject) -> None
 
 
 def source_texts(folder: Path) -> dict[str, str]:
-    files = [file for part in ("app", "tests") for file in (folder / part).rglob("*.*") if file.suffix != ".pyc"]
+    skipped = {".mo", ".pyc"}
+    files = [file for part in ("app", "tests") for file in (folder / part).rglob("*.*") if file.suffix not in skipped]
     return {file.relative_to(folder).as_posix(): file.read_text() for file in files if file.is_file()}
 
 

@@ -84,7 +84,7 @@ def test_texts_are_collected(source: extraction.Source, oppman: Oppman) -> None:
 def test_texts_of_an_example_are_translated_as_in_the_starter(
     source: extraction.Source, oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(makemessages, "starter_root", lambda: tmp_path / "starter")
+    monkeypatch.setattr(makemessages, "STARTER_ROOT", tmp_path / "starter")
     path = catalogues.catalogue_path(tmp_path / "starter/app/books/locale", "de")
     path.parent.mkdir(parents=True)
     plural = 'msgid "%(num)s book"\nmsgid_plural "%(num)s books"\nmsgstr[0] "%(num)s Buch"\nmsgstr[1] "%(num)s Bücher"'
