@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import ExitStack
 from functools import partial
+from urllib.parse import quote
 
 from opportune.config.settings import Settings
 from opportune.contrib.documentation.content import PageSource, Section
@@ -46,7 +47,7 @@ class Documentation:
 
     def _open(self) -> DocumentSearch[SectionHit]:
         folder = self._stack.enter_context(private_folder("opportune-docs-"))
-        url = DatabaseURL.parse(f"sqlite:///{folder}/documentation.db")
+        url = DatabaseURL.parse(f"sqlite:///{quote(str(folder))}/documentation.db")
         INDEX.build(PageSource(), url, progress.work)
         return DocumentSearch(INDEX, partial(SQLiteEngine, INDEX, url, self._settings))
 

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from opportune.config.project import PROJECT
 from opportune.db.url.options import SECRET_OPTIONS, has_pooler_option, translate_options
-from opportune.db.url.parser import EXAMPLES, Host, InvalidURL, ParsedURL, parse_postgresql_url
+from opportune.db.url.parser import EXAMPLES, Host, InvalidURL, ParsedURL, decode, parse_postgresql_url
 from opportune.db.url.passwords import PasswordSource
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_local, is_pooler, provider_of
 from opportune.errors import OperatorError
@@ -228,7 +228,7 @@ def _invalid_address_message(text: str) -> str:
 
 def _parse_sqlite_fields(driver: str, rest: str) -> dict[str, Any]:
     path, _, query = rest.partition("?")
-    file = path[1:]
+    file = decode(path[1:])  # as SQLAlchemy does
     if file in ("", ":memory:"):
         raise InvalidURL("has no file. Use sqlite:///./data/app.db")
     if not path.startswith("/"):

@@ -73,10 +73,10 @@ def parse_postgresql_url(text: str) -> ParsedURL:
         options["host"] = options.pop("hostaddr")
     user, _, password = credentials.partition(":")
     address = ParsedURL(
-        user=options.pop("user", "") or _decode(user),
-        password=options.pop("password", "") or _decode(password),
+        user=options.pop("user", "") or decode(user),
+        password=options.pop("password", "") or decode(password),
         hosts=_parse_hosts(location["hosts"], options.pop("host", ""), options.pop("port", "")),
-        database=options.pop("dbname", "") or _decode(location["database"] or ""),
+        database=options.pop("dbname", "") or decode(location["database"] or ""),
         options=options,
         is_unescaped=not set("@/?#").isdisjoint(credentials),
     )
@@ -121,9 +121,9 @@ def _parse_options(query: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
         name, _, value = pair.partition("=")
-        name = _decode(name).lower()
+        name = decode(name).lower()
         # A plus in a password is rarely a space. In other options SQLAlchemy encodes a space as plus.
-        value = _decode(value) if name in ("user", "password") else _decode(value.replace("+", " "))
+        value = decode(value) if name in ("user", "password") else decode(value.replace("+", " "))
         if name in ("host", "port") and name in options:
             value = f"{options[name]},{value}"  # SQLAlchemy repeats the option for several hosts
         if value:
@@ -131,7 +131,12 @@ def _parse_options(query: str) -> dict[str, str]:
     return options
 
 
-def _decode(text: str) -> str:
+def decode(text: str) -> str:
+    """Return a part of an address with its characters instead of their codes, such as `%C3%BC`.
+
+    Raises:
+        InvalidURL: the codes are not UTF-8, or contain a NUL.
+    """
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -167,7 +172,7 @@ def _parse_host(text: str, *, is_encoded: bool = False, port: int | None = None)
     match = HOST_AND_PORT.fullmatch(text)
     if not match:
         raise InvalidURL(f"has a port that is not a number. {ESCAPES}")
-    name = match["host"].strip("[]").replace("%25", "%") if text.startswith("[") else _decode(match["host"])
+    name = match["host"].strip("[]").replace("%25", "%") if text.startswith("[") else decode(match["host"])
     return Host(_validate_host(name), _parse_port(match["port"]) or port)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
@@ -197,7 +197,7 @@ def refuse_foreign_tables(target: Target, archive: Archive) -> None:
 def migrate_sqlite_file(path: Path, target: Target) -> DatabaseURL:
     """Apply pending migrations to a SQLite file and return its URL: rows are only copied between equal schemas."""
     settings = target.settings.model_copy(
-        update={"database_url": SecretStr(f"sqlite:///{path}"), "database_direct_url": SecretStr("")}
+        update={"database_url": SecretStr(f"sqlite:///{quote(str(path))}"), "database_direct_url": SecretStr("")}
     )
     with connect(settings) as connection:
         run_migrations(connection, target.graph, plan_migrations(target.graph))

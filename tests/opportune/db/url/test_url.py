@@ -1,5 +1,8 @@
 """Parsing of database URLs."""
 
+from pathlib import Path
+from urllib.parse import quote
+
 import psycopg
 import pytest
 
@@ -321,3 +324,10 @@ async def test_second_host_is_used_if_first_is_down(postgres_server: Postgres) -
     database = open_database(settings_for(f"{address}?target_session_attrs=read-write"))
     await database.ping()
     await database.dispose()
+
+
+@pytest.mark.parametrize("name", ["Büro 50%.db", "a?b.db", "%41.db"])
+def test_sqlite_file_may_have_any_name(name: str, tmp_path: Path) -> None:
+    url = DatabaseURL.parse(f"sqlite:///{quote(str(tmp_path / name))}")
+    assert url.path == tmp_path / name
+    assert DatabaseURL.parse(url.url.render_as_string()) == url
