@@ -18,7 +18,7 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 76_300,
+    "code lines of the framework": 74_700,
     "modules in the largest import circle": 10,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 30,
@@ -26,7 +26,7 @@ LIMITS = {
     "files directly in opportune": 9,
     "files directly in opportune/cli": 14,
     "adapters": 5,
-    "lines of tests": 101_000,
+    "lines of tests": 100_900,
 }
 
 
