@@ -14,7 +14,6 @@ from opportune.config.project import FRAMEWORK, PACKAGE, installed_names
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.post_migrate import run_due_statements
-from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.testing.plugin import settings_for
 from opportune.testing.unmigrated import require_migrations
 
@@ -40,6 +39,8 @@ def migrate_file(path: Path, run_folder: Path, cache: Path) -> None:
         shutil.copyfile(migrated, path)
     with connect(settings_for(f"sqlite:///{path}")) as connection:
         if not migrated.exists():
+            from opportune.db.migrations.runner import plan_migrations, run_migrations
+
             run_migrations(connection, graph, plan_migrations(graph), derive=False)
             _store(path, migrated)
             _remove_old_files(cache)

@@ -56,7 +56,7 @@ class Workers:
     async def listening(self) -> AsyncIterator[None]:
         """Send reports to the other workers until the block ends."""
         listener = self._bind_socket() if self._name else None
-        if listener is None:
+        if listener is None or sys.platform != "linux":
             yield
             return
         server = await asyncio.start_unix_server(self._send_report, sock=listener)
@@ -82,6 +82,8 @@ class Workers:
 
     def _bind_socket(self) -> socket.socket | None:
         """Bind the first free number's socket. The operating system frees it when the process ends."""
+        if sys.platform != "linux":
+            return None
         for number in self._numbers:
             listener = socket.socket(socket.AF_UNIX)
             try:
@@ -101,6 +103,8 @@ class Workers:
         writer.close()
 
     async def _request_report(self, number: int) -> WorkerReport | None:
+        if sys.platform != "linux":
+            return None
         try:
             async with asyncio.timeout(REPORT_TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(sock=await _connect_socket(self._address(number)))
@@ -115,6 +119,8 @@ class Workers:
 
 async def _connect_socket(address: str) -> socket.socket:
     """Connect a socket here, because uvloop does not support abstract names."""
+    if sys.platform != "linux":
+        raise OSError
     client = socket.socket(socket.AF_UNIX)
     client.setblocking(False)
     try:
@@ -135,6 +141,8 @@ def _parse_report(content: bytes) -> WorkerReport | None:
 
 def _is_same_user(writer: asyncio.StreamWriter) -> bool:
     """Check the user of the other process: any user may connect to an abstract socket."""
+    if sys.platform != "linux":
+        return False
     peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     uid: int = struct.unpack("3i", peer)[1]
     return uid == os.getuid()

@@ -103,7 +103,8 @@ def _read_source_line(path: Path, number: int) -> SourceLine | None:
 
 def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
     """Explain lazy loading, which async SQLAlchemy does not support."""
-    if not isinstance(error, DetachedInstanceError | MissingGreenlet):
+    # Of a driver's call, SQLAlchemy wraps the error. Only the wrapper has the frames with the attribute.
+    if not isinstance(getattr(error, "orig", error), DetachedInstanceError | MissingGreenlet):
         return None
     title = "An attribute was not loaded with its row"
     match = DETACHED.match(str(error))
