@@ -33,7 +33,7 @@ RUN languages=$(/environment/bin/python -c \
     && cd /environment/lib/python3*/site-packages \
     && find babel/locale-data -name "*.dat" | grep -Ev "/($kept)[_.]" | xargs rm \
     && rm -rf fontTools */tests \
-    && find . "(" -name "*.[ach]" -o -name "*.p[xy][dix]" ")" -delete \
+    && find . "(" -name "*.[ach]" -o -name "*.p[xy][dix]" ")" -not -path "./opportune/*" -delete \
     && find . -name "*.so*" -type f -exec strip --strip-unneeded {} +
 # Compile the code, because the disk may be read-only in production.
 RUN /environment/bin/python -m compileall -q --invalidation-mode unchecked-hash /environment/lib .
