@@ -4,11 +4,9 @@ uv resolves pyproject.toml. Locked versions do not change unless pyproject.toml 
 after a cooldown, in which malicious ones are usually found.
 """
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Mapping
 from itertools import pairwise
@@ -21,6 +19,7 @@ from packaging.version import Version
 
 from opportune.cli.environment.entry import BASE, BUILD, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.cli.output import progress, say
+from opportune.cli.project.release import find_uv
 from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
 from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
@@ -50,7 +49,7 @@ def command(
         int, typer.Option(min=0, metavar="DAYS", help="Minimum age of new releases; 0 for a security fix.")
     ] = COOLDOWN_DAYS,
 ) -> None:
-    uv = find_uv()
+    uv = require_uv()
     with TemporaryDirectory() as folder:
         changed_locks = create_locks(uv, Path(folder), upgrade=upgrade, cooldown=cooldown)
         if check and changed_locks:
@@ -60,16 +59,15 @@ def command(
     say("\n".join(f"Changed {lock}" for lock in changed_locks) or "The locks are up to date.")
 
 
-def find_uv() -> str:
-    """Return the path of uv, in this environment or on PATH.
+def require_uv() -> str:
+    """Return the path of uv.
 
     Raises:
         OperatorError: uv is not installed.
     """
-    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-    if not uv:
-        raise OperatorError(f"uv is not installed. Install it with: python3 -m pip install --no-deps -r {DEV}")
-    return uv
+    if uv := find_uv():
+        return uv
+    raise OperatorError(f"uv is not installed. Install it with: python3 -m pip install --no-deps -r {DEV}")
 
 
 def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list[str]:

@@ -103,7 +103,7 @@ def _read_source_line(path: Path, number: int) -> SourceLine | None:
 
 def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
     """Explain lazy loading, which async SQLAlchemy does not support."""
-    # Of a driver's call, SQLAlchemy wraps the error. Only the wrapper has the frames with the attribute.
+    # SQLAlchemy wraps errors of the driver. Only the traceback of the wrapper contains the access to the attribute.
     if not isinstance(getattr(error, "orig", error), DetachedInstanceError | MissingGreenlet):
         return None
     title = "An attribute was not loaded with its row"

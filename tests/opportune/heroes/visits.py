@@ -1,4 +1,4 @@
-"""Requests to the application with `opportune.mount`, in a process of their own. Prints their results as JSON."""
+"""Sends requests to the application with `opportune.mount`, and prints the responses as JSON."""
 
 import json
 import re

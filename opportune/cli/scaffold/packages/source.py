@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from opportune import __version__
-from opportune.cli.project.lock import find_uv
+from opportune.cli.project.lock import require_uv
 from opportune.cli.project.release import install_wheel
 from opportune.cli.project.wheel import NAME, hash_of
 from opportune.config.feature_packages import PREFIX
@@ -62,7 +62,7 @@ def find_wheel(source: str, folder: Path) -> Path | None:
 def _build_wheel(source: Path, folder: Path) -> Path:
     if not (source / "pyproject.toml").is_file():
         raise OperatorError(f"{source} has no pyproject.toml, so it is not a package. {GUIDE}")
-    command = [find_uv(), "build", "--wheel", "--quiet", "--out-dir", str(folder / "built"), str(source.resolve())]
+    command = [require_uv(), "build", "--wheel", "--quiet", "--out-dir", str(folder / "built"), str(source.resolve())]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     wheel = next((folder / "built").glob("*.whl"), None)
     if result.returncode or not wheel:
