@@ -22,7 +22,6 @@ COMMANDS = {
     "startapp": ["startapp", "notes"],
     "startapp with a model": ["startapp", "blog", "Category", "name:str:50:unique"],
     "addmodel": ["addmodel", "blog", "Post", "title:str", "slug:slug", "body:markdown", "category:Category", "owner"],
-    "removemodel": ["removemodel", "blog", "Post", "--yes"],
 }
 
 

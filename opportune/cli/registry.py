@@ -19,7 +19,7 @@ PROGRAM = "oppman.py" if HAS_PROJECT else "python -m opportune"
 COMMANDS = {
     "Project": ("startproject", "quickstart", "upgrade", "install", "lock", "env", "diffsettings", "secrets"),
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "docs", "mcp", "sendtestemail", "llm"),
-    "Scaffold": ("startapp", "addapp", "addmodel", "removemodel", "removeapp"),
+    "Scaffold": ("startapp", "addapp", "addmodel", "removeapp"),
     "Translations": ("makemessages", "compilemessages"),
     "Database": (
         *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "backup", "restore"),

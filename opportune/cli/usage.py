@@ -4,9 +4,19 @@ from collections.abc import Iterable
 
 from opportune.runtime.suggestions import did_you_mean
 
+REMOVED_COMMANDS = {
+    "removemodel": "use git restore or git revert, or delete the code of the model and run makemigrations.",
+}
+REMOVED_OPTIONS = {
+    "--by-hand": "omit it, and write the pages as in `oppman.py docs cookbook`.",
+}
+"""Commands and options of earlier versions, with their replacements."""
+
 
 def no_such_option(option: str, options: Iterable[str]) -> str:
     """Return `No such option: --wiht. Did you mean --with?`, without the hint if no option is similar."""
+    if option in REMOVED_OPTIONS:
+        return f"{option} was removed: {REMOVED_OPTIONS[option]}"
     long_options = [name.removeprefix("--") for name in options if name.startswith("--")]
     return f"No such option: {option}.{did_you_mean(option.lstrip('-'), long_options, prefix='--')}"
 
@@ -14,6 +24,8 @@ def no_such_option(option: str, options: Iterable[str]) -> str:
 def unknown_command(name: str, names: Iterable[str]) -> str:
     """Return `Unknown command 'migrat'. Did you mean migrate?`; empty for known commands."""
     names = list(names)
+    if name in REMOVED_COMMANDS and name not in names:
+        return f"{name} was removed: {REMOVED_COMMANDS[name]}"
     return "" if name in names else f"Unknown command {name!r}.{did_you_mean(name, names)}"
 
 

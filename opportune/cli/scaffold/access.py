@@ -31,10 +31,10 @@ MIXIN_STATUSES = {
 """Responses to a superuser of the admin pages of `SoftDelete` and `Versioned` models."""
 
 
-def with_model_rows(text: str, model: NewModel, *, has_choices: bool = True) -> str:
-    """Return the table with the lines of a model added. CRUD pages have an address for the choices of references."""
+def with_model_rows(text: str, model: NewModel) -> str:
+    """Return the table with the lines of a model added."""
     heading, *lines = text.splitlines() or [_format_row("from", "method", "address", ROLES)]
-    lines += [_format_row(model.feature, *row) for row in _expected_responses(model, has_choices=has_choices)]
+    lines += [_format_row(model.feature, *row) for row in _expected_responses(model)]
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_sort_key)))
 
 
@@ -66,7 +66,7 @@ def _sort_key(line: str) -> tuple[str, str]:
     return path, method
 
 
-def _expected_responses(model: NewModel, *, has_choices: bool) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     is_refused = any(field.is_required or field.type in OWNERS for field in model.fields)
     empty_forms = dict.fromkeys(EMPTY_FORMS, "400" if is_refused else "303")
     more = (MIXIN_STATUSES[mixin].items() for mixin in model.mixins)
@@ -84,7 +84,7 @@ def _expected_responses(model: NewModel, *, has_choices: bool) -> Iterator[tuple
         ("GET", pages, "200", model.read),
         ("GET", f"{pages}/new", "200", model.write),
         ("POST", f"{pages}/new", empty_form_status, model.write),
-        *([("GET", f"{pages}/new/choices", "404", lookup_access)] if has_choices else []),
+        ("GET", f"{pages}/new/choices", "404", lookup_access),
         ("GET", f"{pages}/{key}", "200", model.read),
         ("GET", f"{pages}/{key}/edit", "200", model.write),
         ("POST", f"{pages}/{key}/edit", empty_form_status, model.write),

@@ -4,7 +4,6 @@ import ast
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -53,13 +52,6 @@ def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], g
         metadata.create_all(connection, [metadata.tables[name] for name in referenced])
         slug = tables[0].removeprefix(f"{feature}_") if graph.migrations_of(feature) else None
         return draft_migration(connection, graph, feature, metadata, slug)
-
-
-def draft_drop(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
-    """Draft the migration that drops these tables: the reverse of the one that creates them."""
-    creation = draft_creation(feature, code, file, tables, graph)
-    number, _, slug = creation.name.partition("_")
-    return replace(creation, name=f"{number}_drop_{slug}", upgrade=creation.downgrade, downgrade=creation.upgrade)
 
 
 def _run_models(feature: str, code: str, file: Path) -> None:

@@ -11,12 +11,6 @@ from pathlib import Path
 
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.addresses import address_error
-from opportune.cli.scaffold.explicit_code import (
-    check_explicit_code_supported,
-    explicit_modules,
-    explicit_templates,
-    with_schemas,
-)
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
 from opportune.cli.scaffold.fields import OWNERS, check_mixins, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
@@ -60,8 +54,6 @@ class ModelRequest:
     icon: str = "point"
     group: str = ""
     navigation: bool = True
-    explicit_code: bool = False
-    """True to write explicit schemas, routes and templates instead of CRUD classes."""
     mixins: Sequence[str] = ()
     """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
 
@@ -114,8 +106,6 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
         raise OperatorError(f"{message} Choose one from tabler.io/icons: --icon book.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(request.feature, request.name, fields, read, write, path, request.icon, request.mixins)
-    if request.explicit_code:
-        check_explicit_code_supported(model)
     if message := address_error(project, path):
         raise OperatorError(message)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
@@ -210,33 +200,21 @@ def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) ->
     folder = texts.project / PACKAGE / model.feature
     used_names = {name for file in ("pages.py", "api.py") for name in bound_names(_parse(texts, folder / file).tree)}
     router = "router" if "router" not in used_names else f"{model.snake_plural}_router"
-    for file, code in _module_additions(model, request, router).items():
+    for file, code in _module_additions(model, router).items():
         _change(texts, folder / file, partial(merge_modules, addition=code))
-    if request.explicit_code:
-        _add_templates(texts, model)
     _register(texts, folder / "feature.py", model, feature_entries(model, request, router))
-    _add_tests(texts, model, request)
+    _add_tests(texts, model)
     for package in (folder, texts.project / "tests" / model.feature):
         if not (package / "__init__.py").exists():
             texts[package / "__init__.py"] = ""
 
 
-def _module_additions(model: NewModel, request: ModelRequest, router: str) -> dict[str, str]:
+def _module_additions(model: NewModel, router: str) -> dict[str, str]:
     """Return the code to add to each module of the feature, by file name."""
     models = models_module(model.feature, model.name, model.table, model.fields, model.mixins)
     additions = {"models.py": models}
     additions |= {file: render_skeleton(file, placeholders_for(model, file, router)) for file in CRUD_MODULES}
-    if request.explicit_code:
-        additions |= explicit_modules(model, router)
-        additions["service.py"] = with_schemas(additions["service.py"], model)
     return {file: wrap_lines(code) for file, code in additions.items()}
-
-
-def _add_templates(texts: FileTexts, model: NewModel) -> None:
-    for path, text in explicit_templates(model, texts.project).items():
-        if path.exists():
-            raise OperatorError(f"{texts.relative(path)} already exists. Choose another name.")
-        texts[path] = text
 
 
 def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
@@ -250,13 +228,13 @@ def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, 
     _change(texts, path, lambda text: register_model(text, f"{PACKAGE}.{model.feature}", entries))
 
 
-def _add_tests(texts: FileTexts, model: NewModel, request: ModelRequest) -> None:
+def _add_tests(texts: FileTexts, model: NewModel) -> None:
     """Add a test module and the expected responses to each role."""
     tests = texts.project / "tests" / model.feature
     names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
     texts[next(path for name in names if not (path := tests / name).exists())] = wrap_lines(tests_module(model))
     table = tests / "access.txt"
-    texts[table] = with_model_rows(texts[table], model, has_choices=not request.explicit_code)
+    texts[table] = with_model_rows(texts[table], model)
     for target in (field.target for field in model.fields if field.prevents_deletion):
         if target and target.path and not target.has_trash:
             table = texts.project / "tests" / target.feature / "access.txt"

@@ -16,7 +16,6 @@ import typer
 from opportune.cli.output import say
 from opportune.cli.scaffold.addmodel import (
     FIELDS_HELP,
-    ByHand,
     Group,
     Icon,
     Navigation,
@@ -60,7 +59,6 @@ def command(
     navigation: Navigation = True,
     soft_delete: SoftDelete = False,
     versioned: Versioned = False,
-    by_hand: ByHand = False,
     package: Annotated[bool, typer.Option("--package", help="Create a package for several projects.")] = False,
     folder: Annotated[
         Path | None, typer.Option(help="Folder of the package. [default: opportune-NAME beside the project]")
@@ -74,7 +72,7 @@ def command(
     has_model = bool(model)
     model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
     mixins = selected_mixins(soft_delete=soft_delete, versioned=versioned)
-    request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, by_hand, mixins)
+    request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, mixins)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         folder = (folder or default_folder(name)).expanduser().absolute()

@@ -136,6 +136,8 @@ def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], mon
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
         (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
         (["--bogus"], "No such option: --bogus. See: "),
+        (["removemodel", "books", "Book"], "removemodel was removed: use git restore or git revert, or"),
+        (["addmodel", "books", "Book", "--by-hand"], "--by-hand was removed: omit it, and write the pages as in "),
         (["jobs", "list", "--stat"], "No such option: --stat. Did you mean --state? See: "),
         (["jobs", "list", "--state", "waitin"], "Did you mean waiting? See: "),
         (["jobs", "lst"], "oppman.py jobs: No such command 'lst'. Did you mean 'list'? See: "),

@@ -1,4 +1,4 @@
-"""`addmodel`, `startapp FEATURE MODEL` and `removemodel`: generated code, refused arguments, failures."""
+"""`addmodel` and `startapp FEATURE MODEL`: generated code, refused arguments, failures."""
 
 import re
 import shutil
@@ -15,11 +15,9 @@ from opportune.cli.main import main
 from opportune.cli.scaffold import addmodel, models, startapp
 from opportune.cli.scaffold.model import NewModel
 from opportune.cli.scaffold.model_addition import navigation_link
-from opportune.cli.scaffold.model_removal import plan_removal
 from opportune.cli.scaffold.models import ExistingModel
 from opportune.cli.scaffold.models import _models_in as models_in
 from opportune.config.project import FRAMEWORK, PROJECT
-from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
 from tests.opportune.cli.conftest import ProjectCopy, install_required_features
@@ -33,23 +31,25 @@ EVERY_TYPE = (
     *("phone:phone:optional", "land:country", "cover:image:optional", "script:file", "data:json", "keywords:list"),
     *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at", "updated_at"),
 )
-EXPLICIT_CODE_FIELDS = tuple(
-    field
-    for field in EVERY_TYPE
-    if field.partition(":")[0] not in ("starts_at", "cover", "script", "category", "parent", "tags", "topics")
-)
 SIGNED_IN = ("--read", "signed-in", "--write", "signed-in")
 COMMANDS = (
     ("startapp", "notes", "&&", "makemigrations", "notes"),
     ("startapp", "blog", "Category", "name:str:50:unique", "--read", "anyone", "--no-navigation"),
     ("addmodel", "blog", "Tag", "name:str:50:unique", *SIGNED_IN),
     ("addmodel", "blog", "Post", *EVERY_TYPE, "--group", "Editors"),
-    ("addmodel", "blog", "Comment", "user:owner", "post:Post:cascade", "text:text:500", "--read", "anyone"),
-    ("startapp", "news", "Story", *EXPLICIT_CODE_FIELDS, "--read", "anyone", "--by-hand"),
-    ("addmodel", "news", "Memo", "owner", "title:str", "due_on:date", "kind:enum:a,b", "--by-hand"),
+    (
+        "addmodel",
+        "blog",
+        "Comment",
+        "user:owner",
+        "post:Post:cascade",
+        "kind:enum:a,b",
+        "text:text",
+        "--read",
+        "anyone",
+    ),
     ("startapp", "works", "Work", "team", "title:str", "--icon", "folder"),
     ("addmodel", "works", "Step", "team", "work:Work", "title:str:80:optional", "done:bool", "--read", "anyone"),
-    ("addmodel", "works", "Journal", "team", "title:str", "due_on:date", "kind:enum:a,b", "--by-hand"),
     ("addmodel", "works", "Hint", "owner", "work:Work:cascade", "text:text"),
     ("addmodel", "notes", "Bookmark", "owner", "post:blog.Post", "label:str:optional:unique", "--icon", "bookmark"),
     ("startapp", "shop", "Order", "customer:account", "seller:account:optional", "title:str", "--read", "signed-in"),
@@ -69,7 +69,6 @@ COMMANDS = (
         *SIGNED_IN,
     ),
     ("addmodel", "works", "Plan", "team", "title:str", "--soft-delete", "--read", "anyone"),
-    ("addmodel", "shop", "Offer", "title:str", "due_on:date", "--soft-delete", "--by-hand", "--read", "anyone"),
 )
 SELECTED_TESTS = (
     "test_posts and not api or test_bookmarks and (anonymous or other_owners or form or page) or only_the_owner "
@@ -164,19 +163,16 @@ def test_long_names_pass_the_linter(project: Path) -> None:
         return [re.sub(r"^(\w+):", lambda match: f"{match[1]:z<38}:", definition) for definition in definitions]
 
     types = [field for field in EVERY_TYPE if not re.search(":(Post|Category|Tag|many)", field)]
-    explicit = [field for field in types if field in EXPLICIT_CODE_FIELDS]
     accounts = long_fields(["title:str", "helper:account", "other:account:optional"])
     requests = (
         ("startapp", "y" * 24, "A" + name, *long_fields(types), "--group", "Editors"),
         ("addmodel", "y" * 24, "B" + name, "owner", *accounts, *long_fields([f"a:A{name}", f"b:A{name}[]"])),
         ("addmodel", "y" * 24, "C" + name, "team", *accounts, "--soft-delete", "--versioned", "--read", "anyone"),
         ("addmodel", "y" * 24, "D" + name, *accounts, *SIGNED_IN),
-        ("startapp", "z" * 24, "E" + name, *long_fields(explicit), "--by-hand", "--read", "anyone"),
-        ("addmodel", "z" * 24, "F" + name, "owner", *long_fields(["title:str"]), "--by-hand", "--soft-delete"),
     )
     assert [main([*request]) for request in requests] == [0] * len(requests)
     options = ["--no-cache", "--config", "lint.isort.known-first-party = ['app', 'opportune', 'tests']"]
-    folders = [f"{parent}/{letter * 24}" for parent in ("app", "tests") for letter in "yz"]
+    folders = [f"{parent}/{'y' * 24}" for parent in ("app", "tests")]
     for task in (["check"], ["format", "--diff"]):
         command = [sys.executable, "-m", "ruff", *task, *options, *folders]
         result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
@@ -195,8 +191,8 @@ def test_target_migration_may_be_unformatted(generated: GeneratedProject) -> Non
 
 
 def test_second_enum_of_a_name_gets_a_prefix(generated: GeneratedProject) -> None:
-    models = (generated.folder / "app/news/models.py").read_text()
-    assert ("class Kind(StrEnum):" in models, "    kind: MemoKind\n" in models) == (True, True)
+    models = (generated.folder / "app/blog/models.py").read_text()
+    assert ("class Kind(StrEnum):" in models, "    kind: CommentKind\n" in models) == (True, True)
 
 
 def test_account_fields_are_plain_foreign_keys(generated: GeneratedProject) -> None:
@@ -226,61 +222,9 @@ def test_generated_tests_pass_on_both_databases(generated: GeneratedProject) -> 
 
 
 def test_generated_code_uses_public_imports(generated: GeneratedProject) -> None:
-    files = [file for name in ("blog", "news", "notes", "shop") for file in generated.folder.glob(f"*/{name}/*.py")]
+    files = [file for name in ("blog", "notes", "shop") for file in generated.folder.glob(f"*/{name}/*.py")]
     assert len(files) > 15
     assert {file.name: imports for file in files if (imports := find_unlisted_imports(file.read_text()))} == {}
-
-
-def source_texts(folder: Path) -> dict[str, str]:
-    skipped = {".mo", ".pyc"}
-    files = [file for part in ("app", "tests") for file in (folder / part).rglob("*.*") if file.suffix not in skipped]
-    return {file.relative_to(folder).as_posix(): file.read_text() for file in files if file.is_file()}
-
-
-def test_removemodel_lists_remaining_uses(generated: GeneratedProject) -> None:
-    """After the listed files are restored, as by git, the models match the migrations."""
-    folder, run = generated
-    texts_before = source_texts(folder)
-    fields = ("title:str", "owner", "kind:enum:a,b", "bookmark:Bookmark", "notes:many:Note", "helper:account")
-    originals = {path: path.read_bytes() for name in texts_before if "/notes/" in name for path in [folder / name]}
-    assert run("addmodel", "notes", "Label", *fields, "--group", "Sorters")[0] == 0
-    assert "422" in (folder / "tests/notes/access.txt").read_text().partition("/bookmarks/{bookmark_id}/delete")[2]
-    code, output = run("removemodel", "notes", "Label", "--yes")
-    assert code == 0, output
-    assert "  Kind, Label, LabelNote of app/notes/models.py\n" in output
-    assert "  by the next migrate: notes_label, notes_label_note with all rows\n" in output
-    texts_after = source_texts(folder)
-    assert texts_after.keys() == texts_before.keys()
-    assert "Label" not in texts_after["app/notes/models.py"]
-    assert re.findall(r".*label.*", texts_after["tests/notes/access.txt"]) == []
-    listed = re.findall(r"^  (app/notes/(\w+)\.py):(\d+)$", output, re.MULTILINE)
-    assert {module for _, module, _ in listed} == {"admin", "api", "feature", "pages", "service"}
-    lines = [(folder / name).read_text().splitlines()[int(number) - 1] for name, _, number in listed]
-    assert [line for line in lines if not re.search("[Ll]abel", line)] == []
-    for path, text in originals.items():
-        path.write_bytes(text)
-    code, output = run("makemigrations", "--check", "&&", "migrate", "notes", "&&", "migrate", "notes", "3")
-    assert (code, output.startswith("No changes detected\n")) == (0, True), output
-    assert (folder / "migrations/versions/notes/0004_drop_label.py").is_file()
-
-
-INVALID_REMOVALS = (
-    ("blog Post --yes", "Post is used by app/blog/models.py:"),
-    ("blog Poste --yes", "blog has no model Poste. It has: Category, Tag, PostTag, PostTopic, Post, Comment.\n"),
-    ("accounts Group --yes", "accounts has no model Group"),
-    ("blgo Post --yes", "There is no feature app/blgo. Did you mean blog?\n"),
-)
-RUN_COMMANDS = (
-    "import sys; from opportune.cli.main import main; print(*(main(words.split()) for words in sys.argv[2:]))"
-)
-
-
-def test_removemodel_refuses_and_changes_nothing(generated: GeneratedProject) -> None:
-    texts_before = source_texts(generated.folder)
-    code, output = generated.run("-c", RUN_COMMANDS, *(f"removemodel {arguments}" for arguments, _ in INVALID_REMOVALS))
-    assert (code, output.splitlines().count("1 1 1 1")) == (0, 1), output
-    assert [message for _, message in INVALID_REMOVALS if message not in output] == []
-    assert source_texts(generated.folder) == texts_before
 
 
 INVALID_ARGUMENTS = (
@@ -290,7 +234,6 @@ INVALID_ARGUMENTS = (
     ("blog Post title:str:0", "str has no option '0'"),
     ("blog Post title:str:translated:unique", "title: a translated field cannot be unique."),
     ("blog Post stars:int:translated", "stars: int has no option 'translated'."),
-    ("blog Post title:str:translated --by-hand", "title: --by-hand has no translated fields."),
     ("blog Post class:str", "'class' is reserved by Python"),
     ("blog Post list:str", "'list' is reserved by Python"),
     ("blog Post date:date", "'date' is reserved by Python"),
@@ -311,7 +254,6 @@ INVALID_ARGUMENTS = (
     ("blog Post user:account:index", "user: reference cannot have an extra index"),
     ("blog Post user:account --write anyone --read anyone", "visitors who are not signed in cannot choose an account"),
     ("blog Post user:account user:str", "Two fields are called 'user'"),
-    ("blog Post title:str user:account --by-hand", "user: --by-hand supports texts"),
     ("blog Post team", "teams are not installed. Add `teams` of opportune.features to app/installed.py"),
     ("blog Post crew:team", "the field for the team must be called team."),
     ("blog Post author:Author", "There is no model Author."),
@@ -330,9 +272,6 @@ INVALID_ARGUMENTS = (
     ("blog Post slug:slug stars:int", "the model has no str field"),
     ("blog Post slug:slug:name title:str", "'name' is not a str field of this model"),
     ("blog Post price:decimal:40,2", "decimal has no option '40,2'"),
-    ("blog Post tag:Tag title:str --by-hand", "tag: --by-hand supports texts"),
-    ("blog Post stars:int --by-hand", "--by-hand needs a required str"),
-    ("blog Post owner title:str --read anyone --by-hand", "Omit --read."),
     ("blog Tag name:str", "blog already has a model Tag"),
     ("blog Label name:str", "shop already has a model Label"),
     ("blog User name:str", "is reserved by Python or by the generated code"),
@@ -367,11 +306,6 @@ def test_invalid_arguments_change_nothing(project: Path, capsys: pytest.CaptureF
         error = capsys.readouterr().err
         assert (message in error, error.count("\n")) == (True, 1), (arguments, error)
         assert file_texts(project) == PROJECT_TEXTS, arguments
-
-
-def test_only_model_is_removed_with_its_feature(project: Path) -> None:
-    with pytest.raises(OperatorError, match=r"Label is the only model of shop.* removeapp shop$"):
-        plan_removal(project, "shop", "Label")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device", "there")])
