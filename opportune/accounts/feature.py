@@ -53,6 +53,7 @@ accounts = Feature(
     ),
     pages=pages.router,
     api=api.router,
+    admin="opportune.accounts.admin.views",
     metrics=(Metric("Sign-ups", User.created_at),),
     user_columns=(UserColumn("Passkeys", Passkey.user_id),),
     demo=Demo(demo.load, demo.clear),

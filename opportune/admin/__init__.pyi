@@ -1,4 +1,4 @@
-from opportune.admin.accounts.users import UserAdmin as UserAdmin
+from opportune.accounts.admin.users import UserAdmin as UserAdmin
 from opportune.admin.errors import ValidationRefused as ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm as AdminForm
 from opportune.admin.forms.inlines import Inline as Inline

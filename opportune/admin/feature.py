@@ -17,6 +17,7 @@ admin = Feature(
     name="admin",
     summary="The admin site and its log of changes.",
     models=(AuditEntry, SavedView, DefaultView, DashboardLayout, RowVersion),
+    admin="opportune.admin.site_views",
     hooks=(*RECORDING, *VERSIONING),
     personal_data=PersonalData(
         summary="Your saved views and first page of the admin",

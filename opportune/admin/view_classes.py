@@ -6,16 +6,8 @@ from typing import Any
 
 from sqladmin import BaseView, ModelView
 
-from opportune.admin.accounts.credentials import ACCOUNTS
-from opportune.admin.accounts.groups import GROUPS
-from opportune.admin.accounts.users import UserAdmin
-from opportune.admin.appearance.view import AppearanceAdmin
 from opportune.admin.authorization import SuperuserOnly
-from opportune.admin.dashboard.layouts import ArrangeAdmin
-from opportune.admin.log.history import LogAdmin
-from opportune.admin.operations.view import CacheAdmin, JobAdmin, OperationsAdmin
 from opportune.admin.sqladmin_adapter import action_slugs
-from opportune.admin.status.view import StatusAdmin
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.i18n import LazyText
@@ -23,16 +15,19 @@ from opportune.i18n.translation import DerivedLabel
 
 
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
-    """Yield each view with the name of its feature, which is empty for views of the admin."""
-    feature_views = [(view, feature.name) for feature in features for view in views_of(feature)]
-    users = [pair for pair in feature_views if issubclass(pair[0], UserAdmin)]
-    project = [pair for pair in feature_views if pair not in users and not _is_of_framework(pair[0])]
-    yield from project  # first in the menu and on the overview
-    yield from users or [(UserAdmin, "")]
-    operations = (StatusAdmin, ArrangeAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin)
-    for view in (*ACCOUNTS, *GROUPS, *operations, LogAdmin):
-        yield view, ""
-    yield from (pair for pair in feature_views if pair not in (*users, *project))
+    """Yield each view with the name of its feature. The project's views are first in the menu and on the overview.
+
+    A view of the project that extends a view of the framework replaces it.
+    """
+    views = [(view, feature.name) for feature in features for view in views_of(feature)]
+    project = [view for view, _ in views if not _is_of_framework(view)]
+    for view, name in sorted(views, key=lambda pair: pair[0] not in project):
+        if view in project or not any(_replaces(other, view) for other, _ in views):
+            yield view, name
+
+
+def _replaces(view: Any, base: Any) -> bool:
+    return view is not base and issubclass(view, base) and view.identity == base.identity
 
 
 def menu_label(view: Any, feature: str) -> LazyText:
@@ -46,7 +41,7 @@ def _is_of_framework(view: Any) -> bool:
 
 
 def views_of(feature: Feature) -> Sequence[Any]:
-    """Return the views that a feature lists, or all views of its module in the order of their declaration.
+    """Return the views that a feature lists, or the views of its module: its `VIEWS`, or all in their order.
 
     Raises:
         OperatorError: The module does not exist.
@@ -61,6 +56,8 @@ def views_of(feature: Feature) -> Sequence[Any]:
         raise OperatorError(
             f"Feature({feature.name!r}, admin={feature.admin!r}): this module does not exist."
         ) from error
+    if "VIEWS" in vars(module):
+        return list(vars(module)["VIEWS"])
     return [value for value in vars(module).values() if _is_view(value) and value.__module__ == module.__name__]
 
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from tests.opportune.admin.bookshelf_feature import bookshelf
@@ -12,12 +11,6 @@ from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
 from tests.opportune.admin.novel_feature import BANNED, Genre, novels
 from tests.opportune.admin.shelf_feature import shelves
 from tests.opportune.site_with import site_fixture, site_with
-
-
-@pytest.fixture
-def admin(superuser_client: AsyncClient) -> AsyncClient:
-    """Client that is signed in as superuser."""
-    return superuser_client
 
 
 @pytest.fixture

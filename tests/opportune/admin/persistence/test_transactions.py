@@ -10,7 +10,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlmodel import col
 
-from opportune.admin.accounts.users import UserAdmin
+from opportune.accounts.admin.users import UserAdmin
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.transactions import session_of

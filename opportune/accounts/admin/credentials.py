@@ -3,9 +3,9 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
+from opportune.accounts.admin.events import record_staff_change
 from opportune.accounts.models import ApiToken, LinkedAccount, Passkey, Session, User
 from opportune.accounts.sessions.service import describe_session_device
-from opportune.admin.accounts.events import EventAdmin, record_staff_change
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.views import AdminView
 
@@ -58,6 +58,3 @@ class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
     async def before_delete(self, session: AsyncSession, row: Passkey, request: Request) -> None:
         owner = await session.get_one(User, row.user_id)
         record_staff_change(session, request, owner, "passkey_removed", name=row.name)
-
-
-ACCOUNTS = (SessionAdmin, TokenAdmin, LinkedAccountAdmin, PasskeyAdmin, EventAdmin)

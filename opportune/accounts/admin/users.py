@@ -13,6 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.accounts.admin.events import EVENTS_OF_ACTIONS, record_staff_change
+from opportune.accounts.admin.groups import (
+    GroupsField,
+    has_more_grants,
+    read_grants_by_group,
+    read_groups_of_user,
+    readable_table,
+    set_groups,
+)
+from opportune.accounts.admin.impersonation import ImpersonationMixin
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
@@ -22,16 +32,6 @@ from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
-from opportune.admin.accounts.events import EVENTS_OF_ACTIONS, record_staff_change
-from opportune.admin.accounts.groups import (
-    GroupsField,
-    has_more_grants,
-    read_grants_by_group,
-    read_groups_of_user,
-    readable_table,
-    set_groups,
-)
-from opportune.admin.accounts.impersonation import ImpersonationMixin
 from opportune.admin.authorization import has_grant, is_superuser, may_change_user
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm

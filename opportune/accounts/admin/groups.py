@@ -285,9 +285,6 @@ class MembershipAdmin(SuperuserOnly, AdminView, model=Membership):
     icon, category = "ti ti-user-plus", "Accounts"
 
 
-GROUPS = (GroupAdmin, MembershipAdmin)
-
-
 async def read_groups_of_user(session: AsyncSession, user: User) -> dict[int, str]:
     """Return the names of a user's groups by id."""
     statement = select(Group).join(Membership, col(Membership.group_id) == col(Group.id))
