@@ -23,7 +23,7 @@ WORKDIR /site
 RUN /environment/bin/python oppman.py compilemessages --quiet \
     # startproject: write && rm -r vendor \
     && /environment/bin/python -c "from opportune.web.rendering import typeface; typeface.cut()" \
-    && /environment/bin/python -m opportune.ops.deploy.sbom > /environment/sbom.cdx.json
+    && /environment/bin/python -m opportune.contrib.deploy.sbom > /environment/sbom.cdx.json
 # Languages without a catalogue whose formats are kept, for example: docker build --build-arg LANGUAGES=en,it
 ARG LANGUAGES=""
 RUN languages=$(/environment/bin/python -c \

@@ -33,7 +33,7 @@ MAX_MEMORY_RATIO = 1.2
 
 COPY = """
 import json, resource, sys, time
-from opportune.ops.copydb import copy
+from opportune.contrib.copydb import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.config.project import installed_names

@@ -13,9 +13,12 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from opportune.accounts.visitors import visitors
 from opportune.config.feature_packages import PREFIX
 from opportune.config.project import PACKAGE, display_path, feature_folder, origin
+from opportune.contrib.backup.feature import backup
+from opportune.contrib.doctor.feature import doctor
 from opportune.contrib.documentation.feature import documentation
 from opportune.contrib.palette.feature import palette
 from opportune.contrib.request_panel.feature import request_panel
+from opportune.contrib.telemetry.feature import telemetry
 from opportune.contrib.welcome.feature import welcome
 from opportune.crud.registry import find_default_errors
 from opportune.db.hooks.registry import find_hook_error
@@ -28,9 +31,6 @@ from opportune.llm.feature import llm
 from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.feature import tools
 from opportune.mail.feature import mail
-from opportune.ops.backup.feature import backup
-from opportune.ops.doctor.feature import doctor
-from opportune.ops.telemetry.feature import telemetry
 from opportune.runtime.services import Services
 from opportune.search.feature import search
 from opportune.storage.feature import storage

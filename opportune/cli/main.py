@@ -276,7 +276,7 @@ def report_to_sentry(error: Exception) -> None:
     if not (os.environ.get("SENTRY_DSN") or env_file_value("SENTRY_DSN").strip()):
         return
     from opportune.config.settings import get_settings  # noqa: PLC0415 - only with Sentry
-    from opportune.ops.telemetry.sentry import report_command  # noqa: PLC0415 - as above
+    from opportune.contrib.telemetry.sentry import report_command  # noqa: PLC0415 - as above
 
     with suppress(OperatorError):
         report_command(error, get_settings())

@@ -11,13 +11,13 @@ from opportune.cli.output import print_json, print_table, say, show_work_progres
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import display_path, installed_names
 from opportune.config.settings import Settings, get_settings
+from opportune.contrib.backup import create, jobs, scheduled
+from opportune.contrib.backup.archive import UPLOADS, open_archive
+from opportune.contrib.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
-from opportune.ops.backup import create, jobs, scheduled
-from opportune.ops.backup.archive import UPLOADS, open_archive
-from opportune.ops.backup.store import BackupStore
 
 COLUMNS = ("FILE", "CREATED (UTC)", "KB", "UPLOADS", "DATABASE")
 

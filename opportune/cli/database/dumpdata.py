@@ -11,13 +11,13 @@ import typer
 
 from opportune.cli.transaction import migrated_settings
 from opportune.config.project import installed_features, installed_names
+from opportune.contrib.copydb.connections import explained_errors, open_snapshot
+from opportune.contrib.dumps.dump import dump
+from opportune.contrib.dumps.names import select_tables, tables_by_name
+from opportune.contrib.dumps.natural_keys import natural_keys
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.ops.copydb.connections import explained_errors, open_snapshot
-from opportune.ops.fixtures.dump import dump
-from opportune.ops.fixtures.names import select_tables, tables_by_name
-from opportune.ops.fixtures.natural_keys import natural_keys
 from opportune.runtime.atomic_files import open_replacement
 
 

@@ -14,15 +14,15 @@ from sqlalchemy import Connection, inspect
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.transaction import migrated_settings
+from opportune.contrib.copydb.checks import count, sort_tables
+from opportune.contrib.copydb.connections import explained_errors, open_destination, open_snapshot
+from opportune.contrib.copydb.writers import writer_for
 from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.ops.copydb.checks import count, sort_tables
-from opportune.ops.copydb.connections import explained_errors, open_destination, open_snapshot
-from opportune.ops.copydb.writers import writer_for
 from opportune.runtime.counts import pluralize
 
 

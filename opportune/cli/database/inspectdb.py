@@ -17,8 +17,6 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from opportune.cli.database.inspection.contents import Contents, read_contents
-from opportune.cli.database.inspection.long_strings import break_strings
 from opportune.cli.environment.entry import DEV
 from opportune.cli.output import say, warn
 from opportune.cli.scaffold.file_changes import write_files
@@ -26,6 +24,8 @@ from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.startapp import name_error
 from opportune.config.project import PACKAGE, PROJECT, installed_features, installed_names
 from opportune.config.settings import get_settings
+from opportune.contrib.inspectdb.contents import Contents, read_contents
+from opportune.contrib.inspectdb.long_strings import break_strings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import read_revisions
@@ -117,7 +117,7 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
     Raises:
         OperatorError: a table does not exist, or there is nothing to write.
     """
-    from opportune.cli.database.inspection.reflection import InspectedTables, view_code  # noqa: PLC0415 - sqlacodegen may not be installed
+    from opportune.contrib.inspectdb.reflection import InspectedTables, view_code  # noqa: PLC0415 - sqlacodegen may not be installed
 
     with connect(get_settings()) as connection, ignore_reflection_warnings():
         contents = read_contents(connection)

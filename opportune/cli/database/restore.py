@@ -14,18 +14,18 @@ from opportune.cli.output import say, show_work_progress
 from opportune.cli.transaction import in_transaction
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
+from opportune.contrib.backup import jobs, rehearsal
+from opportune.contrib.backup.age import SUFFIX
+from opportune.contrib.backup.archive import UPLOADS, Manifest, open_archive
+from opportune.contrib.backup.encryption import decrypt
+from opportune.contrib.backup.restore import Target, restore_backup
+from opportune.contrib.backup.scheduled import scratch_folder
+from opportune.contrib.backup.store import NAME, BackupStore, backup_location
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
-from opportune.ops.backup import jobs, rehearsal
-from opportune.ops.backup.age import SUFFIX
-from opportune.ops.backup.archive import UPLOADS, Manifest, open_archive
-from opportune.ops.backup.encryption import decrypt
-from opportune.ops.backup.restore import Target, restore_backup
-from opportune.ops.backup.scheduled import scratch_folder
-from opportune.ops.backup.store import NAME, BackupStore, backup_location
 from opportune.storage.location import Bucket, DatabaseFiles
 
 

@@ -17,13 +17,12 @@ from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
 from opportune.config.project import PROJECT, display_path
 from opportune.config.settings import get_settings
-from opportune.errors import OperatorError
-from opportune.ops.deploy.check import check_deployment
-from opportune.ops.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
-from opportune.ops.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
-from opportune.ops.deploy.recipes import RECIPES, Recipe
-from opportune.ops.deploy.rules.deployment import Deployment, DeploymentOptions
-from opportune.ops.deploy.site_names import (
+from opportune.contrib.deploy.check import check_deployment
+from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
+from opportune.contrib.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
+from opportune.contrib.deploy.recipes import RECIPES, Recipe
+from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
+from opportune.contrib.deploy.site_names import (
     EXAMPLE_DOMAIN,
     SiteNames,
     github_repository,
@@ -31,8 +30,8 @@ from opportune.ops.deploy.site_names import (
     require_domain,
     require_name,
 )
-from opportune.ops.deploy.traps import list_traps
-from opportune.ops.deploy.values import (
+from opportune.contrib.deploy.traps import list_traps
+from opportune.contrib.deploy.values import (
     check_domain,
     check_file,
     check_scaling,
@@ -41,6 +40,7 @@ from opportune.ops.deploy.values import (
     production_values,
     settings_from,
 )
+from opportune.errors import OperatorError
 
 command = typer.Typer()
 command.command()(rehearse)

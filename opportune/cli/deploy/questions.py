@@ -6,9 +6,9 @@ from typing import Any
 
 import typer
 
+from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
+from opportune.contrib.deploy.site_names import require_domain
 from opportune.db.url.database_url import DatabaseURL
-from opportune.ops.deploy.rules.deployment import Deployment, DeploymentOptions
-from opportune.ops.deploy.site_names import require_domain
 
 FLAGS = {
     "is_paid": "--paid or --free",

@@ -40,6 +40,8 @@ from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
 from opportune.config.project import PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.config.settings import Settings, get_settings, read_feature_settings
+from opportune.contrib.backup.store import BackupStore
+from opportune.contrib.deploy.check import check_current_host
 from opportune.db.factory import open_database
 from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.graph import MigrationGraph
@@ -53,8 +55,6 @@ from opportune.features import all_features, find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.ops.backup.store import BackupStore
-from opportune.ops.deploy.check import check_current_host
 from opportune.runtime.suggestions import did_you_mean
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage

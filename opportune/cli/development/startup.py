@@ -11,6 +11,9 @@ from opportune.cli.output import warn
 from opportune.config.hosts import is_ephemeral
 from opportune.config.project import PROJECT, installed_features, installed_names
 from opportune.config.settings import Settings, read_feature_settings
+from opportune.contrib.backup.marker import marker_path
+from opportune.contrib.backup.retention import parse_keep
+from opportune.contrib.backup.store import backup_location
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
@@ -26,9 +29,6 @@ from opportune.jobs.schedules import next_run_time
 from opportune.llm import make_provider, models_of
 from opportune.mail.email import sender_address
 from opportune.mail.factory import transport_for
-from opportune.ops.backup.marker import marker_path
-from opportune.ops.backup.retention import parse_keep
-from opportune.ops.backup.store import backup_location
 from opportune.runtime.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.runtime.counts import pluralize
 from opportune.storage.location import parse_storage_url

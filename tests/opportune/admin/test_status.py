@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from opportune.admin.status.status import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
+from opportune.contrib.telemetry import server_lights as server
 from opportune.db.models.model import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.formats import format_duration, format_size
 from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedules import SCHEDULE_KEY, scheduled_names
-from opportune.ops.telemetry import server_lights as server
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 

@@ -26,7 +26,7 @@ COMMAND_MODULES = (
     "app.main",
     "opportune.cli.database.migrate",
     "opportune.cli.database.makemigrations",
-    "opportune.ops.backup.create",
+    "opportune.contrib.backup.create",
 )
 """Modules that are slow to import and that tests do not change."""
 TEST_MODULES = (

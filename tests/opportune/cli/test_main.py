@@ -217,13 +217,13 @@ def test_syntax_error_names_conflict_markers(
     replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("opportune.cli.main.PROJECT", tmp_path)
-    for name in ("app/books/pages.py", "opportune/ops/web.py"):
+    for name in ("app/books/pages.py", "opportune/web/pages.py"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(f"x = 1\n{CONFLICT}")
     file = tmp_path / "app/books/pages.py"
     replace_check(lambda: compile(file.read_text(), file, "exec"))
     assert main(["check"]) == 1
-    message = "Conflict markers in app/books/pages.py:2, opportune/ops/web.py:2. Resolve"
+    message = "Conflict markers in app/books/pages.py:2, opportune/web/pages.py:2. Resolve"
     assert capsys.readouterr().err.startswith(message)
 
 

@@ -10,7 +10,8 @@ FOR_OPERATORS = (
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
     *("opportune/jobs/", "opportune/llm/answers/gauges.py", "opportune/llm/providers/embeddings_client.py"),
     *("opportune/llm/providers/errors.py", "opportune/llm/providers/libraries.py"),
-    *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py", "opportune/ops/"),
+    *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
+    *(f"opportune/contrib/{name}/" for name in ("backup", "copydb", "deploy", "doctor", "inspectdb", "telemetry")),
     *("opportune/search/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
 )
 FOR_DEVELOPERS = (

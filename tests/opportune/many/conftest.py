@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from opportune.ops.deploy.rehearsal.fakes import BUCKET, Services, serving
+from opportune.contrib.deploy.rehearsal.fakes import BUCKET, Services, serving
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres, replica

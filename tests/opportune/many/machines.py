@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 
 from opportune.config.project import PROJECT
-from opportune.ops.deploy.rehearsal.router import Relay
+from opportune.contrib.deploy.rehearsal.router import Relay
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 from tests.opportune.many.services import choose_port
 

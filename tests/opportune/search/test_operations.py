@@ -17,8 +17,8 @@ from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
 from opportune.web.errors.error_hints import hint_for
 from tests.opportune.cli.conftest import Oppman, oppman
-from tests.opportune.cli.database.backups import programs
-from tests.opportune.ops.copydb.two_databases import ADD_USER, execute
+from tests.opportune.contrib.backup.backups import programs
+from tests.opportune.contrib.copydb.two_databases import ADD_USER, execute
 
 __all__ = ["oppman", "programs"]  # fixtures
 

@@ -102,5 +102,5 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/llm/providers/http_client.py",
         "opportune/llm/tools/web_search_client.py",
         "opportune/mail/https.py",
-        "opportune/ops/telemetry/traces/outgoing.py",  # observes requests
+        "opportune/contrib/telemetry/traces/outgoing.py",  # observes requests
     ]

@@ -24,14 +24,14 @@ from opportune.cli.main import main
 from opportune.cli.project import quickstart
 from opportune.config.project import settings_class
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
+from opportune.contrib.backup import create, postgresql
+from opportune.contrib.backup.restore import Target, restore_backup
+from opportune.contrib.copydb import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
-from opportune.ops.backup import create, postgresql
-from opportune.ops.backup.restore import Target, restore_backup
-from opportune.ops.copydb import copy
 from opportune.runtime.atomic_files import open_replacement, private_file, temporary_path
+from tests.opportune.contrib.copydb.two_databases import copy_tables
 from tests.opportune.forked import PROCESSES
-from tests.opportune.ops.copydb.two_databases import copy_tables
 
 FILE_EVENTS = {"open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "sqlite3.connect"}
 TIMEOUT_SECONDS = 60

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from opportune.config.project import installed_names
+from opportune.contrib.copydb import copy
 from opportune.db.database import Database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
-from opportune.ops.copydb import copy
 
 pytestmark = pytest.mark.database("sqlite")
 

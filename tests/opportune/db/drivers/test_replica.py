@@ -19,6 +19,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from opportune.accounts.models import User
 from opportune.config.project import installed_names
 from opportune.config.settings import Settings
+from opportune.contrib.doctor.context import DoctorContext
+from opportune.contrib.doctor.diagnose import diagnose
 from opportune.db.database import Database
 from opportune.db.drivers import replica as replica_module
 from opportune.db.drivers.replica import Replica
@@ -26,8 +28,6 @@ from opportune.db.drivers.replica_lag import LagMeter, measure_lag
 from opportune.db.factory import open_database
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import OperatorError
-from opportune.ops.doctor.context import DoctorContext
-from opportune.ops.doctor.diagnose import diagnose
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.testing.plugin import settings_for

@@ -16,9 +16,9 @@ from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.contrib.copydb.two_databases import Databases, databases
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
-from tests.opportune.ops.copydb.two_databases import Databases, databases
 
 __all__ = ["databases"]  # a fixture
 

@@ -11,14 +11,14 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
+from opportune.contrib.doctor.context import DoctorContext
+from opportune.contrib.doctor.diagnose import diagnose
 from opportune.db.database import Database
 from opportune.db.errors import explain, is_outage
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.ops.doctor.context import DoctorContext
-from opportune.ops.doctor.diagnose import diagnose
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
 

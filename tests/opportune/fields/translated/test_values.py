@@ -12,14 +12,14 @@ from sqlalchemy import Column, MetaData, String, Table, func, select
 from sqlmodel import Field
 
 from opportune.config.settings import get_settings, using_settings
+from opportune.contrib.dumps.dump import dump
+from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.db.migrations.connection import connect
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.models.translated import TranslatedColumn, current_text
 from opportune.errors import OperatorError
 from opportune.fields import Line, Translated, TranslatedText, texts_of
 from opportune.i18n import use_language
-from opportune.ops.fixtures.dump import dump
-from opportune.ops.fixtures.load import FixtureObject, load
 from opportune.testing import Make
 from tests.opportune.fields.translated.conftest import read_texts
 from tests.opportune.fields.translated.poems_feature import Poem

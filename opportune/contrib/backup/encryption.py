@@ -1,0 +1,147 @@
+"""Encryption of backups in the age format: to public keys with pyrage, or with a passphrase."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from io import BufferedReader
+from typing import Any, BinaryIO
+
+from opportune.config.public_keys import INSTALL, parse_public_keys
+from opportune.config.settings import Settings, has_value
+from opportune.contrib.backup import age
+from opportune.contrib.backup.archive import Sink
+from opportune.errors import OperatorError
+
+PRIVATE_KEY_NEEDED = (
+    "is encrypted to a public key: pass the file with its private key as --identity, or set BACKUP_IDENTITY to the key."
+)
+WRONG_PRIVATE_KEY = "It was encrypted to another public key: use the private key that belongs to it."
+NO_PRIVATE_KEY = "The file contains no private key: age's keys are lines that begin with AGE-SECRET-KEY-1."
+
+
+def is_encrypting(settings: Settings) -> bool:
+    return bool(settings.backup_recipient.strip()) or has_value(settings.backup_passphrase)
+
+
+def can_decrypt(settings: Settings) -> bool:
+    """Return False for a site that encrypts to public keys and has no private key."""
+    return not settings.backup_recipient.strip() or has_value(settings.backup_identity)
+
+
+@contextmanager
+def encrypting(sink: Sink, settings: Settings) -> Iterator[Sink]:
+    """Yield a sink that encrypts according to the settings. `BACKUP_RECIPIENT` wins over `BACKUP_PASSPHRASE`."""
+    if settings.backup_recipient.strip():
+        with _encrypting_to(parse_public_keys(settings.backup_recipient), sink) as target:
+            yield target
+    elif has_value(settings.backup_passphrase):
+        writer = age.EncryptingWriter(sink, settings.backup_passphrase.get_secret_value())
+        yield writer
+        writer.finish()
+    else:
+        yield sink
+
+
+def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Settings) -> None:
+    """Decrypt a backup into a file.
+
+    Raises:
+        OperatorError: The key is missing or wrong, or the backup is damaged.
+    """
+    identity, passphrase = settings.backup_identity.get_secret_value(), settings.backup_passphrase.get_secret_value()
+    header = source.peek(len(age.PASSPHRASE_HEADER))
+    has_passphrase = header.startswith(age.PASSPHRASE_HEADER)
+    has_public_key = header.startswith(age.VERSION_LINE) and not has_passphrase
+    if has_public_key and not identity:
+        raise OperatorError(f"{name} {PRIVATE_KEY_NEEDED}")
+    if has_passphrase and not passphrase:
+        raise OperatorError(f"{name} is encrypted: set BACKUP_PASSPHRASE.")
+    try:
+        if has_public_key:
+            _decrypt_with_key(source, target, identity)
+        else:
+            target.writelines(age.decrypt(source, passphrase))
+    except OperatorError as error:
+        raise OperatorError(f"{name} cannot be decrypted. {error}") from None
+
+
+def parse_private_keys(text: str) -> list[Any]:
+    """Parse a file that age-keygen wrote, or a single key, into pyrage's identities. Raises OperatorError."""
+    try:
+        from pyrage import IdentityError, x25519
+    except ImportError:
+        raise OperatorError(f"A private key needs pyrage. Install it: {INSTALL}") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        return [x25519.Identity.from_str(line) for line in lines or [""]]
+    except IdentityError:
+        raise OperatorError(NO_PRIVATE_KEY) from None
+
+
+def _decrypt_with_key(source: BufferedReader, target: BinaryIO, private_keys: str) -> None:
+    identities = parse_private_keys(private_keys)
+    from pyrage import decrypt_io
+
+    if problem := _run_pyrage(decrypt_io, source, target, identities):
+        raise OperatorError(WRONG_PRIVATE_KEY if "No matching keys" in problem else age.DAMAGED)
+
+
+@contextmanager
+def _encrypting_to(recipients: list[Any], sink: Sink) -> Iterator[Sink]:
+    """Encrypt in a thread, because pyrage reads its input from a file while the block writes."""
+    read_end, write_end = os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+        encryption = pool.submit(_encrypt, read_end, sink, recipients)
+        try:
+            with os.fdopen(write_end, "wb") as target:
+                yield target
+        finally:
+            encryption.result()  # an error of the sink replaces the block's broken pipe
+
+
+def _encrypt(read_end: int, sink: Sink, recipients: list[Any]) -> None:
+    from pyrage import encrypt_io
+
+    with os.fdopen(read_end, "rb") as source:
+        if problem := _run_pyrage(encrypt_io, source, sink, recipients):
+            raise OperatorError(f"The backup cannot be encrypted: {problem}.")
+
+
+def _run_pyrage(convert: Callable[..., object], source: BufferedReader, target: Any, keys: list[Any]) -> str:
+    """Run pyrage's `convert` and return its error message, or "". Re-raises an error of the source or the target."""
+    from pyrage import DecryptError, EncryptError
+
+    problem, files = "", (_ErrorRecordingFile(source), _ErrorRecordingFile(target))
+    try:
+        convert(*files, keys)
+    except (DecryptError, EncryptError, OSError) as error:
+        problem = str(error)
+    for file in files:
+        if file.error:
+            raise file.error
+    return problem
+
+
+class _ErrorRecordingFile:
+    """File that stores its first error, because pyrage replaces errors and ignores an error of the last write."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.error: Exception | None = None
+
+    def read(self, size: int) -> bytes:
+        return bytes(self._call(self._file.read, size))
+
+    def write(self, content: bytes) -> int:
+        return int(self._call(self._file.write, content))
+
+    def flush(self) -> None:
+        """Do nothing: the owner of the file flushes it."""
+
+    def _call(self, method: Callable[[Any], Any], argument: object) -> Any:
+        try:
+            return method(argument)
+        except Exception as error:
+            self.error = self.error or error
+            raise

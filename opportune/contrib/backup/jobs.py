@@ -1,0 +1,135 @@
+"""Jobs that create backups and rehearse their restore, and the state of their last runs."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.config.project import installed_names
+from opportune.config.settings import Settings
+from opportune.contrib.backup.encryption import can_decrypt
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.models.model import Model, utc_now
+from opportune.errors import OperatorError
+from opportune.i18n import gettext as _
+from opportune.jobs import JobContext, job
+from opportune.jobs.models import LastRun
+from opportune.jobs.schedules import find_last_run, next_run_time
+from opportune.mail import InvalidEmailError, enqueue_email, render_email
+
+BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
+MAX_ATTEMPTS = 5
+"""Attempts within about 15 minutes, because a bucket can be unavailable for a while."""
+OVERDUE_AFTER = timedelta(hours=1)
+
+logger = logging.getLogger(__name__)
+
+
+def _backup_schedule(settings: Settings) -> str:
+    return settings.backup_schedule if settings.backup_url.get_secret_value().strip() else ""
+
+
+def _rehearsal_schedule(settings: Settings) -> str:
+    return settings.backup_rehearsal_schedule if _backup_schedule(settings) and can_decrypt(settings) else ""
+
+
+@job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule)
+async def make_backup(run: JobContext) -> None:
+    await _run_in_thread(run, BACKUP, _create_backup)
+
+
+@job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule)
+async def rehearse_restore(run: JobContext) -> None:
+    await _run_in_thread(run, REHEARSAL, _rehearse_restore)
+
+
+def _create_backup(settings: Settings, stop_event: threading.Event) -> str:
+    from opportune.contrib.backup.scheduled import send_backup  # noqa: PLC0415 - loads Alembic and psycopg
+
+    return str(send_backup(settings, MigrationGraph(installed_names()), logger.warning, stop_event))
+
+
+def _rehearse_restore(settings: Settings, _stop: threading.Event) -> str:
+    from opportune.contrib.backup.rehearsal import rehearse  # noqa: PLC0415 - as in _create_backup
+
+    return str(rehearse(settings, MigrationGraph(installed_names()), Model.metadata.tables.keys()))
+
+
+async def _run_in_thread(run: JobContext, name: str, function: Callable[[Settings, threading.Event], str]) -> None:
+    if not _backup_schedule(run.settings):  # backups were switched off after the job was queued
+        return
+    stop_event = threading.Event()
+    try:
+        result = await asyncio.to_thread(function, run.settings, stop_event)
+    except OperatorError as error:
+        if run.attempt >= MAX_ATTEMPTS:
+            await run.write(email_failure, run.settings, name, str(error))
+        raise
+    except asyncio.CancelledError:
+        stop_event.set()
+        raise
+    logger.info("%s: %s", name, result)
+    await run.progress(1, 1, result)
+
+
+async def email_failure(session: AsyncSession, settings: Settings, name: str, error: str) -> None:
+    """E-mail ADMIN_EMAIL about a failure, unless an e-mail was sent since the last success."""
+    run = await find_last_run(session, name)
+    if run.is_reported or not settings.admin_email:
+        return
+    task = "Backup" if name == BACKUP else "Restore rehearsal"
+    context = {"task": task, "error": error, "last": run.succeeded_at}
+    try:
+        enqueue_email(session, render_email(settings, settings.admin_email, "mail/backup_failed", context))
+    except (InvalidEmailError, OperatorError) as email_error:
+        logger.warning("The e-mail about the failed backup cannot be sent. %s", email_error)
+        return
+    run.reported_at = utc_now()
+    session.add(run)
+
+
+@dataclass(frozen=True)
+class BackupState:
+    """Last runs of the backup jobs, read from the database without a request to BACKUP_URL."""
+
+    is_scheduled: bool
+    backup: LastRun
+    rehearsal: LastRun
+    is_overdue: bool
+    """The last successful backup is older than the schedule allows."""
+
+    @property
+    def is_healthy(self) -> bool:
+        return not (self.is_scheduled and (self.backup.is_failing or self.rehearsal.is_failing or self.is_overdue))
+
+    def __str__(self) -> str:
+        if not self.is_scheduled:
+            return _("No backups are scheduled: BACKUP_URL is empty.")
+        if self.backup.is_failing:
+            return _("The last backup failed: %(error)s", error=self.backup.error)
+        if self.is_overdue:
+            return _("The last scheduled backup did not run: check that a worker runs (JOBS).")
+        if self.rehearsal.is_failing:
+            return _("The newest backup could not be restored: %(error)s", error=self.rehearsal.error)
+        if self.backup.succeeded_at:
+            return _("Backed up: %(note)s.", note=self.backup.note)
+        return _("No backup has been made yet.")
+
+
+async def read_backup_state(session: AsyncSession, settings: Settings) -> BackupState:
+    backup, rehearsal = await find_last_run(session, BACKUP), await find_last_run(session, REHEARSAL)
+    return BackupState(bool(_backup_schedule(settings)), backup, rehearsal, _is_overdue(settings, backup))
+
+
+def _is_overdue(settings: Settings, backup: LastRun) -> bool:
+    schedule = _backup_schedule(settings)
+    if not schedule or backup.succeeded_at is None:
+        return False
+    try:
+        return next_run_time(schedule, backup.succeeded_at) + OVERDUE_AFTER < utc_now()
+    except OperatorError:  # `check` reports it
+        return True

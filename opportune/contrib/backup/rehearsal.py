@@ -1,0 +1,175 @@
+"""Rehearsal of a restore: restore into a temporary database and compare its rows with the backup's manifest."""
+
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from opportune.config.settings import Settings
+from opportune.contrib.backup import postgresql
+from opportune.contrib.backup.archive import Archive, open_archive
+from opportune.contrib.backup.restore import Target, extracted_database, migrate_sqlite_file, refuse_newer_backup
+from opportune.contrib.backup.scheduled import scratch_folder
+from opportune.contrib.backup.sqlite import inspect_database
+from opportune.contrib.backup.store import BackupStore
+from opportune.db.migrations.connection import connect
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.url.direct import direct_url
+from opportune.errors import OperatorError
+
+DATABASE_PREFIX = "opportune_rehearsal_"
+ABANDONED_DATABASE = re.compile(rf"{DATABASE_PREFIX}(\d+)_[0-9a-f]{{8}}")
+ABANDONED_AFTER_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Result of a rehearsal."""
+
+    backup: str
+    tables: int
+    rows: int
+    uploads: int
+    seconds: float
+    """Duration of the restore without the download."""
+    target_description: str
+    """Temporary target, such as `into SQLite`."""
+
+    def __str__(self) -> str:
+        counts = f"{self.tables} tables with {self.rows:,} rows and {self.uploads:,} uploads"
+        return f"{self.backup}: {counts} match the backup ({self.target_description}, {self.seconds:.0f} s)"
+
+
+def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str], name: str = "") -> Rehearsal:
+    """Restore a backup from BACKUP_URL into a temporary database, without changing the site.
+
+    Checksums and the number of rows per table are compared with the manifest.
+
+    Args:
+        tables: Tables of the models.
+        name: Name of the backup. Default: the newest.
+
+    Raises:
+        OperatorError: The backup cannot be restored, or differs from its manifest.
+    """
+    store = BackupStore(settings)
+    backup = store.find(name)
+    with scratch_folder() as folder:
+        path = folder / "backup.zip"
+        with path.open("xb") as file:
+            store.fetch(backup, file)
+        return rehearse_file(path, backup.name, Target(settings, graph, tables))
+
+
+def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:
+    """Rehearse the restore of a local file. `name` appears in messages instead of its path.
+
+    Raises:
+        OperatorError: The backup cannot be restored, or differs from its manifest.
+    """
+    start = time.monotonic()
+    with scratch_folder() as folder:
+        try:
+            with open_archive(path) as archive:
+                refuse_newer_backup(target.graph, archive)
+                archive.check()
+                target_description, counts = _restore_database(archive, target, folder)
+                _compare_row_counts(archive, counts)
+                uploads = len(archive.uploads)
+        except OSError as error:
+            raise OperatorError(f"{name} cannot be restored in {folder}: {error.strerror or error}.") from error
+        except OperatorError as error:
+            raise OperatorError(str(error).replace(str(path), name)) from error
+    return Rehearsal(name, len(counts), sum(counts.values()), uploads, time.monotonic() - start, target_description)
+
+
+def _restore_database(archive: Archive, target: Target, folder: Path) -> tuple[str, Mapping[str, int]]:
+    """Restore the database. Return a description of the target and the rows per table."""
+    path = folder / archive.manifest.database
+    with extracted_database(archive, target, path):
+        if archive.manifest.database == "database.sqlite3":
+            counts = inspect_database(path).rows
+            _refuse_dangling_references(path)
+            migrate_sqlite_file(path, target)
+            return "into SQLite", counts
+        postgresql.refuse_unreadable_dump(path)
+        with _temporary_database(target.settings) as settings:
+            if settings is None:
+                return "read but not restored: this user may not create databases", postgresql.count_rows_in_dump(path)
+            with connect(settings) as connection:  # creates the extensions that its tables need
+                run_migrations(connection, target.graph, plan_migrations(target.graph))
+            postgresql.restore(settings, target.graph, archive.manifest, path)
+            with connect(settings) as connection:
+                return "into a new database", _count_restored_rows(connection, archive)
+
+
+def _count_restored_rows(connection: Connection, archive: Archive) -> dict[str, int]:
+    try:
+        return postgresql.count_rows(connection, archive.manifest.rows)
+    except DBAPIError as error:
+        raise OperatorError(f"{archive.path} misses a table after the restore: {error.orig}") from error
+
+
+def _compare_row_counts(archive: Archive, counts: Mapping[str, int]) -> None:
+    for table, rows in archive.manifest.rows.items():
+        if counts.get(table) != rows:
+            raise OperatorError(
+                f"{archive.path} has {counts.get(table, 0):,} rows in {table} after the restore, but {rows:,} when it "
+                "was made. Use another backup."
+            )
+
+
+def _refuse_dangling_references(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        violation = connection.execute("PRAGMA foreign_key_check").fetchone()
+    if violation:
+        raise OperatorError(f"A row of {violation[0]} refers to a missing row of {violation[2]}. Run `doctor`.")
+
+
+@contextmanager
+def _temporary_database(settings: Settings) -> Iterator[Settings | None]:
+    """Yield settings of a new database on the same server, or None if this user may not create one."""
+    name = f"{DATABASE_PREFIX}{int(time.time())}_{secrets.token_hex(4)}"
+    if direct_url(settings).pooled or not _create_database(settings, name):
+        yield None
+        return
+    try:
+        yield _settings_for_database(settings, name)
+    finally:
+        with connect(settings) as connection:
+            _drop_database(connection, name)
+
+
+def _create_database(settings: Settings, name: str) -> bool:
+    """Create a database, and drop those of killed runs. Return False if it cannot be created."""
+    with connect(settings) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        except DBAPIError:
+            return False
+        for old in connection.scalars(text("SELECT datname FROM pg_database")).all():
+            if (match := ABANDONED_DATABASE.fullmatch(old)) and int(match[1]) < time.time() - ABANDONED_AFTER_SECONDS:
+                _drop_database(connection, old)
+    return True
+
+
+def _drop_database(connection: Connection, name: str) -> None:
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    with suppress(DBAPIError):
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _settings_for_database(settings: Settings, name: str) -> Settings:
+    url = direct_url(settings)
+    address = url.url.set(database=name, password=url.read_password()).render_as_string(hide_password=False)
+    return settings.model_copy(update={"database_url": SecretStr(address), "database_direct_url": SecretStr("")})

@@ -1,0 +1,116 @@
+"""Create a backup at BACKUP_URL and delete superseded ones."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from opportune.config.settings import Settings
+from opportune.contrib.backup.archive import Manifest, Sink
+from opportune.contrib.backup.create import Notify, refuse_unmigrated, write_archive
+from opportune.contrib.backup.retention import find_superseded, parse_keep
+from opportune.contrib.backup.store import BackupStore, StoredBackup
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.url.direct import direct_url
+from opportune.errors import OperatorError
+from opportune.runtime.atomic_files import private_folder
+from opportune.runtime.progress import Progress, watched_by
+
+PREFIX = "opportune-backup-"
+NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR to a writable folder."
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """New backup, and the superseded ones that were deleted."""
+
+    backup: StoredBackup
+    superseded: list[StoredBackup]
+
+    def __str__(self) -> str:
+        return f"{self.backup.name} ({self.backup.bytes / 1000:,.0f} kB)"
+
+
+def send_backup(
+    settings: Settings, graph: MigrationGraph, notify: Notify, stop: threading.Event | None = None
+) -> BackupResult:
+    """Write a backup to BACKUP_URL as a stream, verify it, then delete the backups that BACKUP_KEEP does not keep.
+
+    Args:
+        notify: Called with lines for the operator.
+        stop: Aborts the backup when set.
+
+    Raises:
+        OperatorError: The backup failed. Older backups are unchanged.
+    """
+    keep, store = parse_keep(settings.backup_keep), BackupStore(settings)
+    refuse_unmigrated(settings)
+    name = store.new_name(direct_url(settings).kind)
+    abortable = _AbortableSink(stop or threading.Event())
+    with scratch_folder() as folder, watched_by(abortable.show_progress) if stop else nullcontext():
+
+        def write_content(sink: Sink) -> Manifest:
+            abortable.sink = sink
+            try:
+                with_bucket = settings.backup_bucket_uploads
+                return write_archive(settings, graph, abortable, folder / "database", notify, with_bucket=with_bucket)
+            except OSError as error:
+                raise OperatorError(f"The backup cannot be created in {folder}: {error.strerror or error}.") from error
+
+        sent = store.write(name, write_content)
+    store.verify(name, sent)
+    backups = store.all()
+    new_backup = next(backup for backup in backups if backup.name == name)
+    # Ignore backups with a time in the future, written by a machine with a wrong clock.
+    old_backups = find_superseded([backup for backup in backups if backup.created <= new_backup.created], keep)
+    return BackupResult(new_backup, list(_delete_backups(store, old_backups, notify)))
+
+
+@contextmanager
+def scratch_folder(prefix: str = PREFIX, no_disk: str = NO_DISK) -> Iterator[Path]:
+    """Create a private temporary folder for the block. Raises OperatorError if that is impossible."""
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(private_folder(prefix))
+        except OSError as error:
+            raise OperatorError(no_disk.format(reason=error.strerror or error)) from None
+        yield path
+
+
+class _AbortableSink:
+    """Sink and progress display that raise OperatorError once the event is set."""
+
+    sink: Sink
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def write(self, content: bytes) -> int:
+        self.advance()
+        return self.sink.write(content)
+
+    def flush(self) -> None:
+        self.sink.flush()
+
+    @contextmanager
+    def show_progress(self, _label: str, _total: int | None, _unit: str) -> Iterator[Progress]:
+        yield self
+
+    def advance(self, count: int = 1) -> None:
+        del count
+        if self._stop.is_set():
+            raise OperatorError("The process is shutting down. Another worker will make the backup.")
+
+    def describe(self, label: str) -> None:
+        """Do nothing: `advance` checks the event."""
+
+
+def _delete_backups(store: BackupStore, backups: list[StoredBackup], notify: Notify) -> Iterator[StoredBackup]:
+    for backup in backups:
+        try:
+            store.delete(backup)
+        except OperatorError as error:  # the new backup is complete, so the job succeeds
+            notify(f"{backup.name} was not deleted: {error}")
+            return
+        yield backup

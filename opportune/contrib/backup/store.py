@@ -1,0 +1,258 @@
+"""Backups at BACKUP_URL, a bucket or a folder, written and read as streams."""
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
+
+from opportune.config.settings import Settings, has_value
+from opportune.contrib.backup.age import SUFFIX
+from opportune.contrib.backup.archive import Sink
+from opportune.contrib.backup.encryption import decrypt, encrypting, is_encrypting
+from opportune.db.url.providers import is_local
+from opportune.errors import OperatorError
+from opportune.storage.bucket import open_bucket, summarize
+from opportune.storage.location import Bucket, parse_backup_url
+
+if TYPE_CHECKING:
+    from obstore.store import LocalStore, S3Store
+
+PART_BYTES = 8 * 1024 * 1024
+"""Size of a part of an upload. S3 allows 10,000 parts, so a backup has at most 80 GB."""
+RESPONSE_TIMEOUT, RETRY_TIMEOUT = timedelta(seconds=120), timedelta(seconds=30)
+NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<created>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
+TIME_FORMAT = "%Y%m%dT%H%M%SZ"
+MISSING = "the bucket or file does not exist"
+KEY_SETTINGS = ("BACKUP_RECIPIENT", "BACKUP_IDENTITY", "BACKUP_PASSPHRASE")
+SWITCHED_OFF = "BACKUP_URL is empty: set it to the bucket or folder for backups (oppman.py docs backups)."
+
+
+@dataclass(frozen=True, order=True)
+class StoredBackup:
+    """A backup at BACKUP_URL, described by its name."""
+
+    created: datetime
+    """Time of creation in UTC."""
+    name: str
+    bytes: int
+    site: str
+    """Prefix of the name, from BASE_URL or SITE_NAME."""
+
+    @property
+    def is_encrypted(self) -> bool:
+        return self.name.endswith(SUFFIX)
+
+
+@dataclass(frozen=True)
+class SentBackup:
+    """Size and checksum of the content that was sent to BACKUP_URL."""
+
+    bytes: int
+    sha256: str
+
+
+class BackupStore:
+    """Bucket or folder with a site's backups. Every method raises OperatorError if the store is unavailable."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises OperatorError if BACKUP_URL is empty or malformed."""
+        location = backup_location(settings)
+        if location is None:
+            raise OperatorError(SWITCHED_OFF)
+        self.location = location
+        self.site, self._prefix_setting = _name_prefix(settings)
+        self._settings = settings
+        self._keys = [name for name in KEY_SETTINGS if has_value(getattr(settings, name.lower()))]
+        self._client: LocalStore | S3Store | None = None
+
+    @property
+    def label(self) -> str:
+        return self.location.label if isinstance(self.location, Bucket) else str(self.location)
+
+    def new_name(self, kind: str) -> str:
+        suffix = SUFFIX if is_encrypting(self._settings) else ""
+        return f"{self.site}-{datetime.now(UTC).strftime(TIME_FORMAT)}-{kind}.zip{suffix}"
+
+    def all(self) -> list[StoredBackup]:
+        """Return the backups of this site, newest first."""
+        return [backup for backup in self._backups_of_all_sites() if backup.site == self.site]
+
+    def find(self, name: str = "") -> StoredBackup:
+        """Return a backup by name. Default: the site's newest, which must be encrypted if a key is set."""
+        stored = self._backups_of_all_sites()
+        backups = [backup for backup in stored if backup.site == self.site]
+        if match := next((backup for backup in stored if backup.name == name), None):
+            return match
+        if not backups:
+            hint = f" If {stored[0].name} belongs to this site, pass that name." if stored else ""
+            raise OperatorError(
+                f"There is no backup of this site at {self.label}. Their names begin with {self.site}- "
+                f"(from {self._prefix_setting}).{hint}"
+            )
+        if name:
+            raise OperatorError(f"There is no backup {name} at {self.label}. The newest is {backups[0].name}.")
+        if match := next((backup for backup in backups if backup.is_encrypted or not self._keys), None):
+            return match
+        raise OperatorError(
+            f"The backups at {self.label} are not encrypted with {' or '.join(self._keys)}, so anyone with access may "
+            "have written them. To use one anyway, pass its name."
+        )
+
+    def write(self, name: str, content: Callable[[Sink], object]) -> SentBackup:
+        """Store what `content` writes. The name appears only when the backup is complete."""
+        from obstore import open_writer
+
+        try:
+            with self._connected() as client:
+                file = open_writer(client, name, buffer_size=PART_BYTES, max_concurrency=1)
+            sink = _HashingSink(file.write, self._connected)
+            with encrypting(sink, self._settings) as target:
+                content(target)
+            with self._connected():
+                file.close()
+        finally:
+            if isinstance(self.location, Path):
+                with self._connected():
+                    _clean_folder(self.location, name)
+        return SentBackup(sink.bytes, sink.digest.hexdigest())
+
+    def verify(self, name: str, sent: SentBackup) -> None:
+        """Read a backup back and compare it with what was sent. Delete it if it differs.
+
+        Raises:
+            OperatorError: The backup differs or cannot be read.
+        """
+        digest, size = hashlib.sha256(), 0
+        for part in self._download(name):
+            digest.update(part)
+            size += len(part)
+        if (size, digest.hexdigest()) != (sent.bytes, sent.sha256):
+            with self._connected() as client:
+                client.delete(name)
+            raise OperatorError(
+                f"{name} arrived damaged at {self.label} and was deleted ({size:,} of {sent.bytes:,} bytes)."
+            )
+
+    def fetch(self, backup: StoredBackup, file: BinaryIO) -> None:
+        """Download a backup into a file and decrypt it."""
+        parts = self._download(backup.name)
+        if backup.is_encrypted:
+            decrypt(backup.name, io.BufferedReader(_DownloadFile(parts)), file, self._settings)
+        else:
+            file.writelines(parts)
+        file.flush()
+
+    def delete(self, backup: StoredBackup) -> None:
+        with self._connected() as client:
+            client.delete(backup.name)
+
+    def _backups_of_all_sites(self) -> list[StoredBackup]:
+        with self._connected() as client:
+            objects = client.list_with_delimiter()["objects"]
+        backups = (_parse_name(str(item["path"]).rpartition("/")[2], item["size"]) for item in objects)
+        return sorted(filter(None, backups), reverse=True)
+
+    def _download(self, name: str) -> Iterator[bytes]:
+        """Yield the parts, each from its own request, because S3 services close a request that takes too long."""
+        from obstore import open_reader
+
+        with self._connected() as client:
+            reader = open_reader(client, name, buffer_size=PART_BYTES)
+            while part := bytes(reader.read(PART_BYTES)):
+                yield part
+
+    @contextmanager
+    def _connected(self) -> "Iterator[LocalStore | S3Store]":
+        from obstore.exceptions import BaseError
+
+        try:
+            yield self._open_client()
+        except (BaseError, OSError, ValueError) as error:
+            reason = MISSING if isinstance(error, FileNotFoundError) else summarize(error)
+            raise OperatorError(f"{self.label} cannot be used for backups: {reason}.") from error
+
+    def _open_client(self) -> "LocalStore | S3Store":
+        if self._client is None:
+            if isinstance(self.location, Bucket):
+                self._client = open_bucket(self.location, RESPONSE_TIMEOUT, RETRY_TIMEOUT)
+            else:
+                from obstore.store import LocalStore
+
+                self.location.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._client = LocalStore(self.location)
+        return self._client
+
+
+def backup_location(settings: Settings) -> Path | Bucket | None:
+    """Parse BACKUP_URL, or return None if it is empty. Raises OperatorError."""
+    text = settings.backup_url.get_secret_value()
+    return parse_backup_url(text) if text.strip() else None
+
+
+class _HashingSink:
+    """Sink that counts the bytes and computes their checksum."""
+
+    def __init__(self, write: Callable[[bytes], int], connected: Callable[[], AbstractContextManager[object]]) -> None:
+        self._write = write
+        self._connected = connected
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        content = bytes(content)
+        with self._connected():
+            self._write(content)
+        self.digest.update(content)
+        self.bytes += len(content)
+        return len(content)
+
+    def flush(self) -> None:
+        """Do nothing: a part is sent when it is full."""
+
+
+class _DownloadFile(io.RawIOBase):
+    """Readable file made of the parts of a download."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._buffer = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._buffer = self._buffer or memoryview(next(self._parts, b""))
+        size = min(len(buffer), len(self._buffer))
+        buffer[:size] = self._buffer[:size]
+        self._buffer = self._buffer[size:]
+        return size
+
+
+def _name_prefix(settings: Settings) -> tuple[str, str]:
+    """Return the prefix of the names of a site's backups, and the setting it comes from."""
+    address = urlsplit(settings.base_url)
+    if address.hostname and not is_local(address.hostname):
+        return re.sub(r"[^a-z0-9.]+", "-", address.netloc.lower()), "BASE_URL"
+    return re.sub(r"[^a-z0-9]+", "-", settings.site_name.lower()).strip("-") or "site", "SITE_NAME"
+
+
+def _parse_name(name: str, size: int) -> StoredBackup | None:
+    with suppress(ValueError):
+        if match := NAME.fullmatch(name):
+            created = datetime.strptime(match["created"], TIME_FORMAT).replace(tzinfo=UTC)
+            return StoredBackup(created, name, size, match["site"])
+    return None
+
+
+def _clean_folder(folder: Path, name: str) -> None:
+    """Make a new backup private to this user. Delete the parts of an aborted backup."""
+    for part in folder.glob(f"{name}#*"):
+        part.unlink(missing_ok=True)
+    if (path := folder / name).exists():
+        path.chmod(0o600)

@@ -1,0 +1,151 @@
+"""Back up and restore uploads in a folder or in the database."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
+
+from opportune.config.settings import Settings
+from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
+from opportune.contrib.backup.archive import UPLOADS, Archive, ArchiveWriter
+from opportune.contrib.backup.bucket_uploads import restore_missing_uploads
+from opportune.contrib.backup.sqlite import PREVIOUS_SUFFIX, copy_owner
+from opportune.db.factory import open_database
+from opportune.errors import OperatorError
+from opportune.runtime.atomic_files import (
+    TEMPORARY_INFIX,
+    private_file,
+    sync_file,
+    sync_folder,
+    temporary_path,
+    unused_path,
+)
+from opportune.runtime.progress import work
+from opportune.storage import MissingFileError, StorageError, open_storage
+from opportune.storage.location import Bucket, StorageLocation
+
+
+def add_uploads(writer: ArchiveWriter, folder: Path) -> None:
+    """Add the files of a folder to an archive, without links and files that are deleted during the backup.
+
+    Raises:
+        OperatorError: A file's name is not UTF-8.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+    with work("Packing uploads", len(files), "files") as progress:
+        for path in files:
+            if TEMPORARY_INFIX not in path.name:
+                _refuse_invalid_name(path)
+                with suppress(FileNotFoundError), path.open("rb") as file:
+                    writer.add(UPLOADS + path.relative_to(folder).as_posix(), file)
+            progress.advance()
+
+
+def _refuse_invalid_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise OperatorError(
+            f"The name of the upload {str(path)!a} is not UTF-8: rename the file, then run this again."
+        ) from error
+
+
+@contextmanager
+def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator["StagedUploads"]:
+    """Extract and verify the uploads of an archive next to their final folder.
+
+    Uploads of a bucket are written to the bucket immediately, because additional files do no harm.
+
+    Raises:
+        OperatorError: The folder cannot be replaced.
+    """
+    if not isinstance(location, Path):
+        if isinstance(location, Bucket) and archive.manifest.bucket:
+            restore_missing_uploads(archive, location)
+        yield StagedUploads(None)
+        return
+    if archive.manifest.elsewhere:  # the archive contains no uploads
+        yield StagedUploads(None)
+        return
+    location = location.resolve()
+    if os.path.ismount(location):  # mypy refuses Path.is_mount for Windows
+        raise OperatorError(f"{location} is a mount point and cannot be replaced: mount its parent folder instead.")
+    location.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = temporary_path(location, "restored")
+    with private_file(temporary_path(location)):
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(mode=0o700)
+            _extract_uploads(archive, folder)
+            yield StagedUploads(folder, location)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _extract_uploads(archive: Archive, folder: Path) -> None:
+    with work("Unpacking uploads", len(archive.uploads), "files") as progress:
+        for member in archive.uploads:
+            path = folder / member.removeprefix(UPLOADS)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                archive.extract(member, file)
+                sync_file(file)
+            progress.advance()
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            sync_folder(path)
+
+
+async def put_into_database(archive: Archive, settings: Settings) -> None:
+    """Store the uploads of an archive in the database (`STORAGE_URL=database:`).
+
+    Raises:
+        OperatorError: The database is restored, but an upload is not.
+    """
+    database = open_database(settings)
+    storage = open_storage(settings, database)
+    try:
+        with work("Storing uploads", len(archive.uploads), "files") as progress:
+            for name in archive.uploads:
+                with SpooledTemporaryFile(DEFAULT_MAX_UPLOAD_BYTES) as file:
+                    archive.extract(name, cast("BinaryIO", file))
+                    file.seek(0)
+                    await storage.put(name.removeprefix(UPLOADS), file.read(), "")
+                progress.advance()
+    except (StorageError, MissingFileError) as error:
+        raise OperatorError(
+            f"The database is restored, but the upload {name} cannot be stored: {error} Unpack {UPLOADS} of the "
+            "archive and set STORAGE_URL to that folder."
+        ) from error
+    finally:
+        await database.dispose()
+
+
+class StagedUploads:
+    """Extracted uploads that can replace the current folder. Without a folder nothing is replaced."""
+
+    def __init__(self, folder: Path | None, location: Path | None = None) -> None:
+        self._folder = folder
+        self._location = location
+
+    def swap(self) -> Path | None:
+        """Replace the current folder. Return the new path of the old folder if it contained files, else None."""
+        if self._folder is None or self._location is None:
+            return None
+        previous = None
+        if self._location.exists():
+            copy_owner(self._location, self._folder)
+            previous = _keep_previous(self._location)
+        self._folder.rename(self._location)
+        sync_folder(self._location.parent)
+        return previous
+
+
+def _keep_previous(location: Path) -> Path | None:
+    if not any(location.iterdir()):
+        location.rmdir()
+        return None
+    return location.rename(unused_path(location.with_name(location.name + PREVIOUS_SUFFIX)))

@@ -1,0 +1,165 @@
+"""Copy a database: create the schema with migrations, copy rows and sequences, then compare both sides."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, MetaData, Table, inspect
+
+from opportune.contrib.copydb.checks import (
+    check_source,
+    check_target,
+    examine,
+    find_tables,
+    has_rows,
+    refuse_same_database,
+)
+from opportune.contrib.copydb.connections import explained_errors, open_destination, open_snapshot
+from opportune.contrib.copydb.generated_columns import find_generated_columns, without_columns
+from opportune.contrib.copydb.rows import (
+    Checksum,
+    Conversions,
+    convert_rows,
+    find_conversions,
+    read_rows,
+    refuse_invalid,
+)
+from opportune.contrib.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
+from opportune.db.migrations.connection import acquire_migration_lock
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_migrations, run_migrations_within
+from opportune.db.models.model import Model
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+
+Progress = Callable[[int], None]
+"""Called with a number of processed rows. Each row is processed twice: copied, then compared."""
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """Table of a copy, with the same rows on both sides."""
+
+    name: str
+    rows: int
+    checksum: str
+
+
+def copy(
+    source: DatabaseURL,
+    target: DatabaseURL,
+    graph: MigrationGraph,
+    *,
+    force: bool = False,
+    progress: Progress = lambda _rows: None,
+    metadata: MetaData = Model.metadata,
+    leave_others: bool = False,
+) -> list[TableReport]:
+    """Copy all rows of the features' tables in one transaction.
+
+    Args:
+        force: Replace existing rows of the target.
+        progress: Called with the number of processed rows.
+        leave_others: Accept tables of the source that no feature owns, which are not copied.
+
+    Raises:
+        OperatorError: Nothing was copied. The message has the reason.
+    """
+    examine(source, target, graph, force=force, metadata=metadata, leave_others=leave_others)
+    with open_snapshot(source) as connection, open_destination(target) as target_connection:
+        with explained_errors(source):
+            tables = find_tables(connection, graph, metadata)
+            check_source(connection, graph, tables, leave_others=leave_others)
+        writer = writer_for(target_connection)
+        with explained_errors(target):
+            refuse_same_database(connection, target_connection)
+            _prepare_tables(writer, graph, tables, force=force)
+            transfer = _Transfer(source, target, connection, writer, progress)
+            generated = find_generated_columns(target_connection, tables)
+            stored = [without_columns(table, generated[table]) for table in tables]
+            with writer.deferred_foreign_keys(_forward_references(tables)):
+                checksums = {table: transfer.copy(table) for table in stored}
+            for table, checksum in checksums.items():
+                transfer.compare(table, checksum)
+            writer.advance_sequences(tables)
+    return [TableReport(table.name, checksum.rows, str(checksum)) for table, checksum in checksums.items()]
+
+
+def _prepare_tables(writer: Writer, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> None:
+    """Create and empty the tables. The target is checked again, now that it is locked."""
+    acquire_migration_lock(writer.connection)
+    writer.lock_tables(tables)
+    if not check_target(writer.connection, graph, tables, force=force):
+        run_migrations_within(writer.connection, graph, plan_migrations(graph))
+    _refuse_missing_tables(writer.connection, tables)
+    if any(has_rows(writer.connection, table) for table in tables):  # `force` is set, or migrations inserted rows
+        writer.clear(tables)
+
+
+def _refuse_missing_tables(connection: Connection, tables: Sequence[Table]) -> None:
+    existing = set(inspect(connection).get_table_names())
+    if missing := [table.name for table in tables if table.name not in existing]:
+        raise OperatorError(
+            f"The migrations create no {', '.join(missing)} in the destination, so its rows would be lost. "
+            f"{NOTHING_WRITTEN}"
+        )
+
+
+def _forward_references(tables: Sequence[Table]) -> list[Table]:
+    """Return tables with foreign keys to rows that are copied later, because of self-references or cycles.
+
+    Keys of tables without a model are unknown.
+    """
+    position = {table: number for number, table in enumerate(tables)}
+    with_models = tables[0].metadata
+    return [
+        table
+        for table in tables
+        if table.metadata is not with_models
+        or any(position[key.referred_table] >= position[table] for key in table.foreign_key_constraints)
+    ]
+
+
+@dataclass
+class _Transfer:
+    """Copies and compares tables between two open connections."""
+
+    source: DatabaseURL
+    target: DatabaseURL
+    connection: Connection
+    writer: Writer
+    progress: Progress
+
+    def copy(self, table: Table) -> Checksum:
+        """Copy a table and return the checksum of its rows."""
+        checksum = Checksum()
+        conversions = find_conversions(table, self.connection, self.writer.connection)
+        # Close the generator even after an error: psycopg cannot close a connection during COPY.
+        with closing(self._batches(table, conversions, checksum)) as batches:
+            self.writer.write(table, batches)
+        return checksum
+
+    def _batches(
+        self, table: Table, conversions: Conversions, checksum: Checksum
+    ) -> Generator[Sequence[tuple[object, ...]]]:
+        with explained_errors(self.source):
+            for rows in read_rows(self.connection, table):
+                if self.target.kind == "postgresql" != self.source.kind:
+                    refuse_invalid(table, rows)
+                values = convert_rows(table, rows, conversions.load)
+                checksum.add(convert_rows(table, values, conversions.canonical))
+                yield convert_rows(table, values, conversions.store)
+                self.progress(len(rows))
+
+    def compare(self, table: Table, expected: Checksum) -> None:
+        """Read the written rows back. Raises OperatorError if they differ."""
+        actual = Checksum()
+        conversions = find_conversions(table, self.connection, self.writer.connection)
+        for rows in read_rows(self.writer.connection, table):
+            actual.add(convert_rows(table, convert_rows(table, rows, conversions.load_back), conversions.canonical))
+            self.progress(len(rows))
+        if actual != expected:
+            raise OperatorError(
+                f"{table.name} would differ: {expected.rows} rows ({expected}) in the source, {actual.rows} rows "
+                f"({actual}) in the destination. {self.target.kind} cannot store all of its values. {NOTHING_WRITTEN}"
+            )

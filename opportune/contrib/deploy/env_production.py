@@ -1,0 +1,106 @@
+"""`.env.production`: settings for a host with generated secrets, to be completed by the operator."""
+
+import io
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from opportune.config.env_lines import unreadable_line
+from opportune.contrib.deploy.host_files import write_text
+from opportune.contrib.deploy.recipes import OPTIONAL, SETTING_HINTS, Recipe
+from opportune.contrib.deploy.site_names import EXAMPLE_DOMAIN, SiteNames
+from opportune.errors import OperatorError
+
+ENV_PRODUCTION = ".env.production"
+GENERATED: dict[str, tuple[Callable[[], str], str]] = {
+    "SECRET_KEY": (lambda: secrets.token_urlsafe(48), "Signs tokens. Generated for this site."),
+    "POSTGRES_PASSWORD": (
+        lambda: secrets.token_hex(24),
+        "Password of the database, set when it starts for the first time. Generated for this site.",
+    ),
+}
+"""Generated secrets, each with the comment above it."""
+
+
+def setting_hints(recipe: Recipe) -> dict[str, str]:
+    """Return the settings that the operator sets, with hints on where to find their values."""
+    hints = {**SETTING_HINTS, **recipe.hints}
+    if recipe.provides_address:
+        hints["BASE_URL"] = "Address of the site, only if you have your own domain: the host provides its own."
+    return {name: hint for name, hint in hints.items() if hint}
+
+
+def required_names(recipe: Recipe) -> list[str]:
+    return [name for name in setting_hints(recipe) if not is_optional(name, recipe)]
+
+
+def is_optional(name: str, recipe: Recipe) -> bool:
+    has_default = name == "BASE_URL" and recipe.provides_address
+    return name in OPTIONAL or has_default or "Without it" in recipe.hints.get(name, "")
+
+
+def render_env(recipe: Recipe, site: SiteNames) -> str:
+    """Return the text of a new file."""
+    head = (
+        f"# Production settings for {recipe.host.title}. This file is neither in git nor in the image.\n"
+        "# Fill in the empty values without quotes, and remove the # before other lines that you set.\n"
+        "# `python3 oppman.py env --all` lists all settings. Then run:\n"
+        f"# python3 oppman.py deploy check {recipe.host.name}\n"
+    )
+    return head + "".join(_entries(recipe, site, frozenset()))
+
+
+def write_env(path: Path, recipe: Recipe, site: SiteNames) -> list[str] | None:
+    """Write the file with generated secrets, or add missing settings to an existing file.
+
+    Returns:
+        The added names, or None for a new file.
+
+    Raises:
+        OperatorError: The file cannot be read or written.
+    """
+    if not path.exists():
+        write_text(path, render_env(recipe, site), is_private=True)
+        return None
+    text = _read_text(path)
+    existing = frozenset(re.findall(r"^[#\s]*(?:export\s+)?([A-Z][A-Z0-9_]*)=", text, re.MULTILINE))
+    added = [name for name in (*setting_hints(recipe), *recipe.defaults) if name not in existing]
+    if new := "".join(_entries(recipe, site, existing)):
+        write_text(path, f"{text.rstrip()}\n{new}", is_private=True)
+    return list(dict.fromkeys(added))
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """Return the settings with a value. Raises OperatorError if the file cannot be read."""
+    text = _read_text(path)
+    if problem := unreadable_line(text):
+        raise OperatorError(f"{path}: {problem}")
+    return {name: value for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items() if value}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{path} cannot be read ({getattr(error, 'strerror', 'it is not UTF-8')}).") from None
+
+
+def _entries(recipe: Recipe, site: SiteNames, existing: frozenset[str]) -> Iterator[str]:
+    hints = setting_hints(recipe)
+    base_url = {"BASE_URL": f"https://{site.domain}"} if site.domain != EXAMPLE_DOMAIN else {}
+    values = {**base_url, **recipe.defaults}
+    for name, hint in hints.items():
+        if name in existing:
+            continue
+        if name in GENERATED:
+            generate, comment = GENERATED[name]
+            yield f"\n# {comment}\n{name}={generate()}\n"
+            continue
+        comment_sign = "# " if is_optional(name, recipe) and name not in values else ""
+        yield f"\n# {hint}\n{comment_sign}{name}={values.get(name, '')}\n"
+    if names := [name for name in recipe.defaults if name not in {*existing, *hints}]:
+        lines = "".join(f"{name}={recipe.defaults[name]}\n" for name in names)
+        yield f"\n# Values for {recipe.host.title}.\n{lines}"

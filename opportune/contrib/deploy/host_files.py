@@ -1,0 +1,153 @@
+"""Configuration files of a host: rendered from templates, and written without overwriting edited files."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from difflib import unified_diff
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
+from opportune.contrib.deploy.site_names import SiteNames
+from opportune.errors import OperatorError
+from opportune.runtime.atomic_files import open_replacement
+
+RECORD = ".opportune-deploy.json"
+"""File with the hashes of written files. A file with the same hash is unedited and can be updated."""
+RESERVED_SECONDS = 2
+"""Part of the host's stop time that is not available for LLM answers."""
+FRONT_MATTER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
+
+
+class Outcome(Enum):
+    WRITTEN = "Wrote"
+    RENEWED = "Renewed"
+    SAME = "Unchanged"
+    KEPT = "Kept"
+
+
+@dataclass(frozen=True)
+class FileResult:
+    path: str
+    outcome: Outcome
+    diff: str = ""
+    """Difference between the edited file and the new one."""
+
+
+def render_files(recipe: Recipe, site: SiteNames) -> dict[str, str]:
+    """Return the content of the host's files by their path in the project."""
+    folder = recipe.templates / "files"
+    return {
+        path.relative_to(folder).as_posix().replace("NAME", site.name): render(
+            path.relative_to(recipe.templates).as_posix(), recipe, site
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def render_lines(name: str, recipe: Recipe, site: SiteNames) -> list[str]:
+    """Return the lines of a text for the operator: `next` (steps) or `traps` (pitfalls)."""
+    return render(f"{name}.txt", recipe, site).splitlines()
+
+
+def render(template: str, recipe: Recipe, site: SiteNames) -> str:
+    stop_seconds = recipe.stop_seconds or STOP_SECONDS
+    environment = Environment(
+        loader=FileSystemLoader(recipe.templates),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, TOML and shell commands, no HTML
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(
+        asdict(site),
+        host=recipe.host,
+        recipe=recipe,
+        stop_seconds=stop_seconds,
+        grace_seconds=stop_seconds - RESERVED_SECONDS,
+    )
+
+
+def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) -> Iterator[FileResult]:
+    """Write files into the project. Files edited by the operator are kept unless `force` is set.
+
+    Raises:
+        OperatorError: A file cannot be written.
+    """
+    record = _read_record(root)
+    for path, text in files.items():
+        result = _write_file(root / path, path, text, written_hash=record.get(path), force=force)
+        if result.outcome is not Outcome.KEPT and record.get(path) != _hash(text):
+            record[path] = _hash(text)
+            write_text(root / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
+        yield result
+
+
+def _write_file(target: Path, path: str, text: str, *, written_hash: str | None, force: bool) -> FileResult:
+    current, tail = _split_managed_part(target, path)
+    if current == text:
+        return FileResult(path, Outcome.SAME)
+    if current and not force and _hash(current) != written_hash:
+        lines = unified_diff(current.splitlines(), text.splitlines(), f"{path} (yours)", f"{path} (new)", lineterm="")
+        return FileResult(path, Outcome.KEPT, "\n".join(lines))
+    write_text(target, text + tail)
+    return FileResult(path, Outcome.RENEWED if current else Outcome.WRITTEN)
+
+
+def _split_managed_part(target: Path, path: str) -> tuple[str, str]:
+    """Split an existing file into the parts to replace and to keep. README.md is kept except for its front matter."""
+    try:
+        text = target.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "", ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8")
+        raise OperatorError(f"{path} cannot be read ({reason}): move it away.") from None
+    if path != "README.md":
+        return text, ""
+    match = FRONT_MATTER.match(text)
+    front = match[0] if match else ""
+    return front, text[len(front) :]
+
+
+def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
+    """Write a file atomically. A new private file is only readable for its owner.
+
+    Raises:
+        OperatorError: The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o600 if is_private else 0o666 & ~_umask()
+        with open_replacement(path) as file:
+            file.write(text.encode())
+            if hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), mode)
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be written ({error.strerror}): make its folder writable.") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _read_record(root: Path) -> dict[str, str]:
+    try:
+        data: Any = json.loads((root / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(path): str(hash_) for path, hash_ in data.items()} if isinstance(data, dict) else {}
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

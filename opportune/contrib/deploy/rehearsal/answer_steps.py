@@ -1,0 +1,102 @@
+"""Steps of the rehearsal: streamed LLM answers, while the host closes connections and during a deploy."""
+
+import asyncio
+
+from opportune.contrib.deploy.rehearsal.fakes import model_answer
+from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, Instance
+from opportune.contrib.deploy.rehearsal.rules import WORD_COUNT
+from opportune.contrib.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, require_instance
+from opportune.contrib.deploy.rehearsal.streams import StreamedAnswer, read_answer
+from opportune.runtime.counts import pluralize
+
+
+async def stream_answer(stage: Stage) -> str:
+    """Stream an LLM answer while the host closes connections."""
+    answer, path, expected = await _ask_question(stage)
+    await read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds)
+    require_complete(answer, expected)
+    reconnects = answer.connections - 1
+    summary = f"continued after {pluralize(reconnects, 'closed connection')}" if reconnects else "in one connection"
+    return f"{len(expected.split())} words {summary}"
+
+
+async def _ask_question(stage: Stage) -> tuple[StreamedAnswer, str, str]:
+    """Ask a question. Return an empty answer, the path of its stream, and the expected text.
+
+    Raises:
+        StepSkipped: The site has no endpoint with streamed answers.
+        StepFailed: The request was refused.
+    """
+    if stage.endpoint is None:
+        raise StepSkipped("this site has no endpoint that responds with 202 and a stream_url")
+    body = dict.fromkeys(stage.endpoint.fields, f"Rehearsal: say {WORD_COUNT} words.")
+    headers = {"Origin": stage.base_url, "Accept": "application/json"}
+    response = await stage.visitor.client.post(stage.endpoint.path, json=body, headers=headers)
+    if response.status_code != 202:
+        message = f"{stage.endpoint.path} returns {response.status_code} {response.text[:200]}"
+        raise StepFailed(message, "see the log (--keep) and oppman.py docs llm")
+    return StreamedAnswer(), response.json()["stream_url"], model_answer(WORD_COUNT)
+
+
+def require_complete(answer: StreamedAnswer, expected: str) -> None:
+    if answer.final_event == "done" and answer.text.strip() == expected:
+        return
+    received = f"{len(answer.text.split())} of {len(expected.split())} words"
+    if not answer.final_event:
+        raise StepFailed(
+            f"the stream ended after {received} and {answer.connections} connections, "
+            f"without `done`{f' ({answer.error_status})' if answer.error_status else ''}",
+            "give every event an id, and continue from Last-Event-ID, as `answers.ask` does (oppman.py docs llm-pages)",
+        )
+    message = str(answer.final_data.get("message") or answer.final_data.get("error") or "")[:200]
+    raise StepFailed(
+        f"{received} arrived, then `{answer.final_event}` {message}".strip(),
+        "a closed stream must continue where it ended: `answers.ask` stores partial answers (oppman.py docs llm-pages)",
+    )
+
+
+async def redeploy(stage: Stage) -> str:
+    """Deploy a new version during an answer. The old process gets the stop signal and its grace period."""
+    old = require_instance(stage)
+    stage.launcher.deploy_next()
+    new = await stage.start()
+    if stage.loses_rows:
+        return f"{_describe_stop(stage, await _switch_to(stage, old, new))}; its SQLite database was deleted"
+    try:
+        answer, path, expected = await _ask_question(stage)
+    except StepSkipped:
+        duration = await _switch_to(stage, old, new)
+        return f"{_describe_stop(stage, duration)}; this site has no streamed answers"
+    reader_task = asyncio.create_task(read_answer(stage.visitor.client, path, answer, stage.rules.answer_seconds))
+    try:
+        async with asyncio.timeout(stage.rules.answer_seconds):
+            while not (answer.text or reader_task.done()):  # noqa: ASYNC110 - there is no event for the first word
+                await asyncio.sleep(POLL_SECONDS)
+        duration = await _switch_to(stage, old, new)
+        await reader_task
+    finally:
+        reader_task.cancel()
+    require_complete(answer, expected)
+    connections = pluralize(answer.connections, "connection")
+    return f"{_describe_stop(stage, duration)}; the answer in progress is complete after {connections}"
+
+
+async def _switch_to(stage: Stage, old: Instance, new: Instance) -> float:
+    """Route requests to the new process and stop the old one. Return the duration of the stop."""
+    stage.instance, stage.router.site_port = new, new.port
+    duration = await old.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
+    require_stopped(stage, old, duration)
+    return duration
+
+
+def _describe_stop(stage: Stage, seconds: float) -> str:
+    return f"the old process ended {seconds:.1f} s after {stage.rules.host.stop_signal}"
+
+
+def require_stopped(stage: Stage, instance: Instance, seconds: float) -> None:
+    """Raise StepFailed for a process that had to be killed, unless the host gives no time to stop."""
+    if instance.was_killed and stage.rules.stop_seconds:
+        raise StepFailed(
+            f"the old process was killed {seconds:.1f} s after {stage.rules.host.stop_signal}, because it did not end",
+            "end long work when `shutting_down(app)` is set, and set ANSWER_GRACE_SECONDS below the host's stop time",
+        )

@@ -1,0 +1,255 @@
+"""Run the site like a host: a copy of the project with few environment variables, limits, a log and a stop signal."""
+
+import asyncio
+import compileall
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from opportune.contrib.deploy.rehearsal.limits import Limits
+from opportune.contrib.deploy.rehearsal.rules import Rules
+
+EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
+"""Folders that are not in an image."""
+CACHES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
+POLL_SECONDS = 0.05
+RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
+"""Command of the Dockerfile."""
+KILL_TIMEOUT_SECONDS = 10.0
+# The shell waits for a line, which is sent once the limits apply. With `unshare` it has its own mounts.
+WAIT_AND_EXEC = 'read -r _; exec "$@"'
+MOUNT_READ_ONLY = """
+tree=$1; shift
+while [ "$1" != -- ]; do mount --bind "$1" "$1" || exit 97; shift; done; shift
+mount -o remount,bind,ro / 2>/dev/null
+mount --bind "$tree" "$tree" && mount -o remount,bind,ro "$tree" || exit 97
+cd "$tree" || exit 97
+"""
+
+
+@dataclass
+class Instance:
+    """Process of the site with its own port."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+    offset: int
+    """Start of its output in the log."""
+    started: float = field(default_factory=time.monotonic)
+    was_killed: bool = False
+    is_frozen: bool = False
+    peak_memory_bytes: int = 0
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def output(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(self.offset)
+            return log.read().decode(errors="replace")
+
+    @property
+    def last_line(self) -> str:
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        return lines[-1][:300] if lines else "no output"
+
+    def freeze(self, is_frozen: bool) -> None:
+        """Pause or continue the process, like a host that runs nothing between requests."""
+        if sys.platform != "win32" and is_frozen != self.is_frozen and self.is_running:
+            self.is_frozen = is_frozen
+            os.killpg(self.process.pid, signal.SIGSTOP if is_frozen else signal.SIGCONT)
+
+    def measure_memory(self) -> None:
+        """Update the peak memory."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        except OSError:
+            return
+        if match := re.search(r"VmHWM:\s*(\d+) kB", status):
+            self.peak_memory_bytes = max(self.peak_memory_bytes, int(match[1]) * 1024)
+
+    async def stop(self, signal_name: str, timeout_seconds: float) -> float:
+        """Send a signal, and kill the process if it has not ended after the timeout. Return the duration in seconds."""
+        start = time.monotonic()
+        self.measure_memory()
+        self.freeze(False)
+        if self.is_running:
+            self.process.send_signal(signal.Signals[signal_name])
+        deadline = time.monotonic() + timeout_seconds
+        while self.is_running and time.monotonic() < deadline:  # noqa: ASYNC110 - other processes have no event
+            await asyncio.sleep(POLL_SECONDS)
+        self.was_killed = self.is_running
+        self.kill()
+        return time.monotonic() - start
+
+    def kill(self) -> None:
+        """Kill the process and its children."""
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):  # already ended
+                os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(KILL_TIMEOUT_SECONDS)
+
+
+@dataclass
+class Launcher:
+    """Starts processes of the site under a host's rules."""
+
+    rules: Rules
+    limits: Limits
+    source: Path
+    """Folder of the project, which is only read."""
+    folder: Path
+    """Folder for the copies of the project and all written files."""
+    environ: Mapping[str, str]
+    command: Sequence[str] = RUNSERVER
+    worker_command: Sequence[str] = (sys.executable, "oppman.py", "worker")
+    has_worker: bool = False
+    """Jobs run in a separate process."""
+    instances: list[Instance] = field(default_factory=list)
+    trees: list[Path] = field(default_factory=list)
+    """Copies of the project, newest last."""
+
+    def __post_init__(self) -> None:
+        for name in ("tmp", "home"):
+            (self.folder / name).mkdir()
+        self.mounts = None if self.rules.is_writable else _unshare_command()
+        self.trees.append(self.folder / "site")
+        self.deploy()
+
+    @property
+    def tree(self) -> Path:
+        return self.trees[-1]
+
+    @property
+    def tree_description(self) -> str:
+        if self.rules.is_writable:
+            return "a writable disk" if self.rules.host.keeps_disk else "a disk that each deploy resets"
+        return f"a read-only disk ({'mounted' if self.mounts else 'by file modes'})"
+
+    def deploy(self) -> None:
+        """Copy the project like an image. For a later deploy, reset the disk if the host does."""
+        data = self.tree / "data"
+        if self.tree.exists():
+            if not self.rules.host.keeps_disk and self.rules.is_writable:
+                shutil.rmtree(data)
+                data.mkdir()
+                for name in self.written_files():
+                    (self.tree / name).unlink(missing_ok=True)
+            return
+        shutil.copytree(self.source, self.tree, ignore=self._excluded_names, symlinks=True)
+        compileall.compile_dir(self.tree, quiet=2)  # like the build of an image
+        if self.rules.is_writable:
+            data.mkdir(exist_ok=True)
+        else:
+            for path in (self.tree, *self.tree.rglob("*")):
+                if not path.is_symlink():
+                    path.chmod(path.stat().st_mode & ~0o222)
+
+    def deploy_next(self) -> None:
+        """Deploy for the next process, while the old one continues with its own disk."""
+        if self.rules.host.keeps_disk or not self.rules.is_writable:
+            return
+        old_tree, new_tree = self.tree, self.folder / f"site-{len(self.trees)}"
+        shutil.copytree(
+            old_tree, new_tree, ignore=lambda folder, _: {"data"} if Path(folder) == old_tree else set(), symlinks=True
+        )
+        self.trees.append(new_tree)
+        (new_tree / "data").mkdir()
+        self.deploy()
+
+    def _excluded_names(self, folder: str, names: list[str]) -> set[str]:
+        return CACHES(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
+
+    def written_files(self) -> list[str]:
+        """Return the files that the site has written outside `data`."""
+        files = set()
+        for tree in self.trees:
+            for path in tree.rglob("*"):
+                name = path.relative_to(tree)
+                is_expected = name.parts[0] == "data" or "__pycache__" in name.parts
+                if path.is_file() and not is_expected and not (self.source / name).exists():
+                    files.add(str(name))
+        return sorted(files)
+
+    def start_worker(self) -> None:
+        if self.has_worker:
+            self.start(self.worker_command)
+
+    def start(self, command: Sequence[str] | None = None) -> Instance:
+        """Start a process on a free port (PORT)."""
+        port = free_port()
+        log = self.folder / "log"
+        offset = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                self._wrap(command or self.command),
+                cwd=self.tree,
+                env={
+                    **self.environ,
+                    "PORT": str(port),
+                    "HOME": str(self.folder / "home"),
+                    "TMPDIR": str(self.folder / "tmp"),
+                },
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        instance = Instance(process, port, log, offset)
+        self.instances.append(instance)
+        self.limits.apply_to(process.pid)
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        return instance
+
+    def kill_all(self) -> None:
+        for instance in self.instances:
+            instance.kill()
+
+    def _wrap(self, command: Sequence[str]) -> list[str]:
+        """Wrap a command in a shell that waits for the limits and mounts the disk read-only."""
+        if not self.mounts:
+            return ["/bin/sh", "-c", WAIT_AND_EXEC, "sh", *command]
+        script = f"{MOUNT_READ_ONLY}{WAIT_AND_EXEC}"  # the log and temporary files stay writable
+        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), str(self.folder), "--", *command]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _unshare_command() -> list[str] | None:
+    """Return a command that gives a process its own mounts, or None if this user may not do that."""
+    if not shutil.which("unshare"):
+        return None
+    for options in (["--mount"], ["--map-current-user", "--mount"], ["-r", "--mount"]):
+        command = ["unshare", *options]
+        trial = [*command, "/bin/sh", "-c", "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp"]
+        if subprocess.run(trial, capture_output=True, check=False, timeout=10).returncode == 0:
+            return command
+    return None
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder, including read-only folders in it."""
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o700)
+    shutil.rmtree(folder, ignore_errors=True)

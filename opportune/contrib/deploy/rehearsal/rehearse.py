@@ -1,0 +1,135 @@
+"""Set up the host, the site and its services, and run the steps of a rehearsal."""
+
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
+from opportune.contrib.deploy.recipes import RECIPES
+from opportune.contrib.deploy.rehearsal import fakes, proxy
+from opportune.contrib.deploy.rehearsal.limits import resource_limits
+from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, free_port, remove_folder
+from opportune.contrib.deploy.rehearsal.questions import QuestionEndpoint
+from opportune.contrib.deploy.rehearsal.router import DatabaseGate
+from opportune.contrib.deploy.rehearsal.rules import Rules
+from opportune.contrib.deploy.rehearsal.services import NO_POOLER, PooledDatabase, Server, make_certificate
+from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
+from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
+
+INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
+EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")
+"""Beginnings of URLs that lead out of the copied project."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Rehearsal of a deployment to one host."""
+
+    rules: Rules
+    project: Path
+    server: Server
+    endpoint: QuestionEndpoint | None = None
+    """Endpoint of the site for questions to a language model."""
+    keeps_files: bool = False
+    steps: Mapping[str, Step] = field(default_factory=lambda: STEPS)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings that override `.env.production`."""
+    command: tuple[str, ...] = ()
+    """Command instead of `oppman.py runserver`, for tests."""
+
+    async def run(self, notify: Callable[[str], None]) -> AsyncIterator[Result]:
+        """Run all steps and clean up. `notify` is called with a description of the set-up."""
+        async with AsyncExitStack() as stack:
+            stage = await self._set_up(stack, notify)
+            async for result in run_steps(stage, self.steps):
+                yield result
+
+    async def _set_up(self, stack: AsyncExitStack, notify: Callable[[str], None]) -> Stage:
+        rules, host = self.rules, self.rules.host
+        proxy.find_caddy()  # before anything is started
+        folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
+        stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
+        certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
+        limits = stack.enter_context(resource_limits(host.memory_bytes, host.cpu_cores if rules.is_full else None))
+        database = stack.enter_context(self.server.database(f"rehearsal_{secrets.token_hex(4)}"))
+        gate = DatabaseGate(database.port, rules.database_wake_seconds)
+        await stack.enter_async_context(gate.listening())
+        services = await stack.enter_async_context(fakes.run_services(certificate, key))
+        services.silence_seconds, services.pace_seconds = rules.silence_seconds, rules.word_seconds
+        front_port = free_port()
+        base_url = f"https://127.0.0.1:{front_port}"
+        environ = self.environment(base_url, database, gate.port, services, certificate)
+        launcher = Launcher(rules, limits, self.project, folder, environ, self.command or RUNSERVER)
+        stack.callback(launcher.kill_all)
+        launcher.has_worker = environ.get("JOBS") == "worker"
+        stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
+        await stack.enter_async_context(stage.router.listening())
+        config = proxy.ProxyConfig(rules, front_port, stage.router.port, certificate, key, folder / "proxy")
+        await stack.enter_async_context(proxy.run_proxy(config))
+        await stack.enter_async_context(stage.open_visitors(_visitor_address()))
+        pooler = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
+        system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
+        notify(f"{limits.description}; {launcher.tree_description}; Caddy with TLS; {system}")
+        return stage
+
+    def environment(
+        self, base_url: str, database: PooledDatabase, gate_port: int, services: fakes.Services, certificate: Path
+    ) -> dict[str, str]:
+        """Return the site's environment: values of the host, of `.env.production`, and of the rehearsal."""
+        host = self.rules.host
+        settings = {
+            **self._production_settings(),
+            "HOST": "127.0.0.1",
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "BASE_URL": base_url,
+        }
+        trusted = settings.get("TRUSTED_PROXIES", "")
+        environ = {
+            **{name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
+            **({host.variable: "rehearsal"} if host.variable else {}),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "STORAGE_URL": f"s3://rehearsal:secret@127.0.0.1:{services.port}/{fakes.BUCKET}?tls=false",
+            **settings,
+            "MAIL_URL": "resend://rehearsal",
+            "MAIL_FROM": "Rehearsal <site@example.com>",
+            "LLM_BASE_URL": f"http://127.0.0.1:{services.port}/v1",
+            "LLM_API_KEY": "rehearsal",
+            "LLM_MODELS": '[{"name": "Rehearsal", "model": "rehearsal", "continues": true}]',
+            # The proxy leads to the mail provider's stand-in, whose certificate is trusted.
+            "HTTPS_PROXY": f"http://127.0.0.1:{services.proxy_port}",
+            "NO_PROXY": "127.0.0.1",
+            "SSL_CERT_FILE": str(certificate),
+        }
+        if trusted and trusted != "*":
+            environ["TRUSTED_PROXIES"] = f"{trusted},127.0.0.1"  # the proxy is on this machine
+        if not self.rules.is_full:
+            environ["ANSWER_GRACE_SECONDS"] = f"{self.rules.grace_seconds:g}"
+        if not settings.get("DATABASE_URL", "").startswith("sqlite"):
+            environ["DATABASE_URL"] = _with_local_port(database.url, gate_port)
+        return environ
+
+    def _production_settings(self) -> dict[str, str]:
+        """Return the settings of the host's files and `.env.production` without URLs of external services."""
+        recipe, file = RECIPES[self.rules.host.name], self.project / ENV_PRODUCTION
+        values = {**recipe.defaults, **recipe.sets, **(read_env(file) if file.exists() else {}), **self.settings}
+        if values.get("DATABASE_URL", "").startswith("sqlite:////"):
+            values["DATABASE_URL"] = "sqlite:///data/app.db"  # a site on this machine may use the file
+        return {name: value for name, value in values.items() if value and not value.startswith(EXTERNAL_PREFIXES)}
+
+
+def _with_local_port(url: str, port: int) -> str:
+    parts = urlsplit(url)
+    user = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+
+
+def _visitor_address() -> str:
+    """Return a second address of this machine. On Linux all addresses of 127.0.0.0/8 are local."""
+    return VISITOR_ADDRESS if sys.platform == "linux" else "127.0.0.1"

@@ -1,0 +1,174 @@
+"""Simulated host with the site, its services and its visitors."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from secrets import token_urlsafe
+
+from opportune.contrib.deploy.rehearsal.fakes import Services
+from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, Instance, Launcher
+from opportune.contrib.deploy.rehearsal.questions import QuestionEndpoint
+from opportune.contrib.deploy.rehearsal.router import DatabaseGate, Router
+from opportune.contrib.deploy.rehearsal.rules import Rules
+from opportune.contrib.deploy.rehearsal.visitor import Visitor
+
+VISITOR_ADDRESS = "127.0.0.2"
+"""Differs from the proxy's address, to detect a site that uses the proxy's address."""
+MEMORY_FIX = "use a larger machine, or fewer features (app/installed.py)"
+MAX_RESTARTS = 5
+HEALTH_TIMEOUT_SECONDS = 5.0
+"""Timeout of health checks on Render and Fly."""
+
+
+class Outcome(Enum):
+    PASSED = "ok"
+    FAILED = "FAILED"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Result of one step."""
+
+    step: str
+    outcome: Outcome
+    text: str
+    fix: str = ""
+
+
+class StepFailed(Exception):
+    """The site has an error."""
+
+    def __init__(self, text: str, fix: str) -> None:
+        super().__init__(text)
+        self.text, self.fix = text, fix
+
+
+class StepSkipped(Exception):
+    """The step does not apply to the site or this machine."""
+
+
+@dataclass
+class Stage:
+    """Simulated host with the site, its services and its visitors."""
+
+    rules: Rules
+    launcher: Launcher
+    gate: DatabaseGate
+    services: Services
+    base_url: str
+    certificate: Path
+    endpoint: QuestionEndpoint | None = None
+    """Endpoint of the site for questions to a language model."""
+    router: Router = field(init=False)
+    instance: Instance | None = None
+    email: str = "rehearsal@example.com"
+    password: str = field(default_factory=lambda: token_urlsafe(18))
+    admin_email: str = "admin@example.com"
+    restarts: int = 0
+    upload_path: str = ""
+    """Page on which the visitor has uploaded a picture."""
+    visitor: Visitor = field(init=False)
+    superuser: Visitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.router = Router(self._wake, self.freeze, self.rules.total_seconds)
+
+    @asynccontextmanager
+    async def open_visitors(self, address: str = VISITOR_ADDRESS) -> AsyncIterator[None]:
+        """Open the HTTP clients of a visitor and a superuser."""
+        async with (
+            Visitor(self.base_url, self.certificate, address) as self.visitor,
+            Visitor(self.base_url, self.certificate) as self.superuser,
+        ):
+            yield
+
+    async def start(self) -> Instance:
+        """Start a process and restart it after failures, until its health check succeeds.
+
+        Raises:
+            StepFailed: The start takes too long or fails too often.
+        """
+        start = time.monotonic()
+        failures = 0
+        instance = self.launcher.start()
+        while time.monotonic() - start < self.rules.start_seconds:
+            if not instance.is_running:
+                failures += 1
+                if failures > MAX_RESTARTS:
+                    break
+                self.restarts += 1
+                instance = self.launcher.start()
+            if await self._is_healthy(instance.port):
+                return instance
+            await asyncio.sleep(POLL_SECONDS)
+        instance.kill()
+        raise start_error(self.rules, instance, failures)
+
+    async def _is_healthy(self, port: int) -> bool:
+        """Send a health check like hosts do: plain HTTP without the proxy, with an IP address as the host."""
+        request = f"GET {self.rules.host.health_path} HTTP/1.0\r\nHost: 10.0.0.7:{port}\r\n\r\n"
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(HEALTH_TIMEOUT_SECONDS):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(request.encode())
+                status = await reader.readline()
+                writer.close()
+                return status.split(b" ", 2)[1:2] == [b"200"]
+        return False
+
+    async def _wake(self) -> int:
+        self.instance = await self.start()
+        return self.instance.port
+
+    @property
+    def is_on_sqlite(self) -> bool:
+        return self.launcher.environ["DATABASE_URL"].startswith("sqlite")
+
+    @property
+    def loses_rows(self) -> bool:
+        """A deploy deletes the database."""
+        return self.is_on_sqlite and not self.rules.host.keeps_disk
+
+    def freeze(self, is_frozen: bool) -> None:
+        if self.instance and not self.rules.host.runs_between_requests:
+            self.instance.measure_memory()
+            self.instance.freeze(is_frozen)
+
+    async def sleep(self) -> None:
+        """Stop the site and let its database sleep, like a host after a while without requests."""
+        instance, self.instance, self.router.site_port = self.instance, None, None
+        if instance:
+            await instance.stop(self.rules.host.stop_signal, self.rules.stop_seconds)
+        self.launcher.deploy()
+        await self.gate.sleep()
+
+
+def start_error(rules: Rules, instance: Instance, failures: int) -> StepFailed:
+    if failures <= MAX_RESTARTS:
+        return StepFailed(
+            f"{rules.host.health_path} did not return 200 within {rules.start_seconds:g} s: {instance.last_line}",
+            "do less before the port opens, or allow the health check more time",
+        )
+    if instance.process.returncode == -9:
+        return StepFailed(f"killed {failures} times: it needs more memory than {rules.host.title} has", MEMORY_FIX)
+    return StepFailed(f"it ended {failures} times: {instance.last_line}", suggest_fix(instance.output))
+
+
+def suggest_fix(log: str) -> str:
+    """Return a fix for an error in the log."""
+    if "Read-only file system" in log or "PermissionError" in log or "Permission denied" in log:
+        return "the disk is read-only: write temporary files to tempfile's folder, and others to STORAGE_URL"
+    if "sqlite" in log.lower() or "unable to open database file" in log:
+        return "set DATABASE_URL to PostgreSQL: this host has no disk for a SQLite file"
+    return MEMORY_FIX if "MemoryError" in log else "read the whole log with --keep"
+
+
+def require_instance(stage: Stage) -> Instance:
+    if stage.instance is None:
+        raise StepFailed("the site is not running", "see above")
+    return stage.instance

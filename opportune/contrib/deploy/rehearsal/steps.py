@@ -1,0 +1,125 @@
+"""Steps of a rehearsal. Each one passes, fails with a suggested fix, or is skipped."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+import httpx2
+
+from opportune.contrib.deploy.rehearsal.account_steps import (
+    check_data_after_deploy,
+    check_visitor_address,
+    create_first_superuser,
+    sign_up,
+)
+from opportune.contrib.deploy.rehearsal.answer_steps import redeploy, require_stopped, stream_answer
+from opportune.contrib.deploy.rehearsal.page_steps import check_admin, upload_picture
+from opportune.contrib.deploy.rehearsal.stage import (
+    Outcome,
+    Result,
+    Stage,
+    StepFailed,
+    StepSkipped,
+    require_instance,
+    suggest_fix,
+)
+from opportune.runtime.counts import pluralize
+
+RETRY_SECONDS = 0.5
+
+
+async def start_first_time(stage: Stage) -> str:
+    """Start the site for the first time, with an empty and sleeping database."""
+    start = time.monotonic()
+    stage.instance = await stage.start()
+    stage.router.site_port = stage.instance.port
+    duration = time.monotonic() - start
+    stage.launcher.start_worker()
+    page = await stage.visitor.get("/")
+    if page.status >= 500:
+        raise StepFailed(f"the start page returns {page.status}", suggest_fix(stage.instance.output))
+    stage.freeze(True)
+    refused = f", {pluralize(stage.gate.refused, 'connection')} refused by the database" if stage.gate.refused else ""
+    restarts = f" after {pluralize(stage.restarts, 'restart')}" if stage.restarts else ""
+    return f"tables created and healthy after {duration:.1f} s{restarts}{refused}"
+
+
+async def sleep_and_wake(stage: Stage) -> str:
+    """Let the site and its database sleep until a visitor returns."""
+    if stage.rules.host.sleeps_after_seconds is None:
+        if stage.is_on_sqlite:
+            raise StepSkipped("neither the site nor its SQLite database sleeps")
+        await stage.gate.sleep()
+    else:
+        await stage.sleep()
+    start = time.monotonic()
+    statuses = []
+    while time.monotonic() - start < stage.rules.start_seconds:
+        page = await stage.visitor.get("/accounts/events")
+        statuses.append(page.status)
+        if page.status == 200:
+            if not page.path.endswith("/events"):
+                raise StepFailed("the user is signed out after sleep", "set DATABASE_URL to PostgreSQL")
+            sleepers = "site and database" if stage.rules.host.sleeps_after_seconds else "the database"
+            sleepers = "the site" if stage.is_on_sqlite else sleepers
+            retries = f" and {pluralize(len(statuses) - 1, 'wait page')}" if len(statuses) > 1 else ""
+            return f"{sleepers} slept, and the page loaded after {time.monotonic() - start:.1f} s{retries}"
+        if page.status not in (502, 503, 504):
+            break
+        await asyncio.sleep(RETRY_SECONDS)
+    raise StepFailed(
+        f"after sleep the page returns {statuses[-1]}", "see the log (--keep) and oppman.py docs databases"
+    )
+
+
+async def stop_site(stage: Stage) -> str:
+    """Stop the site and check which files it has written."""
+    instance, stage.instance = require_instance(stage), None  # must not be frozen any more
+    duration = await instance.stop(stage.rules.host.stop_signal, stage.rules.stop_seconds)
+    require_stopped(stage, instance, duration)
+    peak = max(instance.peak_memory_bytes for instance in stage.launcher.instances)
+    if (written_files := stage.launcher.written_files()) and not stage.rules.host.keeps_disk:
+        raise StepFailed(
+            f"the site wrote {', '.join(written_files[:3])}, which the next deploy deletes",
+            "write temporary files to tempfile's folder, and others to STORAGE_URL",
+        )
+    limit = f" of {stage.rules.host.memory_bytes // 1024**2}" if stage.rules.host.memory_bytes else ""
+    memory = f"; peak memory {peak / 1024**2:.0f}{limit} MB" if peak else ""
+    return f"stopped {duration:.1f} s after {stage.rules.host.stop_signal}{memory}"
+
+
+Step = Callable[[Stage], Awaitable[str]]
+STEPS: dict[str, Step] = {
+    "first start": start_first_time,
+    "first superuser": create_first_superuser,
+    "sign-up by mail": sign_up,
+    "visitor's address": check_visitor_address,
+    "admin": check_admin,
+    "upload": upload_picture,
+    "stream": stream_answer,
+    "redeploy": redeploy,
+    "data after deploy": check_data_after_deploy,
+    "sleep and wake": sleep_and_wake,
+    "stop": stop_site,
+}
+
+
+async def run_steps(stage: Stage, steps: Mapping[str, Step]) -> AsyncIterator[Result]:
+    """Run all steps. Stop if the site does not start."""
+    for name, step in steps.items():
+        result = await _run_step(name, step, stage)
+        yield result
+        if step is start_first_time and result.outcome is Outcome.FAILED:
+            return
+
+
+async def _run_step(name: str, step: Step, stage: Stage) -> Result:
+    try:
+        return Result(name, Outcome.PASSED, await step(stage))
+    except StepSkipped as reason:
+        return Result(name, Outcome.SKIPPED, str(reason))
+    except StepFailed as failure:
+        return Result(name, Outcome.FAILED, failure.text, failure.fix)
+    except httpx2.HTTPError as error:
+        log = stage.instance.output if stage.instance else ""
+        return Result(name, Outcome.FAILED, f"no response: {str(error) or type(error).__name__}", suggest_fix(log))

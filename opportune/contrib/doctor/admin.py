@@ -1,0 +1,19 @@
+"""Admin page that examines the databases."""
+
+from sqladmin import expose
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.operations.view import OperationsPage, reauthentication_required
+from opportune.contrib.doctor.context import DoctorContext
+from opportune.contrib.doctor.diagnose import diagnose
+
+
+class DoctorAdmin(OperationsPage):
+    @expose("/operations/doctor", identity="operations-doctor")
+    @reauthentication_required
+    async def show(self, request: Request) -> Response:
+        state = request.app.state
+        names = [feature.name for feature in state.features]
+        context = {"diagnoses": await diagnose(DoctorContext(state.settings, names))}
+        return await self.render(request, "admin/operations_doctor.html", context)

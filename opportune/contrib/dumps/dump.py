@@ -1,0 +1,73 @@
+"""Dump rows to JSON in batches."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import Connection, RowMapping, Select, Table, select
+from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
+
+from opportune.contrib.copydb.generated_columns import find_generated_columns
+from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references
+from opportune.db.models.translated import TranslatedText, texts_of
+
+BATCH_ROWS = 500
+NATURAL_PREFIX = "natural key of "
+"""Prefix of the column with the natural key of a referenced row."""
+
+
+def dump(
+    connection: Connection, tables: Mapping[str, Table], indent: int | None = None, keys: NaturalKeys | None = None
+) -> Iterator[bytes]:
+    """Yield the parts of a JSON list with one object per row.
+
+    Args:
+        keys: Natural keys to use instead of primary keys.
+    """
+    yield b"["
+    separator = b"\n"
+    generated = find_generated_columns(connection, tables.values())
+    for name, table in tables.items():
+        statement = _select_rows(table, keys or {}, generated[table])
+        rows = connection.execute(statement, execution_options={"yield_per": BATCH_ROWS})
+        for row in rows.mappings():
+            yield separator + to_json(
+                as_object(name, table, row, keys, generated[table]), indent=indent, bytes_mode="base64"
+            )
+            separator = b",\n"
+    yield b"\n]\n"
+
+
+def _select_rows(table: Table, keys: NaturalKeys, omitted: Collection[str]) -> Select[Any]:
+    statement, joined = select(*(column for column in table.columns if column.name not in omitted)), table
+    for column, referred in find_natural_references(table, keys).items():
+        alias = referred.alias()
+        key: Any = next(iter(table.c[column].foreign_keys)).column.name
+        joined = joined.outerjoin(alias, table.c[column] == alias.c[key])  # type: ignore[assignment]
+        statement = statement.add_columns(alias.c[keys[referred]].label(f"{NATURAL_PREFIX}{column}"))
+    return statement.select_from(joined).order_by(*table.primary_key)
+
+
+def as_object(
+    name: str, table: Table, row: RowMapping, keys: NaturalKeys | None = None, omitted: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return a row in Django's format. Composite keys and natural keys are lists."""
+    values = {column.name: _json_value(column.name, row) for column in table.columns if column.name not in omitted}
+    key = [values[column.name] for column in table.primary_key]
+    fields = {name: value for name, value in values.items() if not table.columns[name].primary_key}
+    if keys and table in keys and row[keys[table]] is not None:
+        return {"model": name, "fields": fields}
+    return {"model": name, "pk": key[0] if len(key) == 1 else key, "fields": fields}
+
+
+def _json_value(column: str, row: RowMapping) -> Any:
+    natural = row.get(f"{NATURAL_PREFIX}{column}")
+    value = row[column] if natural is None else [natural]
+    match value:
+        case TranslatedText():
+            return texts_of(value)
+        case Range():
+            return str(value)
+        case MultiRange():
+            return f"{{{','.join(map(str, value))}}}"
+    return value

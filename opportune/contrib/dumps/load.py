@@ -1,0 +1,160 @@
+"""Load rows from JSON: insert new rows and replace rows with an existing key."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import Field as PydanticField
+from pydantic.fields import FieldInfo
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import class_mapper
+from sqlalchemy.sql.elements import NamedColumn
+from sqlmodel import SQLModel
+
+from opportune.contrib.copydb.generated_columns import find_generated_columns, without_columns
+from opportune.contrib.copydb.writers import writer_for
+from opportune.contrib.dumps.batches import BATCH_ROWS, Batch, FixtureRow, error_reason, execute_many, load_error
+from opportune.contrib.dumps.names import find_table
+from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references, is_natural, natural_keys
+from opportune.contrib.dumps.references import References
+
+KEYS = {"model", "pk", "fields"}
+PLACEHOLDER_ID = 1
+"""Id of a referenced row during validation."""
+WITH_ZONE: dict[Any, Any] = {datetime: AwareDatetime, datetime | None: AwareDatetime | None}
+"""Types with a time zone, which SQLModel only enforces when it writes a row."""
+
+
+@dataclass(frozen=True)
+class FixtureObject:
+    """Object of a fixture."""
+
+    position: str
+    """Position for messages, such as `file.json, object 3`."""
+    value: Any
+
+
+def load(
+    connection: Connection,
+    tables: Mapping[str, Table],
+    models: Sequence[type[SQLModel]],
+    objects: Iterable[FixtureObject],
+) -> int:
+    """Write the rows in the connection's transaction and return their number.
+
+    Raises:
+        OperatorError: An object is invalid. The message names it.
+    """
+    keys = natural_keys(models)
+    generated = find_generated_columns(connection, tables.values())
+    validation_models = _ValidationModels(
+        {model.metadata.tables[str(model.__tablename__)]: model for model in models}, generated
+    )
+    writer = writer_for(connection)
+    number = 0
+    references = References(connection, keys)
+    with writer.writable_identities(list(tables.values())), writer.deferred_foreign_keys(list(tables.values())):
+        for batch in _read_batches(tables, validation_models, keys, objects):
+            _write(connection, references.resolve(batch), generated)
+            number += len(batch.rows)
+        for batch in references.held_rows():
+            _write(connection, batch, generated)
+        references.replace_placeholders()
+    writer.advance_sequences(list(tables.values()))
+    return number
+
+
+class _ValidationModels(dict[Table, type[BaseModel]]):
+    """Validation models by table, created on first use: creating all takes longer than loading a small fixture."""
+
+    def __init__(self, models: Mapping[Table, type[SQLModel]], generated: Mapping[Table, Collection[str]]) -> None:
+        self._models = models
+        self.generated = generated
+        """Columns that the database computes. Values for them are ignored."""
+
+    def __missing__(self, table: Table) -> type[BaseModel]:
+        model = self._models[table]
+        columns = {attribute.key: attribute.columns[0] for attribute in class_mapper(model).column_attrs}
+        fields: dict[str, Any] = {
+            name: _as_column(info, columns[name])
+            for name, info in model.model_fields.items()
+            if columns[name].name not in self.generated[table]
+        }
+        config = ConfigDict(extra="forbid", strict=True, val_json_bytes="base64")  # table models do not validate
+        self[table] = create_model(model.__name__, __config__=config, **fields)
+        return self[table]
+
+
+def _as_column(info: FieldInfo, column: NamedColumn[Any]) -> Any:
+    """Return the annotation of a field under the name of its column, which an adopted table chooses."""
+    annotation = WITH_ZONE.get(info.annotation, info.annotation) if getattr(column.type, "timezone", False) else None
+    return Annotated[annotation or info.annotation, info, PydanticField(alias=column.name)]
+
+
+def _read_batches(
+    tables: Mapping[str, Table],
+    validation_models: "_ValidationModels",
+    keys: NaturalKeys,
+    objects: Iterable[FixtureObject],
+) -> Iterable[Batch]:
+    batch: Batch | None = None
+    for item in objects:
+        try:
+            table, values, has_key = _parse_object(tables, keys, item.value)
+            values = {name: value for name, value in values.items() if name not in validation_models.generated[table]}
+            references = find_natural_references(table, keys)
+            names = {name: value[0] for name, value in values.items() if name in references and is_natural(value)}
+            values |= dict.fromkeys(names, PLACEHOLDER_ID)
+            row = validation_models[table].model_validate_json(json.dumps(values)).model_dump(by_alias=True)
+        except (ValidationError, ValueError, LookupError) as error:
+            raise load_error(item.position, error_reason(error)) from None
+        primary = tuple(column.name for column in table.primary_key)
+        key_columns = primary if has_key else (keys[table],)
+        if not has_key:
+            del row[primary[0]]
+        is_full = batch and len(batch.rows) >= BATCH_ROWS
+        if batch and (is_full or (batch.table, batch.key_columns) != (table, key_columns)):
+            yield batch
+            batch = None
+        batch = batch or Batch(table, key_columns)
+        batch.rows.append(FixtureRow(item.position, row, names))
+    if batch:
+        yield batch
+
+
+def _parse_object(tables: Mapping[str, Table], keys: NaturalKeys, value: Any) -> tuple[Table, dict[str, Any], bool]:
+    """Return the table of an object, the values of its row, and whether it has a primary key."""
+    is_complete = isinstance(value, dict) and value.keys() | {"pk"} == KEYS and isinstance(value["fields"], dict)
+    table = find_table(tables, str(value["model"])) if is_complete else None
+    if table is None or ("pk" not in value and value["fields"].get(keys.get(table, "")) is None):
+        raise ValueError('does not have the form {"model": …, "pk": …, "fields": {…}}')
+    if "pk" not in value:
+        return table, dict(value["fields"]), False
+    names = [column.name for column in table.primary_key]
+    key_values = value["pk"] if len(names) > 1 else [value["pk"]]
+    if not isinstance(key_values, list) or len(key_values) != len(names):
+        raise ValueError(f"pk is not a list of {', '.join(names)}")
+    if misplaced := value["fields"].keys() & set(names):
+        raise ValueError(f"{', '.join(misplaced)} belongs in pk")
+    return table, value["fields"] | dict(zip(names, key_values, strict=True)), True
+
+
+def _write(connection: Connection, batch: Batch, generated: Mapping[Table, Collection[str]]) -> None:
+    if batch.rows:
+        statement = _upsert(connection, without_columns(batch.table, generated[batch.table]), batch.key_columns)
+        execute_many(connection, statement, [row.values for row in batch.rows], [row.position for row in batch.rows])
+
+
+def _upsert(connection: Connection, table: Table, key: Sequence[str]) -> Any:
+    """Return a statement that inserts rows and replaces those with the same key."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    unchanged = {*key, *(column.name for column in table.primary_key)}
+    updates = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in unchanged}
+    if not updates:
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(index_elements=key, set_=updates)

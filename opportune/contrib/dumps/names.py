@@ -1,0 +1,56 @@
+"""Names of tables in fixtures: `books.book` for `books_book`."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import MetaData, Table
+
+from opportune.config.project import USER_TABLE, USERS
+from opportune.contrib.copydb.checks import sort_tables
+from opportune.db.migrations.ownership import owners_of_models
+from opportune.errors import OperatorError
+from opportune.runtime.suggestions import closest_name, did_you_mean
+
+
+def tables_by_name(metadata: MetaData, features: Sequence[str]) -> dict[str, Table]:
+    """Return all tables by name, sorted by their foreign keys."""
+    owners = _owners(metadata, features)
+    tables = {}
+    for table in sort_tables(metadata):
+        owner = owners.get(table.name, "")
+        short_name = table.name.removeprefix(f"{owner}_")
+        is_ambiguous = short_name != table.name and owners.get(short_name) == owner
+        tables[f"{owner}.{table.name if is_ambiguous else short_name}" if owner else table.name] = table
+    return tables
+
+
+def select_tables(tables: Mapping[str, Table], requested: Sequence[str], features: Sequence[str]) -> dict[str, Table]:
+    """Return the tables of these features and tables, or all. Raises OperatorError for an unknown name."""
+    for name in requested:
+        if name not in tables and name not in features:
+            suggestion = did_you_mean(name, [*features, *tables])
+            raise OperatorError(f"No feature or table '{name}' is installed.{suggestion}")
+    return {
+        name: table
+        for name, table in tables.items()
+        if not requested or {name, name.partition(".")[0], *_features_of(table)}.intersection(requested)
+    }
+
+
+def _owners(metadata: MetaData, features: Sequence[str]) -> dict[str, str]:
+    """Return the features in names of tables. The table of users keeps the one in its name."""
+    owners = owners_of_models(metadata, features)
+    return owners | ({USER_TABLE: USER_TABLE.partition("_")[0]} if USER_TABLE in owners else {})
+
+
+def _features_of(table: Table) -> tuple[str, ...]:
+    return (USERS,) if table.name == USER_TABLE else ()
+
+
+def find_table(tables: Mapping[str, Table], name: str) -> Table:
+    """Return the table, also by its name in the database. Raises LookupError if it is not installed."""
+    if name not in tables:
+        if (table := next((table for table in tables.values() if table.name == name), None)) is not None:
+            return table
+        suggestion = closest_name(name, tables)
+        raise LookupError(f"no table '{name}' is installed" + (f", but {suggestion} is" if suggestion else ""))
+    return tables[name]

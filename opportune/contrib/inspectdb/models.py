@@ -1,0 +1,228 @@
+"""Generation of models for existing tables with sqlacodegen, in the project's style."""
+
+from typing import Any
+
+import sqlalchemy
+from sqlacodegen.generators import Base, SQLModelGenerator
+from sqlacodegen.models import ColumnAttribute, Model, ModelClass
+from sqlacodegen.utils import render_callable
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    DateTime,
+    DefaultClause,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+)
+
+from opportune.contrib.inspectdb.constraints import (
+    is_field_option,
+    plain_foreign_key,
+    table_arguments,
+    unique_constraints,
+)
+from opportune.contrib.inspectdb.names import RESERVED_NAMES, class_words, field_name
+from opportune.contrib.inspectdb.type_writer import TypeWriter
+from opportune.contrib.inspectdb.types import database_variant, value_type
+
+GENERATOR_OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
+IMPORTED_NAMES = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
+
+
+class ModelGenerator(TypeWriter, SQLModelGenerator):
+    """Writes classes such as `class Book(Model, table=True)`, with `sa_column` where plain fields are not enough."""
+
+    def __init__(self, metadata: MetaData, connection: Connection) -> None:
+        super().__init__(metadata, connection, GENERATOR_OPTIONS)
+        self.is_sqlite = connection.dialect.name == "sqlite"
+        columns = [column for table in metadata.tables.values() for column in table.columns]
+        self.imports_sql_text = any(isinstance(column.type, ARRAY) or _has_collation(column) for column in columns)
+
+    def generate_base(self) -> None:
+        self.base = Base(literal_imports=[], declarations=[], metadata_ref="ModelBase.metadata")
+
+    def generate_models(self) -> list[Model]:
+        """Create a class for each table. Users add relationships themselves."""
+        models: list[Model] = []
+        used_names = set(IMPORTED_NAMES)
+        for table in self.metadata.sorted_tables:
+            model = ModelClass(table)
+            columns = [column for column in table.columns if not (self._has_id_of_model(table) and column.name == "id")]
+            model.columns = [ColumnAttribute(model, column) for column in columns]
+            self.generate_model_name(model, used_names)
+            used_names.add(model.name)
+            models.append(model)
+        return models
+
+    def generate_model_name(self, model: Model, global_names: set[str]) -> None:
+        table_name = model.table.name
+        model.table.name = class_words(table_name)
+        try:
+            super().generate_model_name(model, set())
+        finally:
+            model.table.name = table_name
+        while model.name in global_names:
+            model.name += "Row"
+
+    def generate_column_attr_name(
+        self, column_attr: ColumnAttribute, global_names: set[str], local_names: set[str]
+    ) -> None:
+        column_attr.name = self.find_free_name(field_name(column_attr.column.name), RESERVED_NAMES, local_names)
+
+    def render_class_declaration(self, model: ModelClass) -> str:
+        base = "Model" if self._has_id_of_model(model.table) else "ModelBase"
+        self.add_literal_import("opportune.db", base)
+        return f"class {model.name}({base}, table=True):"
+
+    def render_class_variables(self, model: ModelClass) -> str:
+        plain_columns = {column for column in model.table.columns if self._plain_field(column) is not None}
+        arguments, names = table_arguments(model.table, plain_columns)
+        for package, name in names:
+            self.add_literal_import(package, name)
+        lines = [f"__tablename__ = {model.table.name!r}"]
+        if arguments:
+            lines.append(f"__table_args__ = ({', '.join(arguments)},)")
+        return "\n".join(lines)
+
+    def render_column_attribute(self, column_attr: ColumnAttribute) -> str:
+        column = column_attr.column
+        is_optional = column.nullable and not column.primary_key
+        kwargs: dict[str, Any] = {"default": None} if is_optional or self._is_filled_by_database(column) else {}
+        plain_field = self._plain_field(column)
+        if plain_field is None:
+            annotation = self._annotation(column)
+            kwargs["sa_column"] = self._sa_column(column)
+        else:
+            annotation, options = plain_field
+            kwargs |= options | self._field_options(column, column_attr.name)
+        annotation += " | None" if is_optional and annotation != "Any" else ""
+        if not kwargs:
+            return f"{column_attr.name}: {annotation}"
+        if kwargs == {"default": None}:
+            return f"{column_attr.name}: {annotation} = None"
+        self.add_literal_import("sqlmodel", "Field")
+        return f"{column_attr.name}: {annotation} = {render_callable('Field', kwargs=kwargs)}"
+
+    def _sa_column(self, column: Column[Any]) -> str:
+        autoincrement_column = column.table.autoincrement_column
+        column.default = None  # the sequence of a key, which a new table creates
+        column.foreign_keys.clear()  # they are in __table_args__, and sqlacodegen would omit the type
+        self.collect_imports_for_column(column)
+        rendered = self.render_column(column, show_name=True, is_table=True)
+        if self._has_manual_numbers(column, autoincrement_column):
+            rendered = f"{rendered.removesuffix(')')}, autoincrement=False)"
+        return rendered
+
+    def _annotation(self, column: Column[Any]) -> str:
+        type_ = column.type.item_type if isinstance(column.type, ARRAY) else column.type
+        python_type = value_type(column) if type_ is column.type else value_type(Column(type_))
+        if python_type is None:
+            self.add_literal_import("typing", "Any")
+            return "Any"
+        name = python_type.__name__
+        if python_type.__module__ != "builtins":
+            self.add_module_import(python_type.__module__)
+            name = f"{python_type.__module__}.{name}"
+        return f"list[{name}]" if isinstance(column.type, ARRAY) else name
+
+    def _plain_field(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:  # noqa: PLR0911 - one return per type
+        """Return the annotation and the options of a plain field; None if the column needs `sa_column`."""
+        type_ = column.type
+        default = column.server_default
+        if default is not None and not isinstance(default, DefaultClause):  # computed, or an identity
+            return None
+        if _has_collation(column) or database_variant(type_):
+            return None
+        if isinstance(type_, Text) and type(type_) is Text:
+            name = "AnyText" if self.imports_sql_text else "Text"
+            self.add_literal_import("opportune.fields", "Text as AnyText" if self.imports_sql_text else "Text")
+            return name, {}
+        if type(type_) is String and type_.length:
+            return "str", {"max_length": type_.length}
+        if type(type_) is Boolean:
+            return "bool", {}
+        if type(type_) is Date:
+            self.add_module_import("datetime")
+            return "datetime.date", {}
+        if type(type_) is DateTime and (type_.timezone or self.is_sqlite):
+            self.add_module_import("datetime")
+            return "datetime.datetime", {}
+        if type(type_) is Numeric and type_.precision and type_.scale is not None:
+            self.add_module_import("decimal")
+            return "decimal.Decimal", {"max_digits": type_.precision, "decimal_places": type_.scale}
+        return self._integer_field(column)
+
+    def _integer_field(self, column: Column[Any]) -> tuple[str, dict[str, Any]] | None:
+        is_reference = bool(column.foreign_keys)
+        if type(column.type) is Integer:
+            if is_reference and not self.is_sqlite:  # without sa_type, `Model` makes references BIGINT
+                self.add_literal_import("sqlalchemy", "INTEGER")
+                return "int", {"sa_type": "INTEGER"}
+            return "int", {}
+        if type(column.type) is BigInteger:
+            if is_reference and not self.is_sqlite:
+                return "int", {}
+            self.add_literal_import("sqlalchemy", "BIGINT")
+            return "int", {"sa_type": "BIGINT"}
+        return None
+
+    def _field_options(self, column: Column[Any], name: str) -> dict[str, Any]:
+        """Return the options of a plain field that do not depend on its type."""
+        kwargs: dict[str, Any] = {"primary_key": True} if column.primary_key else {}
+        if key := plain_foreign_key(column):
+            kwargs["foreign_key"] = repr(key.elements[0].target_fullname)
+            kwargs |= {"ondelete": repr(key.ondelete)} if key.ondelete else {}
+        if any(
+            is_field_option(item) and item.columns.keys() == [column.name] for item in unique_constraints(column.table)
+        ):
+            kwargs["unique"] = True
+        if any(is_field_option(index) and index.columns.keys() == [column.name] for index in column.table.indexes):
+            kwargs["index"] = True
+        if options := self._column_options(column, name):
+            kwargs["sa_column_kwargs"] = "{" + ", ".join(f'"{key}": {value}' for key, value in options.items()) + "}"
+        return kwargs
+
+    def _column_options(self, column: Column[Any], name: str) -> dict[str, str]:
+        options = {} if name == column.name else {"name": repr(column.name)}
+        autoincrement_column = column.table.autoincrement_column
+        if column.server_default is not None and not (column is autoincrement_column and self.is_sqlite):
+            self.add_literal_import("sqlalchemy", "text")
+            expression = str(getattr(column.server_default, "arg", ""))
+            options["server_default"] = f"text({expression!r})"
+        if self._has_manual_numbers(column, autoincrement_column):
+            options["autoincrement"] = "False"
+        elif column.primary_key and len(column.table.primary_key) > 1 and column is autoincrement_column:
+            options["autoincrement"] = "True"
+        if column.comment:
+            options["comment"] = repr(column.comment)
+        return options
+
+    def _has_id_of_model(self, table: Table) -> bool:
+        """Return True if `Model` defines the same primary key."""
+        keys = list(table.primary_key)
+        if [key.name for key in keys] != ["id"] or keys[0].identity is not None:
+            return False
+        if self.is_sqlite:
+            return type(keys[0].type) is Integer
+        return type(keys[0].type) is BigInteger and keys[0] is table.autoincrement_column and not keys[0].comment
+
+    def _is_filled_by_database(self, column: Column[Any]) -> bool:
+        """Return True if the database generates the value of a new row."""
+        return column is column.table.autoincrement_column and not column.foreign_keys
+
+    def _has_manual_numbers(self, column: Column[Any], autoincrement_column: Column[Any] | None) -> bool:
+        """Return True if SQLAlchemy would generate a key that the database does not generate."""
+        is_number = column.primary_key and isinstance(column.type, Integer) and len(column.table.primary_key) == 1
+        return is_number and autoincrement_column is None and not self.is_sqlite
+
+
+def _has_collation(column: Column[Any]) -> bool:
+    return bool(getattr(column.type, "collation", None))

@@ -1,0 +1,96 @@
+"""Conversion of column types, so that models can use them."""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    CLOB,
+    DOUBLE,
+    JSON,
+    NCHAR,
+    NVARCHAR,
+    Column,
+    Date,
+    DateTime,
+    DefaultClause,
+    Double,
+    MetaData,
+    String,
+    Text,
+    TextClause,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import NullType, TypeEngine
+
+from opportune.contrib.inspectdb.defaults import portable_default
+from opportune.db.models.native_type import NativeType
+
+SQLITE_TYPES = {NVARCHAR: String, NCHAR: String, CLOB: Text, DOUBLE: Double}
+"""Types that only SQLite accepts, with portable replacements."""
+ZERO_DATE = "'0000-00-00"
+BASE_TYPE = "base type"
+"""Key in `Column.info` with the base type of a domain."""
+
+
+def adapt_columns(metadata: MetaData) -> list[str]:
+    """Convert types and defaults of reflected columns for models, portable if possible.
+
+    Returns:
+        Columns whose default, the zero date of MySQL, was removed.
+    """
+    zero_dates: list[str] = []
+    for column in (column for table in metadata.tables.values() for column in table.columns):
+        if isinstance(column.type, postgresql.DOMAIN):
+            column.info[BASE_TYPE] = column.type.data_type
+        column.type = _adapted_type(column.type)
+        default = column.server_default
+        if not isinstance(default, DefaultClause) or not isinstance(default.arg, TextClause):
+            continue
+        if default.arg.text.upper() == "NULL":  # PostgreSQL does not store it
+            column.server_default = None
+        elif isinstance(column.type, (Date, DateTime)) and default.arg.text.startswith(ZERO_DATE):
+            column.server_default = None
+            zero_dates.append(f"{column.table.name}.{column.name}")
+        elif column is not column.table.autoincrement_column:
+            default.arg.text = portable_default(default.arg.text)
+    return zero_dates
+
+
+def value_type(column: Column[Any]) -> type[Any] | None:
+    """Return the Python type of a column's values; None if it is unknown, or JSON."""
+    type_ = column.info.get(BASE_TYPE, column.type)
+    try:
+        python_type: type[Any] = type_.python_type
+    except NotImplementedError:
+        return None
+    return None if isinstance(type_, JSON) else python_type
+
+
+def type_name(type_: TypeEngine[Any]) -> str:
+    """Return the name of a type in PostgreSQL."""
+    return type_.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+
+
+def _adapted_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    if isinstance(type_, postgresql.DOMAIN):
+        return NativeType(type_name(type_))
+    if isinstance(type_, ARRAY) and isinstance(type_.item_type, (postgresql.DOMAIN, NativeType)):
+        return NativeType(f"{type_name(type_.item_type)}[]")  # the driver returns such arrays as text
+    if isinstance(type_, NullType):  # SQLite allows columns without a type
+        return Text()
+    if isinstance(type_, postgresql.JSONB):
+        return JSON().with_variant(postgresql.JSONB(), "postgresql")
+    for sqlite_type, generic in SQLITE_TYPES.items():
+        if type(type_) is sqlite_type:
+            arguments = {"length": type_.length} if isinstance(type_, String) and type_.length else {}
+            portable: TypeEngine[Any] = generic(**arguments)
+            return portable.with_variant(type_, "sqlite")
+    return type_
+
+
+def database_variant(type_: TypeEngine[Any]) -> tuple[str, TypeEngine[Any]] | None:
+    """Return the name of the database for which `adapt_columns` set another type, and that type."""
+    if isinstance(type_, JSON) and type_name(type_) == "JSONB":
+        return "postgresql", postgresql.JSONB()
+    on_sqlite = type_.dialect_impl(sqlite.dialect())
+    return ("sqlite", on_sqlite) if type(on_sqlite) in SQLITE_TYPES and type(type_) not in SQLITE_TYPES else None

@@ -1,0 +1,97 @@
+"""Scheduled jobs of backups: their schedule, e-mails about failures, and the state on the status page."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from opportune.config.settings import Settings
+from opportune.contrib.backup import jobs
+from opportune.contrib.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
+from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
+from opportune.jobs.schedules import find_last_run, record_run
+
+
+class Run:
+    """JobContext without a queue."""
+
+    attempt = MAX_ATTEMPTS
+    note = ""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self.settings = settings
+        self.database = app.state.database
+
+    async def write(self, work: Any, *arguments: Any) -> None:
+        async with self.database.writer() as session:
+            await work(session, *arguments)
+
+    async def progress(self, _done: int, _total: int, note: str) -> None:
+        self.note = note
+
+
+@pytest.mark.database("sqlite")
+async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, recorded_jobs: Any, tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_text("")
+    broken_settings = {"backup_url": SecretStr(f"file:{tmp_path}/in the way/x"), "admin_email": "ada@example.org"}
+    failing = Run(app, app.state.settings.model_copy(update=broken_settings))
+
+    async def fail() -> None:
+        with pytest.raises(OperatorError) as raised:
+            await make_backup.function(failing)  # type: ignore[arg-type]  # Run has the attributes used
+        await failing.write(record_run, BACKUP, "", str(raised.value))  # as the worker does
+
+    failing.attempt = 1
+    await fail()
+    assert recorded_jobs.outbox == []
+    failing.attempt = MAX_ATTEMPTS
+    await fail()
+    await fail()
+    (email,) = recorded_jobs.outbox
+    assert (email.to, email.subject) == ("ada@example.org", f"Backup failed on {failing.settings.site_name}")
+    assert "Not a directory" in email.text
+    async with app.state.database.reader(fresh=True) as session:
+        state = await read_backup_state(session, failing.settings)
+    assert not state.is_healthy
+    assert str(state).startswith("The last backup failed: ")
+
+    good = Run(app, failing.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}/away")}))
+    await make_backup.function(good)  # type: ignore[arg-type]
+    await good.write(record_run, BACKUP, good.note)
+    await rehearse_restore.function(good)  # type: ignore[arg-type]
+    assert "match the backup (into SQLite" in good.note
+    async with app.state.database.reader(fresh=True) as session:
+        state = await read_backup_state(session, good.settings)
+        assert state.is_healthy
+        assert "-sqlite.zip (" in str(state)
+    await fail()
+    assert len(recorded_jobs.outbox) == 2
+
+
+async def test_jobs_are_scheduled_only_with_a_backup_url(app: FastAPI) -> None:
+    settings = app.state.settings.model_copy(update={"backup_schedule": "0 0 1 1 *"})
+    assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("", "")
+    settings = settings.model_copy(update={"backup_url": SecretStr("file:away")})
+    assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("0 0 1 1 *", "30 4 * * 0")
+
+
+async def test_job_does_nothing_without_a_backup_url(app: FastAPI) -> None:
+    run = Run(app, app.state.settings)
+    await make_backup.function(run)  # type: ignore[arg-type]  # queued before backups were switched off
+    assert run.note == ""
+
+
+async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"backup_schedule": "0 0 1 1 *", "backup_url": SecretStr("file:away")}
+    settings = app.state.settings.model_copy(update=options)
+    async with app.state.database.writer() as session:
+        await record_run(session, BACKUP, "made")
+    async with app.state.database.reader(fresh=True) as session:
+        last_run = await find_last_run(session, BACKUP)
+        assert (last_run.note, last_run.is_failing) == ("made", False)
+        assert not (await read_backup_state(session, settings)).is_overdue
+        monkeypatch.setattr(jobs, "utc_now", lambda: utc_now().replace(year=2100))
+        assert "The last scheduled backup did not run" in str(await read_backup_state(session, settings))

@@ -1,0 +1,340 @@
+"""`restore`: restored data, kept data, confirmation, corrupted archives and interruptions."""
+
+import io
+import os
+import re
+import shutil
+import sqlite3
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, Table
+
+from opportune.cli.development.runserver import check_database
+from opportune.config.project import installed_names
+from opportune.contrib.backup import postgresql
+from opportune.contrib.backup.marker import describe_interrupted_restore, marker_path
+from opportune.contrib.backup.restore import WORK_FOLDER_PREFIX
+from opportune.contrib.backup.uploads import StagedUploads
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.models.model import Model
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.development.processes import Work, kill_at_each_step, restore_until_commit
+from tests.opportune.contrib.backup.backups import (
+    Site,
+    enlarge,
+    error_line,
+    files_no_larger_than,
+    only_postgresql,
+    only_sqlite,
+    programs,
+    site,
+)
+from tests.opportune.contrib.backup.corrupted_backups import CORRUPTIONS, rewrite
+
+pytestmark = only_sqlite
+
+__all__ = ["programs", "site"]  # fixtures
+
+LATEST = MigrationGraph(installed_names()).ordered[-1]
+
+
+@pytest.fixture
+def backup(oppman: Oppman, programs: None, site: Site) -> Path:
+    """Backup of a site. Its database and uploads change after the backup."""
+    path = site.folder / "b.zip"
+    assert oppman("backup", str(path)).code == 0
+    site.execute("UPDATE accounts_user SET email = 'bob@example.com'")
+    site.upload.unlink()
+    (site.folder / "uploads" / "later.txt").write_text("later")
+    return path
+
+
+def type_line(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    stdin = io.StringIO(f"{line}\n")
+    monkeypatch.setattr(stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+
+def test_restore_replaces_database_and_uploads(oppman: Oppman, site: Site, backup: Path) -> None:
+    result = oppman("restore", "--no-input", str(backup))
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"Restored {backup}.\n")
+    assert "migrate" not in result.out
+    assert site.emails() == ["ada@example.com"]
+    assert site.upload.read_bytes() == b"picture"
+    previous = site.folder / "uploads.before-restore"
+    assert (previous / "later.txt").read_text() == "later"
+    assert not (site.folder / "uploads" / "later.txt").exists()
+    assert f"The previous uploads were kept as {previous}." in result.out
+    site.add_user("next@example.com")  # ids continue after the restored ones
+    assert oppman("migrate", "--check").code == 0
+
+
+def test_bucket_gets_no_uploads(oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_URL", "s3://AK:s3cr3t@s3.example/files")
+    result = oppman("restore", "--no-input", str(backup))
+    assert "The uploads were not restored to s3://s3.example/files. Unpack uploads/ of the archive there." in result.out
+    assert site.emails() == ["ada@example.com"]
+    assert not site.upload.exists()
+
+
+def test_previous_database_is_kept(oppman: Oppman, site: Site, backup: Path) -> None:
+    site.path.chmod(0o640)
+    result = oppman("restore", "--no-input", str(backup))
+    previous = site.path.with_name("test.db.before-restore")
+    assert f"The previous database was kept as {previous}." in result.out
+    assert site.with_url(f"sqlite:///{previous}").emails() == ["bob@example.com"]
+    assert site.path.stat().st_mode & 0o777 == 0o640
+    assert not list(site.path.parent.glob("*.tmp*"))
+
+
+def test_second_restore_keeps_both_previous_databases(oppman: Oppman, site: Site, backup: Path) -> None:
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    site.execute("UPDATE accounts_user SET email = 'cat@example.com'")
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    first, second = (site.path.with_name(f"test.db.before-restore{number}") for number in ("", "-2"))
+    assert site.with_url(f"sqlite:///{first}").emails() == ["bob@example.com"]
+    assert site.with_url(f"sqlite:///{second}").emails() == ["cat@example.com"]
+    assert (site.folder / "uploads.before-restore" / "later.txt").exists()
+    assert (site.folder / "uploads.before-restore-2" / "a" / "picture.png").exists()
+
+
+@pytest.mark.database("sqlite", "postgresql")
+def test_failed_restore_of_uploads_is_reported(
+    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_uploads: StagedUploads) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedUploads, "swap", fail)
+        line = error_line(oppman, "restore", "--no-input", str(backup))
+    assert line == "The database is restored, but its uploads cannot be restored: No space left on device.\n"
+    assert site.emails() == ["ada@example.com"]
+    report = oppman("check")
+    assert report.code == 1
+    assert "was interrupted: the database may be the backup's" in report.out
+    assert f"python3 oppman.py restore {backup}." in report.out
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    assert not marker_path(site.settings).exists()
+    assert site.upload.read_bytes() == b"picture"
+
+
+def test_refused_restore_leaves_no_marker(oppman: Oppman, site: Site, backup: Path) -> None:
+    with closing(sqlite3.connect(site.path)) as connection:
+        connection.execute("SELECT count(*) FROM accounts_user").fetchall()
+        error_line(oppman, "restore", "--no-input", str(backup))
+    assert not marker_path(site.settings).exists()
+
+
+def test_start_reports_interrupted_restore(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker_path(site.settings).write_text("b.zip\n2026-11-23 09:50 UTC\n")
+    check_database(site.settings, migrate=False)
+    assert "Run it again: python3 oppman.py restore b.zip." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environ", "site_in_backup"),
+    [
+        ({"SITE_NAME": "Other"}, "another site, Example"),
+        ({"BASE_URL": "https://b.example"}, "another site, Example at https://a.example"),
+    ],
+)
+def test_backup_of_another_site_needs_an_option(
+    oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], site_in_backup: str
+) -> None:
+    path = str(site.folder / "b.zip")
+    monkeypatch.setenv("SITE_NAME", "Example")
+    monkeypatch.setenv("BASE_URL", "https://a.example")
+    assert oppman("backup", path).code == 0
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    line = error_line(oppman, "restore", "--no-input", path)
+    assert site_in_backup in line
+    assert "--from-another-site" in line
+    assert oppman("restore", "--no-input", "--from-another-site", path).code == 0
+
+
+def test_backup_without_site_name_is_restored(oppman: Oppman, site: Site, backup: Path) -> None:
+    rewrite(backup, lambda _members, manifest: manifest.update(site="", base_url=""))
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+
+
+def test_backup_with_unknown_features_needs_an_option(oppman: Oppman, site: Site) -> None:
+    path = str(site.folder / "b.zip")
+    site.execute("INSERT INTO alembic_version VALUES ('ferries_0001_initial')")
+    assert oppman("backup", path).code == 0
+    line = error_line(oppman, "restore", "--no-input", path)
+    assert "has migrations of features that are not installed here: ferries." in line
+    assert oppman("restore", "--no-input", "--from-another-site", path).code == 0
+
+
+def test_mounted_uploads_are_refused(oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "uploads")
+    assert "is a mount point" in error_line(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
+
+
+@pytest.mark.parametrize(("reply", "code", "email"), [("yes", 0, "ada@example.com"), ("y", 1, "bob@example.com")])
+def test_restore_asks_for_confirmation(
+    oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch, reply: str, code: int, email: str
+) -> None:
+    type_line(monkeypatch, reply)
+    result = oppman("restore", str(backup))
+    assert (result.code, site.emails()) == (code, [email])
+    assert "It will replace all data in sqlite" in result.out
+
+
+def test_rehearsal_of_a_local_file_changes_nothing(oppman: Oppman, site: Site, backup: Path) -> None:
+    result = oppman("restore", "--rehearse", str(backup))
+    assert (result.code, result.err) == (0, "")
+    assert re.fullmatch(rf"Tested the restore\. {re.escape(str(backup))}: \d+ tables with .*\n", result.out)
+    assert (site.emails(), site.upload.exists()) == (["bob@example.com"], False)
+    assert "none.zip cannot be read: No such file" in error_line(
+        oppman, "restore", "--rehearse", f"{backup.parent}/none.zip"
+    )
+
+
+def test_restore_without_terminal_needs_no_input(oppman: Oppman, site: Site, backup: Path) -> None:
+    assert oppman("restore", str(backup)).code == 2
+    assert site.emails() == ["bob@example.com"]
+    assert "none.zip cannot be read: No such file" in error_line(oppman, "restore", str(site.folder / "none.zip"))
+
+
+def test_corrupted_backups_are_refused(oppman: Oppman, site: Site, backup: Path) -> None:
+    """All corruptions are tested on one site, which must stay unchanged."""
+    intact_backup = backup.read_bytes()
+    uploads = sorted(path for path in site.folder.rglob("*") if "uploads" in path.parts)
+    for corrupt, message in CORRUPTIONS:
+        for path in (backup, backup.with_name("copy.zip")):
+            path.write_bytes(intact_backup)
+        corrupt(backup)
+        assert message in error_line(oppman, "restore", "--no-input", str(backup))
+        assert site.emails() == ["bob@example.com"], message
+        assert sorted(path for path in site.folder.rglob("*") if "uploads" in path.parts) == uploads, message
+        assert [path.name for path in site.path.parent.glob("test.db*")] == ["test.db"], message
+
+
+def test_database_in_use_is_not_replaced(oppman: Oppman, site: Site, backup: Path) -> None:
+    with closing(sqlite3.connect(site.path)) as connection:
+        connection.execute("SELECT count(*) FROM accounts_user").fetchall()
+        assert "is in use: stop the server" in error_line(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
+
+
+def test_full_disk_changes_nothing(oppman: Oppman, site: Site, backup: Path) -> None:
+    enlarge(site)
+    assert oppman("backup", str(backup)).code == 0
+    with files_no_larger_than(50_000):
+        line = error_line(oppman, "restore", "--no-input", str(backup))
+    assert line.startswith("The backup cannot be restored: ")
+    assert site.emails() == ["bob@example.com"]
+    assert [path.name for path in site.path.parent.glob("test.db*")] == ["test.db"]
+
+
+def test_damaged_database_is_replaced_and_kept(oppman: Oppman, site: Site, backup: Path) -> None:
+    site.path.write_bytes(b"not a database\n" * 1000)
+    site.path.with_name("test.db-wal").write_bytes(b"its WAL")
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    assert site.emails() == ["ada@example.com"]
+    assert site.path.with_name("test.db.before-restore").read_bytes().startswith(b"not a")
+    assert site.path.with_name("test.db.before-restore-wal").read_bytes() == b"its WAL"
+
+
+def test_stale_wal_file_is_not_applied(oppman: Oppman, site: Site, backup: Path) -> None:
+    saved_wal = site.folder / "wal"
+    with closing(sqlite3.connect(site.path, isolation_level=None)) as connection:
+        connection.execute("UPDATE accounts_user SET email = 'ghost@example.com'")
+        shutil.copyfile(f"{site.path}-wal", saved_wal)
+    site.path.unlink()
+    shutil.copyfile(saved_wal, f"{site.path}-wal")
+    assert oppman("restore", "--no-input", str(backup)).code == 0
+    assert site.emails() == ["ada@example.com"]
+
+
+@pytest.mark.skipif(LATEST.feature == "accounts", reason="no feature of the project has migrations")
+def test_restored_backup_names_pending_migrations(oppman: Oppman, site: Site) -> None:
+    assert oppman("migrate", LATEST.feature, "zero").code == 0
+    assert oppman("backup", str(site.folder / "old.zip")).code == 0
+    assert oppman("migrate").code == 0
+    result = oppman("restore", "--no-input", str(site.folder / "old.zip"))
+    assert f"{LATEST}. Run: python3 oppman.py migrate\n" in result.out
+    assert oppman("migrate").code == 0
+    assert site.emails() == ["ada@example.com"]
+
+
+@only_postgresql
+def test_refused_postgresql_restore_changes_nothing(
+    oppman: Oppman, site: Site, backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "")
+        assert "needs pg_restore and psql: install" in error_line(oppman, "restore", "--no-input", str(backup))
+    with monkeypatch.context() as patch:
+        patch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/new.db")
+        assert "is a PostgreSQL dump" in error_line(oppman, "restore", "--no-input", str(backup))
+    assert not (tmp_path / "new.db").exists()
+    site.execute("CREATE VIEW emails AS SELECT email FROM accounts_user")  # a view of another program on our tables
+    assert "nothing was changed" in error_line(oppman, "restore", "--no-input", str(backup))
+    site.execute("DROP VIEW emails")
+    revision = MigrationGraph(installed_names()).ordered[0].revision
+    rewrite(backup, lambda _members, manifest: manifest["revisions"].append(revision))
+    assert "its migrations differ from its manifest" in error_line(oppman, "restore", "--no-input", str(backup))
+    assert site.emails() == ["bob@example.com"]
+
+
+def test_script_settings_are_local_to_the_transaction() -> None:
+    settings = b"SET lock_timeout = 0;\nSET transaction_timeout = 0;\n"
+    settings += b"SELECT pg_catalog.set_config('search_path', '', false);\n"
+    output = io.BytesIO()
+    postgresql.copy_script(io.BytesIO(settings + b"CREATE TABLE x ();\nSET y = 1;\n"), output)
+    assert output.getvalue() == (
+        b"SET LOCAL lock_timeout = 0;\nSELECT pg_catalog.set_config('search_path', '', true);\n"
+        b"CREATE TABLE x ();\nSET y = 1;\n"
+    )
+
+
+def test_killed_restore_leaves_old_or_new_rows(site: Site, backup: Path) -> None:
+    emails: list[str] = []
+    reports: list[str] = []
+    for _ in kill_at_each_step(Work.restore, site.work(backup)):
+        assert site.execute("PRAGMA integrity_check") == [("ok",)]
+        emails += map(str, site.emails())
+        reports.append(describe_interrupted_restore(site.settings))
+        if emails[-1] == "ada@example.com":
+            assert site.upload.exists() or f"restore {backup}." in reports[-1]
+    assert {*emails} == {"ada@example.com", "bob@example.com"}
+    assert emails == sorted(emails, reverse=True)
+    assert any(reports)
+    assert reports[-1] == ""
+    assert site.upload.read_bytes() == b"picture"
+    previous_database = site.path.with_name("test.db.before-restore")
+    assert site.with_url(f"sqlite:///{previous_database}").emails() == ["bob@example.com"]
+    assert (site.folder / "uploads.before-restore" / "later.txt").read_text() == "later"
+
+
+@only_postgresql
+def test_postgresql_restore_is_one_transaction(site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = site.folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    site.execute("CREATE TABLE accounts_archive (id int)")  # of another program
+    site.execute("CREATE TABLE accounts_later (id int)")
+    restore_until_commit(site.work(backup))
+    assert len(list(temporary.glob(f"{WORK_FOLDER_PREFIX}*"))) == 1
+    assert site.emails() == ["bob@example.com"]
+    later = Table("accounts_later", Model.metadata, Column("id", Integer))
+    try:
+        site.work(backup).restore()
+    finally:
+        Model.metadata.remove(later)
+    assert site.emails() == ["ada@example.com"]
+    assert list(temporary.glob(f"{WORK_FOLDER_PREFIX}*")) == []
+    missing = site.execute("SELECT to_regclass('accounts_archive') IS NULL, to_regclass('accounts_later') IS NULL")
+    assert missing == [(False, True)]

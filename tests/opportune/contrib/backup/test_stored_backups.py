@@ -1,0 +1,224 @@
+"""Backups at BACKUP_URL: creation, restore, rehearsal, retention and encryption."""
+
+import asyncio
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from opportune.contrib.backup import age, rehearsal, store
+from opportune.contrib.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
+from opportune.contrib.backup.retention import find_superseded, parse_keep
+from opportune.contrib.backup.store import StoredBackup
+from opportune.errors import OperatorError
+from opportune.storage import open_storage
+from opportune.testing.services.s3 import s3_server, s3_url
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.contrib.backup.backups import Site, error_line, only_postgresql, only_sqlite, programs, site
+
+pytestmark = only_sqlite
+
+__all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
+
+
+@pytest.fixture(autouse=True)
+def _fast_key_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(age, "SCRYPT_WORK_BITS", 4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of BACKUP_URL."""
+    monkeypatch.setenv("BACKUP_URL", f"file:{tmp_path / 'away'}")
+    return tmp_path / "away"
+
+
+@only_postgresql
+@pytest.mark.usefixtures("programs")
+def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_URL", s3_url)
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    created = oppman("backup")
+    assert (created.code, created.err) == (0, "")
+    assert created.out.startswith(f"Backed up to {s3_url.replace('access:secret@', '').removesuffix('?tls=false')}: ")
+    (row,) = json.loads(oppman("backup", "--json").out)
+    assert row["file"].endswith("-postgresql.zip.age")
+    assert row["encrypted"]
+    rehearsal_output = oppman("restore", "--rehearse").out
+    assert rehearsal_output.startswith(f"Tested the restore. {row['file']}: ")
+    assert "rows and 1 uploads match the backup (into " in rehearsal_output
+    site.add_user("later@example.com")
+    site.upload.unlink()
+    assert oppman("restore", "--latest", "--no-input").code == 0
+    assert site.emails() == ["ada@example.com"]
+    assert site.upload.read_bytes() == b"picture"
+    site.add_user("next@example.com")  # ids continue after the restored ones
+    assert oppman("migrate", "--check").code == 0
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "another")
+    assert "encrypted with another passphrase" in error_line(oppman, "restore", "--latest", "--no-input")
+    monkeypatch.delenv("BACKUP_PASSPHRASE")
+    assert "is encrypted: set BACKUP_PASSPHRASE" in error_line(oppman, "restore", "--rehearse", row["file"])
+
+
+def test_bucket_uploads_are_backed_up(
+    oppman: Oppman, site: Site, folder: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_URL", s3_url)
+    storage = open_storage(site.settings.model_copy(update={"storage_url": SecretStr(s3_url)}))
+    deleted, existing = [
+        asyncio.run(storage.save("photos", "png", content, "image/png")) for content in (b"one", b"two")
+    ]
+    assert oppman("backup").err == ""
+    assert "2 uploads" in oppman("restore", "--rehearse").out
+    asyncio.run(storage.delete(deleted))
+    restored = oppman("restore", "--latest", "--no-input")
+    assert (restored.code, "uploads are" in restored.out) == (0, False), restored
+    assert [asyncio.run(storage.read(name)) for name in (deleted, existing)] == [b"one", b"two"]
+    monkeypatch.setenv("BACKUP_BUCKET_UPLOADS", "false")
+    assert "does not contain the uploads in" in oppman("backup").err
+    monkeypatch.delenv("BACKUP_BUCKET_UPLOADS")
+    files_before = [*folder.iterdir()]
+    monkeypatch.setenv("STORAGE_URL", "s3://a:s3cr3t@127.0.0.1:1/away?tls=false")
+    assert error_line(oppman, "backup").startswith("The uploads in s3://127.0.0.1:1/away cannot be reached: ")
+    assert [*folder.iterdir()] == files_before, "the failed backup left a file"
+
+
+@only_postgresql
+@pytest.mark.usefixtures("programs", "folder")
+def test_rehearsal_without_createdb_reads_the_dump(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add_user("zoë@example.com")
+    assert oppman("backup").code == 0
+    monkeypatch.setattr(rehearsal, "_create_database", lambda *_: False)
+    assert "match the backup (read but not restored: this user may" in oppman("restore", "--rehearse").out
+
+
+def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    monkeypatch.setenv("BACKUP_KEEP", "1 daily")
+    for name in ("notes.txt", "other-20260101T000000Z-sqlite.zip", "opportune-20260101T000000Z-sqlite.zip"):
+        (folder / name).write_text("x")
+    download: Callable[..., object] = store.BackupStore._download
+    monkeypatch.setattr(store.BackupStore, "_download", lambda *_: iter((b"cut",)))
+    assert "arrived damaged at " in error_line(oppman, "backup")
+    assert [path.name for path in folder.glob("opportune-*")] == ["opportune-20260101T000000Z-sqlite.zip"]
+    monkeypatch.setattr(store.BackupStore, "_download", download)
+    result = oppman("backup")
+    assert "Removed opportune-20260101T000000Z-sqlite.zip." in result.out
+    own_backups = [path for path in folder.iterdir() if path.name.startswith("opportune-")]
+    assert [path.stat().st_mode & 0o777 for path in own_backups] == [0o600]
+    assert {path.name for path in folder.iterdir()} == {
+        own_backups[0].name,
+        "notes.txt",
+        "other-20260101T000000Z-sqlite.zip",
+    }
+    with zipfile.ZipFile(own_backups[0]) as archive:
+        assert archive.testzip() is None
+    content = own_backups[0].read_bytes()
+    assert "`backup --list` shows the names at BACKUP_URL" in error_line(oppman, "restore", "nothing.zip")
+    own_backups[0].write_bytes(content[: len(content) // 2])
+    assert error_line(oppman, "restore", "--rehearse").startswith(f"{own_backups[0].name} is not a complete backup")
+
+
+def test_two_sites_share_a_bucket(oppman: Oppman, site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site and its staging site use the same BACKUP_URL and differ in BASE_URL."""
+    monkeypatch.setenv("BACKUP_KEEP", "1 daily")
+    folder.mkdir()
+    older = "books.example.org-20260101T000000Z-sqlite.zip"
+    (folder / older).write_text("x")
+    monkeypatch.setenv("BASE_URL", "https://staging.example.org:8443")
+    site.add_user("staging@example.com")
+    assert "Removed" not in oppman("backup").out
+    assert "staging@example.com" in site.emails()
+    monkeypatch.setenv("BASE_URL", "https://books.example.org")
+    assert [row["file"] for row in json.loads(oppman("backup", "--json").out)] == [older]
+    assert f"{older} is not a complete backup" in error_line(oppman, "restore", "--rehearse")
+    (staging_backup,) = [path.name for path in folder.iterdir() if path.name != older]
+    assert staging_backup.startswith("staging.example.org-8443-")
+    assert "is a backup of another site" in error_line(oppman, "restore", staging_backup, "--no-input")
+    assert oppman("restore", staging_backup, "--no-input", "--from-another-site").code == 0
+    (folder / older).unlink()
+    monkeypatch.delenv("BASE_URL")
+    assert (
+        f"begin with opportune- (from SITE_NAME). If {staging_backup} belongs to this site, pass that name."
+        in error_line(oppman, "restore", "--latest", "--no-input")
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"BACKUP_URL": "s3://a:s3cr3t@127.0.0.1:1/away?tls=false"}, "s3://127.0.0.1:1/away cannot be used"),
+        ({"BACKUP_URL": "ftp://a:s3cr3t@host"}, "BACKUP_URL names neither a folder nor a bucket"),
+        ({"BACKUP_URL": "file:/proc/away"}, "/proc/away cannot be used for backups"),
+        ({"BACKUP_URL": f"file:/{'x' * 300}"}, "x cannot be used for backups"),
+        ({"BACKUP_KEEP": "some"}, "BACKUP_KEEP is 'some': write numbers of backups, such as '7 daily"),
+        ({"BACKUP_KEEP": "0 daily"}, "BACKUP_KEEP is"),
+    ],
+)
+@pytest.mark.usefixtures("site", "folder")
+def test_unusable_backup_url_hides_secrets(
+    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], message: str
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    error = error_line(oppman, "backup")
+    assert message in error
+    assert "s3cr3t" not in error
+
+
+@pytest.mark.usefixtures("site")
+def test_backup_to_restore_must_exist(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert oppman("restore").code == 2
+    assert oppman("restore", "x.zip", "--latest").code == 2
+    assert oppman("backup", "--keep", "3").code == 2
+    message = f"There is no backup of this site at {folder}. Their names begin with opportune- (from SITE_NAME).\n"
+    assert error_line(oppman, "restore", "--latest") == message
+    name = "opportune-20260101T000000Z-sqlite.zip"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text("x")
+    assert f"There is no backup {name}.age at {folder}. The newest is {name}" in error_line(
+        oppman, "restore", f"{name}.age", "--no-input"
+    )
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    (folder / "opportune-20251231T000000Z-sqlite.zip.age").write_text("x")
+    older = "opportune-20251231T000000Z-sqlite.zip.age cannot be decrypted. It is not an age file with a passphrase"
+    assert older in error_line(oppman, "restore", "--rehearse"), (
+        "rehearsal must not use the newer backup, which is not encrypted"
+    )
+    (folder / "opportune-20251231T000000Z-sqlite.zip.age").unlink()
+    assert "are not encrypted with BACKUP_PASSPHRASE" in error_line(oppman, "restore", "--latest", "--no-input")
+    assert f"{name} is not a complete backup" in error_line(oppman, "restore", "--rehearse", name)
+
+
+def backup_at(day: int, hour: int = 3) -> StoredBackup:
+    created = datetime(2026, 1, 1, hour, tzinfo=UTC) + timedelta(days=day - 1)
+    return StoredBackup(created, f"{created:%j-%H}", 1, "site")
+
+
+def test_newest_backup_of_each_period_is_kept() -> None:
+    backups = [backup_at(day, hour) for day in range(1, 60) for hour in (3, 15)]
+    removed = find_superseded(backups, parse_keep("2 daily, 3 weekly, 2 Monthly"))
+    kept = [backup.created.strftime("%m-%d %H") for backup in sorted(set(backups) - set(removed))]
+    assert kept == ["01-31 15", "02-15 15", "02-22 15", "02-27 15", "02-28 03", "02-28 15"]
+    assert find_superseded(backups[:1], parse_keep("1 yearly")) == []
+
+
+@pytest.mark.parametrize("size", [0, 5, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
+def test_encryption_detects_changes_and_truncation(size: int) -> None:
+    encrypted = io.BytesIO()
+    writer = EncryptingWriter(encrypted, "words")
+    writer.write(b"x" * size)
+    writer.finish()
+    content = encrypted.getvalue()
+    assert b"".join(decrypt(io.BytesIO(content), "words")) == b"x" * size
+    changed = content[:-1] + bytes([content[-1] ^ 1])
+    for damaged in (changed, content[:-16], content[:100], b"PK" + content):
+        with pytest.raises(OperatorError):
+            list(decrypt(io.BytesIO(damaged), "words"))
+    with pytest.raises(OperatorError, match="another passphrase"):
+        list(decrypt(io.BytesIO(content), "other"))

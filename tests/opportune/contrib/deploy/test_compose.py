@@ -1,0 +1,105 @@
+"""The files of Docker Compose for one and for several machines."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opportune.config.base_settings import setting_names
+from opportune.contrib.deploy.host_files import RESERVED_SECONDS, render_files
+from opportune.contrib.deploy.recipes import RECIPES
+from opportune.contrib.deploy.site_names import SiteNames
+from opportune.web.endpoints.health import HEALTH_PATHS
+from tests.opportune.contrib.deploy.published_formats import yaml
+
+RECIPE = RECIPES["compose"]
+SITE = SiteNames("reading-circle", "Reading circle", "books.example.org", "lisbon/circle")
+FILES = {Path(path).name: text for path, text in render_files(RECIPE, SITE).items()}
+SITE_SERVICES = ("web-a", "web-b", "worker", "migrate")
+ENV = "BASE_URL=https://books.example.org\nPOSTGRES_PASSWORD=abc\nMAIN_ADDRESS=10.0.0.1\nPRIVATE_ADDRESS=10.0.0.2\n"
+
+
+@pytest.fixture
+def services() -> dict[str, Any]:
+    return dict(yaml(FILES["compose.yaml"])["services"])
+
+
+def test_site_starts_after_the_migrations(services: dict[str, Any]) -> None:
+    for name in ("web-a", "web-b", "worker"):
+        assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_release_waits_until_a_web_container_is_ready(services: dict[str, Any]) -> None:
+    for name in ("web-a", "web-b"):
+        command = services[name]["healthcheck"]["test"][-1]
+        (path,) = re.findall(rf":{RECIPE.host.port}(/[a-z/]+)", command)
+        assert path == "/health/ready"
+        assert path in HEALTH_PATHS
+
+
+def test_containers_end_within_their_grace_period(services: dict[str, Any]) -> None:
+    for name in SITE_SERVICES:
+        seconds = float(services[name]["environment"]["ANSWER_GRACE_SECONDS"]) + RESERVED_SECONDS
+        assert services[name]["stop_grace_period"] == f"{seconds:g}s"
+
+
+def test_processes_are_counted(services: dict[str, Any]) -> None:
+    workers = services["worker"]["deploy"]["replicas"]
+    web = [int(services[name]["command"][-1]) for name in ("web-a", "web-b")]
+    assert sum(web) + workers == RECIPE.processes
+
+
+def test_settings_of_containers_exist(services: dict[str, Any]) -> None:
+    for name in SITE_SERVICES:
+        assert services[name]["environment"].keys() == RECIPE.sets.keys() <= {*setting_names()}
+
+
+def test_clients_recover_soon_after_a_restart_of_postgresql() -> None:
+    """By default, PgBouncer waits 15 seconds before it connects again."""
+    assert "\nserver_login_retry = 1\n" in FILES["pgbouncer.ini"]
+
+
+def test_proxy_knows_both_web_containers(services: dict[str, Any]) -> None:
+    assert f"reverse_proxy web-a:{RECIPE.host.port} web-b:{RECIPE.host.port} {{$OTHER_WEB}} {{" in FILES["Caddyfile"]
+    assert {"web-a", "web-b"} <= services.keys()
+
+
+def test_machines_change_only_services_of_the_site(services: dict[str, Any]) -> None:
+    machines = yaml(FILES["machines.yaml"])["services"]
+    assert machines.keys() <= services.keys()
+    for service in machines.values():
+        assert service.keys() <= {"environment", "ports"}
+        assert all(port.startswith("${PRIVATE_ADDRESS:?}:") for port in service.get("ports", []))
+
+
+def test_machines_use_the_database_of_the_first(services: dict[str, Any]) -> None:
+    machines = yaml(FILES["machines.yaml"])["services"]
+    for name in ("web-a", "web-b", "worker"):
+        for variable, value in machines[name]["environment"].items():
+            old = services[name]["environment"][variable]
+            assert re.sub(r"(?<=[@/])(pgbouncer|postgres|redis)(?=:)", "${MAIN_ADDRESS:?}", old) == value
+
+
+@pytest.mark.parametrize("files", ["compose.yaml", "compose.yaml:machines.yaml"])
+def test_docker_accepts_the_files(files: str, tmp_path: Path) -> None:
+    docker = ["docker", "compose"]
+    try:
+        subprocess.run([*docker, "version"], check=True, capture_output=True, timeout=60)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("docker compose is missing: https://docs.docker.com/compose/install/")
+    folder = tmp_path / "deploy/compose"
+    folder.mkdir(parents=True)
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (tmp_path / ".env.production").write_text(ENV)
+    options = [argument for name in files.split(":") for argument in ("--file", folder / name)]
+    result = subprocess.run(
+        [*docker, "--env-file", tmp_path / ".env.production", *options, "config", "--quiet"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,96 @@
+"""docs/deploy.md, the pages of the hosts and the Dockerfile match the code."""
+
+import re
+
+import pytest
+
+from opportune import features
+from opportune.cli.registry import MODULES
+from opportune.config.hosts import HOST_VARIABLES
+from opportune.config.project import PROJECT
+from opportune.config.settings import Settings
+from opportune.contrib.deploy.host_files import render_lines
+from opportune.contrib.deploy.recipes import RECIPES, Recipe
+from opportune.contrib.deploy.site_names import SiteNames
+from opportune.contrib.deploy.traps import list_traps
+from opportune.web.endpoints.health import HEALTH_PATHS
+
+GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
+DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
+INSTALL = "install --no-deps --require-hashes -r requirements.lock"
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs" / "deploy").glob("*.md"))}
+TEXTS = {"guide": GUIDE, "Dockerfile": DOCKERFILE, **PAGES}
+OTHER_VARIABLES = {
+    "DATABASE_PUBLIC_URL",
+    "DATABASE_UNPOOLED_URL",
+    "RAILWAY_RUN_UID",
+    "POSTGRES_PASSWORD",
+    "QUEUE_LENGTH_URL",
+    "COMPOSE_FILE",
+    "COMPOSE_ENV_FILES",
+    "MAIN_ADDRESS",
+    "PRIVATE_ADDRESS",
+    "OTHER_WEB",
+    "PIP_NO_DEPS",
+    "FORWARDED_ALLOW_IPS",
+    "PYTHON_IMAGE",
+    "MALLOC_ARENA_MAX",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "LITESTREAM_ACCESS_KEY_ID",
+    "LITESTREAM_SECRET_ACCESS_KEY",
+    "ON_FAILURE",
+    "AWS_ENDPOINT_URL",
+    *HOST_VARIABLES,
+}
+
+
+def unwrapped(text: str) -> str:
+    """Return the text of a page without line breaks."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_each_host_has_a_page_with_the_output_of_init(recipe: Recipe) -> None:
+    site = SiteNames("your-site", "Your site")
+    name = recipe.host.name
+    assert f"](deploy/{name.removesuffix('-persistent')}.md)" in GUIDE
+    if name == "leapcell-persistent":  # shares a page with leapcell
+        return
+    page = PAGES[name]
+    assert f"python3 oppman.py deploy init {name}\n" in page
+    assert "\n".join(render_lines("next", recipe, site)) in page
+    assert [line for line in list_traps(recipe, site) if unwrapped(line) not in unwrapped(page)] == []
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_every_command_exists(text: str) -> None:
+    names = set(re.findall(r'oppman\.py"?,? "?([a-z]+)', text))
+    assert names <= MODULES.keys()
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_every_health_path_exists(text: str) -> None:
+    names = {path.rstrip("/") for path in re.findall(r"/(?:health|kaith)[a-z/]*", text)}
+    assert names <= HEALTH_PATHS
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_every_setting_exists(text: str) -> None:
+    names = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)) - OTHER_VARIABLES
+    listed = [getattr(features, name) for name in features.OPTIONAL_FEATURES]
+    framework = [*features.CORE_FEATURES, *listed]
+    classes = [Settings, *(settings for feature in framework if (settings := feature.settings))]
+    assert names <= {name.upper() for settings in classes for name in settings.model_fields}
+
+
+def test_hosts_install_exactly_the_production_lock() -> None:
+    assert f"pip {INSTALL}" in GUIDE
+    assert f"pip {INSTALL}" in (RECIPES["leapcell"].templates / "files/leapcell.yaml").read_text(encoding="utf-8")
+    options = ("--python /environment/bin/python ", "--no-cache-dir ", "--no-compile ")
+    command = unwrapped(DOCKERFILE.replace("\\\n", ""))
+    for option in options:
+        command = command.replace(option, "")
+    assert f"pip {INSTALL}" in command

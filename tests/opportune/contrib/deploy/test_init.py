@@ -1,0 +1,143 @@
+"""`deploy init`: the host's files and `.env.production`."""
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from opportune.cli.deploy import deploy
+from opportune.config.settings import is_weak
+from opportune.contrib.deploy.env_production import required_names
+from opportune.contrib.deploy.host_files import RECORD
+from opportune.contrib.deploy.recipes import RECIPES
+from opportune.runtime import atomic_files
+from opportune.testing.commands import Oppman
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder with the files of a new project."""
+    monkeypatch.setattr(deploy, "PROJECT", tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "reading-circle"\n')
+    (tmp_path / "README.md").write_text("# Reading circle\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("host", RECIPES)
+def test_files_and_settings_are_written(project: Path, oppman: Oppman, host: str) -> None:
+    code, out, err = oppman("deploy", "init", host, SITE_NAME="Reading circle")
+    assert code == 0, err
+    assert "Wrote .env.production" in out
+    assert "Next steps" in out
+    text = "".join(path.read_text() for path in project.rglob("*") if path.is_file())
+    assert "reading-circle" in text
+    settings = dotenv_values(project / ".env.production")
+    assert {**RECIPES[host].sets, **settings}["TRUSTED_PROXIES"]
+    assert ".env.production\n" in (project / ".gitignore").read_text()
+    if sys.platform != "win32":
+        assert stat.S_IMODE((project / ".env.production").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("host", RECIPES)
+def test_needed_secrets_are_generated_once(project: Path, oppman: Oppman, host: str) -> None:
+    recipe, path = RECIPES[host], project / ".env.production"
+    out = oppman("deploy", "init", host).out
+    initial_values = dotenv_values(path)
+    needed = [name for name in ("SECRET_KEY", "POSTGRES_PASSWORD") if name in required_names(recipe)]
+    assert [name for name in needed if is_weak(initial_values[name] or "")] == []
+    assert ("SECRET_KEY" in initial_values) is ("SECRET_KEY" not in recipe.sets)
+    assert f"Wrote .env.production{', with a new ' if needed else ''}{' and '.join(needed)}\n" in out
+    assert oppman("deploy", "init", host).code == 0
+    assert dotenv_values(path) == initial_values
+    path.unlink()
+    assert oppman("deploy", "init", host).code == 0
+    assert [name for name in needed if dotenv_values(path)[name] == initial_values[name]] == []
+
+
+def test_both_modes_of_leapcell_share_a_file(project: Path, oppman: Oppman) -> None:
+    assert oppman("deploy", "init", "leapcell").code == 0
+    before = (project / "leapcell.yaml").read_bytes()
+    code, out, _ = oppman("deploy", "init", "leapcell-persistent")
+    assert (code, "Unchanged leapcell.yaml" in out) == (0, True)
+    assert (project / "leapcell.yaml").read_bytes() == before
+    assert oppman("deploy", "init", "leapcell").code == 0
+
+
+def test_missing_settings_are_added_to_an_existing_file(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
+    (project / ".env.production").write_text("SECRET_KEY=kept\nDATABASE_URL=\n")
+    code, out, _ = oppman("deploy", "init", "fly")
+    assert code == 0
+    assert "Unchanged fly.toml" in out
+    assert "Added STORAGE_URL, " in out.replace("DATABASE_DIRECT_URL, BASE_URL, ", "")
+    assert dotenv_values(project / ".env.production")["SECRET_KEY"] == "kept"
+
+
+def test_edited_file_is_only_overwritten_with_force(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
+    path = project / "fly.toml"
+    path.write_text(path.read_text().replace('"fra"', '"ams"'))
+    code, out, err = oppman("deploy", "init", "fly")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "because they were edited: fly.toml" in err
+    assert '-primary_region = "ams"' in out
+    assert '+primary_region = "fra"' in out
+    assert '"ams"' in path.read_text()
+    code, out, _ = oppman("deploy", "init", "fly", "--force")
+    assert (code, '"fra"' in path.read_text()) == (0, True)
+
+
+def test_unedited_file_is_updated(project: Path, oppman: Oppman) -> None:
+    oppman("deploy", "init", "fly")
+    code, out, _ = oppman("deploy", "init", "fly", "--name", "circle")
+    assert (code, "Renewed fly.toml" in out) == (0, True)
+    assert 'app = "circle"' in (project / "fly.toml").read_text()
+
+
+def test_readme_keeps_its_text_below_the_front_matter(project: Path, oppman: Oppman) -> None:
+    for name in ("One", "Two"):
+        assert oppman("deploy", "init", "huggingface", SITE_NAME=name).code == 0
+        text = (project / "README.md").read_text()
+        assert text.startswith(f'---\ntitle: "{name}"\n')
+        assert text.endswith("---\n# Reading circle\n")
+
+
+def test_interruption_leaves_no_partial_file(project: Path, oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic_files, "replace_file", interrupt)
+    assert oppman("deploy", "init", "fly").code == 130
+    assert sorted(path.name for path in project.iterdir()) == ["README.md", "pyproject.toml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "message"),
+    [
+        (("flyio",), 2, "There is no host 'flyio'. Did you mean fly? Choose from fly, render, "),
+        (("droplet",), 2, "There is no host 'droplet'. Did you mean linux? Choose from fly, render, "),
+        (("fly", "--name", "My Site"), 1, "'My Site' is not a valid name"),
+        (("linux", "--domain", "nowhere"), 1, "'nowhere' is not a domain"),
+    ],
+)
+def test_invalid_argument_is_one_line(
+    project: Path, oppman: Oppman, arguments: tuple[str, ...], expected: int, message: str
+) -> None:
+    code, out, err = oppman("deploy", "init", *arguments)
+    assert (code, out, err.count("\n")) == (expected, "", 1)
+    assert message in err
+    assert not (project / RECORD).exists()
+
+
+def test_international_domain_is_written_in_ascii(project: Path, oppman: Oppman) -> None:
+    assert oppman("deploy", "init", "linux", "--domain", "münchen.example").code == 0
+    assert "\nxn--mnchen-3ya.example {" in (project / "deploy/linux/Caddyfile").read_text()
+
+
+def test_folder_in_place_of_a_file_is_one_line(project: Path, oppman: Oppman) -> None:
+    (project / "fly.toml").mkdir()
+    code, _, err = oppman("deploy", "init", "fly")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "fly.toml cannot be read" in err

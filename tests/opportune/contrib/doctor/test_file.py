@@ -1,0 +1,188 @@
+"""Examination of a SQLite file and its disk."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from opportune.config.project import installed_names
+from opportune.contrib.doctor import disk, file
+from opportune.contrib.doctor.context import DoctorContext
+from opportune.contrib.doctor.diagnose import diagnose
+from opportune.contrib.doctor.file import examine_file
+from opportune.contrib.doctor.results import Finding, Status
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.url.database_url import DatabaseURL
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.scratch import scratch
+from tests.opportune.contrib.doctor.findings import find_finding
+
+NOBODY = 65534
+
+GRAPH = MigrationGraph(installed_names())  # loaded as the project's owner: `without_privileges` cannot read the files
+
+
+@pytest.fixture
+def path(sqlite_template: Path) -> Iterator[Path]:
+    """Migrated database in a folder that all users may read."""
+    with TemporaryDirectory(prefix="opportune-doctor-", dir=scratch()) as folder:
+        Path(folder).chmod(0o755)
+        copy = Path(folder) / "site.db"
+        copy.write_bytes(sqlite_template.read_bytes())
+        copy.chmod(0o600)
+        yield copy
+
+
+def examine(path: Path, scheme: str = "sqlite") -> tuple[Finding, ...]:
+    return tuple(examine_file(DatabaseURL.parse(f"{scheme}:///{path}"), GRAPH))
+
+
+def faults(findings: tuple[Finding, ...]) -> list[str]:
+    return [finding.check for finding in findings if finding.status == Status.FAULT]
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Run the block as an unprivileged user, because file modes do not restrict root."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_read_only_file_is_a_fault(path: Path) -> None:
+    path.chmod(0o444)
+    with without_privileges():
+        findings = examine(path)
+    assert find_finding("permissions", findings).text == "0444: this user may not write to it"
+    path.parent.chmod(0o755)
+
+
+def test_read_only_folder_is_a_fault(path: Path) -> None:
+    path.chmod(0o666)
+    path.parent.chmod(0o555)
+    with without_privileges():
+        findings = examine(path)
+    path.parent.chmod(0o755)
+    assert "may not write to the folder" in find_finding("permissions", findings).text
+
+
+def test_read_only_log_is_a_fault(path: Path) -> None:
+    path.chmod(0o666)
+    path.parent.chmod(0o777)
+    log = path.with_name(f"{path.name}-shm")
+    log.touch(mode=0o444)
+    with without_privileges():
+        findings = examine(path)
+    finding = find_finding("permissions", findings)
+    assert (finding.text, finding.fix) == (f"this user may not write to {log}", f"Run: chmod u+w {log}")
+
+
+def test_file_readable_by_other_users_is_a_notice(path: Path) -> None:
+    path.chmod(0o644)
+    finding = find_finding("permissions", examine(path))
+    assert (finding.status, finding.fix) == (Status.NOTICE, f"Run: chmod 600 {path}")
+
+
+def test_write_lock_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "LOCK_TIMEOUT_SECONDS", 0.02)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        findings = examine(path)
+    assert faults(findings) == ["writes"]
+    assert "fuser" in find_finding("writes", findings).fix
+
+
+def test_exclusive_lock_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "LOCK_TIMEOUT_SECONDS", 0.02)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        findings = examine(path)
+    assert faults(findings) == ["open"]
+    assert "locked by another process" in find_finding("open", findings).text
+
+
+def test_damage_is_a_fault(path: Path) -> None:
+    with path.open("r+b") as damaged:
+        damaged.seek(4096 * 2)
+        damaged.write(b"\x55" * 4096)
+    assert faults(examine(path)) == ["integrity"]
+
+
+def test_broken_foreign_keys_are_a_fault(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE child (parent INTEGER REFERENCES accounts_user (id))")
+        connection.execute("INSERT INTO child VALUES (7)")
+    finding = find_finding("integrity", examine(path))
+    assert finding.status == Status.FAULT
+    assert finding.text.startswith("1 row with a foreign key")
+
+
+def test_incomplete_integrity_check_is_a_notice(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "INTEGRITY_TIMEOUT_SECONDS", -1)
+    monkeypatch.setattr(file, "PROGRESS_INSTRUCTIONS", 1)
+    assert find_finding("integrity", examine(path)).status == Status.NOTICE
+
+
+def test_file_that_is_no_database_is_a_fault(path: Path) -> None:
+    path.write_text("some text")
+    (finding,) = examine(path)
+    assert (finding.check, finding.status) == ("file", Status.FAULT)
+    assert path.read_text() == "some text"
+
+
+def test_file_loaded_into_memory_is_only_read(path: Path) -> None:
+    path.chmod(0o400)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        findings = examine(path, "sqlite+memory")
+    assert faults(findings) == []
+    assert {"writes", "journal"}.isdisjoint(finding.check for finding in findings)
+
+
+@pytest.mark.parametrize("name", ["missing.db", "no/such/folder.db", "."])
+def test_missing_file_is_a_fault_and_not_created(path: Path, name: str) -> None:
+    before = sorted(path.parent.iterdir())
+    (finding,) = examine(path.parent / name)
+    assert (finding.check, finding.status) == ("file", Status.FAULT)
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_full_disk_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "MIN_FREE_BYTES", 10**18)
+    assert faults(examine(path)) == ["disk"]
+
+
+def test_network_file_system_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "filesystem_type", lambda _: "nfs4")
+    assert faults(examine(path)) == ["filesystem"]
+
+
+def test_deepest_and_newest_mount_is_the_file_system(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+        "23 22 0:20 / /mnt/my\\040data rw - ext4 /dev/sdb1 rw\n"
+        "24 22 0:21 / /mnt/my\\040data rw shared:2 - nfs4 server:/share rw\n"
+    )
+    assert disk.filesystem_type(Path("/mnt/my data/app.db"), mounts) == "nfs4"
+    assert disk.filesystem_type(Path("/mnt/my database/app.db"), mounts) == "ext4"
+    assert disk.filesystem_type(Path("/mnt"), tmp_path / "absent") == ""
+
+
+async def test_file_without_wal_is_a_notice_and_unchanged(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    (diagnosis,) = await diagnose(DoctorContext(settings_for(f"sqlite:///{path}"), installed_names()))
+    assert find_finding("journal", diagnosis.findings).status == Status.NOTICE
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

@@ -1,0 +1,263 @@
+"""Examination of a PostgreSQL server, directly and behind a pooler."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+
+from opportune.config.project import installed_names
+from opportune.config.settings import Settings
+from opportune.contrib.doctor import diagnose as diagnose_module
+from opportune.contrib.doctor import prepared_statements, server
+from opportune.contrib.doctor.context import DoctorContext, Role, ServerContext
+from opportune.contrib.doctor.diagnose import diagnose
+from opportune.contrib.doctor.results import Finding, Status
+from opportune.contrib.doctor.schema import compare_migrations
+from opportune.db.drivers import psycopg_timeouts
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.url.database_url import DatabaseURL
+from opportune.testing.plugin import settings_for
+from opportune.testing.services.pgbouncer import pgbouncer
+from opportune.testing.services.postgres import Postgres
+from tests.opportune.contrib.doctor.findings import examine, find_finding, run_check
+from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
+
+on_postgresql = pytest.mark.database("postgresql")
+on_sqlite = pytest.mark.database("sqlite")
+
+
+async def check_prepared(settings: Settings) -> Finding:
+    """Run all checks and return the one of prepared statements."""
+    return find_finding("prepared", (await examine(settings)).findings)
+
+
+async def test_healthy_database_has_no_fault(settings: Settings) -> None:
+    diagnosis = await examine(settings)
+    assert diagnosis.faults == []
+    assert find_finding("writes", diagnosis.findings).values["possible"]
+    assert find_finding("migrations", diagnosis.findings).values["pending"] == []
+    assert all(json.dumps(finding.values) for finding in diagnosis.findings)
+    if DatabaseURL.parse(settings.database_url.get_secret_value()).kind == "postgresql":
+        check_prepared = find_finding("prepared", diagnosis.findings)
+        assert (check_prepared.status, check_prepared.values["survive"]) == (Status.OK, True), "without a pooler"
+
+
+async def test_examination_leaves_no_tables(settings: Settings) -> None:
+    await examine(settings)
+    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    if url.kind == "sqlite":
+        with closing(sqlite3.connect(url.path)) as connection:
+            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+    else:
+        with psycopg.connect(settings.database_url.get_secret_value()) as server:
+            tables = [name for (name,) in server.execute("SELECT tablename FROM pg_tables")]
+    assert "alembic_version" in tables
+    assert not any("doctor" in name for name in tables)
+
+
+async def test_pending_migrations_are_a_fault(empty_database_url: str) -> None:
+    url = DatabaseURL.parse(empty_database_url)
+    if url.kind == "sqlite":
+        url.path.touch(mode=0o600)
+    finding = await run_check("migrations", settings_for(empty_database_url))
+    assert finding.status == Status.FAULT
+    assert "accounts.0001_initial" in finding.text
+    assert finding.fix == "Run: python3 oppman.py migrate"
+
+
+def test_unknown_migrations_are_a_fault() -> None:
+    rows = [*MigrationGraph(installed_names()).by_revision, "accounts_9999_abcd"]
+    finding = compare_migrations(MigrationGraph(installed_names()), rows)
+    assert finding.status == Status.FAULT
+    assert finding.values["newer"] == ["accounts_9999_abcd"]
+
+
+def test_migrations_of_removed_features_are_a_notice() -> None:
+    rows = [*MigrationGraph(installed_names()).by_revision, "gone_0001_abcd"]
+    finding = compare_migrations(MigrationGraph(installed_names()), rows)
+    assert finding.status == Status.NOTICE
+    assert finding.values["removed"] == ["gone_0001_abcd"]
+
+
+@pytest.fixture
+def pooled_url(postgres_server: Postgres, postgres_template: str) -> Iterator[str]:
+    url = postgres_server.create_database("doctor_pooled", postgres_template)
+    try:
+        with pgbouncer(url) as pooled:
+            yield pooled
+    finally:
+        postgres_server.drop_database("doctor_pooled")
+
+
+async def test_pooler_loses_prepared_statements(pooled_url: str) -> None:
+    settings = settings_for(pooled_url).model_copy(update={"database_pooled": "true"})
+    for _ in range(2):  # prepared statements of the first run would break the second
+        finding = await check_prepared(settings)
+        assert (finding.status, finding.values["survive"]) == (Status.OK, False)
+        assert "does not need them" in finding.text
+    parts = DatabaseURL.parse(pooled_url).url.translate_connect_args(username="user", database="dbname")
+    with (
+        psycopg.connect(**parts, prepare_threshold=None) as first_connection,
+        psycopg.connect(**parts, prepare_threshold=None) as second_connection,
+    ):
+        for connection in (first_connection, second_connection):
+            assert connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+
+
+async def test_pooler_with_database_pooled_false_is_a_fault(pooled_url: str) -> None:
+    finding = await check_prepared(settings_for(pooled_url).model_copy(update={"database_pooled": "false"}))
+    assert (finding.status, finding.fix) == (Status.FAULT, "Remove DATABASE_POOLED=false.")
+
+
+@on_postgresql
+async def test_no_statement_is_left_on_a_pooler_s_only_connection(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_statements, "RIVAL_TIMEOUT_SECONDS", 0.01)  # the only connection stays occupied
+    with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
+        assert (await check_prepared(settings_for(url))).values["survive"]
+        parts = DatabaseURL.parse(url).url.translate_connect_args(username="user", database="dbname")
+        with psycopg.connect(**parts, prepare_threshold=None) as connection:
+            assert connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+
+
+@pytest.fixture
+def unprivileged_settings(postgres_server: Postgres, settings: Settings) -> Iterator[Settings]:
+    """Settings of a database user without any grants."""
+    url = DatabaseURL.parse(settings.database_url.get_secret_value()).url
+    postgres_server.connection.execute("CREATE ROLE weak LOGIN PASSWORD 'sesame'")
+    unprivileged = url.set(username="weak", password="sesame").render_as_string(hide_password=False)
+    yield settings_for(unprivileged)
+    postgres_server.connection.execute("DROP ROLE weak")
+
+
+@on_postgresql
+async def test_user_without_grants_is_a_fault(unprivileged_settings: Settings) -> None:
+    diagnosis = await examine(unprivileged_settings)
+    assert [fault.check for fault in diagnosis.faults] == ["writes", "migrations"]
+    assert diagnosis.faults[0].fix.endswith("GRANT CREATE ON SCHEMA public TO weak")
+
+
+@on_postgresql
+async def test_user_of_migrations_must_create_tables(unprivileged_settings: Settings) -> None:
+    direct = {"database_direct_url": unprivileged_settings.database_url}
+    writer, migrator = await diagnose(DoctorContext(unprivileged_settings.model_copy(update=direct), installed_names()))
+    assert find_finding("writes", writer.findings).status == Status.NOTICE
+    assert find_finding("writes", migrator.findings).status == Status.FAULT
+
+
+@on_postgresql
+async def test_read_only_user_is_a_fault(unprivileged_settings: Settings, postgres_server: Postgres) -> None:
+    postgres_server.connection.execute("ALTER ROLE weak SET default_transaction_read_only = on")
+    finding = await run_check("writes", unprivileged_settings)
+    assert finding.status == Status.FAULT
+    assert "read-only" in finding.text
+
+
+@on_postgresql
+async def test_reader_that_is_no_replica_is_a_notice(settings: Settings) -> None:
+    reader = settings.model_copy(update={"database_reader_url": settings.database_url})
+    _, diagnosis = await diagnose(DoctorContext(reader, installed_names()))
+    assert diagnosis.url.name == "DATABASE_READER_URL"
+    assert find_finding("replica", diagnosis.findings).status == Status.NOTICE
+    assert "writes" not in {finding.check for finding in diagnosis.findings}
+
+
+@on_postgresql
+async def test_connection_limit_below_demand_is_a_fault(settings: Settings, postgres_server: Postgres) -> None:
+    name = DatabaseURL.parse(settings.database_url.get_secret_value()).url.database
+    postgres_server.connection.execute(
+        sql.SQL("ALTER DATABASE {} CONNECTION LIMIT 10").format(sql.Identifier(str(name)))
+    )
+    finding = await run_check("connections", settings)
+    assert (finding.status, finding.values["limit"]) == (Status.FAULT, 10)
+
+
+@on_postgresql
+async def test_old_server_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MIN_SERVER_VERSION", 99)
+    finding = await run_check("server", settings)
+    assert (finding.status, finding.fix) == (Status.FAULT, "Use PostgreSQL 99 or newer.")
+
+
+@on_postgresql
+async def test_clock_drift_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CLOCK_DRIFT_SECONDS", 0)
+    clock = await run_check("clock", settings)
+    assert clock.status == Status.FAULT
+    assert clock.values["time_zone"] == "Asia/Kathmandu"
+    assert abs(clock.values["difference_seconds"]) < 60
+
+
+@on_postgresql
+async def test_too_many_processes_are_a_fault(settings: Settings) -> None:
+    connections = find_finding("connections", (await examine(settings, processes=12)).findings)
+    assert connections.status == Status.FAULT
+    assert connections.values["needed"] == 12 * 20
+    assert connections.fix.startswith("Set DATABASE_POOL_SIZE=2 and DATABASE_MAX_OVERFLOW=2, run fewer processes")
+
+
+@on_postgresql
+async def test_process_without_a_connection_needs_a_pooler(settings: Settings) -> None:
+    connections = find_finding("connections", (await examine(settings, processes=50)).findings)
+    assert connections.fix == "Run fewer processes, or use a pooler."
+
+
+@on_postgresql
+async def test_listening_connections_are_counted(settings: Settings) -> None:
+    listening = settings.model_copy(update={"bus": "postgresql"})
+    connections = find_finding("connections", (await examine(listening, processes=2)).findings)
+    assert connections.values["needed"] == 2 * 21
+
+
+@on_postgresql
+async def test_refused_check_is_a_notice(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(context: ServerContext) -> Finding:
+        await context.row("SELECT pg_read_file('/nowhere')")
+        raise AssertionError
+
+    async def refuse_another(_context: ServerContext) -> Finding:
+        raise psycopg.errors.TooManyConnections
+
+    monkeypatch.setitem(server.CHECKS, "server", (refuse, {Role.WRITER}))
+    monkeypatch.setitem(server.CHECKS, "prepared", (refuse_another, {Role.WRITER}))
+    diagnosis = await examine(settings)
+    assert diagnosis.faults == []
+    assert find_finding("server", diagnosis.findings).text == "unknown: the server refuses this check (UndefinedFile)"
+    assert (
+        find_finding("prepared", diagnosis.findings).text
+        == "unknown: the server refuses this check (TooManyConnections)"
+    )
+
+
+@on_postgresql
+async def test_silent_server_times_out(
+    settings: Settings, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnose_module, "SERVER_TIMEOUT_SECONDS", 0.3)
+    proxy = FaultyProxy(postgres_server.port)
+    async with proxy.open():
+        url = DatabaseURL.parse(settings.database_url.get_secret_value()).url.set(port=proxy.port)
+
+        async def fall_silent(context: ServerContext) -> Finding:
+            proxy.silence()
+            return await server.check_server(context)
+
+        monkeypatch.setitem(server.CHECKS, "server", (fall_silent, {Role.WRITER}))
+        diagnosis = await examine(settings_for(url.render_as_string(hide_password=False)))
+    assert diagnosis.faults[0].check == "connect"
+    assert "in time" in diagnosis.faults[0].text
+
+
+@on_sqlite
+async def test_all_configured_databases_are_examined(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", ())
+    direct = settings.model_copy(update={"database_direct_url": SecretStr("postgresql://ann:sesame@127.0.0.1:1/x")})
+    diagnoses = await diagnose(DoctorContext(direct, installed_names()))
+    assert [diagnosis.url.name for diagnosis in diagnoses] == ["DATABASE_URL", "DATABASE_DIRECT_URL"]
+    assert [len(diagnosis.faults) for diagnosis in diagnoses] == [0, 1]

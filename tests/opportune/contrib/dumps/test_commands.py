@@ -1,0 +1,169 @@
+"""`dumpdata`, and `loaddata`, which reads what it writes."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.contrib.copydb.two_databases import (
+    ADD_SESSION,
+    ADD_USER,
+    KINDS,
+    Databases,
+    databases,
+    emails,
+    execute,
+)
+
+__all__ = ["databases"]  # a fixture
+
+USER = '{"model": "accounts.user", "pk": %s, "fields": {"email": "%s", "hashed_password": "x"}}'
+NUL = "\\u0000"
+
+
+def session_dump(**fields: object) -> str:
+    values = {"token_hash": "t", "user_id": 1, "expires_at": "2026-11-20T10:00:00Z"} | fields
+    return json.dumps([{"model": "accounts.session", "pk": 1, "fields": values}])
+
+
+def write_to_stdin(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> None:
+    data = text if isinstance(text, bytes) else text.encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dump_loads_into_the_other_database(oppman: Oppman, databases: Databases, tmp_path: Path, kind: str) -> None:
+    source = databases.create_filled(kind, "ü@example.com", "b@example.com")
+    execute(source, ADD_SESSION, id=7)
+    file = tmp_path / "all.json"
+    assert oppman("dumpdata", "--output", str(file), DATABASE_URL=source) == (0, "", "")
+    assert file.stat().st_mode & 0o777 == 0o600
+    (other,) = set(KINDS) - {kind}
+    target = databases.create_filled(other, "old@example.com")
+    assert oppman("loaddata", str(file), DATABASE_URL=target).out == "Loaded 3 rows.\n"
+    assert emails(target) == ["ü@example.com", "b@example.com"], "loaddata replaces rows with the same key"
+    assert oppman("dumpdata", DATABASE_URL=target).out == file.read_text(encoding="utf-8")
+    execute(target, ADD_USER.replace("(id, ", "(").replace("(:id, ", "("), email="next@example.com")
+    assert execute(target, "SELECT max(id) FROM accounts_user") == [(3,)]
+
+
+def test_dump_has_the_format_of_django(oppman: Oppman, databases: Databases) -> None:
+    source = databases.create_filled("sqlite", "a@example.com")
+    execute(source, ADD_SESSION, id=7)
+    code, out, _ = oppman("dumpdata", "accounts.user", "--indent", "2", DATABASE_URL=source)
+    (user,) = json.loads(out)
+    assert code == 0
+    assert (user["model"], user["pk"]) == ("accounts.user", 1)
+    assert user["fields"]["email"] == "a@example.com"
+    assert user["fields"]["created_at"] == "2026-11-20T10:11:12.000034Z"
+    assert len(out.splitlines()) > 5
+    assert len(json.loads(oppman("dumpdata", "accounts", DATABASE_URL=source).out)) == 2
+
+
+GROUP = "INSERT INTO accounts_group (id, name) VALUES (:id, :name)"
+GRANT = "INSERT INTO accounts_grant (id, group_id, identity, action) VALUES (7, 2, 'book', '*')"
+
+
+def test_natural_keys_find_rows_with_other_ids(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
+    source, target = databases.create_migrated("sqlite"), databases.create_migrated("postgresql")
+    for number, name in ((1, "Readers"), (2, "Librarians")):
+        execute(source, GROUP, id=number, name=name)
+    execute(source, GRANT)
+    for name in ("Others", "Readers"):
+        execute(target, "INSERT INTO accounts_group (name) VALUES (:name)", name=name)
+    file = tmp_path / "natural.json"
+    tables = ("accounts.group", "accounts.grant")
+    assert oppman("dumpdata", *tables, "--natural", "--output", str(file), DATABASE_URL=source).code == 0
+    objects = json.loads(file.read_text(encoding="utf-8"))
+    assert {"model": "accounts.group", "fields": {"name": "Librarians"}} in objects
+    (grant,) = [row for row in objects if row["model"] == "accounts.grant"]
+    assert (grant["pk"], grant["fields"]["group_id"]) == (7, ["Librarians"])
+    for _ in range(2):
+        assert oppman("loaddata", str(file), DATABASE_URL=target).out == "Loaded 3 rows.\n"
+        names = execute(target, "SELECT name FROM accounts_group ORDER BY name")
+        assert names == [("Librarians",), ("Others",), ("Readers",)]
+        owner = "SELECT name FROM accounts_group JOIN accounts_grant ON accounts_group.id = group_id"
+        assert execute(target, owner) == [("Librarians",)], (
+            "the group is found by name, because id 2 is another group here"
+        )
+
+
+def test_unknown_name_is_reported_in_one_line(
+    oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"group_id": ["Nobody"], "identity": "book", "action": "*"}
+    write_to_stdin(monkeypatch, json.dumps([{"model": "accounts.grant", "pk": 1, "fields": fields}]))
+    code, _, err = oppman("loaddata", "-", DATABASE_URL=databases.create_migrated("sqlite"))
+    assert code == 1
+    assert err.startswith("Standard input, object 1: group_id: no row of accounts_group with this name exists")
+    write_to_stdin(monkeypatch, '[{"model": "accounts.grant", "fields": {}}]')
+    assert "does not have the form" in oppman("loaddata", "-", DATABASE_URL=databases.create_migrated("sqlite")).err
+
+
+def test_invalid_arguments_are_reported_in_one_line(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
+    source = databases.create_migrated("sqlite")
+    assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
+        "No feature or table 'accounts.usr' is installed. Did you mean accounts.user?\n"
+    )
+    assert "cannot be written" in oppman("dumpdata", "--output", str(tmp_path / "no" / "x"), DATABASE_URL=source).err
+    assert "cannot be read" in oppman("loaddata", str(tmp_path / "none.json"), DATABASE_URL=source).err
+    empty = databases.missing_url("sqlite")
+    for command in (["dumpdata"], ["loaddata", "x"]):
+        assert oppman(*command, DATABASE_URL=empty).err.startswith("The database is not migrated.")
+
+
+def test_objects_load_in_any_order(oppman: Oppman, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Foreign keys are checked at the end: always on SQLite, by deferred constraints on PostgreSQL."""
+    target = databases.create_migrated("postgresql")
+    write_to_stdin(monkeypatch, f"{session_dump()[:-1]}, {USER % (1, 'a@example.com')} ]")
+    assert oppman("loaddata", "-", DATABASE_URL=target).out == "Loaded 2 rows.\n"
+
+
+SQLITE_ERRORS: tuple[tuple[str | bytes, str], ...] = (
+    ("", "Standard input is not a JSON list."),
+    ('{"model": 1}', "Standard input is not a JSON list."),
+    (b"[\xff", "Standard input is not UTF-8 text."),
+    ("[{", "Standard input ends unexpectedly."),
+    (f"[{USER % (1, 'a@b.c')}, ", "Standard input after object 1 ends unexpectedly."),
+    (f"[{USER % (1, 'a@b.c')}", "Standard input after object 1 ends unexpectedly."),
+    (f"[{USER % (1, 'a@b.c')} {USER % (2, 'd@b.c')}]", "Standard input after object 1 lacks a comma."),
+    (f"[{USER % (1, 'a@b.c')}] x", "Standard input after object 1 has text after the end of its list."),
+    ("[{nonsense" + " " * 40 + "}]", "Standard input is not JSON: Expecting property name"),
+    ("[" * 100_000, "Standard input is nested too deeply."),
+    ("[5]", 'object 1: does not have the form {"model"'),
+    ('[{"model": "accounts.usr", "pk": 1, "fields": {}}]', "object 1: no table 'accounts.usr' is installed, but"),
+    ('[{"model": "accounts.user", "pk": 1, "fields": {}}]', "object 1: email: Field required."),
+    (f"[{USER % ('null', 'a@b.c')}]", "object 1: id: Input should be a valid integer."),
+    (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: UNIQUE constraint failed"),
+    (session_dump(colour="red"), "object 1: colour: Extra inputs are not permitted."),
+    (session_dump(id=1), "object 1: id belongs in pk."),
+    (session_dump(agent="x" * 257), "object 1: agent: String should have at most 256 characters."),
+    (session_dump(expires_at="soon"), "object 1: expires_at: Input should be a valid datetime"),
+    (session_dump(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),
+    (session_dump(user_id=9), "accounts_session, row 1 refers to a missing row of accounts_user."),
+)
+POSTGRESQL_ERRORS: tuple[tuple[str | bytes, str], ...] = (
+    (session_dump(user_id=9), 'accounts_session: Key (user_id)=(9) is not present in table "accounts_user".'),
+    (f"[{USER % (1, 'a@b.c')}, {USER % (2, 'A@B.C')}]", "object 2: duplicate key value violates unique constraint"),
+    (f"[{USER % (1, 'a@b.c')}, {USER % (2, NUL)}]", "object 2: PostgreSQL text fields cannot contain NUL"),
+)
+
+
+@pytest.mark.parametrize(("kind", "invalid_dumps"), [("sqlite", SQLITE_ERRORS), ("postgresql", POSTGRESQL_ERRORS)])
+def test_invalid_dump_names_its_object_and_loads_nothing(
+    oppman: Oppman,
+    databases: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    invalid_dumps: Sequence[tuple[str | bytes, str]],
+) -> None:
+    """All invalid dumps are loaded into one database, which must stay empty."""
+    target = databases.create_migrated(kind)
+    for text, line in invalid_dumps:
+        write_to_stdin(monkeypatch, text)
+        code, _, err = oppman("loaddata", "-", DATABASE_URL=target)
+        assert (code, err.count("\n"), line in err) == (1, 1, True), (line, err)
+        assert emails(target) == [], line

@@ -1,0 +1,152 @@
+"""Heartbeats, and e-mails about late schedules."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from opportune.config.settings import Settings, load_settings
+from opportune.contrib.telemetry.heartbeat import report_late_jobs, watch_jobs
+from opportune.db.database import Database
+from opportune.db.models.model import utc_now
+from opportune.errors import SettingsError
+from opportune.jobs import JobContext, job
+from opportune.jobs.models import Job, JobState, LastRun
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.storage import open_storage
+from opportune.testing.recorded_jobs import RecordedJobs
+
+pytestmark = pytest.mark.database("sqlite")
+
+
+@dataclass
+class Monitor:
+    """HTTP server like healthchecks.io."""
+
+    port: int = 0
+    status: int = 200
+    requests: list[str] = field(default_factory=list)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.requests.append(" ".join(head.decode().split()[:2]))
+        writer.write(f"HTTP/1.1 {self.status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def monitor() -> AsyncIterator[Monitor]:
+    monitor = Monitor()
+    async with await asyncio.start_server(monitor.respond, "127.0.0.1", 0) as server:
+        monitor.port = server.sockets[0].getsockname()[1]
+        yield monitor
+
+
+@pytest.fixture
+def watched(recorded_jobs: RecordedJobs, monitor: Monitor) -> RecordedJobs:
+    options = {
+        "heartbeat_url": SecretStr(monitor.url("/secret-path")),
+        "admin_email": "root@example.org",
+        "mail_url": SecretStr("smtp://127.0.0.1:9"),
+        "mail_from": "site@example.org",
+    }
+    recorded_jobs.context.settings = recorded_jobs.context.settings.model_copy(update=options)
+    return recorded_jobs
+
+
+async def test_url_is_called_while_jobs_run(watched: RecordedJobs, monitor: Monitor) -> None:
+    await watched.run(watch_jobs())
+    assert monitor.requests == ["GET /secret-path"]
+
+
+@pytest.mark.parametrize("status", [500, 404])
+async def test_monitor_error_is_logged_without_its_secret(
+    watched: RecordedJobs, monitor: Monitor, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    monitor.status = status
+    await watched.run(watch_jobs())
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert lines == [f"The heartbeat did not reach 127.0.0.1: status {status}"]
+
+
+@pytest.fixture
+async def late_job(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(Job(name="a.late", key="schedule:a.late:1", due_at=utc_now() - timedelta(hours=1)))
+
+
+@pytest.mark.usefixtures("late_job")
+async def test_late_schedule_sends_one_email_and_no_heartbeat(
+    watched: RecordedJobs, monitor: Monitor, database: Database
+) -> None:
+    async with database.writer() as session:
+        session.add(LastRun(name="a.late", succeeded_at=utc_now() - timedelta(days=1)))
+        session.add(Job(name="b.soon", key="schedule:b.soon:1", due_at=utc_now() + timedelta(hours=1)))
+    await watched.run(watch_jobs())
+    assert watched.names == ["admin.report_late_jobs"], "a site that has just woken up may catch up"
+    await watched.work()
+    await watched.run(watch_jobs())
+    await watched.work()
+
+    assert monitor.requests == []
+    assert [email.to for email in watched.outbox] == ["root@example.org"]
+    assert "Schedules are late" in watched.outbox[0].subject
+    assert "a.late: due at" in watched.outbox[0].text
+    assert "b.soon" not in watched.outbox[0].text
+
+
+@pytest.mark.usefixtures("late_job")
+async def test_site_that_has_slept_rechecks(watched: RecordedJobs) -> None:
+    await watched.run(report_late_jobs((utc_now() - timedelta(hours=1)).isoformat()))
+    assert watched.names == ["admin.report_late_jobs"]
+
+
+@pytest.mark.usefixtures("late_job")
+async def test_late_jobs_are_normal_with_jobs_request(watched: RecordedJobs, monitor: Monitor) -> None:
+    watched.context.settings = watched.context.settings.model_copy(update={"jobs": "request"})
+    await watched.run(watch_jobs())
+    assert monitor.requests == ["GET /secret-path"]
+
+
+async def test_job_runs_daily_without_a_url(recorded_jobs: RecordedJobs) -> None:
+    assert watch_jobs.schedule_in(recorded_jobs.context.settings) == "23 3 * * *"
+    await recorded_jobs.run(watch_jobs())
+
+
+@pytest.mark.parametrize("url", ["hc-ping.com/secret", "ftp://hc-ping.com/secret"])
+def test_invalid_url_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^HEARTBEAT_URL: must be an address such as") as caught:
+        load_settings(heartbeat_url=url)
+    assert "secret" not in str(caught.value)
+
+
+async def test_job_with_its_own_url_calls_it_on_success(
+    settings: Settings, database: Database, monitor: Monitor
+) -> None:
+    @job("telemetry.nightly", heartbeat_url=monitor.url("/nightly"))
+    async def nightly(_run: JobContext) -> None: ...
+
+    @job("telemetry.broken", attempts=1, heartbeat_url=monitor.url("/broken"))
+    async def broken(_run: JobContext) -> None:
+        raise ValueError
+
+    async with database.writer() as session:
+        session.add(Job(name="removed.job", due_at=utc_now() - timedelta(hours=1)))
+    options = settings.model_copy(update={"heartbeat_url": SecretStr(monitor.url("/all"))})
+    queue = DatabaseJobQueue(options, database, open_storage(settings), [nightly, broken, watch_jobs])
+    async with queue.running():
+        for call, state in ((nightly(), JobState.DONE), (broken(), JobState.FAILED), (watch_jobs(), JobState.DONE)):
+            assert await queue.wait_until_ended(await queue.enqueue(call)) is state
+        for _ in range(100):
+            if len(monitor.requests) == 2:
+                break
+            await asyncio.sleep(0.02)
+    assert sorted(monitor.requests) == ["GET /all", "GET /nightly"]

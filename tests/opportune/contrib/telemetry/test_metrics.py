@@ -1,0 +1,275 @@
+"""Metrics at `/metrics`, of one worker and of all workers of a server."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from decimal import Decimal
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from prometheus_client.parser import text_string_to_metric_families as parse
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.config.llm_models import LlmModel
+from opportune.config.project import installed_features
+from opportune.config.settings import Settings, load_settings
+from opportune.contrib.telemetry.metrics.families import Counter, render_families
+from opportune.contrib.telemetry.process import WORKERS_VARIABLE, create_worker_group
+from opportune.contrib.telemetry.workers import Workers
+from opportune.errors import SettingsError
+from opportune.feature import Feature, Gauge
+from opportune.jobs import JobContext, job
+from opportune.jobs.models import JobState
+from opportune.llm import Done, FakeProvider, LLMError
+from opportune.runtime.observers import observers
+from opportune.testing.app import create_test_app
+from opportune.testing.factories import make_user, signed_in_client
+
+pytestmark = pytest.mark.database("sqlite")
+
+TOKEN = "a token of the tests, long enough"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+MODEL = LlmModel(
+    name="Fast",
+    model="x/fast",
+    base_url="http://127.0.0.1:1/v1",
+    price_per_million_prompt_tokens=Decimal(1),
+    price_per_million_answer_tokens=Decimal(2),
+)
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@job("telemetry.succeeding")
+async def succeeding(_run: JobContext) -> None: ...
+
+
+@job("telemetry.failing", attempts=1)
+async def failing(_run: JobContext) -> None:
+    raise ValueError("no")
+
+
+@pytest.fixture
+async def metered_app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """Site with METRICS_TOKEN and a model that has a price."""
+    options = {"metrics_token": SecretStr(TOKEN), "llm_models": [MODEL]}
+    feature = Feature(name="telemetry_jobs", summary="Jobs to be counted.", jobs=[succeeding, failing])
+    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def visitor(metered_app: FastAPI) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(transport=ASGITransport(metered_app), base_url="http://testserver") as client:
+        yield client
+
+
+async def read_metrics(visitor: AsyncClient, query: str = "") -> Samples:
+    """Return all samples, parsed by Prometheus' client."""
+    response = await visitor.get(f"/metrics{query}", headers=BEARER)
+    assert response.status_code == 200, response.text
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in parse(response.text)
+        for sample in family.samples
+    }
+
+
+def value_of(samples: Samples, name: str, **labels: str) -> float | None:
+    """Return the value of the only sample with at least these labels."""
+    matches = [
+        value
+        for (sample, sample_labels), value in samples.items()
+        if sample == name and labels.items() <= dict(sample_labels).items()
+    ]
+    return matches[0] if len(matches) == 1 else None
+
+
+async def test_metrics_are_off_without_a_token(app: FastAPI, client: AsyncClient) -> None:
+    assert (await client.get("/metrics", headers=BEARER)).status_code == 404
+    assert not observers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer "}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": f"Bearer {TOKEN}x"}],
+)
+async def test_request_without_the_token_is_refused_and_logged(
+    visitor: AsyncClient, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "opportune.request")
+    response = await visitor.get("/metrics", headers=headers)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    await visitor.get("/metrics", headers=BEARER)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "opportune.request"]
+    assert line.startswith("GET /metrics 401")
+    assert TOKEN not in caplog.text
+
+
+def test_short_token_is_refused_without_being_shown() -> None:
+    with pytest.raises(SettingsError, match=r"^METRICS_TOKEN: must have 20 or more") as caught:
+        load_settings(metrics_token="guessable")
+    assert "guessable" not in str(caught.value)
+
+
+async def test_requests_are_counted_by_route(metered_app: FastAPI, visitor: AsyncClient) -> None:
+    async with signed_in_client(metered_app, await make_user(metered_app.state.database, is_superuser=True)) as admin:
+        await admin.get("/admin/user/list")
+    for path in ("/", "/accounts/login?next=/secret", "/static/site.css", "/no/such/7", "/admin/user/details/7"):
+        await visitor.get(path)
+    await visitor.request("BREW", "/accounts/login")
+    samples = await read_metrics(visitor)
+
+    assert (
+        value_of(samples, "http_requests_total", method="GET", route="/accounts/login", status="200", worker="0") == 1
+    )
+    assert value_of(samples, "http_requests_total", route="/static", status="200") == 1
+    assert value_of(samples, "http_requests_total", route="none", status="404") == 1
+    assert value_of(samples, "http_requests_total", route="/admin", status="303") == 1, (
+        "anonymous users do not see admin routes"
+    )
+    assert value_of(samples, "http_requests_total", route="/admin/{identity}/list", status="200") == 1
+    assert value_of(samples, "http_requests_total", method="other", route="/accounts/login") == 1
+    assert value_of(samples, "http_request_duration_seconds_count", method="GET", route="/accounts/login") == 1
+    assert (
+        value_of(samples, "http_request_duration_seconds_bucket", method="GET", route="/accounts/login", le="+Inf") == 1
+    )
+    assert value_of(samples, "http_requests_in_flight") == 1, "the request of /metrics"
+    assert not any(
+        "secret" in value or "7" in value for _, labels in samples for name, value in labels if name == "route"
+    )
+
+
+async def test_process_and_pools_are_reported(visitor: AsyncClient) -> None:
+    samples = await read_metrics(visitor)
+    assert (value_of(samples, "process_resident_memory_bytes", worker="0") or 0) > 10_000_000
+    assert value_of(samples, "opportune_database_up") == 1
+    assert value_of(samples, "opportune_database_connections_in_use", pool="writer") == 0
+    assert value_of(samples, "opportune_database_connections_max", pool="writer") == 1
+    assert value_of(samples, "opportune_database_waiting", pool="reader") == 0
+    assert value_of(samples, "opportune_info", environment="test") == 1
+    assert "opportune_database_up" not in {name for name, _ in await read_metrics(visitor, "?database=false")}
+
+
+async def test_waiting_for_a_connection_is_counted(metered_app: FastAPI, visitor: AsyncClient) -> None:
+    async def write() -> None:
+        async with metered_app.state.database.writer() as session:
+            await session.connection()
+
+    async with metered_app.state.database.writer() as session:
+        await session.connection()
+        waiting = asyncio.create_task(write())
+        for _ in range(100):
+            samples = await read_metrics(visitor)
+            if value_of(samples, "opportune_database_waiting", pool="writer") == 1:
+                break
+        assert value_of(samples, "opportune_database_waiting", pool="writer") == 1
+        assert value_of(samples, "opportune_database_connections_in_use", pool="writer") == 1
+    await waiting
+
+
+async def test_model_calls_count_tokens_and_cost(metered_app: FastAPI, visitor: AsyncClient) -> None:
+    metered_app.state.llm.provider = FakeProvider.in_turn(
+        ["Hello", Done(prompt_tokens=10_000, completion_tokens=5_000)], [LLMError("rejected", "No.")]
+    )
+    await metered_app.state.llm.complete("Say hello")
+    with pytest.raises(LLMError):
+        await metered_app.state.llm.complete("Say more")
+    samples = await read_metrics(visitor)
+
+    assert value_of(samples, "opportune_llm_calls_total", model="Fast", outcome="ok") == 1
+    assert value_of(samples, "opportune_llm_calls_total", model="Fast", outcome="rejected") == 1
+    assert value_of(samples, "opportune_llm_tokens_total", model="Fast", kind="prompt") == 10_000
+    assert value_of(samples, "opportune_llm_tokens_total", model="Fast", kind="completion") == 5_000
+    assert value_of(samples, "opportune_llm_cost_total", model="Fast") == pytest.approx(0.02)
+    assert value_of(samples, "opportune_llm_time_to_first_token_seconds_count", model="Fast") == 1
+
+
+async def test_jobs_are_counted_by_outcome(metered_app: FastAPI, visitor: AsyncClient) -> None:
+    jobs = metered_app.state.jobs
+    assert await jobs.wait_until_ended(await jobs.enqueue(succeeding())) is JobState.DONE
+    assert await jobs.wait_until_ended(await jobs.enqueue(failing())) is JobState.FAILED
+    samples = await read_metrics(visitor)
+
+    assert value_of(samples, "opportune_jobs", state="failed") == 1
+    assert value_of(samples, "opportune_job_attempts_total", job="telemetry.succeeding", outcome="ok") == 1
+    assert value_of(samples, "opportune_job_attempts_total", job="telemetry.failing", outcome="error") == 1
+    assert value_of(samples, "opportune_job_oldest_due_seconds") == 0
+
+
+async def test_unavailable_database_keeps_other_metrics(
+    metered_app: FastAPI, visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raise_timeout(**_: object) -> object:
+        raise TimeoutError
+
+    monkeypatch.setattr(metered_app.state.database, "reader", raise_timeout)
+    samples = await read_metrics(visitor)
+    assert value_of(samples, "opportune_database_up") == 0
+    assert value_of(samples, "process_resident_memory_bytes")
+
+
+@pytest.fixture
+def group(metered_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """Site whose new `Workers` belong to a group of three."""
+    monkeypatch.setenv(WORKERS_VARIABLE, "")
+    create_worker_group(3)
+    return metered_app
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
+async def test_each_worker_reports_all_workers(group: FastAPI) -> None:
+    workers = [Workers(group.state) for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker.listening())
+        assert [worker.number for worker in workers] == [0, 1, 2]
+        assert [report.worker for report in await workers[1].reports()] == [0, 1, 2]
+        successor = Workers(group.state)
+        async with successor.listening():
+            assert len(await workers[1].reports()) == 4, "a new worker starts before the old one ends"
+        group.state.workers = workers[2]
+        async with AsyncClient(transport=ASGITransport(group), base_url="http://testserver") as client:
+            samples = await read_metrics(client)
+        numbers = {dict(labels)["worker"] for name, labels in samples if name == "process_start_time_seconds"}
+        assert numbers == {"0", "1", "2"}
+    assert [report.worker for report in await workers[0].reports()] == [0], "the other workers have ended"
+    replacement = Workers(group.state)
+    async with replacement.listening():
+        assert replacement.number == 0, "takes over the free number"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
+@pytest.mark.parametrize("report", ['{"worker": 0, "pid"', '{"worker": 0, "families": [], "of_a_later_version": 1}'])
+async def test_unreadable_report_is_skipped(group: FastAPI, monkeypatch: pytest.MonkeyPatch, report: str) -> None:
+    other, reader = Workers(group.state), Workers(group.state)
+    async with other.listening(), reader.listening():
+        monkeypatch.setattr("opportune.contrib.telemetry.workers.json.dumps", lambda _: report)
+        assert [report.worker for report in await reader.reports()] == [1]
+
+
+def test_labels_are_escaped() -> None:
+    counter = Counter("c", "Help.", "label")
+    counter.add('"\\\n')
+    (family,) = parse(render_families([counter.family()]))
+    assert family.samples[0].labels == {"label": '"\\\n'}
+
+
+async def test_gauges_of_features_are_current(metered_app: FastAPI, visitor: AsyncClient) -> None:
+    shelves = [2, 3]
+
+    async def read(_session: AsyncSession) -> list[Gauge]:
+        return [Gauge("books_on_shelves", "Books.", [({"shelf": "top"}, shelves.pop())])]
+
+    metered_app.state.features = [*metered_app.state.features, Feature(name="books", summary="", gauges=read)]
+    assert value_of(await read_metrics(visitor), "books_on_shelves", shelf="top") == 3
+    assert value_of(await read_metrics(visitor), "books_on_shelves", shelf="top") == 2
+
+
+async def test_answers_are_counted_by_state(visitor: AsyncClient) -> None:
+    samples = await read_metrics(visitor)
+    assert [value_of(samples, "opportune_answers", state=state) for state in ("running", "waiting")] == [0, 0]

@@ -1,3 +1,0 @@
-from opportune.testing.commands import oppman
-
-__all__ = ["oppman"]
