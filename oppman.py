@@ -22,17 +22,16 @@ if sys.flags.safe_path:  # with `-P`, `-I` and PYTHONSAFEPATH, sys.path lacks th
 def main() -> int:
     if not find_spec("opportune"):
         add_framework()  # contains the code that installs the other packages
-    from opportune.cli.registry import is_overview_request, show_overview  # noqa: PLC0415 - may hold conflict markers
-
-    if is_overview_request(sys.argv[1:]):  # needs no packages
-        return show_overview()
     if sys.argv[1:2] == ["startproject"]:  # needs no packages either
         from opportune.cli.project.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely needed
 
         return startproject(sys.argv[2:])
-    from opportune.cli.environment.entry import enter  # noqa: PLC0415 - slower than the help
+    from opportune.cli.environment.entry import enter  # noqa: PLC0415 - may hold conflict markers
+    from opportune.cli.registry import is_overview_request, show_overview  # noqa: PLC0415 - as above
 
     enter(sys.argv[1:])
+    if is_overview_request(sys.argv[1:]):
+        return show_overview()
     from opportune.cli.main import main as command_line  # noqa: PLC0415 - its packages are installed now
 
     return command_line()

@@ -382,6 +382,8 @@ class Feature:
     from then on they are edited in the admin."""
     services: Sequence[Service[Any]] = ()
     """Objects that routes find in `app.state` and jobs in their context. They are closed in reverse order."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """Modules of its commands for `oppman.py` by name, `{"books": "app.books.commands"}` (oppman.py docs commands)."""
     checks: Sequence[Check] = ()
     """Checks for `oppman.py check`."""
     production_checks: Sequence[Check] = ()
@@ -399,3 +401,12 @@ class Feature:
                     f"Feature({self.name!r}, jobs=…) lists {function}, which is not a job. "
                     f'Write @job("{self.name}.{function}") above it.'
                 )
+        if not isinstance(self.commands, Mapping) or not all(map(_is_module_name, self.commands.values())):
+            raise OperatorError(
+                f"Feature({self.name!r}, commands=…) needs the name of a module for each command: "
+                f'commands={{"{self.name}": "app.{self.name}.commands"}}.'
+            )
+
+
+def _is_module_name(value: object) -> bool:
+    return isinstance(value, str) and all(map(str.isidentifier, value.split(".")))

@@ -58,7 +58,12 @@ teams: Feature
 def __getattr__(name: str) -> Any:
     if name not in OPTIONAL_FEATURES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"opportune.{OPTIONAL_FEATURES[name]}.feature"), name)
+    return _optional_feature(name)
+
+
+def _optional_feature(name: str) -> Feature:
+    feature: Feature = getattr(import_module(f"opportune.{OPTIONAL_FEATURES[name]}.feature"), name)
+    return feature
 
 
 CORE_FEATURES = (
@@ -91,6 +96,12 @@ RESERVED_SERVICES = ("settings", "features", "permissions", "database", "storage
 def all_features(installed: Iterable[Feature]) -> list[Feature]:
     """Return the core features and the installed ones."""
     return [*CORE_FEATURES, *(feature for feature in installed if feature not in CORE_FEATURES)]
+
+
+def features_left_out(installed: Iterable[Feature]) -> Iterator[Feature]:
+    """Import and yield the optional features that the project does not list, for messages about what they have."""
+    names = {feature.name for feature in installed}
+    yield from (_optional_feature(name) for name in OPTIONAL_FEATURES if name not in names)
 
 
 def require_consistent_features(features: Iterable[Feature], *, is_complete: bool = False) -> None:
@@ -171,6 +182,7 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield the type, name and module of everything that a feature registers under a name."""
     registered: Mapping[str, Iterable[tuple[str, Any]]] = {
         "job": ((job.name, job.function) for job in feature.jobs),
+        "command": ((name, feature) for name in feature.commands),
         "service": ((service.name, service.make) for service in feature.services),
         "check": ((_qualified_name(check), check) for check in (*feature.checks, *feature.production_checks)),
         "hook": ((_qualified_name(hook), hook) for hook in feature.hooks),

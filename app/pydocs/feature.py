@@ -12,6 +12,7 @@ pydocs = Feature(
     navigation=[Link("Python docs", "/pydocs", "book-2")],
     retrieval=[tools.search_python_docs],
     tools=[tools.search_python_docs, tools.read_python_docs],
+    commands={"pydocs": "app.pydocs.commands"},
     jobs=[index_python],
     first_jobs=[index_python()],
     operations={"Rebuild the index of Python's documentation": index_python()},

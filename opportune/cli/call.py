@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportune.cli.main import load, run
 from opportune.cli.process import forbid_exec
-from opportune.cli.registry import MODULES, command_files
+from opportune.cli.registry import command_module
 from opportune.config.settings import Settings, using_settings
 from opportune.errors import CommandError
 from opportune.runtime.suggestions import did_you_mean
@@ -41,7 +41,7 @@ def call_command(name: str, *arguments: object, settings: Settings | None = None
         `call_command("migrate", "books", plan=True)`
     """
     command_line = [name, *map(str, arguments)]
-    if options and (name in MODULES or name in command_files()):
+    if options and command_module(name):
         command_line += option_arguments(find_command(command_line), options)
     try:
         asyncio.get_running_loop()

@@ -5,8 +5,8 @@ subcommands. The module docstring is the help of the command, and its first line
 import anything at the top, because it is imported only for this command. Optional `CONTEXT_SETTINGS` go to Typer. A
 command fails with `OperatorError`, or sets another exit code with `raise typer.Exit(code)`. It prints with `output.py`.
 
-The `commands.py` of a feature has the same form and defines a command with the name of the feature. If the function has
-a docstring, it replaces the module's as the help.
+Commands of features have the same form, and `Feature(commands=…)` lists their modules. If the function has a docstring,
+it replaces the module's as the help.
 """
 
 import errno
@@ -16,26 +16,30 @@ import platform
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command_name
 
 from opportune import __version__
 from opportune.cli import output
 from opportune.cli.completion_adapter import complete_after_python
 from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
-from opportune.cli.feature_commands import repeated_commands
+from opportune.cli.missing_commands import find_missing_command
 from opportune.cli.registry import (
     MODULES,
     OPTIONS,
     PROGRAM,
-    command_files,
+    command_module,
+    feature_modules,
     handle_broken_pipe,
     help_line,
     overview,
@@ -43,7 +47,7 @@ from opportune.cli.registry import (
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
 from opportune.config.feature_packages import HAS_PROJECT
-from opportune.config.project import PROJECT, display_path, env_file_value, feature_module
+from opportune.config.project import PROJECT, display_path, env_file_value
 from opportune.errors import OperatorError
 from opportune.runtime.suggestions import did_you_mean
 
@@ -62,18 +66,20 @@ class Commands(TyperGroup):
     """Group of all commands. Only the module of the called command is imported."""
 
     def list_commands(self, ctx: "Context") -> list[str]:
-        return [*MODULES, *command_files()]
+        return [*MODULES, *feature_modules()]
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
-        if cmd_name not in MODULES and cmd_name in command_files():
+        if cmd_name not in MODULES:
             ctx.with_resource(output.show_work_progress())  # for `opportune.runtime.progress`
-        command = load(cmd_name) if cmd_name in self.list_commands(ctx) else None
+        command = load(cmd_name) if command_module(cmd_name) else None
         collect_garbage_again()
         return command
 
     def resolve_command(self, ctx: "Context", args: list[str]) -> "tuple[str | None, Command | None, list[str]]":
-        if (message := unknown_command(args[0], self.list_commands(ctx))) and not ctx.resilient_parsing:
-            ctx.fail(message)
+        if not ctx.resilient_parsing and not command_module(args[0]):
+            if message := find_missing_command(args[0]):
+                raise OperatorError(message)
+            ctx.fail(unknown_command(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:
@@ -81,8 +87,10 @@ class Commands(TyperGroup):
 
     def shell_complete(self, ctx: "Context", incomplete: str) -> "list[CompletionItem]":
         """Complete the name of a command without loading any."""
-        help_lines = dict.fromkeys(command_files(), "") | {name: help_line(name) for name in MODULES}
-        commands = [TyperCommand(name, help=line) for name, line in help_lines.items()]
+        modules = MODULES.copy()
+        with suppress(Exception):  # a mistake in a feature is reported by commands
+            modules |= feature_modules()
+        commands = [TyperCommand(name, help=help_line(module)) for name, module in modules.items()]
         return TyperGroup(commands=commands, params=self.params).shell_complete(ctx, incomplete)
 
 
@@ -107,10 +115,12 @@ def unattended_options(
 
 
 def load(name: str) -> "Command":
-    """Load a command from its file and add the common options."""
-    if name not in MODULES and (problem := next(repeated_commands(command_files()[name]), "")):
-        raise OperatorError(f"{display_path(Path(command_files()[name]))}: {problem}")
-    module = import_module(MODULES.get(name) or f"{feature_module(name)}.commands")
+    """Load a command from its module and add the common options.
+
+    Raises:
+        OperatorError: The module that a feature lists does not exist, or defines no valid command.
+    """
+    module = import_command(name, command_module(name))
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     settings = getattr(module, "CONTEXT_SETTINGS", None)
     help_text = cleandoc(module.__doc__ or "")
@@ -124,6 +134,28 @@ def load(name: str) -> "Command":
     if not settings:  # other programs such as pytest define these options themselves
         add_common_options(command)
     return command
+
+
+def import_command(name: str, module_name: str) -> ModuleType:
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):  # the module imports a package that is missing
+            raise
+        raise OperatorError(
+            f"The command {name} is in {module_name}, which does not exist. Correct commands={{…}}."
+        ) from None
+    if not callable(command := getattr(module, "command", None)):
+        raise OperatorError(f"{module_name} has no `command`. Define a function or a typer.Typer() of this name.")
+    if isinstance(command, typer.Typer):
+        names = Counter(
+            info.name or get_command_name(info.callback.__name__)
+            for info in command.registered_commands
+            if info.callback
+        )
+        if repeated := next((subcommand for subcommand, count in names.items() if count > 1), ""):
+            raise OperatorError(f"{module_name} defines the command {repeated} twice. Rename one.")
+    return module
 
 
 def add_common_options(command: "Command") -> None:
@@ -209,7 +241,7 @@ def print_error(message: str, code: int) -> int:
 def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
     ctx: Context | None = getattr(error, "ctx", None)
     # Typer sets no context if the value of an option is missing.
-    names = [name for name in arguments[:1] if name in MODULES or name in command_files()]
+    names = [name for name in arguments[:1] if not name.startswith("-") and command_module(name)]
     path = ctx.command_path if ctx else " ".join([PROGRAM, *names])
     message = validation_message(error) or unknown_option_message(error)
     return wrong_usage(path, message or error.format_message().removeprefix("Invalid value: "))

@@ -1,19 +1,19 @@
 """Names of all commands, and the overview for `--help`.
 
-Uses only the standard library and imports no command, because it runs before packages are installed.
+Uses only the standard library and imports no command, because it runs before packages are installed. Features register
+their commands in `Feature(commands=…)`. They are imported for the overview, and for names that are not in `COMMANDS`.
 """
 
 import ast
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pkgutil import get_data
-from typing import TYPE_CHECKING
 
 from opportune.cli.terminal import columns, fold, styled
-from opportune.config.feature_packages import HAS_PROJECT, feature_packages, project_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from opportune.config.feature_packages import HAS_PROJECT
+from opportune.config.project import installed_features
 
 PROGRAM = "oppman.py" if HAS_PROJECT else "python -m opportune"
 COMMANDS = {
@@ -50,51 +50,63 @@ def is_overview_request(arguments: list[str]) -> bool:
 def show_overview() -> int:
     """Print the help with all commands."""
     try:
-        print("\n".join(overview()), flush=True)
+        for line in overview():
+            print(line, flush=True)  # before the features are imported
     except BrokenPipeError:
         return handle_broken_pipe()
     return 0
 
 
-def overview() -> "Iterator[str]":
+def overview() -> Iterator[str]:
     """Yield the lines of the help with all commands, as wide as the terminal."""
     yield f"Usage: {PROGRAM} [OPTIONS] COMMAND [ARGS]..."
     yield ""
     yield "  Run and manage your site."
-    features = {f"Feature {name}": commands for name, commands in feature_commands().items()}
-    families = {family: {name: help_line(name) for name in names} for family, names in COMMANDS.items()}
-    sections = {**families, **features, "Options": OPTIONS}
-    width = max(len(name) for section in sections.values() for name in section)
+    width = max(map(len, (*MODULES, *OPTIONS)))
+    for family, names in COMMANDS.items():
+        yield from _section(family, {name: help_line(MODULES[name]) for name in names}, width)
+    yield from _section("Options", OPTIONS, width)
+    try:
+        features = feature_commands()
+    except Exception as error:  # noqa: BLE001 - importing a feature runs any code, and the help is still useful
+        reason = f"{type(error).__name__}: {error}" if find_spec("fastapi") else "Install the packages."
+        yield from ("", f"Commands of features are not listed. {reason}".partition("\n")[0])
+        return
+    for feature, modules in features.items():
+        lines = {name: help_line(module) for name, module in modules.items()}
+        yield from _section(f"Feature {feature}", lines, max(map(len, (*lines, " " * width))))
+
+
+def _section(heading: str, entries: Mapping[str, str], width: int) -> Iterator[str]:
+    """Yield a heading, and each entry with its text beside a column of this width."""
     text_width = max(columns() - width - 4, 20) if columns() else 0
-    for heading, entries in sections.items():
-        yield ""
-        yield styled(f"{heading}:", "bold")
-        for name, text in entries.items():
-            first_line, *other_lines = fold(text, text_width)
-            yield f"  {styled(name, 'cyan')}{' ' * (width - len(name))}  {first_line}".rstrip()
-            yield from (f"{' ' * (width + 4)}{line}" for line in other_lines)
+    yield ""
+    yield styled(f"{heading}:", "bold")
+    for name, text in entries.items():
+        first_line, *other_lines = fold(text, text_width)
+        yield f"  {styled(name, 'cyan')}{' ' * (width - len(name))}  {first_line}".rstrip()
+        yield from (f"{' ' * (width + 4)}{line}" for line in other_lines)
 
 
-def help_line(name: str) -> str:
-    """Return the one-line help of a command: the first line of its file, which is not imported."""
-    return _source_of(name).decode().partition("\n")[0].strip('"')
+def help_line(module: str) -> str:
+    """Return the one-line help of a command: the first line of its module, which is not imported."""
+    return _source_of(module).decode(errors="replace").partition("\n")[0].strip('"')
 
 
-def _source_of(name: str) -> bytes:
-    path = MODULES[name].removeprefix("opportune.cli.").replace(".", "/") + ".py"
-    return get_data("opportune.cli", path) or b""
+def _source_of(module: str) -> bytes:
+    """Return the source of a module, also from the framework's wheel; empty if it does not exist."""
+    package, *names = module.split(".")
+    try:
+        return get_data(package, f"{'/'.join(names)}.py") or b""
+    except (OSError, ImportError):
+        return b""
 
 
 def describe_command(name: str) -> str:
     """Return the help of a command without its options, which need packages; the overview for other names."""
-    if name in MODULES:
-        source = _source_of(name)
-    elif name in (files := command_files()):
-        with open(files[name], "rb") as file:
-            source = file.read()
-    else:
+    if name not in MODULES:
         return "\n".join(overview())
-    text = ast.get_docstring(ast.parse(source)) or ""
+    text = ast.get_docstring(ast.parse(_source_of(MODULES[name]))) or ""
     note = "The options are listed here once packages are installed, for example by `quickstart`."
     return f"Usage: {PROGRAM} {name} [OPTIONS] [ARGS]...\n\n{text}\n\n{note}"
 
@@ -106,18 +118,18 @@ def handle_broken_pipe() -> int:
 
 
 def feature_commands() -> dict[str, dict[str, str]]:
-    """Return the one-line helps of the features' commands, by feature, without importing them."""
-    files = command_files()
-    if not files:
-        return {}
-    from opportune.cli.feature_commands import commands_in  # noqa: PLC0415 - parses Python, not needed by most projects
+    """Return the modules of commands by name, for each installed feature that has some. `COMMANDS` hide theirs."""
+    commands = {
+        feature.name: {name: module for name, module in feature.commands.items() if name not in MODULES}
+        for feature in installed_features()
+    }
+    return {feature: modules for feature, modules in commands.items() if modules}
 
-    return {name: commands_in(name, file) for name, file in files.items()}
+
+def feature_modules() -> dict[str, str]:
+    return {name: module for modules in feature_commands().values() for name, module in modules.items()}
 
 
-def command_files() -> dict[str, str]:
-    """Return the paths of the features' `commands.py`, by feature."""
-    folder = project_folder()
-    folders = {name: os.path.join(folder, name) for name in sorted(os.listdir(folder))} if folder else {}
-    files = {name: os.path.join(path, "commands.py") for name, path in (folders | feature_packages()).items()}
-    return {name: file for name, file in files.items() if name not in MODULES and os.path.isfile(file)}
+def command_module(name: str) -> str:
+    """Return the module of a command; empty if there is none of this name."""
+    return MODULES.get(name) or feature_modules().get(name, "")

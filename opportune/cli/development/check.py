@@ -27,8 +27,9 @@ from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import startup
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.check_vectors import check_vectors
-from opportune.cli.feature_commands import repeated_commands
 from opportune.cli.loop import open_event_loop
+from opportune.cli.main import import_command
+from opportune.cli.missing_commands import find_unlisted_commands
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
@@ -162,15 +163,23 @@ def check_hooks(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_commands(_settings: Settings) -> Iterator[Finding]:
-    """Find commands of features that are hidden by built-in ones, and duplicate names."""
+    """Find commands of features that are hidden by built-in ones, cannot be loaded, or are not listed."""
     for feature in installed_features():
-        path = feature_folder(feature.name) / "commands.py"
-        if feature.name in MODULES and path.exists():
-            yield Finding(
-                f"{display_path(path)} has no effect, because oppman.py has a built-in command {feature.name}. "
-                "Move yours to a feature with another name."
-            )
-        yield from (Finding(f"{display_path(path)}: {problem}") for problem in repeated_commands(str(path)))
+        for name, module in feature.commands.items():
+            if name in MODULES:
+                yield Finding(
+                    f"Feature({feature.name!r}, commands=…) cannot replace the built-in command {name}. Rename yours."
+                )
+            elif not module.startswith("opportune."):
+                yield from _command_errors(name, module)
+    yield from (Finding(message) for _, message in find_unlisted_commands())
+
+
+def _command_errors(name: str, module: str) -> Iterator[Finding]:
+    try:
+        import_command(name, module)
+    except OperatorError as error:
+        yield Finding(str(error))
 
 
 def check_schemas(_settings: Settings) -> Iterator[Finding]:

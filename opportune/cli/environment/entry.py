@@ -21,10 +21,11 @@ from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
 from opportune.cli.environment.preflight import check_machine
 from opportune.cli.process import exec_process
-from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, command_files, describe_command
-from opportune.cli.usage import unknown_command, wrong_usage
+from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, describe_command, is_overview_request
+from opportune.cli.usage import wrong_usage
 from opportune.config.project import PROJECT, env_file_value
 from opportune.errors import OperatorError
+from opportune.runtime.suggestions import did_you_mean
 
 if sys.platform == "win32":
     import msvcrt
@@ -71,8 +72,9 @@ def enter(arguments: list[str]) -> None:
         return
     if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # completion must not install packages
-    refuse_unknown_command(arguments)
-    if is_help_request(arguments):
+    if not are_installed([BASE]):
+        refuse_misspelt_command(arguments)
+    if is_overview_request(arguments) or is_help_request(arguments):
         show_help(arguments, is_in_venv=is_in_venv)
         return
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
@@ -87,11 +89,11 @@ def enter(arguments: list[str]) -> None:
         restart(arguments)
 
 
-def refuse_unknown_command(arguments: list[str]) -> None:
-    """Exit for an unknown command before packages are installed."""
+def refuse_misspelt_command(arguments: list[str]) -> None:
+    """Exit for a misspelt command before packages are installed. Other unknown names may be commands of features."""
     name = command_name(arguments)
-    if not name.startswith("-") and (message := unknown_command(name, [*MODULES, *command_files()])):
-        print(wrong_usage(PROGRAM, message), file=sys.stderr)
+    if not name.startswith("-") and (hint := name not in MODULES and did_you_mean(name, MODULES)):
+        print(wrong_usage(PROGRAM, f"Unknown command {name!r}.{hint}"), file=sys.stderr)
         sys.exit(2)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import tomllib
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,8 @@ def main() -> int:
         return run_command_line()
     offer_commands()
     if is_overview_request(sys.argv[1:]):
+        with suppress(Exception, SystemExit):  # other commands report mistakes in the application
+            load_application()
         return show_overview()
     try:
         if "--help" not in sys.argv and "--version" not in sys.argv:

@@ -59,7 +59,7 @@ class DocumentIndex(IndexDefinition[H]):
         return build(self, source, url, progress)
 
     def commands(self, source: Callable[[Path | None], Source], of_folder: str) -> "typer.Typer":
-        """Return the commands `index [FOLDER]`, `status` and `clear`, for `command` in a feature's `commands.py`.
+        """Return the commands `index [FOLDER]`, `status` and `clear`, for the `command` of a feature's module.
 
         Args:
             source: Function that returns the source in a folder, or the default source for None.

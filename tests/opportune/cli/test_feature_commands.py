@@ -1,4 +1,4 @@
-"""Commands of features: listed without an import, loaded when they are called."""
+"""Commands that features list in `Feature(commands=…)`."""
 
 import sys
 from pathlib import Path
@@ -7,129 +7,95 @@ from types import ModuleType
 import pytest
 import typer
 
-from opportune.cli import registry
+from opportune.cli import missing_commands, registry
 from opportune.cli.main import main
+from opportune.errors import OperatorError
+from opportune.feature import Feature
 
-MODULE = "app.gadgets.commands"
-ONE_COMMAND = '"""Count the gadgets.\n\nMore details.\n"""\nraise SystemExit("imported")\n'
-TYPER_COMMANDS = '''"""Manage gadgets."""
-import typer
-
-command = typer.Typer()
-
-
-@command.command()
-def count(number: int) -> None:
-    """Count the gadgets.
-
-    More details.
-    """
-
-
-@command.command(name="clear-all")
-def clear() -> None:
-    """Delete all gadgets."""
-
-
-@command.command("lend")
-def _lend() -> None: ...
-
-
-def unrelated() -> None: ...
-'''
-
-
-def help_section(heading: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return the lines below a heading of the help."""
-    text = capsys.readouterr().out.partition(f"\n{heading}:\n")[2].partition("\n\n")[0]
-    return [" ".join(line.split()) for line in text.splitlines()]
+MODULE = "gadgets.commands"
+GADGETS = Feature(
+    name="gadgets", summary="", commands={"gadgets": MODULE, "lend": "gadgets.lending", "migrate": MODULE}
+)
 
 
 @pytest.fixture
-def feature_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder of the only feature with commands."""
-    folder = tmp_path / "gadgets"
-    folder.mkdir()
-    monkeypatch.setattr(registry, "project_folder", lambda: str(tmp_path))
-    return folder
-
-
-@pytest.fixture
-def gadgets(feature_folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Replace the module of the feature."""
-    (feature_folder / "commands.py").write_text(ONE_COMMAND)
+def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The module of the only feature's command, beside a file that is not imported."""
+    (tmp_path / "gadgets").mkdir()
+    (tmp_path / "gadgets/__init__.py").touch()
+    (tmp_path / "gadgets/lending.py").write_text('"""Lend a gadget."""\nraise SystemExit("imported")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    for loaded in (registry, missing_commands):
+        monkeypatch.setattr(loaded, "installed_features", lambda: [GADGETS])
     module = ModuleType(MODULE)
     monkeypatch.setitem(sys.modules, MODULE, module)
     return module
 
 
-def test_help_lists_a_command_without_import(feature_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (feature_folder / "commands.py").write_text(ONE_COMMAND)
-    assert main(["--help"]) == 0
-    assert help_section("Feature gadgets", capsys) == ["gadgets Count the gadgets."]
-
-
-def test_help_lists_subcommands_of_a_feature(feature_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (feature_folder / "commands.py").write_text(TYPER_COMMANDS)
-    assert main(["--help"]) == 0
-    assert help_section("Feature gadgets", capsys) == [
-        "gadgets count Count the gadgets.",
-        "gadgets clear-all Delete all gadgets.",
-        "gadgets lend",
-    ]
-
-
-def test_help_without_feature_commands(feature_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not list(feature_folder.iterdir())
-    assert main(["--help"]) == 0
-    assert "Feature " not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("source", ["def broken(:", "x = 1", "\0"])
-def test_unreadable_commands_are_listed(feature_folder: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (feature_folder / "commands.py").write_text(source)
-    assert main(["--help"]) == 0
-    assert "gadgets" in capsys.readouterr().out
-
-
-def test_subcommand_runs(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def typer_with(*names: str) -> typer.Typer:
     command = typer.Typer()
+    for name in names:
+        command.command(name)(lambda number: typer.echo(f"{number} gadgets"))
+    return command
 
-    @command.command()
-    def count(number: int) -> None:
-        typer.echo(f"{number} gadgets")
 
-    @command.command()
-    def clear() -> None: ...
+@pytest.mark.usefixtures("module")
+def test_help_lists_commands_of_features(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[lines.index("Feature gadgets:") :] == ["Feature gadgets:", "gadgets", "lend Lend a gadget."]
 
-    gadgets.command = command  # type: ignore[attr-defined]
 
+def broken() -> list[Feature]:
+    raise OperatorError("app/installed.py has no INSTALLED.")
+
+
+def test_help_survives_a_broken_feature(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(registry, "installed_features", broken)
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "Commands of features are not listed. OperatorError: app/installed.py has no INSTALLED.\n"
+    )
+
+
+def test_subcommand_runs(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    module.command = typer_with("count", "clear")  # type: ignore[attr-defined]
     assert main(["gadgets", "count", "3"]) == 0
     assert capsys.readouterr().out == "3 gadgets\n"
 
 
-def test_command_defined_twice_is_reported_in_one_line(
-    feature_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (feature_folder / "commands.py").write_text(
-        TYPER_COMMANDS + '\n@command.command("clear-all")\ndef clear_again(): ...\n'
-    )
-    assert main(["gadgets", "count"]) == 1
-    assert "commands.py: the command clear-all is defined twice, in lines " in capsys.readouterr().err
-
-
-def test_wrong_usage_names_the_command(gadgets: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    def count(number: int) -> None:
-        del number
-
-    gadgets.command = count  # type: ignore[attr-defined]
+def test_wrong_usage_names_the_command(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    module.command = typer_with("count", "clear")  # type: ignore[attr-defined]
     assert main(["gadgets", "--bogus"]) == 2
     assert "oppman.py gadgets: No such option: --bogus." in capsys.readouterr().err
     assert main(["gadget"]) == 2
     assert "Did you mean gadgets?" in capsys.readouterr().err
 
 
-def test_feature_cannot_replace_a_command(feature_folder: Path) -> None:
-    (feature_folder / "commands.py").touch()
-    feature_folder.rename(feature_folder.with_name("migrate"))
-    assert registry.feature_commands() == {}
+def test_command_defined_twice_is_refused(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    module.command = typer_with("clear-all", "clear-all")  # type: ignore[attr-defined]
+    assert main(["gadgets", "count"]) == 1
+    assert "gadgets.commands defines the command clear-all twice. Rename one." in capsys.readouterr().err
+
+
+def test_feature_cannot_replace_a_command(module: ModuleType) -> None:
+    assert registry.command_module("migrate") == "opportune.cli.database.migrate"
+    del module
+
+
+@pytest.mark.usefixtures("module")
+def test_command_of_missing_feature_names_the_feature(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault = Feature(name="vault", summary="", commands={"store": "vault.commands"})
+    monkeypatch.setattr(missing_commands, "features_left_out", lambda _installed: [vault])
+    assert main(["store"]) == 1
+    assert (
+        capsys.readouterr().err == "The command store belongs to the feature vault. Add `vault` to app/installed.py.\n"
+    )
+
+
+@pytest.mark.parametrize("commands", [["books"], {"books": typer_with}, {"books": "app/books/commands.py"}, "books"])
+def test_invalid_mapping_is_refused(commands: object) -> None:
+    with pytest.raises(OperatorError, match=r'commands={"books": "app.books.commands"}'):
+        Feature(name="books", summary="", commands=commands)  # type: ignore[arg-type]

@@ -98,15 +98,6 @@ def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None
     assert "quickstart" in capsys.readouterr().out
 
 
-def test_help_imports_only_light_modules() -> None:
-    code = f"import runpy, sys; sys.argv[1:] = ['-h']; runpy.run_path({str(OPPMAN)!r})['main'](); print(*sys.modules)"
-    result = run_python("-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(PROJECT)!r}); {code}")
-    assert result.stdout.startswith("Usage: oppman.py")
-    assert not {*SLOW_PACKAGES, "typer", "pathlib", "inspect", "subprocess"} & set(
-        result.stdout.splitlines()[-1].split()
-    )
-
-
 def test_help_is_folded_to_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "columns", lambda: 50)
     lines = list(registry.overview())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.registry import command_files
 from opportune.config import feature_packages as module
 from opportune.config.project import PROJECT, feature_folder, feature_module, origin
 from opportune.db.migrations.graph import MigrationGraph
@@ -21,7 +20,6 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     package = tmp_path / "packages/opportune_journals"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "commands.py").touch()
     (tmp_path / "installed.py").write_text(
         "from opportune_journals.feature import journals\nfrom opportune_missing.feature import missing\n"
     )
@@ -49,10 +47,6 @@ def test_code_of_feature_is_in_its_package(package: Path) -> None:
 def test_origin_is_the_feature(package: Path) -> None:
     view = type("View", (), {"__module__": "opportune_journals.pages"})
     assert origin(view) == "journals"
-
-
-def test_commands_of_package_are_found(package: Path) -> None:
-    assert command_files()["journals"] == str(package / "commands.py")
 
 
 def test_migrations_are_in_the_package(package: Path) -> None:

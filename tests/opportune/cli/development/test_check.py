@@ -14,9 +14,11 @@ from sqlalchemy import Column, Integer, Table
 
 from opportune import checks
 from opportune.checks import Finding
+from opportune.cli import missing_commands
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check
 from opportune.cli.development.check_vectors import vectors_problem
+from opportune.config import project
 from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db import Database
@@ -160,15 +162,39 @@ def test_unlisted_hooks_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPat
     assert "app/books/hooks.py has no effect. List its functions in Feature('books'," in finding.text
 
 
-def test_hidden_command_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("backup", "books"):
+@pytest.mark.parametrize(
+    ("commands", "message"),
+    [
+        (
+            {"migrate": "app.books.commands"},
+            "Feature('books', commands=…) cannot replace the built-in command migrate.",
+        ),
+        ({"books": "app.books.comands"}, "The command books is in app.books.comands, which does not exist."),
+        (
+            {"books": "app.books.commands.list"},
+            "The command books is in app.books.commands.list, which does not exist.",
+        ),
+        ({"books": "json"}, "json has no `command`. Define a function or a typer.Typer() of this name."),
+    ],
+)
+def test_invalid_command_is_an_error(monkeypatch: pytest.MonkeyPatch, commands: dict[str, str], message: str) -> None:
+    books = Feature(name="books", summary="", commands=commands)
+    monkeypatch.setattr(check, "installed_features", lambda: [books])
+    (finding,) = check.check_commands(settings_for("sqlite:///unused.db"))
+    assert finding.text.startswith(message)
+
+
+def test_unlisted_commands_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("books", "films"):
         (folder / "app" / name).mkdir(parents=True)
         (folder / "app" / name / "commands.py").touch()
-    monkeypatch.setattr(
-        check, "installed_features", lambda: [Feature(name=name, summary="") for name in ("backup", "books", "users")]
-    )
-    (finding,) = check.check_commands(settings_for("sqlite:///unused.db"))
-    assert "app/backup/commands.py has no effect, because oppman.py has a built-in command backup." in finding.text
+    films = Feature(name="films", summary="", commands={"films": "app.films.commands"})
+    monkeypatch.setattr(missing_commands, "installed_features", lambda: [Feature(name="books", summary=""), films])
+    monkeypatch.setattr(missing_commands, "feature_folder", lambda name: folder / "app" / name)
+    monkeypatch.setattr(project, "PROJECT", folder)
+    assert [message for _, message in missing_commands.find_unlisted_commands()] == [
+        'app/books/commands.py has no effect. Add commands={"books": "app.books.commands"} to app/books/feature.py.'
+    ]
 
 
 def test_invalid_schema_is_an_error() -> None:
