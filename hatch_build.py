@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from runpy import run_path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -15,8 +16,9 @@ class WheelContent(BuildHookInterface[Any]):
         del version  # "standard", or "editable" for an installation that uses the repository
         sys.path.insert(0, self.root)
         from opportune.cli.project.shared_files import STARTER, starter_files  # noqa: PLC0415 - of the clone
-        from opportune.runtime.catalogue_compiler import compile_catalogue  # noqa: PLC0415 - as above
 
+        # Only Babel is installed: the package `opportune.i18n` needs more.
+        compile_catalogue = run_path(f"{self.root}/opportune/i18n/catalogue_compiler.py")["compile_catalogue"]
         self.compiled = TemporaryDirectory()
         root = Path(self.root)
         files = {root / path: f"{STARTER}/{path}" for path in starter_files(root)}

@@ -18,11 +18,11 @@ from statistics import median
 
 from sqlalchemy import text
 
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.project.layout import installed_names
 from opportune.testing.services.postgres import postgres
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -36,7 +36,7 @@ import json, resource, sys, time
 from opportune.contrib.copydb import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
-from opportune.config.project import installed_names
+from opportune.project.layout import installed_names
 
 started = time.perf_counter()
 reports = copy(*map(DatabaseURL.parse, sys.argv[1:]), MigrationGraph(installed_names()))

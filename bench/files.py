@@ -15,13 +15,13 @@ from time import process_time
 
 from pydantic import SecretStr
 
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.process import resident_memory_bytes
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.project.layout import installed_names
 from opportune.storage import Storage, open_storage
 from opportune.storage.routes import PART_BYTES
 from opportune.testing.plugin import settings_for

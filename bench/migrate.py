@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from opportune.config.project import installed_names
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.project.layout import installed_names
 
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_RATIO = 4.5

@@ -19,8 +19,6 @@ from opportune.accounts.rate_limits.database_storage import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.middleware import add_admin, add_icons
 from opportune.admin.permissions import Permissions
-from opportune.config.feature_packages import HAS_PROJECT
-from opportune.config.project import installed_features, mounted_features, require_unique_names
 from opportune.config.settings import Settings, get_settings, load_settings, read_feature_settings, set_settings
 from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
@@ -29,6 +27,8 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.features import all_features, require_consistent_features, running_process
 from opportune.jobs.service import open_jobs, open_services
+from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.layout import installed_features, mounted_features, require_unique_names
 from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.storage import open_storage

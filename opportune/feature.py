@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from opportune.errors import OperatorError
-from opportune.runtime.option_names import strict
-from opportune.runtime.services import Service, Services
+from opportune.errors.option_names import strict
+from opportune.services import Service, Services
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI

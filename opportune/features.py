@@ -11,8 +11,6 @@ from typing import Any
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from opportune.accounts.visitors import visitors
-from opportune.config.feature_packages import PREFIX
-from opportune.config.project import PACKAGE, display_path, feature_folder, origin
 from opportune.contrib.backup.feature import backup
 from opportune.contrib.doctor.feature import doctor
 from opportune.contrib.documentation.feature import documentation
@@ -31,8 +29,10 @@ from opportune.llm.feature import llm
 from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.feature import tools
 from opportune.mail.feature import mail
-from opportune.runtime.services import Services
+from opportune.project.feature_packages import PREFIX
+from opportune.project.layout import PACKAGE, display_path, feature_folder, origin
 from opportune.search.feature import search
+from opportune.services import Services
 from opportune.storage.feature import storage
 from opportune.web.feature import web
 from opportune.web.rendering.templates import templates

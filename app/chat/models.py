@@ -9,8 +9,8 @@ from sqlalchemy import Index
 from sqlmodel import Field, Relationship
 
 from opportune.db import BigId, Model, SoftDelete, utc_now
+from opportune.fields import Text
 from opportune.llm import MAX_MODEL_NAME_LENGTH, Answer
-from opportune.text import Text
 
 MAX_TITLE_LENGTH = 100
 

@@ -6,9 +6,9 @@ from pydantic import Base64Bytes, ConfigDict, Field
 
 from app.chat.models import MAX_TITLE_LENGTH, Message, Role
 from opportune.db import MAX_ID
+from opportune.fields import Line, Text
 from opportune.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH, Answer, AnswerFields, AnswerStatus
 from opportune.pagination import Paging, SortBy
-from opportune.text import Line, Text
 from opportune.web import FieldOptions, Schema, Upload
 
 MAX_QUESTION_LENGTH = 8_000

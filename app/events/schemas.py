@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from opportune.accounts import Email
+from opportune.fields import Line, Text
 from opportune.pagination import Paging, SortBy
-from opportune.text import Line, Text
 from opportune.web import FieldOptions, ImageUpload, Schema
 
 

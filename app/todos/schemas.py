@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from opportune.fields import Line, Text
 from opportune.pagination import Paging, SortBy
-from opportune.text import Line, Text
 from opportune.web import FieldOptions, Schema
 
 State = Literal["", "open", "done", "overdue"]

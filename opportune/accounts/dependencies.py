@@ -23,9 +23,9 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
+from opportune.db.sessions.site import is_foreign_route, on_site
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
-from opportune.runtime.site import is_foreign_route, on_site
 from opportune.web.client import Client
 from opportune.web.errors.handlers import wants_json
 from opportune.web.forms.form_user import submitted_mark, user_marks

@@ -28,8 +28,8 @@ from opportune.accounts.registration.service import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
 from opportune.accounts.users.hooks import HOOKS
 from opportune.accounts.verification.service import send_verification_email
-from opportune.config.project import has_own_users
 from opportune.feature import Demo, Feature, Metric, UserColumn
+from opportune.project.layout import has_own_users
 
 # Projects with `app/users` list `User` in that feature.
 USERS = () if has_own_users() else (User,)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, EmailStr, Fiel
 from opportune.config.email_domains import accept_development_domains, normalize_email
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
-from opportune.text import Line, Password
+from opportune.schemas.text import Line, Password
 
 Email = Annotated[EmailStr, BeforeValidator(accept_development_domains), AfterValidator(normalize_email)]
 EMAIL_ADAPTER: TypeAdapter[str] = TypeAdapter(Email, config=ConfigDict(defer_build=True))

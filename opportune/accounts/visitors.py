@@ -4,7 +4,7 @@ from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits.database_storage import DatabaseStorage
 from opportune.accounts.sessions.lookup import LastSeen
 from opportune.feature import Feature
-from opportune.runtime.services import Service, Services
+from opportune.services import Service, Services
 from opportune.web.cache import Cache, open_cache
 from opportune.web.rate_limit import RateLimiter
 from opportune.web.rate_limit.cache_storage import CacheStorage

@@ -8,7 +8,7 @@ from sqlmodel import Field
 
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import Model, utc_now
-from opportune.text import Line, Text
+from opportune.schemas.text import Line, Text
 
 PURGE = "delete permanently"
 """Action of an entry for a row that was in the trash."""

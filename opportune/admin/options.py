@@ -13,9 +13,9 @@ from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
+from opportune.errors.option_names import find_misspelt
+from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY
 from opportune.fields.files import file_columns_of
-from opportune.runtime.option_names import find_misspelt
-from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY
 
 DISPLAY_OPTIONS = ("column_list", "column_choices", "column_details_list", "column_export_list")
 NAME_OPTIONS = (

@@ -12,8 +12,8 @@ from fastapi.routing import APIRoute
 from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of
 from opportune.accounts.groups.permissions import required_permissions
 from opportune.errors import OperatorError
+from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
-from opportune.runtime.suggestions import did_you_mean
 from opportune.web.routing.router import router_list
 
 MAX_GROUP_NAME = 150

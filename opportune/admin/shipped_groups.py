@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import Grant, Group, ShippedGrant
 from opportune.admin.permissions import Permissions
-from opportune.config.project import installed_features
+from opportune.project.layout import installed_features
 
 TABLE = ShippedGrant.__table__  # type: ignore[attr-defined]  # SQLModel's
 

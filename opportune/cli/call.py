@@ -13,7 +13,7 @@ from opportune.cli.process import forbid_exec
 from opportune.cli.registry import command_module
 from opportune.config.settings import Settings, using_settings
 from opportune.errors import CommandError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from typer._click import Command, Parameter

@@ -46,10 +46,10 @@ from opportune.cli.registry import (
 )
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
-from opportune.config.feature_packages import HAS_PROJECT
-from opportune.config.project import PROJECT, display_path, env_file_value
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.layout import PROJECT, display_path, env_file_value
 
 if TYPE_CHECKING:  # private modules of Typer, needed only for types
     from typer._click import Command, Context, HelpFormatter
@@ -70,7 +70,7 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
         if cmd_name not in MODULES:
-            ctx.with_resource(output.show_work_progress())  # for `opportune.runtime.progress`
+            ctx.with_resource(output.show_work_progress())  # for `opportune.progress`
         command = load(cmd_name) if command_module(cmd_name) else None
         collect_garbage_again()
         return command

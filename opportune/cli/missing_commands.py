@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from opportune.config.project import PACKAGE, display_path, feature_folder, feature_module, installed_features
 from opportune.features import features_left_out
+from opportune.project.layout import PACKAGE, display_path, feature_folder, feature_module, installed_features
 
 
 def find_missing_command(name: str) -> str:

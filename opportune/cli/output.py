@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from opportune.cli.terminal import columns, has_colours, is_terminal, printable, styled
-from opportune.runtime.progress import watched_by
+from opportune.progress import watched_by
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pkgutil import get_data
 
 from opportune.cli.terminal import columns, fold, styled
-from opportune.config.feature_packages import HAS_PROJECT
-from opportune.config.project import installed_features
+from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.layout import installed_features
 
 PROGRAM = "oppman.py" if HAS_PROJECT else "python -m opportune"
 COMMANDS = {

@@ -9,7 +9,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.cli.loop import open_event_loop
-from opportune.config.project import installed_features, installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
 from opportune.db.factory import open_database
@@ -17,6 +16,7 @@ from opportune.db.migrations.history import find_pending_migrations
 from opportune.errors import FieldErrors, OperatorError
 from opportune.features import all_features
 from opportune.jobs.service import DatabaseJobQueue, open_jobs, open_services
+from opportune.project.layout import installed_features, installed_names
 from opportune.storage import open_storage
 
 R = TypeVar("R")

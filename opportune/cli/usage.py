@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
 
 REMOVED_COMMANDS = {
     "removemodel": "use git restore or git revert, or delete the code of the model and run makemigrations.",

@@ -1,8 +1,6 @@
 from opportune.config.base_settings import BaseSettings as BaseSettings
 from opportune.config.llm_models import EmbeddingModel as EmbeddingModel
 from opportune.config.llm_models import LlmModel as LlmModel
-from opportune.config.project import PROJECT as PROJECT
-from opportune.config.project import installed_features as installed_features
 from opportune.config.settings import Settings as Settings
 from opportune.config.settings import get_settings as get_settings
 from opportune.config.signing import derived_key as derived_key
@@ -10,3 +8,5 @@ from opportune.config.signing import derived_keys as derived_keys
 from opportune.config.signing import seal as seal
 from opportune.config.signing import signer as signer
 from opportune.config.signing import unseal as unseal
+from opportune.project.layout import PROJECT as PROJECT
+from opportune.project.layout import installed_features as installed_features

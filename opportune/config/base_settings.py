@@ -10,8 +10,8 @@ from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, Set
 
 from opportune.config.env_lines import unreadable_line
 from opportune.config.pasted_values import pasted_values, without_empty_values
-from opportune.config.project import PROJECT, installed_features, settings_class
 from opportune.errors import SettingsError
+from opportune.project.layout import PROJECT, installed_features, settings_class
 
 FILE_OWNER_HINT = "Run this as the user whose file it is, or give the file to this user (chown)."
 MESSAGES = {"bool_parsing": "Write true or false.", "int_parsing": "Write a whole number."}

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from typing_extensions import Format, get_annotations
 
 from opportune.config.base_settings import BaseSettings
-from opportune.config.project import origin
 from opportune.config.settings import Settings
+from opportune.project.layout import origin
 
 HEADING = """\
 # Copy the lines that you change to .env, without the # before them.
@@ -153,6 +153,6 @@ def setting_text(value: Any) -> str:
 
 if __name__ == "__main__":
     from opportune.config.base_settings import settings_classes
-    from opportune.config.project import PROJECT
+    from opportune.project.layout import PROJECT
 
     (PROJECT / ".env.example").write_text(env_example(settings_classes()), encoding="utf-8")

@@ -32,10 +32,10 @@ from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.host_names import ascii_host
 from opportune.config.languages import find_language
 from opportune.config.llm_models import find_list_error
-from opportune.config.project import PACKAGE, settings_class
 from opportune.config.public_keys import parse_public_keys
 from opportune.config.site_settings import SiteSettings
 from opportune.errors import SettingsError
+from opportune.project.layout import PACKAGE, settings_class
 
 if TYPE_CHECKING:
     from opportune.feature import Feature
@@ -362,7 +362,7 @@ def load_settings(**values: Any) -> Settings:
     Raises:
         SettingsError: A setting is invalid. The message names it and does not show its value.
     """
-    class_ = settings_class()
+    class_: type[Settings] = settings_class()
     if missing := sorted(Settings.model_fields.keys() - getattr(class_, "model_fields", {}).keys()):
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise SettingsError(

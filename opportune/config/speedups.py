@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import TypeVar
 
-from opportune.config.project import env_file_value
+from opportune.project.layout import env_file_value
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

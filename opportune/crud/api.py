@@ -16,9 +16,9 @@ from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
+from opportune.errors.option_names import refuse_misspelt
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
-from opportune.runtime.option_names import refuse_misspelt
 from opportune.web.errors.openapi import refusals
 from opportune.web.routing.direct_route import DirectRoute, set_direct
 

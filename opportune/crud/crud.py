@@ -14,7 +14,7 @@ from opportune.crud.registry import crud_classes, register
 from opportune.crud.row_writing import WriteOperations
 from opportune.crud.teams import TeamOwners
 from opportune.errors import OperatorError
-from opportune.runtime.option_names import refuse_misspelt
+from opportune.errors.option_names import refuse_misspelt
 
 __all__ = ["Crud", "Key", "Values"]
 

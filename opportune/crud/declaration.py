@@ -11,7 +11,7 @@ from opportune.db.models.columns import foreign_keys_of, is_secret, is_text, man
 from opportune.db.models.field_usages import describe_usages
 from opportune.db.queries.paths import column_of_relation
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from opportune.i18n import format_lazy, gettext_lazy, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Paging, SortBy
 from opportune.schemas.annotations import FieldOptions, options_of
-from opportune.text import Line
+from opportune.schemas.text import Line
 
 F = TypeVar("F", bound=Callable[..., ColumnElement[bool]])
 

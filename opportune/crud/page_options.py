@@ -9,8 +9,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts.dependencies import get_optional_user
-from opportune.config.feature_packages import PREFIX
-from opportune.config.project import PACKAGE
 from opportune.crud.columns import Format, ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import open_directly, reading, writing
@@ -19,8 +17,10 @@ from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_p
 from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
+from opportune.errors.suggestions import did_you_mean
 from opportune.i18n import gettext_lazy
-from opportune.runtime.suggestions import did_you_mean
+from opportune.project.feature_packages import PREFIX
+from opportune.project.layout import PACKAGE
 from opportune.web import templates
 from opportune.web.routing.direct_route import DirectRoute, set_direct
 

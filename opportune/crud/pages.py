@@ -20,11 +20,11 @@ from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound
+from opportune.errors.option_names import refuse_misspelt
 from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
-from opportune.runtime.option_names import refuse_misspelt
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
 from opportune.web.forms.forms import FILTER_PREFIX, SEARCH_SUFFIX, fill_form

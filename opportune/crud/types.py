@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Column
 from opportune.db.models.columns import type_of
 from opportune.db.models.model import MAX_ID
 from opportune.i18n import gettext
-from opportune.text import storable
+from opportune.schemas.text import storable
 
 MAX_INTEGER = 2**31 - 1
 """Maximum of a column of type Integer."""

@@ -33,7 +33,7 @@ from opportune.db.sessions.hooked_session import (
 )
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.runtime.timeouts import run_with_timeout
+from opportune.services.tasks import run_with_timeout
 
 Role = Literal["writer", "reader"]
 Rows = Sequence[Sequence[Any]]

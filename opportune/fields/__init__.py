@@ -5,7 +5,7 @@ from opportune.fields.contents import Json, Markdown, Money, TextList, Translate
 from opportune.fields.files import File, FileColumn, Image, ImageColumn, file_field, image_field, stored_uploads
 from opportune.fields.slugs import Slug, find_moved, slug_field, slugify
 from opportune.schemas.annotations import FieldOptions, Stored
-from opportune.text import Line, Text
+from opportune.schemas.text import Line, Password, Text
 
 __all__ = [
     "Country",
@@ -19,6 +19,7 @@ __all__ = [
     "Line",
     "Markdown",
     "Money",
+    "Password",
     "Phone",
     "Slug",
     "Stored",

@@ -15,8 +15,8 @@ from opportune.i18n import LazyText, get_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import is_english
 from opportune.schemas.annotations import FieldOptions, Stored
+from opportune.schemas.text import Line
 from opportune.search.query import fold
-from opportune.text import Line
 
 MAX_EMAIL_LENGTH = 320
 MAX_URL_LENGTH = 2000

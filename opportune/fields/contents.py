@@ -15,7 +15,7 @@ from opportune.db.models.translation import Translation
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import FieldOptions, Stored, annotations_of
-from opportune.text import Line, Text
+from opportune.schemas.text import Line, Text
 
 INVALID_JSON = _l('please enter JSON, such as {"colour": "red"}')
 

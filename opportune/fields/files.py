@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import after_change, after_delete, changes
+from opportune.errors.option_names import strict
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
-from opportune.runtime.option_names import strict
 from opportune.schemas.annotations import Attached, Stored, annotations_of
 from opportune.storage import Storage, StorageError, shrink
 from opportune.storage.images import CONTENT_TYPES

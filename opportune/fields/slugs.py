@@ -17,7 +17,7 @@ from opportune.db.sessions.trash import with_deleted
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attached, FieldOptions, Stored, annotations_of
-from opportune.text import Line
+from opportune.schemas.text import Line
 
 M = TypeVar("M", bound=SQLModel)
 

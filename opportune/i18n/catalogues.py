@@ -10,13 +10,13 @@ from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
 
-from opportune.config.feature_packages import feature_packages, project_folder
 from opportune.config.languages import PSEUDO_LANGUAGE
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, replacements
 from opportune.errors import OperatorError
+from opportune.i18n.catalogue_compiler import compile_catalogue
 from opportune.i18n.pseudo import PseudoTranslations
-from opportune.runtime.atomic_files import open_replacement
-from opportune.runtime.catalogue_compiler import compile_catalogue
+from opportune.project.atomic_files import open_replacement
+from opportune.project.feature_packages import feature_packages, project_folder
+from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, replacements
 
 CATALOGUE = "LC_MESSAGES/messages"
 """Path of a catalogue below the folder of its language, without a suffix."""

@@ -6,9 +6,9 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
 
-from opportune.config.feature_packages import HAS_PROJECT
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.layout import PROJECT
 
 COMMAND_LINE = (str(PROJECT / "oppman.py"),) if HAS_PROJECT else ("-m", "opportune")
 

@@ -7,7 +7,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job, JobStep
 from opportune.jobs.store import JobStore, renew_lease
-from opportune.runtime.services import Services
+from opportune.services import Services
 from opportune.storage import Storage
 
 T = TypeVar("T")

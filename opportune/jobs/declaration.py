@@ -6,7 +6,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 from opportune.config.settings import Settings
-from opportune.runtime.option_names import strict_as
+from opportune.errors.option_names import strict_as
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
 from opportune.errors import OperatorError
+from opportune.i18n.plurals import pluralize
 from opportune.jobs.worker import Worker
-from opportune.runtime.counts import pluralize
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 from opportune.web.rate_limit import Limiter, RateLimit
 
 AFTER_RESPONSE_SECONDS = 2.0

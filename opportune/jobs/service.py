@@ -19,9 +19,9 @@ from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore, insert_job
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
-from opportune.runtime.observers import observers
-from opportune.runtime.services import Services
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services import Services
+from opportune.services.observers import observers
+from opportune.services.tasks import cancel_and_wait
 from opportune.storage import Storage
 
 STARTUP_DELAY_SECONDS = 1.0

@@ -43,7 +43,7 @@ from opportune.jobs.declaration import JobCall, JobDefinition
 from opportune.jobs.limits import HeldJobs, allowed_claims
 from opportune.jobs.models import ENDED_STATES, IS_HELD, IS_RUNNING, IS_WAITING, Job, JobState, waiting_state
 from opportune.jobs.worker_lock import WorkerLock
-from opportune.runtime.observers import traceparent
+from opportune.services.observers import traceparent
 
 LEASE_DURATION = timedelta(seconds=15)
 """Lease of a running job. After it expires, another worker takes over if the process is not alive on its machine."""

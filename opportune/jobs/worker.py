@@ -28,10 +28,9 @@ from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, Attempt, LeaseKee
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import next_run_time, record_run, schedule_key
 from opportune.jobs.store import JobCancelled, JobStore, insert_job
-from opportune.runtime.observers import JobAttempt, observed_job
-from opportune.runtime.services import Services
-from opportune.runtime.tasks import cancel_and_wait
-from opportune.runtime.timeouts import run_in_background
+from opportune.services import Services
+from opportune.services.observers import JobAttempt, observed_job
+from opportune.services.tasks import cancel_and_wait, run_in_background
 
 BATCHING_DELAY_SECONDS = 0.01
 """Delay before a check of the queue, so that several new jobs need only one query."""

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from opportune.runtime.atomic_files import make_private_folder
+from opportune.project.atomic_files import make_private_folder
 
 MAX_ATTEMPTS = 5
 """Attempts to take a lock whose file another process is removing."""

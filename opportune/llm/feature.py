@@ -6,7 +6,7 @@ from opportune.llm.embeddings.jobs import connect_embeddings, embed_all, embed_d
 from opportune.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.llm.providers.status import endpoint_lights
 from opportune.llm.spending.call_guard import guard_of
-from opportune.runtime.services import Service, Services
+from opportune.services import Service, Services
 
 
 def _open_model(services: Services) -> LanguageModel:

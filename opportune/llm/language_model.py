@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.config.llm_models import LlmModel
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
@@ -38,7 +37,8 @@ from opportune.llm.providers.provider import (
     without_pictures,
 )
 from opportune.llm.spending.call_guard import SITE, CallGuard, GuardedCall, Payer, SpendingRefused, TokenUsage, guard_of
-from opportune.runtime.observers import observers
+from opportune.project.layout import installed_features
+from opportune.services.observers import observers
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -5,7 +5,7 @@ from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from opportune.runtime.atomic_files import open_replacement
+from opportune.project.atomic_files import open_replacement
 
 SUFFIX = ".eml"
 

@@ -4,12 +4,12 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.mail.smtp import parse_smtp_url
 from opportune.mail.transport import EXAMPLES, ConsoleTransport, FileTransport, Transport
 from opportune.mail.url import MailURL
+from opportune.project.layout import PROJECT
 
 PROVIDERS = {
     "resend": "opportune.mail.providers.resend:Resend",

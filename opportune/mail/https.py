@@ -15,8 +15,7 @@ from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.parts import MessageParts, split_message
 from opportune.mail.transport import Transport
 from opportune.mail.url import MailURL
-from opportune.runtime.response_body import read_body
-from opportune.runtime.retry_after import retry_after_seconds
+from opportune.web.remote_responses import read_body, retry_after_seconds
 
 if TYPE_CHECKING:
     import ssl

@@ -9,9 +9,9 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
-from opportune.config.project import PROJECT
 from opportune.errors import NotFound, OperatorError
 from opportune.mail.eml_files import SUFFIX, write_eml
+from opportune.project.layout import PROJECT
 
 logger = logging.getLogger("opportune.mail")
 

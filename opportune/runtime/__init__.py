@@ -1,1 +1,1 @@
-"""Services of a process: background tasks, files, memory, progress."""
+"""Exports of a package on first access."""

@@ -8,9 +8,9 @@ from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from opportune.config.project import PROJECT
 from opportune.db.drivers.sqlite_file import make_private
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 PATH = PROJECT / "data" / "development.log"
 MAX_FILE_BYTES = 1_000_000

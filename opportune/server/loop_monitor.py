@@ -17,7 +17,7 @@ from types import CodeType, FrameType
 
 from jinja2 import Environment
 
-from opportune.config.project import FRAMEWORK, PROJECT, display_path
+from opportune.project.layout import FRAMEWORK, PROJECT, display_path
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from opportune.config.hosts import is_ephemeral
 from opportune.db.errors import is_full
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext as _
-from opportune.runtime.atomic_files import open_replacement
+from opportune.project.atomic_files import open_replacement
 from opportune.storage.signed_urls import URLSigner
 from opportune.storage.storage import DiskFullError, MissingFileError, Storage, StorageError, is_name
 

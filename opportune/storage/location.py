@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 EXAMPLES = {
     "STORAGE_URL": "Write file:./data/uploads, s3://key:secret@host/bucket?region=NAME or database: "

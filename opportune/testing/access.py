@@ -32,9 +32,9 @@ from opportune.application import create_app
 from opportune.cli.development.routes import WEBSOCKET, find_rows
 from opportune.cli.output import say
 from opportune.config.base_settings import BaseSettings
-from opportune.config.feature_packages import feature_packages
-from opportune.config.project import PROJECT, display_path, feature_folder, installed_features, installed_names, origin
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import PROJECT, display_path, feature_folder, installed_features, installed_names, origin
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.migrations import migrate

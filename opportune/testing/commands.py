@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 import pytest
 
 from opportune.cli.main import main
-from opportune.config.project import settings_class
 from opportune.config.settings import clear_settings_cache
+from opportune.project.layout import settings_class
 
 
 class Outcome(NamedTuple):

@@ -21,10 +21,10 @@ from opportune.accounts.passwords import hashing
 from opportune.config.base_settings import setting_names
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.languages import find_language
-from opportune.config.project import features_on_postgresql, settings_class
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
+from opportune.project.layout import features_on_postgresql, settings_class
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.migration_cache import migrate_file
 from opportune.testing.plugin import settings_for

@@ -10,10 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
-from opportune.config.project import FRAMEWORK, PACKAGE, installed_names
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.post_migrate import run_due_statements
+from opportune.project.layout import FRAMEWORK, PACKAGE, installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.unmigrated import require_migrations
 

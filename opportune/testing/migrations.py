@@ -1,9 +1,9 @@
 """Migrations of test databases."""
 
-from opportune.config.project import installed_names
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.project.layout import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.unmigrated import require_migrations
 

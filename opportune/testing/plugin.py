@@ -12,7 +12,7 @@ import pytest
 
 from opportune.cli.development.test import ONLY_DATABASE
 from opportune.config.languages import SOURCE_LANGUAGE
-from opportune.config.project import settings_class
+from opportune.project.layout import settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def settings_for(database_url: str, *feature_settings: "BaseSettings") -> "Setti
     """
     from pydantic import SecretStr
 
-    settings = _read_settings(settings_class(), environ_of_settings())
+    class_: type[Settings] = settings_class()
+    settings = _read_settings(class_, environ_of_settings())
     changes = {"database_url": SecretStr(database_url), "language": SOURCE_LANGUAGE}
     return settings.model_copy(update=changes).having(*feature_settings)
 

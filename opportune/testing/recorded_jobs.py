@@ -10,7 +10,7 @@ from opportune.db.database import Database, after_commit
 from opportune.jobs import JobCall, JobContext, JobQueue
 from opportune.jobs.context import ServicesContext
 from opportune.mail import EmailMessage
-from opportune.runtime.services import Services
+from opportune.services import Services
 from opportune.storage import Storage
 
 

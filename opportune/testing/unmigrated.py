@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator
 import pytest
 from sqlalchemy import Connection, Table, inspect
 
-from opportune.config.project import installed_features
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 
 
 def require_migrations(connection: Connection, names: Collection[str]) -> None:

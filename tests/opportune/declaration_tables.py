@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 GUIDE = PROJECT / "docs" / "features.md"
 SECTION = re.compile(r"(?<=^## Fields of declarations\n).*?(?=^## )", re.DOTALL | re.MULTILINE)

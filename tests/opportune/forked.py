@@ -7,7 +7,7 @@ import os
 from multiprocessing import forkserver, get_context, resource_tracker
 from typing import Any
 
-from opportune.config.project import PACKAGE
+from opportune.project.layout import PACKAGE
 from tests.opportune.cli.command_server import AUTHENTICATION_KEY, start_fork_server
 
 PROCESSES = get_context("forkserver")

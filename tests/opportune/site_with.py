@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from sqlalchemy import MetaData
 
 from opportune import features
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.tables import make_tables
 

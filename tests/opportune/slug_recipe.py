@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import RunCommand
 
 SECTION_TITLE = "## A unique column for existing rows\n"

@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 
 import pytest
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 GUIDE = (PROJECT / "docs" / "async.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(.+?)` \| (?:`(.+?)`)?.*? \| (ASYNC\d+)? *\|$", GUIDE, re.MULTILINE)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import pytest
 
 from opportune.errors import OperatorError
-from opportune.runtime import atomic_files
+from opportune.project import atomic_files
 
 
 def test_file_is_replaced_only_after_success(tmp_path: Path) -> None:

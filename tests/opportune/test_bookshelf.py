@@ -10,7 +10,7 @@ import pytest
 
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import with_feature
-from opportune.config.project import PROJECT, USERS
+from opportune.project.layout import PROJECT, USERS
 from tests.opportune.cli.command_server import FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.cli.conftest import ProjectCopy
 

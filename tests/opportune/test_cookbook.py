@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from opportune.cli.scaffold.installed import with_feature
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune import slug_recipe
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.cli.conftest import ProjectCopy, install_required_features

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from opportune.cli.scaffold.installed import with_feature
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.conftest import ProjectCopy
 

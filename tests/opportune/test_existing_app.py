@@ -17,9 +17,9 @@ from starlette.testclient import TestClient
 
 import opportune
 from opportune.cli.environment import existing_app as command_line
-from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 GUIDE = (PROJECT / "docs/existing-app.md").read_text(encoding="utf-8")
 HEROES = Path(__file__).with_name("heroes")

@@ -11,8 +11,8 @@ from uvicorn.importer import import_from_string
 
 from app import main
 from opportune.application import create_on_first_use
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 
 def test_import_of_main_does_not_create_the_app(monkeypatch: pytest.MonkeyPatch) -> None:

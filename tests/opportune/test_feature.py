@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.accounts.models import User
 from opportune.application import create_app
-from opportune.config.project import feature_of_table, installed_features, require_core_features, require_unique_names
 from opportune.db import Model
 from opportune.errors import NotFound, OperatorError
 from opportune.feature import Feature, Metric
+from opportune.project.layout import feature_of_table, installed_features, require_core_features, require_unique_names
 from opportune.testing.plugin import settings_for
 
 router = APIRouter()

@@ -11,11 +11,11 @@ from pydantic import SecretStr, field_validator
 from opportune.application import create_app
 from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import env_example
-from opportune.config.project import settings_class
 from opportune.config.secrets.source import open_secrets
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
+from opportune.project.layout import settings_class
 from opportune.testing.plugin import settings_for
 
 

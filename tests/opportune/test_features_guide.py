@@ -12,11 +12,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from opportune.accounts.sessions.service import create_session
 from opportune.application import create_app
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.features import accounts, jobs
+from opportune.project.layout import PROJECT
 from opportune.testing import make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune import declaration_tables

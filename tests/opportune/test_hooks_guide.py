@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import MetaData, func, select
 from sqlmodel import Field, SQLModel
 
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.hooks import registry as hooks
 from opportune.errors import FieldErrors
 from opportune.feature import Feature
+from opportune.project.layout import PROJECT
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 

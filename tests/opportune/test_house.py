@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 CORE = {
     *("accounts", "admin", "application", "checks", "config", "crud", "db", "feature", "fields", "jobs", "mail"),

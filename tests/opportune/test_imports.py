@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 GUIDE = (PROJECT / "docs/imports.md").read_text(encoding="utf-8")
 IMPORT = re.compile(r"^(?:from opportune[^\n(]*(?:\([^)]*\))?|import opportune[^\n]*)$", re.MULTILINE)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 MAX_WH_STARTS = {"opportune": 1.0, "app": 1.0, "tests": 1.0, "bench": 1.0}
 """Percent of docstrings that begin with What, Who, Where, Those, That or Of."""

@@ -18,8 +18,8 @@ from opportune.db.database import Database
 from opportune.errors import SettingsError
 from opportune.jobs import management
 from opportune.mail.delivery import send_email_job
-from opportune.runtime.observers import JobAttempt, observed_job, trace_id, traceparent
 from opportune.server.logging import LineFormatter, logging_config
+from opportune.services.observers import JobAttempt, observed_job, trace_id, traceparent
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 from opportune.web.middleware.request_log import request_id

@@ -11,10 +11,10 @@ from httpx2 import AsyncClient
 from jinja2.utils import LRUCache
 from playwright.async_api import Page, expect
 
-from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.config.settings import Settings
 from opportune.mail.email import environment as email_environment
 from opportune.mail.email import render_email, sender_address
+from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates

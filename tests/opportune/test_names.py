@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from opportune.cli.registry import overview
-from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 FOLDERS = (FRAMEWORK, PROJECT / "app", PROJECT / "bench")
 

@@ -9,9 +9,9 @@ from opportune.admin import AdminView, ImageColumn, Inline
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
+from opportune.errors.option_names import find_misspelt
 from opportune.feature import Feature, Link, Metric
 from opportune.jobs import JobContext, job
-from opportune.runtime.option_names import find_misspelt
 from tests.opportune.crud.library import Note, Notes
 
 

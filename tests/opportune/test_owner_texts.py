@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.translations.extraction import find_sources
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.owner_texts import owner_texts
 
 TESTS = [path for path in sorted(PROJECT.glob("tests/*/test_*.py")) if path.parent.name != "opportune"]

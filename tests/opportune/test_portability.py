@@ -13,7 +13,7 @@ import pytest
 
 from opportune.cli.environment.entry import BASE, DEV
 from opportune.cli.environment.installation import normalize_name
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import require_git
 
 SOURCES = ("opportune", "app", "migrations")

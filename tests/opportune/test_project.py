@@ -23,7 +23,7 @@ from opportune.application import create_app
 from opportune.cli.registry import MODULES, help_line
 from opportune.cli.scaffold.feature_removal import PARENT_FOLDERS, FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED
-from opportune.config.project import PROJECT, USERS, installed_features
+from opportune.project.layout import PROJECT, USERS, installed_features
 from opportune.testing import access
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for

@@ -9,11 +9,11 @@ from sqlalchemy import MetaData
 
 from opportune import __version__
 from opportune.cli.registry import MODULES
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.crud.registry import crud_classes
 from opportune.db import Model
 from opportune.feature import Feature
+from opportune.project.layout import PROJECT
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.site_with import site_with
 

@@ -10,8 +10,6 @@ from sqladmin import BaseView
 
 from opportune.admin.options import find_view_errors
 from opportune.application import create_app
-from opportune.config import project
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db import after_create
 from opportune.db.hooks.registry import temporary_hooks
@@ -20,7 +18,9 @@ from opportune.feature import Feature, Finding
 from opportune.features import CORE_FEATURES, all_features, find_registration_errors
 from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.models import Job
-from opportune.runtime.services import Service, Services
+from opportune.project import layout
+from opportune.project.layout import installed_features
+from opportune.services import Service, Services
 from opportune.testing.plugin import settings_for
 
 THIS_MODULE = __name__
@@ -228,7 +228,7 @@ def test_feature_with_name_of_core_feature_is_refused(name: str) -> None:
 def test_feature_folder_with_name_of_optional_feature_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(project, "PROJECT", tmp_path)
+    monkeypatch.setattr(layout, "PROJECT", tmp_path)
     (tmp_path / "app/teams").mkdir(parents=True)
     (tmp_path / "app/teams/feature.py").touch()
     (message,) = find_registration_errors([Feature(name="teams", summary="")])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opportune.runtime.services import Service, ServiceMissing, Services
+from opportune.services import Service, ServiceMissing, Services
 
 
 class Clock:

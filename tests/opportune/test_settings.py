@@ -10,9 +10,9 @@ import pytest
 from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.env_example import AREAS, COMMON_SETTINGS, describe_settings, env_example
 from opportune.config.hosts import HOST_VARIABLES
-from opportune.config.project import PROJECT, installed_features, settings_class
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import SettingsError
+from opportune.project.layout import PROJECT, installed_features, settings_class
 from opportune.testing.services.unreadable import unreadable
 
 STRONG_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy.orm.exc import DetachedInstanceError
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.web.errors.error_hints import hint_for
 from tests.opportune.snippets import PACKAGE, find_snippets, write_modules
 

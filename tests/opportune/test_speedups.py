@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config import project, speedups
-from opportune.config.project import FRAMEWORK, PROJECT, env_file_value
+from opportune.config import speedups
 from opportune.config.speedups import are_on, module_of, require, speedup
 from opportune.db.drivers.sqlite import SQLiteDatabase
+from opportune.project import layout
+from opportune.project.layout import FRAMEWORK, PROJECT, env_file_value
 from opportune.testing.plugin import settings_for
 from opportune.web.routing.router import Router
 from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server
@@ -104,7 +105,7 @@ def test_adapter_works_with_installed_libraries(adapter: str) -> None:
 def test_environment_switches_speedups_before_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environ: str | None, file: str | None, on: bool
 ) -> None:
-    monkeypatch.setattr(project, "PROJECT", tmp_path)
+    monkeypatch.setattr(layout, "PROJECT", tmp_path)
     monkeypatch.delenv("SPEEDUPS", raising=False)
     if environ is not None:
         monkeypatch.setenv("SPEEDUPS", environ)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 START_IN_STEPS = """
 import json, sys

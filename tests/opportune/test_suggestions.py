@@ -2,7 +2,7 @@
 
 import pytest
 
-from opportune.runtime.suggestions import closest_name, did_you_mean
+from opportune.errors.suggestions import closest_name, did_you_mean
 
 
 @pytest.mark.parametrize(

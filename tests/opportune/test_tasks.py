@@ -10,8 +10,8 @@ from opportune.llm.answers import store
 from opportune.llm.answers.follower import AnswerFollower
 from opportune.llm.answers.models import Answer, AnswerStatus
 from opportune.llm.spending.guard import Switch
-from opportune.runtime import tasks
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services import tasks
+from opportune.services.tasks import cancel_and_wait
 
 TIMEOUT_SECONDS = 30
 

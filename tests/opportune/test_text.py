@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from opportune.text import Line, Password, Text
+from opportune.schemas.text import Line, Password, Text
 
 TYPES: list[TypeAdapter[str]] = [TypeAdapter(type_) for type_ in (Text, Line, Password)]
 

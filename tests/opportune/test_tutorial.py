@@ -13,7 +13,7 @@ import pytest
 
 from opportune.cli.main import main
 from opportune.cli.project.new_project import history
-from opportune.config.project import PROJECT, USERS
+from opportune.project.layout import PROJECT, USERS
 from opportune.testing.factories import PASSWORD
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.owner_texts import edit_owner_texts

@@ -13,7 +13,7 @@ import pytest
 import uv
 
 from opportune.cli.project.wheel import build_wheel
-from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.cli.command_server import link_bytecode
 
 TIMEOUT_SECONDS = 120
@@ -51,7 +51,7 @@ class Settings(opportune.config.Settings):
     "tests/test_site.py": """\
 import opportune
 from httpx2 import AsyncClient
-from opportune.config.project import application
+from opportune.project.layout import application
 from opportune.testing.plugin import settings_for
 from opportune.web import assets
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from httpx2 import AsyncClient
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.search import MAX_QUERY_LENGTH
 from tests.pydocs.fake_search import FakeSearch
 from tests.pydocs.test_pages import UNUSUAL_QUERIES

@@ -8,7 +8,7 @@ import pytest
 
 from app.pydocs import commands
 from app.pydocs.sources.python import PythonSource
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.search import Batch
 from opportune.testing import call_command
 from opportune.testing.commands import Oppman, oppman

@@ -25,12 +25,12 @@ from sqlalchemy import insert
 from bench.harness.peers import KEY
 from bench.speed import ENOUGH_ROUNDS, comma_separated, new_database_urls
 from opportune.application import create_app
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.project.layout import installed_names
 from opportune.testing import make_user, sign_in
 
 FEW_ROWS, MANY_ROWS = 500, 50_000

@@ -21,14 +21,14 @@ from bench.peers.ours.answers import api as answers_api
 from opportune.accounts import CurrentUser
 from opportune.application import create_app
 from opportune.config import installed_features
-from opportune.config.project import FRAMEWORK
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Feature, Link
+from opportune.fields import Line, Text
+from opportune.i18n.catalogue_compiler import messages_of, parse_catalogue, texts
 from opportune.i18n.catalogues import catalogue_path
 from opportune.jobs import JobContext, defer, job
-from opportune.runtime.catalogue_compiler import messages_of, parse_catalogue, texts
-from opportune.text import Line, Text
+from opportune.project.layout import FRAMEWORK
 from opportune.web import cached, templates
 
 pages = APIRouter(prefix="/items")

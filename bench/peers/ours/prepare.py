@@ -10,11 +10,11 @@ from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
 from opportune.config import Settings, get_settings
-from opportune.config.project import installed_names
 from opportune.db import Model, open_database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.project.layout import installed_names
 
 
 def make_tables(settings: Settings) -> None:

@@ -11,13 +11,13 @@ from bench.peers.streams.words import WORD_INTERVAL_SECONDS, word
 from opportune import llm
 from opportune.application import create_app
 from opportune.cli.development import server
-from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
 from opportune.db import RowId, WriteSession
 from opportune.feature import Feature
 from opportune.llm import Answers, ShownAnswer
 from opportune.llm.answers.events import AnswerStream
 from opportune.llm.answers.models import Answer
+from opportune.project.layout import installed_features
 from opportune.web import EventStream, templates
 
 api = APIRouter(prefix="/bench")

@@ -24,7 +24,7 @@ from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
-from opportune.text import Text
+from opportune.schemas.text import Text
 from opportune.web import Form
 from opportune.web.forms.forms import fill_form
 

@@ -17,8 +17,8 @@ from opportune.accounts.dependencies import CurrentUser, get_optional_user
 from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import Grant, Membership, User
 from opportune.accounts.sessions.lookup import ALL_GRANTS, Grants
+from opportune.db.sessions.site import on_site
 from opportune.errors import OperatorError
-from opportune.runtime.site import on_site
 
 required_permissions: set[tuple[str, str]] = set()
 """Model and action of each `may()`. The site checks at start that they exist."""

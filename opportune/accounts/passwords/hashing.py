@@ -16,7 +16,7 @@ from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from opportune.errors import Busy
-from opportune.runtime.memory import total_memory_bytes
+from opportune.server.memory import total_memory_bytes
 
 T = TypeVar("T")
 

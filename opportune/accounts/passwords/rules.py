@@ -10,7 +10,7 @@ from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH, normalize_
 from opportune.config.settings import Settings
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.text import storable
+from opportune.schemas.text import storable
 from opportune.web.forms.error_messages import as_sentence
 
 MIN_GUESSES = 10**8

@@ -20,10 +20,10 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.sessions import service
 from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.config.email_domains import normalize_email
-from opportune.config.feature_packages import HAS_PROJECT
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys, signer
 from opportune.db.models.model import utc_now
+from opportune.project.feature_packages import HAS_PROJECT
 from opportune.web.client import Client
 from opportune.web.middleware.response_cookies import add_cookies
 

@@ -16,7 +16,7 @@ from opportune.db.database import Database
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 

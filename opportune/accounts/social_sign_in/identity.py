@@ -28,7 +28,7 @@ from opportune.accounts.sign_in_methods.providers import (
     Provider,
     ProviderUnreachable,
 )
-from opportune.runtime.response_body import read_body
+from opportune.web.remote_responses import read_body
 
 TIMEOUT_SECONDS = 10
 """Time limit of all requests to a provider during a sign-in."""

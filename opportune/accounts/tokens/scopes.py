@@ -9,11 +9,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from opportune.config.project import origin
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
 from opportune.i18n import gettext, gettext_lazy
 from opportune.i18n import gettext_lazy as _l
+from opportune.project.layout import origin
 from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.routing.router import router_list
 

@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.models import User
-from opportune.config.project import users_module
 from opportune.config.settings import Settings
 from opportune.jobs import JobCall, defer
+from opportune.project.layout import users_module
 from opportune.web.client import Client
 from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, RateLimiter, TooManyRequests
 from opportune.web.security_log import log_security_event

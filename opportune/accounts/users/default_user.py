@@ -5,7 +5,7 @@ from sqlmodel import Field as ColumnField
 
 from opportune.accounts import schemas
 from opportune.accounts.models import UserBase
-from opportune.text import Line
+from opportune.schemas.text import Line
 
 
 class User(UserBase, table=True):

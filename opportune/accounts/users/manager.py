@@ -23,10 +23,10 @@ from opportune.accounts.users.database import LinkRefused, PasswordRefused, User
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, AccountLinkedError, EmailTakenError
 from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.config.email_domains import normalize_email
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings, get_settings
 from opportune.db.models.model import MAX_ID
 from opportune.i18n.languages import current_language
+from opportune.project.layout import installed_features
 from opportune.web.language import offered_languages
 
 U = TypeVar("U", bound=UserBase)

@@ -25,8 +25,8 @@ from opportune.config.appearance import (
     style_sheet,
     write_style_sheet,
 )
-from opportune.config.project import PROJECT
 from opportune.i18n import gettext
+from opportune.project.layout import PROJECT
 from opportune.web.rendering.flash import flash
 
 

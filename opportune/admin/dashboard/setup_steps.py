@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from opportune.config.project import PACKAGE, USERS
+from opportune.project.layout import PACKAGE, USERS
 
 
 async def has_models_of_project(app: FastAPI) -> bool:

@@ -10,8 +10,8 @@ from opportune.admin.forms.edit_conflicts import hash_values
 from opportune.admin.forms.files import FileField
 from opportune.admin.protocols import View
 from opportune.errors import FieldErrors
+from opportune.errors.option_names import strict
 from opportune.i18n import gettext_lazy as _l
-from opportune.runtime.option_names import strict
 
 MAX_INLINE_ROWS = 50
 """Maximum rows in a form. The form of a parent with more rows has no inline table."""

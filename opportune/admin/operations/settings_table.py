@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import setting_text
-from opportune.config.project import PROJECT
 from opportune.config.secrets.source import read_settings
 from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
@@ -21,6 +20,7 @@ from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
 from opportune.i18n import pgettext_lazy
 from opportune.mail.factory import transport_for
+from opportune.project.layout import PROJECT
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 

@@ -29,7 +29,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import Schema
-from opportune.text import Line
+from opportune.schemas.text import Line
 from opportune.web import Form
 from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash

@@ -22,7 +22,7 @@ from opportune.admin.protocols import View
 from opportune.db.database import Database
 from opportune.db.models.columns import label_of
 from opportune.errors import FieldErrors
-from opportune.text import make_storable
+from opportune.schemas.text import make_storable
 
 MAX_LOADED_VIEWS = 500
 USER_ID = bindparam("user_id", type_=Integer)

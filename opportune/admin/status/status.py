@@ -29,7 +29,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
 from opportune.mail.outage import read_outage
-from opportune.runtime.timeouts import run_with_timeout
+from opportune.services.tasks import run_with_timeout
 from opportune.web.time_zone import format_datetime
 
 HINTS = {

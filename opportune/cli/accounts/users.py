@@ -21,8 +21,8 @@ from opportune.cli.accounts.prompts import ask_password
 from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput
 from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
-from opportune.config.project import installed_features
 from opportune.db.queries.matching import contains
+from opportune.project.layout import installed_features
 
 command = typer.Typer()
 command.command("password", help="Set the password of a user.")(changepassword.command)

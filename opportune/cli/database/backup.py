@@ -9,7 +9,6 @@ import typer
 
 from opportune.cli.output import print_json, print_table, say, show_work_progress, warn
 from opportune.cli.transaction import in_transaction
-from opportune.config.project import display_path, installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import create, jobs, scheduled
 from opportune.contrib.backup.archive import UPLOADS, open_archive
@@ -18,6 +17,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
+from opportune.project.layout import display_path, installed_names
 
 COLUMNS = ("FILE", "CREATED (UTC)", "KB", "UPLOADS", "DATABASE")
 

@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from opportune.cli.output import print_table, progress, say, warn
-from opportune.config.project import installed_names
 from opportune.contrib.copydb import TableReport, copy, examine
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
+from opportune.project.layout import installed_names
 
 
 def command(

@@ -5,9 +5,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.cli.output import progress, say
 from opportune.cli.transaction import in_transaction
-from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
+from opportune.project.layout import installed_features
 
 command = typer.Typer()
 

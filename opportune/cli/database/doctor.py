@@ -14,13 +14,13 @@ from pydantic import SecretStr
 from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_json
 from opportune.cli.terminal import columns, styled
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.results import Diagnosis, Finding, Status
 from opportune.errors import OperatorError
 from opportune.llm import missing_library
+from opportune.project.layout import installed_names
 
 MARKS = {Status.OK: "✓", Status.NOTICE: "!", Status.FAULT: "✗"}
 PLAIN_MARKS = {Status.OK: "ok", Status.NOTICE: "!", Status.FAULT: "X"}

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from opportune.cli.transaction import migrated_settings
-from opportune.config.project import installed_features, installed_names
 from opportune.contrib.copydb.connections import explained_errors, open_snapshot
 from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.names import select_tables, tables_by_name
@@ -18,7 +17,8 @@ from opportune.contrib.dumps.natural_keys import natural_keys
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import open_replacement
+from opportune.project.atomic_files import open_replacement
+from opportune.project.layout import installed_features, installed_names
 
 
 def command(

@@ -22,7 +22,6 @@ from opportune.cli.output import say, warn
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.startapp import name_error
-from opportune.config.project import PACKAGE, PROJECT, installed_features, installed_names
 from opportune.config.settings import get_settings
 from opportune.contrib.inspectdb.contents import Contents, read_contents
 from opportune.contrib.inspectdb.long_strings import break_strings
@@ -33,8 +32,9 @@ from opportune.db.migrations.ownership import read_applied_owners
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.runtime.counts import pluralize
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.i18n.plurals import pluralize
+from opportune.project.layout import PACKAGE, PROJECT, installed_features, installed_names
 
 HEADINGS = {
     False: '"""Models of tables that existed before their feature, written by `inspectdb`."""\n\n',

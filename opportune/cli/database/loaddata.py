@@ -14,7 +14,6 @@ import typer
 
 from opportune.cli.output import Progress, progress, say
 from opportune.cli.transaction import migrated_settings
-from opportune.config.project import installed_features, installed_names
 from opportune.contrib.copydb.connections import explained_errors, open_destination
 from opportune.contrib.dumps.json_stream import read_objects
 from opportune.contrib.dumps.load import FixtureObject, load
@@ -22,7 +21,8 @@ from opportune.contrib.dumps.names import tables_by_name
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.runtime.counts import pluralize
+from opportune.i18n.plurals import pluralize
+from opportune.project.layout import installed_features, installed_names
 
 STDIN = "-"
 

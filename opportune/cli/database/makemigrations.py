@@ -11,7 +11,6 @@ import typer
 
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
-from opportune.config.project import display_path, installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.autogenerate import (
     NewMigration,
@@ -32,6 +31,7 @@ from opportune.db.migrations.questions import Choices, parse_options
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.project.layout import display_path, installed_names
 
 
 def command(

@@ -8,7 +8,6 @@ import typer
 
 from opportune.cli.output import say, show_work_progress, warn
 from opportune.cli.terminal import is_terminal
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.adoption import compare_existing_tables
 from opportune.db.migrations.compatibility import find_incompatibilities
@@ -20,6 +19,7 @@ from opportune.db.migrations.recording import describe_planned_changes
 from opportune.db.migrations.runner import fake_steps, plan_migrations, refuse_newer, run_migrations
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.project.layout import installed_names
 
 if TYPE_CHECKING:
     from opportune.db.migrations.runner import Plan, Step

@@ -12,7 +12,6 @@ from pydantic import SecretStr
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, show_work_progress
 from opportune.cli.transaction import in_transaction
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import jobs, rehearsal
 from opportune.contrib.backup.age import SUFFIX
@@ -26,6 +25,7 @@ from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
+from opportune.project.layout import installed_names
 from opportune.storage.location import Bucket, DatabaseFiles
 
 

@@ -8,10 +8,10 @@ import typer
 from opportune.cli.database.migrate import warn_about_removed
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json
-from opportune.config.project import installed_names
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
+from opportune.project.layout import installed_names
 
 
 def command(

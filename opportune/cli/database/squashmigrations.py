@@ -13,12 +13,12 @@ import typer
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
-from opportune.config.project import display_path, installed_names
 from opportune.config.settings import get_settings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.squashing import Squash, plan_squash, write_squash
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
+from opportune.project.layout import display_path, installed_names
 
 ONLY_WHOLE_FEATURES = (
     "Only all migrations of a feature can be squashed, because the new one is generated from the current models. "

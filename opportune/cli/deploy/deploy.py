@@ -15,7 +15,6 @@ from opportune.cli.development.startup import address_faults
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
-from opportune.config.project import PROJECT, display_path
 from opportune.config.settings import get_settings
 from opportune.contrib.deploy.check import check_deployment
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
@@ -41,6 +40,7 @@ from opportune.contrib.deploy.values import (
     settings_from,
 )
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT, display_path
 
 command = typer.Typer()
 command.command()(rehearse)

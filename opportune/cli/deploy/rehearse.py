@@ -11,14 +11,14 @@ import typer
 from opportune.cli.output import say
 from opportune.cli.terminal import styled
 from opportune.config.hosts import HOSTS, Host
-from opportune.config.project import PROJECT, application
 from opportune.contrib.deploy.rehearsal.questions import find_question_endpoint
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.services import postgresql
 from opportune.contrib.deploy.rehearsal.stage import Outcome
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.layout import PROJECT, application
 
 ALIASES = {
     **dict.fromkeys(("droplet", "digitalocean", "hetzner", "vps", "systemd", "debian", "ubuntu"), "linux"),

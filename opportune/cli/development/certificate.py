@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import open_replacement
+from opportune.project.atomic_files import open_replacement
+from opportune.project.layout import PROJECT
 
 CERTIFICATE = PROJECT / "data/https.pem"
 """File with the key and the certificate. git ignores the folder."""

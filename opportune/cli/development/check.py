@@ -39,7 +39,6 @@ from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.database_variables import unused_database_notice
 from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
-from opportune.config.project import PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.contrib.backup.store import BackupStore
 from opportune.contrib.deploy.check import check_current_host
@@ -52,11 +51,12 @@ from opportune.db.migrations.questions import Choices
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.errors.suggestions import did_you_mean
 from opportune.features import all_features, find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.runtime.suggestions import did_you_mean
+from opportune.project.layout import PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering import icons

@@ -18,7 +18,6 @@ from opportune.admin.models import AuditEntry
 from opportune.cli.options import AsJson
 from opportune.cli.output import is_quiet, print_json, print_table, progress, say
 from opportune.cli.transaction import with_jobs
-from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reasoning, open_llm
@@ -26,6 +25,7 @@ from opportune.llm.evaluation.questions import EXAMPLES, Question, read_question
 from opportune.llm.language_model import NOT_CONFIGURED, messages_of
 from opportune.llm.providers.provider import estimate_tokens
 from opportune.llm.spending import guard
+from opportune.project.layout import PROJECT, installed_features
 
 command = typer.Typer()
 

@@ -19,8 +19,8 @@ from typing import Annotated, Any
 import typer
 
 from opportune.cli.output import print_json, say
-from opportune.config.project import application
 from opportune.errors import OperatorError
+from opportune.project.layout import application
 from opportune.web.errors.openapi import operations
 
 

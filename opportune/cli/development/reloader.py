@@ -12,7 +12,7 @@ from uvicorn.config import Config
 from uvicorn.supervisors.basereload import BaseReload
 from watchfiles import Change, DefaultFilter, watch
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 
 EXIT_CHECK_SECONDS = 0.5

@@ -12,8 +12,8 @@ from starlette.routing import BaseRoute, Mount, WebSocketRoute
 
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table
-from opportune.config.project import application, origin
 from opportune.errors import OperatorError
+from opportune.project.layout import application, origin
 
 
 class Row(NamedTuple):

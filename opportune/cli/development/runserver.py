@@ -16,12 +16,12 @@ from opportune.cli.development import server, startup
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.database_variables import unused_database_notice
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.contrib.backup.marker import describe_interrupted_restore
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.features import all_features
+from opportune.project.layout import installed_features
 from opportune.storage import open_storage
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: HOST]")]

@@ -11,11 +11,11 @@ from typing import Any
 
 from uvicorn.config import STARTUP_FAILURE
 
-from opportune.config.feature_packages import feature_packages
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.config.settings import Settings, clear_settings_cache
 from opportune.contrib.telemetry.process import create_worker_group
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.logging import logging_config
 from opportune.server.proxies import ServerConfig

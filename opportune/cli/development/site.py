@@ -9,8 +9,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from opportune.config.project import application
 from opportune.config.settings import get_settings
+from opportune.project.layout import application
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, code_version, debug_context
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.middleware.security_headers import security_headers

@@ -9,7 +9,6 @@ from pathlib import Path
 from opportune.cli.loop import open_event_loop
 from opportune.cli.output import warn
 from opportune.config.hosts import is_ephemeral
-from opportune.config.project import PROJECT, installed_features, installed_names
 from opportune.config.settings import Settings, read_feature_settings
 from opportune.contrib.backup.marker import marker_path
 from opportune.contrib.backup.retention import parse_keep
@@ -25,12 +24,13 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features import all_features
+from opportune.i18n.plurals import pluralize
 from opportune.jobs.schedules import next_run_time
 from opportune.llm import make_provider, models_of
 from opportune.mail.email import sender_address
 from opportune.mail.factory import transport_for
-from opportune.runtime.atomic_files import remove_abandoned, remove_abandoned_in
-from opportune.runtime.counts import pluralize
+from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in
+from opportune.project.layout import PROJECT, installed_features, installed_names
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 from opportune.web.rendering.template_errors import missing_feature_templates, template_errors

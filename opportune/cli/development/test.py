@@ -16,8 +16,8 @@ import typer
 from opportune.cli.environment.entry import DEV, FRAMEWORK, FRAMEWORK_TESTS, ONLY_PROJECT, TESTS, locks_of_tests
 from opportune.cli.output import warn
 from opportune.cli.process import exec_process
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 CONTEXT_SETTINGS = {"ignore_unknown_options": True}
 ACCEPT_ACCESS = "--accept-access"

@@ -23,9 +23,9 @@ from opportune.cli.environment.preflight import check_machine
 from opportune.cli.process import exec_process
 from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, describe_command, is_overview_request
 from opportune.cli.usage import wrong_usage
-from opportune.config.project import PROJECT, env_file_value
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.layout import PROJECT, env_file_value
 
 if sys.platform == "win32":
     import msvcrt

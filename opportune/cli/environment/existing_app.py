@@ -10,9 +10,9 @@ from pathlib import Path
 from opportune.cli.main import main as run_command_line
 from opportune.cli.main import print_error, report_unexpected_error
 from opportune.cli.registry import COMMANDS, MODULES, is_overview_request, show_overview
-from opportune.config.feature_packages import HAS_PROJECT
-from opportune.config.project import mounted_features
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.layout import mounted_features
 
 OFFERED = {
     *("check", "sendtestemail", "migrate", "showmigrations", "sqlmigrate", "doctor"),

@@ -6,8 +6,8 @@ Secrets are not shown.
 from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.cli.options import AsJson
 from opportune.cli.output import print_json, print_table, say
-from opportune.config.project import installed_features
 from opportune.config.settings import get_settings
+from opportune.project.layout import installed_features
 
 
 def command(as_json: AsJson = False) -> None:

@@ -12,8 +12,8 @@ from opportune.cli.project.env_file import create_env, with_first_values
 from opportune.cli.terminal import printable, styled
 from opportune.config.base_settings import settings_classes
 from opportune.config.env_example import describe_settings, env_example
-from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
+from opportune.project.layout import PROJECT, installed_features
 
 command = typer.Typer()
 

@@ -15,7 +15,7 @@ from dotenv.parser import parse_stream
 from opportune.cli.project.first_env import FIRST_VALUES, KEY, first_env, generate_key
 from opportune.config.base_settings import FILE_OWNER_HINT
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import open_replacement
+from opportune.project.atomic_files import open_replacement
 
 FALLBACK_KEYS = "SECRET_KEY_FALLBACKS"
 

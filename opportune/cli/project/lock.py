@@ -21,8 +21,8 @@ from opportune.cli.environment.entry import BASE, BUILD, DEV, FRAMEWORK, MODEL, 
 from opportune.cli.output import progress, say
 from opportune.cli.project.release import find_uv
 from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 FRAMEWORK_PIN = re.compile(r"^opportune==(\S+)(?: \\\n +--hash=\S+)+\n", re.MULTILINE)
 DOCS = "requirements/docs.lock"

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from opportune import __version__
 from opportune.cli.project.wheel import NAME, hash_of
-from opportune.config.project import FRAMEWORK
 from opportune.errors import OperatorError
+from opportune.project.layout import FRAMEWORK
 
 TIMEOUT_SECONDS = 120
 INDEX_ADVICE = "Check the network, or name another index in UV_DEFAULT_INDEX or UV_FIND_LINKS (of pip: PIP_INDEX_URL)."

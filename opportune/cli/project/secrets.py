@@ -8,10 +8,10 @@ from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.cli.output import say
 from opportune.cli.project.env_file import FALLBACK_KEYS, rotate_key
 from opportune.cli.project.first_env import KEY, generate_key
-from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
-from opportune.runtime.counts import pluralize
+from opportune.i18n.plurals import pluralize
+from opportune.project.layout import PROJECT, installed_features
 
 command = typer.Typer()
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from opportune import __version__
 from opportune.cli.environment.entry import OPTIONAL_LOCKS
-from opportune.config.project import FRAMEWORK
+from opportune.project.layout import FRAMEWORK
 
 STARTER = "starter"
 """Folder of the package with the starter's files."""

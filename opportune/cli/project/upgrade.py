@@ -25,9 +25,9 @@ from opportune.cli.project.release import Release, install_from_index, read_rele
 from opportune.cli.project.shared_files import STARTER, ProjectNames
 from opportune.cli.project.wheel import NAME, hash_of
 from opportune.cli.terminal import printable
-from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import private_folder
+from opportune.project.atomic_files import private_folder
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 COUNTED = ("Added", "Changed", "Fixed")
 """Headings of the changelog whose entries need no action."""

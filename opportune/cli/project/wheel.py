@@ -4,8 +4,8 @@ import subprocess
 from hashlib import sha256
 from pathlib import Path
 
-from opportune.config.project import FRAMEWORK
 from opportune.errors import OperatorError
+from opportune.project.layout import FRAMEWORK
 
 NAME = FRAMEWORK.name
 

@@ -22,10 +22,10 @@ from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.packages.listing import satisfies, with_dependency, without_pin
 from opportune.cli.scaffold.packages.source import FeaturePackage, find_wheel, read_installed, read_wheel
 from opportune.cli.scaffold.startapp import name_problem
-from opportune.config.feature_packages import feature_packages
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import private_folder
+from opportune.project.atomic_files import private_folder
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import PROJECT
 
 PYPROJECT = "pyproject.toml"
 

@@ -31,7 +31,7 @@ import typer
 from opportune.cli.output import say
 from opportune.cli.scaffold.model import NewModel
 from opportune.cli.scaffold.model_addition import ModelRequest, add_model
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 FIELDS_HELP = "NAME:TYPE[:OPTION]…, such as title:str:120:unique author:Author status:enum:draft,published."
 LEVELS = "anyone, signed-in, permitted (by a group) or owner"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.config.project import PACKAGE
+from opportune.project.layout import PACKAGE
 
 FRAMEWORK_PATHS = {"accounts", "admin", "api", "docs", "files", "health", "mailbox", "static"}
 FILES = ("pages.py", "api.py", "feature.py")

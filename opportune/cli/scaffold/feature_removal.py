@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
-from opportune.config.feature_packages import PREFIX, feature_packages
-from opportune.config.project import FRAMEWORK, PACKAGE, USERS
 from opportune.errors import OperatorError
-from opportune.runtime.counts import pluralize
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.i18n.plurals import pluralize
+from opportune.project.feature_packages import PREFIX, feature_packages
+from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
 
 PARENT_FOLDERS = (PACKAGE, "templates", "static", "tests", "migrations/versions", "bench/features")
 """Parents of the feature's folders."""

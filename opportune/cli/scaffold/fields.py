@@ -10,11 +10,11 @@ from decimal import Decimal
 from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, FieldType
 from opportune.cli.scaffold.models import ACCOUNT, ExistingModel, ExistingModels
 from opportune.cli.scaffold.words import camel, label
-from opportune.config.project import PACKAGE
 from opportune.db.models import columns
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.layout import PACKAGE
 
 OPTIONS = ("unique", "index", "optional", "translated", "default=", "min=", "max=", "cascade")
 TRANSLATABLE_TYPES = ("str", "text", "markdown")

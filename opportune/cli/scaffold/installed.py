@@ -4,9 +4,9 @@ import ast
 import re
 
 from opportune.cli.scaffold.module_imports import with_imports
-from opportune.config.feature_packages import PREFIX
-from opportune.config.project import PACKAGE
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import PREFIX
+from opportune.project.layout import PACKAGE
 
 INSTALLED = f"{PACKAGE}/installed.py"
 FRAMEWORK_FEATURES = "opportune.features"

@@ -9,14 +9,14 @@ from types import ModuleType
 
 from sqlalchemy import Column, MetaData, Table
 
-from opportune.config.feature_packages import PREFIX
-from opportune.config.project import FRAMEWORK, PACKAGE
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import PREFIX
+from opportune.project.layout import FRAMEWORK, PACKAGE
 
 
 def feature_names(installed: str) -> list[str]:

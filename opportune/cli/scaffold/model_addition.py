@@ -24,10 +24,10 @@ from opportune.cli.scaffold.models import ExistingModels
 from opportune.cli.scaffold.module_imports import merge_modules
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
-from opportune.config.project import PACKAGE
 from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
+from opportune.project.layout import PACKAGE
 from opportune.web.rendering.icons import unknown_icon_message
 
 CRUD_MODULES = ("service.py", "pages.py", "api.py", "admin.py")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from opportune.cli.scaffold.fields import TIMESTAMPS, Field, enum_member
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.words import camel, label, singular, snake
-from opportune.config.project import USER_TABLE
+from opportune.project.layout import USER_TABLE
 
 ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "pdf", "rss", "sku", "url", "vat"}
 """Words written in capital letters in labels."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from opportune.cli.scaffold.source import bound_names, read_source
 from opportune.cli.scaffold.words import snake
-from opportune.config.project import FRAMEWORK, PACKAGE, USER_TABLE
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.layout import FRAMEWORK, PACKAGE, USER_TABLE
 
 FEATURES = "opportune.features"
 TEAM_COLUMN = "team_id"

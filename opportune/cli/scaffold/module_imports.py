@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from opportune.cli.scaffold.line_wrapping import MAX_LINE_LENGTH
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, is_docstring
-from opportune.config.project import PACKAGE
+from opportune.project.layout import PACKAGE
 
 FIRST_PARTY = {PACKAGE, "app", "bench", "opportune", "tests"}
 

@@ -12,13 +12,13 @@ from opportune.cli.database.migrate import command as migrate
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.scaffold.packages.removal import removal_of
-from opportune.config.project import PROJECT, installed_names
 from opportune.config.settings import get_settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.ownership import find_site_tables, read_applied_owners
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT, installed_names
 
 
 def command(

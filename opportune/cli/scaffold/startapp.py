@@ -33,10 +33,10 @@ from opportune.cli.scaffold.model import render_skeleton
 from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
 from opportune.cli.scaffold.packages.create import create_package, distribution_name
 from opportune.cli.scaffold.words import camel, label, singular
-from opportune.config.feature_packages import feature_packages
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
 from opportune.features import FRAMEWORK_NAMES
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
 
 MAX_NAME_LENGTH = 24
 MODULES = {"admin", "api", "features", "feature", "installed", "main", "models", "new", "pages", "settings", "tests"}

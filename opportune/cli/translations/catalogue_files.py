@@ -7,10 +7,10 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import write_po
 
-from opportune.config.project import PROJECT, display_path
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import open_replacement
-from opportune.runtime.catalogue_compiler import parse_catalogue
+from opportune.i18n.catalogue_compiler import parse_catalogue
+from opportune.project.atomic_files import open_replacement
+from opportune.project.layout import PROJECT, display_path
 
 LINE_LENGTH = 100
 NEEDLESS_HEADERS = re.compile(

@@ -7,14 +7,14 @@ from opportune.cli.translations.catalogue_files import not_a_catalogue, read_cat
 from opportune.cli.translations.compilemessages import project_catalogues
 from opportune.cli.translations.extraction import find_sources
 from opportune.cli.translations.makemessages import existing_languages, translated_languages
-from opportune.config.project import FRAMEWORK, PROJECT, display_path, installed_features
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.features import all_features
+from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
-from opportune.runtime.catalogue_compiler import examine_catalogue
-from opportune.runtime.counts import pluralize
+from opportune.i18n.plurals import pluralize
+from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features
 from opportune.web.language import language_prefixes
 from opportune.web.routing.router import router_list
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from opportune.cli.output import say, warn
 from opportune.cli.translations.catalogue_files import is_editable, not_a_catalogue, write_catalogue
-from opportune.config.project import display_path
+from opportune.i18n.catalogue_compiler import compile_catalogue, examine_catalogue
 from opportune.i18n.catalogues import locale_folders
-from opportune.runtime.catalogue_compiler import compile_catalogue, examine_catalogue
-from opportune.runtime.counts import pluralize
+from opportune.i18n.plurals import pluralize
+from opportune.project.layout import display_path
 
 
 def command() -> None:

@@ -11,11 +11,11 @@ from babel.messages.extract import extract_from_dir
 from opportune.cli.translations.catalogue_files import is_editable
 from opportune.cli.translations.labels import site_labels
 from opportune.cli.translations.python_texts import extract_texts
-from opportune.config.feature_packages import feature_packages, project_folder
-from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.errors import OperatorError
 from opportune.i18n.catalogues import LABEL_CONTEXT
 from opportune.i18n.translation import DerivedLabel
+from opportune.project.feature_packages import feature_packages, project_folder
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 METHODS: list[tuple[str, Any]] = [
     ("**.py", extract_texts),

@@ -20,8 +20,6 @@ from opportune.admin.forms.model_fields import FIELD_TEXTS
 from opportune.admin.options import DISPLAY_OPTIONS, SEARCH_OPTIONS
 from opportune.admin.sqladmin_adapter import action_texts, property_name
 from opportune.admin.view_classes import menu_label, view_classes
-from opportune.config.feature_packages import PREFIX
-from opportune.config.project import FRAMEWORK, PACKAGE, installed_features
 from opportune.crud.filters import LANGUAGES, RESERVED, TRASH_PARAMETER
 from opportune.crud.page_options import declared_pages
 from opportune.crud.registry import crud_classes
@@ -41,6 +39,8 @@ from opportune.i18n import LazyText
 from opportune.i18n.translation import DerivedLabel
 from opportune.llm.tools.declaration import tools_of
 from opportune.pagination import Paging
+from opportune.project.feature_packages import PREFIX
+from opportune.project.layout import FRAMEWORK, PACKAGE, installed_features
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.fields import default_label
 

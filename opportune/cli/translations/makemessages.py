@@ -17,15 +17,15 @@ from opportune.cli.translations.catalogue_files import as_bytes, read_catalogue,
 from opportune.cli.translations.extraction import Source, find_sources
 from opportune.cli.translations.unmarked import find_unmarked
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE, find_language
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT, display_path
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.i18n import gettext, pgettext, use_language
+from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
+from opportune.i18n.plurals import pluralize
 from opportune.i18n.translation import DerivedLabel
-from opportune.runtime.catalogue_compiler import examine_catalogue
-from opportune.runtime.counts import pluralize
+from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, display_path
 
 
 def command(

@@ -11,8 +11,8 @@ from jinja2 import Environment, TemplateSyntaxError
 from opportune.cli.translations.extraction import KEYWORDS, Source
 from opportune.cli.translations.labels import site_labels
 from opportune.cli.translations.python_texts import sink_arguments, text_of
-from opportune.config.project import display_path
 from opportune.errors import OperatorError
+from opportune.project.layout import display_path
 
 ATTRIBUTES = {"alt", "aria-description", "aria-label", "aria-roledescription", "label", "placeholder", "title"}
 """HTML attributes that users can read."""

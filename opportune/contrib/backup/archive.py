@@ -15,7 +15,7 @@ from typing import IO, BinaryIO, Literal, Protocol, Self, cast
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from opportune.errors import OperatorError
-from opportune.runtime.progress import work
+from opportune.progress import work
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 50_000_000

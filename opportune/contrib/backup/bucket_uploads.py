@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from opportune.contrib.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.errors import OperatorError
-from opportune.runtime.progress import work
+from opportune.progress import work
 from opportune.storage.bucket import file_headers, open_bucket, summarize
 from opportune.storage.location import Bucket
 from opportune.storage.storage import is_name

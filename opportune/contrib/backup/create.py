@@ -9,7 +9,6 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from opportune import __version__
-from opportune.config.project import PROJECT, features_on_postgresql
 from opportune.config.settings import Settings
 from opportune.contrib.backup import postgresql, uploads
 from opportune.contrib.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
@@ -24,7 +23,8 @@ from opportune.db.migrations.ownership import find_missing_tables, find_other_ta
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import open_replacement, private_file, remove_abandoned_in, temporary_path
+from opportune.project.atomic_files import open_replacement, private_file, remove_abandoned_in, temporary_path
+from opportune.project.layout import PROJECT, features_on_postgresql
 from opportune.storage.location import Bucket, DatabaseFiles, StorageLocation, parse_storage_url
 
 BACKUP_FOLDER = PROJECT / "data" / "backups"

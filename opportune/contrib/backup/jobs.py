@@ -9,7 +9,6 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.contrib.backup.encryption import can_decrypt
 from opportune.db.migrations.graph import MigrationGraph
@@ -20,6 +19,7 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.models import LastRun
 from opportune.jobs.schedules import find_last_run, next_run_time
 from opportune.mail import InvalidEmailError, enqueue_email, render_email
+from opportune.project.layout import installed_names
 
 BACKUP, REHEARSAL = "backups.make", "backups.rehearse"
 MAX_ATTEMPTS = 5

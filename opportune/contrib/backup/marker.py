@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.feature import Finding
-from opportune.runtime.atomic_files import open_replacement, sync_folder
+from opportune.project.atomic_files import open_replacement, sync_folder
+from opportune.project.layout import PROJECT
 from opportune.storage.location import parse_storage_url
 
 SUFFIX = ".restoring"

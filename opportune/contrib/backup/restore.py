@@ -21,7 +21,7 @@ from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import private_file, private_folder, sync_file, temporary_path
+from opportune.project.atomic_files import private_file, private_folder, sync_file, temporary_path
 from opportune.storage.location import DatabaseFiles, StorageLocation, parse_storage_url
 
 WORK_FOLDER_PREFIX = "opportune-restore-"

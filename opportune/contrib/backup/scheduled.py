@@ -14,8 +14,8 @@ from opportune.contrib.backup.store import BackupStore, StoredBackup
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import private_folder
-from opportune.runtime.progress import Progress, watched_by
+from opportune.progress import Progress, watched_by
+from opportune.project.atomic_files import private_folder
 
 PREFIX = "opportune-backup-"
 NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR to a writable folder."

@@ -12,8 +12,8 @@ from pathlib import Path
 from opportune.db.drivers.sqlite_file import LOGS, discard_sidecars, is_database
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import replace_file, temporary_path, unused_path
-from opportune.runtime.progress import work
+from opportune.progress import work
+from opportune.project.atomic_files import replace_file, temporary_path, unused_path
 
 LOCK_TIMEOUT_SECONDS = 1.0
 PAGES_PER_STEP = 4096

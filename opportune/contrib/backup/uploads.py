@@ -15,7 +15,8 @@ from opportune.contrib.backup.bucket_uploads import restore_missing_uploads
 from opportune.contrib.backup.sqlite import PREVIOUS_SUFFIX, copy_owner
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import (
+from opportune.progress import work
+from opportune.project.atomic_files import (
     TEMPORARY_INFIX,
     private_file,
     sync_file,
@@ -23,7 +24,6 @@ from opportune.runtime.atomic_files import (
     temporary_path,
     unused_path,
 )
-from opportune.runtime.progress import work
 from opportune.storage import MissingFileError, StorageError, open_storage
 from opportune.storage.location import Bucket, StorageLocation
 

@@ -18,7 +18,7 @@ from opportune.db.errors import explain
 from opportune.db.migrations.connection import MIGRATION_LOCK_TIMEOUT_SECONDS, TABLE_LOCK_TIMEOUT_SECONDS
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import replace_file
+from opportune.project.atomic_files import replace_file
 
 LONG_TRANSACTION_SETTINGS = (
     "SET LOCAL statement_timeout = 0",  # some hosts set a minute or two by default

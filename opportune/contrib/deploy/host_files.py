@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import open_replacement
+from opportune.project.atomic_files import open_replacement
 
 RECORD = ".opportune-deploy.json"
 """File with the hashes of written files. A file with the same hash is unedited and can be updated."""

@@ -9,7 +9,7 @@ from importlib.metadata import Distribution, distributions
 from operator import itemgetter
 from typing import Any
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 
 def bill_of_materials(packages: Iterable[Distribution]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from opportune.contrib.deploy.env_production import read_env, required_names, se
 from opportune.contrib.deploy.recipes import Recipe
 from opportune.contrib.deploy.rules.deployment import warning
 from opportune.errors import SettingsError
-from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
+from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, closest_name
 
 STAND_IN_KEY = "stand-in-0123456789-abcdefghijklmnop"
 """Replaces a missing key, so that the other rules can run."""

@@ -11,7 +11,6 @@ from sqlalchemy import NullPool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.contrib.doctor.context import DoctorContext, Role, ServerContext
 from opportune.contrib.doctor.file import examine_file
@@ -32,6 +31,7 @@ from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
 from opportune.db.url.passwords import read_password_on_connect
 from opportune.db.url.replicas import parse_replicas
+from opportune.project.layout import installed_features
 
 SERVER_TIMEOUT_SECONDS = 8
 """Time limit for all checks of a server."""

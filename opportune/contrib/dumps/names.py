@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import MetaData, Table
 
-from opportune.config.project import USER_TABLE, USERS
 from opportune.contrib.copydb.checks import sort_tables
 from opportune.db.migrations.ownership import owners_of_models
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import closest_name, did_you_mean
+from opportune.errors.suggestions import closest_name, did_you_mean
+from opportune.project.layout import USER_TABLE, USERS
 
 
 def tables_by_name(metadata: MetaData, features: Sequence[str]) -> dict[str, Table]:

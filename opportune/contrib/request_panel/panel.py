@@ -11,7 +11,7 @@ from opportune.contrib.request_panel.middleware import RequestPanelMiddleware, R
 from opportune.contrib.request_panel.records import Records
 from opportune.contrib.request_panel.rendering import recorded_templates
 from opportune.contrib.request_panel.statements import QueuedJobs, recorded_logs, recorded_statements
-from opportune.runtime.observers import observed_by
+from opportune.services.observers import observed_by
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import router_of
 

@@ -15,11 +15,11 @@ import greenlet
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from opportune.config.project import FRAMEWORK, display_path
 from opportune.contrib.request_panel.records import LogLine, PanelMask, Statement, current_record
 from opportune.db.database import Database
 from opportune.mail.outage import SEND_EMAIL
-from opportune.runtime.observers import Observer
+from opportune.project.layout import FRAMEWORK, display_path
+from opportune.services.observers import Observer
 from opportune.web.errors.error_hints import code_rank
 
 MAX_SQL_LENGTH = 4_000

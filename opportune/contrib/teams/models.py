@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel, col
 from opportune.accounts.models import User
 from opportune.db.models.model import Model, utc_now
 from opportune.i18n import pgettext, pgettext_lazy
-from opportune.text import Line
+from opportune.schemas.text import Line
 
 INVITATION_LIFETIME = timedelta(days=7)
 

@@ -10,7 +10,7 @@ from opportune.contrib.teams.models import TeamRole
 from opportune.pagination import Paging, SortBy
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
-from opportune.text import Line
+from opportune.schemas.text import Line
 
 NO_AUTOCOMPLETE = FieldOptions(autocomplete="off")
 

@@ -7,7 +7,7 @@ from opportune.contrib.telemetry.setup import (
     telemetry_running,
 )
 from opportune.feature import Feature
-from opportune.runtime.services import Service
+from opportune.services import Service
 
 telemetry: Feature = Feature(  # the type cannot be inferred in a cycle of imports
     name="telemetry",

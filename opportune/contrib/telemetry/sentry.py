@@ -18,7 +18,7 @@ from opportune.contrib.telemetry.routes import route_template
 from opportune.contrib.telemetry.shutdown import flush_seconds, run_before_shutdown
 from opportune.db.hooks.change_origin import current_origin
 from opportune.errors import OperatorError, SettingsError
-from opportune.runtime.observers import job_id, trace_id
+from opportune.services.observers import job_id, trace_id
 from opportune.web.middleware.request_log import request_id
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_duration, format_number, format_size
-from opportune.runtime.memory import memory_limit_bytes
+from opportune.server.memory import memory_limit_bytes
 
 LATE_LOOP_SECONDS = 0.1
 """Delay from which the event loop counts as blocked."""

@@ -14,8 +14,8 @@ from opportune.contrib.telemetry.process import WORKERS_VARIABLE
 from opportune.contrib.telemetry.sentry import start_sentry
 from opportune.contrib.telemetry.traces.requirements import require_opentelemetry
 from opportune.contrib.telemetry.workers import get_workers
-from opportune.runtime.observers import observed_by
-from opportune.runtime.services import Services
+from opportune.services import Services
+from opportune.services.observers import observed_by
 from opportune.web.routing.router import router_of
 
 

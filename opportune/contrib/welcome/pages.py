@@ -8,7 +8,7 @@ import fastapi
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts import OptionalUser
-from opportune.config.project import PROJECT, installed_names
+from opportune.project.layout import PROJECT, installed_names
 from opportune.web import templates
 
 FOLDERS = ("app/{}", "templates/{}", "static/{}", "migrations/versions/{}", "tests/{}")

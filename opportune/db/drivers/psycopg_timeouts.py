@@ -16,7 +16,7 @@ from psycopg.errors import ConnectionTimeout, NotSupportedError
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 
-from opportune.runtime.timeouts import run_in_background
+from opportune.services.tasks import run_in_background
 
 POLL_INTERVAL_SECONDS = 0.1
 """Seconds between checks of the socket while waiting. psycopg's default."""

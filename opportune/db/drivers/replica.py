@@ -15,7 +15,7 @@ from opportune.db.drivers.pool import Pool, dispose
 from opportune.db.drivers.replica_lag import LAG_QUERY, LagMeter
 from opportune.db.errors import explain
 from opportune.db.url.replicas import ReplicaURL
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 

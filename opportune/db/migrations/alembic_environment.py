@@ -8,7 +8,6 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection
 
-from opportune.config.project import installed_names  # importing the features also fills Model.metadata
 from opportune.config.settings import load_settings
 from opportune.db.migrations.autogenerate import comparison_options
 from opportune.db.migrations.connection import connect
@@ -21,6 +20,7 @@ from opportune.db.migrations.rendering import render_item
 from opportune.db.models.model import Model
 from opportune.db.models.mutual_keys import break_cycles
 from opportune.db.url.direct import direct_url
+from opportune.project.layout import installed_names  # importing the features also fills Model.metadata
 
 
 def run() -> None:

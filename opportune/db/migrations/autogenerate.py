@@ -12,7 +12,6 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, MetaData, Table
 
-from opportune.config.project import PACKAGE, USERS, display_path, feature_of_table
 from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.comparisons import (
@@ -49,6 +48,7 @@ from opportune.db.models.mutual_keys import break_cycles
 from opportune.db.models.search_index import indexed_columns
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
+from opportune.project.layout import PACKAGE, USERS, display_path, feature_of_table
 
 STEP = "_search_index("
 """Text in migrations with a search index."""

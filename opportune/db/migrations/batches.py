@@ -14,7 +14,7 @@ from opportune.db.migrations.lock_retries import TableLockedError, is_locked, re
 from opportune.db.migrations.options import STEP, TransactionalOperations
 from opportune.db.migrations.rendering import CodeOp
 from opportune.errors import OperatorError
-from opportune.runtime.progress import work
+from opportune.progress import work
 
 BATCH_ROWS = 1_000
 PARAMETERS = {"first", "last"}

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from opportune.config.feature_packages import feature_packages
-from opportune.config.project import FRAMEWORK, PROJECT, display_path
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import FRAMEWORK, PROJECT, display_path
 
 VERSIONS = PROJECT / "migrations" / "versions"
 FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"

@@ -18,11 +18,11 @@ from sqlalchemy import (
     select,
 )
 
-from opportune.config.feature_packages import HAS_PROJECT
 from opportune.config.settings import Settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.direct import direct_url
+from opportune.project.feature_packages import HAS_PROJECT
 
 if TYPE_CHECKING:
     from opportune.db.database import Database

@@ -9,12 +9,12 @@ from alembic.operations import ops
 from sqlalchemy import Connection, Constraint, MetaData, Table, inspect, text
 from sqlalchemy.sql.elements import conv
 
-from opportune.config.project import adopted_tables, feature_module, feature_of_table
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.recording import record_with_queries
 from opportune.db.models.model import Model
+from opportune.project.layout import adopted_tables, feature_module, feature_of_table
 
 CHANGES_TABLES = re.compile(r"create_table|drop_table|rename_table|\bTABLE\b", re.IGNORECASE)
 IDENTIFIER = r"""(?:[\w$]+\s*\.\s*|"[^"]+"\s*\.\s*)?(?:["`\[](?P<{0}quoted>[^"`\]]+)["`\]]|(?P<{0}plain>[\w$]+))"""

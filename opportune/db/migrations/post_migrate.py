@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, Executable
 
 from opportune.db.models.search_index import TRIGRAMS_PREFIX
-from opportune.runtime.progress import work
+from opportune.progress import work
 
 FTS_PREFIX = "fts_"
 """Prefix of tables and indexes for text search. Migrations and copies ignore them."""

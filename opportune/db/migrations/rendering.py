@@ -22,7 +22,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 PLACEHOLDER = "# code "
 """Placeholder line for code, because Alembic cannot render it."""

@@ -13,7 +13,6 @@ from alembic.util import load_python_file
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from opportune.config.project import display_path, features_on_postgresql
 from opportune.db.errors import is_full
 from opportune.db.migrations import lock_retries
 from opportune.db.migrations.batches import AppliedElsewhereError, find_step_before_batches, forget_position
@@ -33,7 +32,8 @@ from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
 from opportune.errors import OperatorError
-from opportune.runtime.progress import Progress, work
+from opportune.progress import Progress, work
+from opportune.project.layout import display_path, features_on_postgresql
 
 FILL_COMMENT = "# FILL"
 """Comment in a migration where the owner sets values of rows."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from alembic.operations import ops
 from sqlalchemy import MetaData
 
-from opportune.config.project import display_path
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
@@ -17,6 +16,7 @@ from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import CodeOp, write_file
 from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.errors import OperatorError
+from opportune.project.layout import display_path
 
 DEPENDS_ON = re.compile(r"^depends_on = .*$", re.MULTILINE)
 

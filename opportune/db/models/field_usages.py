@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from opportune.config.project import display_path
+from opportune.project.layout import display_path
 
 FIELD_NAME = re.compile(r"-?([A-Za-z_]\w*?)(?:__\w+|\..+)?")
 """Field name in `-price`, `due_on__gte` and `author.name`."""

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper
 from opportune.db.models.columns import type_of
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
 
 TRIGRAMS_PREFIX = "trigrams_of_"
 """Prefix of the indexes. Comparisons of models and copies ignore them."""

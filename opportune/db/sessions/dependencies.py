@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from opportune.db.database import Database
 from opportune.db.sessions.context import Context, ReadonlyContext
-from opportune.runtime.site import on_site
+from opportune.db.sessions.site import on_site
 
 C = TypeVar("C", bound=ReadonlyContext)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from opportune.db.url.parser import InvalidURL, ParsedURL
 from opportune.db.url.providers import is_local
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # Values of asyncpg, Node and JDBC, with the equivalent of libpq.

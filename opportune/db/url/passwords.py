@@ -10,8 +10,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.util import await_
 
-from opportune.config.project import PROJECT
 from opportune.db.url.parser import InvalidURL
+from opportune.project.layout import PROJECT
 
 if TYPE_CHECKING:
     from opportune.db.url.database_url import DatabaseURL

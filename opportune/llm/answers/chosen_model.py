@@ -11,7 +11,7 @@ from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.db.database import Database
 from opportune.db.models.model import ModelBase, utc_now
-from opportune.text import Text
+from opportune.schemas.text import Text
 
 SITE = "site"
 KEY_PURPOSE = "answers: key of the chosen model"

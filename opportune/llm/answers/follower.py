@@ -12,7 +12,7 @@ from opportune.llm.answers import store
 from opportune.llm.answers.live import LiveAnswer
 from opportune.llm.answers.models import Answer
 from opportune.llm.answers.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS, AnswerProgress
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from opportune.llm.language_model import LanguageModel
 from opportune.llm.tools import full_toolbox_of
 from opportune.llm.tools.toolbox import offer, retrieval_of
 from opportune.llm.tools.web_search import parse_web_search_url, web_search_tool
-from opportune.runtime.tasks import cancel_and_wait
 from opportune.server import shutting_down
 from opportune.server.shutdown import next_version_serves
+from opportune.services.tasks import cancel_and_wait
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ from opportune.llm.language_model import LanguageModel, Prompt, messages_of
 from opportune.llm.providers.provider import LLMError, estimate_tokens
 from opportune.llm.spending.call_guard import Payer
 from opportune.llm.tools import Toolbox
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 from opportune.storage import Storage
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from opportune.llm.answers.citations import with_sources
 from opportune.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment
 from opportune.llm.providers.provider import Message, Picture
 from opportune.llm.spending.call_guard import Payer
+from opportune.schemas.text import Text
 from opportune.storage.images import CONTENT_TYPES
-from opportune.text import Text
 
 # During a deploy, processes of the previous version insert rows without these columns.
 EMPTY_BY_DEFAULT = {"server_default": text("''")}

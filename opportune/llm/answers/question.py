@@ -14,8 +14,8 @@ from opportune.llm.answers.manager import AnswerManager
 from opportune.llm.answers.models import Answer
 from opportune.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, read_attachment
 from opportune.llm.spending.call_guard import SpendingRefused
+from opportune.schemas.text import Line
 from opportune.storage import StorageError
-from opportune.text import Line
 from opportune.web.forms.forms import Form
 from opportune.web.forms.uploads import Upload, display_name
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.llm.answers.errors import AnswerRunning
 from opportune.llm.answers.models import MAX_RATING_NOTE_LENGTH, Answer, Rating
 from opportune.schemas import Schema
-from opportune.text import Line
+from opportune.schemas.text import Line
 
 
 class RatingUpdate(Schema):

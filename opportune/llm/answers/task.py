@@ -36,8 +36,8 @@ from opportune.llm.providers.provider import without_pictures
 from opportune.llm.spending.call_guard import TokenUsage
 from opportune.llm.tools import Toolbox, ToolRun, converse
 from opportune.llm.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
+from opportune.schemas.text import make_storable
 from opportune.storage import MissingFileError, Storage, StorageError
-from opportune.text import make_storable
 
 logger = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from opportune.llm.answers.models import Answer
 from opportune.llm.providers.provider import Message, ToolCall
 from opportune.llm.tools import ToolRun
 from opportune.llm.tools.retrieval import RETRIEVAL_ROUND
+from opportune.schemas.text import make_storable
 from opportune.server.logging import escape_control_chars
-from opportune.text import make_storable
 
 Run = dict[str, Any]
 

@@ -18,7 +18,7 @@ from opportune.llm.providers.provider import (
     estimate_prompt_tokens,
     estimate_tokens,
 )
-from opportune.text import make_storable
+from opportune.schemas.text import make_storable
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from opportune.config.llm_models import LlmModel
 from opportune.llm.providers.provider import Chunk, Done, LLMError, Message, Reasoning, estimate_tokens
-from opportune.runtime.observers import LlmCall, observed_llm_call
+from opportune.services.observers import LlmCall, observed_llm_call
 
 
 async def observed_answer(

@@ -19,8 +19,8 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
 from opportune.llm.documents.pdf_text import MAX_LENGTH
 from opportune.llm.providers.provider import PICTURE_TOKENS, Message, Picture, estimate_tokens
+from opportune.schemas.text import make_storable, storable
 from opportune.storage import ImageRefusedError, images, shrink
-from opportune.text import make_storable, storable
 
 MAX_ATTACHMENTS = 8
 """Maximum number of files per question."""

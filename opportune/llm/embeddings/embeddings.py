@@ -17,8 +17,8 @@ from opportune.llm.embeddings.embedder import NO_EMBEDDING, Embedded, Embedder
 from opportune.llm.providers.factory import embedding_model_of, make_embedder
 from opportune.llm.providers.provider import Chunk, Done, LLMError, Message, estimate_tokens
 from opportune.llm.spending.call_guard import SITE, CallGuard, GuardedCall
-from opportune.runtime.tasks import cancel_and_wait
 from opportune.search.embeddings import Vector
+from opportune.services.tasks import cancel_and_wait
 
 QUERY_TIMEOUT_SECONDS = 1.5
 """Seconds that a search waits for the embedding of its query. Later it searches by words only."""

@@ -13,7 +13,7 @@ from opportune.llm.embeddings.embedder import NO_EMBEDDING
 from opportune.llm.providers.errors import error_for_status
 from opportune.llm.providers.http_client import Body, translate_errors
 from opportune.llm.providers.provider import LLMError, Timeouts
-from opportune.runtime.response_body import read_body
+from opportune.web.remote_responses import read_body
 
 MAX_RESPONSE_BYTES = 64_000_000
 """A batch of 64 vectors with 3,072 numbers has about 5 MB."""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from opportune.i18n import gettext_lazy as _l
 from opportune.llm.providers.provider import ErrorCode, LLMError
-from opportune.runtime.retry_after import retry_after_seconds
+from opportune.web.remote_responses import retry_after_seconds
 
 
 class _Refusal(NamedTuple):

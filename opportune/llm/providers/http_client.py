@@ -15,7 +15,7 @@ import httpx2
 from opportune.i18n import format_lazy
 from opportune.llm.providers.errors import error_for_status
 from opportune.llm.providers.provider import INTERRUPTED, LLMError, Timeouts
-from opportune.runtime.response_body import read_body
+from opportune.web.remote_responses import read_body
 
 logger = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import IO
 
-from opportune.config.project import PROJECT
 from opportune.llm.providers import libraries
-from opportune.runtime.atomic_files import make_private_folder
+from opportune.project.atomic_files import make_private_folder
+from opportune.project.layout import PROJECT
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from opportune.llm.spending.ledger import Totals, UsageFlusher, UsageKey
 from opportune.llm.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages, find_tightest_limit
 from opportune.llm.spending.models import OFF, LlmReservation, LlmState
 from opportune.llm.spending.notices import Notices
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 from opportune.web.client import client_address
 from opportune.web.time_zone import site_zone
 

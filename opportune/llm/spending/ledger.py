@@ -16,7 +16,7 @@ from opportune.llm.answers.store import TRANSIENT_ERRORS
 from opportune.llm.spending.call_guard import Payer, TokenUsage
 from opportune.llm.spending.limits import Limit, Sums
 from opportune.llm.spending.models import OFF, SITE_CALLS, TOTAL, VISITORS, LlmReservation, LlmState
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 
 _COUNTERS = ("calls", "prompt_tokens", "completion_tokens", "estimated_tokens", "cost_micro")
 _COLUMNS = f"owner_id, payer, day, model, {', '.join(_COUNTERS)}"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from opportune.llm.documents.attachment import as_data
-from opportune.text import make_storable
+from opportune.schemas.text import make_storable
 
 MAX_URL_LENGTH = 2_000
 MAX_TITLE_LENGTH = 300

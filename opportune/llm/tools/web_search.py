@@ -14,7 +14,7 @@ from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
 from opportune.llm.tools.declaration import Tool
 from opportune.llm.tools.source import Source
-from opportune.text import make_storable
+from opportune.schemas.text import make_storable
 
 EXAMPLES = "Use https://search.example.org/search (your SearXNG), brave://KEY or tavily://KEY."
 MAX_QUERY_LENGTH = 400

@@ -15,7 +15,7 @@ from fastapi import HTTPException
 from pydantic_core import from_json
 
 from opportune.db.url.providers import is_local
-from opportune.runtime.response_body import read_body
+from opportune.web.remote_responses import read_body
 
 if TYPE_CHECKING:
     from opportune.llm.tools.web_search import SearchRequest, WebSearch

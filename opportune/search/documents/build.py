@@ -11,11 +11,11 @@ from pathlib import Path
 from sqlite3 import Error
 from typing import Any, NamedTuple, Self
 
+from opportune import progress
 from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.runtime import progress
-from opportune.runtime.atomic_files import private_file
+from opportune.project.atomic_files import private_file
 from opportune.search.documents.definition import IndexDefinition
 from opportune.search.documents.document import Batch, Contents, Document, Source, columns_of
 from opportune.search.documents.postgresql_store import PostgreSQLStore

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
-from opportune.runtime.progress import work
+from opportune.progress import work
 from opportune.search.documents.document import IndexMissing, IndexStatus, Source
 from opportune.search.documents.index import DocumentIndex
 

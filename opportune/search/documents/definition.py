@@ -7,9 +7,9 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import AfterValidator, SecretStr, ValidationInfo
 
 from opportune.config.base_settings import BaseSettings
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseURL
+from opportune.project.layout import PROJECT
 from opportune.search.documents.document import Document, DocumentHit, IndexMissing, columns_of
 
 H = TypeVar("H", bound=DocumentHit)

@@ -8,7 +8,7 @@ from pathlib import Path
 from opportune.db.drivers.sqlite_file import SIDECARS, make_private
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import private_file, replace_file, sync_file, temporary_path
+from opportune.project.atomic_files import private_file, replace_file, sync_file, temporary_path
 from opportune.search.documents.document import Contents, NumberedDocument, Vocabulary
 from opportune.search.documents.store import Store
 from opportune.search.query import trigrams

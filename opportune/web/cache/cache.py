@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from opportune.db.bus import Bus
 from opportune.db.drivers.replica import reads_fresh
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
 from opportune.web.cache.rule import PERSONAL_HEADERS, cache_key
 from opportune.web.cache.store import ALL_TAGS, CacheLookup, Store

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from opportune.db.database import Database, Role
 from opportune.db.errors import UNAVAILABLE
 from opportune.db.migrations.history import find_pending_migrations_in
-from opportune.runtime.timeouts import run_with_timeout
+from opportune.services.tasks import run_with_timeout
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from jinja2 import TemplateNotFound
 from sqlalchemy.exc import MissingGreenlet, OperationalError
 from sqlalchemy.orm.exc import DetachedInstanceError
 
-from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.runtime.suggestions import closest_name
+from opportune.errors.suggestions import closest_name
+from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 
 CONTEXT_LINES = 3

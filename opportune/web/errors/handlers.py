@@ -20,11 +20,11 @@ from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from opportune.db.errors import explain, is_full, is_outage
+from opportune.db.sessions.site import is_foreign_route
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, Refused, ServiceError
 from opportune.feature import Feature
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.runtime.site import is_foreign_route
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import hint_for

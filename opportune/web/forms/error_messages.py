@@ -116,7 +116,7 @@ NUMBERED_MESSAGES: dict[str, tuple[str, Callable[[int], str]]] = {
 }
 """Limit and message of each error whose message has a plural form."""
 STORABLE_MESSAGES = (_l("must not contain the character NUL"), _l("must be valid Unicode"))
-"""Errors of `opportune.text.storable`, listed for catalogues."""
+"""Errors of `opportune.schemas.text.storable`, listed for catalogues."""
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
 """Start of Pydantic's message for invalid e-mail addresses, which have no error type."""
 DATE_MESSAGES = {

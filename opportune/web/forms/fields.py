@@ -19,8 +19,8 @@ from opportune.i18n import get_language, gettext, gettext_lazy
 from opportune.i18n.parsing import MACHINE_NUMBER, Source, parse_date, parse_moment, parse_number
 from opportune.i18n.translation import DerivedLabel
 from opportune.schemas.annotations import Attribute, options_of
+from opportune.schemas.text import ONE_LINE
 from opportune.search.query import fold
-from opportune.text import ONE_LINE
 from opportune.web.forms.error_messages import INVALID_INTEGER, INVALID_NUMBER, NO_SEPARATORS
 from opportune.web.time_zone import local
 

@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
+from opportune.db.sessions.site import SITE
 from opportune.errors import OperatorError
-from opportune.runtime.site import SITE
 from opportune.web.language import language_prefixes
 from opportune.web.rendering.static_files import STATIC_URL
 

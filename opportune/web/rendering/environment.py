@@ -11,10 +11,10 @@ from jinja2.filters import do_mark_safe
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 
-from opportune.config.feature_packages import feature_packages
-from opportune.config.project import FRAMEWORK, replacements
 from opportune.i18n import gettext, translation
 from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.forms.form_user import form_user, page_user
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.static_files import assets

@@ -13,10 +13,10 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from opportune.config.feature_packages import feature_packages
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
 
 logger = logging.getLogger(__name__)
 

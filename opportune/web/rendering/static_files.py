@@ -24,12 +24,12 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-from opportune.config.feature_packages import HAS_PROJECT, feature_packages
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
-from opportune.config.project import FRAMEWORK, replacements
 from opportune.i18n.catalogues import catalogue_path, locale_folders
 from opportune.i18n.languages import get_language, use_language
 from opportune.i18n.translation import gettext
+from opportune.project.feature_packages import HAS_PROJECT, feature_packages
+from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.middleware.compression import accepts_gzip
 from opportune.web.rendering import icons, logo, typeface
 

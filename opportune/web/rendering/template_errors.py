@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
-from opportune.config.project import display_path
+from opportune.project.layout import display_path
 from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates

@@ -16,9 +16,9 @@ from opportune.accounts.models import Group, User
 from opportune.admin.permissions import Permissions
 from opportune.cli import transaction
 from opportune.cli.main import main
-from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.factories import grant, make_user, signed_in_client
 
 pytestmark = pytest.mark.database("sqlite")

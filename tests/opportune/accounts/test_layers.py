@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 ACCOUNTS = PROJECT / "opportune/accounts"
 

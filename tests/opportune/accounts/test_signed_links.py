@@ -6,10 +6,10 @@ import pytest
 
 from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.db.database import Database
+from opportune.project.layout import PROJECT
 from opportune.testing.factories import make_user
 
 pytestmark = pytest.mark.database("sqlite")

@@ -16,7 +16,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
 from opportune.db.models.model import NAMING_CONVENTION, Model, utc_now
 from opportune.feature import Feature
-from opportune.text import Text
+from opportune.schemas.text import Text
 
 
 class Table(Model):

@@ -9,7 +9,7 @@ import pytest
 from httpx2 import AsyncClient, Response
 
 from opportune.i18n import catalogues
-from opportune.runtime.catalogue_compiler import messages_of, parse_catalogue, texts
+from opportune.i18n.catalogue_compiler import messages_of, parse_catalogue, texts
 from opportune.testing import RecordedJobs
 from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.test_translated_labels import app, german

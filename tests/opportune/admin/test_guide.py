@@ -14,10 +14,10 @@ from sqlmodel import Field, SQLModel
 from opportune.admin.lists import actions
 from opportune.admin.views import AdminView
 from opportune.cli.registry import MODULES
-from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.config.settings import Settings
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import utc_now
+from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.site_with import site_with
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")

@@ -7,11 +7,11 @@ from fastapi import FastAPI
 
 from opportune.admin.site import AdminSite
 from opportune.application import create_app
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 

@@ -14,11 +14,11 @@ from opportune.admin import shipped_groups
 from opportune.admin.permissions import Permissions
 from opportune.application import create_app
 from opportune.cli.development import check
-from opportune.config.project import installed_features
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors
 from tests.opportune.admin.gadget_feature import gadgets

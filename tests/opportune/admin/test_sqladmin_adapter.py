@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from opportune.accounts.models import Group
 from opportune.admin import sqladmin_adapter
-from opportune.config.project import FRAMEWORK
+from opportune.project.layout import FRAMEWORK
 
 ADAPTER = Path(sqladmin_adapter.__file__)
 PRIVATE = re.compile(r"\.(_[a-z]\w*)")

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
 from opportune.cli.translations import labels
-from opportune.config.project import FRAMEWORK
 from opportune.config.settings import Settings
 from opportune.i18n import catalogues
+from opportune.project.layout import FRAMEWORK
 from tests.opportune.admin.labels_feature import Lamp, LampTable, Mood, lamps
 from tests.opportune.site_with import site_with
 

@@ -13,8 +13,8 @@ from opportune.config.settings import Settings
 from opportune.crud import Access, Crud
 from opportune.db import SoftDelete, Versioned
 from opportune.feature import Feature
+from opportune.schemas.text import Text
 from opportune.testing.factories import grant, make_user
-from opportune.text import Text
 from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_with

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 URLS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
 BUILD = """

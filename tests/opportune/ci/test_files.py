@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from opportune import __version__
 from opportune.cli.development.startup import validate_configuration
 from opportune.cli.project.shared_files import STARTER_BLOCK
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 
 SCHEMAS = {

@@ -14,7 +14,7 @@ from typing import IO
 import pytest
 
 from opportune.cli.scaffold.installed import without_feature
-from opportune.config.project import PROJECT, USERS
+from opportune.project.layout import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
 from tests.opportune.cli.command_server import COMMAND_MODULES, RunCommand, command_server, link
 

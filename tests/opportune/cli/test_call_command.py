@@ -8,9 +8,9 @@ import pytest
 
 from opportune.accounts import User
 from opportune.cli import call_command
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings, get_settings
 from opportune.errors import CommandError, OperatorError
+from opportune.project.layout import PROJECT
 from opportune.testing import Make
 
 pytestmark = pytest.mark.database("sqlite")

@@ -9,7 +9,7 @@ import pytest
 from opportune.cli.completion_adapter import BASH
 from opportune.cli.main import main
 from opportune.cli.registry import COMPLETION_VARIABLE
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 SCRIPT = BASH % {"complete_func": "_complete", "prog_name": "oppman.py", "autocomplete_var": COMPLETION_VARIABLE}
 PRINT_COMPLETIONS = """

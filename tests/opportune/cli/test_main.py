@@ -19,8 +19,8 @@ from opportune import __version__
 from opportune.cli import output, registry
 from opportune.cli.main import load, main
 from opportune.cli.registry import COMMANDS, MODULES
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 OPPMAN = PROJECT / "oppman.py"
 CONFLICT = "<<<<<<< HEAD\ny = 1\n=======\ny = 2\n>>>>>>> upgrade\n"
@@ -224,12 +224,12 @@ def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: s
     shutil.copytree(PROJECT / "opportune/cli", tmp_path / "opportune/cli", ignore=shutil.ignore_patterns("*.pyc"))
     for path in (
         "opportune/__init__.py",
-        "opportune/errors.py",
+        "opportune/errors/__init__.py",
         "opportune/config/__init__.py",
-        "opportune/config/feature_packages.py",
-        "opportune/config/project.py",
+        "opportune/project/feature_packages.py",
+        "opportune/project/layout.py",
         "opportune/runtime/lazy_exports.py",
-        "opportune/runtime/suggestions.py",
+        "opportune/errors/suggestions.py",
     ):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy2(PROJECT / path, tmp_path / path)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config import feature_packages as module
-from opportune.config.project import PROJECT, feature_folder, feature_module, origin
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
+from opportune.project import feature_packages as module
+from opportune.project.layout import PROJECT, feature_folder, feature_module, origin
 from opportune.testing.access import FRAMEWORK_TABLE, table_file
 
 

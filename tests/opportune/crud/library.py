@@ -24,7 +24,7 @@ from opportune.accounts import User
 from opportune.crud import Access, Crud, filter_by
 from opportune.db import BigId, Model, utc_now
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.text import Line, Text
+from opportune.schemas.text import Line, Text
 
 
 class LibraryTable(Model):

@@ -11,7 +11,7 @@ from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
-from opportune.text import Line
+from opportune.schemas.text import Line
 
 
 class ShopTable(Model):

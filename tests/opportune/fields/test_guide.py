@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import MetaData
 
-from opportune.config.project import PROJECT
 from opportune.db.models.model import NAMING_CONVENTION, Model
+from opportune.project.layout import PROJECT
 from opportune.web.forms.fields import controls_of
 
 GUIDE = (PROJECT / "docs/fields.md").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ import pytest
 from babel.messages.catalog import Catalog
 
 from opportune.cli.translations.makemessages import fill_in
-from opportune.config.project import FRAMEWORK
 from opportune.db.models.columns import choice_label, label_of
 from opportune.i18n import catalogues, gettext, use_language
+from opportune.project.layout import FRAMEWORK
 
 
 @pytest.fixture(autouse=True)

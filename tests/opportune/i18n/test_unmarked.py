@@ -20,7 +20,7 @@ FOR_DEVELOPERS = (
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
     *("opportune/db/models/translation.py", "opportune/features.py", "opportune/mail/pages.py"),
-    "opportune/runtime/option_names.py",
+    "opportune/errors/option_names.py",
     *("opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
     *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs import JobDefinition
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import LEASE_DURATION, RETENTION
+from opportune.project.layout import PROJECT
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.cli.conftest import Oppman, oppman

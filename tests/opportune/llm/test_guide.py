@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.application import create_app
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.llm import FakeProvider
 from opportune.llm.providers.provider import ErrorCode
+from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs
 
 pytestmark = pytest.mark.database("sqlite")

@@ -11,13 +11,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from opportune.config.project import PROJECT
 from opportune.jobs import JobCall
 from opportune.jobs.worker import retry_delay
 from opportune.mail import HTTPSTransport, factory, https, mailbox
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SMTPTransport
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.mail.conftest import email_to, settings_with
 from tests.opportune.mail.providers import FakeAPI

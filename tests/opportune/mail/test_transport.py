@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 from opportune.mail.delivery import send_email
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SMTPTransport
 from opportune.mail.transport import ConsoleTransport, FileTransport
+from opportune.project.layout import PROJECT
 from tests.opportune.mail.conftest import email_to, settings_with
 
 

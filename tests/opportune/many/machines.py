@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx2
 
-from opportune.config.project import PROJECT
 from opportune.contrib.deploy.rehearsal.router import Relay
+from opportune.project.layout import PROJECT
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 from tests.opportune.many.services import choose_port
 

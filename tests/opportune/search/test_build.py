@@ -8,7 +8,7 @@ import pytest
 
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.runtime.atomic_files import private_file
+from opportune.project.atomic_files import private_file
 from opportune.search import Batch, IndexMissing
 from opportune.search.documents import definition
 from opportune.search.documents.build import BuildResult

@@ -11,12 +11,12 @@ from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
 from opportune.pagination import Page
+from opportune.project.layout import PROJECT, installed_features
 from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQuery
 from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.testing.app import create_test_app

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from opportune.admin.middleware import ADMIN_PATH
-from opportune.config.project import installed_names
+from opportune.project.layout import installed_names
 from opportune.testing.access import (
     FRAMEWORK_TABLE,
     HEADING,

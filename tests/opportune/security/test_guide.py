@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from itertools import chain
 
 from opportune.cli.registry import COMMANDS
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
+from opportune.project.layout import PROJECT
 
 GUIDE = (PROJECT / "docs" / "security.md").read_text(encoding="utf-8")
 

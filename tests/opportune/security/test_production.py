@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.accounts.dependencies import LOGIN_PATH
-from opportune.config.project import FRAMEWORK, PACKAGE, PROJECT
+from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
 from opportune.testing.access import headers_by_role, sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user

@@ -16,8 +16,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 from opportune.server import handover
 from opportune.server.shutdown import shutting_down, watch_signals
 from opportune.web.endpoints import health

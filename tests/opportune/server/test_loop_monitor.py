@@ -17,8 +17,8 @@ import uvloop
 from jinja2 import Environment
 
 from opportune.application import create_app
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
+from opportune.project.layout import PROJECT
 from opportune.server import loop_monitor
 from opportune.server.loop_monitor import LoopMonitor, is_blocked, monitor_loop
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.storage import MissingFileError, Storage, StorageError, open_storage
 from opportune.storage.folder import FolderStorage
 from tests.opportune.storage.conftest import settings_with_storage

@@ -6,8 +6,8 @@ import pytest
 from httpx2 import ASGITransport, AsyncClient
 
 from opportune.application import create_app
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from tests.opportune.storage.conftest import settings_with_storage
 

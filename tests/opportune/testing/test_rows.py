@@ -14,8 +14,8 @@ from sqlmodel import Field, Relationship, col
 from opportune.accounts import User
 from opportune.db import Database, Model
 from opportune.db.models.model import NAMING_CONVENTION
+from opportune.schemas.text import Line, Text
 from opportune.testing import PASSWORD, Make, sign_in
-from opportune.text import Line, Text
 
 pytestmark = pytest.mark.database("sqlite")
 

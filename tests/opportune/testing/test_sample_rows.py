@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import CheckConstraint, MetaData, select
 
-from opportune.config.project import installed_features
 from opportune.db import Database, Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 from opportune.testing import Make
 from opportune.testing.sample_rows import FUTURE, insert_sample_rows, sample_row
 from tests.opportune.tables import make_tables

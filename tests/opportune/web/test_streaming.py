@@ -16,11 +16,11 @@ from playwright.async_api import Page, expect
 from sqlalchemy import text
 from starlette.types import Message
 
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db import ReadSession, RowId
 from opportune.feature import Feature
 from opportune.llm import FakeProvider, LLMError
+from opportune.project.layout import PROJECT
 from opportune.testing.app import create_test_app
 from opportune.testing.asgi_requests import send_request
 from opportune.web import streaming, templates

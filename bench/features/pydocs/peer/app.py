@@ -14,9 +14,9 @@ from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from app.pydocs.documents import python_docs
-from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
+from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.search import MAX_RANKED_HITS, DocumentSearch
 from opportune.search.documents.document import Fields
 from opportune.search.documents.sqlite_engine import SQLiteEngine

@@ -6,8 +6,8 @@ import signal
 import sys
 from contextlib import suppress
 
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 MAX_OUTPUT_CHARS = 20_000
 TIMEOUT_SECONDS = 60

@@ -10,7 +10,7 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
 
 
 async def read_schema(settings: Settings, table: str) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from opportune.cli.development.agents.commands import run_command, shorten
 from opportune.cli.development.agents.query import MAX_ROWS, run_query
 from opportune.cli.development.agents.schema import read_schema
 from opportune.cli.development.docs import find_sections
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings, load_settings
 from opportune.contrib.documentation.content import page_names, sections_of
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import did_you_mean
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.layout import PROJECT
 from opportune.search.query import MAX_QUERY_LENGTH
 from opportune.server.log_file import PATH, is_error, read_entries
 

@@ -35,8 +35,8 @@ from opportune.cli.project.wheel import build_wheel, hash_of
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.appearance import find_appearance, write_style_sheet
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
 ONLY_STARTER = (

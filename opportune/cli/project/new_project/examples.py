@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from opportune.cli.project.shared_files import STARTER_ROOT
-from opportune.config.project import FRAMEWORK, PACKAGE, USERS
 from opportune.errors import OperatorError
+from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
 
 ALWAYS = {"home": "the landing page", USERS: "the user model"}
 """Features that every project has, with their descriptions."""

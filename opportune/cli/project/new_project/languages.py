@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opportune.cli.project.shared_files import STARTER_ROOT, substitute, write_text
-from opportune.config.project import FRAMEWORK, PACKAGE
 from opportune.errors import OperatorError
+from opportune.project.layout import FRAMEWORK, PACKAGE
 
 ENGLISH = "en"
 TIME_ZONES = {

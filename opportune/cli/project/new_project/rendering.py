@@ -6,7 +6,7 @@ from pathlib import Path
 from opportune import __version__
 from opportune.cli.project.new_project.examples import ALWAYS, examples
 from opportune.cli.project.shared_files import ProjectNames, render, substitute
-from opportune.config.project import PACKAGE
+from opportune.project.layout import PACKAGE
 
 RENDERED_FILES = ("README.md", "tests/test_access.py")
 """Files rendered from the skeleton instead of copied."""

@@ -18,11 +18,11 @@ from opportune.cli.scaffold.model_addition import (
     new_model,
 )
 from opportune.cli.scaffold.words import label, snake
-from opportune.config.feature_packages import PREFIX
-from opportune.config.project import PACKAGE, PROJECT
 from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import PREFIX
+from opportune.project.layout import PACKAGE, PROJECT
 
 TEMPLATES = ("pyproject.toml", "README.md")
 CONFTEST = '"""Fixtures of the framework."""\n\npytest_plugins = ["opportune.testing.plugin"]\n'

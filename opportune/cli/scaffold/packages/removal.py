@@ -14,7 +14,7 @@ from opportune.cli.project.shared_files import VENDOR
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.packages.listing import without_dependency, without_pin
 from opportune.cli.scaffold.packages.source import GROUP
-from opportune.config.feature_packages import feature_packages
+from opportune.project.feature_packages import feature_packages
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from opportune import __version__
 from opportune.cli.project.lock import require_uv
 from opportune.cli.project.release import install_wheel
 from opportune.cli.project.wheel import NAME, hash_of
-from opportune.config.feature_packages import PREFIX
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import PREFIX
 
 GROUP = "opportune.features"
 """Group of the entry point that names the feature."""

@@ -26,7 +26,7 @@ from opportune.contrib.mcp.oauth.scopes import describe_scopes
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.i18n import gettext
-from opportune.text import Line
+from opportune.schemas.text import Line
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 from opportune.web.rendering.templates import templates

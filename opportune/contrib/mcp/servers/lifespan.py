@@ -11,7 +11,7 @@ from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
 from opportune.llm.tools.toolbox import offer
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait
 
 LIST_INTERVAL_SECONDS = 3600.0
 RETRY_SECONDS = 60.0

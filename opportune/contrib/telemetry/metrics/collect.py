@@ -19,8 +19,8 @@ from opportune.db.drivers.pool import Pool
 from opportune.db.models.model import utc_now
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState, LastRun
-from opportune.runtime.timeouts import run_with_timeout
 from opportune.server.connections.limits import ConnectionLimits
+from opportune.services.tasks import run_with_timeout
 
 DATABASE_TIMEOUT_SECONDS = 4
 """Time limit for queries, so that the other metrics are delivered if the database is unavailable."""

@@ -9,8 +9,8 @@ from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.contrib.telemetry.metrics.families import Counter, Family, Histogram, gauge
 from opportune.contrib.telemetry.process import lag_seconds
 from opportune.contrib.telemetry.routes import METHODS, route_template
-from opportune.runtime.observers import JobAttempt, LlmCall, ObservedRequest, Observer
-from opportune.runtime.tasks import cancel_and_wait
+from opportune.services.observers import JobAttempt, LlmCall, ObservedRequest, Observer
+from opportune.services.tasks import cancel_and_wait
 
 REQUEST_BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LLM_BOUNDS_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 
 from dotenv import dotenv_values
 
-from opportune.config.project import settings_class
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry import INSTALL_TELEMETRY
 from opportune.errors import SettingsError
+from opportune.project.layout import settings_class
 
 MODULES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 

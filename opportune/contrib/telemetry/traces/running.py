@@ -11,7 +11,7 @@ from opportune.contrib.telemetry.traces.providers import Providers
 from opportune.contrib.telemetry.traces.statements import traced_statements
 from opportune.contrib.telemetry.traces.tracing import Tracing
 from opportune.db.database import Database
-from opportune.runtime.observers import observed_by
+from opportune.services.observers import observed_by
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, set_sp
 
 from opportune.contrib.telemetry.routes import METHODS, route_template
 from opportune.contrib.telemetry.traces.providers import Providers
-from opportune.runtime.observers import JobAttempt, LlmCall, ObservedRequest, Observer, traceparent
+from opportune.services.observers import JobAttempt, LlmCall, ObservedRequest, Observer, traceparent
 from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.middleware.request_log import client_traceparent
 

@@ -26,7 +26,7 @@ from opportune.llm.answers.chosen_model import (
 )
 from opportune.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.llm.providers.known_endpoints import KNOWN_ENDPOINTS, OTHER
-from opportune.text import Line
+from opportune.schemas.text import Line
 from opportune.web import FieldOptions, Form, read_form
 
 PAGE = "/admin/llm/provider"

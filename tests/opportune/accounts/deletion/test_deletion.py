@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, Group, Membership, RecoveryCode, User
-from opportune.config.project import installed_features
 from opportune.db.database import Database
 from opportune.db.models.model import Model
 from opportune.db.queries import batches
 from opportune.feature import Person, PersonalData
+from opportune.project.layout import installed_features
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.recorded_emails import list_sent_subjects, recorded_jobs, settings

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 pytestmark = pytest.mark.database("sqlite")
 

@@ -16,11 +16,11 @@ from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
 from opportune.accounts.models import Grant, Membership, User
 from opportune.accounts.tokens.service import create_token
 from opportune.application import create_app
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.plugin import settings_for

@@ -20,11 +20,11 @@ from opportune.accounts import (
     needs_scope,
 )
 from opportune.accounts.tokens.scopes import has_scope
-from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link
+from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
 from opportune.testing.statements import counted_statements

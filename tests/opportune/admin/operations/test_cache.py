@@ -6,9 +6,9 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
 
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.web.cache import Cache, cached

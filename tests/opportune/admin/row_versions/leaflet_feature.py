@@ -18,7 +18,7 @@ from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi
 from opportune.db import ModelBase, SoftDelete, Versioned
 from opportune.feature import Feature
-from opportune.text import Text
+from opportune.schemas.text import Text
 from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.site_with import site_with
 

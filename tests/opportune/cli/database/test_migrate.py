@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from opportune.config.project import installed_names
 from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.migrations.graph import MigrationGraph
+from opportune.project.layout import installed_names
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Library, Oppman

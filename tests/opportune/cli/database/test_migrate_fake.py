@@ -7,10 +7,10 @@ from sqlalchemy import text
 
 from opportune.cli.database import migrate, sqlmigrate
 from opportune.cli.development import check
-from opportune.config.project import installed_names
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.locks import TableLock
+from opportune.project.layout import installed_names
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain, groupby
 from operator import itemgetter
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import ProjectCopy
 

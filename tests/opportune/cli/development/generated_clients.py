@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import PROJECT
 from opportune.db.database import Database
+from opportune.project.layout import PROJECT
 from opportune.testing import make_user
 
 pytestmark = pytest.mark.database("sqlite")

@@ -22,14 +22,14 @@ from opportune.cli.development import certificate
 from opportune.cli.development.server import serve
 from opportune.cli.main import main
 from opportune.cli.project import quickstart
-from opportune.config.project import settings_class
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.contrib.backup import create, postgresql
 from opportune.contrib.backup.restore import Target, restore_backup
 from opportune.contrib.copydb import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
-from opportune.runtime.atomic_files import open_replacement, private_file, temporary_path
+from opportune.project.atomic_files import open_replacement, private_file, temporary_path
+from opportune.project.layout import settings_class
 from tests.opportune.contrib.copydb.two_databases import copy_tables
 from tests.opportune.forked import PROCESSES
 

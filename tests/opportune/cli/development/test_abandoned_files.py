@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.cli.development import server, startup
 from opportune.cli.project import quickstart
-from opportune.runtime.atomic_files import TEMPORARY_INFIX, temporary_path
+from opportune.project.atomic_files import TEMPORARY_INFIX, temporary_path
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step, temporary_files_open
 from tests.opportune.contrib.backup.backups import Site, site

@@ -18,8 +18,6 @@ from opportune.cli import missing_commands
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check
 from opportune.cli.development.check_vectors import vectors_problem
-from opportune.config import project
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations.autogenerate import NewMigration
@@ -29,6 +27,8 @@ from opportune.feature import Feature
 from opportune.llm.checks import check_llm, check_model
 from opportune.llm.providers import libraries, local
 from opportune.mail.checks import check_admin_email, check_mail
+from opportune.project import layout as project
+from opportune.project.layout import installed_features
 from opportune.schemas import Schema
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import icons

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.storage import open_storage, routes
 from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from opportune.testing.plugin import settings_for

@@ -18,10 +18,10 @@ import httpx2
 import pytest
 
 from opportune.cli.development import server
-from opportune.config.project import settings_class
 from opportune.config.settings import clear_settings_cache, get_settings
 from opportune.config.site_url import site_url
 from opportune.errors import OperatorError
+from opportune.project.layout import settings_class
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS

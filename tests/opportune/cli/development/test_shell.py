@@ -13,8 +13,8 @@ import pytest
 
 from opportune.cli.development import shell
 from opportune.cli.main import main
-from opportune.config.project import PROJECT, installed_features
 from opportune.config.settings import Settings
+from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.plugin import settings_for
 
 pytestmark = pytest.mark.database("sqlite")

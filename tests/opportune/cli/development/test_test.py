@@ -16,7 +16,7 @@ from opportune.cli.development import test as test_command
 from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK
 from opportune.cli.environment.installation import normalize_name
 from opportune.cli.main import main
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.testing import plugin
 from tests.opportune.cli.command_server import FEATURE_MODULES, PYTEST_OPTIONS, command_server
 

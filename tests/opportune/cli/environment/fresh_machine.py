@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
 from opportune.cli.registry import MODULES
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 
 BARE_PYTHON = [getattr(sys, "_base_executable", sys.executable), "-S"]
@@ -61,10 +61,10 @@ class Machine:
             "oppman.py",
             "app/__init__.py",
             "opportune/__init__.py",
-            "opportune/errors.py",
+            "opportune/errors/__init__.py",
             "opportune/config/__init__.py",
-            "opportune/config/feature_packages.py",
-            "opportune/config/project.py",
+            "opportune/project/feature_packages.py",
+            "opportune/project/layout.py",
             "opportune/cli/__init__.py",
             "opportune/cli/environment/entry.py",
             "opportune/cli/project/git.py",
@@ -77,7 +77,7 @@ class Machine:
             "opportune/cli/environment/framework_wheel.py",
             "opportune/cli/environment/wheels.py",
             "opportune/runtime/lazy_exports.py",
-            "opportune/runtime/suggestions.py",
+            "opportune/errors/suggestions.py",
             *(f"{module.replace('.', '/')}.py" for module in MODULES.values()),
         ):
             copy_with_bytecode(name, self.project)

@@ -9,7 +9,7 @@ import pytest
 
 from opportune import __version__
 from opportune.cli.environment import console
-from opportune.config.project import FRAMEWORK
+from opportune.project.layout import FRAMEWORK
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ import pytest
 from opportune.cli.environment import entry as environment
 from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
 from opportune.cli.environment.installation import InstallError
-from opportune.config import project
-from opportune.config.project import PROJECT
+from opportune.project import layout
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 from tests.opportune.cli.environment.fresh_machine import BARE_PYTHON, Machine
 
@@ -50,7 +50,7 @@ def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[s
     paths = {"PROJECT": "", "VENV": ".venv", "PYTHON": ".venv/bin/python", "SCRIPT": "oppman.py", "TESTS": "tests"}
     for name, path in {**paths, "FRAMEWORK_TESTS": "tests/opportune"}.items():
         monkeypatch.setattr(environment, name, machine.project / path)
-    monkeypatch.setattr(project, "PROJECT", machine.project)
+    monkeypatch.setattr(layout, "PROJECT", machine.project)
     for name in ("SECRETS_FROM", *chain(*environment.SETTINGS_BY_LOCK.values())):
         monkeypatch.delenv(name, raising=False)
     for name in ("install", "install_if_possible"):
@@ -132,7 +132,7 @@ def test_missing_optional_lock_comes_from_the_wheel(
 def test_secrets_from_selects_lock(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str | None, file: str | None, locks: list[str]
 ) -> None:
-    monkeypatch.setattr(project, "PROJECT", tmp_path)
+    monkeypatch.setattr(layout, "PROJECT", tmp_path)
     if source is not None:
         monkeypatch.setenv("SECRETS_FROM", source)
     if file is not None:
@@ -223,8 +223,8 @@ def test_active_environment_without_dependencies_stays_unused(machine: Machine, 
 OTHER_APP_PACKAGE = 'raise RuntimeError("the app package of another project")\n'
 PRINT_FOLDERS = """\
 import sys
-from opportune.config.feature_packages import project_folder
-from opportune.config.project import PROJECT
+from opportune.project.feature_packages import project_folder
+from opportune.project.layout import PROJECT
 def main():
     print(PROJECT, project_folder(), sys.flags.isolated)
 """

@@ -9,7 +9,7 @@ import pytest
 
 from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import InstallError
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 WHEEL = "vendor/opportune-1.2-py3-none-any.whl"
 RESTORE = "Restore both: git checkout HEAD -- vendor requirements.lock"

@@ -8,7 +8,7 @@ import pytest
 import uv
 
 from opportune.cli.environment.entry import BASE
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.environment.fresh_machine import Machine
 
 WHEEL = "books-1.0-py3-none-any.whl"

@@ -13,7 +13,7 @@ from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK, MODEL, TELEMET
 from opportune.cli.environment.installation import InstallError
 from opportune.cli.environment.preflight import NEEDED_MEGABYTES, check_machine
 from opportune.cli.project.lock import DOCS
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.environment.fresh_machine import Machine
 
 LOCK = "colorama==0.4.6 ; sys_platform == 'win32' \\\n    --hash=sha256:00\nbooks==1.0 \\\n    --hash=sha256:00\n"

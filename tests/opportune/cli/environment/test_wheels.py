@@ -11,7 +11,7 @@ import pytest
 from opportune.cli.environment import entry as environment
 from opportune.cli.environment import wheels
 from opportune.cli.environment.entry import BASE, MODEL
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 INTEL, ARM_WINDOWS = "Intel Macs", "Windows on ARM"
 

@@ -11,7 +11,7 @@ from opportune import __version__
 from opportune.cli.project.new_project import build
 from opportune.cli.project.new_project.examples import examples
 from opportune.cli.project.wheel import wheel_name
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git_identity
 
 EXAMPLES = list(examples())

@@ -9,8 +9,8 @@ import pytest
 from dotenv import dotenv_values
 
 from opportune.cli.project import env, env_file, secrets
-from opportune.config.project import PROJECT, settings_class
 from opportune.config.settings import Settings
+from opportune.project.layout import PROJECT, settings_class
 from tests.opportune.cli.conftest import Oppman
 
 CANARY = "c4n4ry-of-a-secret-of-32-characters"

@@ -10,7 +10,7 @@ import pytest
 
 from opportune import __version__
 from opportune.cli.project.wheel import build_wheel
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import LOCAL_FILES, git_environ, run_program
 from tests.opportune.cli.project.test_installed_project import OFFLINE_UV, Site

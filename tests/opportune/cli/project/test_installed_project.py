@@ -13,7 +13,7 @@ import pytest
 from opportune import __version__
 from opportune.cli.project.new_project.command_line import main as startproject
 from opportune.cli.project.wheel import build_wheel
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import EXAMPLES, LOCAL_FILES, git_environ
 from tests.opportune.cli.project.upgrading.files import commit, edit

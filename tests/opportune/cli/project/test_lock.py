@@ -11,7 +11,7 @@ from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, BUILD, DEV
 from opportune.cli.main import main
 from opportune.cli.project import lock
 from opportune.cli.project.shared_files import FIND_LINKS
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 LOCKS = (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, BUILD, DEV, FRAMEWORK, lock.DOCS)
 

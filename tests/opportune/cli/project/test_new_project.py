@@ -24,7 +24,7 @@ from opportune.cli.project.shared_files import (
     write_shared_files,
 )
 from opportune.cli.project.wheel import hash_of, wheel_name
-from opportune.config.project import PROJECT, installed_features
+from opportune.project.layout import PROJECT, installed_features
 from tests.opportune.cli.command_server import command_server
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import (

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opportune.cli.project.shared_files import FOLDERS
-from opportune.config.project import FRAMEWORK, PROJECT
 from opportune.contrib.documentation.content import page_names
+from opportune.project.layout import FRAMEWORK, PROJECT
 
 FILE = re.compile(r"(?<![\w.])docs/(?!changelog)[\w/-]+\.md\b")  # the wheel has the changelog
 PAGE = re.compile(r"(?<!`)oppman\.py docs ((?:deploy/)?[a-z]+(?:-[a-z]+)*)\b(?!/?\{)")

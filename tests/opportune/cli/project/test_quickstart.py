@@ -27,12 +27,12 @@ from opportune.cli.project.quickstart import (
     prompt_superuser,
     summary,
 )
-from opportune.config.project import settings_class
 from opportune.config.settings import clear_settings_cache, get_settings
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
+from opportune.project.layout import settings_class
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.unreadable import unreadable
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until

@@ -18,7 +18,7 @@ from opportune.cli.project.new_project.names import folder_name, site_name
 from opportune.config.appearance import find_appearance, read_appearance
 from opportune.config.env_example import env_example
 from opportune.config.languages import find_language
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import EXAMPLES, git_environ, run_program, small_starter, small_starter_folder
 

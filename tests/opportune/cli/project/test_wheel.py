@@ -10,8 +10,8 @@ import pytest
 
 from opportune import __version__
 from opportune.cli.project.wheel import build_wheel, hash_of
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.starters import PROGRAM_FOLDERS, copy_partly
 
 
@@ -29,8 +29,8 @@ def names(wheel: Path) -> set[str]:
 def test_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     starter = copy_partly(tmp_path / "starter", *PROGRAM_FOLDERS)
     first = build_wheel(sys.executable, starter, tmp_path / "first")
-    os.utime(starter / "opportune/errors.py", (0, 0))
-    (starter / "opportune/text.py").chmod(0o600)
+    os.utime(starter / "opportune/errors/__init__.py", (0, 0))
+    (starter / "opportune/schemas/text.py").chmod(0o600)
     (starter / "opportune/__pycache__").mkdir(exist_ok=True)
     (starter / "opportune/__pycache__/errors.cpython-399.pyc").touch()
     assert hash_of(build_wheel(sys.executable, starter, tmp_path / "second")) == hash_of(first)

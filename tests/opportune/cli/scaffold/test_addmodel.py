@@ -17,7 +17,7 @@ from opportune.cli.scaffold.model import NewModel
 from opportune.cli.scaffold.model_addition import navigation_link
 from opportune.cli.scaffold.models import ExistingModel
 from opportune.cli.scaffold.models import _models_in as models_in
-from opportune.config.project import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
 from tests.opportune.cli.conftest import ProjectCopy, install_required_features

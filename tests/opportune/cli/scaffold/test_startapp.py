@@ -12,9 +12,9 @@ import pytest
 from opportune.cli.main import main
 from opportune.cli.scaffold import startapp
 from opportune.cli.scaffold.installed import with_feature, without_feature
-from opportune.config.project import PROJECT
 from opportune.errors import OperatorError
 from opportune.features import FRAMEWORK_NAMES
+from opportune.project.layout import PROJECT
 
 INSTALLED = '''\
 """The list."""

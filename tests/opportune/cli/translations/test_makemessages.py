@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.translations import compilemessages, extraction, makemessages
-from opportune.config.project import FRAMEWORK
 from opportune.i18n import catalogues
+from opportune.project.layout import FRAMEWORK
 from opportune.testing.commands import Oppman, oppman
 
 __all__ = ["oppman"]

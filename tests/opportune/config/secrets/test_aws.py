@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from opportune.config.project import PROJECT, settings_class
 from opportune.config.secrets import source
 from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
+from opportune.project.layout import PROJECT, settings_class
 
 REGION = "eu-central-1"
 PASSWORD = "p@ss/w:rd%?#[é"

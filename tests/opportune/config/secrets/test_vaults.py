@@ -14,10 +14,10 @@ import responses
 from requests import PreparedRequest
 
 from opportune.config.base_settings import BaseSettings, read_class
-from opportune.config.project import settings_class
 from opportune.config.secrets import source
 from opportune.config.settings import load_settings
 from opportune.errors import SettingsError
+from opportune.project.layout import settings_class
 
 SECRET = "p@ss/w:rd%?#[é"
 LOGIN = "https://login.microsoftonline.com/tenant"

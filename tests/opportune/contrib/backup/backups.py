@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.contrib.backup import create
 from opportune.db.migrations.connection import connect
+from opportune.project.layout import installed_names
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work

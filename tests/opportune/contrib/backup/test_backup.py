@@ -16,13 +16,13 @@ import pytest
 from sqlalchemy import Column, Integer, Table
 
 from opportune.cli import output
-from opportune.config.project import PROJECT, adopted_tables, installed_names
 from opportune.contrib.backup import create, postgresql, uploads
 from opportune.contrib.backup.archive import ArchiveWriter, open_archive
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
-from opportune.runtime.atomic_files import temporary_path
+from opportune.project.atomic_files import temporary_path
+from opportune.project.layout import PROJECT, adopted_tables, installed_names
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step
 from tests.opportune.contrib.backup.backups import (

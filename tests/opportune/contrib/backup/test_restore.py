@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import Column, Integer, Table
 
 from opportune.cli.development.runserver import check_database
-from opportune.config.project import installed_names
 from opportune.contrib.backup import postgresql
 from opportune.contrib.backup.marker import describe_interrupted_restore, marker_path
 from opportune.contrib.backup.restore import WORK_FOLDER_PREFIX
 from opportune.contrib.backup.uploads import StagedUploads
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
+from opportune.project.layout import installed_names
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step, restore_until_commit
 from tests.opportune.contrib.backup.backups import (

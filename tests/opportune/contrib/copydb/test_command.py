@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import PROJECT
 from opportune.db.url.database_url import DatabaseURL
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.contrib.copydb.two_databases import Databases, databases, emails, execute, has_tables
 

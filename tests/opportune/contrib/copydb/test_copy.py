@@ -10,13 +10,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Column, String
 
-from opportune.config.project import USERS
 from opportune.contrib.copydb import TableReport, copy, examine, rows, writers
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.project.layout import USERS
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
-from opportune.config.project import adopted_tables
 from opportune.contrib.copydb import copy
 from opportune.contrib.dumps.names import find_table, select_tables, tables_by_name
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.project.layout import adopted_tables
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures

@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import MetaData, text
 
-from opportune.config.project import feature_of_table, installed_names
 from opportune.db.migrations.connection import connect
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseURL
+from opportune.project.layout import feature_of_table, installed_names
 from opportune.testing.plugin import settings_for
 
 KINDS = ("sqlite", "postgresql")

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.ports import free_port
 

@@ -7,12 +7,12 @@ import pytest
 from opportune import features
 from opportune.cli.registry import MODULES
 from opportune.config.hosts import HOST_VARIABLES
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.contrib.deploy.host_files import render_lines
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.contrib.deploy.traps import list_traps
+from opportune.project.layout import PROJECT
 from opportune.web.endpoints.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")

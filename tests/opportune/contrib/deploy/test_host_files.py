@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import PROJECT
 from opportune.contrib.backup.create import BACKUP_FOLDER
 from opportune.contrib.deploy.host_files import render_files, render_lines
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.contrib.deploy.traps import list_traps
+from opportune.project.layout import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.contrib.deploy.published_formats import FORMATS
 

@@ -12,7 +12,7 @@ from opportune.config.settings import is_weak
 from opportune.contrib.deploy.env_production import required_names
 from opportune.contrib.deploy.host_files import RECORD
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.runtime import atomic_files
+from opportune.project import atomic_files
 from opportune.testing.commands import Oppman
 
 

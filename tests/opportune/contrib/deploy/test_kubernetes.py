@@ -14,7 +14,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.base_settings import setting_names
-from opportune.config.project import PROJECT
 from opportune.config.settings import load_settings
 from opportune.contrib.deploy.env_production import setting_hints
 from opportune.contrib.deploy.host_files import RESERVED_SECONDS, render_files, render_lines
@@ -24,6 +23,7 @@ from opportune.contrib.telemetry.metrics.metrics import Metrics
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job, JobState
+from opportune.project.layout import PROJECT
 from tests.opportune.contrib.deploy.published_formats import yaml, yaml_documents
 
 RECIPE = RECIPES["kubernetes"]

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.contrib.doctor import diagnose as diagnose_module
 from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.results import Diagnosis, Finding
 from opportune.contrib.doctor.server import CHECKS
+from opportune.project.layout import installed_names
 
 
 async def examine(settings: Settings, processes: int = 1) -> Diagnosis:

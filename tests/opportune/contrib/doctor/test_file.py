@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from opportune.config.project import installed_names
 from opportune.contrib.doctor import disk, file
 from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
@@ -17,6 +16,7 @@ from opportune.contrib.doctor.file import examine_file
 from opportune.contrib.doctor.results import Finding, Status
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
+from opportune.project.layout import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.scratch import scratch
 from tests.opportune.contrib.doctor.findings import find_finding

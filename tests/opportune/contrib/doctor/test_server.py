@@ -10,7 +10,6 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.contrib.doctor import diagnose as diagnose_module
 from opportune.contrib.doctor import prepared_statements, server
@@ -21,6 +20,7 @@ from opportune.contrib.doctor.schema import compare_migrations
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
+from opportune.project.layout import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres

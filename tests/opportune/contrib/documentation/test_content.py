@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from opportune.config.project import FRAMEWORK
 from opportune.contrib.documentation import content
 from opportune.contrib.documentation.content import (
     Section,
@@ -15,6 +14,7 @@ from opportune.contrib.documentation.content import (
     sections_of,
     with_site_links,
 )
+from opportune.project.layout import FRAMEWORK
 
 
 def test_pages_in_folders_are_listed() -> None:

@@ -5,9 +5,9 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.config.project import application
 from opportune.config.settings import Settings
 from opportune.contrib.documentation.content import page_names
+from opportune.project.layout import application
 from opportune.testing.services.accessibility import find_violations
 from opportune.web.routing.router import router_of
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from opportune.cli.database import inspectdb
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
 from tests.opportune.cli.conftest import Files, Oppman, ProjectCopy, install_required_features

@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from opportune.accounts.models import User
-from opportune.config.project import application
 from opportune.config.settings import Settings
 from opportune.contrib.request_panel.records import RequestRecord
 from opportune.contrib.request_panel.statements import MAX_VALUE_BYTES
 from opportune.db import ReadSession
-from opportune.runtime.observers import observers
+from opportune.project.layout import application
+from opportune.services.observers import observers
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import sign_in, sign_in_browser
 from opportune.testing.services.accessibility import find_violations

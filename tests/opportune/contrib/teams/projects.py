@@ -13,7 +13,7 @@ from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.db import BigId, Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
-from opportune.text import Line
+from opportune.schemas.text import Line
 
 
 class ProjectTable(TeamOwned):

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.config.project import PROJECT
 from opportune.crud import Crud
 from opportune.crud.registry import crud_classes
+from opportune.project.layout import PROJECT
 from opportune.testing.rows import Make
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.projects import Project

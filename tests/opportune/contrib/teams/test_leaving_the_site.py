@@ -8,11 +8,11 @@ from sqlmodel import col
 
 from opportune.accounts.management import delete_user
 from opportune.accounts.models import User
-from opportune.config.project import installed_features
 from opportune.contrib.teams import demo
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
 from opportune.db.database import Database
 from opportune.errors import OperatorError
+from opportune.project.layout import installed_features
 from opportune.testing.factories import PASSWORD
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import roles_in

@@ -14,7 +14,6 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.llm_models import LlmModel
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings, load_settings
 from opportune.contrib.telemetry.metrics.families import Counter, render_families
 from opportune.contrib.telemetry.process import WORKERS_VARIABLE, create_worker_group
@@ -24,7 +23,8 @@ from opportune.feature import Feature, Gauge
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.llm import Done, FakeProvider, LLMError
-from opportune.runtime.observers import observers
+from opportune.project.layout import installed_features
+from opportune.services.observers import observers
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
 

@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from opportune import __version__
 from opportune.cli import main
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings, using_settings
 from opportune.contrib.telemetry.sentry import remove_private_data, start_sentry
 from opportune.contrib.telemetry.setup import errors_reported
@@ -19,6 +18,7 @@ from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
+from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.telemetry.sink import Sink
 

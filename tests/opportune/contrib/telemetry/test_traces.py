@@ -11,7 +11,6 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.traces import requirements
 from opportune.db import WriteSession
@@ -20,6 +19,7 @@ from opportune.feature import Feature
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.models import JobState
 from opportune.llm import Done, FakeProvider
+from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.telemetry.sink import Sink
 

@@ -13,7 +13,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.runtime.services import Services
+from opportune.services import Services
 from opportune.storage import open_storage
 from opportune.web.cache import open_cache
 from opportune.web.cache.cached_response import CachedResponse

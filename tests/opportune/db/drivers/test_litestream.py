@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from opportune.config.project import installed_names
 from opportune.contrib.copydb import copy
 from opportune.db.database import Database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
+from opportune.project.layout import installed_names
 
 pytestmark = pytest.mark.database("sqlite")
 

@@ -17,7 +17,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.accounts.models import User
-from opportune.config.project import installed_names
 from opportune.config.settings import Settings
 from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
@@ -28,6 +27,7 @@ from opportune.db.drivers.replica_lag import LagMeter, measure_lag
 from opportune.db.factory import open_database
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import OperatorError
+from opportune.project.layout import installed_names
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.testing.plugin import settings_for

@@ -17,12 +17,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from opportune.application import create_app
-from opportune.config.project import PROJECT
 from opportune.db.drivers import sqlite_memory
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 
 WORD = text("SELECT word FROM fact")

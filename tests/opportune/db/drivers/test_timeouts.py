@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from opportune.runtime.timeouts import run_in_background, run_with_timeout
+from opportune.services.tasks import run_in_background, run_with_timeout
 
 
 async def test_result_and_error_are_passed_on() -> None:

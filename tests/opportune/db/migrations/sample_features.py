@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, inspect
 from sqlalchemy.sql.schema import SchemaItem
 
-from opportune.config.project import feature_of_table
 from opportune.config.settings import Settings
 from opportune.db.migrations import rendering
 from opportune.db.migrations.autogenerate import (
@@ -27,6 +26,7 @@ from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.runner import Announce, Step, plan_migrations, run_migrations
 from opportune.db.models.model import NAMING_CONVENTION
+from opportune.project.layout import feature_of_table
 
 ID = BigInteger().with_variant(Integer, "sqlite")
 

@@ -14,7 +14,7 @@ from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.runner import Step, plan_migrations, run_migrations_within
 from opportune.db.migrations.sql_script import render_migration_sql
 from opportune.errors import OperatorError
-from opportune.runtime.progress import Progress, watched_by
+from opportune.progress import Progress, watched_by
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.db.conftest import MakeSample

@@ -6,8 +6,8 @@ from textwrap import indent
 
 from sqlalchemy import Column, String
 
-from opportune.config.project import PROJECT
 from opportune.db.migrations.locks import TableLock, find_table_locks
+from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 

@@ -12,7 +12,6 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint, inspect, text
 
-from opportune.config.project import PROJECT, installed_names
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.autogenerate import comparison_database, draft_migration, find_changed_features
@@ -23,6 +22,7 @@ from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.models.model import NAMING_CONVENTION, Model
+from opportune.project.layout import PROJECT, installed_names
 from opportune.testing.plugin import settings_for
 
 FEATURES = installed_names()

@@ -7,7 +7,7 @@ from sqlmodel import Field
 
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.schemas.annotations import Stored
-from opportune.text import Text
+from opportune.schemas.text import Text
 
 
 def test_foreign_key_has_the_type_of_the_id() -> None:

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session as SyncSession
 
 from opportune.accounts.models import User
 from opportune.application import create_app
-from opportune.config.project import PROJECT
 from opportune.db.sessions.context import Context
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession, context_dependency
+from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 
 COUNT = select(func.count()).select_from(User)

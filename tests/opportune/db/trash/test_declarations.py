@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from opportune.accounts import UserBase
-from opportune.config.project import PROJECT
 from opportune.db import Model, SoftDelete
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 
 CODE = """
 import sys

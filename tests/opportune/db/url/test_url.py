@@ -6,11 +6,11 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from opportune.config.project import PROJECT
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL, Pooled
 from opportune.db.url.parser import parse_postgresql_url
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
 

@@ -2,9 +2,9 @@
 
 import re
 
-from opportune.config.project import PROJECT
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import DIRECT_URL_VARIABLES
+from opportune.project.layout import PROJECT
 
 GUIDE = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([^|]+) \| `([^`|]+)` \| `([^`|]+)` \| (yes|no) \|$", GUIDE, re.MULTILINE)

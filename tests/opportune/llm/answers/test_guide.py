@@ -11,13 +11,13 @@ import pytest
 from fastapi import Depends, FastAPI
 from httpx2 import AsyncClient
 
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.db import RowId
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
 from opportune.features import answers
 from opportune.llm import FakeProvider
+from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs
 from opportune.testing.app import create_test_app
 from tests.opportune.page_templates import add_templates

@@ -16,7 +16,6 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings, read_feature_settings
 from opportune.db import Database, WriteSession, utc_now
 from opportune.errors import SettingsError
@@ -33,6 +32,7 @@ from opportune.llm.spending.cleanup import CLEANUPS
 from opportune.llm.spending.guard import SpendingGuard, switch_off, switch_on
 from opportune.llm.spending.limits import Limit, LimitMessages, Sums
 from opportune.llm.spending.models import LlmReservation, LlmUsage
+from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs, make_token, make_user
 from opportune.testing.rows import Make
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended

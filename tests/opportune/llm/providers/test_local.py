@@ -20,7 +20,7 @@ from opportune.llm import Done, LanguageModel, LLMError, Message, Timeouts
 from opportune.llm.providers import libraries, local_process
 from opportune.llm.providers.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
 from opportune.llm.providers.local_process import SERVER_PROGRAM, _try_lock, shared_folder
-from opportune.runtime.atomic_files import make_private_folder
+from opportune.project.atomic_files import make_private_folder
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 from tests.opportune.forked import PROCESSES
 from tests.opportune.llm.providers.processes import use_model

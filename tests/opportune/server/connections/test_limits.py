@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from opportune.config.project import settings_class
 from opportune.config.settings import clear_settings_cache
+from opportune.project.layout import settings_class
 from opportune.server.connections import limits, with_httptools
 from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, run_uvicorn
 

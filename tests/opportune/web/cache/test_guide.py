@@ -5,7 +5,7 @@ from inspect import signature
 
 from fastapi import APIRouter
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.web.cache.cached_response import MAX_BODY_BYTES
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import ReadSession
+from opportune.schemas.text import Text
 from opportune.testing.app import create_test_app
-from opportune.text import Text
 
 pytestmark = pytest.mark.database("sqlite")
 

@@ -14,11 +14,11 @@ from starlette.websockets import WebSocketDisconnect
 from opportune.accounts import CurrentUser, OptionalUser, may
 from opportune.accounts.models import User
 from opportune.cli.development.routes import find_rows
-from opportune.config.project import installed_features
 from opportune.config.settings import Settings
 from opportune.db import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.feature import Feature
+from opportune.project.layout import installed_features
 from opportune.testing import make_token, make_user, sign_in
 from opportune.testing.access import list_addresses
 from opportune.testing.app import create_test_app

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr, create_model
 
 from opportune.schemas.annotations import FieldOptions
-from opportune.text import Line, Password, Text
+from opportune.schemas.text import Line, Password, Text
 from opportune.web.forms.fields import Control, as_text, controls_of
 from opportune.web.forms.uploads import ImageUpload, Upload
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, EmailStr, Field, create_model, model_validator
 from starlette.datastructures import FormData, Headers, UploadFile
 
 from opportune.schemas.annotations import FieldOptions
-from opportune.text import Line, Text
+from opportune.schemas.text import Line, Text
 from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, Form, read_form
 from opportune.web.forms.uploads import ImageUpload, Upload
 

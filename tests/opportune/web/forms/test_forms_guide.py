@@ -11,8 +11,8 @@ from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 from starlette.datastructures import URL
 
-from opportune.config.project import PROJECT
 from opportune.pagination import Page as PageOfRows
+from opportune.project.layout import PROJECT
 from opportune.storage import StorageError
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.templates import templates

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from httpx2 import ASGITransport, AsyncClient
 from starlette.types import Message, Scope, Send
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.web.middleware import compression
 from opportune.web.middleware.compression import (
     GZIP_WINDOW_BITS,

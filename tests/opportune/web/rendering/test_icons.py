@@ -12,8 +12,8 @@ from sqladmin import BaseView
 
 from opportune.accounts.events import kinds
 from opportune.application import create_app
-from opportune.config.project import FRAMEWORK
 from opportune.feature import Feature
+from opportune.project.layout import FRAMEWORK
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import ICONS_FILE, assets
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.config.project import FRAMEWORK
+from opportune.project.layout import FRAMEWORK
 from opportune.web.rendering import logo
 from opportune.web.rendering.static_files import Assets
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 from opportune.web.rendering.static_files import CHECK_INTERVAL_SECONDS, Assets, assets
 
 pytestmark = pytest.mark.database("sqlite")

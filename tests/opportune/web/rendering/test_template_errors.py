@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.development import startup
-from opportune.config.project import FRAMEWORK
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Panel
 from opportune.mail.email import environment
+from opportune.project.layout import FRAMEWORK
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors as module
 from opportune.web.rendering.template_errors import missing_feature_templates, template_errors

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from httpx2 import AsyncClient
 
-from opportune.config.project import FRAMEWORK
+from opportune.project.layout import FRAMEWORK
 from opportune.web.rendering import typeface
 
 pytestmark = pytest.mark.database("sqlite")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.call import find_command
-from opportune.config.project import PROJECT
 from opportune.contrib.documentation.content import page_names
+from opportune.project.layout import PROJECT
 
 GUIDES = sorted((PROJECT / ".agents/skills").glob("*/SKILL.md"))
 FRONT_MATTER = re.compile(r"---\nname: ([a-z-]+)\ndescription: (.{20,200})\n---\n\n# .+\n")

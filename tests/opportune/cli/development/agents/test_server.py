@@ -11,9 +11,9 @@ from mcp.server import MCPServer
 
 from opportune.cli.development.agents import tools
 from opportune.cli.development.agents.commands import run_command
-from opportune.config.project import PROJECT
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
+from opportune.project.layout import PROJECT
 from opportune.server import log_file
 from tests.opportune.cli.conftest import Oppman
 

@@ -12,7 +12,7 @@ import pytest
 from opportune.cli.main import main
 from opportune.cli.scaffold import startapp
 from opportune.cli.scaffold.packages import create
-from opportune.config.project import PROJECT
+from opportune.project.layout import PROJECT
 
 INSTALLED = """\
 from app.plants.feature import plants

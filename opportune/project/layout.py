@@ -13,11 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from opportune.config.feature_packages import HAS_PROJECT, PREFIX, feature_packages
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import HAS_PROJECT, PREFIX, feature_packages
 
 if TYPE_CHECKING:
-    from opportune.config.settings import Settings
     from opportune.feature import Feature
 
 FRAMEWORK = Path(__file__).resolve().parents[1]
@@ -184,13 +183,13 @@ def features_on_postgresql(names: "Collection[str] | None" = None) -> list[str]:
     return [name for name in on_postgresql if names is None or name in names]
 
 
-def settings_class() -> "type[Settings]":
+def settings_class() -> type[Any]:
     """Return the project's `Settings` class, or the framework's if the project has no `settings.py`.
 
     Raises:
         OperatorError: `settings.py` has no such class.
     """
-    settings: type[Settings] | None = getattr(_import_module("settings", "opportune.config.settings"), "Settings", None)
+    settings: type[Any] | None = getattr(_import_module("settings", "opportune.config.settings"), "Settings", None)
     if settings is None:
         raise OperatorError(
             f"{PACKAGE}/settings.py has no class Settings. Begin it with `class Settings(opportune.config.Settings):`."

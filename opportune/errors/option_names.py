@@ -13,7 +13,7 @@ from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
 
 from opportune.errors import OperatorError
-from opportune.runtime.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name, did_you_mean
+from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name, did_you_mean
 
 T = TypeVar("T", bound=type[Any])
 

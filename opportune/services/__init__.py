@@ -1,4 +1,7 @@
-"""Services of a process, such as the language model. Features declare them. Routes and jobs look them up."""
+"""Services of a process, such as the language model. Features declare them. Routes and jobs look them up.
+
+Also the process's background tasks (`tasks`), and observers of its requests and jobs (`observers`).
+"""
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from opportune.errors import OperatorError
-from opportune.runtime.option_names import strict
+from opportune.errors.option_names import strict
 
 T = TypeVar("T")
 

@@ -1,9 +1,20 @@
-"""Retry-After headers of other servers."""
+"""Responses of other servers: bodies with a size limit, and Retry-After headers."""
 
+from collections.abc import AsyncIterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
+
+
+async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes | None:
+    """Return the whole body, or None as soon as it exceeds `max_bytes`."""
+    content = bytearray()
+    async for chunk in chunks:
+        content += chunk
+        if len(content) > max_bytes:
+            return None
+    return bytes(content)
 
 
 def retry_after_seconds(header: str | None) -> float | None:

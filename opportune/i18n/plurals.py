@@ -1,4 +1,4 @@
-"""English plurals of names. Uses the standard library only: some commands run before installation."""
+"""English plurals of names, for commands and logs."""
 
 import re
 
@@ -18,6 +18,11 @@ def plural_of(name: str) -> str:
         return name
     plural = IRREGULAR.get(word) or _regular_plural(last)
     return f"{head}{separator}{last[:1]}{plural[1:]}"
+
+
+def pluralize(number: int, name: str, plural: str = "") -> str:
+    """Format a number of things, such as `1 row` or `1,000 rows`. `plural` is for names with another plural."""
+    return f"{number:,} {name if number == 1 else plural or plural_of(name)}"
 
 
 def _regular_plural(word: str) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+__all__ = ["Busy", "CommandError", "FieldErrors", "Forbidden", "NotFound", "OperatorError"]
+
 
 class OperatorError(Exception):
     """A problem that the operator can solve.

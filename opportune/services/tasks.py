@@ -1,4 +1,4 @@
-"""Timeouts for work that may ignore its cancellation."""
+"""Background tasks: time limits, and cancellation that waits for their cleanup."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,23 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MAX_WAIT_SECONDS = 2.0
+"""Maximum wait for cancelled tasks. A task may wait for a server, and hosts kill processes that shut down slowly."""
+
 _background_tasks: set[asyncio.Task[Any]] = set()  # the event loop holds only weak references to tasks
+
+
+async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel tasks and wait until they have released their resources, such as connections.
+
+    asyncio logs their exceptions. A task that takes too long is left running.
+    """
+    pending_tasks = [task for task in tasks if task is not None]
+    for task in pending_tasks:
+        if not task.cancelling():  # a second cancellation would interrupt its cleanup
+            task.cancel()
+    if pending_tasks:
+        await asyncio.wait(pending_tasks, timeout=MAX_WAIT_SECONDS)
 
 
 async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
