@@ -17,11 +17,9 @@ from statistics import median
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEST = """
-import pytest
 from opportune.accounts import User
 from opportune.testing import Make
 
-@pytest.mark.database("sqlite")
 async def test_row(make: Make) -> None:
     assert (await make(User)).id
 """

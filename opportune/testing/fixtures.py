@@ -137,7 +137,7 @@ def postgres_template(postgres_server: "Postgres") -> str:
 
 @pytest.fixture
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """The database of the marker: `@pytest.mark.database("sqlite")`; without it, the test runs on both."""
+    """The database of this run of the test. `@pytest.mark.database("sqlite", "postgresql")` runs it on both."""
     kind: str = request.param
     return kind
 

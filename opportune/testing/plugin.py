@@ -5,14 +5,14 @@ With `-n` the controller process imports neither fixtures nor framework, so it s
 
 import gc
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
 
 from opportune.cli.development.test import ONLY_DATABASE
 from opportune.config.languages import SOURCE_LANGUAGE
-from opportune.project.layout import settings_class
+from opportune.project.layout import features_on_postgresql, settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["pytest_terminal_summary"]  # a hook
 
 SECRET_KEY = "a key for tests that opens nothing anywhere"
-
-DATABASE_KINDS = ("sqlite", "postgresql")
 
 FIXTURES = "opportune.testing.fixtures"
 """Module that is imported in processes that run tests."""
@@ -36,7 +34,7 @@ SLOWEST_MODULES = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "database(*kinds): the kinds of database that the test runs on; both without it")
+    config.addinivalue_line("markers", "database(*kinds): the databases that the test runs on; SQLite without it")
     config.addinivalue_line("markers", "language(*codes): runs the test once for each language, on a site in it")
     config.addinivalue_line("markers", "e2e: uses Chromium and a server; set for tests with a browser fixture")
     config.addinivalue_line("markers", "model: needs the local model's wheels")
@@ -60,10 +58,16 @@ def pytest_unconfigure() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database_kind" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("database")
-        metafunc.parametrize("database_kind", marker.args if marker else DATABASE_KINDS, indirect=True)
+        metafunc.parametrize("database_kind", marker.args if marker else [default_database()], indirect=True)
     marker = metafunc.definition.get_closest_marker("language")
     if marker and "language" in metafunc.fixturenames:
         metafunc.parametrize("language", marker.args, indirect=True)
+
+
+@cache
+def default_database() -> str:
+    """Return the database of tests without the mark: SQLite unless the run or the features need another."""
+    return os.environ.get(ONLY_DATABASE) or ("postgresql" if features_on_postgresql() else "sqlite")
 
 
 @pytest.hookimpl(tryfirst=True)

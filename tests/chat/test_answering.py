@@ -14,7 +14,6 @@ from opportune.llm import AnswerManager, AnswerRunning, FakeProvider
 from tests.chat.conversations import read_messages, start_conversation, wait_until_ended
 
 
-@pytest.mark.database("sqlite")
 async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["Because ", "it is.", llm.Done(prompt_tokens=12, completion_tokens=3)]
     conversation_id, answer = await start_conversation(manager, owner_id)
@@ -24,7 +23,6 @@ async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: 
     assert (answer.role, answer.text) == (Role.ASSISTANT, "Because it is.")
 
 
-@pytest.mark.database("sqlite")
 async def test_stream_starts_with_a_copy_of_the_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -36,7 +34,6 @@ async def test_stream_starts_with_a_copy_of_the_answer(
     assert stream.message.answer is None
 
 
-@pytest.mark.database("sqlite")
 async def test_second_question_during_an_answer_is_refused(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -47,7 +44,6 @@ async def test_second_question_during_an_answer_is_refused(
     assert len(await read_messages(manager, owner_id, conversation_id)) == 2
 
 
-@pytest.mark.database("sqlite")
 async def test_model_receives_the_earlier_messages(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id, "First?")
     await wait_until_ended(manager, answer)
@@ -56,7 +52,6 @@ async def test_model_receives_the_earlier_messages(manager: AnswerManager, owner
     assert [turn.content for turn in model.received[1][1:]] == ["First?", "An answer.", "Second?"]
 
 
-@pytest.mark.database("sqlite")
 async def test_repeated_key_stores_one_question(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     conversation_id, answer = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, answer)
@@ -81,7 +76,6 @@ async def test_only_one_of_concurrent_questions_is_stored(
     assert len(await read_messages(manager, owner_id, conversation_id)) == 4
 
 
-@pytest.mark.database("sqlite")
 async def test_retry_answers_the_same_question(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [llm.LLMError("timeout", "Too slow.")]
     conversation_id, failed = await start_conversation(manager, owner_id)

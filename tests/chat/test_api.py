@@ -18,11 +18,6 @@ from opportune.llm import FakeProvider, StreamEvent
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
-# Tests that depend on the database are marked `on_both`.
-pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 CONVERSATIONS = "/api/v1/conversations"
 
 
@@ -164,7 +159,7 @@ async def test_invalid_question_stores_nothing(app: FastAPI, script: FakeProvide
         assert (await client.get(CONVERSATIONS)).json()["total"] == 1
 
 
-@on_both
+@pytest.mark.database("sqlite", "postgresql")
 async def test_impossible_id_is_not_found(app: FastAPI) -> None:
     async with signed_in_client(app) as client:
         for number in ("-1", "9223372036854775808", "x"):

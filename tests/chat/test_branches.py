@@ -59,7 +59,6 @@ async def test_edited_question_starts_a_branch(manager: AnswerManager, owner_id:
     assert (await read_texts(manager, owner_id, conversation_id))[2:5] == ["Two?", "To Two?", "After two?"]
 
 
-@pytest.mark.database("sqlite")
 async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     conversation_id, first = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, first)
@@ -74,7 +73,6 @@ async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: in
     assert (await read_texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
 
 
-@pytest.mark.database("sqlite")
 async def test_view_reads_one_page(manager: AnswerManager, owner_id: int) -> None:
     conversation_id = await make_conversation(manager.database, owner_id, MAX_QUESTIONS_PER_PAGE + 5)
 
@@ -94,7 +92,6 @@ async def test_view_reads_one_page(manager: AnswerManager, owner_id: int) -> Non
     assert nothing.messages == []
 
 
-@pytest.mark.database("sqlite")
 async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakeProvider) -> None:
     async with signed_in_client(app) as client:
         fake_llm.script = ["First <answer>.", llm.LLMError("timeout", "Too slow.")]
@@ -127,7 +124,6 @@ async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakePr
         assert (refused.status_code, 'hx-target="#messages"' in refused.text) == (422, False)
 
 
-@pytest.mark.database("sqlite")
 async def test_api_edits_retries_and_lists_branches(app: FastAPI, fake_llm: FakeProvider) -> None:
     async with (
         signed_in_client(app) as client,

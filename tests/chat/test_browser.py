@@ -16,9 +16,6 @@ from opportune.llm import FakeProvider
 from opportune.testing import PASSWORD, sign_in_browser
 from tests.chat.conversations import make_conversation
 
-# The browser does not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider) -> FakeProvider:

@@ -1,14 +1,11 @@
 """Files of a question, selected, pasted or dropped in Chromium."""
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import FilePayload, Page, expect
 
 from opportune.accounts import User
 from opportune.llm import FakeProvider
 from opportune.testing import picture, sign_in_browser
-
-pytestmark = pytest.mark.database("sqlite")
 
 PUT = """(element, [kind, name]) => {
   const held = new DataTransfer();

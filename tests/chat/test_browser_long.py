@@ -12,9 +12,6 @@ from opportune.accounts import User
 from opportune.testing import make_user, sign_in_browser
 from tests.chat.conversations import make_conversation
 
-# The browser does not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
-
 FOOTER = '<footer class="container-xl py-3 text-secondary">Reading Circle, Lisbon</footer>'
 """Footer of a project, as in `oppman.py docs make-it-yours`."""
 DESKTOP, PHONE = (1280, 800), (390, 844)

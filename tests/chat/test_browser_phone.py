@@ -9,8 +9,6 @@ from opportune.llm import FakeProvider
 from opportune.testing import make_user, sign_in_browser
 from tests.chat.conversations import make_conversation
 
-pytestmark = pytest.mark.database("sqlite")
-
 REAL_MODEL = "main a[href='/admin/llm/provider']"
 
 

@@ -2,15 +2,12 @@
 
 import asyncio
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts import User
 from opportune.llm import FakeProvider, Reasoning
 from opportune.testing import sign_in_browser
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_growing_reasoning_is_collapsed(

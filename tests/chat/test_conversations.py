@@ -13,8 +13,6 @@ from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_answer, make_conversation
 
-pytestmark = pytest.mark.database("sqlite")
-
 DAY = date(2026, 3, 2)
 TODAY, YESTERDAY = name_period(DAY, DAY), name_period(DAY - timedelta(1), DAY)
 AGO = {"Two months ago": timedelta(days=62), "Two hours ago": timedelta(hours=2), "Just now": timedelta(0)}

@@ -15,8 +15,6 @@ from opportune.errors import OperatorError
 from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 DEMO_ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
 
 

@@ -18,9 +18,6 @@ from opportune.llm.spending.models import LlmUsage
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
-# Tests of answers and of the API cover both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 

@@ -15,7 +15,6 @@ from opportune.testing import make_user
 from tests.chat.conversations import make_answer
 
 
-@pytest.mark.database("sqlite")
 async def test_export_contains_own_conversations(database: Database, owner_id: int) -> None:
     other = await make_user(database)
     async with database.writer() as session:
@@ -36,7 +35,6 @@ async def test_export_contains_own_conversations(database: Database, owner_id: i
     ]
 
 
-@pytest.mark.database("sqlite")
 async def test_messages_are_deleted_with_the_user(
     database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,5 @@
 """Search in conversations."""
 
-import pytest
 from fastapi import FastAPI
 
 from app.chat.models import Conversation
@@ -12,7 +11,6 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 API = "/api/v1/conversations"
 
 
-@pytest.mark.database("sqlite")  # tests of search cover both databases
 async def test_search_finds_only_rows_of_the_owner(app: FastAPI) -> None:
     owner, other_user = await make_user(app.state.database), await make_user(app.state.database)
     ids: dict[str, int] = {}

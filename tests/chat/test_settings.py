@@ -20,8 +20,6 @@ from opportune.storage import open_storage
 from opportune.testing import signed_in_client
 from tests.chat.conversations import wait_until_ended
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def llm(settings: Settings, model: FakeProvider) -> LanguageModel:

@@ -17,8 +17,6 @@ from opportune.testing import PASSWORD, make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
 from tests.chat.conversations import make_answer, make_conversation
 
-pytestmark = pytest.mark.database("sqlite")
-
 API = "/api/v1/conversations"
 
 

@@ -16,8 +16,6 @@ from opportune.llm.answers.settings import AnswersSettings
 from opportune.llm.spending.models import LlmUsage
 from opportune.testing import RecordedJobs, make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 TOO_LONG_TITLE = "Of the model, and much too long for a title of anything that a page shows"
 API = "/api/v1/conversations"
 

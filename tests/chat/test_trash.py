@@ -17,8 +17,6 @@ from opportune.llm import Answer, AnswerAttachment, FakeProvider
 from opportune.testing import PASSWORD, RecordedJobs, picture, sign_in_browser, signed_in_client
 from tests.chat.conversations import make_conversation
 
-pytestmark = pytest.mark.database("sqlite")
-
 API = "/api/v1/conversations"
 
 

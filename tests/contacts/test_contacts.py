@@ -53,6 +53,7 @@ async def test_anonymous_users_must_sign_in(client: AsyncClient) -> None:
         assert (await client.request(method, f"{API}{path}", json={})).status_code == 401
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_of_other_owners_are_not_found(user_client: AsyncClient, team: Team, make: Make) -> None:
     own_row = await make(Contact, team_id=team.id)
     other_row = await make(Contact)
@@ -64,6 +65,7 @@ async def test_rows_of_other_owners_are_not_found(user_client: AsyncClient, team
         assert (await user_client.request(method, f"{API}/{other_row.id}", json={})).status_code == 404
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_api_adds_a_row(user_client: AsyncClient, valid_data: dict[str, Any]) -> None:
     added = await user_client.post(API, json=valid_data)
     stored = await user_client.get(f"{API}/{added.json()['id']}")
@@ -86,19 +88,16 @@ async def test_invalid_values_are_refused(user_client: AsyncClient, valid_data: 
     assert (await user_client.get(API)).json()["total"] == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_list_links_to_a_row(user_client: AsyncClient, page_url: str) -> None:
     assert f'href="{page_url}"' in (await user_client.get(PAGES)).text
 
 
-@pytest.mark.database("sqlite")
 async def test_form_adds_and_changes_a_row(user_client: AsyncClient, page_url: str, valid_data: dict[str, Any]) -> None:
     assert "<form" in (await user_client.get(f"{PAGES}/new")).text
     changed = await user_client.post(f"{page_url}/edit", data=valid_data)
     assert changed.headers["location"] == page_url
 
 
-@pytest.mark.database("sqlite")
 async def test_page_deletes_a_row(user_client: AsyncClient, page_url: str) -> None:
     assert (await user_client.get(f"{page_url}/delete")).status_code == 200
     deleted = await user_client.post(f"{page_url}/delete")
@@ -106,7 +105,6 @@ async def test_page_deletes_a_row(user_client: AsyncClient, page_url: str) -> No
     assert (await user_client.get(page_url)).status_code == 404
 
 
-@pytest.mark.database("sqlite")
 async def test_admin_lists_rows(superuser_client: AsyncClient, make: Make) -> None:
     row = await make(Contact)
     page = await superuser_client.get("/admin/contact/list")

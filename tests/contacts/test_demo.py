@@ -1,6 +1,5 @@
 """Example contacts: added once to the team of the first superuser, and removed alone."""
 
-import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -8,8 +7,6 @@ from app.contacts.demo import SAMPLES, clear, load
 from app.contacts.models import Contact
 from opportune.db import Database
 from opportune.testing import Make, make_team, make_user
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_demo_is_added_once_and_removed_alone(database: Database, make: Make) -> None:

@@ -3,7 +3,6 @@
 import csv
 import io
 
-import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import select
 
@@ -12,8 +11,6 @@ from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.testing import RecordedJobs
 from tests.events.conftest import MakeEvent, add_registration, list_stored_files, make_picture, read_registrations
-
-pytestmark = pytest.mark.database("sqlite")
 
 ATTENDEES = "/admin/registration/list"
 EVENT_FORM = {

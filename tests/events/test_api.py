@@ -14,11 +14,6 @@ from opportune.db import Database
 from opportune.testing import RecordedJobs, grant, make_user, signed_in_client
 from tests.events.conftest import ADA, MakeEvent, add_registration, find_cancel_path, read_registrations
 
-# `on_both` marks behaviour that may differ between databases.
-pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 EVENTS = "/api/v1/events"
 INVALID_BODIES: list[Any] = [
     {},

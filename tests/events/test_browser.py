@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Page, expect
 
 from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
@@ -11,8 +10,6 @@ from opportune.db import Database
 from opportune.testing import RecordedJobs
 from opportune.web.forms.uploads import too_large_message
 from tests.events.conftest import MakeEvent, make_picture, read_registrations
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_visitor_finds_event_and_registers(

@@ -1,11 +1,8 @@
 """Cards of the next events on the landing page."""
 
-import pytest
 from httpx2 import AsyncClient
 
 from tests.events.conftest import MakeEvent
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_landing_page_shows_next_events(client: AsyncClient, make_event: MakeEvent) -> None:

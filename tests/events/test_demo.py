@@ -1,6 +1,5 @@
 """Demo events."""
 
-import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -10,8 +9,6 @@ from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
 from opportune.testing import RecordedJobs
 from tests.events.conftest import MakeEvent, add_registration, list_stored_files, read_registrations
-
-pytestmark = pytest.mark.database("sqlite")
 
 DEMO_ROWS = len(SAMPLES) + sum(sample.attendees for sample in SAMPLES)
 

@@ -28,9 +28,6 @@ from tests.events.conftest import (
     read_registrations,
 )
 
-# The tests of the API cover both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 

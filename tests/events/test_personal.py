@@ -1,7 +1,5 @@
 """Export and deletion of registrations by e-mail address."""
 
-import pytest
-
 from app.events.models import Event
 from app.events.personal import forget, list_photos, read
 from opportune.db import Database
@@ -12,7 +10,6 @@ from tests.events.conftest import add_registration, read_registrations
 ADA, UNPROVEN = Person(1, "ada@example.com"), Person(1, "")
 
 
-@pytest.mark.database("sqlite")
 async def test_export_has_registrations_of_the_email(database: Database, tea: Event) -> None:
     await add_registration(database, tea, photo="events/one.webp", notes="Vegetarian")
     await add_registration(database, tea, "Bob")
@@ -25,7 +22,6 @@ async def test_export_has_registrations_of_the_email(database: Database, tea: Ev
         assert (await read(session, UNPROVEN))["registrations"] == []
 
 
-@pytest.mark.database("sqlite")
 async def test_deleted_user_frees_seats_and_photos(database: Database, tea: Event, recorded_jobs: RecordedJobs) -> None:
     await add_registration(database, tea, photo="events/one.webp")
     await add_registration(database, tea, "Bob")

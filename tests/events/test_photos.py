@@ -25,8 +25,6 @@ from tests.events.conftest import (
     read_registrations,
 )
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def store_photo(recorded_jobs: RecordedJobs, content: bytes) -> str:
     return await recorded_jobs.context.storage.save("events", "jpg", content, "image/jpeg")

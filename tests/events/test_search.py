@@ -10,6 +10,7 @@ from opportune.search import Searchable
 from opportune.testing.search import searchable
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_events_are_searchable(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     event_search = await searchable(
         database, monkeypatch, lambda: Searchable(Event, ["title", "summary", "description"], url="/events/{slug}")

@@ -50,19 +50,18 @@ async def test_concurrent_registrations_take_one_seat(database: Database, tea: E
     assert len(await read_registrations(database)) == 1
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_email_is_case_insensitive(database: Database, tea: Event) -> None:
     assert await register(database, "tea", email="Ada@Example.com") == "new"
     assert await register(database, "tea", email="ada@example.COM") == "known"
 
 
-@pytest.mark.database("sqlite")
 async def test_email_may_register_for_two_events(database: Database, tea: Event, make_event: MakeEvent) -> None:
     await make_event("cake")
 
     assert [await register(database, slug) for slug in ("tea", "cake")] == ["new", "new"]
 
 
-@pytest.mark.database("sqlite")
 async def test_started_and_missing_events_are_closed(database: Database, make_event: MakeEvent) -> None:
     await make_event("running", days=-0.01)
     await make_event("draft", is_published=False)
@@ -73,7 +72,6 @@ async def test_started_and_missing_events_are_closed(database: Database, make_ev
             await register(database, slug)
 
 
-@pytest.mark.database("sqlite")
 async def test_events_are_ordered_by_time_from_now(database: Database, make_event: MakeEvent) -> None:
     for slug, days in [("later", 9), ("next", 1), ("old", -9), ("recent", -1), ("running", -0.01)]:
         await make_event(slug, days=days)
@@ -83,6 +81,7 @@ async def test_events_are_ordered_by_time_from_now(database: Database, make_even
     assert await list_titles(database, when="past") == ["Recent", "Old"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_search_covers_text_fields(database: Database, make_event: MakeEvent) -> None:
     await make_event("tea", place="Room 100%")
     await make_event("cake", description="With TEA, too.")
@@ -93,7 +92,6 @@ async def test_search_covers_text_fields(database: Database, make_event: MakeEve
     assert await list_titles(database, q="t_a") == []
 
 
-@pytest.mark.database("sqlite")
 async def test_seats_left_are_counted_per_event(database: Database, make_event: MakeEvent) -> None:
     tea, soup = await make_event("tea", capacity=2), await make_event("soup", capacity=1)
     await add_registration(database, tea, "Ada")
@@ -109,7 +107,6 @@ async def test_seats_left_are_counted_per_event(database: Database, make_event: 
     ]
 
 
-@pytest.mark.database("sqlite")
 async def test_cancellation_returns_the_current_photo(database: Database, tea: Event) -> None:
     ada = await add_registration(database, tea, photo="events/original.jpg")
     async with database.writer() as session:
@@ -120,7 +117,6 @@ async def test_cancellation_returns_the_current_photo(database: Database, tea: E
         assert await use_photo(session, ada.id, "events/small.webp", "events/smaller.webp") == ""
 
 
-@pytest.mark.database("sqlite")
 async def test_registration_is_found_by_id_and_creation_time(database: Database, tea: Event) -> None:
     ada = await add_registration(database, tea)
     async with database.reader() as session:

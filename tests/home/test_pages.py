@@ -13,8 +13,6 @@ from opportune.testing import make_user, signed_in_client
 from opportune.web import templates
 from opportune.web.rendering.environment import TemplateLoader
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_landing_page_offers_sign_in(app: FastAPI, client: AsyncClient) -> None:
     response = await client.get("/")

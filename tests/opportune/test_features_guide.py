@@ -43,6 +43,7 @@ async def test_route_gets_feature_settings(names: dict[str, object], monkeypatch
         assert (await client.get("/api/v1/books/limits")).json() == {"per page": 7}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_websocket_has_its_user(names: dict[str, object], settings: Settings) -> None:
     books_with_pages = Feature(name="books", summary="", settings=names["BooksSettings"], pages=names["pages"])  # type: ignore[arg-type]
     app = create_app(settings, [accounts, jobs, books_with_pages])
@@ -63,7 +64,6 @@ async def new_session(app: FastAPI) -> str:
         return await create_session(session, app.state.settings, user)
 
 
-@pytest.mark.database("sqlite")
 async def test_event_stream_ends_when_the_site_stops(names: dict[str, Any], app: FastAPI) -> None:
     events = names["lent_books"](app, app.state.database)
     assert await anext(events) == b'event: lent\ndata: {"lent": 3}\n\n'

@@ -38,7 +38,6 @@ def names() -> Iterator[dict[str, Any]]:
         yield names
 
 
-@pytest.mark.database("sqlite")
 async def test_example_queues_jobs_and_refuses(names: dict[str, Any], database: Database, settings: Settings) -> None:
     jobs, book_class = RecordedJobs(settings, database, open_storage(settings)), names["Book"]
     async with database.engine.begin() as connection:
@@ -59,6 +58,7 @@ async def test_example_queues_jobs_and_refuses(names: dict[str, Any], database: 
         await session.rollback()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("copies", [1, 2])
 async def test_loans_are_limited_by_copies(names: dict[str, Any], database: Database, copies: int) -> None:
     async with database.engine.begin() as connection:
@@ -74,6 +74,7 @@ async def test_loans_are_limited_by_copies(names: dict[str, Any], database: Data
         assert await session.scalar(select(func.count()).select_from(names["Loan"])) == copies
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("periods", "stored"),
     [([(1, 2), (2, 3)], 2), ([(1, 3), (2, 4)], 1), ([(2, 1)], 0)],

@@ -155,7 +155,6 @@ async def test_lines_of_a_job_have_its_id_and_trace(capsys: pytest.CaptureFixtur
     assert "job_id" not in json.loads(write_log(capsys, "json", "hello"))
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("proxies", "header", "expected"),
     [
@@ -180,7 +179,6 @@ async def test_trace_of_a_trusted_proxy_is_continued(
     assert trace_ids == [expected]
 
 
-@pytest.mark.database("sqlite")
 async def test_job_belongs_to_the_trace_that_queued_it(app: FastAPI) -> None:
     token = traceparent.set(TRACE)
     job_id = await app.state.jobs.enqueue(send_email_job({}), delay=3600)
@@ -200,7 +198,6 @@ def test_invalid_log_level_lists_the_valid_ones() -> None:
         load_settings(log_level="loud")
 
 
-@pytest.mark.database("sqlite")
 async def test_statements_are_logged_without_parameters(
     database: Database, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

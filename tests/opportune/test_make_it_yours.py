@@ -37,8 +37,6 @@ COLOUR_SCRIPT = """(element, property) => {
 }"""
 """Script that returns a colour as red, green and blue."""
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

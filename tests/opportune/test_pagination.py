@@ -12,6 +12,8 @@ from opportune.db.database import Database
 from opportune.pagination import Page, Paging, SortBy, order, paginate
 from opportune.testing.factories import make_user
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 EMAILS = [f"{letter}@example.com" for letter in "abcde"]
 
 

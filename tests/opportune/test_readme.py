@@ -61,7 +61,6 @@ def names() -> Iterator[dict[str, Any]]:
     del crud_classes[names["Item"]]
 
 
-@pytest.mark.database("sqlite")
 async def test_guide_code_serves_rows_of_their_owner(names: dict[str, Any], settings: Settings) -> None:
     feature = Feature(name="items", summary="", models=[names["Item"]], api=names["router"])
     async with site_with(feature, MetaData(), settings) as app:

@@ -88,7 +88,6 @@ async def test_nothing_to_cancel() -> None:
     await cancel_and_wait(None)
 
 
-@pytest.mark.database("sqlite")
 async def test_answer_follower_closes_after_its_query(
     database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +100,6 @@ async def test_answer_follower_closes_after_its_query(
         assert [text async for text in live.follow_text(0)] == []
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("has_left", [False, True])
 async def test_switch_closes_after_its_query(
     database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch, *, has_left: bool
@@ -117,7 +115,6 @@ async def test_switch_closes_after_its_query(
     assert work.is_released
 
 
-@pytest.mark.database("sqlite")
 async def test_unwatched_switch_is_watched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.llm.spending.guard.CHECK_INTERVAL_SECONDS", 0)
     guard, notified = Switch(database), asyncio.Event()

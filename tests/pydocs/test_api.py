@@ -2,16 +2,12 @@
 
 import re
 
-import pytest
 from httpx2 import AsyncClient
 
 from opportune.project.layout import PROJECT
 from opportune.search import MAX_QUERY_LENGTH
 from tests.pydocs.fake_search import FakeSearch
 from tests.pydocs.test_pages import UNUSUAL_QUERIES
-
-# The tests do not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
 
 SEARCH = "/api/v1/pydocs/search"
 ENTRIES = "/api/v1/pydocs/entries"

@@ -1,13 +1,9 @@
 """Search in Chromium."""
 
-import pytest
 from playwright.async_api import Page, expect
 
 from opportune.testing.services.accessibility import find_violations
 from tests.pydocs.fake_search import FakeSearch
-
-# The browser does not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_typed_query_opens_by_keyboard(page: Page, fake_search: FakeSearch) -> None:

@@ -31,7 +31,6 @@ def two_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PythonSource, "batches", lambda self: [Batch("json", ""), Batch("os.path", "")])
 
 
-@pytest.mark.database("sqlite")
 def test_command_indexes_and_clears_python(oppman: Oppman, empty_database_url: str, two_modules: None) -> None:
     result = oppman("pydocs", "index", PYDOCS_DATABASE_URL=empty_database_url)
     assert (result.code, result.err) == (0, "")

@@ -119,6 +119,7 @@ def test_keywords_link_to_the_language_reference() -> None:
     assert "*****" not in pieces["with"].body
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_builtins_rank_first(empty_database_url: str, pieces_by_slug: dict[str, Entry]) -> None:
     built_in = [piece for piece in pieces_by_slug.values() if piece.module == "builtins"]
     similar_names = [

@@ -13,8 +13,6 @@ from opportune.config.settings import Settings
 from opportune.db import DatabaseURL
 from tests.pydocs.search_index import index_settings
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class FakeRun:
     """A run of a job with these settings."""

@@ -10,9 +10,6 @@ from opportune.config.settings import Settings
 from opportune.search.documents import sqlite_engine
 from tests.pydocs.search_index import fill_index, index_settings, make_piece
 
-# Nothing is cached with PostgreSQL, where only the database knows about a new index.
-pytestmark = pytest.mark.database("sqlite")
-
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 

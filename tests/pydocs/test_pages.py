@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
@@ -10,9 +9,6 @@ from app.pydocs.documents import python_docs
 from opportune.search import MAX_QUERY_LENGTH
 from opportune.testing import make_user, signed_in_client
 from tests.pydocs.fake_search import FakeSearch
-
-# The tests do not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 UNUSUAL_QUERIES = ["  ", "os\0.pa", "x" * 10_000, '"', "' OR 1=1 --", "*", "NEAR(", "name:", "🐍 שלום", "<b>%"]

@@ -10,9 +10,6 @@ from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.pydocs.fake_search import FakeSearch
 
-# Tests of answers cover both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_visitor_is_redirected_to_sign_in(client: AsyncClient, fake_search: FakeSearch) -> None:
     assert 'name="question"' not in (await client.get("/pydocs/os.path")).text

@@ -18,7 +18,6 @@ def settings(settings: Settings, database_kind: str, tmp_path: Path) -> Settings
     return settings.having(index_settings(url))
 
 
-@pytest.mark.database("sqlite")
 async def test_new_index_is_used_immediately(settings: Settings) -> None:
     app = create_app(settings)
     async with (

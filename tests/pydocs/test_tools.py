@@ -1,13 +1,10 @@
 """Tools with which a language model searches and reads the documentation."""
 
-import pytest
 from fastapi import FastAPI
 
 from opportune.llm import ToolCall
 from opportune.llm.tools import toolbox_of
 from tests.pydocs.fake_search import FakeSearch
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_model_searches_and_reads_entries(app: FastAPI, fake_search: FakeSearch) -> None:

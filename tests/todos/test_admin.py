@@ -1,13 +1,11 @@
 """Admin of to-dos."""
 
-import pytest
 from fastapi import FastAPI
 
 from opportune.testing import make_user, signed_in_client
 from tests.todos.conftest import MakeTodo
 
 
-@pytest.mark.database("sqlite")
 async def test_admin_lists_todos(app: FastAPI, make_todo: MakeTodo) -> None:
     superuser = await make_user(app.state.database, is_superuser=True)
     todo = await make_todo(superuser, "Buy milk")

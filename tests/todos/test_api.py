@@ -4,7 +4,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
@@ -15,11 +14,6 @@ from opportune.crud import reading
 from opportune.db import Database, utc_now
 from opportune.testing import make_token
 from tests.todos.conftest import MakeTodo
-
-# `on_both` marks behaviour that may differ between databases.
-pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 TODOS = "/api/v1/todos"
 ROUTES = [

@@ -2,13 +2,10 @@
 
 from urllib.parse import urlsplit
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.testing import make_user, sign_in_browser
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_todos_are_added_with_the_keyboard(page: Page, app: FastAPI, site: str) -> None:

@@ -23,7 +23,6 @@ async def read_todos(database: Database) -> list[Todo]:
         return list(await session.scalars(select(Todo).order_by(col(Todo.id))))
 
 
-@pytest.mark.database("sqlite")
 async def test_first_superuser_owns_the_demo(database: Database, admin: User) -> None:
     await make_user(database, is_superuser=True)
 
@@ -35,14 +34,12 @@ async def test_first_superuser_owns_the_demo(database: Database, admin: User) ->
     assert {todo.owner_id for todo in todos} == {admin.id}
 
 
-@pytest.mark.database("sqlite")
 async def test_demo_without_superuser_names_the_next_step(database: Database, ann: User) -> None:
     async with database.writer() as session:
         with pytest.raises(OperatorError, match="createsuperuser"):
             await load(session)
 
 
-@pytest.mark.database("sqlite")
 async def test_second_load_adds_missing_rows(database: Database, admin: User) -> None:
     async with database.writer() as session:
         await load(session)
@@ -53,7 +50,6 @@ async def test_second_load_adds_missing_rows(database: Database, admin: User) ->
     assert len(await read_todos(database)) == len(SAMPLES)
 
 
-@pytest.mark.database("sqlite")
 async def test_clear_keeps_rows_of_users(database: Database, admin: User, make_todo: MakeTodo) -> None:
     own_todo = await make_todo(admin, SAMPLES[0][0])
     async with database.writer() as session:

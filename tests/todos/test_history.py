@@ -18,8 +18,6 @@ from opportune.llm.tools import toolbox_of
 from opportune.testing import make_token, make_user, signed_in_client
 from tests.todos.conftest import MakeTodo
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def read_entries(app: FastAPI) -> list[AuditEntry]:
     async with app.state.database.reader(fresh=True) as session:

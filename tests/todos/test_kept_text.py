@@ -2,15 +2,11 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts import User
 from opportune.testing import sign_in_browser
-
-# The browser does not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_notice_disappears_when_the_text_is_saved(page: Page, app: FastAPI, site: str, superuser: User) -> None:

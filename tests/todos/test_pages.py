@@ -2,7 +2,6 @@
 
 from datetime import date
 
-import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import insert
 
@@ -10,9 +9,6 @@ from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.db import Database, utc_now
 from tests.todos.conftest import MakeTodo, board_numbers
-
-# The tests of the service and the API cover both databases.
-pytestmark = pytest.mark.database("sqlite")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TODO_ROUTES = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete"), ("POST", "/restore")]

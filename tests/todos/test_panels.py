@@ -3,13 +3,10 @@
 import re
 from datetime import date
 
-import pytest
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from tests.todos.conftest import NUMBER, MakeTodo
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 def panel_numbers(html: str) -> list[str]:

@@ -1,13 +1,11 @@
 """Export of a user's to-dos."""
 
-import pytest
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from tests.todos.conftest import MakeTodo
 
 
-@pytest.mark.database("sqlite")
 async def test_export_has_only_own_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
     await make_todo(ann, "Buy milk", notes="two litres")
     await make_todo(bob, "Hide")

@@ -11,6 +11,7 @@ from opportune.testing import make_user
 from opportune.testing.search import searchable
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_search_finds_only_own_todos(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     todo_search = await searchable(database, monkeypatch, lambda: Searchable(Todo, fields=["title", "notes"]))
     ada, bob = await make_user(database), await make_user(database)

@@ -66,7 +66,6 @@ async def list_titles(todos: Todos, **filters: object) -> list[str]:
     return [todo.title for todo in page.items]
 
 
-@pytest.mark.database("sqlite")
 async def test_new_todo_is_open_and_owned(todos: Todos, ann: User) -> None:
     assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
 
@@ -77,7 +76,6 @@ async def test_new_todo_is_open_and_owned(todos: Todos, ann: User) -> None:
     assert (stored.owner_id, stored.done_at) == (ann.id, None)
 
 
-@pytest.mark.database("sqlite")
 async def test_change_keeps_omitted_fields(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
 
@@ -88,7 +86,6 @@ async def test_change_keeps_omitted_fields(todos: Todos) -> None:
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
 
 
-@pytest.mark.database("sqlite")
 async def test_deleted_todo_is_not_found(todos: Todos) -> None:
     todo = await todos.add(TodoCreate(title="Buy milk"))
 
@@ -98,19 +95,18 @@ async def test_deleted_todo_is_not_found(todos: Todos) -> None:
         await todos.get(todo.id)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("five_todos")
 async def test_default_order_is_open_and_urgent_first(todos: Todos) -> None:
     assert await list_titles(todos) == ["Call the bank", "Pay the Rent", "Sleep", "Pay taxes"]
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five_todos")
 async def test_filters(todos: Todos) -> None:
     for filters, expected in FILTERS:
         assert await list_titles(todos, **filters) == expected, filters
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five_todos")
 async def test_pagination(todos: Todos) -> None:
     page = await todos.find(TodoFilter(page=2, size=3))
@@ -123,13 +119,11 @@ async def test_pagination(todos: Todos) -> None:
     assert (list(page.items), page.total, page.pages) == ([], 4, 1)
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("five_todos")
 async def test_statistics_count_only_own_todos(todos: Todos) -> None:
     assert await todos.statistics() == TodoStatistics(total=4, open=3, done=1, overdue=1)
 
 
-@pytest.mark.database("sqlite")
 async def test_done_keeps_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, done_at=NOON)
 
@@ -138,7 +132,6 @@ async def test_done_keeps_the_first_time(todos: Todos, ann: User, make_todo: Mak
     assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at is not None
 
 
-@pytest.mark.database("sqlite")
 async def test_todo_of_another_user_is_not_found(todos: Todos, make_todo: MakeTodo, bob: User) -> None:
     other = await make_todo(bob)
     for attempt in (todos.get(other.id), todos.change(other.id, TodoUpdate(done=True)), todos.delete(other.id)):
@@ -146,7 +139,6 @@ async def test_todo_of_another_user_is_not_found(todos: Todos, make_todo: MakeTo
             await attempt
 
 
-@pytest.mark.database("sqlite")
 async def test_rollback_discards_a_new_todo(database: Database, ann: User) -> None:
     async with database.writer() as session:
         await Todos(session, ann).add(TodoCreate(title="Buy milk"))
@@ -156,7 +148,6 @@ async def test_rollback_discards_a_new_todo(database: Database, ann: User) -> No
         assert await session.scalar(select(func.count()).select_from(Todo)) == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_deleting_a_user_deletes_the_todos(session: AsyncSession, todos: Todos, ann: User) -> None:
     await todos.add(TodoCreate(title="Buy milk"))
 

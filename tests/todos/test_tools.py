@@ -3,15 +3,12 @@
 import json
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 
 from opportune.accounts import User
 from opportune.llm import ToolCall
 from opportune.llm.tools import toolbox_of
 from tests.todos.conftest import MakeTodo
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def call_tool(app: FastAPI, user: User | None, name: str, /, **arguments: Any) -> tuple[str, bool]:

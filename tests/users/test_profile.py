@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.users.models import User
 from opportune.db import Database
 from opportune.testing import make_token, make_user, signed_in_client, upload
-
-pytestmark = pytest.mark.database("sqlite")
 
 PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
 

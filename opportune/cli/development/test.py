@@ -34,7 +34,7 @@ def command(
     ] = None,
     project: Annotated[bool, typer.Option(ONLY_PROJECT, help="Run only the project's tests.")] = False,
     framework: Annotated[bool, typer.Option("--framework", help="Run only the framework's tests.")] = False,
-    sqlite: Annotated[bool, typer.Option("--sqlite", help="Skip tests that need PostgreSQL.")] = False,
+    sqlite: Annotated[bool, typer.Option("--sqlite", help="Skip tests on PostgreSQL.")] = False,
     postgres: Annotated[bool, typer.Option("--postgres", "--postgresql", help="Skip tests on SQLite.")] = False,
     browser: Annotated[bool, typer.Option("--browser", help="Run only tests with a browser.")] = False,
     accept_access: Annotated[

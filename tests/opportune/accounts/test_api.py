@@ -15,9 +15,6 @@ from opportune.accounts.users.schemas import UserRead
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-# Tests of the pages and of the database check taken addresses on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"
 REGISTER, LOGIN, ME = "/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/users/me"

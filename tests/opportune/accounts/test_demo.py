@@ -1,6 +1,5 @@
 """Demo users."""
 
-import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
@@ -9,8 +8,6 @@ from opportune.accounts.demo import EMAILS, clear, load
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def read_emails(database: Database) -> list[str]:

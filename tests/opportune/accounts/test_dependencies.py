@@ -14,8 +14,6 @@ from opportune.db.sessions.dependencies import WriteSession
 from opportune.testing import counted_statements
 from opportune.testing.factories import make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture(autouse=True)
 def _routes(app: FastAPI) -> None:

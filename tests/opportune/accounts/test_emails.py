@@ -25,8 +25,6 @@ from tests.opportune.accounts.sent_emails import (
 
 __all__ = ["settings"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClient) -> None:
     headers = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}

@@ -21,8 +21,6 @@ from opportune.db.database import Database
 from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.factories import grant, make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 GUIDE = (PROJECT / "docs" / "accounts.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 LINES = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]

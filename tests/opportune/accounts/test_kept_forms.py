@@ -18,8 +18,6 @@ from tests.opportune.crud.library import LibraryTable, Note
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TEXT = "Buy “milk” & <bread>"
 HIDDEN = re.compile(r'<input type="hidden" name="(form_user|form_token)" value="([^"]*)"')

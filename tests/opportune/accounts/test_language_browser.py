@@ -9,8 +9,6 @@ from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.testing.factories import PASSWORD
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:

@@ -14,8 +14,6 @@ from opportune.mail.email import render_email
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.web.language import localized_path
 
-pytestmark = pytest.mark.database("sqlite")
-
 BROWSER = {"Accept": "text/html"}
 
 

@@ -11,9 +11,6 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
-
 EMAIL = "ada@example.com"
 
 

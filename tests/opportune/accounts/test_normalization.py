@@ -14,8 +14,6 @@ from opportune.accounts.passwords import hashing
 from opportune.config.email_domains import normalize_email
 from opportune.testing import make_user
 
-pytestmark = pytest.mark.database("sqlite")
-
 COMPOSED, DECOMPOSED = "Bärenhöhle am Fluß", unicodedata.normalize("NFD", "Bärenhöhle am Fluß")
 EMAILS = [
     ("zoe@müller.example", "Zoe@xn--mller-kva.example"),

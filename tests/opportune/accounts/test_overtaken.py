@@ -75,6 +75,7 @@ async def read_hash_and_session_count(database: Database) -> tuple[str, int]:
         return user.hashed_password, await session.scalar(select(func.count()).select_from(Session)) or 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("change", "address", "name", "status"),
     [
@@ -102,7 +103,6 @@ async def test_concurrent_password_change_refuses_sign_in(
     assert (await read_hash_and_session_count(database))[1] == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Database, paused_hash: PausedHash) -> None:
     old_hash = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
     await make_user(database, EMAIL, hashed_password=old_hash)
@@ -114,7 +114,6 @@ async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Databa
     assert (await hashing.verify_password(NEW_PASSWORD, (await read_hash_and_session_count(database))[0]))[0]
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("channel", ["page", "api"])
 async def test_old_password_cannot_set_another(
     app: FastAPI, database: Database, paused_hash: PausedHash, channel: str
@@ -135,7 +134,6 @@ async def test_old_password_cannot_set_another(
     assert count == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_old_password_cannot_delete_the_account(
     app: FastAPI, database: Database, paused_hash: PausedHash
 ) -> None:
@@ -147,7 +145,6 @@ async def test_old_password_cannot_delete_the_account(
     assert (await hashing.verify_password(NEW_PASSWORD, (await read_hash_and_session_count(database))[0]))[0]
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("address", "argument"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
 )
@@ -165,7 +162,6 @@ async def test_old_password_gets_no_token(
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_older_two_factor_setup_is_refused(database: Database, settings: Settings) -> None:
     user = await make_user(database, EMAIL)
     key = second_factor.start_setup(settings, user).key
@@ -198,7 +194,6 @@ async def has_waiting_lock(database: Database) -> bool:
         return bool(await session.scalar(query))
 
 
-@pytest.mark.database("sqlite")
 async def test_link_verifies_its_own_address_only(
     client: AsyncClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +215,6 @@ async def change_email(database: Database) -> None:
         await session.execute(update(User).values(email="stranger@example.com"))
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("address", "name"), [("/accounts/login", "email"), ("/api/v1/auth/login", "username")])
 async def test_sign_in_without_a_new_second_factor_is_refused(
     client: AsyncClient, database: Database, settings: Settings, paused_hash: PausedHash, address: str, name: str

@@ -19,16 +19,10 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.web.rate_limit import TooManyRequests
 from tests.opportune.form_tokens import without_tokens
 
-# Tests of the API and of sessions run these queries on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"
 WRONG_MESSAGE = "E-mail or password is wrong."
 TAKEN_MESSAGE = "If you already have an account, sign in."
-
-
-on_both = pytest.mark.database("sqlite", "postgresql")
 
 
 async def read_emails(database: Database) -> list[str]:
@@ -180,7 +174,6 @@ async def test_registration_signs_in_a_plain_user(client: AsyncClient, database:
     assert user.id != 77
 
 
-@on_both
 async def test_email_registers_once_in_any_case(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     for email in [EMAIL, "ADA@EXAMPLE.COM"]:
@@ -191,7 +184,6 @@ async def test_email_registers_once_in_any_case(client: AsyncClient, database: D
         assert await read_emails(database) == [EMAIL]
 
 
-@on_both
 async def test_database_refuses_emails_that_differ_in_case(database: Database) -> None:
     await make_user(database, EMAIL)
 

@@ -25,8 +25,6 @@ EMAIL = "ada@example.com"
 WRONG_PASSWORD = "not the password"
 PAGE, API = "/accounts/login", "/api/v1/auth/login"
 
-on_sqlite = pytest.mark.database("sqlite")
-
 
 def new_client(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
     return AsyncClient(transport=ASGITransport(app, client=(address, 1)), base_url="http://testserver")
@@ -62,7 +60,6 @@ async def lock_account(client: AsyncClient) -> None:
         await guess(client)
 
 
-@on_sqlite
 async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -77,7 +74,6 @@ async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, da
         assert "That was too often. Try again in" in response.text
 
 
-@on_sqlite
 @pytest.mark.usefixtures("low_limits")
 async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncClient, database: Database) -> None:
     await lock_account(client)
@@ -92,7 +88,6 @@ async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncCli
     assert "127.0.0.1" not in stored
 
 
-@on_sqlite
 @pytest.mark.usefixtures("low_limits")
 async def test_wrong_passwords_per_ip_address_are_limited(
     client: AsyncClient, other_browser: AsyncClient, database: Database
@@ -116,7 +111,6 @@ async def test_concurrent_guesses_are_all_counted(client: AsyncClient, database:
     assert sorted(response.status_code for response in responses) == [422] * 3 + [429] * 3
 
 
-@pytest.mark.database("sqlite")
 async def test_correct_sign_in_is_not_counted(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
 
@@ -129,12 +123,14 @@ async def test_correct_sign_in_is_not_counted(client: AsyncClient, database: Dat
         assert set(await session.scalars(select(col(Attempt.count)))) <= {0}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_sixteen_correct_sign_ins_at_once_are_accepted(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
     responses = await asyncio.gather(*(guess(client, password=PASSWORD) for _ in range(16)))
     assert [response.status_code for response in responses] == [303] * 16
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("low_limits")
 async def test_right_guess_among_many_wrong_ones_is_refused(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
@@ -144,7 +140,6 @@ async def test_right_guess_among_many_wrong_ones_is_refused(client: AsyncClient,
     assert sorted({response.status_code for response in responses}) == [422, 429]
 
 
-@on_sqlite
 @pytest.mark.usefixtures("low_limits")
 async def test_sign_in_keeps_the_count_of_its_address(client: AsyncClient, database: Database) -> None:
     await make_user(database, "eve@example.com")
@@ -158,7 +153,6 @@ async def test_sign_in_keeps_the_count_of_its_address(client: AsyncClient, datab
     assert (await guess(client, "bob@example.com")).status_code == 429
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("low_limits")
 async def test_lock_ends_after_its_time(client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)
@@ -169,7 +163,6 @@ async def test_lock_ends_after_its_time(client: AsyncClient, database: Database)
     assert (await guess(client, password=PASSWORD)).status_code == 303
 
 
-@on_sqlite
 @pytest.mark.usefixtures("low_limits")
 async def test_trusted_browser_is_not_locked_out(
     client: AsyncClient, other_browser: AsyncClient, database: Database
@@ -183,7 +176,6 @@ async def test_trusted_browser_is_not_locked_out(
     assert (await guess(client, password=PASSWORD)).status_code == 303
 
 
-@on_sqlite
 @pytest.mark.usefixtures("low_limits")
 async def test_trusted_browser_has_its_own_limit(
     client: AsyncClient, other_browser: AsyncClient, database: Database
@@ -201,7 +193,6 @@ async def test_trusted_browser_has_its_own_limit(
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 303
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("low_limits")
 async def test_processes_share_the_counts(app: FastAPI, settings: Settings, client: AsyncClient) -> None:
     other_app = create_test_app(settings)
@@ -213,7 +204,6 @@ async def test_processes_share_the_counts(app: FastAPI, settings: Settings, clie
         assert (await guess(other_client)).status_code == 429
 
 
-@pytest.mark.database("sqlite")
 async def test_expired_counts_are_deleted(client: AsyncClient, database: Database) -> None:
     await guess(client)
     async with database.writer() as session:
@@ -227,7 +217,6 @@ async def test_expired_counts_are_deleted(client: AsyncClient, database: Databas
         assert await session.scalar(select(func.count()).select_from(Attempt)) == 2
 
 
-@on_sqlite
 async def test_counting_sometimes_deletes_expired_counts(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +230,6 @@ async def test_counting_sometimes_deletes_expired_counts(
         assert "old" not in set(await session.scalars(select(col(Attempt.key))))
 
 
-@pytest.mark.database("sqlite")
 async def test_refunds_stop_at_zero(database: Database, settings: Settings) -> None:
     storage, hit = DatabaseStorage(database, settings), RateLimit("a test", 1).by("ada")
     async with database.writer() as session:

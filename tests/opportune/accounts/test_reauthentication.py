@@ -16,8 +16,6 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 CONFIRMATION_PAGE, CONFIRMATION_API = "/accounts/confirm", "/api/v1/users/me/confirmation"
 PROTECTED_PAGE = "/danger"
 NEW_TOKEN = {"name": "Script", "days": "30", "scopes": "read"}

@@ -1,12 +1,9 @@
 """Buttons to show passwords and to copy tokens."""
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_password_is_shown_and_token_is_copied(app: FastAPI, page: Page, site: str) -> None:

@@ -15,8 +15,6 @@ from opportune.db.database import Database
 from opportune.server.logging import RequestIdFilter
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 EMAIL = "ada@example.com"
 ADDRESS = "203.0.113.9"
 WRONG_PASSWORD = "not the password"

@@ -12,8 +12,6 @@ from opportune.db.database import Database
 from opportune.project.layout import PROJECT
 from opportune.testing.factories import make_user
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def user(database: Database) -> User:

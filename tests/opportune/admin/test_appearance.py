@@ -15,8 +15,6 @@ from opportune.config.settings import Settings
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 
-pytestmark = pytest.mark.database("sqlite")
-
 ADDRESS = "/admin/appearance"
 PLUM = find_appearance("plum")
 

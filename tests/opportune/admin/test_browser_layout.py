@@ -28,9 +28,6 @@ PAGES = [
     "/admin/gadget/views/add?size=1",
 ]
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, superuser: User) -> FastAPI:

@@ -7,8 +7,6 @@ from httpx2 import AsyncClient
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import GadgetAdmin
 
-pytestmark = pytest.mark.database("sqlite")
-
 ADMIN_MENU = '<nav class="collapse navbar-collapse" id="menu" aria-label="Admin">'
 ACCEPT_HTML = {"Accept": "text/html"}
 

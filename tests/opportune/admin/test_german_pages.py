@@ -16,7 +16,7 @@ from tests.opportune.admin.test_translated_labels import app, german
 
 __all__ = ["app", "german"]
 
-pytestmark = [pytest.mark.database("sqlite"), pytest.mark.usefixtures("german")]
+pytestmark = pytest.mark.usefixtures("german")
 
 DE = {"Accept-Language": "de"}
 PAGES = (

@@ -23,7 +23,6 @@ from tests.opportune.site_with import site_with
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
 CODE, *_ = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 CODE = CODE.replace('"app.library.admin"', "[BookAdmin]")
-on_sqlite = pytest.mark.database("sqlite")
 
 
 class Shelf(SQLModel):
@@ -61,7 +60,6 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-@on_sqlite
 async def test_view_of_the_guide_works(app: FastAPI, admin: AsyncClient) -> None:
     book = {"title": "Tea", "slug": "tea", "summary": "", "price": "-1", "author_id": "1"}
     assert "A price is not below zero." in (await admin.post("/admin/book/create", data=book)).text

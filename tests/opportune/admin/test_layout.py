@@ -7,8 +7,6 @@ from httpx2 import AsyncClient
 from opportune.web.rendering import icons
 from tests.opportune.admin.gadget_feature import GadgetAdmin
 
-pytestmark = pytest.mark.database("sqlite")
-
 FONT_AWESOME = "fontawesome-all.min.css"
 
 

@@ -15,9 +15,6 @@ from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
 
-# Runs on SQLite only: access is the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 PAGES = [
     "/admin/",
     "/admin/login",

@@ -47,7 +47,6 @@ def test_missing_admin_module_is_refused() -> None:
     assert str(error.value) == "Feature('lost', admin='opportune.lost.admin'): this module does not exist."
 
 
-@pytest.mark.database("sqlite")
 async def test_head_of_a_page_that_acts_on_post_changes_nothing(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app, await make_user(database, is_superuser=True)) as admin:
         pages = [await admin.request(method, "/admin/llm/provider") for method in ("GET", "HEAD")]

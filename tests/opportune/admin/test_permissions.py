@@ -17,9 +17,6 @@ from opportune.config.settings import Settings
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
-# Runs on SQLite only: the statements are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 REQUIRED_ACTIONS = {
     "GET gadget/list": "list",
     "GET gadget/details/1": "details",

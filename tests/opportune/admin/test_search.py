@@ -48,6 +48,7 @@ async def staff(shelf: FastAPI) -> AsyncIterator[AsyncClient]:
         yield client
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_page_groups_rows_by_model(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/search?q=ada")).text
     assert "Adaland" in page
@@ -56,14 +57,12 @@ async def test_page_groups_rows_by_model(admin: AsyncClient) -> None:
     assert "/admin/country/list?search=ada" not in page, "all countries are shown"
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("query", "count"), [("ada", "The first 6 results"), ("adaland", "1 result")])
 async def test_palette_says_that_there_are_more_results(admin: AsyncClient, query: str, count: str) -> None:
     page = (await admin.get(f"/admin/search?q={query}", headers=PALETTE)).text
     assert f'role="status">{count}' in page
 
 
-@pytest.mark.database("sqlite")
 async def test_rows_of_the_project_come_first(shelf: FastAPI, admin: AsyncClient) -> None:
     async with shelf.state.database.writer() as session:
         session.add(AuditEntry(actor="me", action="edit", identity="author", title="Ada 8"))
@@ -71,16 +70,17 @@ async def test_rows_of_the_project_come_first(shelf: FastAPI, admin: AsyncClient
     assert max(page.index("Ada 7"), page.index("Adaland")) < page.index("Ada 8")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_row_links_to_its_page(admin: AsyncClient) -> None:
     assert 'href="/admin/country/details/1"' in (await admin.get("/admin/search?q=adaland")).text
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_list_shows_the_same_rows_as_its_link(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/author/list?search=ada")).text
     assert "Ada 1" in page
 
 
-@pytest.mark.database("sqlite")
 async def test_staff_find_only_permitted_entries(staff: AsyncClient) -> None:
     page = (await staff.get("/admin/search?q=ad", headers=PALETTE)).text
     assert "Adaland" in page
@@ -89,12 +89,12 @@ async def test_staff_find_only_permitted_entries(staff: AsyncClient) -> None:
     assert "/admin/operations" not in (await staff.get("/admin/search", headers=PALETTE)).text
 
 
-@pytest.mark.database("sqlite")
 async def test_search_needs_staff(shelf: FastAPI) -> None:
     async with signed_in_client(shelf) as user:
         assert (await user.get("/admin/search?q=ada")).status_code == 403
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_outside_of_list_query_are_hidden(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def first_author(self: AuthorAdmin, request: Request) -> Select[Author]:
         return super(AuthorAdmin, self).list_query(request).where(col(Author.name) == "Ada 1")
@@ -105,7 +105,6 @@ async def test_rows_outside_of_list_query_are_hidden(admin: AsyncClient, monkeyp
     assert "Ada 2" not in page
 
 
-@pytest.mark.database("sqlite")
 async def test_palette_finds_pages_and_actions(admin: AsyncClient) -> None:
     palette = (await admin.get("/admin/search?q=count", headers=PALETTE)).text
     assert "<html" not in palette
@@ -115,7 +114,6 @@ async def test_palette_finds_pages_and_actions(admin: AsyncClient) -> None:
     assert 'href="#sign-out"' not in (await admin.get("/admin/search?q=sign")).text, "it needs the script"
 
 
-@pytest.mark.database("sqlite")
 async def test_model_without_permission_to_create_has_no_action(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +121,7 @@ async def test_model_without_permission_to_create_has_no_action(
     assert "Add Country" not in (await admin.get("/admin/search?q=country", headers=PALETTE)).text
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_any_query_is_valid(admin: AsyncClient) -> None:
     for query in ("", "%00", "'\"%", "x" * 5_000, "😀", "-", "ada or"):
         response = await admin.get("/admin/search", params={"q": query})
@@ -130,7 +129,6 @@ async def test_any_query_is_valid(admin: AsyncClient) -> None:
         assert response.headers["cache-control"] == "no-store", query
 
 
-@pytest.mark.database("sqlite")
 async def test_slow_search_names_what_it_left_out(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(everything, "MAX_SECONDS", -1)
     page = (await admin.get("/admin/search?q=ada")).text
@@ -139,20 +137,17 @@ async def test_slow_search_names_what_it_left_out(admin: AsyncClient, monkeypatc
     assert "Ada 1" not in page
 
 
-@pytest.mark.database("sqlite")
 async def test_number_of_models_is_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(everything, "MAX_SOURCES", 0)
     assert "It left out:" in (await admin.get("/admin/search?q=ada")).text
 
 
-@pytest.mark.database("sqlite")
 async def test_searches_of_a_user_are_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search.SEARCHES_PER_USER, "limit", 1)
     assert (await admin.get("/admin/search")).status_code == 200
     assert (await admin.get("/admin/search")).status_code == 429
 
 
-@pytest.mark.database("sqlite")
 async def test_log_has_no_search_words(admin: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         await admin.get("/admin/search?q=ada-secret")

@@ -58,7 +58,6 @@ async def read_groups(database: Database) -> dict[str, list[str]]:
         return {name: grants for name, _, grants in await list_groups(session)}
 
 
-@pytest.mark.database("sqlite")
 async def test_migrate_merges_groups_of_features(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     films = Feature(name="films", summary="", groups={"Librarians": {"book-loan": "list"}})
     await migrate(
@@ -73,6 +72,7 @@ async def test_migrate_merges_groups_of_features(database: Database, monkeypatch
     }
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_migrate_keeps_changed_grants_and_adds_new(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "edit"]}}))
     async with database.writer() as session:
@@ -83,7 +83,6 @@ async def test_migrate_keeps_changed_grants_and_adds_new(database: Database, mon
     assert await read_groups(database) == {"Librarians": ["book:export", "book:list", "user:list"]}
 
 
-@pytest.mark.database("sqlite")
 async def test_migrate_does_not_recreate_a_deleted_group(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = {"Librarians": {"book": ["list"]}, "Friends": {"book": ["list"]}}
     await migrate(database, monkeypatch, make_feature(shipped))
@@ -94,7 +93,6 @@ async def test_migrate_does_not_recreate_a_deleted_group(database: Database, mon
     assert await read_groups(database) == {"Staff": ["book:list"]}
 
 
-@pytest.mark.database("sqlite")
 async def test_migrate_extends_an_existing_group(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async with database.writer() as session:
         session.add(group := Group(name="Librarian's"))

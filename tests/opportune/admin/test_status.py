@@ -21,7 +21,6 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 
 TOKEN = "a token of the tests, long enough"
-on_sqlite = pytest.mark.database("sqlite")
 
 
 def extract_status(page: str, part: str) -> str:
@@ -30,14 +29,12 @@ def extract_status(page: str, part: str) -> str:
     return {name: " ".join(re.sub(r"<[^>]+>", " ", html).split()) for name, html in pairs}[part]
 
 
-@on_sqlite
 async def test_status_is_for_superusers(app: FastAPI, client: AsyncClient) -> None:
     assert (await client.get("/admin/status")).status_code == 303
     async with signed_in_client(app) as user:
         assert (await user.get("/admin/status")).status_code == 403
 
 
-@on_sqlite
 async def test_status_shows_all_parts_and_their_limits(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
@@ -76,7 +73,6 @@ def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
     return settings.model_copy(update={"jobs": getattr(request, "param", settings.jobs)})
 
 
-@on_sqlite
 @pytest.mark.parametrize("settings", ["off"], indirect=True)  # otherwise the site may run the late jobs first
 async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: AsyncClient) -> None:
     late_job, failed_job, *_ = scheduled_names(app.state.jobs.jobs.values(), app.state.settings)
@@ -105,7 +101,6 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
     assert extract_status(page, "Due jobs").startswith("notice: "), "no worker is expected here"
 
 
-@on_sqlite
 async def test_json_status_without_a_database_is_english(settings: Settings) -> None:
     secrets = {"metrics_token": SecretStr(TOKEN), "database_url": SecretStr("sqlite:////nowhere/at/all.db")}
     app = create_test_app(settings.model_copy(update={**secrets, "language": "de", "languages": ["de"]}))
@@ -119,7 +114,6 @@ async def test_json_status_without_a_database_is_english(settings: Settings) -> 
     assert any(light["part"] == "Worker 0" for light in status["groups"]["Server"]), "the other parts are still shown"
 
 
-@on_sqlite
 async def test_json_status_masks_email_addresses(settings: Settings) -> None:
     app = create_test_app(settings.model_copy(update={"metrics_token": SecretStr(TOKEN)}))
     async with app.router.lifespan_context(app):
@@ -153,7 +147,6 @@ def test_sizes_and_durations_are_readable() -> None:
         assert f"{format_size(110_000_000)} {format_duration(7200)}".split() == ["110", "Mo", "2", "heures"]
 
 
-@on_sqlite
 @pytest.mark.parametrize("path", ["/admin/status", "/admin/"])
 async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient, path: str) -> None:
     async with app.state.database.writer() as session:

@@ -14,8 +14,6 @@ from opportune.project.layout import FRAMEWORK
 from tests.opportune.admin.labels_feature import Lamp, LampTable, Mood, lamps
 from tests.opportune.site_with import site_with
 
-pytestmark = pytest.mark.database("sqlite")
-
 GERMAN = {
     "Lamp": "Lampe",
     "Lamps": "Lampen",

@@ -13,11 +13,6 @@ from sqlalchemy import func, select
 from opportune.testing.app import create_test_app
 from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker
 
-# Tests marked `on_both` also run on PostgreSQL, where the result could differ.
-pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 CREATE_PAGE = "/admin/gadget/create"
 CONFIRMED = {"confirmed": "yes"}
 VALID_FORM = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
@@ -43,7 +38,7 @@ def extract_error(response: Response, field: str) -> str:
     return text.split(f'id="error-{field}">')[1].split("</div>")[0] if f'id="error-{field}">' in text else ""
 
 
-@on_both
+@pytest.mark.database("sqlite", "postgresql")
 async def test_values_of_all_types_are_stored_and_shown(app: FastAPI, admin: AsyncClient) -> None:
     fields = {
         "colour": "deep_blue",
@@ -139,7 +134,7 @@ async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) 
         assert await session.scalar(select(func.count()).select_from(Gadget)) == 0
 
 
-@on_both
+@pytest.mark.database("sqlite", "postgresql")
 async def test_constraint_errors_have_messages(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +228,7 @@ FILTERS = [
 ]
 
 
-@on_both
+@pytest.mark.database("sqlite", "postgresql")
 async def test_default_filters_depend_on_column_types(admin: AsyncClient) -> None:
     await create_gadget(admin)
     other_values = {"colour": "deep_blue", "maker_id": "2", "size": "3", "weight": "1"}

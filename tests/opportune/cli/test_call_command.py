@@ -13,8 +13,6 @@ from opportune.errors import CommandError, OperatorError
 from opportune.project.layout import PROJECT
 from opportune.testing import Make
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_call_inside_an_event_loop(settings: Settings, make: Make) -> None:
     await make(User, email="ada@example.com")

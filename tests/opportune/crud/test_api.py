@@ -51,6 +51,7 @@ def collect_statements(database: Database) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", collect)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_row_is_added_read_changed_and_deleted(librarian: AsyncClient, client: AsyncClient) -> None:
     added = await librarian.post(f"{API}/volumes", json={**EMMA, "published_on": "1815-12-23"})
     assert (added.status_code, added.headers["location"]) == (201, f"{API}/volumes/emma")
@@ -79,7 +80,6 @@ async def test_row_is_added_read_changed_and_deleted(librarian: AsyncClient, cli
     assert (await client.get(f"{API}/volumes/emma")).status_code == 404
 
 
-@pytest.mark.database("sqlite")
 async def test_filters_accept_the_name_of_the_column(librarian: AsyncClient, client: AsyncClient) -> None:
     for editor in (None, 1):
         await librarian.post(f"{API}/volumes", json={**EMMA, "slug": f"emma-{editor}", "editor_id": editor})
@@ -91,7 +91,6 @@ async def test_filters_accept_the_name_of_the_column(librarian: AsyncClient, cli
         assert (await client.get(f"{API}/volumes?{query}")).status_code == 422, query
 
 
-@pytest.mark.database("sqlite")
 async def test_nested_relationships_are_objects(
     librarian: AsyncClient, client: AsyncClient, database: Database
 ) -> None:
@@ -106,7 +105,6 @@ async def test_nested_relationships_are_objects(
     assert (await client.get(f"{API}/nested/2")).json()["writer"] is None
 
 
-@pytest.mark.database("sqlite")
 async def test_access_by_grants_and_owner(app: FastAPI, client: AsyncClient, librarian: AsyncClient, bob: User) -> None:
     assert (await client.get(f"{API}/notes")).status_code == 401
     assert (await client.post(f"{API}/volumes", json=EMMA)).status_code == 401
@@ -124,7 +122,6 @@ async def test_access_by_grants_and_owner(app: FastAPI, client: AsyncClient, lib
         assert (await other_user_client.get(f"{API}/notes")).json() == {"items": [], "total": 0, "page": 1, "pages": 1}
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("address", ["volumes", "opinions"])
 async def test_guarded_fields_are_refused_by_name(librarian: AsyncClient, address: str) -> None:
     for name in ("id", "user_id", "is_superuser", "created_at", "is_staff", "secret_note", "nonsense"):
@@ -134,6 +131,7 @@ async def test_guarded_fields_are_refused_by_name(librarian: AsyncClient, addres
         assert (await librarian.get(f"{API}/{address}")).json()["total"] == 0, name
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_all_filters_work_in_one_query(client: AsyncClient) -> None:
     values = {"title": "Emma", "status": "draft", "published_on": "2026-01-01", "printed_at": "2026-01-01T00:00:00Z"}
     params = {
@@ -144,7 +142,6 @@ async def test_all_filters_work_in_one_query(client: AsyncClient) -> None:
     assert response.status_code == 200, response.text
 
 
-@pytest.mark.database("sqlite")
 async def test_constraint_errors_are_reported_by_field(librarian: AsyncClient) -> None:
     await librarian.post(f"{API}/volumes", json=EMMA)
     for invalid, field in (
@@ -157,7 +154,6 @@ async def test_constraint_errors_are_reported_by_field(librarian: AsyncClient) -
         assert [error["field"] for error in response.json()["errors"]] == [[field]]
 
 
-@pytest.mark.database("sqlite")
 async def test_statement_count_is_independent_of_rows(
     client: AsyncClient, librarian: AsyncClient, database: Database
 ) -> None:
@@ -174,7 +170,6 @@ async def test_statement_count_is_independent_of_rows(
     assert counts == [5, 5]
 
 
-@pytest.mark.database("sqlite")
 async def test_list_reads_only_columns_of_the_response(client: AsyncClient, database: Database) -> None:
     with collect_statements(database) as collected:
         await client.get(f"{API}/nested")
@@ -182,7 +177,6 @@ async def test_list_reads_only_columns_of_the_response(client: AsyncClient, data
     assert not [name for name in ("blurb", "secret_note", "api_key") if name in collected[0]]
 
 
-@pytest.mark.database("sqlite")
 async def test_invalid_parameters_are_refused_by_name(client: AsyncClient) -> None:
     for query, field in (
         ("nonsense=1", "nonsense"),
@@ -210,17 +204,14 @@ async def test_invalid_parameters_are_refused_by_name(client: AsyncClient) -> No
         assert {error["field"][0] for error in response.json()["errors"]} == {field}, query
 
 
-@pytest.mark.database("sqlite")
 async def test_added_route_comes_first(client: AsyncClient) -> None:
     assert (await client.get(f"{API}/volumes/numbers")).json() == [1, 2]
 
 
-@pytest.mark.database("sqlite")
 async def test_excluded_route_does_not_exist(client: AsyncClient) -> None:
     assert (await client.delete(f"{API}/nested/1")).status_code == 405
 
 
-@pytest.mark.database("sqlite")
 async def test_impossible_key_is_not_found(client: AsyncClient, librarian: AsyncClient) -> None:
     for key in ("0", "-1", "x", str(MAX_ID + 1), "%00", "1%0a", "%201", "+1", "0_1"):
         for address in ("volumes", "writers", "nested"):
@@ -228,7 +219,6 @@ async def test_impossible_key_is_not_found(client: AsyncClient, librarian: Async
         assert (await librarian.patch(f"{API}/volumes/{key}", json={})).status_code == 404, key
 
 
-@pytest.mark.database("sqlite")
 async def test_openapi_describes_requests_and_responses(app: FastAPI) -> None:
     document = app.openapi()
     paths, schemas = document["paths"], document["components"]["schemas"]
@@ -254,7 +244,6 @@ async def users(settings: Settings) -> UserHeaders:
         return [{"Authorization": f"Bearer {await make_token(app.state.database, superuser)}"}, {}]
 
 
-@pytest.mark.database("sqlite")
 def test_random_requests_cause_no_server_error(settings: Settings, users: UserHeaders) -> None:
     """Volumes have fields and filters of every type, and notes are private."""
     feature = Feature(
@@ -266,7 +255,6 @@ def test_random_requests_cause_no_server_error(settings: Settings, users: UserHe
     assert list(find_crashes(create_test_app(settings, [feature]), users, examples=2, with_constants=False)) == []
 
 
-@pytest.mark.database("sqlite")
 async def test_overridden_add_shares_the_transaction(settings: Settings) -> None:
     class Refusing(CrudApi[Note]):
         async def add(self, crud: Crud[Note], new: BaseModel) -> Response:
@@ -282,7 +270,6 @@ async def test_overridden_add_shares_the_transaction(settings: Settings) -> None
                 assert (await session.scalars(select(Note))).all() == []
 
 
-@pytest.mark.database("sqlite")
 async def test_router_dependency_runs_before_a_direct_route(settings: Settings) -> None:
     async def refuse() -> None:
         raise HTTPException(418)

@@ -56,14 +56,12 @@ class TopicsWithAnySort(Crud[Topic]):
     filter_schema = PagingWithAnySort
 
 
-@pytest.mark.database("sqlite")
 async def test_unknown_orders_share_a_statement(session: AsyncSession) -> None:
     for sort in ("colour", "-size", "weight"):
         await TopicsWithAnySort(session).rows(PagingWithAnySort(sort=sort))
     assert len(TopicsWithAnySort.definition.list_statements) == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_row_is_found_by_lookup_and_id(volumes: Volumes) -> None:
     emma = await volumes.add({**VOLUME_VALUES, "topics": [2, 1]})
     row = await volumes.get("emma")
@@ -73,7 +71,6 @@ async def test_row_is_found_by_lookup_and_id(volumes: Volumes) -> None:
     assert await volumes.get(emma.id) is row
 
 
-@pytest.mark.database("sqlite")
 async def test_impossible_key_is_not_found(volumes: Volumes) -> None:
     for crud in (volumes, Writers(volumes.session, volumes.user)):
         for key in (0, -1, 2**63, 10**30, "nothing", "", "\0", "٣"):
@@ -84,7 +81,6 @@ async def test_impossible_key_is_not_found(volumes: Volumes) -> None:
             pytest.fail(f"{key!r} is found")
 
 
-@pytest.mark.database("sqlite")
 async def test_change_keeps_other_fields(volumes: Volumes) -> None:
     emma = await volumes.add({**VOLUME_VALUES, "topics": [1]})
     changed = await volumes.change("emma", {"price": "3", "topics": [2]})
@@ -92,7 +88,6 @@ async def test_change_keeps_other_fields(volumes: Volumes) -> None:
     assert (emma.title, emma.price, [topic.id for topic in emma.topics]) == ("Emma", Decimal(3), [2])
 
 
-@pytest.mark.database("sqlite")
 async def test_deleted_row_is_not_found(volumes: Volumes) -> None:
     emma = await volumes.add(VOLUME_VALUES)
     await volumes.delete(emma)
@@ -126,6 +121,7 @@ SLUGS_BY_QUERY: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_list_is_filtered_and_sorted(three_volumes: Volumes) -> None:
     for query, slugs in SLUGS_BY_QUERY:
         page = await three_volumes.find(three_volumes.Filter(**query))
@@ -133,12 +129,12 @@ async def test_list_is_filtered_and_sorted(three_volumes: Volumes) -> None:
         assert ([volume.slug for volume in page.items], page.total) == (slugs, len(slugs)), query
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_page_past_the_end_is_empty_and_has_the_total(three_volumes: Volumes) -> None:
     page = await three_volumes.find(three_volumes.Filter(page=9, size=2))
     assert (page.items, page.total, page.pages) == ([], 3, 2)
 
 
-@pytest.mark.database("sqlite")
 async def test_rows_have_their_annotations(volumes: Volumes, ann: User, bob: User) -> None:
     emma = await volumes.add(VOLUME_VALUES)
     await volumes.add({**VOLUME_VALUES, "slug": "other"})
@@ -150,7 +146,6 @@ async def test_rows_have_their_annotations(volumes: Volumes, ann: User, bob: Use
     assert vars(await volumes.get("emma"))["rating"] == 4.5
 
 
-@pytest.mark.database("sqlite")
 async def test_readable_rows_depend_on_the_user(volumes: Volumes, ann: User) -> None:
     await volumes.add({**VOLUME_VALUES, "status": "draft"})
     for crud in (Volumes(volumes.session), Volumes(volumes.session, ann)):
@@ -165,7 +160,6 @@ async def test_readable_rows_depend_on_the_user(volumes: Volumes, ann: User) -> 
         await editor_volumes.delete("emma")
 
 
-@pytest.mark.database("sqlite")
 async def test_row_of_another_owner_is_not_found(session: AsyncSession, ann: User, bob: User) -> None:
     ann_notes, bob_notes = Notes(session, ann), Notes(session, bob)
     note = await ann_notes.add({"text": "Buy milk"})
@@ -182,7 +176,6 @@ async def test_row_of_another_owner_is_not_found(session: AsyncSession, ann: Use
         await Notes(session).find()
 
 
-@pytest.mark.database("sqlite")
 async def test_public_row_is_only_writable_by_its_owner(volumes: Volumes, ann: User, bob: User) -> None:
     emma = await volumes.add(VOLUME_VALUES)
     ann_opinions, bob_opinions = Opinions(volumes.session, ann), Opinions(volumes.session, bob)
@@ -194,7 +187,6 @@ async def test_public_row_is_only_writable_by_its_owner(volumes: Volumes, ann: U
         await Opinions(volumes.session).add({"volume_id": emma.id, "stars": 5})
 
 
-@pytest.mark.database("sqlite")
 async def test_guarded_fields_are_refused_by_name(volumes: Volumes) -> None:
     names = ("id", "is_staff", "secret_note", "created_at", "rating", "nonsense")
     for name in names:
@@ -208,14 +200,12 @@ async def test_guarded_fields_are_refused_by_name(volumes: Volumes) -> None:
         assert list(refused.value.errors) == [name]
 
 
-@pytest.mark.database("sqlite")
 async def test_owner_cannot_be_set_by_values(volumes: Volumes, ann: User, bob: User) -> None:
     emma = await volumes.add(VOLUME_VALUES)
     with pytest.raises(FieldErrors):
         await Opinions(volumes.session, ann).add({"volume_id": emma.id, "stars": 1, "user_id": bob.id})
 
 
-@pytest.mark.database("sqlite")
 async def test_reference_to_an_invisible_row_is_refused(volumes: Volumes, ann: User) -> None:
     editor_volumes = Volumes(volumes.session, ann, {("volume", "*")})
     for invalid in ({"writer_id": 2}, {"writer_id": 99}, {"topics": [1, 3]}, {"topics": [99]}):
@@ -224,6 +214,7 @@ async def test_reference_to_an_invisible_row_is_refused(volumes: Volumes, ann: U
         assert list(refused.value.errors) == list(invalid)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_session_is_usable_after_constraint_errors(volumes: Volumes) -> None:
     emma = await volumes.add(VOLUME_VALUES)
     for invalid, field in (({"slug": "emma"}, "slug"), ({"slug": "x", "pages": 0}, "pages")):
@@ -241,6 +232,7 @@ async def test_session_is_usable_after_constraint_errors(volumes: Volumes) -> No
     assert emma.title == "Emma"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_session_is_usable_if_its_first_statement_fails(volumes: Volumes) -> None:
     await volumes.add(VOLUME_VALUES)
     await volumes.session.commit()
@@ -250,7 +242,6 @@ async def test_session_is_usable_if_its_first_statement_fails(volumes: Volumes) 
     assert (await volumes.find()).total == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_invisible_links_are_kept(volumes: Volumes) -> None:
     emma = await volumes.add({**VOLUME_VALUES, "topics": [1]})
     emma.topics.append(await Topics(volumes.session).session.get_one(Topic, 3))
@@ -263,7 +254,6 @@ async def test_invisible_links_are_kept(volumes: Volumes) -> None:
     assert sorted(topic.id for topic in stored.topics) == [2, 3]
 
 
-@pytest.mark.database("sqlite")
 async def test_cached_statement_respects_the_rules_of_related_rows(volumes: Volumes) -> None:
     class Shelf(Crud[Volume]):
         read_access = Access.ANYONE
@@ -279,6 +269,7 @@ class SharedNotes(Crud[Note]):
     read_access = write_access = Access.OWNER_OR_PERMITTED
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("actions", "listed", "changed", "deleted"),
     [

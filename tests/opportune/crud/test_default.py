@@ -25,8 +25,6 @@ from opportune.testing.app import create_test_app
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class ForumTable(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)

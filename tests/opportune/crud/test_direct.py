@@ -53,7 +53,6 @@ LIST_QUERIES = [
 ]
 
 
-@pytest.mark.database("sqlite")
 async def test_direct_list_responds_like_fastapi(app: FastAPI, librarian: AsyncClient, client: AsyncClient) -> None:
     await librarian.post(f"{API}/volumes", json=EMMA)
     for query in LIST_QUERIES:
@@ -77,7 +76,6 @@ INSERT_BODIES = [
 ]
 
 
-@pytest.mark.database("sqlite")
 async def test_direct_insert_responds_like_fastapi(app: FastAPI, librarian: AsyncClient) -> None:
     for body, content_type in INSERT_BODIES:
         headers = {"Content-Type": content_type}
@@ -90,7 +88,6 @@ async def test_direct_insert_responds_like_fastapi(app: FastAPI, librarian: Asyn
         assert direct == expected, (body[:40], content_type)
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_lists_and_inserts_are_direct(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_if_fastapi_resolves(monkeypatch)
@@ -98,6 +95,7 @@ async def test_lists_and_inserts_are_direct(librarian: AsyncClient, monkeypatch:
     assert (await librarian.post(f"{API}/volumes", json=EMMA)).status_code == 201
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_new_row_of_one_table_is_a_single_insert(librarian: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Crud, "add", fail_if_called)
@@ -107,6 +105,7 @@ async def test_new_row_of_one_table_is_a_single_insert(librarian: AsyncClient, m
     assert read.json() == added.json()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
 async def test_direct_insert_is_recorded_in_the_audit_log(
     librarian: AsyncClient, database: Database, ann: User, monkeypatch: pytest.MonkeyPatch
@@ -119,6 +118,7 @@ async def test_direct_insert_is_recorded_in_the_audit_log(
     assert entry.title == f"Note {added['id']}"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_direct_insert_records_the_same_as_the_orm(
     librarian: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +131,7 @@ async def test_direct_insert_records_the_same_as_the_orm(
     assert direct == expected
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_direct_insert_is_rolled_back_with_its_hooks(librarian: AsyncClient, database: Database) -> None:
     with temporary_hooks():
 
@@ -155,6 +156,7 @@ async def fail_if_called(*_: Any) -> None:
     raise AssertionError
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_direct_insert_reports_constraint_errors_by_field(
     app: FastAPI, librarian: AsyncClient, database: Database, ann: User
 ) -> None:
@@ -169,7 +171,6 @@ async def test_direct_insert_reports_constraint_errors_by_field(
     assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # defined by QueuePool
 
 
-@pytest.mark.database("sqlite")
 async def test_hook_can_refuse_a_direct_insert(librarian: AsyncClient, database: Database, ann: User) -> None:
     await grant(database, ann, "writer", "*")
     with temporary_hooks():
@@ -198,7 +199,6 @@ def test_attribute_listener_disables_single_insert() -> None:
     event.remove(Note.text, "set", shorten)
 
 
-@pytest.mark.database("sqlite")
 async def test_fastapi_responds_with_speedups_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speedups, "are_on", lambda: False)
     app = create_test_app(settings, [library_feature])

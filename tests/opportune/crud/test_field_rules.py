@@ -123,6 +123,7 @@ async def test_hidden_parameter_looks_unknown(seller: AsyncClient) -> None:
     assert hidden[0]["message"] == unknown[0]["message"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_hidden_fields_filter_and_sort_with_the_grant(buyer: AsyncClient) -> None:
     for query in (
         "cost__gte=5",
@@ -135,6 +136,7 @@ async def test_hidden_fields_filter_and_sort_with_the_grant(buyer: AsyncClient) 
         assert [item["name"] for item in (await buyer.get(f"{API}?{query}")).json()["items"]] == ["Lamp"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_search_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
     totals = [(await client.get(f"{API}?q={term}")).json()["total"] for client in (seller, buyer) for term in TERMS]
     assert totals == [0, 0, 1, 1, 1, 1]

@@ -99,6 +99,7 @@ async def read_ids(
         return [row.id if objects else row["id"] for row in page.items], page
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("objects", [True, False])
 @pytest.mark.parametrize("sort", SORTS)
 async def test_cursors_walk_through_all_rows(database: Database, reader: User, sort: str, objects: bool) -> None:
@@ -121,11 +122,13 @@ async def test_cursors_walk_through_all_rows(database: Database, reader: User, s
     assert ids == expected
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_last_numbered_page_has_the_exact_number(database: Database, reader: User) -> None:
     _, page = await read_ids(database, reader, size=5, page=5, pages__gte=1)
     assert (page.total, page.pages, page.is_estimate, page.next_cursor) == (NUMBER, 5, False, "")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_estimate_includes_rows_that_follow(database: Database, reader: User) -> None:
     for number in (1, 2, 3, 4):
         _, page = await read_ids(database, reader, size=5, page=number, pages__gte=1)
@@ -133,23 +136,27 @@ async def test_estimate_includes_rows_that_follow(database: Database, reader: Us
         assert page.pages > number
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_page_past_the_end_is_empty(database: Database, reader: User) -> None:
     ids, page = await read_ids(database, reader, size=5, page=50)
     assert (ids, page.next_cursor, page.page) == ([], "", 50)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_cursor_of_a_small_list_works(database: Database, reader: User) -> None:
     ids, page = await read_ids(database, reader, size=3, pages__lte=4, sort="price", cursor="after:4")
     assert (ids, page.total, page.is_estimate, page.pages) == ([1, 2, 3], 4, False, 2)
     assert (page.next_cursor, page.previous_cursor) == ("", "before:1")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("cursor", ["x", "after:", "after:x", "after:999", "before:-1", "after:99999999999999999999"])
 async def test_wrong_cursor_is_refused(database: Database, reader: User, cursor: str) -> None:
     with pytest.raises(FieldErrors, match="There is no such row"):
         await read_ids(database, reader, cursor=cursor)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_cursor_of_hidden_row_is_refused(database: Database) -> None:
     async with database.reader() as session:
         volumes = Volumes(session)
@@ -162,18 +169,21 @@ class VolumesWithPaging(Crud[Volume]):
     filter_schema = Paging
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_list_without_parameter_has_no_cursor(database: Database) -> None:
     async with database.reader() as session:
         page = await VolumesWithPaging(session).rows(Paging(size=5))
     assert (page.next_cursor, len(page.items)) == ("", 5)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_small_list_has_no_further_fields(client: AsyncClient) -> None:
     page = (await client.get("/api/v1/volumes?pages__lte=4&size=2")).json()
     assert list(page) == ["items", "total", "page", "pages"]
     assert (page["total"], page["pages"]) == (4, 2)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_api_says_that_total_is_an_estimate(client: AsyncClient) -> None:
     page = (await client.get("/api/v1/volumes?pages__gte=1&size=5")).json()
     assert page["is_estimate"] is True
@@ -186,20 +196,17 @@ async def test_api_says_that_total_is_an_estimate(client: AsyncClient) -> None:
     assert page["previous_cursor"] == "before:3"
 
 
-@pytest.mark.database("sqlite")
 async def test_whole_table_is_counted_exactly_on_sqlite(client: AsyncClient) -> None:
     page = (await client.get("/api/v1/volumes?size=5")).json()
     assert (page["total"], "is_estimate" in page, page["next_cursor"]) == (NUMBER, False, "after:19")
 
 
-@pytest.mark.database("sqlite")
 async def test_api_refuses_wrong_cursor(client: AsyncClient) -> None:
     response = await client.get("/api/v1/volumes?cursor=after:999")
     assert response.status_code == 422
     assert "There is no such row. Begin with the first page." in response.text
 
 
-@pytest.mark.database("sqlite")
 async def test_openapi_describes_large_lists(app: FastAPI) -> None:
     schemas = app.openapi()["components"]["schemas"]
     page = next(schema for name, schema in schemas.items() if name.startswith("Page_"))
@@ -214,11 +221,13 @@ async def find_links(client: AsyncClient, url: str) -> tuple[str, dict[str, str]
     return page, {label: unescape(link) for link, label in links}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_page_shows_estimate(client: AsyncClient) -> None:
     page, _ = await find_links(client, "/volumes?pages__gte=1&size=5")
     assert re.search(r"(about|more than) \d+ all volumes found", page)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_list_is_browsed_by_row_after_last_number(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_NUMBERED_PAGES", 2)
     page, links = await find_links(client, "/volumes?sort=title&size=5")

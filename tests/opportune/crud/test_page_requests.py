@@ -15,8 +15,6 @@ from opportune.feature import Feature, Link
 from opportune.testing import Make, grant, make_user, signed_in_client
 from tests.opportune.site_with import site_fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class TripTable(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)

@@ -10,8 +10,6 @@ from opportune.testing import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.crud.library import BookStatus, Topic, Volume, Writer
 
-pytestmark = pytest.mark.database("sqlite")
-
 IS_TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 

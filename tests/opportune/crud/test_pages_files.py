@@ -16,8 +16,6 @@ from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_fixture
 from tests.opportune.storage.pictures import photo
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class Poster(LibraryTable, table=True):
     __tablename__ = "library_poster"

@@ -14,8 +14,6 @@ from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable, user_key
 from tests.opportune.site_with import site_fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class Letter(LibraryTable, table=True):
     __tablename__ = "library_letter"

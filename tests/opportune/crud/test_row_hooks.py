@@ -11,8 +11,6 @@ from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.crud.library import Topic, Writer, Writers
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def events() -> list[str]:

@@ -83,6 +83,7 @@ async def read(client: AsyncClient, query: str = "", at: str = "/", **headers: A
     return response.text
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_visitors_find_public_rows(client: AsyncClient) -> None:
     page = await read(client, "emma")
     assert 'href="/volumes/emma-7"' in page
@@ -90,6 +91,7 @@ async def test_visitors_find_public_rows(client: AsyncClient) -> None:
     assert "Emma, " not in page, "notes belong to users"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_group_links_to_all_results(client: AsyncClient) -> None:
     page = await read(client, "emma")
     assert page.count('href="/volumes/emma-') == everything.HITS_PER_GROUP
@@ -97,19 +99,20 @@ async def test_group_links_to_all_results(client: AsyncClient) -> None:
     assert 'href="/volumes?q=' not in await read(client, '"emma 7"')
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_editor_finds_drafts(app: FastAPI, user: User) -> None:
     await grant(app.state.database, user, "volume", "edit")
     async with signed_in_client(app, user) as editor:
         assert "Emma draft" in await read(editor, "draft")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_users_find_their_rows(member: AsyncClient) -> None:
     page = await read(member, "emma")
     assert "Emma, mine" in page
     assert "Emma, theirs" not in page
 
 
-@pytest.mark.database("sqlite")
 async def test_pages_depend_on_the_user(client: AsyncClient, member: AsyncClient) -> None:
     anonymous, signed_in = await read(client), await read(member)
     for text, is_public in (("Volumes", True), ("Sign in", True), ("Members", False), ("Passkeys", False)):
@@ -120,14 +123,12 @@ async def test_pages_depend_on_the_user(client: AsyncClient, member: AsyncClient
     assert 'href="#sign-out"' not in anonymous
 
 
-@pytest.mark.database("sqlite")
 async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient, user: User) -> None:
     assert ">Add volume<" not in await read(member, "add")
     await grant(app.state.database, user, "volume", "create")
     assert ">Add volume<" in await read(member, "add")
 
 
-@pytest.mark.database("sqlite")
 async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     await grant(app.state.database, staff, "volume", "details")
@@ -139,7 +140,6 @@ async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient
     assert "/admin" not in await read(member, at="/volumes/emma-1")
 
 
-@pytest.mark.database("sqlite")
 async def test_page_works_without_javascript(client: AsyncClient) -> None:
     page = await read(client, "emma", Accept="text/html")
     assert '<form method="get" action="/search"' in page
@@ -148,12 +148,12 @@ async def test_page_works_without_javascript(client: AsyncClient) -> None:
     assert "Nothing matches “zzz”" in await read(client, "zzz", Accept="text/html")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_any_query_is_valid(member: AsyncClient) -> None:
     for query in ("\0", "'\"%_", "x" * 5_000, "😀", "-", "emma or"):
         await read(member, query)
 
 
-@pytest.mark.database("sqlite")
 async def test_searches_of_a_client_are_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages.SEARCHES_PER_CLIENT, "limit", 1)
     assert [(await client.get("/search")).status_code for _ in range(2)] == [200, 429]

@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 
-import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import MetaData
 from sqlmodel import Field
@@ -15,8 +14,6 @@ from opportune.feature import Feature
 from opportune.fields import Image, Url, image_field
 from opportune.testing import Make
 from tests.opportune.site_with import site_fixture
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 class ClinicTable(Model):

@@ -76,6 +76,7 @@ async def test_page_deletes_and_undoes(client: AsyncClient) -> None:
     assert (await client.post("/tools/2/restore")).status_code == 404
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_trash_lists_deleted_rows(client: AsyncClient) -> None:
     (tool,) = (await client.get(f"{TOOLS}?deleted=true")).json()["items"]
     assert (tool["name"], tool["deleted_at"] is not None) == ("Hammer", True)
@@ -118,6 +119,7 @@ async def test_row_outside_the_trash_cannot_be_restored(client: AsyncClient) -> 
     assert (await client.post(f"{TOOLS}/9/restore")).status_code == 404
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_permanent_deletion(app: FastAPI, client: AsyncClient) -> None:
     for tool in (1, 2):
         assert (await client.delete(f"{TOOLS}/{tool}?permanently=true")).status_code == 204
@@ -135,6 +137,7 @@ async def test_trash_columns_are_not_writable(client: AsyncClient) -> None:
     assert response.status_code == 422
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("write", ["new", "change"])
 async def test_unique_value_of_a_deleted_row(client: AsyncClient, write: str) -> None:
     method, path = ("POST", "") if write == "new" else ("PATCH", "/2")
@@ -143,6 +146,7 @@ async def test_unique_value_of_a_deleted_row(client: AsyncClient, write: str) ->
     assert HELD_BY_TRASH in response.text
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_unique_value_of_a_live_row(client: AsyncClient) -> None:
     response = await client.post(TOOLS, json={"name": "Saw"})
     assert response.status_code == 422

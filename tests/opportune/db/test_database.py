@@ -30,6 +30,7 @@ async def count_users(database: Database) -> int:
         return await session.scalar(select(func.count()).select_from(User)) or 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_writer_commits_at_the_end(database: Database) -> None:
     async with database.writer() as session:
         session.add(make_user_row())
@@ -38,7 +39,6 @@ async def test_writer_commits_at_the_end(database: Database) -> None:
     assert await count_users(database) == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_writer_rolls_back_after_an_error(database: Database) -> None:
     async def fail() -> None:
         async with database.writer() as session:
@@ -51,12 +51,14 @@ async def test_writer_rolls_back_after_an_error(database: Database) -> None:
     assert await count_users(database) == 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_reader_cannot_write(database: Database) -> None:
     async with database.reader() as session:
         with pytest.raises(DBAPIError):
             await session.execute(text("UPDATE accounts_user SET email = 'x'"))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_reader_sees_one_snapshot(database: Database) -> None:
     async with database.reader() as reader:
         assert (await reader.execute(select(func.count()).select_from(User))).scalar() == 0
@@ -66,6 +68,7 @@ async def test_reader_sees_one_snapshot(database: Database) -> None:
     assert await count_users(database) == 1
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_lookup_returns_row_or_none(database: Database) -> None:
     by_email = select(col(User.id), col(User.email)).where(col(User.email) == bindparam("email"))
     assert await database.lookup(by_email, {"email": "a@example.com"}) is None
@@ -76,6 +79,7 @@ async def test_lookup_returns_row_or_none(database: Database) -> None:
     assert row[1] == "a@example.com"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_lookup_does_not_affect_later_readers(settings: Settings) -> None:
     database = open_database(settings.model_copy(update={"database_pool_size": 1, "database_max_overflow": 0}))
     await database.lookup(select(func.count()).select_from(User), {})
@@ -91,6 +95,7 @@ async def test_lookup_does_not_affect_later_readers(settings: Settings) -> None:
     await database.dispose()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_concurrent_writers_lose_no_update(database: Database) -> None:
     async with database.writer() as session:
         session.add(make_user_row("0"))
@@ -106,6 +111,7 @@ async def test_concurrent_writers_lose_no_update(database: Database) -> None:
         assert (await session.scalars(select(User.email))).one() == "50"  # type: ignore[call-overload]  # a column here
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_session_after_dispose_closes_its_connection(settings: Settings) -> None:
     database = open_database(settings)
     is_open: list[object] = []
@@ -120,6 +126,7 @@ async def test_session_after_dispose_closes_its_connection(settings: Settings) -
     assert is_open == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_ping_needs_no_write_lock(database: Database) -> None:
     other_database = open_database(database.settings)
     async with database.writer() as session:
@@ -225,6 +232,7 @@ async def test_new_sqlite_file_is_private(tmp_path: Path) -> None:
     assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("register", [before_commit, after_commit])
 async def test_single_statement_refuses_pending_callbacks(
     database: Database, register: Callable[[AsyncSession, Callable[[], Awaitable[None]]], None]

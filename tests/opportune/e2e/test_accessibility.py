@@ -20,9 +20,6 @@ from opportune.testing.factories import make_user, sign_in_browser, signed_in_cl
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.e2e.parts_of_pages import RenderMode, select_pages
 
-# The database makes no difference in the browser.
-pytestmark = pytest.mark.database("sqlite")
-
 LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
 EXCLUDED_PATH = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
 """Files, e-mails, and Swagger UI."""

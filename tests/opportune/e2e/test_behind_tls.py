@@ -14,8 +14,6 @@ from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.services import make_certificate
 from opportune.testing.factories import PASSWORD
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:

@@ -1,15 +1,11 @@
 """The dialog that asks before a request is sent."""
 
-import pytest
 from playwright.async_api import Page, expect
 
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.e2e.note_page import app, titles
 
 __all__ = ["app"]  # a fixture
-
-# The database makes no difference in the browser.
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_confirmation_is_a_dialog(page: Page) -> None:

@@ -7,8 +7,6 @@ from playwright.async_api import Page, expect
 from opportune.feature import Feature, Link
 from opportune.testing.factories import make_user, sign_in_browser
 
-pytestmark = pytest.mark.database("sqlite")
-
 PROBLEMS = """async (hasScripts) => {
   if (hasScripts) await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const problems = [], header = document.querySelector("header.navbar");

@@ -7,9 +7,6 @@ from playwright.async_api import Page, expect
 from opportune.accounts import User
 from opportune.testing import sign_in_browser
 
-# The browser does not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.mark.parametrize("path", ["/accounts/tokens", "/admin/group/create"])
 async def test_long_paste_stays_whole(page: Page, app: FastAPI, site: str, superuser: User, path: str) -> None:

@@ -9,9 +9,6 @@ from playwright.async_api import Page, Route, expect
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 
-# The database makes no difference in the browser.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def admin_page(page: Page, app: FastAPI, site: str) -> Page:

@@ -2,15 +2,11 @@
 
 import asyncio
 
-import pytest
 from playwright.async_api import Page, expect
 
 from tests.opportune.e2e.note_page import app, blocked_adding, titles
 
 __all__ = ["app", "blocked_adding"]  # fixtures
-
-# The database makes no difference in the browser.
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_enter_twice_adds_one_note(page: Page, blocked_adding: asyncio.Event) -> None:

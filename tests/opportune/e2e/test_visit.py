@@ -2,14 +2,10 @@
 
 import re
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser
-
-# The database makes no difference in the browser.
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_visit_without_javascript_on_a_phone(plain_page: Page, app: FastAPI) -> None:

@@ -13,8 +13,6 @@ from sqlalchemy import select
 from tests.opportune.fields.samples_feature import Sample, Status
 from tests.opportune.storage.pictures import photo
 
-pytestmark = pytest.mark.database("sqlite")
-
 SAMPLE_FORM = {
     "title": "One Book",
     "status": "for_sale",

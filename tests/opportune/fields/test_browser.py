@@ -10,8 +10,6 @@ from sqlalchemy import select
 from opportune.testing.factories import make_user, sign_in_browser
 from tests.opportune.fields.samples_feature import Sample
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def browser_page(app: FastAPI, page: Page, site: str) -> Page:

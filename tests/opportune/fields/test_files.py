@@ -20,8 +20,6 @@ from opportune.web.forms.uploads import Upload, read_upload
 from tests.opportune.fields.samples_feature import Sample
 from tests.opportune.storage.pictures import decode_image, photo
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def storage(app: FastAPI) -> Storage:

@@ -26,8 +26,6 @@ from opportune.fields import (
 from opportune.testing.app import create_test_app
 from opportune.web import read_form, templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 FORM_TEMPLATE = '{% from "macros/forms.html" import form_fields %}{{ form_fields(form) }}'
 
 

@@ -31,6 +31,7 @@ def test_text_is_converted_to_a_slug(text: str, slug: str) -> None:
     assert slugify(text) == slug
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_empty_slug_is_made_unique_from_the_title(app: FastAPI) -> None:
     long_name = "A title that is longer than thirty"
     async with app.state.database.writer() as session:
@@ -53,14 +54,12 @@ async def test_empty_slug_is_made_unique_from_the_title(app: FastAPI) -> None:
     ]
 
 
-@pytest.mark.database("sqlite")
 async def test_reserved_slug_gets_a_number(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Sample(title="New"), Sample(title="Mine", slug="new")])
     assert await read_slugs(app) == ["new-2", "new-3"]
 
 
-@pytest.mark.database("sqlite")
 async def test_slug_stays_until_it_is_cleared(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add(Sample(title="One"))
@@ -74,7 +73,6 @@ async def test_slug_stays_until_it_is_cleared(app: FastAPI) -> None:
     assert await read_slugs(app) == ["two"]
 
 
-@pytest.mark.database("sqlite")
 async def test_following_slug_changes_with_its_source(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Follower(name="One"), Follower(name="Three")])
@@ -85,6 +83,7 @@ async def test_following_slug_changes_with_its_source(app: FastAPI) -> None:
     assert await read_slugs(app, Follower) == ["two", "five"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_old_slug_finds_the_row(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Follower(name="One"), Follower(name="Other")])

@@ -18,6 +18,8 @@ from opportune.web.forms.fields import controls_of
 from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 DECIMALS_MESSAGE = "Please give at most 2 digits after the point."
 JSON_MESSAGE = 'Please enter JSON, such as {"colour": "red"}.'
 PHONE_MESSAGE = "Please enter a phone number with its country code, such as +43 1 711 000."
@@ -25,7 +27,6 @@ URL_MESSAGE = "Please enter a URL, such as https://example.com."
 EMAIL_MESSAGE = "Please give an e-mail address, such as ada@example.com."
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("name", "text", "stored", "invalid", "message"),
     [

@@ -23,6 +23,7 @@ async def read_states(database: Database) -> list[tuple[JobState, int]]:
         return [(state, attempt) for state, attempt in rows]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_job_with_a_lower_priority_number_runs_first(make_queue: MakeQueue) -> None:
     urgent = replace(register, name="test.urgent", priority=-1)
     site = make_queue(register, urgent)
@@ -33,6 +34,7 @@ async def test_job_with_a_lower_priority_number_runs_first(make_queue: MakeQueue
     site.worker.store.lock.release()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_jobs_of_all_queues_are_claimed(make_queue: MakeQueue) -> None:
     in_mail_queue = replace(register, name="test.mail", queue="mail")
     site = make_queue(register, in_mail_queue)
@@ -42,6 +44,7 @@ async def test_jobs_of_all_queues_are_claimed(make_queue: MakeQueue) -> None:
     site.worker.store.lock.release()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_workers_share_the_jobs_of_a_batch(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
     sites = [make_queue(), make_queue()]
     addresses = [f"user{number:02}@example.com" for number in range(16)]
@@ -53,6 +56,7 @@ async def test_workers_share_the_jobs_of_a_batch(make_queue: MakeQueue, database
     assert await read_states(database) == [(JobState.DONE, 1)] * len(addresses)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_end_without_a_claim_changes_nothing(make_queue: MakeQueue, database: Database) -> None:
     store = make_queue().worker.store
     await make_queue().enqueue(wait())
@@ -64,6 +68,7 @@ async def test_end_without_a_claim_changes_nothing(make_queue: MakeQueue, databa
     store.lock.release()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_prefetched_jobs_return_to_the_queue_at_the_end(
     make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +87,6 @@ async def test_prefetched_jobs_return_to_the_queue_at_the_end(
     assert await read_states(database) == [(JobState.DONE, 1), *[(JobState.WAITING, 0)] * 3]
 
 
-@pytest.mark.database("sqlite")
 async def test_next_run_is_queued_if_the_clock_is_slow(make_queue: MakeQueue, database: Database) -> None:
     site = make_queue(hourly)
     due_at = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)

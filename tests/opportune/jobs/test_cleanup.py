@@ -19,6 +19,8 @@ from opportune.jobs.cleanup import clean_up, clean_up_daily
 from opportune.jobs.models import Job
 from opportune.testing import RecordedJobs
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 
 @job("attempts.count", schedule="@daily")
 async def count_daily(run: JobContext) -> None: ...

@@ -6,8 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs import JobDefinition
@@ -35,7 +33,6 @@ def names_of_guide() -> dict[str, Any]:
     return names
 
 
-@pytest.mark.database("sqlite")
 async def test_code_runs(make_queue: MakeQueue, database: Database, find: Find) -> None:
     names = names_of_guide()
     site: DatabaseJobQueue = make_queue(*(value for value in names.values() if isinstance(value, JobDefinition)))
@@ -50,7 +47,6 @@ async def test_code_runs(make_queue: MakeQueue, database: Database, find: Find) 
     assert [(await find(job_id)).state for job_id in job_ids] == [JobState.DONE, JobState.FAILED]
 
 
-@pytest.mark.database("sqlite")
 async def test_example_test_passes(settings: Settings, database: Database) -> None:
     names, recorded_jobs = names_of_guide(), RecordedJobs(settings, database, open_storage(settings))
 

@@ -17,7 +17,10 @@ from tests.opportune.jobs.tasks import kill, register, register_in_two_attempts
 OTHER_JOBS = 4
 MAX_DEATHS = 12
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+pytestmark = [
+    pytest.mark.database("sqlite", "postgresql"),
+    pytest.mark.skipif(sys.platform == "win32", reason="no such signals"),
+]
 
 
 async def work_until_normal_end(settings: Settings) -> list[int | None]:

@@ -63,6 +63,7 @@ async def blocking_job(
         yield job_id, pipe
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
 async def test_blocking_job_runs_once_beside_a_second_worker(
     blocking_job: tuple[str, Path], idle_queue: DatabaseJobQueue, find: Find, tmp_path: Path
@@ -96,6 +97,7 @@ async def expire_leases(database: Database) -> None:
         await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 async def test_job_of_a_living_process_is_not_claimed(make_queue: MakeQueue, database: Database) -> None:
     store_of_owner, other_store = make_queue().worker.store, make_queue().worker.store
@@ -110,6 +112,7 @@ async def test_job_of_a_living_process_is_not_claimed(make_queue: MakeQueue, dat
     other_store.lock.release()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 async def test_due_job_is_claimed_despite_unclaimable_ones(make_queue: MakeQueue, database: Database) -> None:
     store_of_owner, other_store, site = make_queue().worker.store, make_queue().worker.store, make_queue()
@@ -122,6 +125,7 @@ async def test_due_job_is_claimed_despite_unclaimable_ones(make_queue: MakeQueue
     other_store.lock.release()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_backlog_does_not_delay_a_takeover(make_queue: MakeQueue, database: Database) -> None:
     store_of_dead_worker, other_store, site = make_queue().worker.store, make_queue().worker.store, make_queue()
@@ -151,6 +155,7 @@ async def test_worker_with_a_fast_clock_claims_no_running_job(
     store_of_owner.lock.release()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_leases_are_renewed_from_a_thread(make_queue: MakeQueue, database: Database) -> None:
     store_of_owner, other_store = make_queue().worker.store, make_queue().worker.store
@@ -162,7 +167,6 @@ async def test_leases_are_renewed_from_a_thread(make_queue: MakeQueue, database:
     store_of_owner.lock.release()
 
 
-@pytest.mark.database("sqlite")
 async def test_failed_renewal_is_logged(
     jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,6 +35,7 @@ async def enqueue(site: DatabaseJobQueue, definition: JobDefinition[[str]], *gro
         await site.enqueue(definition(f"{group}{number}"), group=group)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_jobs_of_a_group_run_one_after_the_other(make_queue: MakeQueue) -> None:
     sites = [make_queue(), make_queue()]
     await enqueue(sites[0], register, "a", "a", "a")
@@ -42,6 +43,7 @@ async def test_jobs_of_a_group_run_one_after_the_other(make_queue: MakeQueue) ->
     assert await claim(sites[1]) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_next_job_of_a_group_runs_after_an_end(make_queue: MakeQueue) -> None:
     site = make_queue()
     await enqueue(site, register, "a", "a")
@@ -51,6 +53,7 @@ async def test_next_job_of_a_group_runs_after_an_end(make_queue: MakeQueue) -> N
     site.worker.store.lock.release()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_group_limit_allows_several_jobs_at_a_time(make_queue: MakeQueue) -> None:
     parallel = replace(register, group_limit=2)
     site = make_queue(parallel)
@@ -58,6 +61,7 @@ async def test_group_limit_allows_several_jobs_at_a_time(make_queue: MakeQueue) 
     assert [await claim(site) for _ in range(3)] == [["a0"], ["a1"], []]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_groups_take_turns(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
     site = make_queue()
     site.worker.concurrency = 1
@@ -68,6 +72,7 @@ async def test_groups_take_turns(make_queue: MakeQueue, database: Database, emai
     assert len(await emails()) == 6
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_failing_job_does_not_block_its_group(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
     failing = replace(stumble, wait=3600)
     site = make_queue(failing, register)
@@ -83,6 +88,7 @@ async def test_failing_job_does_not_block_its_group(make_queue: MakeQueue, datab
         ]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_held_job_can_be_cancelled(make_queue: MakeQueue, find: Find) -> None:
     site = make_queue()
     await site.enqueue(register("a"), group="a")
@@ -91,6 +97,7 @@ async def test_held_job_can_be_cancelled(make_queue: MakeQueue, find: Find) -> N
     assert (await find(job_id)).state == JobState.CANCELLED
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_queue_runs_at_most_its_limit(settings: Settings, database: Database) -> None:
     limited = settings.model_copy(update={"jobs_limits": {"default": 2}})
     site = DatabaseJobQueue(limited, database, open_storage(settings), [register])
@@ -99,6 +106,7 @@ async def test_queue_runs_at_most_its_limit(settings: Settings, database: Databa
     assert [await claim(site), await claim(site)] == [["0", "1"], []]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_site_limit_counts_all_queues(settings: Settings, database: Database) -> None:
     other = replace(register, name="test.other", queue="other")
     limited = settings.model_copy(update={"jobs_limits": {"*": 1}})
@@ -108,6 +116,7 @@ async def test_site_limit_counts_all_queues(settings: Settings, database: Databa
     assert len(await claim(site) + await claim(site)) == 1
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_paused_queue_starts_no_job(make_queue: MakeQueue, database: Database) -> None:
     site = make_queue()
     await site.enqueue(register("a"))
@@ -119,7 +128,6 @@ async def test_paused_queue_starts_no_job(make_queue: MakeQueue, database: Datab
     assert await claim(site) == ["a"]
 
 
-@pytest.mark.database("sqlite")
 async def test_attempt_ends_after_its_maximum_duration(make_queue: MakeQueue, find: Find) -> None:
     site = make_queue(sleep)
     job_id = await site.enqueue(sleep())

@@ -12,7 +12,6 @@ from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, retry
 from tests.opportune.jobs.tasks import gate, register, wait
 
 
-@pytest.mark.database("sqlite")
 async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), delay=3600)
     await cancel(jobs, job_id)
@@ -22,7 +21,6 @@ async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find
     assert await emails() == ["ann@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_cancelled_running_job_ends_at_its_next_step(jobs: DatabaseJobQueue, emails: Emails) -> None:
     job_id = await jobs.enqueue(wait())
     await gate.started.wait()
@@ -32,7 +30,6 @@ async def test_cancelled_running_job_ends_at_its_next_step(jobs: DatabaseJobQueu
     assert await emails() == ["first@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_cancelled_job_without_steps_ends(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await jobs.enqueue(wait())
     await gate.started.wait()
@@ -42,7 +39,6 @@ async def test_cancelled_job_without_steps_ends(jobs: DatabaseJobQueue, monkeypa
     assert await jobs.wait_until_ended(job_id) == JobState.CANCELLED
 
 
-@pytest.mark.database("sqlite")
 async def test_cancelled_job_of_a_dead_process_does_not_run(
     idle_queue: DatabaseJobQueue, find: Find, emails: Emails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,7 +51,6 @@ async def test_cancelled_job_of_a_dead_process_does_not_run(
     assert await emails() == []
 
 
-@pytest.mark.database("sqlite")
 async def test_impossible_action_is_refused(jobs: DatabaseJobQueue) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"))
     await jobs.wait_until_ended(job_id)
@@ -68,6 +63,7 @@ async def test_impossible_action_is_refused(jobs: DatabaseJobQueue) -> None:
             await retry(jobs, number)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_counts_of_a_backlog_are_bounded(
     make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,8 +23,6 @@ from opportune.testing.statements import counted_statements
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue
 from tests.opportune.jobs.tasks import gate, register, wait
 
-pytestmark = pytest.mark.database("sqlite")
-
 TIMEOUT_SECONDS = 30
 
 

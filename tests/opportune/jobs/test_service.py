@@ -19,6 +19,7 @@ async def queued_names(database: Database) -> list[str]:
         return [job.name for job in await management.newest_jobs(session, None, 100)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_deferred_job_runs_after_the_commit(jobs: DatabaseJobQueue, database: Database, emails: Emails) -> None:
     async with database.writer() as session:
         defer(session, register("ann@example.com"))
@@ -28,7 +29,6 @@ async def test_deferred_job_runs_after_the_commit(jobs: DatabaseJobQueue, databa
     assert await emails() == ["ann@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_rollback_discards_a_deferred_job(idle_queue: DatabaseJobQueue, database: Database) -> None:
     async with database.writer() as session:
         defer(session, register("ann@example.com"))
@@ -36,6 +36,7 @@ async def test_rollback_discards_a_deferred_job(idle_queue: DatabaseJobQueue, da
     assert await queued_names(database) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_same_key_queues_one_job(jobs: DatabaseJobQueue, database: Database, emails: Emails) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), key="e-mail 1")
     assert await jobs.enqueue(register("bob@example.com"), key="e-mail 1") == job_id
@@ -47,14 +48,12 @@ async def test_same_key_queues_one_job(jobs: DatabaseJobQueue, database: Databas
     assert await emails() == ["ann@example.com", "dan@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_delayed_job_waits(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(register("ann@example.com"), delay=3600)
     assert await jobs.worker.check_queue() == pytest.approx(3600, abs=60)
     assert (await find(job_id)).state == JobState.WAITING
 
 
-@pytest.mark.database("sqlite")
 async def test_unlisted_job_cannot_be_queued(idle_queue: DatabaseJobQueue, database: Database) -> None:
     with pytest.raises(LookupError, match=r"No installed feature lists the job test\.hourly"):
         await idle_queue.enqueue(hourly())
@@ -63,7 +62,6 @@ async def test_unlisted_job_cannot_be_queued(idle_queue: DatabaseJobQueue, datab
             defer(session, hourly())
 
 
-@pytest.mark.database("sqlite")
 async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: Database, find: Find) -> None:
     async with database.writer() as session:
         session.add(Job(name="removed.job", due_at=utc_now() - timedelta(days=1)))
@@ -72,7 +70,6 @@ async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: 
     assert await jobs.worker.check_queue() is None
 
 
-@pytest.mark.database("sqlite")
 async def test_waiting_for_a_missing_job_is_not_found(idle_queue: DatabaseJobQueue) -> None:
     with pytest.raises(NotFound):
         await idle_queue.wait_until_ended("7")

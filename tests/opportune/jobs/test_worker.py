@@ -40,6 +40,7 @@ from tests.opportune.jobs.tasks import (
 EMAILS_OF_BOTH_STEPS = ["first@example.com", "second@example.com"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
     job_id = await jobs.enqueue(stumble(2))
     assert await jobs.wait_until_ended(job_id) == JobState.DONE
@@ -48,7 +49,6 @@ async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, fin
     assert (job.attempt, job.error, job.claim, job.arguments) == (3, "", None, [])
 
 
-@pytest.mark.database("sqlite")
 async def test_job_fails_after_its_last_attempt(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
     job_id = await jobs.enqueue(stumble(3))
     assert await jobs.wait_until_ended(job_id) == JobState.FAILED
@@ -67,7 +67,6 @@ def test_retry_delay_doubles_up_to_a_maximum() -> None:
     assert [worker.retry_delay(slow_job, 1, error) for error in errors] == [5, 300, 3600]
 
 
-@pytest.mark.database("sqlite")
 async def test_permanent_failure_is_not_retried(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(refuse())
     assert await jobs.wait_until_ended(job_id) == JobState.FAILED
@@ -75,7 +74,6 @@ async def test_permanent_failure_is_not_retried(jobs: DatabaseJobQueue, find: Fi
     assert (job.attempt, job.error) == (1, "Unknown address.")
 
 
-@pytest.mark.database("sqlite")
 async def test_bug_is_logged_with_a_traceback(
     jobs: DatabaseJobQueue, find: Find, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -91,7 +89,6 @@ def test_error_summary_is_storable() -> None:
     assert worker.error_summary(ValueError("half a \ud800 pair\0\nand more")) == "ValueError: half a   pair"
 
 
-@pytest.mark.database("sqlite")
 async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, find: Find, emails: Emails) -> None:
     queue = make_queue()
     async with queue.running():
@@ -105,7 +102,6 @@ async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, 
     assert await emails() == EMAILS_OF_BOTH_STEPS
 
 
-@pytest.mark.database("sqlite")
 async def test_interrupted_job_that_ends_late_has_not_failed(
     make_queue: MakeQueue, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +116,7 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
     assert ((job := await find(job_id)).state, job.attempt, job.error) == (JobState.WAITING, 0, "")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_claimed_job_is_not_claimed_again(make_queue: MakeQueue) -> None:
     store, other_store = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
@@ -127,6 +124,7 @@ async def test_claimed_job_is_not_claimed_again(make_queue: MakeQueue) -> None:
     assert await other_store.claim(9) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_worker_that_lost_its_job_writes_nothing(
     jobs: DatabaseJobQueue,
@@ -153,7 +151,6 @@ async def test_worker_that_lost_its_job_writes_nothing(
     assert (job.state, job.claim, job.attempt) == (JobState.RUNNING, claimed.claim, 2)
 
 
-@pytest.mark.database("sqlite")
 async def test_job_that_kills_its_process_each_time_fails(
     idle_queue: DatabaseJobQueue, database: Database, find: Find
 ) -> None:
@@ -165,13 +162,11 @@ async def test_job_that_kills_its_process_each_time_fails(
     assert (job.state, job.error) == (JobState.FAILED, "The worker process ended during each attempt of this job.")
 
 
-@pytest.mark.database("sqlite")
 async def test_worker_sleeps_after_the_last_job(jobs: DatabaseJobQueue) -> None:
     assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
     assert await jobs.worker.check_queue() is None
 
 
-@pytest.mark.database("sqlite")
 async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     check_queue, asleep, loop = jobs.worker.check_queue, asyncio.Event(), asyncio.get_running_loop()
 
@@ -192,7 +187,6 @@ async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch
     assert jobs.worker.polled_at == polled_at
 
 
-@pytest.mark.database("sqlite")
 async def test_site_with_separate_workers_runs_no_jobs(settings: Settings, database: Database, find: Find) -> None:
     for setting in ("worker", "off"):
         site = DatabaseJobQueue(settings.model_copy(update={"jobs": setting}), database, open_storage(settings), TASKS)
@@ -202,6 +196,7 @@ async def test_site_with_separate_workers_runs_no_jobs(settings: Settings, datab
         assert (await find(job_id)).attempt == 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQueue, database: Database) -> None:
     sites = [make_queue(hourly), make_queue(hourly)]
     pauses = [await site.worker.check_queue() for site in sites]
@@ -218,7 +213,6 @@ async def test_scheduled_job_runs_once_for_several_processes(make_queue: MakeQue
     assert states == [JobState.DONE, JobState.WAITING]
 
 
-@pytest.mark.database("sqlite")
 async def test_schedule_continues_after_a_cancelled_run(make_queue: MakeQueue, database: Database) -> None:
     site = make_queue(hourly)
     await site.worker.check_queue()
@@ -230,7 +224,6 @@ async def test_schedule_continues_after_a_cancelled_run(make_queue: MakeQueue, d
         assert list(await session.scalars(waiting)) == [scheduled_job.due_at + timedelta(hours=1)]
 
 
-@pytest.mark.database("sqlite")
 async def test_missing_tables_are_logged_and_checked_later(
     empty_database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -245,7 +238,6 @@ async def test_missing_tables_are_logged_and_checked_later(
     assert "Run: python3 oppman.py migrate" in caplog.text
 
 
-@pytest.mark.database("sqlite")
 async def test_old_jobs_are_deleted_with_their_steps(
     idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +257,6 @@ async def test_old_jobs_are_deleted_with_their_steps(
         assert await session.scalar(select(func.count()).select_from(JobStep)) == 2
 
 
-@pytest.mark.database("sqlite")
 async def test_worker_waits_until_pruning_has_ended(
     idle_queue: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +277,7 @@ async def test_worker_waits_until_pruning_has_ended(
     assert released.is_set()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_job_of_a_killed_process_is_completed_once(
     idle_queue: DatabaseJobQueue, settings: Settings, find: Find, emails: Emails
 ) -> None:
@@ -299,7 +291,6 @@ async def test_job_of_a_killed_process_is_completed_once(
     assert await emails() == EMAILS_OF_BOTH_STEPS
 
 
-@pytest.mark.database("sqlite")
 async def test_invalid_schedule_is_logged_and_other_jobs_run(
     make_queue: MakeQueue, caplog: pytest.LogCaptureFixture, emails: Emails
 ) -> None:
@@ -309,14 +300,12 @@ async def test_invalid_schedule_is_logged_and_other_jobs_run(
     assert "The schedule of job test.hourly is ignored: 'hourly' is not a valid schedule" in caplog.text
 
 
-@pytest.mark.database("sqlite")
 async def test_job_that_cancels_itself_fails(jobs: DatabaseJobQueue, find: Find) -> None:
     job_id = await jobs.enqueue(quit_work())
     assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     assert (await find(job_id)).error == "The job cancelled itself."
 
 
-@pytest.mark.database("sqlite")
 async def test_locked_job_is_checked_again_after_a_pause(
     make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,8 +16,6 @@ from opportune.llm.providers.provider import ErrorCode
 from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs
 
-pytestmark = pytest.mark.database("sqlite")
-
 GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8")
 
 

@@ -232,7 +232,6 @@ async def get(app: FastAPI, path: str) -> tuple[int, str, dict[str, str]]:
     return response.status_code, response.text, dict(response.headers)
 
 
-@pytest.mark.database("sqlite")
 async def test_route_and_job_share_the_model(site: FastAPI) -> None:
     site.state.llm.provider = provider = FakeProvider("Short.")
     assert (await get(site, "/summary"))[:2] == (200, '"Short."')
@@ -242,7 +241,6 @@ async def test_route_and_job_share_the_model(site: FastAPI) -> None:
     assert site.state.services.get(LanguageModel) is site.state.llm
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", ["/summary", "/api/v1/summary"])
 async def test_missing_model_is_503_without_setting_names(site: FastAPI, path: str) -> None:
     site.state.llm.provider = None
@@ -253,7 +251,6 @@ async def test_missing_model_is_503_without_setting_names(site: FastAPI, path: s
     assert "retry-after" not in headers
 
 
-@pytest.mark.database("sqlite")
 async def test_busy_model_sends_retry_after(site: FastAPI) -> None:
     error = LLMError("rate_limited", "Not now.", retry_after=60.2)
     site.state.llm.provider = FakeProvider(error)
@@ -262,7 +259,6 @@ async def test_busy_model_sends_retry_after(site: FastAPI) -> None:
     assert "Not now." in text
 
 
-@pytest.mark.database("sqlite")
 async def test_model_is_closed_with_the_site(settings: Settings) -> None:
     closed = list[Provider]()
 

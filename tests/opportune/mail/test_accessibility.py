@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page
 
@@ -13,8 +12,6 @@ from opportune.mail.email import render_email
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.mail.conftest import settings_with
-
-pytestmark = pytest.mark.database("sqlite")
 
 THEME_SCRIPT = """<script>
   const dark = matchMedia("(prefers-color-scheme: dark)");

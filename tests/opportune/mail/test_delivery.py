@@ -22,8 +22,6 @@ from opportune.testing.recorded_jobs import RecordedJobs
 from opportune.testing.services.smtp import smtp_server
 from tests.opportune.mail.conftest import email_to, settings_with
 
-pytestmark = pytest.mark.database("sqlite")
-
 WriteTemplate = Callable[[str, str], None]
 
 

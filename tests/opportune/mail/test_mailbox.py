@@ -19,8 +19,6 @@ from opportune.mail.pages import log_mailbox_link
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.mail.conftest import email_to, settings_with
 
-pytestmark = pytest.mark.database("sqlite")
-
 HTML = "<style>p { color: red }</style><p>Dear <b>Zoë</b></p><script>document.body.remove()</script>"
 
 

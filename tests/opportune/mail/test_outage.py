@@ -21,6 +21,8 @@ from opportune.testing.factories import make_user
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.mail.conftest import email_to
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 HOUR_SECONDS = 3600
 
 

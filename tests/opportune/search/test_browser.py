@@ -19,9 +19,6 @@ from opportune.testing.app import create_test_app
 from opportune.web import is_htmx, templates
 from tests.opportune.page_templates import add_templates
 
-# The browser does not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
-
 WAVES = ("sea", "sea breeze", "sea breeze at dawn", "sea breezes", "tide")
 SEARCH = """{% extends "base.html" %}{% from "macros/search.html" import search_box, search_head %}
 {% block head %}{{ super() }}{{ search_head() }}{% endblock %}

@@ -62,6 +62,7 @@ async def find_names(url: str, query: str) -> list[str]:
         await search.close()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_build_skips_unreadable_batches(source: InterruptibleSource, empty_database_url: str) -> None:
     assert build_index(source, empty_database_url) == BuildResult(2, {"b": "it is broken"}, 0)
     search = open_search(empty_database_url)
@@ -71,6 +72,7 @@ async def test_build_skips_unreadable_batches(source: InterruptibleSource, empty
     assert status.mends_typos
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_build_replaces_the_index(source: InterruptibleSource, empty_database_url: str) -> None:
     build_index(source, empty_database_url)
     build_index(InterruptibleSource({"d": [code_document("delta")]}), empty_database_url)
@@ -78,7 +80,6 @@ async def test_build_replaces_the_index(source: InterruptibleSource, empty_datab
     assert await find_names(empty_database_url, "alpha") == []
 
 
-@pytest.mark.database("sqlite")
 async def test_interrupted_build_is_resumed(source: InterruptibleSource, empty_database_url: str) -> None:
     build_index(InterruptibleSource({"d": [code_document("delta")]}), empty_database_url)
     source.stops_at = "c"
@@ -105,7 +106,6 @@ def test_damaged_spool_is_rebuilt(source: InterruptibleSource, tmp_path: Path) -
     assert build_index(source, f"sqlite:///{tmp_path / 'index.db'}").entries == 2
 
 
-@pytest.mark.database("sqlite")
 async def test_empty_source_keeps_the_old_index(source: InterruptibleSource, empty_database_url: str) -> None:
     build_index(source, empty_database_url)
     with pytest.raises(OperatorError, match="contains nothing to index"):
@@ -141,7 +141,6 @@ def test_full_disk_keeps_the_old_index(
     assert not list(tmp_path.glob("*.tmp*"))
 
 
-@pytest.mark.database("sqlite")
 async def test_duplicate_entries_are_stored_once(empty_database_url: str) -> None:
     write_index(
         empty_database_url, [code_document("same", "section", "minor"), code_document("same", "module", "major")]
@@ -152,7 +151,6 @@ async def test_duplicate_entries_are_stored_once(empty_database_url: str) -> Non
     assert [(hit.kind, hit.title) for hit in results.items] == [("module", "major")]
 
 
-@pytest.mark.database("sqlite")
 async def test_missing_index_is_reported(empty_database_url: str) -> None:
     search = open_search(empty_database_url)
     for lookup in (search.find("x"), search.get("x"), search.status()):

@@ -80,7 +80,6 @@ async def library(
             await library.llm.close()
 
 
-@pytest.mark.database("sqlite")
 async def test_rows_are_found_by_meaning_after_the_job(library: Library) -> None:
     await library.add(SUMMARIES)
     assert set(library.jobs.names) == {"jobs.embed_rows"}
@@ -92,7 +91,6 @@ async def test_rows_are_found_by_meaning_after_the_job(library: Library) -> None
     assert await library.find_titles("zebra") == []
 
 
-@pytest.mark.database("sqlite")
 async def test_embeddings_of_queries_are_cached(library: Library) -> None:
     await library.add(SUMMARIES)
     await library.jobs.work()
@@ -102,7 +100,6 @@ async def test_embeddings_of_queries_are_cached(library: Library) -> None:
     assert len(library.endpoint.bodies) == request_count
 
 
-@pytest.mark.database("sqlite")
 async def test_query_with_operators_is_not_searched_by_meaning(library: Library) -> None:
     await library.add(SUMMARIES)
     await library.jobs.work()
@@ -110,6 +107,7 @@ async def test_query_with_operators_is_not_searched_by_meaning(library: Library)
         assert await library.find_titles(query) == [], query
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_full_text_matches_rank_first(library: Library) -> None:
     await library.add({"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"})
     await library.jobs.work()
@@ -120,6 +118,7 @@ async def test_full_text_matches_rank_first(library: Library) -> None:
     assert (page.total, page.pages, hit.url, hit.name_html) == (3, 3, f"/books/{hit.row.id}", "Money")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_hybrid_search_of_a_filtered_query(library: Library) -> None:
     await library.add({"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"})
     await library.jobs.work()
@@ -130,6 +129,7 @@ async def test_hybrid_search_of_a_filtered_query(library: Library) -> None:
     assert ([book.title for book in page.items], page.total) == (["Invoice"], 2)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("sqlite", "postgresql"):
         monkeypatch.setattr(f"opportune.search.models.{module}.MAX_NEAREST", 1)
@@ -140,6 +140,7 @@ async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: p
     assert await library.find_titles("bread", within=select(Book).where(col(Book.id) < 0)) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_vector_is_deleted_with_its_row(library: Library) -> None:
     await library.add(SUMMARIES)
     await library.jobs.work()
@@ -149,6 +150,7 @@ async def test_vector_is_deleted_with_its_row(library: Library) -> None:
     assert await library.count_vectors() == len(SUMMARIES) - 1
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_changed_text_is_embedded_again(library: Library) -> None:
     await library.add(SUMMARIES)
     await library.jobs.work()
@@ -161,6 +163,7 @@ async def test_changed_text_is_embedded_again(library: Library) -> None:
     assert set(await library.find_titles("purr")) == {"Feline", "Kitten"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_vectors_are_deleted_when_the_table_is_emptied(library: Library) -> None:
     await library.add(SUMMARIES)
     await library.jobs.work()
@@ -170,6 +173,7 @@ async def test_vectors_are_deleted_when_the_table_is_emptied(library: Library) -
     assert await library.count_vectors() == 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_outdated_vector_is_not_stored(library: Library) -> None:
     await library.add({"Bread": "flour"})
     embeddings = library.llm.embeddings
@@ -187,7 +191,6 @@ async def test_outdated_vector_is_not_stored(library: Library) -> None:
     assert await library.count_vectors() == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_rejected_text_does_not_block_others(library: Library) -> None:
     await library.add(SUMMARIES)
     library.endpoint.refused_word = "Feline"
@@ -196,7 +199,6 @@ async def test_rejected_text_does_not_block_others(library: Library) -> None:
     assert (await library.find_titles("purr"), await library.find_titles("kitten")) == ([], ["Kitten"])
 
 
-@pytest.mark.database("sqlite")
 async def test_job_fails_if_every_text_is_rejected(library: Library) -> None:
     library.endpoint.refused_word = "text"  # contained in the text that the job sends to check the model
     await library.add({"Money": "Cheap text"})
@@ -204,7 +206,6 @@ async def test_job_fails_if_every_text_is_rejected(library: Library) -> None:
         await library.jobs.work()
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("changes", [{"name": "other"}, {"dimensions": 8}])
 async def test_new_model_is_used_when_complete(library: Library, changes: dict[str, Any]) -> None:
     await library.add(SUMMARIES)
@@ -221,7 +222,6 @@ async def test_new_model_is_used_when_complete(library: Library, changes: dict[s
     assert await library.count_vectors() == len(SUMMARIES)
 
 
-@pytest.mark.database("sqlite")
 async def test_failed_embedding_falls_back_to_words(library: Library, caplog: pytest.LogCaptureFixture) -> None:
     await library.add({"Bread": "flour", "Loaf": "a baguette"})
     await library.jobs.work()
@@ -231,7 +231,6 @@ async def test_failed_embedding_falls_back_to_words(library: Library, caplog: py
     assert sum("search uses words only" in record.message for record in caplog.records) == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     await library.add({"Bread": "flour", "Loaf": "a baguette"})
     await library.jobs.work()
@@ -244,7 +243,6 @@ async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch:
     assert await library.find_titles("bread") == ["Bread", "Loaf"]
 
 
-@pytest.mark.database("sqlite")
 async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.llm.embeddings.jobs.BATCH_ROWS", 2)
     await library.add(SUMMARIES)
@@ -260,6 +258,7 @@ async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.Mo
     assert await library.count_vectors() == len(SUMMARIES)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_missing_trigger_is_restored(library: Library) -> None:
     await library.add(SUMMARIES)
     await library.jobs.work()
@@ -273,6 +272,7 @@ async def test_missing_trigger_is_restored(library: Library) -> None:
     assert await library.count_vectors() == len(SUMMARIES) - 1
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_vectors_are_dropped_if_no_longer_used(library: Library) -> None:
     await library.add(SUMMARIES)
     await library.jobs.work()
@@ -286,7 +286,6 @@ async def test_vectors_are_dropped_if_no_longer_used(library: Library) -> None:
         assert (await Searchable(Book, fields=["title"]).find(session, "bread")).total == len(SUMMARIES)
 
 
-@pytest.mark.database("sqlite")
 async def test_words_are_searched_without_a_model(library: Library) -> None:
     library.database.info.pop("embed_later")
     library.database.reading_info.clear()

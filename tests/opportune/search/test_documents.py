@@ -21,6 +21,8 @@ from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.search.shelf_index import CodeDocument, Hit, Shelf, code_document, open_search, shelf, write_index
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 DOCUMENTS = [
     code_document("os", "module", "Interfaces of the operating system."),
     code_document("os.path", "module", "Common operations on pathnames.", parent="os"),

@@ -63,6 +63,7 @@ async def handbook(
         await handbook.llm.close()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_documents_are_found_by_meaning(handbook: SearchableHandbook) -> None:
     handbook.write_index(TEXTS)
     assert await handbook.find_names("sailing") == []
@@ -73,11 +74,13 @@ async def test_documents_are_found_by_meaning(handbook: SearchableHandbook) -> N
     assert await handbook.find_names('"sailing"') == [], "quoted words are not searched by meaning"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_nothing_is_embedded_without_an_index(handbook: SearchableHandbook) -> None:
     await handbook.jobs.run(embed_all())
     assert handbook.endpoint.bodies == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_related_documents_are_found_by_meaning(handbook: SearchableHandbook) -> None:
     handbook.write_index(TEXTS)
     await handbook.jobs.run(embed_all())
@@ -88,6 +91,7 @@ async def test_related_documents_are_found_by_meaning(handbook: SearchableHandbo
     assert [hit.name for hit in await handbook.search.find_related("Is `Kitten` like a loaf?", limit=1)] == ["Kitten"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_similarity_is_not_in_the_api(handbook: SearchableHandbook) -> None:
     handbook.write_index(TEXTS)
     await handbook.jobs.run(embed_all())
@@ -97,6 +101,7 @@ async def test_similarity_is_not_in_the_api(handbook: SearchableHandbook) -> Non
     assert "similarity" not in DocumentHit.model_json_schema(mode="serialization")["properties"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_only_changed_documents_are_embedded_again(handbook: SearchableHandbook) -> None:
     handbook.write_index(TEXTS)
     await handbook.jobs.run(embed_all())
@@ -109,7 +114,6 @@ async def test_only_changed_documents_are_embedded_again(handbook: SearchableHan
     assert await handbook.find_names("cheap") == ["Invoice"]
 
 
-@pytest.mark.database("sqlite")
 async def test_index_of_another_process_is_embedded_once(
     handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +126,6 @@ async def test_index_of_another_process_is_embedded_once(
     assert await handbook.find_names("sailing ship") == ["Harbour"]
 
 
-@pytest.mark.database("sqlite")
 async def test_hits_by_meaning_are_paginated(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.search.documents.search.MAX_FUSED", 3)
     handbook.write_index({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
@@ -134,7 +137,6 @@ async def test_hits_by_meaning_are_paginated(handbook: SearchableHandbook, monke
     assert {f"Page {number}" for number in range(3)} <= {*names}
 
 
-@pytest.mark.database("sqlite")
 async def test_unused_document_vectors_are_deleted(
     handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

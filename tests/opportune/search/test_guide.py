@@ -24,8 +24,6 @@ from tests.opportune.page_templates import add_templates
 from tests.opportune.search.books import Book, add, create_indexes, make_tables
 from tests.opportune.search.shelf_index import no_progress
 
-pytestmark = pytest.mark.database("sqlite")
-
 GUIDE = (PROJECT / "docs/search.md").read_text(encoding="utf-8")
 PYTHON, HTML = (re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) for language in ("python", "html"))
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}

@@ -52,6 +52,7 @@ async def find_emails(users: Searchable[User], url: str, query: str = "example a
         await database.dispose()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_missing_index_is_reported_and_created(
     oppman: Oppman, database_url: str, isolated_searchables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,7 +69,6 @@ def test_missing_index_is_reported_and_created(
         connection.execute(insert(Job).values(Job(name="a job").model_dump(exclude={"id"}) | {"state": "waiting"}))
 
 
-@pytest.mark.database("sqlite")
 async def test_copied_table_keeps_its_index(
     oppman: Oppman, site: str, users: Searchable[User], postgres_server: Postgres
 ) -> None:
@@ -80,6 +80,7 @@ async def test_copied_table_keeps_its_index(
     assert await find_emails(users, target, "bobby") == ["bobby@example.com"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_restored_database_is_searchable(
     oppman: Oppman, programs: None, site: str, users: Searchable[User], tmp_path: Path
 ) -> None:
@@ -89,7 +90,6 @@ async def test_restored_database_is_searchable(
     assert await find_emails(users, site, "example") == ["ada@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str, users: Searchable[User]) -> None:
     """SQLite drops triggers with their table."""
     with connect(settings_for(site)) as connection, connection.begin():
@@ -100,7 +100,6 @@ async def test_table_copied_by_migration_is_searchable(oppman: Oppman, site: str
     assert await find_emails(users, site, "bobby") == ["bobby@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_database_in_memory_is_searched(oppman: Oppman, site: str, users: Searchable[User]) -> None:
     assert await find_emails(users, site.replace("sqlite:///", "sqlite+memory:///")) == ["ada@example.com"]
 
@@ -113,7 +112,6 @@ async def test_rows_are_searched_through_pgbouncer(database_url: str, oppman: Op
         assert [await find_emails(users, url) for _ in range(3)] == [["ada@example.com"]] * 3
 
 
-@pytest.mark.database("sqlite")
 async def test_error_names_command_for_missing_index(users: Searchable[User], database_url: str) -> None:
     with pytest.raises(OperationalError) as caught:
         await find_emails(users, database_url)

@@ -47,6 +47,7 @@ TITLES_BY_QUERY: list[tuple[str, list[str]]] = [
 ]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_are_found_and_marked(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, *BOOKS)
     for query, expected in TITLES_BY_QUERY:
@@ -60,6 +61,7 @@ async def test_rows_are_found_and_marked(database: Database, book_search: Search
     assert "<b>" not in hit.snippet_html
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_first_field_ranks_higher(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Other", "bread " * 3), ("Bread", "other"))
     assert await find_titles(database, book_search, "bread") == ["Bread", "Other"]
@@ -69,6 +71,7 @@ async def test_first_field_ranks_higher(database: Database, book_search: Searcha
     assert await find_titles(database, weighted, "bread") == ["Other", "Bread"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_custom_query_is_searched_and_paginated(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, *BOOKS)
     long_books = select(Book).where(col(Book.pages) > 100).order_by(col(Book.title))
@@ -80,6 +83,7 @@ async def test_custom_query_is_searched_and_paginated(database: Database, book_s
     assert ([book.title for book in unfiltered_page.items], unfiltered_page.total) == (["Baking bread"], 3)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_newest_rows_are_ranked(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +92,7 @@ async def test_newest_rows_are_ranked(
     assert await find_titles(database, book_search, "bread") == ["New bread", "Other"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_index_follows_the_transaction(database: Database, book_search: Searchable[Book]) -> None:
     async with database.writer() as session:
         shelf = Shelf(name="gone")
@@ -108,6 +113,7 @@ async def test_index_follows_the_transaction(database: Database, book_search: Se
     assert await find_titles(database, book_search, "never") == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_index_is_searched_during_a_rebuild(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Bread", ""))
     async with database.reader() as session:
@@ -119,6 +125,7 @@ async def test_index_is_searched_during_a_rebuild(database: Database, book_searc
     assert await find_titles(database, book_search, "bread") == ["Bread"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_existing_rows_are_indexed(isolated_searchables: None, database: Database) -> None:
     await make_tables(database)
     await add(database, ("Bread", "flour"))
@@ -136,6 +143,7 @@ async def test_existing_rows_are_indexed(isolated_searchables: None, database: D
         assert await connection.run_sync(due_statements) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_unused_index_is_dropped(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +157,7 @@ async def test_unused_index_is_dropped(
         assert remaining.all() == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_objects_of_other_programs_are_kept(database: Database, book_search: Searchable[Book]) -> None:
     objects = ["CREATE TABLE vectors_of_sales (name TEXT)", "CREATE INDEX fts_sales ON vectors_of_sales (name)"]
     if database.url.kind == "sqlite":
@@ -159,7 +168,6 @@ async def test_objects_of_other_programs_are_kept(database: Database, book_searc
         assert await connection.run_sync(due_statements) == []
 
 
-@pytest.mark.database("sqlite")
 async def test_replaced_rows_leave_the_index(database: Database, book_search: Searchable[Book]) -> None:
     await add(database, ("Bread", ""))
     async with database.writer() as session:
@@ -168,6 +176,7 @@ async def test_replaced_rows_leave_the_index(database: Database, book_search: Se
     assert await find_titles(database, book_search, "tea") == ["Tea"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.lists(st.sampled_from(["'", '"', "\\", "\0", "é", "NEAR(", "-", "or", " ", ":*"])).map("".join))
 async def test_generated_query_is_no_error(database: Database, book_search: Searchable[Book], query: str) -> None:

@@ -1,5 +1,7 @@
 """Search of a model whose deleted rows stay in the trash."""
 
+import pytest
+
 from opportune.db import with_deleted
 from opportune.db.database import Database
 from opportune.search import Searchable
@@ -8,6 +10,7 @@ from tests.opportune.search.books import create_indexes
 from tests.opportune.tables import make_tables
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_deleted_row_is_not_found(isolated_searchables: None, database: Database) -> None:
     await make_tables(ShopTable.metadata, database)
     goods = Searchable(Good, fields=["name"], url="/goods/{id}")

@@ -169,7 +169,6 @@ def test_systemd_is_notified_when_ready(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 @posix
-@pytest.mark.database("sqlite")
 async def test_stopping_server_is_not_ready_but_alive(app: FastAPI) -> None:
     app.state.settings = app.state.settings.model_copy(update={"stop_delay_seconds": 0.01})
     handled = asyncio.Event()

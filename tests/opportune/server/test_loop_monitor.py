@@ -196,7 +196,6 @@ def count_monitor_threads() -> int:
     return sum(thread.name == "loop-watcher" for thread in threading.enumerate())
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("environment", "number"), [("development", 1), ("test", 0), ("production", 0)])
 async def test_monitor_runs_in_development(
     settings: Settings, environment: Literal["development", "test", "production"], number: int

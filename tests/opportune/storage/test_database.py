@@ -47,6 +47,7 @@ async def save_film(storage: Storage, content: bytes = CONTENT) -> str:
     return await storage.save("films", "bin", content, "video/mp4")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_file_is_stored_in_pieces(pooled: Database) -> None:
     storage = storage_of(pooled, "")
     name = await save_film(storage)
@@ -56,11 +57,13 @@ async def test_file_is_stored_in_pieces(pooled: Database) -> None:
     assert await storage.read_part(name, 70_000, 140_000) == (CONTENT[70_000:140_000], len(CONTENT))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_file_over_its_limit_is_refused(pooled: Database) -> None:
     with pytest.raises(FileTooLargeError, match=r"^Please choose a file of at most 1 MB\.$"):
         await save_film(storage_of(pooled, "max_file_megabytes=1"), bytes(1_000_001))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_files_over_the_total_limit_are_refused(pooled: Database) -> None:
     storage = storage_of(pooled, "max_total_megabytes=2")
     name = await save_film(storage)
@@ -73,6 +76,7 @@ async def test_files_over_the_total_limit_are_refused(pooled: Database) -> None:
     assert "no more files are saved. Raise max_total_megabytes in STORAGE_URL." in await storage.check()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_deleted_file_has_no_pieces(pooled: Database) -> None:
     storage = storage_of(pooled, "")
     name, other = await save_film(storage), await save_film(storage)
@@ -84,7 +88,6 @@ async def test_deleted_file_has_no_pieces(pooled: Database) -> None:
         assert await session.scalar(select(func.count()).select_from(StoredPiece)) == PIECE_COUNT
 
 
-@pytest.mark.database("sqlite")
 async def test_full_storage_is_507_in_the_api(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"storage_url": SecretStr("database:?max_total_megabytes=1")}))
 
@@ -99,7 +102,6 @@ async def test_full_storage_is_507_in_the_api(settings: Settings) -> None:
     assert full.json()["detail"] == "This site has no room for more files: the limit is 1 MB."
 
 
-@pytest.mark.database("sqlite")
 async def test_part_of_a_file_takes_one_statement(database: Database) -> None:
     storage = storage_of(database, "")
     name = await storage.save("films", "bin", bytes(1_000_000), "video/mp4")
@@ -108,7 +110,6 @@ async def test_part_of_a_file_takes_one_statement(database: Database) -> None:
     assert len(statements) == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_database_without_tables_is_an_error(empty_database_url: str) -> None:
     database = open_database(settings_for(empty_database_url))
     storage = storage_of(database, "")
@@ -120,6 +121,7 @@ async def test_database_without_tables_is_an_error(empty_database_url: str) -> N
     assert "\n" not in problem
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_concurrent_uploads_respect_the_limit(pooled: Database) -> None:
     storage = storage_of(pooled, "max_total_megabytes=1")
     saves = [storage.save("films", "bin", bytes(600_000), "video/mp4") for _ in range(4)]

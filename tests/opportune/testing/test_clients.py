@@ -12,8 +12,6 @@ from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.testing import RecordedJobs, counted_statements, grant, picture, upload
 
-pytestmark = pytest.mark.database("sqlite")
-
 ADMIN_LIST = "/admin/user/list"
 
 

@@ -7,8 +7,6 @@ from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.testing import RecordedJobs
 
-pytestmark = pytest.mark.database("sqlite")
-
 TITLES = {"de": "Anmelden", "ar": "تسجيل الدخول"}
 
 

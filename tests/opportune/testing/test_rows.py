@@ -17,8 +17,6 @@ from opportune.db.models.model import NAMING_CONVENTION
 from opportune.schemas.text import Line, Text
 from opportune.testing import PASSWORD, Make, sign_in
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class PressTable(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)

@@ -16,8 +16,6 @@ from opportune.testing import Make
 from opportune.testing.sample_rows import FUTURE, insert_sample_rows, sample_row
 from tests.opportune.tables import make_tables
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class SampledTable(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)

@@ -7,8 +7,6 @@ from opportune.db.migrations.connection import connect
 from opportune.testing.plugin import settings_for
 from opportune.testing.unmigrated import require_migrations
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.mark.parametrize(
     ("change", "message"),

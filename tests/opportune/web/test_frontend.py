@@ -6,8 +6,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-pytestmark = pytest.mark.database("sqlite")
-
 PAGE = {"accept": "text/html"}
 INDEX = '<!doctype html><script type="module" src="/studio/assets/index-BX3kd9.js"></script><div id="app"></div>'
 

@@ -16,8 +16,6 @@ from opportune.testing.app import create_test_app
 from opportune.web import cached
 from opportune.web.language import language_choices, offered_languages
 
-pytestmark = pytest.mark.database("sqlite")
-
 pages = APIRouter()
 
 

@@ -92,6 +92,7 @@ async def test_refund_undoes_hit() -> None:
     assert await hit_repeatedly(limiter, "ada", 3) == 2
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_limit_selects_storage(app: FastAPI, database: Database) -> None:
     limiter: RateLimiter = app.state.rate_limiter
     durable = RateLimit("test.durable", 1, 100)
@@ -106,7 +107,6 @@ async def test_limit_selects_storage(app: FastAPI, database: Database) -> None:
     assert await hit_repeatedly(limiter, "ada", 3) == 2
 
 
-@pytest.mark.database("sqlite")
 async def test_limit_as_dependency_counts_address(app: FastAPI, client: AsyncClient) -> None:
     @app.get("/once", dependencies=[Depends(RateLimit("once", 1, storage="cache"))])
     async def once() -> None: ...

@@ -26,8 +26,6 @@ from opportune.testing.asgi_requests import send_request
 from opportune.web import streaming, templates
 from tests.opportune.page_templates import add_templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8").partition("## Stream into a page")[2]
 PYTHON, HTML = re.findall(r"^```\w+\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)[:2]
 PAGE = '{% extends "base.html" %}{% block content %}<h1>Waves</h1>' + HTML + "<footer>The end</footer>{% endblock %}"

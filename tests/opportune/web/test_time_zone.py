@@ -27,8 +27,6 @@ from opportune.web.time_zone import (
     zone_name,
 )
 
-pytestmark = pytest.mark.database("sqlite")
-
 NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 VIENNA = {"Cookie": "time_zone=Europe/Vienna"}
 

@@ -15,9 +15,6 @@ from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, grant, make_user, sign_in, signed_in_client
 
-# Runs on SQLite only unless marked otherwise.
-pytestmark = pytest.mark.database("sqlite")
-
 NEW_PASSWORD = "an altogether new one"
 ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
 

@@ -9,8 +9,6 @@ from opportune.accounts.models import Session
 from opportune.feature import Feature, UserColumn
 from opportune.testing.factories import grant, make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 COLUMNS = [
     UserColumn("Browsers", Session.user_id),
     UserColumn("Seen", Session.user_id, func.max(Session.seen_at)),

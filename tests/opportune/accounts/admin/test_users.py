@@ -16,11 +16,6 @@ from opportune.accounts.passwords import hashing
 from opportune.db.queries import batches
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 
-# Tests marked `on_both` also run on PostgreSQL, where the result could differ.
-pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 NEW_PASSWORD = "an altogether new one"
 CONFIRMED = {"confirmed": "yes"}
 
@@ -167,7 +162,7 @@ HOSTILE_QUERIES = [
 ]
 
 
-@on_both
+@pytest.mark.database("sqlite", "postgresql")
 async def test_hostile_parameters_do_not_break_a_list(admin: AsyncClient) -> None:
     for query, status in HOSTILE_QUERIES:
         response = await admin.get(f"/admin/user/list?{query}")
@@ -218,7 +213,7 @@ async def test_deletion_in_batches_is_atomic(
     assert len(await list_emails(admin)) == 1
 
 
-@on_both
+@pytest.mark.database("sqlite", "postgresql")
 async def test_deletion_of_unknown_rows_is_refused(admin: AsyncClient) -> None:
     for query, status in (("pks=999", 404), ("pks=abc", 404), (f"pks={'9' * 30}", 404), ("", 303), ("pks=", 303)):
         assert (await admin.post(f"/admin/user/delete?{query}", data=CONFIRMED)).status_code == status, query

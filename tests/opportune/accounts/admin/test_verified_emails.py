@@ -15,8 +15,6 @@ from opportune.accounts.models import User
 from opportune.feature import Person, PersonalData
 from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 STRANGER, NEW_PASSWORD = "stranger@example.com", "an altogether new one"
 SEATS_BY_EMAIL = {STRANGER: "a seat at the clinic"}
 VERIFIED_FORM = {"is_verified": "y", "is_active": "y", "save": "Save"}

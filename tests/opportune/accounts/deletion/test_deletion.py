@@ -25,8 +25,6 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.recorded_emails import list_sent_subjects, recorded_jobs, settings
 
-pytestmark = pytest.mark.database("sqlite")
-
 __all__ = ["recorded_jobs", "settings"]  # fixtures
 
 EMAIL, ME = "ada@example.com", "/api/v1/users/me"

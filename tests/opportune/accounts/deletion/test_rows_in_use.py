@@ -34,6 +34,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_account_with_rows_in_use_is_not_deleted(app: FastAPI) -> None:
     ada = await make_user(app.state.database, "ada@example.com")
     async with app.state.database.writer() as session:

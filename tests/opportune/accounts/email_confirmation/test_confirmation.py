@@ -18,8 +18,6 @@ from tests.opportune.accounts.sent_emails import EMAIL, settings
 
 __all__ = ["settings"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 CONFIRMATION_PAGE = "/accounts/confirm/email"
 CONFIRMATION_API = "/api/v1/users/me/confirmation/email"
 RETURN_PATH = "/accounts/tokens"

@@ -34,8 +34,6 @@ from tests.opportune.form_tokens import without_tokens
 
 __all__ = ["settings"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def count_sessions(database: Database) -> int:
     async with database.reader() as session:

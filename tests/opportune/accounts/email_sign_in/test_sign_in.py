@@ -1,6 +1,5 @@
 """Sign-in by link or code of an e-mail, on pages and in the SIGN_IN_API."""
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
@@ -25,8 +24,6 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
 from tests.opportune.accounts.sent_emails import EMAIL, ME, read_sent_emails, read_users, settings, sign_in_to_api
 
 __all__ = ["settings"]  # a fixture
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_code_signs_in_the_requesting_browser(app: FastAPI, client: AsyncClient, database: Database) -> None:

@@ -12,8 +12,6 @@ from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent
 from opportune.project.layout import PROJECT
 
-pytestmark = pytest.mark.database("sqlite")
-
 GUIDE = (PROJECT / "docs" / "account-events.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import select, update
@@ -29,8 +28,6 @@ from tests.opportune.accounts.sent_emails import (
 )
 
 __all__ = ["settings"]  # a fixture
-
-pytestmark = pytest.mark.database("sqlite")
 
 EVENTS = f"{ACCOUNTS}/events"
 

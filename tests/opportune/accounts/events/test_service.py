@@ -15,8 +15,6 @@ from tests.opportune.accounts.sent_emails import EMAIL, read_sent_emails, settin
 
 __all__ = ["settings"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 

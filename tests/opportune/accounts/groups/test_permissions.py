@@ -26,8 +26,6 @@ from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.web import templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 PAGE, API = "/cakes", "/api/v1/cakes"
 
 

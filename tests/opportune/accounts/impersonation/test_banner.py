@@ -23,8 +23,6 @@ from opportune.web.cache import cached
 from opportune.web.client import Client
 from opportune.web.rendering.templates import templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 BANNER = 'id="impersonation"'
 PROJECT_BASE = (
     "<!doctype html><html><BODY class='own'><p>{{ user.email }} {% block content %}{% endblock %}</p></body></html>"

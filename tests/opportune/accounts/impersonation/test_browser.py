@@ -1,6 +1,5 @@
 """The banner of an impersonation in a browser."""
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
@@ -8,7 +7,6 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.services.accessibility import find_violations
 
 
-@pytest.mark.database("sqlite")
 async def test_banner_is_visible_on_a_phone(app: FastAPI, page: Page, site: str) -> None:
     boss = await make_user(app.state.database, "boss@example.com", is_superuser=True)
     ada = await make_user(app.state.database, "ada@example.com")

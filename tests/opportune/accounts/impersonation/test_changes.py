@@ -29,8 +29,6 @@ from tests.opportune.accounts.sent_emails import read_sent_subjects
 
 __all__ = ["ada", "boss_client", "settings"]  # fixtures
 
-on_sqlite = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def team(database: Database, ada: User) -> Team:
@@ -46,7 +44,6 @@ async def read_team_name(database: Database) -> str:
         return str(await session.scalar(select(col(Team.name))))
 
 
-@on_sqlite
 async def test_impersonation_is_read_only_by_default(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
@@ -63,6 +60,7 @@ async def test_impersonation_is_read_only_by_default(
     assert (await boss_client.post(END)).status_code == 303
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_changes_are_listed_on_the_users_events(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
@@ -87,6 +85,7 @@ async def test_changes_are_listed_on_the_users_events(
         assert "changed team “Changed”" in (await user_browser.get("/accounts/events")).text
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_statements_are_listed_by_model(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
     async def rename(user: CurrentUser, session: WriteSession) -> None:
         await session.execute(update(Team).values(name="By statement"))
@@ -97,7 +96,6 @@ async def test_statements_are_listed_by_model(app: FastAPI, boss_client: AsyncCl
     assert (await read_event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed rows of team"]
 
 
-@on_sqlite
 async def test_session_opened_before_the_user_is_read_is_recorded(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
 ) -> None:
@@ -110,7 +108,6 @@ async def test_session_opened_before_the_user_is_read_is_recorded(
     assert (await read_event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed team “Changed”"]
 
 
-@on_sqlite
 async def test_failed_change_is_not_listed(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
     async def fail(user: CurrentUser, session: WriteSession) -> None:
         (await session.get_one(Team, team.id)).name = "Changed"
@@ -123,7 +120,6 @@ async def test_failed_change_is_not_listed(app: FastAPI, boss_client: AsyncClien
     assert len(await read_event_texts(app, ada)) == 1
 
 
-@on_sqlite
 async def test_only_recorded_requests_watch_sessions(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
 ) -> None:
@@ -135,7 +131,6 @@ async def test_only_recorded_requests_watch_sessions(
     assert not has_session_listeners()
 
 
-@on_sqlite
 async def test_changes_of_the_user_are_not_listed(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
 ) -> None:
@@ -147,7 +142,6 @@ async def test_changes_of_the_user_are_not_listed(
     assert await read_event_texts(app, ada) == recorded_texts
 
 
-@on_sqlite
 async def test_lasting_access_to_teams_is_refused(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
@@ -176,7 +170,6 @@ async def test_lasting_access_to_teams_is_refused(
     assert role == TeamRole.MEMBER
 
 
-@on_sqlite
 async def test_account_owner_refuses_superusers_only(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
     async def give(user: AccountOwner) -> str:
         return user.email

@@ -23,8 +23,6 @@ from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, setting
 
 __all__ = ["settings"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 BOSS, ADA = "boss@example.com", "ada@example.com"
 REASON = "She asked why her list is empty"

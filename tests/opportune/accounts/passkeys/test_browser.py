@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, expect
 from sqlalchemy import update
@@ -13,8 +12,6 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
-
-pytestmark = pytest.mark.database("sqlite")
 
 EMAIL = "ada@example.com"
 

@@ -33,8 +33,6 @@ from tests.opportune.accounts.passkeys.conftest import (
     sign_in,
 )
 
-pytestmark = pytest.mark.database("sqlite")
-
 API = "/api/v1/users/me/passkeys"
 
 

@@ -33,8 +33,6 @@ from tests.opportune.accounts.passkeys.conftest import (
     sign_in,
 )
 
-pytestmark = pytest.mark.database("sqlite")
-
 NOT_STARTED_HERE, NOT_VERIFIED = webauthn.NOT_STARTED_HERE, webauthn.NOT_VERIFIED
 
 

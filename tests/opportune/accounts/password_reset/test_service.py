@@ -1,6 +1,5 @@
 """Password submit_new_password by the link in an e-mail."""
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
@@ -22,8 +21,6 @@ from tests.opportune.accounts.sent_emails import (
 )
 
 __all__ = ["settings"]  # a fixture
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncClient, database: Database) -> None:

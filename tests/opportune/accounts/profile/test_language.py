@@ -22,14 +22,12 @@ async def read_language(database: Database, user: User) -> str:
         return str(await session.scalar(select(col(User.language)).where(col(User.id) == user.id)))
 
 
-@pytest.mark.database("sqlite")
 async def test_menu_stores_the_language_of_visitors(client: AsyncClient) -> None:
     response = await client.post(LANGUAGE, data={"language": "de", "next": "/accounts/login?a=1"})
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/login?a=1")
     assert 'lang="de"' in (await client.get("/accounts/login")).text
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("fields", [{}, {"language": "fr"}, {"language": "de\r\nx"}, {"language": ["en", "../de"]}])
 async def test_unknown_language_changes_nothing(client: AsyncClient, fields: dict[str, str]) -> None:
     response = await client.post(LANGUAGE, data={**fields, "next": "https://evil.example/"})
@@ -37,11 +35,13 @@ async def test_unknown_language_changes_nothing(client: AsyncClient, fields: dic
     assert "set-cookie" not in response.headers
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_menu_stores_the_language_of_users(user_client: AsyncClient, user: User, database: Database) -> None:
     await user_client.post(LANGUAGE, data={"language": "ar"})
     assert await read_language(database, user) == "ar"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_profile_is_preferred_to_cookie(user_client: AsyncClient) -> None:
     await user_client.post(LANGUAGE, data={"language": "ar"})
     page = await user_client.get("/accounts/profile", headers={"Accept-Language": "en"})
@@ -49,7 +49,6 @@ async def test_profile_is_preferred_to_cookie(user_client: AsyncClient) -> None:
     assert page.headers["content-language"] == "ar"
 
 
-@pytest.mark.database("sqlite")
 async def test_htmx_loads_the_page_again(client: AsyncClient) -> None:
     response = await client.post(
         LANGUAGE, data={"language": "de", "next": "/"}, headers={"HX-Request": "true", "HX-Request-Type": "partial"}

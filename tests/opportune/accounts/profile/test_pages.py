@@ -15,9 +15,6 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.recorded_emails import ada_client, list_sent_subjects, recorded_jobs, settings, user
 
-# Tests of the API and of deletion run these queries on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 __all__ = ["ada_client", "recorded_jobs", "settings", "user"]  # fixtures
 
 EMAIL, NEW_EMAIL, TAKEN_EMAIL = "ada@example.com", "new@example.com", "bob@example.com"

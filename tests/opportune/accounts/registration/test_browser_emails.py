@@ -8,9 +8,6 @@ from sqlalchemy import select
 from opportune.accounts.models import User
 from opportune.testing.factories import PASSWORD
 
-# Browsers send the same for both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def register(page: Page, email: str) -> None:
     await page.goto("/accounts/register")

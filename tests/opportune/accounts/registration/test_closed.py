@@ -15,8 +15,6 @@ from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.sent_emails import AUTH, EMAIL, read_sent_subjects, read_users, register, write_emails_to
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:

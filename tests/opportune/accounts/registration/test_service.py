@@ -28,8 +28,6 @@ from tests.opportune.accounts.sent_emails import (
 
 __all__ = ["settings"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_registration_sends_an_email(app: FastAPI, client: AsyncClient, database: Database) -> None:
     response = await register(client, "Ada@Example.com")

@@ -16,8 +16,6 @@ from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.recorded_emails import ada_client, other_browser, recorded_jobs, settings, user
 
-pytestmark = pytest.mark.database("sqlite")
-
 __all__ = ["ada_client", "other_browser", "recorded_jobs", "settings", "user"]  # fixtures
 
 ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"

@@ -21,8 +21,6 @@ from opportune.web.client import Client
 MONTH = timedelta(days=30)
 PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def backdate(database: Database, minutes: float, **values: object) -> None:
     """Change the last use of the only session."""

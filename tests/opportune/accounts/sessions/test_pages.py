@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqlalchemy import func, select
@@ -11,9 +10,6 @@ from opportune.accounts.models import ApiToken
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.recorded_emails import ada_client, other_browser, recorded_jobs, settings, user
-
-# Tests of the API run these queries on both databases.
-pytestmark = pytest.mark.database("sqlite")
 
 __all__ = ["ada_client", "other_browser", "recorded_jobs", "settings", "user"]  # fixtures
 

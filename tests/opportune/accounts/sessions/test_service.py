@@ -22,9 +22,6 @@ from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
-
 PROFILE = "/accounts/profile"
 
 

@@ -10,8 +10,6 @@ from opportune.accounts import OptionalUser
 from opportune.accounts.models import User
 from opportune.testing.factories import PASSWORD, make_user, sign_in_browser, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 CLEARED_DATA = '"cache", "storage"'
 STORED_PAGE = "/stored-page"
 STORED_KEYS = "[...Object.keys(localStorage), ...Object.keys(sessionStorage)]"

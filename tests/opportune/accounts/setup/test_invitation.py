@@ -27,8 +27,6 @@ SETUP_PAGE = "/accounts/setup"
 EMAIL = "ada@example.com"
 LINK_MESSAGE = "To become the first one, open this link within 24 hours: "
 
-on_sqlite = pytest.mark.database("sqlite")
-
 
 def find_links(caplog: pytest.LogCaptureFixture) -> list[str]:
     lines = [record.getMessage() for record in caplog.records if LINK_MESSAGE in record.getMessage()]
@@ -57,7 +55,6 @@ async def read_emails(database: Database) -> list[dict[str, str]]:
         return [job.arguments[0] for job in await session.scalars(mails)]
 
 
-@on_sqlite
 async def test_link_creates_a_superuser_and_signs_in(client: AsyncClient, database: Database, token: str) -> None:
     await make_user(database, "stranger@example.com")
     page = await client.get(SETUP_PAGE, params={"token": token})
@@ -79,7 +76,6 @@ async def test_link_creates_a_superuser_and_signs_in(client: AsyncClient, databa
     assert (await client.get(SETUP_PAGE)).status_code == 404
 
 
-@pytest.mark.database("sqlite")
 async def test_existing_account_becomes_superuser(
     app: FastAPI, client: AsyncClient, database: Database, token: str
 ) -> None:
@@ -106,7 +102,6 @@ async def test_concurrent_setups_create_one_superuser(client: AsyncClient, datab
     assert len(await read_superusers(database)) == 1
 
 
-@on_sqlite
 async def test_invalid_setups_are_refused(
     client: AsyncClient, database: Database, token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +135,6 @@ async def test_invalid_setups_are_refused(
     assert await read_superusers(database) == []
 
 
-@on_sqlite
 async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     token = extract_token(service.make_setup_link(settings))
     signer = type(signing.signer(settings, "any").make_signer("any"))
@@ -151,7 +145,6 @@ async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.Mo
         assert service.is_valid_token(settings, token) is is_valid
 
 
-@on_sqlite
 async def test_visit_without_a_link_logs_one_per_minute(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     responses = [await client.get(SETUP_PAGE) for _ in range(3)]
 
@@ -160,7 +153,6 @@ async def test_visit_without_a_link_logs_one_per_minute(client: AsyncClient, cap
     assert not any(find_links(caplog)[0] in response.text for response in responses)
 
 
-@on_sqlite
 async def test_setup_is_404_with_a_superuser(
     client: AsyncClient, app: FastAPI, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -174,7 +166,6 @@ async def test_setup_is_404_with_a_superuser(
     assert find_links(caplog) == []
 
 
-@on_sqlite
 async def test_invitation_is_emailed_once_an_hour(
     settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,14 +184,12 @@ async def test_invitation_is_emailed_once_an_hour(
     assert len(find_links(caplog)) == 3
 
 
-@on_sqlite
 async def test_admin_email_is_prefilled(app: FastAPI, client: AsyncClient, token: str) -> None:
     app.state.settings = app.state.settings.model_copy(update={"admin_email": EMAIL})
 
     assert f'value="{EMAIL}"' in (await client.get(SETUP_PAGE, params={"token": token})).text
 
 
-@on_sqlite
 async def test_invalid_admin_email_logs_one_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"admin_email": "nobody", "jobs": "off"}))
     async with app.router.lifespan_context(app):
@@ -210,6 +199,7 @@ async def test_invalid_admin_email_logs_one_line(settings: Settings, caplog: pyt
     assert "The link cannot be sent to ADMIN_EMAIL" in caplog.text
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("has_server", [True, False])
 async def test_start_without_tables_or_server_logs_one_line(
     empty_database_url: str, caplog: pytest.LogCaptureFixture, *, has_server: bool
@@ -225,7 +215,6 @@ async def test_start_without_tables_or_server_logs_one_line(
     assert find_links(caplog) == []
 
 
-@on_sqlite
 async def test_start_logs_the_setup_link(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"environment": "development", "jobs": "off"}))
     async with app.router.lifespan_context(app), asyncio.timeout(30):
@@ -235,7 +224,6 @@ async def test_start_logs_the_setup_link(settings: Settings, caplog: pytest.LogC
     assert len(find_links(caplog)) == 1
 
 
-@on_sqlite
 async def test_setup_replaces_the_session_of_the_browser(
     app: FastAPI, client: AsyncClient, database: Database, token: str
 ) -> None:

@@ -19,8 +19,6 @@ from tests.opportune.accounts.authenticator_app import AuthenticatorApp, add_aut
 EMAIL = "ada@example.com"
 LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def authenticator(database: Database, settings: Settings) -> AuthenticatorApp:

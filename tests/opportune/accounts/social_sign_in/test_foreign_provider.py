@@ -12,10 +12,7 @@ from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.social_sign_in.conftest import read_user_states, start_sign_in
 
-pytestmark = [
-    pytest.mark.database("sqlite"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # raised by the provider's libraries
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by the provider's libraries
 
 
 @pytest.fixture

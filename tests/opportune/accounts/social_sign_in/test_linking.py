@@ -30,8 +30,6 @@ from tests.opportune.accounts.social_sign_in.conftest import (
 )
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
-pytestmark = pytest.mark.database("sqlite")
-
 NEW_PASSWORD = "another good password"
 
 

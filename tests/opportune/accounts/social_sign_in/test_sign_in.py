@@ -23,8 +23,6 @@ from tests.opportune.accounts.social_sign_in.conftest import (
 )
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 
-pytestmark = pytest.mark.database("sqlite")
-
 NOT_STARTED_HERE = "This sign-in was not started in this browser"
 GITHUB_EMAILS = [
     {"email": "other@example.com", "primary": False, "verified": True},

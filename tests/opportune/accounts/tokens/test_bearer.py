@@ -13,9 +13,6 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 
-# Other tests run this query on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 ME, LOGIN, LOGOUT = "/api/v1/users/me", "/api/v1/auth/login", "/api/v1/auth/logout"
 
 

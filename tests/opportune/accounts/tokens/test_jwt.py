@@ -51,7 +51,6 @@ async def refresh(client: AsyncClient, token: str) -> Any:
     return await client.post(REFRESH, json={"refresh_token": token})
 
 
-@pytest.mark.database("sqlite")
 async def test_sign_in_returns_a_short_lived_jwt(
     client: AsyncClient, user: User, settings: Settings, database: Database
 ) -> None:
@@ -64,7 +63,6 @@ async def test_sign_in_returns_a_short_lived_jwt(
     assert await get_status(client, await make_token(database, user)) == 200
 
 
-@pytest.mark.database("sqlite")
 async def test_refreshed_jwt_keeps_its_scope(client: AsyncClient, user: User) -> None:
     granted = await login(client, user, scope="accounts:read")
     for tokens in (granted, (await refresh(client, granted["refresh_token"])).json()):
@@ -75,7 +73,6 @@ async def test_refreshed_jwt_keeps_its_scope(client: AsyncClient, user: User) ->
         assert (await client.get(f"{ME}/sessions", headers=headers)).status_code == 403
 
 
-@pytest.mark.database("sqlite")
 async def test_signing_out_ends_one_jwt(client: AsyncClient, user: User) -> None:
     ended_token = (await login(client, user))["access_token"]
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended_token}"})
@@ -85,7 +82,6 @@ async def test_signing_out_ends_one_jwt(client: AsyncClient, user: User) -> None
     assert await get_status(client, new_token) == 200
 
 
-@pytest.mark.database("sqlite")
 async def test_reused_refresh_token_ends_later_ones(client: AsyncClient, user: User) -> None:
     first = await login(client, user)
     second = (await refresh(client, first["refresh_token"])).json()
@@ -94,7 +90,6 @@ async def test_reused_refresh_token_ends_later_ones(client: AsyncClient, user: U
     assert (await refresh(client, third["refresh_token"])).status_code == 401
 
 
-@pytest.mark.database("sqlite")
 async def test_forged_jwts_are_refused(client: AsyncClient, user: User, settings: Settings) -> None:
     valid_jwt = (await login(client, user))["access_token"]
     claims = jwt.decode(valid_jwt, options={"verify_signature": False})
@@ -126,7 +121,6 @@ async def test_forged_jwts_are_refused(client: AsyncClient, user: User, settings
     assert [await get_status(client, token) for token in forged_tokens] == [401] * len(forged_tokens)
 
 
-@pytest.mark.database("sqlite")
 async def test_forged_refresh_tokens_are_refused(client: AsyncClient, user: User) -> None:
     ended = await login(client, user)
     await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
@@ -138,7 +132,6 @@ async def test_forged_refresh_tokens_are_refused(client: AsyncClient, user: User
     assert (await refresh(client, refresh_token)).status_code == 200
 
 
-@pytest.mark.database("sqlite")
 async def test_jwt_ends_with_password_rights_and_account(client: AsyncClient, database: Database, user: User) -> None:
     for change in ({"hashed_password": "x"}, {"is_staff": True}, {"is_active": False}):
         granted = await login(client, user)
@@ -151,7 +144,6 @@ async def test_jwt_ends_with_password_rights_and_account(client: AsyncClient, da
             await session.execute(update(User).values(hashed_password=user.hashed_password, is_active=True))
 
 
-@pytest.mark.database("sqlite")
 async def test_jwt_ends_with_its_sign_in(
     client: AsyncClient, user: User, settings: Settings, database: Database
 ) -> None:
@@ -183,7 +175,6 @@ async def test_retried_refresh_gets_the_same_token(client: AsyncClient, user: Us
     assert (await refresh(client, next_token)).status_code == 200
 
 
-@pytest.mark.database("sqlite")
 async def test_reused_refresh_token_ends_the_sign_in(
     client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
 ) -> None:
@@ -202,7 +193,6 @@ async def test_reused_refresh_token_ends_the_sign_in(
     assert (email.to, email.subject) == (user.email, "A program was signed out")
 
 
-@pytest.mark.database("sqlite")
 async def test_refresh_token_of_an_earlier_release_works_once(
     client: AsyncClient, user: User, database: Database, settings: Settings
 ) -> None:
@@ -217,7 +207,6 @@ async def test_refresh_token_of_an_earlier_release_works_once(
     assert (await refresh(client, next_token)).status_code == 200
 
 
-@pytest.mark.database("sqlite")
 async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient, user: User) -> None:
     granted = await login(client, user)
     settings: Settings = app.state.settings
@@ -236,7 +225,6 @@ async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient
     assert (await refresh(client, granted["access_token"])).status_code == 404
 
 
-@pytest.mark.database("sqlite")
 async def test_second_factor_keeps_the_current_sign_in(client: AsyncClient, user: User) -> None:
     tokens, other_tokens = await login(client, user), await login(client, user)
     client.headers["authorization"] = f"Bearer {tokens['access_token']}"
@@ -247,7 +235,6 @@ async def test_second_factor_keeps_the_current_sign_in(client: AsyncClient, user
     assert await get_status(client, other_tokens["access_token"]) == 401
 
 
-@pytest.mark.database("sqlite")
 async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: User, database: Database) -> None:
     old_token, user_id = (await login(client, user))["access_token"], user.id
     async with database.writer() as session:

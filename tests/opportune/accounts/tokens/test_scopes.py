@@ -29,8 +29,6 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
 from opportune.testing.statements import counted_statements
 
-pytestmark = pytest.mark.database("sqlite")
-
 ME, TOKENS, BOOKS, LOGIN = (f"/api/v1/{path}" for path in ("users/me", "users/me/tokens", "books", "auth/login"))
 by_fastapi_users = FastAPIUsers[Any, int](get_user_manager, auth_backends).current_user()
 

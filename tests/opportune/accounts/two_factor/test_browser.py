@@ -1,6 +1,5 @@
 """The setup page under the content security policy of a browser."""
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page
 from sqlalchemy import update
@@ -9,8 +8,6 @@ from opportune.accounts.models import Session
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_qr_code_is_allowed_by_the_policy(app: FastAPI, page: Page, site: str) -> None:

@@ -10,8 +10,6 @@ from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 
-pytestmark = pytest.mark.database("sqlite")
-
 SETUP_PAGE = "/accounts/two-factor"
 ACCEPT_HTML = {"Accept": "text/html"}
 

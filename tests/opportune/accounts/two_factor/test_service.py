@@ -25,13 +25,9 @@ from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 
-pytestmark = pytest.mark.database("sqlite")
-
 TWO_FACTOR_PAGE = "/accounts/two-factor"
 TWO_FACTOR_API = "/api/v1/users/me/two-factor"
 FORMS = (TWO_FACTOR_PAGE, f"{TWO_FACTOR_PAGE}/confirm", f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off")
-
-on_sqlite = pytest.mark.database("sqlite")
 
 
 @pytest.fixture
@@ -84,7 +80,6 @@ async def read_subjects(database: Database, user: User) -> list[str]:
         return [job.arguments[0]["subject"] for job in jobs if job.arguments[0]["to"] == user.email]
 
 
-@on_sqlite
 async def test_two_factor_pages_need_a_user(client: AsyncClient) -> None:
     for path in (TWO_FACTOR_PAGE, f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off"):
         assert (await client.get(path)).status_code == 303, path
@@ -120,7 +115,6 @@ async def test_setup_needs_password_and_code(app: FastAPI, database: Database) -
     assert await read_subjects(database, user) == ["Two-factor authentication is on"]
 
 
-@on_sqlite
 async def test_wrong_first_code_turns_nothing_on(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
@@ -135,7 +129,6 @@ async def test_wrong_first_code_turns_nothing_on(app: FastAPI, database: Databas
     assert not (await reload_user(database, user)).has_two_factor
 
 
-@on_sqlite
 async def test_key_of_another_user_or_expired_key_is_refused(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +143,6 @@ async def test_key_of_another_user_or_expired_key_is_refused(
     assert not (await reload_user(database, thief)).has_two_factor
 
 
-@on_sqlite
 async def test_changes_need_password_and_code(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with signed_in_client(app, user) as client:
@@ -174,7 +166,6 @@ async def test_changes_need_password_and_code(app: FastAPI, database: Database) 
     ]
 
 
-@on_sqlite
 async def test_password_or_code_alone_is_refused(app: FastAPI, database: Database) -> None:
     for path in ["codes", "off"]:
         user = await make_user(database)
@@ -196,7 +187,6 @@ async def test_password_or_code_alone_is_refused(app: FastAPI, database: Databas
             ).status_code < 400
 
 
-@on_sqlite
 async def test_wrong_state_redirects_and_errors_name_fields(app: FastAPI) -> None:
     proof = {"password": PASSWORD, "code": "000000"}
     async with signed_in_client(app) as client:
@@ -222,7 +212,6 @@ async def test_wrong_state_redirects_and_errors_name_fields(app: FastAPI) -> Non
         assert (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).status_code == 409
 
 
-@on_sqlite
 async def test_required_setup_is_explained_and_limited(
     app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,7 +237,6 @@ async def test_required_setup_is_explained_and_limited(
     assert int(limited_response.headers["retry-after"]) > 0
 
 
-@on_sqlite
 async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:
@@ -281,7 +269,6 @@ async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -
     assert not await is_valid(app, stolen_token)
 
 
-@on_sqlite
 async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Database) -> None:
     for channel in ["page", "api"]:
         user = await make_user(database)

@@ -26,9 +26,6 @@ PERIOD_SECONDS = 30
 OTHER_KEY = "another secret key for tests"
 
 
-on_sqlite = pytest.mark.database("sqlite")
-
-
 async def enable_totp(database: Database, settings: Settings, user: User) -> tuple[pyotp.TOTP, list[str]]:
     """Enable TOTP with the current code. Return the authenticator app and the recovery codes."""
     key = second_factor.start_setup(settings, user).key
@@ -54,7 +51,6 @@ def make_code(totp_app: pyotp.TOTP, periods: int) -> str:
     return totp_app.at(time.time() + periods * PERIOD_SECONDS)
 
 
-@pytest.mark.database("sqlite")
 async def test_app_code_is_valid_once(database: Database, settings: Settings) -> None:
     user, started_at = await make_user(database), time.time()
     totp_app, _ = await enable_totp(database, settings, user)
@@ -76,7 +72,6 @@ async def test_concurrent_uses_of_a_code_succeed_once(database: Database, settin
         assert sorted(outcomes) == [False, False, False, True]
 
 
-@on_sqlite
 async def test_code_format_and_time_are_checked(database: Database, settings: Settings) -> None:
     user, user_without_app = await make_user(database), await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
@@ -93,7 +88,6 @@ async def test_code_format_and_time_are_checked(database: Database, settings: Se
     assert await verify(database, settings, user, codes[0].upper().replace("-", " "))
 
 
-@pytest.mark.database("sqlite")
 async def test_recovery_code_is_valid_once_for_its_owner(database: Database, settings: Settings) -> None:
     user, other = await make_user(database), await make_user(database)
     _, codes = await enable_totp(database, settings, user)
@@ -130,7 +124,6 @@ async def test_concurrent_renewals_leave_one_set_of_codes(database: Database, se
         assert await count_recovery_codes(session, user) == RECOVERY_CODE_COUNT
 
 
-@on_sqlite
 async def test_disabling_deletes_key_and_codes(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
@@ -146,7 +139,6 @@ async def test_disabling_deletes_key_and_codes(database: Database, settings: Set
         assert await session.scalar(select(func.count()).select_from(RecoveryCode)) == 0
 
 
-@on_sqlite
 async def test_second_setup_keeps_the_first_key(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
@@ -159,7 +151,6 @@ async def test_second_setup_keeps_the_first_key(database: Database, settings: Se
     assert await verify(database, settings, user, codes[0])
 
 
-@on_sqlite
 async def test_keys_and_codes_are_stored_encrypted(database: Database, settings: Settings) -> None:
     user, thief = await make_user(database), await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
@@ -177,7 +168,6 @@ async def test_keys_and_codes_are_stored_encrypted(database: Database, settings:
     assert not await verify(database, settings, thief, make_code(totp_app, 1))
 
 
-@on_sqlite
 async def test_key_survives_a_new_secret_key(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     totp_app, codes = await enable_totp(database, settings, user)
@@ -192,7 +182,6 @@ async def test_key_survives_a_new_secret_key(database: Database, settings: Setti
     assert await verify(database, after_rotation, user, codes[0])
 
 
-@on_sqlite
 async def test_setup_is_bound_to_user_and_time(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,7 +197,6 @@ async def test_setup_is_bound_to_user_and_time(
     assert second_factor.resume_setup(settings, user, setup.sealed) is None
 
 
-@on_sqlite
 async def test_staff_without_second_factor_are_listed(database: Database, settings: Settings) -> None:
     strict = settings.model_copy(update={"needs_second_factor": "staff"})
     staff = await make_user(database, is_staff=True)

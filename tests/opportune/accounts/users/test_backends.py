@@ -14,8 +14,6 @@ from opportune.accounts.sessions.credentials import hash_token
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 verified = FastAPIUsers[Any, int](get_user_manager, auth_backends).current_user(active=True, verified=True)
 
 

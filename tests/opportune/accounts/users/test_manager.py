@@ -22,9 +22,6 @@ from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import read_sent_emails, settings
 
 __all__ = ["settings"]  # a fixture
-# Hooks behave the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 EMAIL, NEW_PASSWORD = "new@example.com", "a much better password"
 NEW_USER = {"email": EMAIL, "password": NEW_PASSWORD}
 

@@ -28,8 +28,6 @@ from tests.opportune.accounts.sent_emails import (
 
 __all__ = ["settings"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncClient, database: Database) -> None:
     await make_user(database, EMAIL)

@@ -11,8 +11,6 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 
-pytestmark = pytest.mark.database("sqlite")
-
 VERIFICATION_PAGE = "/accounts/verify"
 EMAIL = "ada@example.com"
 

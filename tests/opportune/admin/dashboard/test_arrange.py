@@ -114,7 +114,6 @@ async def test_impossible_move_keeps_the_order(client: AsyncClient, readers: int
     assert shown_labels(page)[:2] == ["One", "Two"]
 
 
-@pytest.mark.database("sqlite")
 async def test_hidden_widget_runs_no_query(admin: AsyncClient) -> None:
     assert await arrange(admin, "overview", KEYS, [KEYS[0], "/recent"]) == 303
     with counted_statements("test_gadget", "test_maker", "jobs_job") as statements:

@@ -16,9 +16,6 @@ from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.site_with import site_with
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 Theme = Literal["light", "dark"]
 
 FILLS_ROWS = """parts => parts.length === 2 && parts.every((widgets) => {

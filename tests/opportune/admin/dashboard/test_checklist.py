@@ -56,13 +56,11 @@ async def test_dismissed_steps_stay_dismissed(admin: AsyncClient) -> None:
     assert items.keys() == {LABELS[name] for name in ("model", "deploy", "llm")}
 
 
-@pytest.mark.database("sqlite")
 async def test_checklist_disappears_when_all_is_dismissed(admin: AsyncClient) -> None:
     await admin.post(URL, data={"dismiss": "all"})
     assert "Get started" not in (await admin.get("/admin/")).text
 
 
-@pytest.mark.database("sqlite")
 async def test_checklist_disappears_when_all_is_done(app: FastAPI, admin: AsyncClient) -> None:
     app.state.features = [
         replace(feature, setup_steps=[replace(step, is_done=_is_done) for step in feature.setup_steps])
@@ -75,7 +73,6 @@ async def _is_done(_app: FastAPI) -> bool:
     return True
 
 
-@pytest.mark.database("sqlite")
 async def test_only_superusers_have_the_checklist(app: FastAPI) -> None:
     staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
     await grant(app.state.database, staff, "*", "*")
@@ -84,7 +81,6 @@ async def test_only_superusers_have_the_checklist(app: FastAPI) -> None:
         assert (await client.post(URL, data={"dismiss": "all"})).status_code == 403
 
 
-@pytest.mark.database("sqlite")
 async def test_model_of_the_project_ticks_its_step(app: FastAPI) -> None:
     assert not await has_models_of_project(app)
     (users,) = [feature for feature in app.state.features if feature.name == "users"]

@@ -24,7 +24,6 @@ from opportune.feature import Metric
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import make_user, signed_in_client
 
-on_sqlite = pytest.mark.database("sqlite")
 """Mark of tests whose queries are the same on PostgreSQL."""
 
 SIGN_UPS = Metric("Sign-ups", User.created_at)
@@ -69,7 +68,6 @@ async def test_chart_counts_local_days_like_the_list(
     assert f" of {2 * DAYS + 1}" in (await admin.get(unescape(link[1]))).text
 
 
-@on_sqlite
 async def test_dashboard_has_counts_and_charts(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/")).text
     assert "Recent actions" not in page
@@ -113,14 +111,12 @@ async def test_dashboard_links_to_pending_migrations(app: FastAPI, admin: AsyncC
     assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', page)
 
 
-@on_sqlite
 async def test_recent_action_of_the_site_has_no_author(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add(AuditEntry(actor="", action="edit", identity="user", title="Tea"))
     assert re.search(r'text-break">\s*<time', (await admin.get("/admin/")).text)
 
 
-@on_sqlite
 async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) -> None:
     async with app.state.database.writer() as session:
         session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", title="Tea"))

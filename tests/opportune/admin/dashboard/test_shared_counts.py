@@ -24,7 +24,6 @@ from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, Mak
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.site_with import site_with
 
-pytestmark = pytest.mark.database("sqlite")
 WIDGETS: list[Widget] = [Number("All gadgets", Gadget), Metric("New gadgets", Gadget.created_at)]
 COUNTS = {
     "row count": r"Gadgets</a>\s*<span[^>]*>(\d+)<",

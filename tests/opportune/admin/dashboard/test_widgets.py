@@ -68,6 +68,7 @@ def test_points_are_weeks_of_the_language(language: str, weekday: int) -> None:
     assert local(utc_now()).date() in points[-1][1]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(("range_", "total"), [("7", 3), ("30", 4), ("90", 5), ("year", 6), ("bad", 4)])
 async def test_range_of_the_address_counts_its_rows(app: FastAPI, admin: AsyncClient, range_: str, total: int) -> None:
     page = (await admin.get("/admin/", params={"range": range_})).text
@@ -75,6 +76,7 @@ async def test_range_of_the_address_counts_its_rows(app: FastAPI, admin: AsyncCl
     assert f'aria-label="New gadgets by {per}: {total} from ' in page
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?range=90")).text
     assert '<a class="btn btn-primary" href="/admin/?range=90" aria-current="true">90 days</a>' in page
@@ -82,6 +84,7 @@ async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncC
     assert [range_.name for range_ in RANGES if f"/admin/?range={range_.name}" in page] == ["7", "30", "90", "year"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?range=7")).text
     today = utc_now().date()
@@ -91,6 +94,7 @@ async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncCl
     assert "1 to 3 of 3" in listed
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_bars_count_each_choice(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?range=30")).text
     bars = page.partition(">By colour</a>")[2].partition("</section>")[0]
@@ -100,6 +104,7 @@ async def test_bars_count_each_choice(app: FastAPI, admin: AsyncClient) -> None:
     assert "1 in the 30 days before" not in bars
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_numbers_count_rows_and_show_values(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/")).text
     assert read_number(page, "Red ones") == "6"
@@ -112,6 +117,7 @@ def read_number(page: str, label: str) -> str:
     return page.partition(f">{label}</a>")[2].partition('<div class="h1 mb-0">')[2].partition("</div>")[0]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_table_shows_its_columns_of_the_first_rows(app: FastAPI, admin: AsyncClient) -> None:
     table = (await admin.get("/admin/")).text.partition(">Latest</a>")[2].partition("</section>")[0]
     assert table.count("<tr>") == 3
@@ -120,7 +126,6 @@ async def test_table_shows_its_columns_of_the_first_rows(app: FastAPI, admin: As
     assert "Acme" in table
 
 
-@pytest.mark.database("sqlite")
 async def test_widgets_of_hidden_models_run_no_query(app: FastAPI) -> None:
     staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
     await grant(app.state.database, staff, "maker", "list")
@@ -132,7 +137,6 @@ async def test_widgets_of_hidden_models_run_no_query(app: FastAPI) -> None:
     assert not statements
 
 
-@pytest.mark.database("sqlite")
 async def test_each_widget_takes_one_query(app: FastAPI, admin: AsyncClient) -> None:
     with counted_statements("FROM test_gadget") as statements:
         await admin.get("/admin/")
@@ -142,6 +146,7 @@ async def test_each_widget_takes_one_query(app: FastAPI, admin: AsyncClient) -> 
     assert len(statements) == 1, "counts are cached, tables are not"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     "widget",
     [
@@ -177,6 +182,7 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
         return super().list_query(request).where(col(Gadget.name).startswith(request.state.user.email[:3]))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -> None:
     feature = replace(gadgets, admin=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS)
     async with site_with(feature, GadgetTable.metadata, settings) as app:
@@ -256,6 +262,7 @@ def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPat
     assert finding.text.startswith("Feature('gadgets'): Table('Latest'): Gadget has no 'nam'. Did you mean name?")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_admin_does_not_start_with_a_misspelt_column(settings: Settings) -> None:
     async with site_with(MISSPELT, GadgetTable.metadata, settings) as app:
         with pytest.raises(OperatorError, match=r"Did you mean name\?"):

@@ -1,15 +1,11 @@
 """Cells of a list in a browser, with mouse and keyboard."""
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.editing.pages import LIST, read_part
-
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page, superuser: User, site: str) -> None:

@@ -31,6 +31,7 @@ async def delete_part(app: FastAPI, pk: int = 1) -> None:
         await session.execute(delete(Part).where(col(Part.id) == pk))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("column", "text", "value"),
     [
@@ -108,6 +109,7 @@ async def test_undo_restores_the_value(app: FastAPI, admin: AsyncClient) -> None
     assert [changes["price"] for changes in await read_changes(app)] == [["1.00", "2.50"], ["2.50", "1.00"]]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_undo_restores_all_digits_of_a_time(app: FastAPI, admin: AsyncClient) -> None:
     moment = datetime(2026, 12, 24, 18, 30, 5, 123456, tzinfo=UTC)
     async with app.state.database.writer() as session:
@@ -126,6 +128,7 @@ async def test_undo_is_refused_after_another_change(app: FastAPI, admin: AsyncCl
     assert (await read_part(app)).price == 3
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_second_editor_sees_the_first_and_may_save(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     loaded = await open_cell(admin, "state")
     await edit_cell(admin, "state", "used")

@@ -85,7 +85,6 @@ async def test_user_who_may_not_edit_is_refused(app: FastAPI) -> None:
         assert (await client.get(url())).status_code == 403
 
 
-@pytest.mark.database("sqlite")
 def test_user_who_has_left_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     editors = Editors(MemoryBus())
     editors.add(ROW, "ann@example.com")
@@ -93,7 +92,6 @@ def test_user_who_has_left_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert editors.add(ROW, "ben@example.com") == []
 
 
-@pytest.mark.database("sqlite")
 def test_oldest_forms_are_forgotten() -> None:
     editors = Editors(MemoryBus())
     for number in range(MAX_ROWS + 1):
@@ -102,7 +100,6 @@ def test_oldest_forms_are_forgotten() -> None:
     assert editors.add(("part", str(MAX_ROWS)), "ben@example.com") == ["ann@example.com"]
 
 
-@pytest.mark.database("sqlite")
 async def test_editors_of_other_processes_are_named(redis_url: str) -> None:
     bus, other_bus = RedisBus(redis_url), RedisBus(redis_url)
     editors, other = Editors(bus), Editors(other_bus)

@@ -50,6 +50,7 @@ async def read_all(client: AsyncClient, url: str, direction: str) -> list[list[i
     return pages
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("sort", ["", "&sortBy=due_on&sort=asc", "&sortBy=due_on&sort=desc", "&sortBy=name&sort=desc"])
 async def test_next_pages_have_each_row_once(admin: AsyncClient, sort: str) -> None:
     pages = await read_all(admin, f"{LIST}?pageSize=3{sort}", "Next")
@@ -57,6 +58,7 @@ async def test_next_pages_have_each_row_once(admin: AsyncClient, sort: str) -> N
     assert sorted(numbers) == list(range(ROWS))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("sort", ["", "&sortBy=due_on&sort=asc", "&sortBy=due_on&sort=desc"])
 async def test_previous_pages_have_the_same_order(admin: AsyncClient, sort: str) -> None:
     forward = [number for page in await read_all(admin, f"{LIST}?pageSize=3{sort}", "Next") for number in page]
@@ -64,31 +66,37 @@ async def test_previous_pages_have_the_same_order(admin: AsyncClient, sort: str)
     assert [number for page in reversed(pages) for number in page] == forward
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_first_pages_have_numbers(admin: AsyncClient) -> None:
     _, links = await read(admin, f"{LIST}?pageSize=3")
     assert links["Next"].endswith("page=2")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_later_pages_begin_after_a_row(admin: AsyncClient) -> None:
     _, links = await read(admin, f"{LIST}?pageSize=3&page=2")
     assert "position=after" in links["Next"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_number_beyond_the_numbered_pages_is_the_last_of_them(admin: AsyncClient) -> None:
     response = await admin.get(f"{LIST}?pageSize=3&page=9")
     assert (response.status_code, response.headers["location"].partition("page=")[2]) == (302, "2")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_position_at_a_deleted_row_is_not_found(admin: AsyncClient) -> None:
     assert (await admin.get(f"{LIST}?position=after:999999")).status_code == 404
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("position", ["first", "after:", "after"])
 async def test_unknown_position_is_the_first_page(admin: AsyncClient, position: str) -> None:
     page, _ = await read(admin, f"{LIST}?pageSize=3&position={position}")
     assert page == [0, 1, 2]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_filter_leaves_the_position(app: FastAPI, admin: AsyncClient) -> None:
     text = (await admin.get(f"{LIST}?pageSize=3&position=last&state=new")).text
     assert "position=last" not in "".join(re.findall(r'class="[^"]*chip[^"]*" href="([^"]+)"', text))
@@ -99,17 +107,14 @@ async def test_count_of_a_large_table_is_estimated(admin: AsyncClient) -> None:
     assert "of about " in (await admin.get(LIST)).text
 
 
-@pytest.mark.database("sqlite")
 async def test_filtered_count_is_bounded_on_sqlite(admin: AsyncClient) -> None:
     assert "of more than " in (await admin.get(f"{LIST}?state=new")).text
 
 
-@pytest.mark.database("sqlite")
 async def test_whole_table_is_counted_on_sqlite(admin: AsyncClient) -> None:
     assert f"of {ROWS}" in (await admin.get(LIST)).text
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("count", "text"),
     [

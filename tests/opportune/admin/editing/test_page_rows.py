@@ -29,6 +29,7 @@ async def test_list_links_to_the_form_of_its_page(admin: AsyncClient) -> None:
     assert fields["pk"] == ["1"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_changed_rows_are_saved_together(app: FastAPI, admin: AsyncClient) -> None:
     fields = await open_rows(admin)
     fields |= {"1-price": ["5"], "1-is_ready": ["true"], "2-state": ["used"], "2-maker_id": ["2"]}
@@ -62,6 +63,7 @@ async def test_untouched_cells_keep_changes_of_others(app: FastAPI, admin: Async
     assert (part.name, part.price) == ("screw", Decimal(8))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_conflict_names_the_other_user(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     fields = await open_rows(admin)
     await edit_cell(admin, "price", "8")

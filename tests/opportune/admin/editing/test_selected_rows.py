@@ -13,6 +13,8 @@ from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.editing.pages import LIST, form_fields, read_changes, read_part
 from tests.opportune.admin.editing.parts_feature import Part
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 EDIT_SELECTED = "/admin/part/edit-selected"
 
 

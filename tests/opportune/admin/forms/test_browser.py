@@ -11,9 +11,6 @@ from opportune.testing import picture
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.shelf_feature import Book, Shelf
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI) -> FastAPI:

@@ -10,9 +10,6 @@ from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 EDIT = "/admin/shelf/edit/1"
 
 

@@ -8,8 +8,6 @@ from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def app(app_with_novels: FastAPI) -> FastAPI:

@@ -12,9 +12,6 @@ from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 TYPED = {"de-DE": "02.12.2026 16:00", "en-US": "12/02/2026 04:00 PM", "ja-JP": "2026/12/02 16:00"}
 STORED_AT = datetime(2026, 12, 2, 16, 0, 5, 250, tzinfo=UTC)
 

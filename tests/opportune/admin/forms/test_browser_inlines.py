@@ -12,9 +12,6 @@ from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, Review
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 EDIT = "/admin/shelf/edit/1"
 
 

@@ -13,9 +13,6 @@ from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:

@@ -57,7 +57,6 @@ async def test_hidden_field_of_a_new_row_has_its_default(app: FastAPI, admin: As
     assert (await read_part(app, 2)).price == 1
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("conditions", "message"),
     [
@@ -72,7 +71,6 @@ def test_wrong_condition_is_reported(monkeypatch: pytest.MonkeyPatch, conditions
     assert any(line.startswith(message) for line in find_view_errors([PartAdmin]))
 
 
-@pytest.mark.database("sqlite")
 async def test_field_appears_when_its_condition_is_met(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.goto(site + EDIT)

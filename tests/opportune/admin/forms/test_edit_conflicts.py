@@ -53,6 +53,7 @@ async def read(app: FastAPI, model: type[Any], *names: str) -> list[Any]:
         return [getattr(row, name) for name in names]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_change_of_another_user_is_shown(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
     ann = await make_user(app.state.database, email="ann@example.com", is_superuser=True)
@@ -69,7 +70,6 @@ async def test_change_of_another_user_is_shown(app: FastAPI, admin: AsyncClient)
     assert await read(app, Shelf, "slug", "title") == ["mine", "Plays"]
 
 
-@pytest.mark.database("sqlite")
 async def test_author_needs_the_permission_for_history(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, is_staff=True)
     for action in ("list", "edit"):
@@ -82,14 +82,12 @@ async def test_author_needs_the_permission_for_history(app: FastAPI, admin: Asyn
     assert "root@example.com" not in page
 
 
-@pytest.mark.database("sqlite")
 async def test_same_change_is_no_conflict(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
     await change(app, Shelf, slug="same")
     assert (await admin.post(EDIT, data=form_data | {"slug": "same"})).status_code == 303
 
 
-@pytest.mark.database("sqlite")
 async def test_change_of_another_column_is_no_conflict(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
     await change(app, Shelf, code="N7")
@@ -97,6 +95,7 @@ async def test_change_of_another_column_is_no_conflict(app: FastAPI, admin: Asyn
     assert await read(app, Shelf, "slug", "code") == ["mine", "N7"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_change_while_saving_is_shown(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     form_data = await open_form(admin)
 
@@ -111,6 +110,7 @@ async def test_change_while_saving_is_shown(app: FastAPI, admin: AsyncClient, mo
     assert await read(app, Shelf, "slug", "price") == ["n", 8]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_change_of_an_inline_is_shown(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
     await change(app, Label, size=5)
@@ -123,7 +123,6 @@ async def test_change_of_an_inline_is_shown(app: FastAPI, admin: AsyncClient) ->
     assert await read(app, Label, "text", "size") == ["mine", 5]
 
 
-@pytest.mark.database("sqlite")
 async def test_untouched_inline_keeps_the_other_change(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
     await change(app, Label, size=5)
@@ -131,7 +130,6 @@ async def test_untouched_inline_keeps_the_other_change(app: FastAPI, admin: Asyn
     assert await read(app, Label, "text", "size") == ["red", 5]
 
 
-@pytest.mark.database("sqlite")
 async def test_changed_inline_is_deleted_on_repetition(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin) | {"label-1-delete": "1"}
     await change(app, Label, size=5)
@@ -142,6 +140,7 @@ async def test_changed_inline_is_deleted_on_repetition(app: FastAPI, admin: Asyn
         assert await session.get(Label, 1) is None
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_text_in_a_deleted_inline_is_kept(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
     async with app.state.database.writer() as session:
@@ -154,7 +153,6 @@ async def test_text_in_a_deleted_inline_is_kept(app: FastAPI, admin: AsyncClient
     assert (await admin.post(EDIT, data=added)).status_code == 303
 
 
-@pytest.mark.database("sqlite")
 async def test_untouched_deleted_inline_is_ignored(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin)
     async with app.state.database.writer() as session:
@@ -163,7 +161,6 @@ async def test_untouched_deleted_inline_is_ignored(app: FastAPI, admin: AsyncCli
     assert await read(app, Shelf, "slug") == ["mine"]
 
 
-@pytest.mark.database("sqlite")
 async def test_invalid_value_keeps_the_seen_values(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin) | {"slug": "mine"}
     page = (await admin.post(EDIT, data=form_data | {"title": ""})).text
@@ -178,6 +175,7 @@ async def delete_shelf(app: FastAPI) -> None:
         await session.delete(await session.get_one(Shelf, 1))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_text_of_a_deleted_row_can_be_added_again(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin) | {"title": "Mine"}
     await delete_shelf(app)
@@ -193,7 +191,6 @@ async def test_text_of_a_deleted_row_can_be_added_again(app: FastAPI, admin: Asy
         assert [label.text for label in await session.scalars(select(Label))] == ["red"]
 
 
-@pytest.mark.database("sqlite")
 async def test_copy_has_copies_of_the_inlines(app: FastAPI, admin: AsyncClient) -> None:
     copy = await open_form(admin) | {"title": "Copy", "save": "Save as new", "label-1-size": "7"}
     page = (await admin.post(EDIT, data=copy)).text
@@ -205,7 +202,6 @@ async def test_copy_has_copies_of_the_inlines(app: FastAPI, admin: AsyncClient) 
         assert [(row.shelf_id, row.text, row.size) for row in labels] == [(1, "red", 1), (2, "blue", 7)]
 
 
-@pytest.mark.database("sqlite")
 async def test_refused_copy_can_be_saved_as_the_row(app: FastAPI, admin: AsyncClient) -> None:
     form_data = await open_form(admin) | {"label-1-size": "7"}
     page = (await admin.post(EDIT, data=form_data | {"save": "Save as new"})).text
@@ -213,7 +209,6 @@ async def test_refused_copy_can_be_saved_as_the_row(app: FastAPI, admin: AsyncCl
     assert await read(app, Label, "text", "size") == ["red", 7]
 
 
-@pytest.mark.database("sqlite")
 async def test_form_of_a_missing_row_is_not_found(app: FastAPI, admin: AsyncClient) -> None:
     await delete_shelf(app)
     assert (await admin.get(EDIT)).status_code == 404

@@ -13,9 +13,6 @@ from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.wtforms_classes import Field
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 EDIT = "/admin/shelf/edit/1"
 CREATE = "/admin/shelf/create"
 FORM = {"title": "Novels", "slug": "n", "code": "X", "price": "9", "save": "Save"}

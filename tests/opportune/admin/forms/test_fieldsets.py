@@ -6,9 +6,6 @@ from httpx2 import AsyncClient
 
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def app(app_with_bookshelf: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:

@@ -8,8 +8,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-pytestmark = pytest.mark.database("sqlite")
-
 INVALID_ID = "Choose one from the list, or enter its number."
 ENTRY_MISSING = "The selected entry no longer exists."
 

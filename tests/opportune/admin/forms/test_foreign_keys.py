@@ -14,8 +14,6 @@ from opportune.accounts.models import Grant, Group, User
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 
-pytestmark = pytest.mark.database("sqlite")
-
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 MAY_NOT_CHOOSE_MESSAGE = "You may not list these rows, so you cannot choose another one."

@@ -16,8 +16,6 @@ from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.forms.uploads import too_large_message
 from tests.opportune.admin.shelf_feature import Shelf, run_before_saving
 
-pytestmark = pytest.mark.database("sqlite")
-
 CREATE, EDIT, DETAILS = "/admin/shelf/create", "/admin/shelf/edit/1", "/admin/shelf/details/1"
 
 

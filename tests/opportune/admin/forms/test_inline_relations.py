@@ -14,8 +14,6 @@ from opportune.db import load
 from opportune.testing import counted_statements, picture
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Mood, Review, Tag
 
-pytestmark = pytest.mark.database("sqlite")
-
 EDIT = "/admin/book/edit/1"
 BOOK_FORM = {
     "title": "Kristin",

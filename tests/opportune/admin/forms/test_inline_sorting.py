@@ -42,17 +42,20 @@ async def read_positions(app: FastAPI) -> list[tuple[str, int]]:
         return [(label.text, label.position) for label in labels]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_lines_have_the_order_of_positions(admin: AsyncClient) -> None:
     page = (await admin.get(EDIT)).text
     assert page.index('value="first"') < page.index('value="second"') < page.index('value="third"')
     assert 'name="label-1-position"' not in page
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_unchanged_order_keeps_positions(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(EDIT, data=order_of("2", "3", "1", "new0"))).status_code == 303
     assert await read_positions(app) == [("first", 10), ("second", 20), ("third", 30), ("new0", 31)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_new_order_is_stored_and_logged(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(EDIT, data=order_of("1", "new0", "2", "3"))).status_code == 303
     assert await read_positions(app) == [("third", 1), ("new0", 2), ("first", 3), ("second", 4)]
@@ -61,6 +64,7 @@ async def test_new_order_is_stored_and_logged(app: FastAPI, admin: AsyncClient) 
         assert {entry.title: entry.changes for entry in entries}["third"] == {"position": [30, 1]}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_equal_positions_are_numbered(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         for label in await session.scalars(select(Label)):
@@ -69,6 +73,7 @@ async def test_equal_positions_are_numbered(app: FastAPI, admin: AsyncClient) ->
     assert await read_positions(app) == [("third", 1), ("first", 2), ("second", 3)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_row_added_meanwhile_comes_last(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add(Label(shelf_id=1, text="other", position=1))
@@ -76,13 +81,11 @@ async def test_row_added_meanwhile_comes_last(app: FastAPI, admin: AsyncClient) 
     assert [text for text, _ in await read_positions(app)] == ["second", "first", "third", "other"]
 
 
-@pytest.mark.database("sqlite")
 async def test_deleted_line_has_no_position(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(EDIT, data=order_of("1", "2", "3") | {"label-1-delete": "1"})).status_code == 303
     assert await read_positions(app) == [("first", 10), ("second", 20)]
 
 
-@pytest.mark.database("sqlite")
 async def test_buttons_work_without_javascript(app: FastAPI, admin: AsyncClient) -> None:
     form_data = order_of("2", "3", "1") | {"label-2-text": "typed", "title": "Draft", "label-(move)": "1:up"}
     response = await admin.post(EDIT, data={name: value for name, value in form_data.items() if name != "save"})
@@ -96,7 +99,6 @@ async def test_buttons_work_without_javascript(app: FastAPI, admin: AsyncClient)
     assert 'name="label-new1-text"' in page
 
 
-@pytest.mark.database("sqlite")
 async def test_locked_row_prevents_sorting(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check_can_edit(_self: object, _request: object, row: Label | None) -> bool:
         return row is None or row.text != "first"
@@ -111,7 +113,6 @@ async def test_locked_row_prevents_sorting(app: FastAPI, admin: AsyncClient, mon
     assert await read_positions(app) == [("first", 10), ("second", 20), ("third", 30)]
 
 
-@pytest.mark.database("sqlite")
 async def test_user_without_edit_permission_may_add_lines(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
     await grant(app, user.id, "shelf", "*")

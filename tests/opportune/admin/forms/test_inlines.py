@@ -11,8 +11,6 @@ from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.lists.test_related import grant
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, run_before_saving
 
-pytestmark = pytest.mark.database("sqlite")
-
 EDIT = "/admin/shelf/edit/1"
 SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
 # Form data of unchanged rows, as a browser sends it.

@@ -15,8 +15,6 @@ from opportune.admin.models import AuditEntry
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import BANNED, Genre, Loan, Novel, NovelGenre, Reader
 
-pytestmark = pytest.mark.database("sqlite")
-
 NOVEL_FORM = {"title": "Saga", "save": "Save"}
 CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
 

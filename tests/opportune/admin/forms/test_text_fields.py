@@ -15,9 +15,6 @@ from starlette.datastructures import FormData
 from opportune.admin.forms.model_fields import AdminConverter
 from tests.opportune.admin.gadget_feature import Gadget
 
-# Runs on SQLite only: both databases store texts unchanged.
-pytestmark = pytest.mark.database("sqlite")
-
 EDIT = "/admin/gadget/edit/1"
 
 

@@ -16,9 +16,6 @@ from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, MakerAdmin
 
-# Runs on SQLite only unless marked otherwise.
-pytestmark = pytest.mark.database("sqlite")
-
 IMPORT = "/admin/gadget/import"
 HEADER = "name,maker_id,colour,state,size"
 

@@ -75,7 +75,6 @@ KRISTIN = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
 SALKA = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
 
 
-@pytest.mark.database("sqlite")
 async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient) -> None:
     csv = f'{HEADER}\nKristin,k,1,Sigrid,"Epic|a\\|b\\\\c, d",9.50\nSalka,s,2,Halldór, Saga | Epic ,0\n'
     rows = [
@@ -93,7 +92,6 @@ async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient
     assert (await read_names(app, Author), (await read_names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
 
 
-@pytest.mark.database("sqlite")
 async def test_created_related_rows_run_the_hooks_of_their_view(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +107,6 @@ async def test_created_related_rows_run_the_hooks_of_their_view(
     assert calls == [("Jane", True)]
 
 
-@pytest.mark.database("sqlite")
 async def test_round_trip_needs_few_statements(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +131,6 @@ async def test_round_trip_needs_few_statements(
     assert len(import_statements) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
 
 
-@pytest.mark.database("sqlite")
 async def test_names_of_an_export_are_imported(app: FastAPI, admin: AsyncClient) -> None:
     lines = 'Kristin,k,1,Sigrid,"a\\|b\\\\c, d|Epic",9.50\n=Salka,s,2,-Halldór,,0\n'
     await confirm_preview(admin, await upload(admin, f"{HEADER}\n{lines}"))
@@ -155,7 +151,6 @@ async def delete_books(app: FastAPI) -> None:
             await session.execute(delete(model))
 
 
-@pytest.mark.database("sqlite")
 async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncClient) -> None:
     rows = "isbn,title,slug,author,tags\n1,Kristin,k,Sigrid,Epic\n2,Salka,s,Sigrid,Epic\n"
     await confirm_preview(admin, await upload(admin, rows))
@@ -186,7 +181,6 @@ UPDATES = [
 ]
 
 
-@pytest.mark.database("sqlite")
 async def test_invalid_updates_are_reported_with_their_line(
     app: FastAPI, admin: AsyncClient, staff: AsyncClient
 ) -> None:
@@ -212,7 +206,6 @@ FAULTS = [
 ]
 
 
-@pytest.mark.database("sqlite")
 async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
     for model, file, message in FAULTS:
         page = await upload(admin, file, model=model)
@@ -239,7 +232,6 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
     assert (await read_names(app, Author), await read_books(app)) == (["Sigrid"], [])
 
 
-@pytest.mark.database("sqlite")
 async def test_new_row_has_defaults_for_missing_columns(app: FastAPI, admin: AsyncClient) -> None:
     await confirm_preview(admin, await upload(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
     await confirm_preview(admin, await upload(admin, "book,critic\n1,Sigrid\n", model="review"))

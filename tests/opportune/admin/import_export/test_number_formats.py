@@ -13,8 +13,6 @@ from opportune.config.languages import find_language
 from tests.opportune.admin.gadget_feature import Gadget
 from tests.opportune.admin.import_export.test_import import confirm_preview, read_gadgets, upload
 
-pytestmark = pytest.mark.database("sqlite")
-
 HEADER = "name;maker_id;size;weight;ratio;made_on"
 
 

@@ -21,9 +21,6 @@ TEXTS: dict[str, Any] = {
 }
 IS_CUT = "cell => [cell, ...cell.querySelectorAll('*')].some((part) => part.scrollWidth > part.clientWidth + 1)"
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:

@@ -10,9 +10,6 @@ from tests.opportune.admin.gadget_feature import Gadget
 
 LIST = "/admin/gadget/list?columns=name,size,state"
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:

@@ -1,14 +1,10 @@
 """Printed lists of the admin."""
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
-
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_printed_list_has_no_navigation(app: FastAPI, page: Page, superuser: User, site: str) -> None:

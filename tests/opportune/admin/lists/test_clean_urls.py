@@ -6,8 +6,6 @@ from httpx2 import AsyncClient
 
 from tests.opportune.admin.gadget_feature import GadgetAdmin
 
-pytestmark = pytest.mark.database("sqlite")
-
 LIST = "/admin/gadget/list"
 
 

@@ -14,9 +14,6 @@ from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 
 LIST = "/admin/gadget/list"
 
-# Runs on SQLite only: the queries load the same rows as without the parameter.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:

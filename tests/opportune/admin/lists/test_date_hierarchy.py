@@ -47,15 +47,18 @@ async def list_names(admin: AsyncClient, query: str) -> list[str]:
     return [row["name"] for row in (await admin.get(f"/admin/gadget/export/json?{query}")).json()]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_list_links_years_with_rows(admin: AsyncClient) -> None:
     assert await read_links(admin) == {"2024": f"{YEAR}=2024", "2026": f"{YEAR}=2026"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_year_links_its_months_with_rows(admin: AsyncClient) -> None:
     links = await read_links(admin, f"{YEAR}=2026")
     assert links == {"All dates": "", "Mar 2026": f"{YEAR}=2026&{MONTH}=3", "Jun 2026": f"{YEAR}=2026&{MONTH}=6"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_days_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:
     admin.cookies.set("time_zone", "Europe/Vienna")
     links = await read_links(admin, f"{YEAR}=2026&{MONTH}=4")
@@ -64,20 +67,22 @@ async def test_days_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:
     assert await list_names(admin, f"{YEAR}=2026&{MONTH}=3") == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_list_of_one_month_links_its_days(admin: AsyncClient) -> None:
     assert list(await read_links(admin, "search=june")) == ["2 Jun 2026"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_links_keep_search_and_filters(admin: AsyncClient) -> None:
     links = await read_links(admin, "state=new&search=m+r&page=1")
     assert links == {"31 Mar 2026": f"state=new&search=m+r&{YEAR}=2026&{MONTH}=3&{DAY}=31"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_list_without_dates_has_no_links(admin: AsyncClient) -> None:
     assert await read_links(admin, "search=never") == {}
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "query", [f"{YEAR}=x", f"{YEAR}=2026&{MONTH}=13", f"{MONTH}=3", f"{YEAR}=99999999999999999999"]
 )
@@ -86,25 +91,25 @@ async def test_impossible_period_has_no_rows(admin: AsyncClient, query: str) -> 
     assert list(await read_links(admin, query)) == ["All dates"]
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("year", ["1", "9999"])
 async def test_first_and_last_years_have_pages(admin: AsyncClient, year: str) -> None:
     admin.cookies.set("time_zone", "Pacific/Auckland")
     assert (await admin.get(f"{LIST}?{YEAR}={year}")).status_code == 200
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_large_lists_link_all_periods(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(date_hierarchy, "MAX_READ_ROWS", 1)
     assert len(await read_links(admin, f"{YEAR}=2026")) == 13
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_indexed_column_links_periods_with_rows(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(date_hierarchy, "MAX_READ_ROWS", 1)
     monkeypatch.setattr(date_hierarchy.DateHierarchy, "is_indexed", True)
     assert list(await read_links(admin)) == ["2024", "2026"]
 
 
-@pytest.mark.database("sqlite")
 async def test_period_links_take_two_queries(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await admin.get(LIST)
     with counted_statements() as statements:
@@ -116,7 +121,6 @@ async def test_period_links_take_two_queries(admin: AsyncClient, monkeypatch: py
     assert len(statements) == with_links - 2
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -24,6 +24,7 @@ async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Fas
     return app_with_gadgets
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("query", "in_vienna", "in_utc"),
     [
@@ -47,7 +48,6 @@ async def list_names(browser: AsyncClient, query: str) -> list[str]:
     return [row["name"] for row in (await browser.get(f"/admin/gadget/export/json?{query}")).json()]
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2026-04-24"])
 async def test_filter_accepts_any_day(admin: AsyncClient, day: str) -> None:
     admin.cookies.set("time_zone", "Africa/Cairo")  # the clocks of this zone skip midnight on the last of these days

@@ -35,11 +35,13 @@ async def read_counts(client: AsyncClient, query: str = "") -> dict[str, str]:
     return {f"{name}={value}": count for name, value, count in choices}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_choices_have_counts(admin: AsyncClient) -> None:
     counts = await read_counts(admin)
     assert counts.items() >= {"colour=red": "3", "colour=deep_blue": "1", "state=new": "1", "state=used": "3"}.items()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_frequent_references_have_counts(admin: AsyncClient) -> None:
     counts = await read_counts(admin)
     assert {name: count for name, count in counts.items() if "_id" in name} == {
@@ -49,18 +51,21 @@ async def test_frequent_references_have_counts(admin: AsyncClient) -> None:
     }
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_yes_and_no_have_counts(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/user/list?_facets=1")).text
     options = page.partition('name="is_superuser"')[2].partition("</select>")[0]
     assert re.findall(r">((?:Yes|No) \(\d+\))<", options) == ["Yes (1)", "No (0)"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_counts_respect_search_and_other_filters(admin: AsyncClient) -> None:
     assert (await read_counts(admin, "search=red+1"))["colour=red"] == "1"
     counts = await read_counts(admin, "maker_id=1&colour=red")
     assert counts.items() >= {"colour=red": "3", "colour=deep_blue": "0", "state=new": "0", "state=used": "3"}.items()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_counts_respect_list_query(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def list_query(_view: AdminView, _request: Request) -> Select[Any]:
         return select(Gadget).where(col(Gadget.name) != "red 0")
@@ -69,18 +74,19 @@ async def test_counts_respect_list_query(admin: AsyncClient, monkeypatch: pytest
     assert (await read_counts(admin))["colour=red"] == "2"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_large_counts_are_rounded_down(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facets, "MAX_COUNT", 2)
     assert (await read_counts(admin))["colour=red"] == "2+"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_counts_of_large_lists_are_minimums(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facets, "MAX_READ_ROWS", 2)
     counts = await read_counts(admin, "colour=red")
     assert (counts["state=used"], "state=new" in counts) == ("3+", False)
 
 
-@pytest.mark.database("sqlite")
 async def test_titles_of_hidden_rows_are_not_shown(app: FastAPI) -> None:
     user = await make_user(app.state.database, "staff@example.com", is_staff=True)
     await grant(app.state.database, user, "gadget", "list")
@@ -90,7 +96,6 @@ async def test_titles_of_hidden_rows_are_not_shown(app: FastAPI) -> None:
     assert counts["colour=red"] == "3"
 
 
-@pytest.mark.database("sqlite")
 async def test_list_counts_choices_only_on_request(admin: AsyncClient) -> None:
     await admin.get(LIST)
     with counted_statements("test_gadget") as statements:
@@ -98,6 +103,5 @@ async def test_list_counts_choices_only_on_request(admin: AsyncClient) -> None:
     assert (len(statements), "Show counts" in page, 'class="facet"' in page) == (2, True, False)
 
 
-@pytest.mark.database("sqlite")
 async def test_counts_are_no_part_of_a_saved_view(admin: AsyncClient) -> None:
     assert "Save view" not in (await admin.get(f"{LIST}?_facets=1")).text

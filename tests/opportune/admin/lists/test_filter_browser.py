@@ -10,9 +10,6 @@ from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 
-# Runs on SQLite only: the pages are the same on both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 LIST = "/admin/gadget/list"
 PHONE: ViewportSize = {"width": 390, "height": 844}
 

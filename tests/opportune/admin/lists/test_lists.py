@@ -19,9 +19,6 @@ from opportune.db.models.model import utc_now
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
-# Runs on SQLite only unless marked otherwise.
-pytestmark = pytest.mark.database("sqlite")
-
 CONFIRMED = {"confirmed": "yes"}
 POLISH_ACTION = "/admin/gadget/action/polish"
 

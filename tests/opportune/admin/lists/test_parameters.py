@@ -12,8 +12,6 @@ from sqlmodel import col
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 from tests.opportune.admin.test_errors import ACCEPT_HTML, ADMIN_MENU
 
-pytestmark = pytest.mark.database("sqlite")
-
 LIST = "/admin/gadget/list"
 
 

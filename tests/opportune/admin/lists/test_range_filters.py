@@ -65,23 +65,27 @@ NAMES_BY_QUERY: tuple[tuple[str, list[str]], ...] = (
 )
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_filter_matches(admin: AsyncClient) -> None:
     for query, names in NAMES_BY_QUERY:
         assert await list_names(admin, query) == names, query
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_invalid_filter_is_named(admin: AsyncClient) -> None:
     page = unescape((await admin.get(f"{LIST}?size__gte=1.000&state=bogus&made_on_op=today")).text)
     assert ["Size: “1.000” is not valid" in page, "State: “bogus” is not valid" in page] == [True, True]
     assert page.count("is not valid") == 2
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_ends_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:
     admin.cookies.set("time_zone", "Europe/Vienna")
     assert await list_names(admin, "seen_at__gte=2026-03-09T13:31") == []
     assert await list_names(admin, "seen_at__gte=2026-03-09T13:29") == ["nine"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.language("de")
 async def test_ends_have_the_format_of_the_visitor(admin: AsyncClient, language: str) -> None:
     assert await list_names(admin, "made_on__gte=2.3.2026&size__lte=1.000") == ["five"]
@@ -96,19 +100,16 @@ def test_times_of_day_have_two_ends() -> None:
     assert list(condition.compile().params.values()) == [time(8, 30), time(9)]
 
 
-@pytest.mark.database("sqlite")
 async def test_active_range_is_one_chip(admin: AsyncClient) -> None:
     page = unescape((await admin.get(f"{LIST}?size__gte=2&size__lte=8&state=used")).text)
     assert f'href="{LIST}?state=used" title="Remove this filter">Size from 2 to 8<' in page
 
 
-@pytest.mark.database("sqlite")
 async def test_last_excluded_value_clears_the_comparison(admin: AsyncClient) -> None:
     page = unescape((await admin.get(f"{LIST}?state_op=not&state=used&size__gte=2")).text)
     assert f'href="{LIST}?size__gte=2" title="Remove this filter">State is not: Used<' in page
 
 
-@pytest.mark.database("sqlite")
 async def test_form_keeps_a_comparison_of_an_old_address(admin: AsyncClient) -> None:
     page = (await admin.get(f"{LIST}?size=3&size_op=less_than")).text
     assert '<option value="less_than" selected>' in page

@@ -11,8 +11,6 @@ from opportune.accounts.models import Grant, Group, Membership
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.shelf_feature import Book, Shelf
 
-pytestmark = pytest.mark.database("sqlite")
-
 PAGES = ("/admin/shelf/details/1", "/admin/shelf/edit/1")
 
 

@@ -23,6 +23,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield app
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_deleted_account_leaves_versions_and_trash(app: FastAPI) -> None:
     row_id = await add_dossier(app, await make_keeper(app), "Old")
     user = await make_user(app.state.database, is_staff=True, is_superuser=True)

@@ -3,7 +3,6 @@
 import re
 from datetime import timedelta
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
@@ -14,9 +13,6 @@ from opportune.admin.log.diff import diff_values, snapshot
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
-
-# Runs on SQLite only unless marked otherwise.
-pytestmark = pytest.mark.database("sqlite")
 
 NEW_PASSWORD = "an altogether new one"
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -11,6 +12,8 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.cleanup import clean_up
+
+pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
 async def add_entries(database: Database) -> None:

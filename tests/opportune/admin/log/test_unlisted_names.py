@@ -17,6 +17,8 @@ from tests.opportune.admin import gadget_feature
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 SECRET, OWN = "Telltale merger", "Telltale picnic"
 
 

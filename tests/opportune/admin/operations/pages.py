@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
@@ -21,7 +20,6 @@ OPERATIONS = (*CHANGES, *TASKS, *ANSWER_OPERATIONS, *BACKUP_OPERATIONS)
 READ_PATHS = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor", f"{PAGE}/backups")
 CHANGE_PATHS = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")
 
-on_sqlite = pytest.mark.database("sqlite")
 """Mark of tests whose queries are the same on both databases."""
 
 

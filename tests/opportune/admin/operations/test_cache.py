@@ -15,9 +15,6 @@ from opportune.web.cache import Cache, cached
 from opportune.web.cache.store import CacheLookup
 from opportune.web.routing.router import CachedRoute, Counts
 
-# Runs on SQLite only: the statements are tested elsewhere.
-pytestmark = pytest.mark.database("sqlite")
-
 
 @cached(60, stale=300)
 async def cached_page() -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,8 +10,6 @@ from starlette.requests import Request
 from opportune.feature import AdminPanel, Feature, HealthLight
 from opportune.web.rendering.template_errors import missing_feature_templates
 from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
-
-pytestmark = pytest.mark.database("sqlite")
 
 PANEL_TEMPLATE = "doctor/admin_operations.html"
 

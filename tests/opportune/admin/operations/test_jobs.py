@@ -10,8 +10,6 @@ from httpx2 import AsyncClient
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 LIST_PAGE = "/admin/job/list"
 DETAILS = "/admin/job/details/{}"
 FAILED, RUNNING, WAITING, DONE = range(101, 105)  # above the ids of scheduled jobs

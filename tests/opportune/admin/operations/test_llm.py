@@ -12,12 +12,11 @@ from opportune.llm.spending.guard import SpendingGuard
 from opportune.llm.spending.limits import Limit
 from opportune.llm.spending.models import LlmUsage
 from opportune.testing.factories import make_user
-from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 
 LLM = "/admin/llm"
 
 
-@on_sqlite
 async def test_answers_are_switched_off_and_on(app: FastAPI, operator: AsyncClient, fake_llm: FakeProvider) -> None:
     assert "Yes, switch off" in (await operator.get(PAGE)).text
     await operator.post(f"{PAGE}/do/switch-llm-off")
@@ -33,7 +32,6 @@ async def test_answers_are_switched_off_and_on(app: FastAPI, operator: AsyncClie
     assert [name for name, _ in await read_entries(app)] == ["switch-llm-off", "switch-llm-off", "switch-llm-on"]
 
 
-@on_sqlite
 async def test_usage_is_shown_by_day_model_and_user(
     app: FastAPI, superuser_client: AsyncClient, staff_client: AsyncClient, client: AsyncClient, user: User
 ) -> None:

@@ -9,7 +9,7 @@ from opportune.db.database import Database
 from opportune.llm.answers.chosen_model import ChosenModel
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD
-from tests.opportune.admin.operations.pages import CONFIRM, on_sqlite
+from tests.opportune.admin.operations.pages import CONFIRM
 from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
 
 PAGE = "/admin/llm/provider"
@@ -43,7 +43,6 @@ async def ask_other_process(app: FastAPI) -> str:
     return answer
 
 
-@on_sqlite
 async def test_working_model_is_stored_encrypted_and_removable(
     app: FastAPI, operator: AsyncClient, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -79,7 +78,6 @@ async def test_working_model_is_stored_encrypted_and_removable(
         assert (await session.scalars(select(ChosenModel))).all() == []
 
 
-@on_sqlite
 async def test_failing_model_is_not_stored(operator: AsyncClient, database: Database) -> None:
     for status, message in (
         ("401 Unauthorized", "refused the key."),
@@ -96,7 +94,6 @@ async def test_failing_model_is_not_stored(operator: AsyncClient, database: Data
             assert (await session.scalars(select(ChosenModel))).all() == [], status
 
 
-@on_sqlite
 async def test_key_is_not_sent_to_a_new_or_invalid_address(operator: AsyncClient) -> None:
     refusals = {
         "Enter the address": make_form("nowhere"),
@@ -116,7 +113,6 @@ async def test_key_is_not_sent_to_a_new_or_invalid_address(operator: AsyncClient
         assert len(endpoint.headers) == 1
 
 
-@on_sqlite
 async def test_settings_override_the_chosen_model(operator: AsyncClient, app: FastAPI) -> None:
     app.state.settings = app.state.settings.model_copy(
         update={"llm_base_url": "https://llm.example.org/v1", "llm_model": "theirs"}
@@ -128,7 +124,6 @@ async def test_settings_override_the_chosen_model(operator: AsyncClient, app: Fa
     await site.state.database.dispose()
 
 
-@on_sqlite
 async def test_page_needs_a_superuser_with_confirmed_password(
     client: AsyncClient, staff_client: AsyncClient, superuser_client: AsyncClient
 ) -> None:
@@ -138,7 +133,6 @@ async def test_page_needs_a_superuser_with_confirmed_password(
             assert response_.headers.get("location") != PAGE
 
 
-@on_sqlite
 async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, app: FastAPI) -> None:
     for column, value in (
         ("sealed_key", "encrypted with another SECRET_KEY"),
@@ -153,7 +147,6 @@ async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, ap
         assert app.state.llm.model.api_key.get_secret_value() == ""
 
 
-@on_sqlite
 async def test_local_model_needs_no_key(operator: AsyncClient) -> None:
     async with serve_endpoint(*ANSWER_EVENTS) as endpoint:
         assert (await operator.post(PAGE, data=make_form(endpoint.address, key=""))).status_code == 303

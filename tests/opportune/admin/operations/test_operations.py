@@ -3,7 +3,6 @@
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
@@ -18,9 +17,7 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
-
-pytestmark = pytest.mark.database("sqlite")
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 
 
 def list_names(folder: Path) -> list[str]:
@@ -66,7 +63,6 @@ async def test_all_other_sessions_are_ended(app: FastAPI, operator: AsyncClient,
     assert await flash_messages(operator) == "2 sessions and 1 token ended. Only this browser is signed in."
 
 
-@on_sqlite
 async def test_email_for_testing_is_sent_or_refused(
     app: FastAPI, operator: AsyncClient, tmp_path: Path, settings: Settings
 ) -> None:
@@ -81,7 +77,6 @@ async def test_email_for_testing_is_sent_or_refused(
     assert [title.split(":")[0] for _, title in (await read_entries(app))[1:]] == ["Failed"] * 3
 
 
-@on_sqlite
 async def test_unknown_operation_is_not_found(app: FastAPI, operator: AsyncClient) -> None:
     await operator.post(f"{PAGE}/do/clear-cache")
     assert "cache was cleared" in await flash_messages(operator)
@@ -114,7 +109,6 @@ async def test_job_of_a_feature_is_queued(app: FastAPI, operator: AsyncClient) -
         assert message in (await operator.get(PAGE)).text
 
 
-@on_sqlite
 async def test_backups_are_listed_and_queued(app: FastAPI, operator: AsyncClient, tmp_path: Path) -> None:
     assert "BACKUP_URL is empty" in (await operator.get(f"{PAGE}/backups")).text
     await operator.post(f"{PAGE}/do/back-up-now")

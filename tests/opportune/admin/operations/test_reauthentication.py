@@ -12,14 +12,13 @@ from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.admin.operations.pages import CHANGE_PATHS, CONFIRM, PAGE, READ_PATHS, on_sqlite, read_entries
+from tests.opportune.admin.operations.pages import CHANGE_PATHS, CONFIRM, PAGE, READ_PATHS, read_entries
 
 
 def is_confirmation(location: str) -> bool:
     return location.startswith(f"{CONFIRM}?next=/admin/operations")
 
 
-@on_sqlite
 async def test_operations_refuse_staff_with_all_grants(app: FastAPI, client: AsyncClient) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     async with app.state.database.writer() as session:
@@ -38,7 +37,6 @@ async def test_operations_refuse_staff_with_all_grants(app: FastAPI, client: Asy
     assert await read_entries(app) == []
 
 
-@on_sqlite
 async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncClient) -> None:
     for path in READ_PATHS:
         response = await admin.get(path)
@@ -50,7 +48,6 @@ async def test_operations_need_a_confirmed_password(app: FastAPI, admin: AsyncCl
     assert await read_entries(app) == []
 
 
-@on_sqlite
 async def test_confirmation_redirects_back_and_expires(app: FastAPI, admin: AsyncClient) -> None:
     for next_url, location in ((READ_PATHS[1], READ_PATHS[1]), ("//evil.example", "/"), ("https://evil.example", "/")):
         response = await admin.post(f"{CONFIRM}?next={next_url}", data={"current_password": PASSWORD})
@@ -61,7 +58,6 @@ async def test_confirmation_redirects_back_and_expires(app: FastAPI, admin: Asyn
     assert is_confirmation((await admin.get(PAGE)).headers["location"])
 
 
-@on_sqlite
 async def test_wrong_passwords_are_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PASSWORDS_PER_USER, "limit", 2)
     for password in ("wrong", PASSWORD.upper()):
@@ -75,7 +71,6 @@ async def test_wrong_passwords_are_limited(admin: AsyncClient, monkeypatch: pyte
     assert (await admin.get(PAGE)).status_code == 303
 
 
-@on_sqlite
 async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: AsyncClient, superuser: User) -> None:
     async with signed_in_client(app, superuser) as new_session:
         assert (await new_session.get(PAGE)).status_code == 303
@@ -85,7 +80,6 @@ async def test_confirmation_is_only_for_this_browser(app: FastAPI, operator: Asy
     assert await read_entries(app) == []
 
 
-@on_sqlite
 async def test_confirmation_needs_the_second_factor(
     app: FastAPI, admin: AsyncClient, superuser: User, settings: Settings
 ) -> None:

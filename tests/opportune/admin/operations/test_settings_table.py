@@ -14,7 +14,7 @@ from opportune.config.base_settings import BaseSettings
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.testing.plugin import settings_for
-from tests.opportune.admin.operations.pages import READ_PATHS, on_sqlite
+from tests.opportune.admin.operations.pages import READ_PATHS
 
 HTML_TAG = re.compile("<[^>]*>")
 CANARY_TEXT = "c4n4ry-of-a-secret"
@@ -55,7 +55,6 @@ def test_all_settings_are_shown_without_secrets() -> None:
     assert (rows["SECRETS_FROM"].value, rows["SECRETS_FROM"].source) == ("", "default")
 
 
-@on_sqlite
 async def test_settings_page_shows_no_secret(app: FastAPI, operator: AsyncClient, settings: Settings) -> None:
     values = {name: value if name == "llm_base_url" else SecretStr(value) for name, value in SECRET_VALUES.items()}
     app.state.settings = settings.model_copy(update=values)
@@ -100,7 +99,6 @@ def test_source_of_a_setting_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert sources["ENVIRONMENT"] == "set at start"
 
 
-@on_sqlite
 async def test_pages_of_settings_and_diagnosis(operator: AsyncClient, settings: Settings) -> None:
     page = (await operator.get(READ_PATHS[1])).text
     assert "<code>SECRET_KEY_FALLBACKS</code>" in page

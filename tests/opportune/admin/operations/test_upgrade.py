@@ -13,9 +13,7 @@ from sqlalchemy import text
 from opportune.admin.operations import upgrade
 from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
-from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
-
-pytestmark = pytest.mark.database("sqlite")
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -55,7 +53,6 @@ async def test_pending_migrations_are_applied(app: FastAPI, operator: AsyncClien
     assert [action for action, _ in await read_entries(app)] == ["apply-migrations"] * 2
 
 
-@on_sqlite
 async def test_long_upgrade_runs_in_the_background(
     app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +88,6 @@ async def test_failed_upgrade_is_reported(app: FastAPI, operator: AsyncClient) -
     assert (action, "already exists" in title) == ("apply-migrations", True)
 
 
-@on_sqlite
 @pytest.mark.usefixtures("_pending_migration")
 async def test_invalid_migration_file_is_named(operator: AsyncClient, tmp_path: Path) -> None:
     (tmp_path / "versions" / "parcels" / "0002_broken.py").write_text("revision =", encoding="utf-8")

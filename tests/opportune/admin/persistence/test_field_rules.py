@@ -16,8 +16,6 @@ from opportune.testing import grant, make_user, signed_in_client
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
 from tests.opportune.site_with import site_with
 
-pytestmark = pytest.mark.database("sqlite")
-
 TEXTS_OF_HIDDEN_FIELDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 # Granted one by one, because "*" would include the grants of fields.
 ACTIONS = ("list", "details", "create", "edit", "delete", "import", "export")

@@ -18,8 +18,6 @@ from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
-pytestmark = pytest.mark.database("sqlite")
-
 NOVEL_FORM = {"title": "Saga", "genres": "1", "save": "Save"}
 
 

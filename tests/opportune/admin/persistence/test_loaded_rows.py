@@ -21,8 +21,6 @@ from opportune.feature import Feature
 from opportune.testing import Make, make_user, sign_in
 from tests.opportune.site_with import site_with
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class ClinicTable(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)

@@ -15,8 +15,6 @@ from opportune.crud import Crud
 from opportune.testing import grant, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
-pytestmark = pytest.mark.database("sqlite")
-
 HIDDEN_ID, FOREIGN_ID, OWNED_ID = 1, 2, 3
 
 

@@ -17,9 +17,6 @@ from opportune.admin.persistence.transactions import session_of
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 
-# Runs on SQLite only: tests of history, groups and inlines check the locks.
-pytestmark = pytest.mark.database("sqlite")
-
 CONFIRMED = {"confirmed": "yes"}
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 

@@ -20,6 +20,8 @@ from opportune.errors import FieldErrors, Refused
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.admin.row_versions.leaflet_feature import Editor, Label, Leaflet, Note, Status
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 
 @pytest.fixture
 async def session(app: FastAPI) -> AsyncIterator[AsyncSession]:

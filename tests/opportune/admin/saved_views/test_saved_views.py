@@ -20,7 +20,6 @@ from tests.opportune.admin.gadget_feature import Gadget
 LIST = "/admin/gadget/list"
 ADD = "/admin/gadget/views/add"
 
-on_sqlite = pytest.mark.database("sqlite")
 """Mark of tests whose queries are the same on PostgreSQL."""
 
 
@@ -142,7 +141,6 @@ async def test_emptied_form_opens_the_plain_list(app: FastAPI, admin: AsyncClien
     assert (await admin.get(f"{LIST}?search=&size__gte=")).headers["location"] == f"{LIST}?view=plain"
 
 
-@on_sqlite
 async def test_saved_view_keeps_ranges_and_exclusions(app: FastAPI, admin: AsyncClient) -> None:
     state = "size__gte=2&size__lte=2&state_op=not&state=used"
     response = await save(admin, f"{state}&_facets=1")
@@ -151,7 +149,6 @@ async def test_saved_view_keeps_ranges_and_exclusions(app: FastAPI, admin: Async
     assert ("gadget 2" in page, "gadget 3" in page) == (True, False)
 
 
-@on_sqlite
 async def test_new_default_replaces_the_old_one(app: FastAPI, admin: AsyncClient) -> None:
     for name in ("First", "Second"):
         response = await save(admin, name=name)
@@ -195,7 +192,6 @@ async def test_duplicate_and_long_names_are_refused(app: FastAPI, admin: AsyncCl
     await only_view(app)
 
 
-@on_sqlite
 async def test_removed_columns_and_filters_are_named(app: FastAPI, admin: AsyncClient) -> None:
     await save(admin)
     async with app.state.database.writer() as session:
@@ -207,20 +203,17 @@ async def test_removed_columns_and_filters_are_named(app: FastAPI, admin: AsyncC
     assert ("gadget 2" in page, "gadget 3" in page) == (True, False)
 
 
-@on_sqlite
 async def test_too_long_state_is_refused(admin: AsyncClient) -> None:
     page = await follow(admin, await admin.get(f"{ADD}?search={'x' * 4001}"))
     assert "This list has too many filters to save." in page
 
 
-@on_sqlite
 async def test_number_of_views_is_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.admin.saved_views.pages.MAX_VIEWS_PER_USER", 1)
     await save(admin)
     assert (await save(admin, name="Second")).headers["location"] == f"{LIST}?search=gadget"
 
 
-@on_sqlite
 async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, is_staff=True)
     await grant(app.state.database, user, "maker", "list")
@@ -231,7 +224,6 @@ async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClien
         assert (await visitor.get(ADD)).status_code == 403
 
 
-@on_sqlite
 async def test_list_reads_saved_views_in_one_query(admin: AsyncClient) -> None:
     await save(admin)
     with counted_statements("admin_saved_view", "accounts_membership") as statements:
@@ -239,7 +231,6 @@ async def test_list_reads_saved_views_in_one_query(admin: AsyncClient) -> None:
     assert len([text for text in statements if "admin_saved_view" in text]) == 1
 
 
-@on_sqlite
 async def test_export_and_selection_keep_the_view(app: FastAPI, admin: AsyncClient) -> None:
     await save(admin)
     query = f"columns=name&view={(await only_view(app)).id}"

@@ -14,6 +14,8 @@ from opportune.config.settings import Settings
 from opportune.db import restore, utc_now, with_deleted
 from tests.opportune.admin.trash.parcel_feature import Parcel, Receipt, parcel_site
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:

@@ -9,6 +9,8 @@ from opportune.config.settings import Settings
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.vault_feature import add_dossier, make_keeper, vault_site
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 TRASH = "/admin/dossier/trash"
 
 

@@ -68,6 +68,7 @@ async def test_form_has_no_trash_columns(admin: AsyncClient) -> None:
     assert "deleted" not in (await admin.get("/admin/parcel/create")).text.lower()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_trash_lists_row_and_user(app: FastAPI, admin: AsyncClient) -> None:
     row_id = await _row_id(app, "Here")
     assert '<button form="delete-row" formaction=' in (await admin.get("/admin/parcel/list")).text
@@ -100,6 +101,7 @@ async def test_link_to_the_deletion_asks_first(app: FastAPI, admin: AsyncClient)
     assert "cannot be undone" not in page
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_restored_row_is_listed(app: FastAPI, admin: AsyncClient) -> None:
     response = await admin.post(f"{TRASH}/restore", data={"pk": await _row_id(app, "Gone")})
     assert (response.status_code, response.headers["location"].endswith(TRASH)) == (303, True)
@@ -137,6 +139,7 @@ async def test_permanent_deletion_asks_first(app: FastAPI, admin: AsyncClient) -
     assert await _codes(app, deleted=True) == ["Here", "Gone"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_permanent_deletion(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post(f"{TRASH}/purge", data={"pk": await _row_id(app, "Gone"), **CONFIRMED})
     assert await _codes(app, deleted=True) == ["Here"]
@@ -145,6 +148,7 @@ async def test_permanent_deletion(app: FastAPI, admin: AsyncClient) -> None:
         assert await session.scalar(select(func.count()).select_from(Stamp)) == 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_row_in_use_stays_in_the_trash(app: FastAPI, admin: AsyncClient) -> None:
     row_id = await _row_id(app, "Gone")
     async with app.state.database.writer() as session:

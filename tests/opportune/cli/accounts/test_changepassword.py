@@ -12,7 +12,6 @@ NEW_PASSWORD = "another good password"
 
 
 @pytest.mark.parametrize("by_environment", [True, False])
-@pytest.mark.database("sqlite")
 async def test_new_password_signs_in(
     client: AsyncClient, database: Database, run: Run, monkeypatch: pytest.MonkeyPatch, by_environment: bool
 ) -> None:
@@ -37,7 +36,6 @@ async def test_new_password_signs_in(
         (["--no-input", "--password", NEW_PASSWORD], 2, "changepassword EMAIL"),
     ],
 )
-@pytest.mark.database("sqlite")
 async def test_refusals(database: Database, run: Run, arguments: list[str], code: int, message: str) -> None:
     await make_user(database, EMAIL)
 

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import func, select
 
 from opportune.accounts.models import AccountEvent, ApiToken, Attempt, Session
@@ -13,7 +12,6 @@ from opportune.testing.factories import make_user
 from tests.opportune.cli.accounts.conftest import Run
 
 
-@pytest.mark.database("sqlite")
 async def test_clearsessions_deletes_expired_rows(settings: Settings, database: Database, run: Run) -> None:
     user = await make_user(database)
     async with database.writer() as session:

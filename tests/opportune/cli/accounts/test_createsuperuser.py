@@ -13,8 +13,6 @@ from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.accounts.conftest import Run
 
-pytestmark = pytest.mark.database("sqlite")
-
 EMAIL = "ada@example.com"
 
 

@@ -16,8 +16,6 @@ from opportune.errors import OperatorError
 from opportune.testing.factories import PASSWORD, grant, make_token, make_user
 from tests.opportune.cli.accounts.conftest import Run
 
-pytestmark = pytest.mark.database("sqlite")
-
 ADA, BOB = "ada@example.com", "bob@example.com"
 
 

@@ -15,8 +15,6 @@ from opportune.feature import Demo, Feature
 from opportune.testing.factories import make_user
 from tests.opportune.cli.conftest import Oppman, Outcome
 
-pytestmark = pytest.mark.database("sqlite")
-
 EMAILS = ["a@demo.example", "b@demo.example"]
 
 

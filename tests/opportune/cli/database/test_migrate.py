@@ -14,8 +14,6 @@ from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Library, Oppman
 from tests.opportune.cli.development.processes import run_concurrent_migrations
 
-pytestmark = pytest.mark.database("sqlite")
-
 GRAPH = MigrationGraph(installed_names())
 APPLYING = "".join(f"  Applying {migration}... OK\n" for migration in GRAPH.ordered)
 

@@ -14,8 +14,6 @@ from opportune.project.layout import installed_names
 from opportune.testing.plugin import settings_for
 from tests.opportune.cli.conftest import Oppman
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 def execute(url: str, *statements: str) -> None:
     with connect(settings_for(url)) as connection:

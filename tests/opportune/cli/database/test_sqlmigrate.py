@@ -22,6 +22,8 @@ from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 DESCRIBE = """
     SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
     WHERE table_schema = 'public' UNION ALL

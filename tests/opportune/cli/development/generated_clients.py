@@ -15,8 +15,6 @@ from opportune.db.database import Database
 from opportune.project.layout import PROJECT
 from opportune.testing import make_user
 
-pytestmark = pytest.mark.database("sqlite")
-
 TYPESCRIPT = ("npx", "--yes", "--package=typescript@5", "--", "tsc", "--strict", "--lib", "es2022,dom,dom.iterable")
 MAX_SECONDS = 180
 

@@ -15,8 +15,6 @@ from tests.opportune.contrib.backup.backups import Site, site
 
 __all__ = ["site"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture(autouse=True)
 def data_folder(site: Site, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -35,8 +35,6 @@ from opportune.web.rendering import icons
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors
 from tests.opportune.cli.conftest import Oppman
 
-pytestmark = pytest.mark.database("sqlite")
-
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
 
@@ -70,7 +68,6 @@ def _cached_checks() -> Iterator[None]:
         yield
 
 
-@pytest.mark.database("sqlite")  # PostgreSQL is checked below, for production
 def test_site_without_errors(oppman: Oppman, database_url: str) -> None:
     assert oppman("check", DATABASE_URL=database_url)[:2] == (0, "No errors found.\n")
 

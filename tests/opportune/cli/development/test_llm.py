@@ -162,7 +162,6 @@ def test_single_model_is_listed(oppman: Oppman) -> None:
     assert oppman("llm", "ask", "Hello").out == "A scripted answer.\n"
 
 
-@pytest.mark.database("sqlite")
 async def test_answers_are_switched_off_and_on(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

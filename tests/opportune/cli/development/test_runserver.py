@@ -58,7 +58,6 @@ def test_migrate_and_workers_options(oppman: Oppman, monkeypatch: pytest.MonkeyP
     assert serve_options == [{"workers": 2, "reload": False}]
 
 
-@pytest.mark.database("sqlite")
 def test_production_start_warns_about_missing_parts(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,8 +17,6 @@ from opportune.config.settings import Settings
 from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.plugin import settings_for
 
-pytestmark = pytest.mark.database("sqlite")
-
 CREATE = "from sqlalchemy import text; await session.execute(text('create table t (x int)'))"
 
 

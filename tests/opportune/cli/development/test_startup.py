@@ -13,7 +13,6 @@ from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 
 
-@pytest.mark.database("sqlite")
 def test_pending_migrations_are_named_until_applied(empty_database_url: str) -> None:
     settings = settings_for(empty_database_url)
     (line,) = startup.inspect_schema(settings).faults
@@ -23,7 +22,6 @@ def test_pending_migrations_are_named_until_applied(empty_database_url: str) -> 
     assert list(startup.inspect_schema(settings).faults) == []
 
 
-@pytest.mark.database("sqlite")
 def test_newer_database_is_reported(settings: Settings) -> None:
     with connect(settings) as connection:
         connection.execute(VERSION_TABLE.insert().values(version_num="accounts_0099_beef"))

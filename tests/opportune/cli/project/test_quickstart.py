@@ -88,7 +88,6 @@ async def late_work(_run: JobContext) -> None:
     pass
 
 
-@pytest.mark.database("sqlite")
 async def test_first_jobs_are_queued_once(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     feature = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
     monkeypatch.setattr(quickstart, "installed_features", lambda: [feature])

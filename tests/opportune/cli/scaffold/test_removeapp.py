@@ -259,7 +259,6 @@ def test_broken_feature_can_be_removed(project: Path) -> None:
     assert not (project / "app/books").exists()
 
 
-@pytest.mark.database("sqlite")
 def test_table_of_a_moved_model_is_not_dropped(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removeapp, "get_settings", lambda: settings)
     assert "jobs_job" in removeapp.tables_of("jobs")

@@ -12,8 +12,6 @@ from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.i18n.catalogues import catalogue_path
 
-pytestmark = pytest.mark.database("sqlite")
-
 HEADER = r"""msgid ""
 msgstr ""
 "Content-Type: text/plain; charset=utf-8\n"

@@ -87,7 +87,6 @@ def programs(database_kind: str, request: pytest.FixtureRequest, monkeypatch: py
         monkeypatch.setenv("PATH", f"{server.programs}{os.pathsep}{os.environ['PATH']}")
 
 
-only_sqlite = pytest.mark.database("sqlite")
 only_postgresql = pytest.mark.database("postgresql")
 
 

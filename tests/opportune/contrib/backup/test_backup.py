@@ -31,12 +31,9 @@ from tests.opportune.contrib.backup.backups import (
     error_line,
     files_no_larger_than,
     only_postgresql,
-    only_sqlite,
     programs,
     site,
 )
-
-pytestmark = only_sqlite
 
 __all__ = ["programs", "site"]  # fixtures
 
@@ -45,8 +42,8 @@ def backups_of(site: Site) -> list[Path]:
     return sorted((site.folder / "backups").iterdir())
 
 
-@pytest.mark.usefixtures("programs")
 @pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.usefixtures("programs")
 def test_backup_is_a_private_file_with_a_manifest(oppman: Oppman, site: Site, database_kind: str) -> None:
     result = oppman("backup")
     (path,) = backups_of(site)
@@ -336,8 +333,8 @@ def test_restore_replaces_tables_of_others_on_request(
     assert "would replace tables that no installed feature owns: users_log. To restore it anyway" in line
 
 
-@pytest.mark.usefixtures("programs")
 @pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.usefixtures("programs")
 def test_incomplete_archive_is_refused(oppman: Oppman, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def without_users(count: Callable[..., dict[str, int]], *arguments: object) -> dict[str, int]:
         return count(*arguments) | {"accounts_user": 0}

@@ -10,14 +10,13 @@ from httpx2 import AsyncClient
 
 from opportune.contrib.backup import scheduled
 from opportune.contrib.backup.archive import open_archive
-from tests.opportune.admin.operations.pages import PAGE, flash_messages, on_sqlite, read_entries
+from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 
 
 def list_names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-@pytest.mark.database("sqlite")
 async def test_backup_is_downloaded_and_deleted(
     app: FastAPI, operator: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,7 +34,6 @@ async def test_backup_is_downloaded_and_deleted(
     assert await read_entries(app) == [("download-backup", name[1])]
 
 
-@on_sqlite
 async def test_backup_fails_on_read_only_disk(
     app: FastAPI, operator: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

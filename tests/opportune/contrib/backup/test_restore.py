@@ -29,13 +29,10 @@ from tests.opportune.contrib.backup.backups import (
     error_line,
     files_no_larger_than,
     only_postgresql,
-    only_sqlite,
     programs,
     site,
 )
 from tests.opportune.contrib.backup.corrupted_backups import CORRUPTIONS, rewrite
-
-pytestmark = only_sqlite
 
 __all__ = ["programs", "site"]  # fixtures
 

@@ -19,9 +19,7 @@ from opportune.errors import OperatorError
 from opportune.storage import open_storage
 from opportune.testing.services.s3 import s3_server, s3_url
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.contrib.backup.backups import Site, error_line, only_postgresql, only_sqlite, programs, site
-
-pytestmark = only_sqlite
+from tests.opportune.contrib.backup.backups import Site, error_line, only_postgresql, programs, site
 
 __all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
 

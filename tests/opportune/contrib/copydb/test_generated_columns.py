@@ -20,6 +20,8 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 __all__ = ["databases"]  # a fixture
 
 ROWS = "SELECT id, price, total, label FROM library_item"

@@ -14,8 +14,6 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.llm.providers import libraries, local
 from tests.opportune.cli.conftest import Oppman
 
-pytestmark = pytest.mark.database("sqlite")
-
 PASSWORD = "opensesame"
 UNREACHABLE = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/site"
 

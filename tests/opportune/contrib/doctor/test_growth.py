@@ -20,6 +20,8 @@ from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.feature import Feature
 from tests.opportune.site_with import site_fixture
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 INSERTS = {
     "sqlite": """
         INSERT INTO test_parcel (code, weight, sent_on)

@@ -28,7 +28,6 @@ from tests.opportune.contrib.doctor.findings import examine, find_finding, run_c
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
 on_postgresql = pytest.mark.database("postgresql")
-on_sqlite = pytest.mark.database("sqlite")
 
 
 async def check_prepared(settings: Settings) -> Finding:
@@ -36,6 +35,7 @@ async def check_prepared(settings: Settings) -> Finding:
     return find_finding("prepared", (await examine(settings)).findings)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_healthy_database_has_no_fault(settings: Settings) -> None:
     diagnosis = await examine(settings)
     assert diagnosis.faults == []
@@ -47,6 +47,7 @@ async def test_healthy_database_has_no_fault(settings: Settings) -> None:
         assert (check_prepared.status, check_prepared.values["survive"]) == (Status.OK, True), "without a pooler"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_examination_leaves_no_tables(settings: Settings) -> None:
     await examine(settings)
     url = DatabaseURL.parse(settings.database_url.get_secret_value())
@@ -60,6 +61,7 @@ async def test_examination_leaves_no_tables(settings: Settings) -> None:
     assert not any("doctor" in name for name in tables)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_pending_migrations_are_a_fault(empty_database_url: str) -> None:
     url = DatabaseURL.parse(empty_database_url)
     if url.kind == "sqlite":
@@ -254,7 +256,6 @@ async def test_silent_server_times_out(
     assert "in time" in diagnosis.faults[0].text
 
 
-@on_sqlite
 async def test_all_configured_databases_are_examined(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psycopg_timeouts, "RETRY_DELAYS_SECONDS", ())
     direct = settings.model_copy(update={"database_direct_url": SecretStr("postgresql://ann:sesame@127.0.0.1:1/x")})

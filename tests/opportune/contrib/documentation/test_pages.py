@@ -11,8 +11,6 @@ from opportune.project.layout import application
 from opportune.testing.services.accessibility import find_violations
 from opportune.web.routing.router import router_of
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_all_pages_are_listed_by_type(client: AsyncClient) -> None:
     html = (await client.get("/docs")).text

@@ -18,6 +18,8 @@ from tests.opportune.contrib.copydb.two_databases import (
     execute,
 )
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 __all__ = ["databases"]  # a fixture
 
 USER = '{"model": "accounts.user", "pk": %s, "fields": {"email": "%s", "hashed_password": "x"}}'

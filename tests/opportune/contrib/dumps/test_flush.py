@@ -13,8 +13,6 @@ from opportune.db.models.model import utc_now
 from opportune.errors import CommandError
 from opportune.testing import Make
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def count_rows(database: Database, model: type[User | Group]) -> int:
     async with database.reader(fresh=True) as session:

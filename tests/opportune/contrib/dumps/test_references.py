@@ -16,6 +16,8 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 __all__ = ["databases"]  # a fixture
 
 

@@ -22,8 +22,6 @@ from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import Oppman, Outcome, ProjectCopy
 
-pytestmark = pytest.mark.database("sqlite")
-
 SCHEMAS = Path(__file__).parent / "schemas"
 SQLITE_TABLES = """
 CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, born DATE, email TEXT UNIQUE);
@@ -225,13 +223,11 @@ def test_inspectdb_writes_collations_of_indexes(oppman: Oppman, empty_database_u
     assert """Index("own", text('name COLLATE "C"'), text("id DESC"))""" in code
 
 
-@pytest.mark.database("sqlite")
 def test_inspectdb_omits_null_as_a_default(oppman: Oppman, empty_database_url: str) -> None:
     table = "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT DEFAULT NULL)"
     assert "NULL" not in inspect_sql(oppman, empty_database_url, table).out
 
 
-@pytest.mark.database("sqlite")
 def test_inspectdb_omits_the_data_of_virtual_tables(oppman: Oppman, empty_database_url: str) -> None:
     tables = "CREATE TABLE item (id INTEGER PRIMARY KEY); CREATE VIRTUAL TABLE word USING fts4 (value)"
     result = inspect_sql(oppman, empty_database_url, tables)

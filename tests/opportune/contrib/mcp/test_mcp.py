@@ -14,8 +14,6 @@ from opportune.features import teams
 from opportune.testing import make_team, make_token, signed_in_client
 from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, create_site, open_mcp_client, read_text
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def team_name(team: CurrentTeam) -> str:
     """Return the team."""

@@ -31,8 +31,6 @@ from tests.opportune.contrib.mcp.oauth import (
 if TYPE_CHECKING:
     from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class Memory:
     """Storage of the SDK's client."""

@@ -26,8 +26,6 @@ from tests.opportune.contrib.mcp.oauth import (
     request_status,
 )
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def list_program_names(database: Database) -> list[str]:
     async with database.reader(fresh=True) as session:

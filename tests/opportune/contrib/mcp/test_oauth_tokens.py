@@ -30,8 +30,6 @@ from tests.opportune.contrib.mcp.oauth import (
     request_status,
 )
 
-pytestmark = pytest.mark.database("sqlite")
-
 OTHER_RESOURCE = "https://other.example/mcp"
 
 

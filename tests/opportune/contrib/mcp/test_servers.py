@@ -23,8 +23,6 @@ from tests.opportune.contrib.mcp.library import LIBRARY, create_site, open_mcp_c
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
-pytestmark = pytest.mark.database("sqlite")
-
 WEATHER = McpServer(
     name="weather",
     url="http://weather.example/mcp",

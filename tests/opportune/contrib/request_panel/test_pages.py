@@ -54,7 +54,6 @@ async def test_list_links_to_requests(client: AsyncClient, found: RequestRecord)
     assert "GET /probe" in html
 
 
-@pytest.mark.database("sqlite")
 async def test_empty_list_explains_itself(client: AsyncClient) -> None:
     assert "No request is recorded yet." in (await client.get("/_debug")).text
 
@@ -88,14 +87,12 @@ async def test_unexplained_statement_is_refused(
     assert response.json()["detail"].startswith(message)
 
 
-@pytest.mark.database("sqlite")
 async def test_unknown_statement_is_not_found(client: AsyncClient, found: RequestRecord) -> None:
     response = await client.get(f"{found.url}/statements/99", headers={"Accept": "application/json"})
     assert response.status_code == 404
     assert "no statement 99" in response.json()["detail"]
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", ["/_debug/requests/nope", "/_debug/requests/nope/statements/1"])
 async def test_forgotten_request_is_not_found(client: AsyncClient, path: str) -> None:
     response = await client.get(path, headers={"Accept": "application/json"})
@@ -103,7 +100,6 @@ async def test_forgotten_request_is_not_found(client: AsyncClient, path: str) ->
     assert "It keeps the last 50" in response.json()["detail"]
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("client_address", "base_url", "headers"),
     [
@@ -132,7 +128,6 @@ async def test_other_machines_are_refused(
     assert "Open the request panel on this machine" in response.json()["detail"]
 
 
-@pytest.mark.database("sqlite")
 async def test_superuser_may_open_it_from_elsewhere(app: FastAPI, superuser: User) -> None:
     transport = ASGITransport(app, client=("192.0.2.7", 1))
     async with AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -140,7 +135,6 @@ async def test_superuser_may_open_it_from_elsewhere(app: FastAPI, superuser: Use
         assert (await client.get("/_debug")).status_code == 200
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("environment", "debug"), [("production", True), ("production", False), ("development", False)]
 )
@@ -152,7 +146,6 @@ def test_disabled_panel_leaves_no_trace(settings: Settings, environment: str, de
     assert not hasattr(site.state, "request_records")
 
 
-@pytest.mark.database("sqlite")
 async def test_site_without_panel_has_no_listeners(settings: Settings) -> None:
     site = create_test_app(settings.model_copy(update={"debug": False}))
     handlers, observed = logging.getLogger().handlers[:], observers[:]
@@ -162,7 +155,6 @@ async def test_site_without_panel_has_no_listeners(settings: Settings) -> None:
         assert (logging.getLogger().handlers, observers) == (handlers, observed)
 
 
-@pytest.mark.database("sqlite")
 async def test_listeners_end_with_the_site(settings: Settings) -> None:
     site = create_test_app(settings)
     handlers = logging.getLogger().handlers[:]
@@ -172,14 +164,12 @@ async def test_listeners_end_with_the_site(settings: Settings) -> None:
     assert logging.getLogger().handlers == handlers
 
 
-@pytest.mark.database("sqlite")
 async def test_pages_link_to_their_record(client: AsyncClient, records: Stored) -> None:
     html = (await client.get("/accounts/login")).text
     assert f'href="{records[0].url}"' in html
     assert " SQL" in html
 
 
-@pytest.mark.database("sqlite")
 async def test_plan_appears_in_the_page(app: FastAPI, page: Page, site: str, user: User) -> None:
     await sign_in_browser(page, app, user, site)
     await page.goto("/accounts/profile")

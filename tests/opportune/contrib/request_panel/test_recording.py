@@ -22,6 +22,7 @@ from opportune.web.routing.router import router_of
 Stored = Sequence[RequestRecord]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_page_is_recorded(client: AsyncClient, records: Stored) -> None:
     response = await client.get("/accounts/login")
     record = records[0]
@@ -30,7 +31,6 @@ async def test_page_is_recorded(client: AsyncClient, records: Stored) -> None:
     assert response.headers["x-debug-request"] == record.url
 
 
-@pytest.mark.database("sqlite")
 async def test_json_response_names_its_record(client: AsyncClient, records: Stored) -> None:
     response = await client.get("/api/v1/users/me")
     assert response.headers["x-debug-request"] == records[0].url
@@ -38,7 +38,6 @@ async def test_json_response_names_its_record(client: AsyncClient, records: Stor
     assert "sql;dur=" in response.headers["server-timing"]
 
 
-@pytest.mark.database("sqlite")
 async def test_htmx_response_is_recorded(client: AsyncClient, records: Stored) -> None:
     headers = {"HX-Request": "true", "HX-Request-Type": "partial"}
     response = await client.get("/docs", params={"q": "jobs"}, headers=headers)
@@ -47,7 +46,6 @@ async def test_htmx_response_is_recorded(client: AsyncClient, records: Stored) -
     assert "documentation/search.html" in {name for name, _ in records[0].templates}
 
 
-@pytest.mark.database("sqlite")
 async def test_templates_have_names_of_their_context(client: AsyncClient, records: Stored) -> None:
     await client.get("/accounts/login")
     names = dict(records[0].templates)
@@ -57,7 +55,6 @@ async def test_templates_have_names_of_their_context(client: AsyncClient, record
     assert records[0].template_seconds > 0
 
 
-@pytest.mark.database("sqlite")
 async def test_admin_template_is_recorded(app: FastAPI, client: AsyncClient, superuser: User, records: Stored) -> None:
     await sign_in(client, app, superuser)
     response = await client.get("/admin/user/list")
@@ -66,6 +63,7 @@ async def test_admin_template_is_recorded(app: FastAPI, client: AsyncClient, sup
     assert {name for name, _ in records[0].templates} >= {"admin/list.html"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_statement_has_line_of_project(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     @app.get("/probe")
     async def probe(session: ReadSession) -> None:
@@ -78,6 +76,7 @@ async def test_statement_has_line_of_project(app: FastAPI, client: AsyncClient, 
     assert statement.seconds > 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_equal_queries_are_duplicates(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     @app.get("/probe")
     async def probe(session: ReadSession) -> None:
@@ -92,6 +91,7 @@ async def test_equal_queries_are_duplicates(app: FastAPI, client: AsyncClient, r
     assert [query.values for query in queries] == [{"number": "1"}, {"number": "1"}, {"number": "2"}]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_failed_statement_has_its_error(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     @app.get("/probe")
     async def probe(session: ReadSession) -> None:
@@ -103,6 +103,7 @@ async def test_failed_statement_has_its_error(app: FastAPI, client: AsyncClient,
     assert statement.error in {"OperationalError", "UndefinedTable"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_sign_in_shows_no_secret(app: FastAPI, client: AsyncClient, user: User, records: Stored) -> None:
     await sign_in(client, app, user)
     token = next(iter(client.cookies.values()))
@@ -128,20 +129,17 @@ MASKED_VALUES: tuple[tuple[str, object, str], ...] = (
 )
 
 
-@pytest.mark.database("sqlite")
 def test_value_is_masked(app: FastAPI) -> None:
     for name, value, expected in MASKED_VALUES:
         mask: PanelMask = app.state.request_records.mask
         assert mask.value(name, value) == expected, name
 
 
-@pytest.mark.database("sqlite")
 def test_long_literal_in_sql_is_masked(app: FastAPI) -> None:
     mask: PanelMask = app.state.request_records.mask
     assert mask.sql("SELECT 'short', 'b1946ac92492d2347c6235b4'") == "SELECT 'short', '••••••'"
 
 
-@pytest.mark.database("sqlite")
 async def test_token_in_path_is_masked(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     @app.get("/open/{token}")
     async def probe(token: str) -> None: ...
@@ -151,7 +149,6 @@ async def test_token_in_path_is_masked(app: FastAPI, client: AsyncClient, record
     assert "opensesame" not in repr(records[0])
 
 
-@pytest.mark.database("sqlite")
 async def test_log_lines_are_recorded_and_masked(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     @app.get("/probe")
     async def probe() -> None:
@@ -166,6 +163,7 @@ async def test_log_lines_are_recorded_and_masked(app: FastAPI, client: AsyncClie
     assert records[0].log.dropped > 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     app.state.database.info["jobs"] = app.state.jobs
 
@@ -180,7 +178,6 @@ async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, r
     assert "secret text" not in (await client.get(records[0].url)).text
 
 
-@pytest.mark.database("sqlite")
 async def test_wrong_log_message_does_not_fail_the_request(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     logger = logging.getLogger("shop")
 
@@ -193,7 +190,6 @@ async def test_wrong_log_message_does_not_fail_the_request(app: FastAPI, client:
     assert "books" not in repr(records[0].log)
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("is_enabled", "expected"),
     [
@@ -217,7 +213,6 @@ async def test_cached_route_is_recorded(
     assert records[0].cache == expected
 
 
-@pytest.mark.database("sqlite")
 async def test_statements_are_limited(app: FastAPI, client: AsyncClient, records: Stored) -> None:
     @app.get("/probe")
     async def probe(session: ReadSession) -> None:
@@ -229,7 +224,6 @@ async def test_statements_are_limited(app: FastAPI, client: AsyncClient, records
     assert records[0].statement_count >= MAX_STATEMENTS + 5
 
 
-@pytest.mark.database("sqlite")
 async def test_only_last_requests_are_stored(client: AsyncClient, records: Stored) -> None:
     for number in range(MAX_RECORDS + 1):
         await client.get(f"/missing/{number}")
@@ -237,20 +231,17 @@ async def test_only_last_requests_are_stored(client: AsyncClient, records: Store
     assert records[-1].path == "/missing/1"
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", ["/_debug", "/static/site.css", "/health", "/debug/saved"])
 async def test_own_pages_and_files_are_not_recorded(client: AsyncClient, records: Stored, path: str) -> None:
     assert (await client.get(path)).status_code == 200
     assert not records
 
 
-@pytest.mark.database("sqlite")
 async def test_phases_add_up_to_the_duration(client: AsyncClient, records: Stored) -> None:
     await client.get("/accounts/login")
     assert sum(phase.seconds for phase in records[0].phases) == pytest.approx(records[0].seconds, rel=0.02)
 
 
-@pytest.mark.database("sqlite")
 async def test_stream_is_sent_chunk_by_chunk(app: FastAPI, records: Stored) -> None:
     async def events() -> AsyncIterator[bytes]:
         yield b"data: 1\n\n"

@@ -1,14 +1,11 @@
 """The admin refuses to remove the last active owner of a team."""
 
-import pytest
 from httpx2 import AsyncClient, Response
 
 from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database
 from tests.opportune.contrib.teams.conftest import Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
-
-pytestmark = pytest.mark.database("sqlite")
 
 REFUSAL = "The team would have no active owner"
 

@@ -1,4 +1,3 @@
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
@@ -12,8 +11,6 @@ from opportune.testing.factories import PASSWORD
 from tests.opportune.accounts.sent_emails import read_sent_subjects
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
-
-pytestmark = pytest.mark.database("sqlite")
 
 API = "/api/v1/teams"
 

@@ -1,4 +1,3 @@
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
@@ -10,7 +9,6 @@ from tests.opportune.accounts.recorded_emails import settings
 __all__ = ["settings"]  # a fixture: the site accepts any host
 
 
-@pytest.mark.database("sqlite")
 async def test_menu_shows_and_switches_the_current_team(app: FastAPI, page: Page, site: str) -> None:
     owner = await make_user(app.state.database, "ann@example.com", is_verified=True)
     for name in ("Press", "Second"):

@@ -54,7 +54,6 @@ def _configured(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
 
 
-@pytest.mark.database("sqlite")
 async def test_admin_form_keeps_the_only_owner_active(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
@@ -64,6 +63,7 @@ async def test_admin_form_keeps_the_only_owner_active(
     assert await is_active(database, owner)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_admin_action_keeps_the_only_owner_active(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
@@ -72,6 +72,7 @@ async def test_admin_action_keeps_the_only_owner_active(
     assert await is_active(database, crew.users["owner"])
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_admin_action_forces_a_deactivation(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
@@ -80,6 +81,7 @@ async def test_admin_action_forces_a_deactivation(
     assert (await roles_in(database, crew.team))["owner"] == "owner"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_all_owners_cannot_be_deactivated_in_one_action(
     superuser_client: AsyncClient, database: Database, crew: Crew, co_owner: User
 ) -> None:
@@ -88,11 +90,13 @@ async def test_all_owners_cannot_be_deactivated_in_one_action(
     assert [await is_active(database, user) for user in (crew.users["owner"], co_owner)] == [True, True]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_all_owners_cannot_be_deactivated_in_one_flush(database: Database, crew: Crew, co_owner: User) -> None:
     with pytest.raises(FieldErrors, match=REFUSAL):
         await deactivate(database, crew.users["owner"], co_owner)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_all_owners_cannot_be_deleted_in_one_flush(database: Database, crew: Crew, co_owner: User) -> None:
     async with database.writer() as session:
         for user in (crew.users["owner"], co_owner):
@@ -111,6 +115,7 @@ async def test_one_of_two_concurrently_deactivated_owners_stays(database: Databa
     assert sorted(type(result).__name__ for result in results) == ["FieldErrors", "NoneType"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("_configured")
 async def test_command_keeps_the_only_owner_unless_forced(
     database: Database, crew: Crew, capsys: pytest.CaptureFixture[str]
@@ -123,13 +128,11 @@ async def test_command_keeps_the_only_owner_unless_forced(
     assert not await is_active(database, crew.users["owner"])
 
 
-@pytest.mark.database("sqlite")
 async def test_one_of_two_owners_can_be_deactivated(database: Database, crew: Crew, co_owner: User) -> None:
     await deactivate(database, crew.users["owner"])
     assert not await is_active(database, crew.users["owner"])
 
 
-@pytest.mark.database("sqlite")
 async def test_owner_without_other_active_members_can_be_deactivated(database: Database, crew: Crew) -> None:
     await deactivate(database, crew.users["stranger"])
     await deactivate(database, crew.users["admin"], crew.users["member"])

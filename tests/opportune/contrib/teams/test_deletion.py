@@ -15,8 +15,6 @@ from opportune.testing.factories import PASSWORD
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import roles_in
 
-pytestmark = pytest.mark.database("sqlite")
-
 Delete = Callable[[AsyncClient, Team], Awaitable[Response]]
 
 

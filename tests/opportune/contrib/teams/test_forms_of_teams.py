@@ -16,8 +16,6 @@ from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.projects import Note
 from tests.opportune.site_with import site_fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 MARK = re.compile(r'name="form_user" value="([^"]*)"')
 TEXT = "Buy “milk” & <bread>"

@@ -18,8 +18,6 @@ from tests.opportune.contrib.teams.test_rows import app, database
 
 __all__ = ["app", "database"]  # fixtures
 
-pytestmark = pytest.mark.database("sqlite")
-
 GUIDE = (PROJECT / "docs/teams.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
 

@@ -20,8 +20,6 @@ from tests.opportune.accounts.sent_emails import ACCOUNTS, read_newest_link, rea
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
 
-pytestmark = pytest.mark.database("sqlite")
-
 ADDRESS = "new@example.com"
 
 

@@ -18,8 +18,6 @@ from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
 
-pytestmark = pytest.mark.database("sqlite")
-
 REFUSAL = "Crew would have no active owner"
 
 

@@ -55,7 +55,6 @@ async def test_inactive_owner_can_be_removed(database: Database, crew: Crew, ina
     assert await roles_in(database, crew.team) == {"owner": "owner", "member": "member"}
 
 
-@pytest.mark.database("sqlite")
 async def test_team_cannot_be_handed_over_to_an_inactive_member(
     clients: Clients, database: Database, crew: Crew, inactive_owner: User
 ) -> None:
@@ -64,7 +63,6 @@ async def test_team_cannot_be_handed_over_to_an_inactive_member(
     assert (page.status_code, "This account is deactivated" in page.text) == (422, True)
 
 
-@pytest.mark.database("sqlite")
 async def test_long_team_name_is_cut_in_email_subjects(app: FastAPI, clients: Clients, crew: Crew) -> None:
     await clients["owner"].post(f"/teams/{crew.team.id}/settings", data={"name": LONG_NAME})
     await invite(app, clients["owner"], crew)

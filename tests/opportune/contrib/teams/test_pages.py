@@ -1,4 +1,3 @@
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
@@ -8,8 +7,6 @@ from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.accounts.sent_emails import read_sent_subjects
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id, roles_in
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def read_team(database: Database, team: Team) -> Team | None:

@@ -14,8 +14,6 @@ from tests.opportune.contrib.teams.members import member_id
 from tests.opportune.contrib.teams.projects import Note, Notes
 from tests.opportune.site_with import site_fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 API = "/api/v1/notes"
 PERSONAL = "/teams/personal/switch"
 

@@ -171,6 +171,7 @@ async def test_concurrent_joins_respect_the_limit_of_teams(database: Database, m
         assert len(remaining) == sum(isinstance(result, FieldErrors) for result in results[:2])
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_concurrent_invitations_of_one_address_are_one(database: Database) -> None:
     ann, bob = await make_users(database)
     team = await make_shared_team(database, ann, bob)
@@ -185,7 +186,6 @@ async def test_concurrent_invitations_of_one_address_are_one(database: Database)
         assert len((await session.scalars(select(TeamInvitation))).all()) == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_invitation_does_not_change_the_role_of_a_member(database: Database) -> None:
     ann, bob = await make_users(database)
     team = await make_shared_team(database, ann, bob)

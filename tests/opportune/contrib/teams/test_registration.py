@@ -23,8 +23,6 @@ from tests.opportune.accounts.sent_emails import (
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.test_invitations import ADDRESS, invite
 
-pytestmark = pytest.mark.database("sqlite")
-
 STRANGER = "eve@example.com"
 
 

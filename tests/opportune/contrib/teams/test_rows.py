@@ -20,7 +20,6 @@ from tests.opportune.contrib.teams.projects import Note, Project, Projects, Task
 from tests.opportune.site_with import site_fixture
 
 API = "/api/v1/projects"
-sqlite = pytest.mark.database("sqlite")
 
 
 app = site_fixture(sample.projects, sample.ProjectTable.metadata)
@@ -33,7 +32,6 @@ def database(app: FastAPI) -> Database:
     return database
 
 
-@pytest.mark.database("sqlite")
 async def test_members_see_and_write_rows_of_their_team(
     client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
@@ -57,7 +55,6 @@ async def test_members_see_and_write_rows_of_their_team(
     assert (await clients["member"].get(API)).json()["total"] == 2
 
 
-@sqlite
 async def test_deletion_may_need_a_role(clients: Clients, make: Make, crew: Crew) -> None:
     row = await make(Project, team_id=crew.team.id)
     for path in (f"/projects/{row.id}/delete", f"{API}/{row.id}"):
@@ -68,7 +65,6 @@ async def test_deletion_may_need_a_role(clients: Clients, make: Make, crew: Crew
     assert (await clients["admin"].delete(f"{API}/{row.id}")).status_code == 204
 
 
-@sqlite
 async def test_rows_refer_to_rows_of_the_same_team(clients: Clients, make: Make, crew: Crew) -> None:
     own_project, other_project = (
         await make(Project, team_id=crew.team.id),
@@ -82,7 +78,6 @@ async def test_rows_refer_to_rows_of_the_same_team(clients: Clients, make: Make,
     assert (f'<option value="{own_project.id}"' in form, f'<option value="{other_project.id}"' in form) == (True, False)
 
 
-@sqlite
 async def test_routes_of_a_project_take_team_and_role(client: AsyncClient, clients: Clients) -> None:
     assert (await clients["admin"].get("/board")).json() == {"team": "Crew", "role": "admin"}
     statuses = [(await clients[name].get("/board/figures")).status_code for name in TeamRole]
@@ -92,7 +87,6 @@ async def test_routes_of_a_project_take_team_and_role(client: AsyncClient, clien
     assert (await clients["member"].get("/board/greeting")).json() == "Crew"
 
 
-@sqlite
 async def test_user_without_a_team_creates_one_first(app: FastAPI) -> None:
     async with signed_in_client(app) as browser:
         for path in ("/projects?q=oak", "/board"):
@@ -108,7 +102,6 @@ async def test_user_without_a_team_creates_one_first(app: FastAPI) -> None:
         assert (await browser.get("/projects")).status_code == 200
 
 
-@sqlite
 async def test_program_names_the_team_in_a_header(app: FastAPI, crew: Crew, database: Database) -> None:
     owner = crew.users["owner"]
     token = {"Authorization": f"Bearer {await make_token(database, owner)}"}
@@ -141,7 +134,6 @@ async def test_removed_member_cannot_finish_a_write(clients: Clients, crew: Crew
     assert (await clients["owner"].get(API)).json()["total"] == 0
 
 
-@sqlite
 async def test_service_takes_a_team_without_a_request(database: Database, crew: Crew) -> None:
     user = crew.users["owner"]
     async with database.writer() as session:

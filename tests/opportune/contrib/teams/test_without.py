@@ -14,8 +14,6 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.testing.statements import counted_statements
 
-pytestmark = pytest.mark.database("sqlite")
-
 IMPORT = re.compile(r"^(?:from|import) opportune\.contrib\.teams\b", re.MULTILINE)
 
 

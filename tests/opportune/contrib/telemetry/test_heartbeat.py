@@ -20,8 +20,6 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @dataclass
 class Monitor:

@@ -28,8 +28,6 @@ from opportune.services.observers import observers
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 TOKEN = "a token of the tests, long enough"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 MODEL = LlmModel(

@@ -22,8 +22,6 @@ from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.telemetry.sink import Sink
 
-pytestmark = pytest.mark.database("sqlite")
-
 KEY = "0123456789abcdef0123456789abcdef"
 
 

@@ -23,8 +23,6 @@ from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.telemetry.sink import Sink
 
-pytestmark = pytest.mark.database("sqlite")
-
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 

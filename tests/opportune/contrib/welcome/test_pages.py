@@ -12,8 +12,6 @@ from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.services.accessibility import find_violations
 
-pytestmark = pytest.mark.database("sqlite")
-
 ADDRESS = "/welcome"
 
 

@@ -9,8 +9,6 @@ from opportune.testing import grant
 from tests.opportune.crud.library import Note, Opinion, Writer
 from tests.opportune.crud.pages.volumes import HTMX, VOLUME_FORM, read_volume
 
-pytestmark = pytest.mark.database("sqlite")
-
 WRITE_REQUESTS = [
     ("GET", "/new"),
     ("POST", "/new"),

@@ -17,8 +17,6 @@ from tests.opportune.crud.library import BookStatus, Volumes
 from tests.opportune.crud.pages.volumes import HTMX, volume
 from tests.opportune.page_templates import add_templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_list_shows_readable_rows(client: AsyncClient) -> None:
     response = await client.get("/volumes")

@@ -5,7 +5,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from sqlalchemy import text
 
 from opportune.contrib.copydb import copy
@@ -13,8 +12,6 @@ from opportune.db.database import Database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project.layout import installed_names
-
-pytestmark = pytest.mark.database("sqlite")
 
 SALT = slice(16, 24)
 """Bytes of the WAL header that change when SQLite restarts the WAL."""

@@ -12,6 +12,7 @@ from opportune.db import Database
 from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, dispose
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("only_young_garbage")
 async def test_engines_drop_old_compiled_statements(database: Database) -> None:
     # The engines of `database` share a cache with all tests.

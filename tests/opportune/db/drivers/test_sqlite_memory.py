@@ -300,7 +300,6 @@ async def test_dispose_frees_memory(path: Path) -> None:
     assert is_freed(old_address)
 
 
-@pytest.mark.database("sqlite")
 async def test_read_only_site_refuses_writes(database_url: str) -> None:
     app = create_app(settings_for(database_url.replace("sqlite:", "sqlite+memory:")))
     browser = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")

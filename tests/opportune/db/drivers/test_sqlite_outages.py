@@ -20,8 +20,6 @@ from opportune.db.database import Database
 from opportune.db.drivers import sqlite
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def path(database_url: str) -> Path:

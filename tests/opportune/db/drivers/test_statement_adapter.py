@@ -56,6 +56,7 @@ async def fetch(database: Database, statement: Executable, values: Mapping[str, 
     return await statement_adapter.fetch(database.reading_engine.sync_engine, statement, values)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_values_equal_those_of_a_connection(database: Database) -> None:
     for name, (type_, value) in VALUES.items():
         statement = select(bindparam("value", type_=type_).label("value"))
@@ -64,7 +65,6 @@ async def test_values_equal_those_of_a_connection(database: Database) -> None:
         assert [tuple(row) for row in await fetch(database, statement, {"value": value})] == [tuple(expected)], name
 
 
-@pytest.mark.database("sqlite")
 async def test_equal_statements_keep_their_literal_values(database: Database) -> None:
     await make_user(database, "ada@example.com")
     for email, count in (("ada@example.com", 1), ("bob@example.com", 0)):
@@ -72,6 +72,7 @@ async def test_equal_statements_keep_their_literal_values(database: Database) ->
         assert [tuple(row) for row in await fetch(database, statement, {})] == [(count,)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_unsupported_statement_uses_the_public_api(database: Database) -> None:
     user = await make_user(database)
     by_ids = select(col(User.id)).where(col(User.id).in_(bindparam("ids", expanding=True)))
@@ -80,6 +81,7 @@ async def test_unsupported_statement_uses_the_public_api(database: Database) -> 
     assert await database.lookup(by_ids, {"ids": [user.id]}) == (user.id,)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_first_statement_uses_the_public_api(settings: Settings) -> None:
     database = open_database(settings)
     assert await statement_adapter.fetch(database.reading_engine.sync_engine, ONE, {}) is None
@@ -89,7 +91,6 @@ async def test_first_statement_uses_the_public_api(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("only_young_garbage")
-@pytest.mark.database("sqlite")
 async def test_finished_statement_is_freed(database: Database) -> None:
     compiled: dict[Any, Any] = {}
     database.reading_engine.sync_engine.update_execution_options(compiled_cache=compiled)  # tests share a cache
@@ -103,7 +104,6 @@ async def test_finished_statement_is_freed(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("only_young_garbage")
-@pytest.mark.database("sqlite")
 async def test_statement_with_compiled_sql_is_freed(database: Database) -> None:
     statements = [select(func.count()).select_from(User).where(col(User.email) == email) for email in ("ada", "bob")]
     for statement in statements:
@@ -115,7 +115,6 @@ async def test_statement_with_compiled_sql_is_freed(database: Database) -> None:
     assert reference() is None
 
 
-@pytest.mark.database("sqlite")
 async def test_repeated_statement_skips_compiled_cache(database: Database) -> None:
     searches: list[object] = []
 
@@ -130,7 +129,6 @@ async def test_repeated_statement_skips_compiled_cache(database: Database) -> No
     assert len(searches) == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_engine_listeners_see_each_statement(database: Database) -> None:
     executed: list[str] = []
     event.listen(
@@ -141,6 +139,7 @@ async def test_engine_listeners_see_each_statement(database: Database) -> None:
     assert executed == ["SELECT 1"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_refused_statement_keeps_the_connection(database: Database) -> None:
     invalid_query: Select[Any] = select(literal_column("1")).select_from(text("nothing_of_this_name"))
     with pytest.raises(DBAPIError, match="nothing_of_this_name") as error:
@@ -150,6 +149,7 @@ async def test_refused_statement_keeps_the_connection(database: Database) -> Non
     await assert_usable(database)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_cancelled_fetch_keeps_the_pool_usable(database: Database) -> None:
     is_sqlite = database.url.url.get_backend_name() == "sqlite"
     endless = (

@@ -2,15 +2,12 @@
 
 from typing import Any
 
-import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db import Change, after_change, before_change, before_create, changes
 from opportune.db.database import Database
 from tests.opportune.db.hooks.plays import Play, Stage, Tag, Ticket, add_play
-
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_equal_value_is_not_a_change(database: Database, calls: list[str]) -> None:

@@ -14,6 +14,7 @@ class RefusedError(Exception):
     pass
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_hooks_run_for_all_operations(database: Database, calls: list[str]) -> None:
     play = await add_play(database, title="Hamlet")
     async with database.writer() as session:
@@ -24,7 +25,6 @@ async def test_hooks_run_for_all_operations(database: Database, calls: list[str]
     assert calls == [f"{decorator} Hamlet" for decorator in events]
 
 
-@pytest.mark.database("sqlite")
 async def test_new_row_that_changes_is_one_creation(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         play = Play(title="Hamlet")
@@ -35,7 +35,6 @@ async def test_new_row_that_changes_is_one_creation(database: Database, calls: l
     assert [line for line in calls if line.startswith("after")] == ["after_create Hamlet"]
 
 
-@pytest.mark.database("sqlite")
 async def test_row_created_and_deleted_runs_no_after_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         play = Play(title="Hamlet")
@@ -45,7 +44,6 @@ async def test_row_created_and_deleted_runs_no_after_hooks(database: Database, c
     assert [line for line in calls if line.startswith("after")] == []
 
 
-@pytest.mark.database("sqlite")
 async def test_after_hooks_write_in_the_same_transaction(database: Database) -> None:
     @after_create(Play)
     async def count_play(session: AsyncSession, play: Play) -> None:
@@ -66,7 +64,6 @@ async def test_after_hooks_write_in_the_same_transaction(database: Database) -> 
         assert (await session.get_one(Play, play.id)).slug == play.slug
 
 
-@pytest.mark.database("sqlite")
 async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[str]) -> None:
     @after_create(Theatre)
     async def open_with_hamlet(session: AsyncSession, theatre: Theatre) -> None:
@@ -81,7 +78,6 @@ async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[s
     assert calls == ["before_create Hamlet", "after_create Hamlet", "before_change Hamlet"]
 
 
-@pytest.mark.database("sqlite")
 async def test_endless_after_hooks_are_refused(database: Database) -> None:
     @after_create(Play)
     async def add_play_after_play(session: AsyncSession, play: Play) -> None:
@@ -91,7 +87,6 @@ async def test_endless_after_hooks_are_refused(database: Database) -> None:
         await add_play(database, title="Hamlet")
 
 
-@pytest.mark.database("sqlite")
 async def test_endless_before_hooks_are_refused(database: Database) -> None:
     @before_create(Play)
     async def add_play_before_play(session: AsyncSession, play: Play) -> None:
@@ -101,7 +96,6 @@ async def test_endless_before_hooks_are_refused(database: Database) -> None:
         await add_play(database, title="Hamlet")
 
 
-@pytest.mark.database("sqlite")
 async def test_raising_hook_rolls_back(database: Database) -> None:
     @before_create(Play)
     async def refuse(session: AsyncSession, play: Play) -> None:
@@ -121,6 +115,7 @@ async def test_raising_hook_rolls_back(database: Database) -> None:
         assert list(await session.scalars(select(col(Play.title)))) == ["Hamlet"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_session_is_usable_after_a_refused_row(database: Database) -> None:
     committed_titles: list[str] = []
 
@@ -146,7 +141,6 @@ async def test_session_is_usable_after_a_refused_row(database: Database) -> None
         assert set(await session.scalars(select(col(Play.title)))) == {"Hamlet", "Lear"}
 
 
-@pytest.mark.database("sqlite")
 async def test_rolled_back_rows_run_no_after_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         savepoint = await session.begin_nested()
@@ -160,7 +154,6 @@ async def test_rolled_back_rows_run_no_after_hooks(database: Database, calls: li
     assert [line for line in calls if line.startswith("after")] == ["after_create Macbeth"]
 
 
-@pytest.mark.database("sqlite")
 async def test_orm_cascade_runs_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         theatre = Theatre(name="Globe", plays=[Play(title="Hamlet"), Play(title="Lear")])
@@ -179,7 +172,6 @@ async def test_orm_cascade_runs_hooks(database: Database, calls: list[str]) -> N
     ]
 
 
-@pytest.mark.database("sqlite")
 async def test_statements_run_no_hooks(database: Database, calls: list[str]) -> None:
     async with database.writer() as session:
         await session.execute(insert(Play).values(title="Hamlet", slug="", seats=0))
@@ -187,7 +179,6 @@ async def test_statements_run_no_hooks(database: Database, calls: list[str]) -> 
     assert calls == []
 
 
-@pytest.mark.database("sqlite")
 async def test_before_hook_cannot_flush(database: Database) -> None:
     @before_create(Play)
     async def flush_rows(session: AsyncSession, play: Play) -> None:
@@ -200,7 +191,6 @@ async def test_before_hook_cannot_flush(database: Database) -> None:
         await add_play(database, title="Lear")
 
 
-@pytest.mark.database("sqlite")
 async def test_hook_cannot_commit(database: Database) -> None:
     @after_create(Play)
     async def commit(session: AsyncSession, play: Play) -> None:

@@ -13,7 +13,6 @@ from opportune.errors import OperatorError
 from tests.opportune.db.hooks.plays import Play, Table, Tag, Theatre
 
 
-@pytest.mark.database("sqlite")
 async def test_hook_of_a_base_class_runs_for_subclasses(database: Database) -> None:
     recorded_models: list[str] = []
 

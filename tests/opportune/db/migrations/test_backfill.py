@@ -42,6 +42,7 @@ def write(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_rows_get_fill_values_and_unique_defaults(books: SampleFeatures) -> None:
     texts = (Column(name, String(9), nullable=False) for name in ("isbn", "mood"))
     read_at: Column[Any] = Column("read_at", UTCDateTime(), nullable=False)
@@ -57,14 +58,12 @@ def test_rows_get_fill_values_and_unique_defaults(books: SampleFeatures) -> None
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
 
 
-@pytest.mark.database("sqlite")
 def test_invalid_fill_value_is_refused(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
     with pytest.raises(OperatorError, match=r"'many' is not a valid value of library_book.pages \(INTEGER\)"):
         make(books, **{"book.pages": "many"})
 
 
-@pytest.mark.database("sqlite")
 def test_missing_fill_value_is_refused(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
     with pytest.raises(OperatorError) as raised:
@@ -72,7 +71,6 @@ def test_missing_fill_value_is_refused(books: SampleFeatures) -> None:
     assert "add --fill library_book.pages=VALUE" in str(raised.value)
 
 
-@pytest.mark.database("sqlite")
 def test_prompt_asks_for_fill_value(books: SampleFeatures) -> None:
     declare(books, Column("pages", Integer, nullable=False))
     questions: list[str] = []
@@ -88,6 +86,7 @@ def test_prompt_asks_for_fill_value(books: SampleFeatures) -> None:
     assert books.execute("SELECT pages FROM library_book") == [(7,), (7,)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_code_fills_each_row(books: SampleFeatures) -> None:
     declare(books, Column("code", String(60), nullable=False, unique=True))
     path = make(books, code=None)
@@ -108,14 +107,12 @@ def test_code_fills_each_row(books: SampleFeatures) -> None:
     assert books.migrate()
 
 
-@pytest.mark.database("sqlite")
 def test_constant_default_of_unique_column_needs_code(books: SampleFeatures) -> None:
     declare(books, Column("code", String(9), nullable=False, default="x"), UniqueConstraint("code"))
     path = make(books)
     assert "# FILL" in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.database("sqlite")
 def test_fill_value_of_composite_unique_column(books: SampleFeatures) -> None:
     declare(books, Column("place", Integer, nullable=False), UniqueConstraint("title", "place"))
     make(books, place="1")
@@ -124,7 +121,6 @@ def test_fill_value_of_composite_unique_column(books: SampleFeatures) -> None:
     assert books.draft_migrations() == []
 
 
-@pytest.mark.database("sqlite")
 def test_nullable_unique_column_needs_no_value(books: SampleFeatures) -> None:
     declare(books, Column("code", String(9), unique=True))
     assert "FILL" not in make(books).read_text(encoding="utf-8")
@@ -132,7 +128,6 @@ def test_nullable_unique_column_needs_no_value(books: SampleFeatures) -> None:
     assert books.draft_migrations() == []
 
 
-@pytest.mark.database("sqlite")
 def test_column_that_becomes_required(make_sample: MakeSample) -> None:
     books = make_sample(declare_nullable, "INSERT INTO library_book (title) VALUES ('Emma'), (NULL)")
     declare(books)

@@ -65,12 +65,14 @@ def fail_once(books: SampleFeatures, key: int) -> None:
     edit_migration(books, failing, "pages * 2")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_all_rows_are_changed(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE)
     assert books.migrate() == [f"upgrade {MIGRATION}"]
     assert read_pages(books) == doubled(10)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_positions_are_removed_at_the_end(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE)
     books.migrate()
@@ -79,12 +81,14 @@ def test_positions_are_removed_at_the_end(books: SampleFeatures) -> None:
     assert books.find_pending() == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_batches_before_a_failure_stay(books: SampleFeatures) -> None:
     fail_once(books, 8)
     assert read_pages(books) == doubled(6)
     assert books.find_pending() == [MIGRATION]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_migrate_continues_after_a_failure(books: SampleFeatures) -> None:
     fail_once(books, 8)
     books.migrate()
@@ -92,6 +96,7 @@ def test_migrate_continues_after_a_failure(books: SampleFeatures) -> None:
     assert books.read_tables() == {"library_book"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_finished_call_is_not_repeated(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE, FAIL)
     with pytest.raises(OperatorError, match="failed halfway"):
@@ -101,6 +106,7 @@ def test_finished_call_is_not_repeated(books: SampleFeatures) -> None:
     assert read_pages(books) == doubled(10)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_following_steps_run_in_the_last_transaction(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE)
     failing = 'op.execute("UPDATE library_book SET pages = 0")\n    op.execute("UPDATE missing SET pages = 0")'
@@ -111,12 +117,14 @@ def test_following_steps_run_in_the_last_transaction(books: SampleFeatures) -> N
     assert books.find_pending() == [MIGRATION]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_step_before_batches_is_refused(books: SampleFeatures) -> None:
     books.write_migration("library", f'{IMPORT}\n    op.execute("SELECT 1")\n    in_batches(op, "a", "{DOUBLE}")')
     with pytest.raises(OperatorError, match="has other steps before in_batches"):
         books.migrate()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_batches_within_a_transaction_are_undone_with_it(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE)
     with connect(books.settings) as connection, connection.begin() as transaction:
@@ -126,6 +134,7 @@ def test_batches_within_a_transaction_are_undone_with_it(books: SampleFeatures) 
     assert read_pages(books) == doubled(0)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_simultaneous_runs_change_each_row_once(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE, size=1)
     with ThreadPoolExecutor(2) as threads:
@@ -134,6 +143,7 @@ def test_simultaneous_runs_change_each_row_once(books: SampleFeatures) -> None:
     assert read_pages(books) == doubled(10)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_progress_counts_rows(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE)
     reports: list[object] = []
@@ -156,6 +166,7 @@ def test_progress_counts_rows(books: SampleFeatures) -> None:
     assert reports == [("Migrating", 1, "migrations"), *batches, 1]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_text_keys(books: SampleFeatures) -> None:
     books.execute("CREATE TABLE library_shelf (code VARCHAR(9) PRIMARY KEY, size INTEGER)")
     books.execute("INSERT INTO library_shelf VALUES ('a', 1), ('b', 2), ('c', 3)")
@@ -201,7 +212,6 @@ def test_row_locked_for_too_long_is_reported(books: SampleFeatures, monkeypatch:
     assert read_pages(books) == doubled(10)
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -216,7 +226,6 @@ def test_wrong_arguments_are_refused(books: SampleFeatures, call: str, message: 
         books.migrate()
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("dialect_name", ["sqlite", "postgresql"])
 def test_sql_of_batches_is_unknown(books: SampleFeatures, dialect_name: str) -> None:
     write_batches(books, DOUBLE)
@@ -225,7 +234,6 @@ def test_sql_of_batches_is_unknown(books: SampleFeatures, dialect_name: str) -> 
         render_migration_sql(books.graph, step, dialect_name)
 
 
-@pytest.mark.database("sqlite")
 def test_warning_about_locks_names_batches(books: SampleFeatures) -> None:
     books.table("library_book", Column("pages", Integer, nullable=False), Column("size", Integer))
     books.make_migrations()

@@ -43,6 +43,7 @@ def read_indexes(books: SampleFeatures) -> set[str]:
         return {name for name in connection.scalars(text(query)) if name.startswith("ix_")}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_indexes_get_a_separate_migration(books: SampleFeatures) -> None:
     assert books.make_migrations(concurrently=True) == [
         "library/0002_book_pages.py",
@@ -61,7 +62,6 @@ def test_indexes_get_a_separate_migration(books: SampleFeatures) -> None:
     assert len(books.migrate()) == 2
 
 
-@pytest.mark.database("sqlite")
 def test_sql_script_commits_before_a_concurrent_index(books: SampleFeatures) -> None:
     books.make_migrations(concurrently=True)
     script = render_migration_sql(books.graph, Step(books.graph.find("library", "3"), "upgrade"), "postgresql")
@@ -116,6 +116,7 @@ def test_index_of_failed_attempt_is_dropped(books: SampleFeatures) -> None:
         assert "(title)" in str(connection.scalar(text(definition)))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_index_inside_a_transaction_is_not_concurrent(books: SampleFeatures) -> None:
     books.make_migrations(concurrently=True)
     with connect(books.settings) as connection:
@@ -128,7 +129,6 @@ def test_index_inside_a_transaction_is_not_concurrent(books: SampleFeatures) -> 
     assert read_indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
 
 
-@pytest.mark.database("sqlite")
 def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> None:
     books.table("library_book", Column(*TITLE, nullable=False, index=True))
     books.make_migrations()

@@ -10,6 +10,8 @@ from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 EMMA_AND_MORE = """
     INSERT INTO library_book (title, number, token)
     VALUES ('Emma', 1, 'x-1'), ('Emma', 1, 'x-1'), ('Emma', 2, 'x-2'), ('emma', 3, 'x-3'), ('Ivanhoe', 4, 'x-4'),

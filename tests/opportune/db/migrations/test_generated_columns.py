@@ -28,6 +28,7 @@ def refuse(sample: SampleFeatures, old: Column[int], new: Column[int]) -> None:
         sample.make_migrations()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -42,7 +43,6 @@ def test_change_of_generated_column_is_refused(
     refuse(sample, old(), new())
 
 
-@pytest.mark.database("sqlite")
 def test_change_of_storage_is_refused(sample: SampleFeatures) -> None:
     refuse(sample, computed("a"), computed("a", persisted=False))
 
@@ -52,6 +52,7 @@ def test_change_of_identity_is_refused(sample: SampleFeatures) -> None:
     refuse(sample, Column("b", Integer, nullable=False), Column("b", Integer, Identity(), nullable=False))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_copied_table_computes_its_columns(sample: SampleFeatures) -> None:
     declare(sample, computed("a + 1"))
     sample.make_migrations()
@@ -64,6 +65,7 @@ def test_copied_table_computes_its_columns(sample: SampleFeatures) -> None:
     assert sample.draft_migrations() == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_defaults_are_stable_and_changed(sample: SampleFeatures) -> None:
     for value in (true(), false()):
         sample.table(

@@ -8,6 +8,8 @@ from sqlalchemy import Boolean, Column, Index, Integer, String, Table, desc, fun
 from opportune.db.models.partial_index import PartialIndex
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 COLLATIONS = {"sqlite": "NOCASE", "postgresql": "C"}
 QUERIES = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE name LIKE 'own%%'",

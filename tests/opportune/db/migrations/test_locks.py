@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from textwrap import indent
 
+import pytest
 from sqlalchemy import Column, String
 
 from opportune.db.migrations.locks import TableLock, find_table_locks
@@ -76,6 +77,7 @@ def test_new_tables_are_not_reported(sqlite_sample: SampleFeatures) -> None:
     assert find_locks(sqlite_sample, create, f'{BATCH}create_index("ix_a", ["a"])') == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_not_null_steps_of_the_guide_are_not_reported(empty_database_url: str, tmp_path: Path) -> None:
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("notes_note", Column("slug", String(220)))

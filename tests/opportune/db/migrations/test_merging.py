@@ -40,6 +40,7 @@ def merge(sample: SampleFeatures) -> Path:
     return write_merge(sample.graph, "library")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_two_last_migrations_point_to_the_merge(books: SampleFeatures) -> None:
     with pytest.raises(
         OperatorError, match=r"0002_mine and 0002_yours\. Merge them: .* makemigrations library --merge"
@@ -47,6 +48,7 @@ def test_two_last_migrations_point_to_the_merge(books: SampleFeatures) -> None:
         books.migrate()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_merge_follows_both_branches(books: SampleFeatures) -> None:
     assert choose_merge_name(books.graph, "library") == "0003_merge_mine_yours"
     merge(books)
@@ -55,6 +57,7 @@ def test_merge_follows_both_branches(books: SampleFeatures) -> None:
     assert books.migrate("library", "1") == [f"downgrade {step}" for step in reversed(steps)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_database_of_one_branch_catches_up(books: SampleFeatures) -> None:
     path = books.versions / "library" / "0002_yours.py"
     text = path.read_text(encoding="utf-8")
@@ -65,6 +68,7 @@ def test_database_of_one_branch_catches_up(books: SampleFeatures) -> None:
     assert books.migrate() == ["upgrade library.0002_yours", "upgrade library.0003_merge_mine_yours"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_next_migration_follows_the_merge(books: SampleFeatures) -> None:
     merge(books)
     books.migrate()
@@ -75,7 +79,6 @@ def test_next_migration_follows_the_merge(books: SampleFeatures) -> None:
     assert books.migrate() == ["upgrade library.0004_book_year"]
 
 
-@pytest.mark.database("sqlite")
 def test_branches_that_change_one_column_are_refused(make_sample: MakeSample) -> None:
     sample = with_branches(make_sample(declare), "pages", "pages")
     with pytest.raises(OperatorError, match=r"0002_mine and 0002_yours both change library_book\.pages"):

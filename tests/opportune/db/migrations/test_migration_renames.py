@@ -36,6 +36,7 @@ def make(sample: SampleFeatures, **renames: str) -> list[str]:
     return sample.make_migrations()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_renamed_column_keeps_values_and_indexes(books: SampleFeatures) -> None:
     declare(books, name="title")
     assert make(books, name="title") == ["library/0002_rename_book_name.py"]
@@ -47,6 +48,7 @@ def test_renamed_column_keeps_values_and_indexes(books: SampleFeatures) -> None:
     assert books.execute("SELECT name FROM library_book") == [("Emma",)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_renamed_table_keeps_rows_and_references(books: SampleFeatures) -> None:
     declare(books, table="library_volume")
     assert make(books, library_book="library_volume") == ["library/0002_rename_book.py"]
@@ -62,6 +64,7 @@ def test_renamed_table_keeps_rows_and_references(books: SampleFeatures) -> None:
     assert books.draft_migrations() == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_table_and_column_are_renamed_together(books: SampleFeatures) -> None:
     declare(books, table="library_volume", name="title", length=80)
     make(books, book="volume", **{"volume.name": "title"})
@@ -72,7 +75,6 @@ def test_table_and_column_are_renamed_together(books: SampleFeatures) -> None:
     assert books.execute("SELECT name FROM library_book") == [("Emma",)]
 
 
-@pytest.mark.database("sqlite")
 def test_possible_rename_is_not_dropped_silently(books: SampleFeatures) -> None:
     declare(books, name="title")
     books.choices = Choices(may_drop=False)
@@ -84,7 +86,6 @@ def test_possible_rename_is_not_dropped_silently(books: SampleFeatures) -> None:
     )
 
 
-@pytest.mark.database("sqlite")
 def test_possible_rename_is_asked_once(books: SampleFeatures) -> None:
     declare(books, name="title")
     questions: list[str] = []
@@ -103,6 +104,7 @@ def test_possible_rename_is_asked_once(books: SampleFeatures) -> None:
     assert str(draft.changes[0]) == "~ Rename column name of library_book to title"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_rename_is_not_offered_from_text_to_foreign_key(books: SampleFeatures) -> None:
     books.metadata.clear()
     books.table(
@@ -119,7 +121,6 @@ def test_rename_is_not_offered_from_text_to_foreign_key(books: SampleFeatures) -
     )
 
 
-@pytest.mark.database("sqlite")
 def test_prompt_asks_about_table_with_same_columns(books: SampleFeatures) -> None:
     declare(books, table="library_volume")
     questions: list[str] = []
@@ -133,14 +134,12 @@ def test_prompt_asks_about_table_with_same_columns(books: SampleFeatures) -> Non
     assert questions == ["Was the table library_book renamed to library_volume?"]
 
 
-@pytest.mark.database("sqlite")
 def test_prompt_ignores_column_of_another_type(books: SampleFeatures) -> None:
     books.table("library_book", Column("pages", Integer), Column("code", String(9), nullable=False, unique=True))
     books.choices = Choices(confirm=pytest.fail)
     assert books.draft_migrations()
 
 
-@pytest.mark.database("sqlite")
 def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
     for table in ("library_page", "library_shelf"):
         books.table(table, Column("name", String(9)))
@@ -158,7 +157,6 @@ def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
     assert books.draft_migrations() == []
 
 
-@pytest.mark.database("sqlite")
 def test_unused_rename_option_is_refused(books: SampleFeatures) -> None:
     declare(books, name="title")
     choices = Choices({"nmae": "title"})

@@ -19,7 +19,6 @@ from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.forked import PROCESSES
 
-sqlite_only = pytest.mark.database("sqlite")
 """Behaviour that does not depend on the database."""
 
 
@@ -33,7 +32,6 @@ def declare(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("title", String(50), nullable=False))
 
 
-@sqlite_only
 def test_unchanged_features_need_one_comparison(sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[object] = []
 
@@ -52,7 +50,6 @@ def test_unchanged_features_need_one_comparison(sample: SampleFeatures, monkeypa
     assert len(compared) == 1
 
 
-@sqlite_only
 def test_downgrade_to_zero_and_upgrade_again(books: SampleFeatures) -> None:
     assert [path.name for path in (books.versions / "library").glob("0*.py")] == ["0001_initial.py"]
     assert books.read_tables() == {"library_book"}
@@ -64,7 +61,6 @@ def test_downgrade_to_zero_and_upgrade_again(books: SampleFeatures) -> None:
     assert books.draft_migrations() == []
 
 
-@sqlite_only
 def test_file_is_named_after_its_changes(books: SampleFeatures) -> None:
     books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
     assert books.make_migrations() == ["library/0002_book_pages.py"]
@@ -80,7 +76,6 @@ def test_file_is_named_after_its_changes(books: SampleFeatures) -> None:
     }
 
 
-@sqlite_only
 def test_target_by_number_name_or_revision(books: SampleFeatures) -> None:
     books.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
     books.make_migrations()
@@ -92,7 +87,6 @@ def test_target_by_number_name_or_revision(books: SampleFeatures) -> None:
     assert books.find_pending() == [str(pages)]
 
 
-@sqlite_only
 def test_unknown_feature_or_target_gets_a_suggestion(books: SampleFeatures) -> None:
     with pytest.raises(OperatorError, match=r"No feature 'libary' is installed. Did you mean library\?"):
         books.migrate("libary")
@@ -100,6 +94,7 @@ def test_unknown_feature_or_target_gets_a_suggestion(books: SampleFeatures) -> N
         books.migrate("library", "0001_initail")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_failed_migration_is_rolled_back(sample: SampleFeatures) -> None:
     sample.table("library_book", Column("title", String(50), nullable=False))
     sample.make_migrations()
@@ -117,7 +112,6 @@ def test_failed_migration_is_rolled_back(sample: SampleFeatures) -> None:
     assert sample.execute("SELECT title FROM library_book") == [("Emma",)]
 
 
-@sqlite_only
 def test_foreign_key_of_table_adds_a_dependency(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
@@ -128,7 +122,6 @@ def test_foreign_key_of_table_adds_a_dependency(sample: SampleFeatures) -> None:
     assert sample.migrate("library", "zero") == ["downgrade shop.0001_initial", "downgrade library.0001_initial"]
 
 
-@sqlite_only
 def test_foreign_key_of_column_adds_a_dependency(books: SampleFeatures) -> None:
     books.table("shop_offer")
     books.make_migrations()
@@ -143,7 +136,6 @@ def test_foreign_key_of_column_adds_a_dependency(books: SampleFeatures) -> None:
     assert books.draft_migrations() == []
 
 
-@sqlite_only
 def test_reference_to_unmigrated_feature_is_refused(sample: SampleFeatures) -> None:
     sample.features = ("shop", "library")
     sample.table("library_book")
@@ -152,7 +144,6 @@ def test_reference_to_unmigrated_feature_is_refused(sample: SampleFeatures) -> N
         sample.make_migrations()
 
 
-@sqlite_only
 def test_dropped_table_needs_confirmation(books: SampleFeatures) -> None:
     books.metadata.remove(books.metadata.tables["library_book"])
     (draft,) = books.draft_migrations()
@@ -162,21 +153,18 @@ def test_dropped_table_needs_confirmation(books: SampleFeatures) -> None:
         books.draft_migrations()
 
 
-@sqlite_only
 def test_unowned_tables_are_ignored(books: SampleFeatures) -> None:
     books.execute("CREATE TABLE library2_book (id INTEGER)")
     books.execute("CREATE TABLE notes (id INTEGER)")
     assert books.draft_migrations() == []
 
 
-@sqlite_only
 def test_feature_name_may_be_prefix_of_another(sample: SampleFeatures) -> None:
     sample.features = ("shop", "shop_cart")
     sample.table("shop_cart_line")
     assert sample.make_migrations() == ["shop_cart/0001_initial.py"]
 
 
-@sqlite_only
 def test_new_column_fills_rows_with_python_default(books: SampleFeatures) -> None:
     books.execute("INSERT INTO library_book (title) VALUES ('Emma')")
     title = Column("title", String(50), nullable=False)
@@ -193,7 +181,6 @@ def test_new_column_fills_rows_with_python_default(books: SampleFeatures) -> Non
     assert books.migrate("library", "1") == ["downgrade library.0002_book_pages_and_more"]
 
 
-@sqlite_only
 def test_pending_migrations_are_in_order(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
@@ -201,7 +188,6 @@ def test_pending_migrations_are_in_order(sample: SampleFeatures) -> None:
     assert sample.find_pending() == ["library.0001_initial", "shop.0001_initial"]
 
 
-@sqlite_only
 def test_files_of_a_feature_can_be_deleted(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
@@ -217,13 +203,13 @@ def test_files_of_a_feature_can_be_deleted(sample: SampleFeatures) -> None:
     assert sample.find_pending() == []
 
 
-@sqlite_only
 def test_database_of_newer_code_is_refused(books: SampleFeatures) -> None:
     books.graph.migrations_of("library")[0].path.rename(books.versions / "0001_initial.py")
     with pytest.raises(OperatorError, match="The database has migrations that this code lacks"):
         books.migrate()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_concurrent_processes_migrate_once(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
@@ -234,7 +220,6 @@ def test_concurrent_processes_migrate_once(sample: SampleFeatures) -> None:
     assert sorted(steps) == ["upgrade library.0001_initial", "upgrade shop.0001_initial"]
 
 
-@sqlite_only
 def test_concurrent_threads_migrate_once(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.make_migrations()
@@ -243,6 +228,7 @@ def test_concurrent_threads_migrate_once(sample: SampleFeatures) -> None:
     assert [step for run in runs for step in run.result()] == ["upgrade library.0001_initial"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_migration_lock_times_out(sample: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     sample.table("library_book")
     sample.make_migrations()
@@ -256,20 +242,19 @@ def test_migration_lock_times_out(sample: SampleFeatures, monkeypatch: pytest.Mo
     assert sample.read_tables() == set()
 
 
-@sqlite_only
 def test_unowned_model_table_is_refused(sample: SampleFeatures) -> None:
     sample.table("book")
     with pytest.raises(OperatorError, match="No feature owns the table 'book'"):
         refuse_unowned_tables(sample.features, sample.metadata)
 
 
-@sqlite_only
 def test_table_of_uninstalled_feature_names_its_import(sample: SampleFeatures) -> None:
     sample.table("answers_answer")
     with pytest.raises(OperatorError, match=r"installed\.py, import it with `from opportune\.features import answers`"):
         refuse_unowned_tables(sample.features, sample.metadata)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_expression_index_is_created_kept_and_dropped(books: SampleFeatures) -> None:
     table = books.metadata.tables["library_book"]
     Index("ix_library_book_lower", func.lower(table.c.title), unique=True)
@@ -290,7 +275,6 @@ def test_expression_index_is_created_kept_and_dropped(books: SampleFeatures) -> 
     books.execute("INSERT INTO library_book (title) VALUES ('EMMA')")
 
 
-@sqlite_only  # PostgreSQL checks foreign keys itself
 def test_migration_with_dangling_rows_is_undone(sample: SampleFeatures) -> None:
     sample.table("library_book")
     sample.table("library_page", sample.foreign_key("library_book", "book_id"))
@@ -304,7 +288,6 @@ def test_migration_with_dangling_rows_is_undone(sample: SampleFeatures) -> None:
     assert sample.execute("SELECT count(*) FROM library_book") == [(1,)]
 
 
-@sqlite_only
 def test_feature_listed_twice_has_its_migrations_once(books: SampleFeatures) -> None:
     graph = MigrationGraph(["library", "library"], books.versions)
     assert [migration.name for migration in graph.ordered] == ["0001_initial"]

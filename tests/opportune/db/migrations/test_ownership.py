@@ -9,6 +9,8 @@ from opportune.project.layout import adopted_tables
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 OWN_CODE = """op.execute('CREATE TABLE library_audit (id INTEGER); CREATE TABLE "Library Notes" (id INTEGER)')
     op.get_bind().exec_driver_sql("CREATE TABLE library_cache (id INTEGER)")
     op.create_table("library_log", sa.Column("id", sa.Integer(), primary_key=True))

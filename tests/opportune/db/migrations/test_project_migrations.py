@@ -64,7 +64,6 @@ def test_model_foreign_keys_are_indexed() -> None:
             assert is_indexed(columns, key.column_keys), f"{key.name}: index=True is missing"
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
 def test_database_foreign_keys_are_indexed(settings: Settings) -> None:
     with connect(settings) as connection:
@@ -79,6 +78,7 @@ def test_database_foreign_keys_are_indexed(settings: Settings) -> None:
                 assert is_indexed(columns, key["constrained_columns"]), (table, key["constrained_columns"])
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> None:
     graph = MigrationGraph(FEATURES)
     before = read_tables_of_site(settings)
@@ -93,18 +93,17 @@ def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> N
     assert find_changes(settings) == []
 
 
-@pytest.mark.database("sqlite")
 async def test_migrated_database_has_no_pending_migrations(database: Database) -> None:
     assert await find_pending_migrations_in(database, FEATURES) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_empty_database_lacks_all_migrations(empty_database_url: str) -> None:
     assert find_pending_migrations(settings_for(empty_database_url), FEATURES) == [
         str(migration) for migration in MigrationGraph(FEATURES).ordered
     ]
 
 
-@pytest.mark.database("sqlite")
 async def test_alembic_command_continues_our_migrations(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +126,6 @@ async def test_alembic_command_continues_our_migrations(
     assert read_tables_of_site(settings) == set()
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("run", [command.heads, partial(command.history, verbose=True)])
 def test_alembic_command_lists_migrations_of_all_features(run: Callable[[Config], None]) -> None:
     output = io.StringIO()
@@ -136,12 +134,12 @@ def test_alembic_command_lists_migrations_of_all_features(run: Callable[[Config]
         assert all(head.revision in output.getvalue() for head in MigrationGraph(FEATURES).heads(feature))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_alembic_check_finds_no_changes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
     command.check(Config(PROJECT / "alembic.ini", stdout=io.StringIO()))  # raises if it finds any
 
 
-@pytest.mark.database("sqlite")
 def test_alembic_accepts_keys_defaults_and_rules_of_sqlite() -> None:
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     Table("place", metadata, Column("name", Text, primary_key=True), Column("code", Text, unique=True))

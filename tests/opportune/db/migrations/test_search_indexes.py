@@ -44,6 +44,7 @@ def find_missing(sample: SampleFeatures) -> list[str]:
         return find_missing_search_indexes(connection, sample.metadata)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_declared_index_gets_a_migration(books: SampleFeatures) -> None:
     (draft,) = books.draft_migrations()
     assert [str(change) for change in draft.changes] == ["+ Create search index of library_book (title)"]
@@ -54,6 +55,7 @@ def test_declared_index_gets_a_migration(books: SampleFeatures) -> None:
     assert books.draft_migrations() == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_index_contains_existing_rows(books: SampleFeatures) -> None:
     books.make_migrations()
     books.migrate()
@@ -61,6 +63,7 @@ def test_index_contains_existing_rows(books: SampleFeatures) -> None:
         assert books.execute(MATCHES) == [(1,)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_migration_of_index_is_reversible(books: SampleFeatures) -> None:
     books.make_migrations()
     books.migrate()
@@ -70,6 +73,7 @@ def test_migration_of_index_is_reversible(books: SampleFeatures) -> None:
     assert find_missing(books) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_index_is_built_concurrently(books: SampleFeatures) -> None:
     (name,) = books.make_migrations(concurrently=True)
     assert not read_migration(books.versions / name).is_atomic
@@ -79,6 +83,7 @@ def test_index_is_built_concurrently(books: SampleFeatures) -> None:
     assert find_missing(books) == ["library_book"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_changed_columns_replace_the_index(books: SampleFeatures) -> None:
     books.make_migrations()
     books.migrate()
@@ -93,6 +98,7 @@ def test_changed_columns_replace_the_index(books: SampleFeatures) -> None:
     assert find_missing(books) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_index_follows_a_renamed_column(books: SampleFeatures) -> None:
     books.make_migrations()
     books.migrate()
@@ -108,6 +114,7 @@ def test_index_follows_a_renamed_column(books: SampleFeatures) -> None:
     assert find_missing(books) == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_index_follows_a_renamed_table(books: SampleFeatures) -> None:
     books.make_migrations()
     books.migrate()
@@ -122,6 +129,7 @@ def test_index_follows_a_renamed_table(books: SampleFeatures) -> None:
     books.execute("UPDATE library_volume SET title = 'Emilia'")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_index_is_dropped_with_its_table(books: SampleFeatures) -> None:
     books.make_migrations()
     books.migrate()
@@ -136,7 +144,6 @@ def test_index_is_dropped_with_its_table(books: SampleFeatures) -> None:
     assert find_missing(books) == []
 
 
-@pytest.mark.database("sqlite")
 def test_rebuilt_table_keeps_its_index(books: SampleFeatures) -> None:
     books.make_migrations()
     books.migrate()
@@ -152,7 +159,6 @@ def test_rebuilt_table_keeps_its_index(books: SampleFeatures) -> None:
     assert books.execute(MATCHES) == []
 
 
-@pytest.mark.database("sqlite")
 def test_sql_script_creates_the_index(books: SampleFeatures) -> None:
     books.make_migrations()
     step = Step(books.graph.find("library", "2"), "upgrade")
@@ -168,14 +174,12 @@ def test_sql_script_creates_the_index(books: SampleFeatures) -> None:
     assert books.execute(MATCHES) == [(1,)]
 
 
-@pytest.mark.database("sqlite")
 def test_squashed_migration_creates_the_index(books: SampleFeatures) -> None:
     books.make_migrations()
     squash = plan_squash(books.graph, "library", books.metadata)
     assert "+ Create search index of library_book (title)" in map(str, squash.draft.changes)
 
 
-@pytest.mark.database("sqlite")
 def test_missing_trigger_is_reported(books: SampleFeatures) -> None:
     books.make_migrations()
     books.migrate()

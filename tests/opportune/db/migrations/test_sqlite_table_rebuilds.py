@@ -16,8 +16,6 @@ REBUILD = (
     "with op.batch_alter_table('library_book') as batch_op:\n        batch_op.alter_column('title', server_default='x')"
 )
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def library(empty_database_url: str, tmp_path: Path) -> SampleFeatures:

@@ -35,6 +35,7 @@ def squash(sample: SampleFeatures) -> list[Path]:
     return write_squash(sample.graph, plan_squash(sample.graph, "library", sample.metadata), sample.metadata)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     books.migrate()
     assert [path.name for path in squash(books)] == ["0001_initial.py"]
@@ -51,7 +52,6 @@ def test_squashed_migration_replaces_all(books: SampleFeatures) -> None:
     assert books.migrate("library", "3") == ["downgrade library.0004_drop_book_pages"]
 
 
-@pytest.mark.database("sqlite")
 def test_partly_migrated_database_is_refused(books: SampleFeatures) -> None:
     squash(books)
     with pytest.raises(
@@ -60,7 +60,6 @@ def test_partly_migrated_database_is_refused(books: SampleFeatures) -> None:
         books.migrate()
 
 
-@pytest.mark.database("sqlite")
 def test_migration_in_between_prevents_squashing(books: SampleFeatures) -> None:
     books.table("library_shelf", books.foreign_key("shop_offer", "offer_id"))
     books.migrate()
@@ -69,13 +68,11 @@ def test_migration_in_between_prevents_squashing(books: SampleFeatures) -> None:
         squash(books)
 
 
-@pytest.mark.database("sqlite")
 def test_migrations_with_code_are_listed(books: SampleFeatures) -> None:
     planned = plan_squash(books.graph, "library", books.metadata)
     assert [migration.name for migration in planned.migrations_with_code] == ["0003_by_hand"]
 
 
-@pytest.mark.database("sqlite")
 def test_only_all_migrations_can_be_squashed(books: SampleFeatures) -> None:
     for targets in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
         refuse_partial_squash(books.graph, "library", targets)
@@ -86,7 +83,6 @@ def test_only_all_migrations_can_be_squashed(books: SampleFeatures) -> None:
         refuse_partial_squash(books.graph, "library", ["9"])
 
 
-@pytest.mark.database("sqlite")
 def test_single_and_framework_migrations_are_refused(books: SampleFeatures) -> None:
     with pytest.raises(OperatorError, match="shop has fewer than two migrations"):
         plan_squash(books.graph, "shop", books.metadata)
@@ -100,7 +96,6 @@ def test_models_must_match_before_squashing(monkeypatch: pytest.MonkeyPatch) -> 
         squashmigrations.command("jobs")
 
 
-@pytest.mark.database("sqlite")
 def test_failed_squash_restores_files(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_text() for path in books.versions.rglob("*.py")}
     planned = plan_squash(books.graph, "library", books.metadata)

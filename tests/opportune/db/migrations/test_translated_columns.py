@@ -13,6 +13,8 @@ from opportune.db.models.translated import TranslatedColumn, TranslatedText
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 
 def declare(sample: SampleFeatures, type_: TypeEngine[Any]) -> None:
     sample.table("library_book", Column("title", type_, nullable=False))

@@ -19,6 +19,8 @@ from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 DAY = date(2026, 12, 2)
 MIDNIGHT = datetime(2026, 12, 2, tzinfo=UTC)
 MOMENT = datetime(2026, 12, 2, 16, 30, 0, 500000, tzinfo=UTC)

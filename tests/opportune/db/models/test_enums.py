@@ -79,6 +79,7 @@ def test_enum_field_has_a_check_constraint() -> None:
     assert checks == {"ck_test_gadget_colour", "ck_test_gadget_lucky"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_only_member_values_are_stored(sample: SampleFeatures) -> None:
     enums: dict[str, dict[str, Any]] = {
         "texts": TEXTS,
@@ -111,7 +112,6 @@ def assert_other_value_is_refused(connection: Connection, table: Table) -> None:
         connection.execute(insert(table).values(order=invalid_value))
 
 
-@pytest.mark.database("sqlite")
 def test_features_may_use_the_same_enum_name(sample: SampleFeatures) -> None:
     declare(sample, TEXTS)
     declare(sample, SPECIAL_TEXTS, table="shop_offer")
@@ -122,6 +122,7 @@ def test_features_may_use_the_same_enum_name(sample: SampleFeatures) -> None:
     assert sample.draft_migrations() == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_new_member_is_added_and_reverted(books: SampleFeatures) -> None:
     assert is_refused(books, "archived")
     declare(books, {**TEXTS, "ARCHIVED": "archived"})
@@ -142,7 +143,6 @@ def test_new_member_is_added_and_reverted(books: SampleFeatures) -> None:
     assert books.migrate()
 
 
-@pytest.mark.database("sqlite")
 def test_removing_a_used_member_needs_a_value(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft"})
     (draft,) = books.draft_migrations()
@@ -162,7 +162,6 @@ def test_removing_a_used_member_needs_a_value(books: SampleFeatures) -> None:
     books.migrate("library", "1")
 
 
-@pytest.mark.database("sqlite")
 def test_rows_of_a_removed_member_get_another(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft"})
     make(books, **{"book.status.published": "draft", "book.was.published": "draft"})
@@ -172,7 +171,6 @@ def test_rows_of_a_removed_member_get_another(books: SampleFeatures) -> None:
     assert read_statuses(books) == ["draft", "draft"]
 
 
-@pytest.mark.database("sqlite")
 def test_renamed_member_keeps_its_rows(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft", "LIVE": "it's 50% live"})
     make(books, **{"status.published": "it's 50% live", "was.published": "it's 50% live"})
@@ -195,7 +193,6 @@ def test_table_column_and_member_are_renamed_together(books: SampleFeatures) -> 
     assert read_statuses(books) == ["draft", "published"]
 
 
-@pytest.mark.database("sqlite")
 def test_prompt_asks_about_renamed_member(books: SampleFeatures) -> None:
     declare(books, {"DRAFT": "draft", "LIVE": "live"})
     questions: list[str] = []
@@ -222,7 +219,6 @@ def test_order_of_members_does_not_matter(books: SampleFeatures) -> None:
         assert inspect(connection).get_enums() == []  # type: ignore[attr-defined]  # PostgreSQL's inspector
 
 
-@pytest.mark.database("sqlite")
 def test_column_becomes_enum_and_text_again(books: SampleFeatures) -> None:
     books.table("library_book", Column("status", String(64), nullable=False), Column("was", String(64)))
     assert "batch_op.drop_constraint(" in make(books)
@@ -238,6 +234,7 @@ def test_column_becomes_enum_and_text_again(books: SampleFeatures) -> None:
     assert is_refused(books, "else")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_stored_names_become_values(sample: SampleFeatures) -> None:
     enum = make_enum("Status", TEXTS)
     sample.metadata = MetaData()  # without storing values
@@ -254,7 +251,6 @@ def test_stored_names_become_values(sample: SampleFeatures) -> None:
     assert sample.draft_migrations() == []
 
 
-@pytest.mark.database("sqlite")
 def test_new_enum_column_has_its_default(books: SampleFeatures) -> None:
     enum = make_enum("Mood", {"GOOD": "good", "BAD": "it's bad"})
     text_columns = [column._copy() for column in declare(books, TEXTS).columns if column.name != "id"]
@@ -267,6 +263,7 @@ def test_new_enum_column_has_its_default(books: SampleFeatures) -> None:
     assert read_statuses(books) == ["draft", "published"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 def test_migration_runs_on_the_other_database(sample: SampleFeatures, databases: Databases, database_kind: str) -> None:
     declare(sample, SPECIAL_TEXTS)
     sample.make_migrations()

@@ -7,8 +7,6 @@ from opportune.testing import Make
 from tests.opportune.crud.library import LibraryTable, Writer
 from tests.opportune.tables import make_tables
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_stored_rows_are_hashable(database: Database, make: Make) -> None:
     await make_tables(LibraryTable.metadata, database)

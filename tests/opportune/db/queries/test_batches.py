@@ -58,6 +58,7 @@ async def count(database: Database, model: type[Attempt | Session]) -> int:
         return await session.scalar(select(func.count()).select_from(model)) or 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_are_deleted_in_batches(database: Database) -> None:
     await add_attempts(database, -1, 7)
     await add_attempts(database, 1, 3)
@@ -67,6 +68,7 @@ async def test_rows_are_deleted_in_batches(database: Database) -> None:
     assert await count(database, Attempt) == 3
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_are_changed_in_batches(database: Database) -> None:
     await add_attempts(database, -1, 7)
     await add_attempts(database, 1, 3)
@@ -78,6 +80,7 @@ async def test_rows_are_changed_in_batches(database: Database) -> None:
     assert await count(database, Attempt) == 10
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_other_writers_run_between_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def write(_seconds: float) -> None:
         async with asyncio.timeout(30):
@@ -100,7 +103,6 @@ async def test_locked_row_is_skipped(database: Database) -> None:
     assert await delete_in_batches(database, Attempt, is_expired) == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_many_dependent_rows_are_deleted_first(database: Database) -> None:
     deleted_user, kept_user, user_with_few_sessions = [await make_user(database) for _ in range(3)]
     for user, number in ((deleted_user, 5), (kept_user, 5), (user_with_few_sessions, 3)):
@@ -114,7 +116,6 @@ async def test_many_dependent_rows_are_deleted_first(database: Database) -> None
     assert sorted(user_ids) == [kept_user.id] * 5 + [user_with_few_sessions.id] * 3
 
 
-@pytest.mark.database("sqlite")
 async def test_blocking_foreign_key_keeps_dependent_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     user = await make_user(database)
     await add_sessions(database, user, 5)

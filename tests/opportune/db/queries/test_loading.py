@@ -8,8 +8,6 @@ from opportune.testing import Make
 from tests.opportune.crud.library import LibraryTable, Volume, Writer
 from tests.opportune.tables import make_tables
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_load_reads_relationships_with_the_query(database: Database, make: Make) -> None:
     await make_tables(LibraryTable.metadata, database)

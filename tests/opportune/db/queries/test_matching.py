@@ -12,6 +12,8 @@ from opportune.db.queries.case_folding import SIGMA
 from opportune.db.queries.matching import matches, patterns_of
 from tests.opportune.tables import make_tables
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 RANGES = ((0x61, 0x7B), (0xDF, 0x180), (0x3AC, 0x3CF), (0x430, 0x482))
 """Small letters of Latin, Greek and Cyrillic scripts."""
 LETTERS = [chr(code) for start, end in RANGES for code in range(start, end) if chr(code).upper().lower() == chr(code)]

@@ -35,6 +35,7 @@ async def read_emails(database: Database) -> set[str]:
         return set(await session.scalars(EMAILS))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_context_commits_at_the_end(database: Database) -> None:
     async with database.context() as context:
         context.writer.add(make_user_row())
@@ -43,7 +44,6 @@ async def test_context_commits_at_the_end(database: Database) -> None:
     assert await read_emails(database) == {"a@example.com"}
 
 
-@pytest.mark.database("sqlite")
 async def test_context_rolls_back_after_an_error(database: Database) -> None:
     async def fail() -> None:
         async with database.context() as context:
@@ -56,6 +56,7 @@ async def test_context_rolls_back_after_an_error(database: Database) -> None:
     assert await read_emails(database) == set()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_failed_commit_leaves_clean_connections(database: Database) -> None:
     await add_user(database, "a@example.com")
 
@@ -67,6 +68,7 @@ async def test_failed_commit_leaves_clean_connections(database: Database) -> Non
     assert await read_emails(database) == {"a@example.com", "b@example.com"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_reader_does_not_see_the_writers_changes(database: Database) -> None:
     async with database.context() as context:
         context.writer.add(make_user_row())
@@ -75,12 +77,14 @@ async def test_reader_does_not_see_the_writers_changes(database: Database) -> No
         assert await context.writer.scalar(select(func.count()).select_from(User)) == 1
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_snapshot_is_taken_when_the_context_opens(database: Database) -> None:
     async with database.context() as context:
         await add_user(database, "other@example.com")
         assert (await context.reader.scalars(EMAILS)).all() == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_idle_writer_does_not_block_others(database: Database) -> None:
     async with asyncio.timeout(30), database.context() as context:
         await add_user(database, "other@example.com")
@@ -88,6 +92,7 @@ async def test_idle_writer_does_not_block_others(database: Database) -> None:
     assert await read_emails(database) == {"other@example.com", "mine@example.com"}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_context_reader_cannot_write(database: Database) -> None:
     types: list[type[ReadonlyContext]] = [Context, ReadonlyContext]
     for type_ in types:
@@ -97,7 +102,6 @@ async def test_context_reader_cannot_write(database: Database) -> None:
                     await context.reader.execute(text(statement))
 
 
-@pytest.mark.database("sqlite")
 async def test_context_reader_cannot_flush_rows(database: Database) -> None:
     async with database.context() as context:
         context.reader.add(make_user_row())
@@ -105,14 +109,12 @@ async def test_context_reader_cannot_flush_rows(database: Database) -> None:
             await context.reader.flush()
 
 
-@pytest.mark.database("sqlite")
 async def test_readonly_context_has_no_writer(database: Database) -> None:
     async with ReadonlyContext(database) as context:
         assert await context.reader.scalar(select(func.count()).select_from(User)) == 0
         assert not hasattr(context, "writer")
 
 
-@pytest.mark.database("sqlite")
 async def test_another_task_cannot_use_the_context(database: Database) -> None:
     async def write_in_task(context: Context) -> None:
         context.writer.add(make_user_row())
@@ -124,7 +126,6 @@ async def test_another_task_cannot_use_the_context(database: Database) -> None:
             await asyncio.to_thread(lambda: context.reader)
 
 
-@pytest.mark.database("sqlite")
 async def test_closed_context_has_no_sessions(database: Database) -> None:
     context = database.context()
     with pytest.raises(RuntimeError, match="not open"):
@@ -135,7 +136,6 @@ async def test_closed_context_has_no_sessions(database: Database) -> None:
         _ = context.writer
 
 
-@pytest.mark.database("sqlite")
 async def test_context_can_be_reopened(database: Database) -> None:
     context = database.context()
     async with context:
@@ -147,7 +147,6 @@ async def test_context_can_be_reopened(database: Database) -> None:
     assert await read_emails(database) == {"a@example.com", "b@example.com"}
 
 
-@pytest.mark.database("sqlite")
 async def test_second_task_cannot_open_the_context(database: Database) -> None:
     context = database.context()
 
@@ -162,7 +161,6 @@ async def test_second_task_cannot_open_the_context(database: Database) -> None:
     assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue pool
 
 
-@pytest.mark.database("sqlite")
 async def test_call_passes_parameters(database: Database) -> None:
     async with Greeting(database)("Ada") as greeting:
         assert greeting.name == "Ada"

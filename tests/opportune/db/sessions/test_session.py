@@ -57,18 +57,17 @@ async def routes_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_commit_happens_before_the_response(routes_client: AsyncClient) -> None:
     assert (await routes_client.post("/api/write")).status_code == 200
     assert (await routes_client.get("/api/count")).json() == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_failed_request_is_rolled_back(routes_client: AsyncClient) -> None:
     assert (await routes_client.post("/api/fail")).status_code == 500
     assert (await routes_client.get("/api/count")).json() == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_failed_commit_is_an_error_response(routes_client: AsyncClient) -> None:
     def refuse(_: SyncSession) -> None:
         raise RuntimeError("the disk went away")
@@ -83,6 +82,7 @@ async def test_failed_commit_is_an_error_response(routes_client: AsyncClient) ->
     assert (await routes_client.get("/api/count")).json() == 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_duplicate_row_is_a_conflict(routes_client: AsyncClient) -> None:
     await routes_client.post("/api/write")
     response = await routes_client.post("/api/write")
@@ -90,7 +90,6 @@ async def test_duplicate_row_is_a_conflict(routes_client: AsyncClient) -> None:
     assert "accounts_user" not in response.text
 
 
-@pytest.mark.database("sqlite")
 async def test_request_has_a_single_session(app: FastAPI, client: AsyncClient) -> None:
     @app.post("/api/same")
     async def same(session: WriteSession, same_session: WriteSession) -> bool:
@@ -127,31 +126,28 @@ async def context_client(app: FastAPI, routes_client: AsyncClient) -> AsyncClien
     return routes_client
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_context_dependency_reads_and_commits(context_client: AsyncClient) -> None:
     assert (await context_client.post("/api/before-and-after")).json() == [0, 1]
     assert (await context_client.get("/api/count-readonly")).json() == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_context_of_failed_request_is_rolled_back(context_client: AsyncClient) -> None:
     assert (await context_client.post("/api/broken")).status_code == 500
     assert (await context_client.get("/api/count-readonly")).json() == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_failed_commit_of_a_context_is_a_conflict(context_client: AsyncClient) -> None:
     await context_client.post("/api/before-and-after")
     assert (await context_client.post("/api/registration?email=a@example.com")).status_code == 409
 
 
-@pytest.mark.database("sqlite")
 async def test_context_parameters_become_route_parameters(context_client: AsyncClient) -> None:
     response = await context_client.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
     assert (response.status_code, response.json()) == (200, "a browser")
     assert (await context_client.get("/api/count-readonly")).json() == 1
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("query", ["", "?email=a-much-too-long-address@example.com"])
 async def test_invalid_context_parameters_are_422(context_client: AsyncClient, query: str) -> None:
     assert (await context_client.post(f"/api/registration{query}")).status_code == 422
@@ -170,6 +166,7 @@ def test_openapi_lists_context_parameters() -> None:
     ]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_unmigrated_database_is_503_and_logged(empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings_for(empty_database_url))
     async with (
@@ -181,7 +178,6 @@ async def test_unmigrated_database_is_503_and_logged(empty_database_url: str, ca
     assert "python3 oppman.py migrate" in caplog.text
 
 
-@pytest.mark.database("sqlite")
 async def test_guide_example_of_a_context(app: FastAPI, client: AsyncClient) -> None:
     guide = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
     section = guide.partition("\n## Readers and writers\n")[2]

@@ -37,7 +37,7 @@ async def deleted_rows(session: AsyncSession) -> None:
     session.expunge_all()
 
 
-pytestmark = pytest.mark.usefixtures("deleted_rows")
+pytestmark = [pytest.mark.database("sqlite", "postgresql"), pytest.mark.usefixtures("deleted_rows")]
 
 
 async def _ids(session: AsyncSession, statement: Any) -> list[int]:

@@ -16,6 +16,8 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.trash import hide_deleted
 from tests.opportune.db.trash.shop import Good, Part, Vendor
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 NAMES = select(col(Good.name)).order_by(col(Good.id))
 
 

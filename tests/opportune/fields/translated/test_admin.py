@@ -17,10 +17,7 @@ from tests.opportune.fields.translated.poems_feature import Poem, Verse, poems
 from tests.opportune.fields.translated.test_pages import find_input
 from tests.opportune.site_with import site_with
 
-ONLY_SQLITE = pytest.mark.database("sqlite")
 
-
-@ONLY_SQLITE
 async def test_form_has_an_input_per_language(admin: AsyncClient, poem: Poem) -> None:
     page = (await admin.get("/admin/poem/edit/1")).text
     assert all(part in find_input(page, "title.en") for part in (' id="title"', ' required=""', ' value="Zebra"'))
@@ -37,7 +34,6 @@ async def test_form_stores_texts(app: FastAPI, admin: AsyncClient, poem: Poem) -
     assert await read_texts(app) == stored
 
 
-@ONLY_SQLITE
 @pytest.mark.parametrize(
     ("texts", "message", "name"),
     [
@@ -53,7 +49,6 @@ async def test_errors_name_their_language(admin: AsyncClient, texts: dict[str, s
     assert f'value="{texts["title.de"]}"' in find_input(page, "title.de")
 
 
-@ONLY_SQLITE
 async def test_changes_of_another_user_are_conflicts(app: FastAPI, admin: AsyncClient, poem: Poem) -> None:
     page = (await admin.get("/admin/poem/edit/1")).text
     seen = re.search(r'name="\(seen\)" value="([^"]*)"', page)
@@ -81,7 +76,6 @@ async def test_related_title_is_in_current_language(app: FastAPI, admin: AsyncCl
     assert "Zebra" in (await admin.get("/admin/verse/details/1")).text
 
 
-@ONLY_SQLITE
 async def test_history_and_versions_show_languages(app: FastAPI, admin: AsyncClient, poem: Poem) -> None:
     await admin.post("/admin/poem/edit/1", data={"title.en": "Hawk", "title.de": "Adler", "save": "Save"})
     page = (await admin.get("/admin/poem/history/1")).text
@@ -103,7 +97,6 @@ async def test_import_reads_export(app: FastAPI, admin: AsyncClient, poem: Poem,
     assert await read_texts(app, newest) == await read_texts(app, 1)
 
 
-@ONLY_SQLITE
 async def test_site_with_one_language_has_plain_values(settings: Settings) -> None:
     async with site_with(poems, Poem.metadata, settings) as app:
         superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)

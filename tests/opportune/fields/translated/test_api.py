@@ -10,9 +10,9 @@ from tests.opportune.fields.translated.conftest import GERMAN, read_texts
 from tests.opportune.fields.translated.poems_feature import Poem, Verse
 
 POEMS = "/api/v1/poems"
-ONLY_SQLITE = pytest.mark.database("sqlite")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_have_text_in_language_of_request(client: AsyncClient, poem: Poem) -> None:
     rows = (await client.get(f"{POEMS}?sort=title", headers=GERMAN)).json()["items"]
     assert [row["title"] for row in rows] == ["Adler", "Mouse"]
@@ -20,6 +20,7 @@ async def test_rows_have_text_in_language_of_request(client: AsyncClient, poem: 
     assert (row["title"], row["about"], row["note"]) == ("Adler", "Stripes", None)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_have_all_languages_on_request(client: AsyncClient, poem: Poem) -> None:
     rows = (await client.get(f"{POEMS}?languages=all&q=zebra")).json()["items"]
     row = (await client.get(f"{POEMS}/1?languages=all")).json()
@@ -27,7 +28,6 @@ async def test_rows_have_all_languages_on_request(client: AsyncClient, poem: Poe
     assert (row["title"], row["note"]) == ({"en": "Zebra", "de": "Adler"}, None)
 
 
-@ONLY_SQLITE
 @pytest.mark.parametrize("address", [POEMS, f"{POEMS}/1", "/api/v1/verses?languages=all"])
 async def test_texts_in_one_language_name_it(client: AsyncClient, poem: Poem, address: str) -> None:
     response = await client.get(address, headers=GERMAN)
@@ -35,19 +35,18 @@ async def test_texts_in_one_language_name_it(client: AsyncClient, poem: Poem, ad
     assert response.headers["vary"] == "accept-language, cookie"
 
 
-@ONLY_SQLITE
 @pytest.mark.parametrize("address", [POEMS, f"{POEMS}/1"])
 async def test_texts_in_all_languages_name_none(client: AsyncClient, poem: Poem, address: str) -> None:
     response = await client.get(f"{address}?languages=all", headers=GERMAN)
     assert not {"content-language", "vary"} & response.headers.keys()
 
 
-@ONLY_SQLITE
 async def test_unknown_value_of_languages_is_refused(client: AsyncClient, poem: Poem) -> None:
     statuses = [(await client.get(f"{POEMS}{path}?languages=de")).status_code for path in ("", "/1")]
     assert statuses == [422, 422]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_new_row_takes_text_or_object(app: FastAPI, client: AsyncClient) -> None:
     assert (await client.post(POEMS, json={"title": "Hawk"})).json()["title"] == "Hawk"
     texts = {"en": "Eagle", "de": "Adler"}
@@ -56,6 +55,7 @@ async def test_new_row_takes_text_or_object(app: FastAPI, client: AsyncClient) -
     assert await read_texts(app, response.json()["id"]) == {"title": texts, "about": {"de": "Federn"}, "note": None}
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("title", "texts"),
     [("Hai", {"en": "Zebra", "de": "Hai"}), ({"en": "Hawk"}, {"en": "Hawk"})],
@@ -68,7 +68,6 @@ async def test_change_replaces_one_text_or_all(
     assert (await read_texts(app))["title"] == texts
 
 
-@ONLY_SQLITE
 @pytest.mark.parametrize(
     ("title", "field"),
     [
@@ -84,6 +83,7 @@ async def test_invalid_texts_name_their_language(client: AsyncClient, title: Any
     assert [error["field"] for error in response.json()["errors"]] == [field.split(".")]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_related_rows_have_titles_in_current_language(app: FastAPI, client: AsyncClient, poem: Poem) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Verse(poem_id=2, text="*Squeak*"), Verse(poem_id=1)])
@@ -92,7 +92,6 @@ async def test_related_rows_have_titles_in_current_language(app: FastAPI, client
     assert (await client.get("/api/v1/verses?q=adler", headers=GERMAN)).json()["total"] == 1
 
 
-@ONLY_SQLITE
 async def test_openapi_describes_text_and_object(client: AsyncClient) -> None:
     document = (await client.get("/api/openapi.json")).json()
     title = document["components"]["schemas"]["PoemCreate"]["properties"]["title"]

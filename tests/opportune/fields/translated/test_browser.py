@@ -8,8 +8,6 @@ from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.fields.translated.conftest import read_texts
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.mark.parametrize("path", ["/poems/new", "/admin/poem/create"])
 async def test_tabs_show_one_language(app: FastAPI, page: Page, site: str, path: str) -> None:

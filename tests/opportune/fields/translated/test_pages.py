@@ -22,7 +22,6 @@ def find_input(page: str, name: str) -> str:
     return match[0]
 
 
-@pytest.mark.database("sqlite")
 async def test_form_has_an_input_per_language(client: AsyncClient) -> None:
     page = (await client.get("/poems/new")).text
     english, arabic = find_input(page, "title.en"), find_input(page, "title.ar")
@@ -46,7 +45,6 @@ async def test_edit_form_replaces_texts(app: FastAPI, client: AsyncClient, poem:
     assert await read_texts(app) == {"title": {"en": "Eagle"}, "about": {}, "note": {"de": "Hm"}}
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("texts", "name", "message"),
     [
@@ -66,7 +64,6 @@ async def test_errors_are_beside_their_language(
     assert find_input(response.text, "title.de").count('value="A') == bool(texts["title.de"])
 
 
-@pytest.mark.database("sqlite")
 async def test_query_prefills_current_language(client: AsyncClient) -> None:
     page = (await client.get("/poems/new", params={"title": "Adler", "title.ar": "نسر"}, headers=GERMAN)).text
     assert ' value="Adler"' in find_input(page, "title.de")
@@ -89,7 +86,6 @@ async def test_details_show_current_language(client: AsyncClient, poem: Poem) ->
     assert '<span lang="en" dir="ltr">Stripes</span>' in page
 
 
-@pytest.mark.database("sqlite")
 async def test_site_with_one_language_has_plain_inputs(settings: Settings) -> None:
     async with site_with(poems, Poem.metadata, settings.model_copy(update={"language": "de"})) as app:
         async with signed_in_client(app) as client:

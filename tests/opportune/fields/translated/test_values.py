@@ -24,6 +24,8 @@ from opportune.testing import Make
 from tests.opportune.fields.translated.conftest import read_texts
 from tests.opportune.fields.translated.poems_feature import Poem
 
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
 TEXT = TranslatedText({"de": "Adler", "en": "Eagle"})
 
 

@@ -16,6 +16,7 @@ from opportune.web import markdown
 from tests.opportune.llm.answers.questions import ask, retry, wait_until_ended
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["Because ", "it is.", llm.Done(prompt_tokens=12, completion_tokens=3)]
     answer = await wait_until_ended(manager, await ask(manager, owner_id))
@@ -26,7 +27,6 @@ async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: 
     assert answer.prompt == [], "the prompt of a complete answer is deleted"
 
 
-@pytest.mark.database("sqlite")
 async def test_rolled_back_question_is_not_asked(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -37,6 +37,7 @@ async def test_rolled_back_question_is_not_asked(
     assert model.received == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_one_answer_per_topic_runs(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     await ask(manager, owner_id, topic="books:1")
@@ -45,7 +46,6 @@ async def test_one_answer_per_topic_runs(manager: AnswerManager, owner_id: int, 
     assert (await ask(manager, owner_id, topic="books:2")).is_running
 
 
-@pytest.mark.database("sqlite")
 async def test_retry_keeps_the_failed_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["Half", llm.LLMError("timeout", "Too slow.")]
     failed = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
@@ -58,14 +58,12 @@ async def test_retry_keeps_the_failed_answer(manager: AnswerManager, owner_id: i
     assert newest.answer.id == retried.id
 
 
-@pytest.mark.database("sqlite")
 async def test_other_users_answer_is_not_found(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     assert await manager.find(answer.id, owner_id + 1) is None
     assert await manager.newest("books:1", owner_id + 1) is None
 
 
-@pytest.mark.database("sqlite")
 async def test_unreported_usage_is_estimated(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["four" * 5]
     answer = await ask(manager, owner_id)
@@ -77,7 +75,6 @@ async def test_unreported_usage_is_estimated(manager: AnswerManager, owner_id: i
 ERROR_CODES: list[llm.ErrorCode] = ["refused", "unauthorised", "rate_limited", "timeout", "malformed", "unavailable"]
 
 
-@pytest.mark.database("sqlite")
 async def test_failed_answer_keeps_text_and_error(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     for code in ERROR_CODES:
         model.script = ["Half an", llm.LLMError(code, "The model said no.")]
@@ -86,7 +83,6 @@ async def test_failed_answer_keeps_text_and_error(manager: AnswerManager, owner_
         assert answer.error == "The model said no."
 
 
-@pytest.mark.database("sqlite")
 async def test_crash_of_the_model_hides_details(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +96,6 @@ async def test_crash_of_the_model_hides_details(
     assert "secret" not in stored.error
 
 
-@pytest.mark.database("sqlite")
 async def test_missing_model_is_explained_without_settings(database: Database, owner_id: int) -> None:
     manager = AnswerManager(database, LanguageModel(lambda: None))
     answer = await ask(manager, owner_id)
@@ -109,13 +104,13 @@ async def test_missing_model_is_explained_without_settings(database: Database, o
     assert stored.error == "No language model is set up yet."
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_unstorable_characters_are_removed(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["a\0b\ud83dc"]
     answer = await ask(manager, owner_id)
     assert (await wait_until_ended(manager, answer)).text == "ab?c"
 
 
-@pytest.mark.database("sqlite")
 async def test_running_answers_per_user_are_limited(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     for _ in range(MAX_RUNNING_ANSWERS):
@@ -124,6 +119,7 @@ async def test_running_answers_per_user_are_limited(manager: AnswerManager, owne
         await ask(manager, owner_id)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_concurrent_questions_respect_the_limit(
     manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
@@ -132,7 +128,6 @@ async def test_concurrent_questions_respect_the_limit(
     assert sum(isinstance(result, TooManyAnswers) for result in results) == 8 - MAX_RUNNING_ANSWERS
 
 
-@pytest.mark.database("sqlite")
 async def test_finished_answer_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = list[str]()
     render = markdown.render

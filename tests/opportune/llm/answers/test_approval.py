@@ -23,8 +23,6 @@ from opportune.llm.tools import Toolbox
 from opportune.testing import make_token, make_user, signed_in_client
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, kill_process, set_values, wait_until_ended
 
-pytestmark = pytest.mark.database("sqlite")
-
 LEND_DUNE = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Dune <1>", "days": 14}}')
 LEND_EMMA = ToolCall("call_1", "lend_book", '{"loan": {"book_title": "Emma"}}')
 FIND = ToolCall("call_2", "find_book", "{}")

@@ -14,8 +14,6 @@ from opportune.llm.providers.provider import UNSEEN_PICTURE
 from opportune.storage import Storage, open_storage
 from tests.opportune.llm.answers.questions import retry, wait_until_ended
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def storage(settings: Settings) -> Storage:

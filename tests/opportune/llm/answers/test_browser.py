@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, Route, expect
 
@@ -13,9 +12,6 @@ from opportune.testing.services.accessibility import find_violations
 from tests.opportune.llm.answers.question_page import app
 
 __all__ = ["app"]  # a fixture
-
-# The browser does not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
 
 
 async def test_answer_in_the_browser_reload_stop_continue(

@@ -17,9 +17,6 @@ from tests.opportune.llm.answers.question_page import app
 
 __all__ = ["app"]  # a fixture
 
-# The browser does not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
-
 BEGINNING, REST = "# Title\n\nThe first part", " goes on.\n\n- a\n- b\n\nThe end."
 LOST_MESSAGE = "Connection lost, trying again"
 STREAMS = "**/stream?after=*"

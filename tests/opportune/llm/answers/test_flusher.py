@@ -95,7 +95,6 @@ def count_connections(database: Database, event_name: str) -> Iterator[list[int]
     event.remove(engine, event_name, note)
 
 
-@pytest.mark.database("sqlite")
 async def test_many_answers_share_transactions(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +112,6 @@ async def test_many_answers_share_transactions(
     assert max(in_use) == 1
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("runs_hooks", [True, False])
 async def test_hundreds_of_ends_share_a_transaction(
     database: Database, monkeypatch: pytest.MonkeyPatch, *, runs_hooks: bool
@@ -148,6 +146,7 @@ async def test_hundreds_of_ends_share_a_transaction(
     }
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rejected_delta_does_not_affect_other_answers(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +161,6 @@ async def test_rejected_delta_does_not_affect_other_answers(
     assert [(await wait_until_ended(manager, answer)).status for answer in good] == [AnswerStatus.DONE] * 3
 
 
-@pytest.mark.database("sqlite")
 async def test_rejected_end_does_not_affect_other_answers(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +187,6 @@ async def test_locked_row_does_not_delay_other_answers(
     assert (await wait_until_ended(manager, held)).text == "held held "
 
 
-@pytest.mark.database("sqlite")
 async def test_viewers_see_only_what_is_stored(
     manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +218,6 @@ def long_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("long_intervals")
 async def test_first_text_is_saved_immediately(manager: AnswerManager, model: Parrot, database: Database) -> None:
     (answer,) = await ask_all(manager, ["word "])
@@ -229,7 +225,6 @@ async def test_first_text_is_saved_immediately(manager: AnswerManager, model: Pa
     await wait_until_saved(database, answer.id, "word ")
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("long_intervals")
 async def test_viewed_answer_is_saved_more_often(manager: AnswerManager, model: Parrot, database: Database) -> None:
     model.gates.append(asyncio.Event())
@@ -241,7 +236,6 @@ async def test_viewed_answer_is_saved_more_often(manager: AnswerManager, model: 
         await wait_until_saved(database, answer.id, "word word ")
 
 
-@pytest.mark.database("sqlite")
 async def test_answer_fails_after_a_long_outage(
     manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +249,6 @@ async def test_answer_fails_after_a_long_outage(
     assert (await wait_until_ended(manager, answer)).error_code == "database"
 
 
-@pytest.mark.database("sqlite")
 async def test_idle_flusher_runs_no_task(manager: AnswerManager, model: Parrot) -> None:
     for gate in model.gates:
         gate.set()
@@ -266,7 +259,6 @@ async def test_idle_flusher_runs_no_task(manager: AnswerManager, model: Parrot) 
         await asyncio.gather(*answer_tasks)
 
 
-@pytest.mark.database("sqlite")
 async def test_one_query_polls_all_followed_answers(
     manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,7 +286,6 @@ async def test_one_query_polls_all_followed_answers(
     assert len(reads) < ANSWER_COUNT
 
 
-@pytest.mark.database("sqlite")
 async def test_follower_ends_answers_of_dead_process(
     manager: AnswerManager, owner_id: int, model: Parrot, database: Database
 ) -> None:
@@ -312,7 +303,6 @@ async def test_follower_ends_answers_of_dead_process(
     assert (await load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
 
 
-@pytest.mark.database("sqlite")
 async def test_viewers_of_few_answers_wake_per_iteration(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     lives = [LiveAnswer(AnswerProgress.from_answer(Answer(id=number))) for number in range(3 * ANSWER_COUNT)]
 

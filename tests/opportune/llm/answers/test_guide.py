@@ -22,8 +22,6 @@ from opportune.testing import RecordedJobs
 from opportune.testing.app import create_test_app
 from tests.opportune.page_templates import add_templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 GUIDE = (PROJECT / "docs" / "llm-pages.md").read_text(encoding="utf-8")
 HTML = "".join(re.findall(r"^```html\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
 PAGE = '{% extends "base.html" %}{% block content %}<h1>Waves</h1>' + HTML + "{% endblock %}"

@@ -41,14 +41,12 @@ def arguments(queued: RecordedJobs) -> list[tuple[object, ...]]:
     return [call.arguments for call in queued.calls]
 
 
-@pytest.mark.database("sqlite")
 async def test_hook_queues_a_job_for_its_topic(manager: AnswerManager, owner_id: int, queued: RecordedJobs) -> None:
     answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     await wait_until_ended(manager, await ask(manager, owner_id, topic="films:1"))
     assert arguments(queued) == [(answer.id, "done")]
 
 
-@pytest.mark.database("sqlite")
 async def test_hook_runs_for_interrupted_answers(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, queued: RecordedJobs
 ) -> None:
@@ -60,6 +58,7 @@ async def test_hook_runs_for_interrupted_answers(
     assert arguments(queued) == [(answer.id, "interrupted")]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_failing_hook_keeps_the_answer(
     manager: AnswerManager, owner_id: int, queued: RecordedJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -72,7 +71,6 @@ async def test_failing_hook_keeps_the_answer(
     assert "ZeroDivisionError" in caplog.text
 
 
-@pytest.mark.database("sqlite")
 async def test_export_contains_questions_and_answers(
     manager: AnswerManager, owner_id: int, database: Database, queued: RecordedJobs
 ) -> None:

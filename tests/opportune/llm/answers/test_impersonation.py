@@ -22,8 +22,6 @@ from opportune.testing import make_user, signed_in_client
 from opportune.web.client import Client
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, wait_until_ended
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def pay(session: WriteSession) -> str:
     """Pay the bill."""

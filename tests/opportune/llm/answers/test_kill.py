@@ -62,6 +62,7 @@ async def run_server(database_url: str) -> AsyncIterator[tuple[httpx2.AsyncClien
         process.join(TIMEOUT_SECONDS)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
 async def test_displayed_text_survives_sigkill(database_url: str, database: Database, user: User) -> None:
     reader = Reader(await make_token(database, user))

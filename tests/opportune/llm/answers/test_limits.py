@@ -37,9 +37,6 @@ from opportune.testing import RecordedJobs, make_token, make_user
 from opportune.testing.rows import Make
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
 
-pytestmark = pytest.mark.database("sqlite")
-on_both_databases = pytest.mark.database("sqlite", "postgresql")
-
 PRICED = LlmModel(
     name="Fast",
     base_url="http://127.0.0.1:1/v1",
@@ -114,7 +111,7 @@ async def test_limits_apply_per_user_and_price(make_guard: MakeGuard, user: User
     assert await llm_with(guard, model=FREE).complete("A job.")
 
 
-@on_both_databases
+@pytest.mark.database("sqlite", "postgresql")
 async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User) -> None:
     """Each call reserves 501 tokens and uses 401, in chunks of 100."""
     guards = [make_guard(llm_max_tokens_per_person_per_day=2_000) for _ in range(2)]

@@ -31,7 +31,6 @@ from tests.opportune.llm.answers.questions import (
 )
 
 
-@pytest.mark.database("sqlite")
 async def test_other_process_stops_an_answer(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -42,6 +41,7 @@ async def test_other_process_stops_an_answer(
     assert (await wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "One, ", gate, "two.")
@@ -57,7 +57,6 @@ async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id:
     assert live.answer.status == AnswerStatus.DONE
 
 
-@pytest.mark.database("sqlite")
 async def test_closed_stream_keeps_newer_viewers(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +76,6 @@ async def test_closed_stream_keeps_newer_viewers(
     assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
 
 
-@pytest.mark.database("sqlite")
 async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two."]
@@ -92,7 +90,6 @@ async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id:
         assert set(await asyncio.gather(*viewers)) == {"One, two."}
 
 
-@pytest.mark.database("sqlite")
 async def test_reading_ends_answers_of_dead_processes(
     manager: AnswerManager, owner_id: int, database: Database
 ) -> None:
@@ -103,6 +100,7 @@ async def test_reading_ends_answers_of_dead_processes(
     assert (answer.status, answer.text) == (AnswerStatus.INTERRUPTED, "Last words")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_process_that_lost_its_answer_stops_writing(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -116,7 +114,6 @@ async def test_process_that_lost_its_answer_stops_writing(
     assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
 
 
-@pytest.mark.database("sqlite")
 async def test_answers_of_dead_processes_do_not_count(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
@@ -130,7 +127,6 @@ async def test_answers_of_dead_processes_do_not_count(
     assert (await wait_until_ended(restarted, answer)).status == AnswerStatus.DONE
 
 
-@pytest.mark.database("sqlite")
 async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "Still ", gate, "here.")
@@ -140,6 +136,7 @@ async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner
     assert (await wait_until_ended(manager, answer)).text == "Still here."
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_renewed_lease_prevents_takeover(
     manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +158,6 @@ async def test_renewed_lease_prevents_takeover(
     assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
 
 
-@pytest.mark.database("sqlite")
 async def test_close_does_not_wait_for_an_outage(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +179,6 @@ async def test_close_does_not_wait_for_an_outage(
     may_finish.set()
 
 
-@pytest.mark.database("sqlite")
 async def test_reload_elsewhere_repeats_no_block(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "One.\n\nTwo.\n\nThree.\n\n", gate, "Four.")

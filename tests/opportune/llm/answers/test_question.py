@@ -12,8 +12,6 @@ from tests.opportune.llm.answers.question_page import TOPIC, app
 
 __all__ = ["app"]  # a fixture
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_question_with_a_file_reaches_the_model(app: FastAPI, user: User) -> None:
     app.state.llm.provider = model = FakeProvider("So.")

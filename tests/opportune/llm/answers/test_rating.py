@@ -17,9 +17,6 @@ from opportune.llm.spending.models import LlmUsage
 from opportune.testing import Make, make_user, signed_in_client
 from tests.opportune.llm.answers.questions import ask, wait_until_ended
 
-# The queries do not depend on the database.
-pytestmark = pytest.mark.database("sqlite")
-
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 

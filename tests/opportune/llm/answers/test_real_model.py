@@ -16,7 +16,7 @@ from tests.opportune.llm.answers.question_page import app
 __all__ = ["app"]  # a fixture
 
 # The scripted tests cover both databases.
-pytestmark = [pytest.mark.model, pytest.mark.database("sqlite")]
+pytestmark = pytest.mark.model
 
 LONG_ENOUGH = 60_000
 """Timeout in milliseconds for a complete answer of a small model on a busy machine."""

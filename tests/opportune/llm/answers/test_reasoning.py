@@ -15,9 +15,6 @@ from opportune.testing import signed_in_client
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, ask, kill_process, load_answer, wait_until_ended
 from tests.opportune.llm.answers.test_events import make_live_answer, read_json_events
 
-pytestmark = pytest.mark.database("sqlite")
-on_both_databases = pytest.mark.database("sqlite", "postgresql")
-
 HOSTILE = "<script>alert(1)</script> **no**"
 
 
@@ -27,14 +24,14 @@ async def wait_until_reasoned(database: Database, answer_id: int, reasoning: str
             await asyncio.sleep(0.01)
 
 
-@on_both_databases
+@pytest.mark.database("sqlite", "postgresql")
 async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me "), Reasoning("think."), "Because.", Done(10, 90, reasoning_tokens=80)]
     stored = await wait_until_ended(manager, await ask(manager, owner_id))
     assert (stored.text, stored.reasoning, stored.reasoning_tokens) == ("Because.", "Let me think.", 80)
 
 
-@on_both_databases
+@pytest.mark.database("sqlite", "postgresql")
 async def test_reasoning_survives_a_dead_process(
     manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
 ) -> None:
@@ -50,7 +47,7 @@ async def test_reasoning_survives_a_dead_process(
     assert (stored.text, stored.reasoning) == ("Because.", "Let me think.\n\nAgain.")
 
 
-@on_both_databases
+@pytest.mark.database("sqlite", "postgresql")
 async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)

@@ -14,9 +14,6 @@ from opportune.llm import Answer, AnswerManager, FakeProvider
 from opportune.testing import make_token, make_user, signed_in_client
 from tests.opportune.llm.answers.questions import ask, wait_until_ended
 
-# Tests of answers cover both databases.
-pytestmark = pytest.mark.database("sqlite")
-
 API = "/api/v1/answers"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 

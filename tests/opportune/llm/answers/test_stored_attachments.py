@@ -20,8 +20,6 @@ from opportune.storage import MissingFileError, Storage
 from opportune.testing import RecordedJobs, signed_in_client
 from tests.opportune.storage.pictures import draw_image, encode_image
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @dataclass(frozen=True)
 class UploadedFile:

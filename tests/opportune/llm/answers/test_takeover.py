@@ -40,11 +40,6 @@ from tests.opportune.llm.answers.questions import (
 
 STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its process was not.\n"
 
-# Only tests marked for it depend on the database.
-pytestmark = pytest.mark.database("sqlite")
-
-on_both_databases = pytest.mark.database("sqlite", "postgresql")
-
 
 class Storyteller(FakeProvider):
     """Tells the story from the end of the prompt to `pause`, and continues after an event."""
@@ -132,7 +127,7 @@ class SlowStoryteller(Storyteller):
         await asyncio.Event().wait()
 
 
-@on_both_databases
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("is_stored", [None, True, False])
 async def test_unsaved_text_is_handed_over(
     database: Database,
@@ -206,7 +201,7 @@ async def test_streams_close_before_the_answers_end(
     assert (await load_answer(manager, answer)).text == STORY
 
 
-@on_both_databases
+@pytest.mark.database("sqlite", "postgresql")
 async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int, database: Database) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, database, answer)
@@ -227,7 +222,6 @@ async def test_starting_process_takes_over_answers(
     assert (await load_answer(sibling, answer)).takeovers == 1
 
 
-@pytest.mark.database("sqlite")
 async def test_outage_of_the_watch_is_logged_once(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

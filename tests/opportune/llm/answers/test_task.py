@@ -22,7 +22,6 @@ from tests.opportune.llm.answers.questions import (
 )
 
 
-@pytest.mark.database("sqlite")
 async def test_growing_answer_is_stored(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "The beginning", gate, " and the end.")
@@ -32,7 +31,6 @@ async def test_growing_answer_is_stored(manager: AnswerManager, owner_id: int, d
         assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
 
 
-@pytest.mark.database("sqlite")
 async def test_no_session_is_held_while_the_model_thinks(
     manager: AnswerManager, owner_id: int, database: Database
 ) -> None:
@@ -45,7 +43,6 @@ async def test_no_session_is_held_while_the_model_thinks(
     await wait_until_ended(manager, answer)
 
 
-@pytest.mark.database("sqlite")
 async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["So far", asyncio.Event(), "never"]
     answer = await ask(manager, owner_id)
@@ -57,7 +54,6 @@ async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owne
     assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "So far")
 
 
-@pytest.mark.database("sqlite")
 async def test_stop_before_the_first_chunk_is_empty(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     answer = await ask(manager, owner_id)
@@ -66,7 +62,6 @@ async def test_stop_before_the_first_chunk_is_empty(manager: AnswerManager, owne
     assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "")
 
 
-@pytest.mark.database("sqlite")
 async def test_answer_survives_a_short_outage(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +80,6 @@ async def test_answer_survives_a_short_outage(
     assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
 
 
-@pytest.mark.database("sqlite")
 async def test_end_of_an_answer_survives_a_long_outage(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +101,6 @@ async def test_end_of_an_answer_survives_a_long_outage(
     assert flusher.SAVE_TIMEOUT_SECONDS >= 600
 
 
-@pytest.mark.database("sqlite")
 async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = [asyncio.Event()]
     answer = await ask(manager, owner_id)
@@ -116,6 +109,7 @@ async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owne
     assert not manager._tasks
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_save_without_response_is_not_duplicated(
     manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +132,6 @@ async def test_save_without_response_is_not_duplicated(
     assert (await wait_until_ended(manager, answer)).text == "One, two."
 
 
-@pytest.mark.database("sqlite")
 async def test_text_during_a_failed_save_is_saved(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +155,6 @@ async def test_text_during_a_failed_save_is_saved(
     await wait_until_saved(database, answer.id, "One, two.")
 
 
-@pytest.mark.database("sqlite")
 async def test_viewers_learn_of_an_unstored_end(
     manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,8 +20,6 @@ from opportune.llm.tools import Toolbox
 from opportune.testing import make_token, make_user, signed_in_client
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, kill_process, wait_until_ended
 
-pytestmark = pytest.mark.database("sqlite")
-
 REQUEST_BOOK = Done(tool_calls=(ToolCall("c1", "find_book", '{"title": "Dune"}'),))
 gate = asyncio.Event()
 

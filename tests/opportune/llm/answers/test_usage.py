@@ -28,9 +28,6 @@ from opportune.llm.tools import Toolbox
 from opportune.testing import make_user
 from tests.opportune.llm.answers.questions import ask, wait_until_ended
 
-pytestmark = pytest.mark.database("sqlite")
-on_both_databases = pytest.mark.database("sqlite", "postgresql")
-
 PRICED = LlmModel(
     name="Fast",
     model="fast",
@@ -77,7 +74,7 @@ async def read_usage(guard: SpendingGuard, **criteria: Any) -> list[tuple[str, i
     ]
 
 
-@on_both_databases
+@pytest.mark.database("sqlite", "postgresql")
 async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     await llm.for_user(user.id).complete("Why?")
     await llm.for_user(user.id).complete("Why?")
@@ -96,7 +93,7 @@ async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: 
         }
 
 
-@on_both_databases
+@pytest.mark.database("sqlite", "postgresql")
 async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     deleted_id = user.id
     await llm.for_user(deleted_id).complete("Why?")

@@ -13,8 +13,6 @@ from opportune.testing.statements import counted_statements
 from tests.opportune.llm.answers.questions import TIMEOUT_SECONDS, set_values
 from tests.opportune.llm.answers.test_takeover import STORY, Storyteller
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def model() -> Storyteller:

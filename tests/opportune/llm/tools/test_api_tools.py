@@ -17,8 +17,6 @@ from opportune.llm.tools import Toolbox, api_tools, toolbox_of
 from opportune.testing import make_token, make_user
 from tests.opportune.contrib.mcp.library import create_site, open_mcp_client, read_text
 
-pytestmark = pytest.mark.database("sqlite")
-
 router = APIRouter(prefix="/books")
 
 

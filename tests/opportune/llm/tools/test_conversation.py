@@ -9,7 +9,6 @@ from opportune.llm.tools import Toolbox, ToolResult, ToolRun, converse
 from opportune.llm.tools import conversation as conversation_module
 from opportune.llm.tools.conversation import MAX_ROUNDS, TOO_MANY_CALLS
 
-pytestmark = pytest.mark.database("sqlite")
 QUESTION = [Message("user", "What is the weather?")]
 
 

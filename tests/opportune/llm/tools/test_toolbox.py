@@ -21,8 +21,6 @@ from opportune.llm.tools import toolbox as toolbox_module
 from opportune.llm.tools.toolbox import ToolResult, toolbox_of
 from opportune.testing import grant, make_user
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def count_users(session: ReadSession, only: Literal["staff", "all"] = "all") -> int:
     """Count the user accounts."""

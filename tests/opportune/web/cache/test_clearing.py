@@ -17,8 +17,6 @@ from opportune.web.cache.store import CacheLookup, MemoryStore
 from tests.opportune.web.cache.conftest import Clock
 from tests.opportune.web.cache.shop import Shop, wait_until
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_cleared_tag_rebuilds_its_pages(shop: Shop) -> None:
     async with shop.client("/events/{event_id}", tags=["events", "event:{event_id}"]) as client:

@@ -10,9 +10,6 @@ from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.testing.app import create_test_app
 
-pytestmark = pytest.mark.database("sqlite")
-
-
 router = APIRouter()
 
 

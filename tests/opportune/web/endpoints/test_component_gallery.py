@@ -10,8 +10,6 @@ from opportune.testing.app import create_test_app
 from opportune.testing.services.accessibility import find_violations
 from opportune.web.rendering.templates import templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 ADDRESS = "/_components"
 
 

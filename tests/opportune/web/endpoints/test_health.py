@@ -12,8 +12,6 @@ from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 from opportune.web.endpoints.health import HEALTH_PATHS
 
-pytestmark = pytest.mark.database("sqlite")
-
 LIVENESS_PATHS = ["/health/live", "/kaithhealth", "/kaithheathcheck"]
 RAILWAY_PROBE = "http://healthcheck.railway.app"
 

@@ -7,8 +7,6 @@ from httpx2 import AsyncClient
 
 from opportune.web.rendering.static_files import assets
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_logo_is_the_default_favicon(client: AsyncClient) -> None:
     response = await client.get("/favicon.ico")

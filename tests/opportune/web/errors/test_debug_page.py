@@ -15,8 +15,6 @@ from opportune.testing.plugin import settings_for
 from opportune.web.errors import debug_page
 from opportune.web.errors.debug_page import MAX_VARIABLES, build_report
 
-pytestmark = pytest.mark.database("sqlite")
-
 HTML = {"Accept": "text/html"}
 
 

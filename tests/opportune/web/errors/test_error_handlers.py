@@ -14,8 +14,6 @@ from opportune.db.sessions.dependencies import ReadSession
 from opportune.schemas.text import Text
 from opportune.testing.app import create_test_app
 
-pytestmark = pytest.mark.database("sqlite")
-
 HTML = {"Accept": "text/html"}
 JSON = {"Accept": "application/json"}
 

@@ -25,10 +25,6 @@ from opportune.web.errors import error_hints
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.rendering.templates import templates
 
-pytestmark = pytest.mark.database("sqlite")
-
-on_both = pytest.mark.database("sqlite", "postgresql")
-
 
 class Base(DeclarativeBase):
     pass
@@ -117,7 +113,7 @@ EXPECTED_HINTS = {
 }
 
 
-@on_both
+@pytest.mark.database("sqlite", "postgresql")
 async def test_page_shows_cause_line_and_fix(faulty: AsyncClient) -> None:
     for path, expected in EXPECTED_HINTS.items():
         page = await faulty.get(path, headers={"Accept": "text/html"})

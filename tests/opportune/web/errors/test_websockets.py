@@ -25,8 +25,6 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import grant
 from opportune.web import cached, settings_of
 
-pytestmark = pytest.mark.database("sqlite")
-
 Messages = list[dict[str, Any]]
 SITE_ORIGIN = "http://testserver"
 

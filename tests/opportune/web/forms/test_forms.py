@@ -15,8 +15,6 @@ from opportune.schemas.text import Line, Text
 from opportune.web.forms.forms import MAX_FIELDS, MAX_FILES, Form, read_form
 from opportune.web.forms.uploads import ImageUpload, Upload
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 class Letter(BaseModel):
     subject: Line = Field(min_length=1, max_length=20)

@@ -19,8 +19,6 @@ from opportune.web.rendering.templates import templates
 from tests.opportune.page_templates import add_templates
 from tests.opportune.storage.pictures import photo
 
-pytestmark = pytest.mark.database("sqlite")
-
 GUIDE = (PROJECT / "docs/forms.md").read_text(encoding="utf-8")
 ENQUIRY = {"name": "Ada", "email": "ada@example.com", "message": "How much\nis it?"}
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}

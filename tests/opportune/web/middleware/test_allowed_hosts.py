@@ -6,8 +6,6 @@ from httpx2 import ASGITransport, AsyncClient
 from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.mark.parametrize(
     ("host", "status"),

@@ -9,8 +9,6 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 async def body_site(app: FastAPI, client: AsyncClient) -> AsyncClient:

@@ -22,8 +22,6 @@ from opportune.web.middleware.compression import (
     accepts_gzip,
 )
 
-pytestmark = pytest.mark.database("sqlite")
-
 LONG = "A line of a page.\n" * 200
 GZIP = {"Accept-Encoding": "gzip"}
 PLAIN = {"Accept-Encoding": "identity"}

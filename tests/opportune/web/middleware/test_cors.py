@@ -47,7 +47,6 @@ async def preflight(client: AsyncClient, origin: str, path: str = "/api/v1/users
     return await client.options(path, headers=headers)
 
 
-@pytest.mark.database("sqlite")
 async def test_preflight_allows_listed_origins_without_credentials(client: AsyncClient) -> None:
     response = await preflight(client, APP)
     assert (response.status_code, allowed_origin(response)) == (200, APP)
@@ -55,27 +54,23 @@ async def test_preflight_allows_listed_origins_without_credentials(client: Async
     assert "access-control-allow-credentials" not in response.headers
 
 
-@pytest.mark.database("sqlite")
 async def test_preflight_refuses_other_origins(client: AsyncClient) -> None:
     response = await preflight(client, OTHER)
     assert (response.status_code, allowed_origin(response)) == (400, None)
 
 
-@pytest.mark.database("sqlite")
 async def test_listed_origin_can_read_error_responses(client: AsyncClient) -> None:
     response = await client.get("/api/v1/users/me", headers={"Origin": APP})
     assert (response.status_code, allowed_origin(response)) == (401, APP)
     assert "origin" in response.headers["vary"].lower()
 
 
-@pytest.mark.database("sqlite")
 async def test_pages_have_no_cors_headers(client: AsyncClient) -> None:
     assert allowed_origin(await client.get("/accounts/login", headers={"Origin": APP})) is None
     response = await preflight(client, APP, "/accounts/login")
     assert allowed_origin(response) is None
 
 
-@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("origin", "status"), [(APP, 401), (OTHER, 403)])
 async def test_listed_origins_sign_in_for_a_token(client: AsyncClient, origin: str, status: int) -> None:
     headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
@@ -83,14 +78,12 @@ async def test_listed_origins_sign_in_for_a_token(client: AsyncClient, origin: s
     assert response.status_code == status
 
 
-@pytest.mark.database("sqlite")
 async def test_cookies_of_a_listed_origin_are_refused(client: AsyncClient) -> None:
     headers = {"Origin": APP, "Sec-Fetch-Site": "cross-site", "Cookie": "session=x"}
     response = await client.post(SIGN_IN, data=CREDENTIALS, headers=headers)
     assert (response.status_code, allowed_origin(response)) == (403, APP)
 
 
-@pytest.mark.database("sqlite")
 async def test_star_allows_every_origin(settings: Settings) -> None:
     async with client_of(settings, "*") as client:
         assert allowed_origin(await client.get("/api/v1/users/me", headers={"Origin": OTHER})) == "*"
@@ -98,7 +91,6 @@ async def test_star_allows_every_origin(settings: Settings) -> None:
         assert posted.status_code == 401
 
 
-@pytest.mark.database("sqlite")
 async def test_no_origin_is_allowed_by_default(settings: Settings) -> None:
     async with client_of(settings) as client:
         assert allowed_origin(await client.get("/api/v1/users/me", headers={"Origin": APP})) is None

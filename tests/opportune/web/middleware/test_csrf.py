@@ -10,8 +10,6 @@ from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 from opportune.web.middleware.csrf import CsrfMiddleware
 
-pytestmark = pytest.mark.database("sqlite")
-
 SITE_ORIGIN = "http://testserver"
 
 

@@ -16,8 +16,6 @@ from opportune.web import cached
 from opportune.web.middleware.language_prefix import Addresses
 from opportune.web.rendering.templates import templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 ADDRESSES = Addresses(b"/de", frozenset({b"admin", b"ar", b"de", b"static"}), (b"https://example.org",))
 BROWSER = {"Accept": "text/html"}
 pages = APIRouter()

@@ -12,8 +12,6 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.testing.factories import signed_in_client
 
-pytestmark = pytest.mark.database("sqlite")
-
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",

@@ -173,6 +173,7 @@ async def test_cached_pages_have_no_token(client: AsyncClient) -> None:
     assert "form_token" not in (await client.get("/cached-note")).text
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: AsyncClient) -> None:
     first = asyncio.create_task(client.post("/slow", data=NOTE))
     while not titles:
@@ -189,6 +190,7 @@ async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: 
     assert titles == ["slow"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_slow_form_is_not_processed_twice(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.web.middleware.submissions.WAIT_SECONDS", 0)
     first = asyncio.create_task(client.post("/slow", data=NOTE))
@@ -201,6 +203,7 @@ async def test_slow_form_is_not_processed_twice(client: AsyncClient, monkeypatch
     assert (await first).status_code == 303
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_form_of_dead_worker_is_processed_again(app: FastAPI, client: AsyncClient) -> None:
     store = DatabaseSubmissions(app.state.database)
     assert await store.claim("key")
@@ -211,6 +214,7 @@ async def test_form_of_dead_worker_is_processed_again(app: FastAPI, client: Asyn
     assert await store.claim("key")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_crashed_form_is_processed_again(app: FastAPI, client: AsyncClient) -> None:
     for _ in range(2):
         assert (await client.post("/crash", data=NOTE)).status_code == 500

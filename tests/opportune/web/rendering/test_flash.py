@@ -16,8 +16,6 @@ from opportune.web.cache import cached
 from opportune.web.rendering.flash import MAX_COOKIE_BYTES, flash
 from opportune.web.rendering.templates import templates
 
-pytestmark = pytest.mark.database("sqlite")
-
 router = APIRouter()
 builds = iter(range(1000))
 

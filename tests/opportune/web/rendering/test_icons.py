@@ -17,8 +17,6 @@ from opportune.project.layout import FRAMEWORK
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import ICONS_FILE, assets
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 @pytest.fixture
 def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:

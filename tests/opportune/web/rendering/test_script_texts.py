@@ -14,8 +14,6 @@ from opportune.testing.app import create_test_app
 from opportune.web.rendering import static_files
 from opportune.web.rendering.static_files import assets
 
-pytestmark = pytest.mark.database("sqlite")
-
 HEADERS = {"Accept": "text/html", "Accept-Language": "de"}
 
 

@@ -10,8 +10,6 @@ from httpx2 import ASGITransport, AsyncClient
 from opportune.project.layout import PROJECT
 from opportune.web.rendering.static_files import CHECK_INTERVAL_SECONDS, Assets, assets
 
-pytestmark = pytest.mark.database("sqlite")
-
 STYLE = "css/tabler.min.css"
 FONT_URL = "/static/webfonts/fa-solid-900.woff2"
 

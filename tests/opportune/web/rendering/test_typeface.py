@@ -9,9 +9,6 @@ from httpx2 import AsyncClient
 from opportune.project.layout import FRAMEWORK
 from opportune.web.rendering import typeface
 
-pytestmark = pytest.mark.database("sqlite")
-
-
 MAX_BYTES = 60_000
 
 

@@ -18,8 +18,6 @@ from opportune.web.rendering import static_files
 from opportune.web.rendering.static_files import ICONS_FILE, Assets, assets
 from opportune.web.rendering.warm_up import warm_up
 
-pytestmark = pytest.mark.database("sqlite")
-
 
 async def test_files_and_openapi_are_read_at_startup(
     app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch

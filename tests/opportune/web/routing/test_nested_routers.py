@@ -132,14 +132,12 @@ async def app(settings: Any) -> AsyncIterator[FastAPI]:
 API_PATH, PAGE_PATH = "/api/v1/house/shelves/mine", "/house/shelves/page"
 
 
-@pytest.mark.database("sqlite")
 async def test_routes_command_lists_nested_routes(app: FastAPI) -> None:
     rows = {(row.path, row.methods, row.origin) for row in find_rows(app.routes)}
     clear_path = "/api/v1/house/shelves/clear"
     assert {(API_PATH, "GET", "shelves"), (clear_path, "POST", "shelves"), (PAGE_PATH, "GET", "shelves")} <= rows
 
 
-@pytest.mark.database("sqlite")
 async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
     assert [*paths[API_PATH]["get"]["security"][0].values()] == [["shelves:read"]]
@@ -147,7 +145,6 @@ async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
     assert {"shelves:read", "shelves:write"} <= scope_labels(app.state.features).keys()
 
 
-@pytest.mark.database("sqlite")
 async def test_nested_routes_require_user_and_scope(client: AsyncClient, database: Database) -> None:
     assert (await client.get(PAGE_PATH)).headers["location"].startswith("/accounts/login?")
     assert (await client.get(API_PATH)).status_code == 401

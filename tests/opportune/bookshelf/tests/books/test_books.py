@@ -54,6 +54,7 @@ async def test_reviews_of_withdrawn_book_are_hidden(
     assert (await user_client.post(f"/reviews/{review.id}/edit", data=form)).status_code == 404
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_list_is_searched_filtered_and_sorted(client: AsyncClient, make: Make, emma: Book) -> None:
     await make(
         Book, title="Ulysses", isbn="9780141182803", price=20, status=Status.PUBLISHED, published_on="1922-02-02"
@@ -92,6 +93,7 @@ async def test_anonymous_visitor_must_sign_in_to_review(client: AsyncClient, emm
     assert (await client.post("/books/emma/reviews", data={"stars": "5"})).headers["location"].startswith("/accounts")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_user_reviews_a_book_once(user_client: AsyncClient, emma: Book) -> None:
     htmx = {"HX-Request": "true", "HX-Request-Type": "partial"}
     page = await user_client.post("/books/emma/reviews", data={"stars": "4", "text": "*Good*"}, headers=htmx)
@@ -158,7 +160,6 @@ async def test_list_shows_the_cover(librarian: AsyncClient, austen: Author) -> N
     assert "<img" in (await librarian.get("/books")).text
 
 
-@pytest.mark.database("sqlite")
 async def test_reader_reviews_a_book_without_reload(
     page: Page, app: FastAPI, site: str, user: User, emma: Book
 ) -> None:
@@ -182,7 +183,6 @@ async def test_reviews_are_personal_data(user_client: AsyncClient, user: User, m
     assert review["stars"] == 3
 
 
-@pytest.mark.database("sqlite")
 async def test_profile_has_the_new_field(user_client: AsyncClient) -> None:
     changed = await user_client.patch("/api/v1/users/me", json={"bio": "Reads novels."})
     assert (changed.status_code, changed.json()["bio"]) == (200, "Reads novels.")

@@ -53,18 +53,21 @@ async def count_users(database: Database) -> int:
         return await session.scalar(select(func.count()).select_from(User)) or 0
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_rows_are_returned_with_columns(settings: Settings) -> None:
     result = await run_query(settings, "SELECT email, is_staff FROM accounts_user;", 10)
     assert result["columns"] == ["email", "is_staff"]
     assert [[email, bool(is_staff)] for email, is_staff in result["rows"]] == [["ada@example.com", False]]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_secret_columns_are_masked(settings: Settings) -> None:
     result = await run_query(settings, "SELECT * FROM accounts_user", 10)
     row = dict(zip(result["columns"], result["rows"][0], strict=True))
     assert (row["hashed_password"], row["totp_secret"], row["email"]) == (MASK, MASK, "ada@example.com")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("sql", WITH_SECRETS)
 async def test_expressions_cannot_reveal_secrets(settings: Settings, database: Database, sql: str) -> None:
     async with database.reader() as session:
@@ -81,6 +84,7 @@ async def test_whole_rows_are_masked(settings: Settings, expression: str) -> Non
     assert ("ada@example.com" in text, MASK in text, "argon2" in text) == (True, True, False)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("sql", PATHS_AROUND_THE_MASK)
 async def test_paths_around_the_mask_are_refused(settings: Settings, database_kind: str, sql: str) -> None:
     schema = "main" if database_kind == "sqlite" else "public"
@@ -91,10 +95,12 @@ async def test_paths_around_the_mask_are_refused(settings: Settings, database_ki
         await run_query(settings, sql.format(schema=schema), 10)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_tables_named_like_secrets_can_be_read(settings: Settings) -> None:
     assert "token_hash" in (await run_query(settings, "SELECT * FROM accounts_token", 10))["columns"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_size_of_the_result_is_limited(settings: Settings, database_kind: str) -> None:
     value = "hex(zeroblob(10000))" if database_kind == "sqlite" else "repeat('a', 20000)"
     sql = f"{NUMBERS} LIMIT 150".format(f"i, {value}")
@@ -111,18 +117,19 @@ async def test_postgresql_decides_about_columns(settings: Settings) -> None:
             await require_masked(settings, sql)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("path", ["../x.py", "tests/../app", "/etc/hosts", "tests/\0", "opportune", "nowhere"])
 async def test_tests_outside_of_their_folder_do_not_run(path: str) -> None:
     with pytest.raises(OperatorError, match=r"^[^\n]*Name a file or folder of tests, such as tests/users\.$"):
         await run_tests(path)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_null_character_is_refused() -> None:
     with pytest.raises(OperatorError, match="NUL character"):
         await list_routes("a\0b")
 
 
-@pytest.mark.database("sqlite")
 async def test_sqlite_decides_about_columns_and_sizes(settings: Settings) -> None:
     for sql, message in (
         ("SELECT (SELECT hashed_password FROM main.accounts_user) FROM accounts_user", "hashed_password is prohibited"),
@@ -134,7 +141,6 @@ async def test_sqlite_decides_about_columns_and_sizes(settings: Settings) -> Non
             await run_query(settings, sql, 10)
 
 
-@pytest.mark.database("sqlite")
 async def test_missing_database_is_not_created(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "missing.db"
     settings = settings.model_copy(update={"database_url": SecretStr(f"sqlite:///{path}")})
@@ -144,6 +150,7 @@ async def test_missing_database_is_not_created(settings: Settings, tmp_path: Pat
     assert not path.exists()
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_schema_has_columns_keys_and_indexes(settings: Settings) -> None:
     assert (await read_schema(settings, ""))["accounts_group"] == ["id", "name"]
     table = await read_schema(settings, "accounts_session")
@@ -152,6 +159,7 @@ async def test_schema_has_columns_keys_and_indexes(settings: Settings) -> None:
     assert table["indexes"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_number_of_rows_is_limited(settings: Settings) -> None:
     result = await run_query(
         settings, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n", 3
@@ -159,11 +167,13 @@ async def test_number_of_rows_is_limited(settings: Settings) -> None:
     assert (result["rows"], result["has_more_rows"]) == ([[1], [2], [3]], True)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_colons_and_percent_signs_are_plain_text(settings: Settings) -> None:
     result = await run_query(settings, "SELECT ':x' AS colon, '12:30' AS clock, '5%' AS percent, 5 % 3 AS rest", 1)
     assert result["rows"] == [[":x", "12:30", "5%", 2]]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     "sql",
     [
@@ -181,6 +191,7 @@ async def test_other_statements_are_refused(settings: Settings, sql: str) -> Non
         await run_query(settings, sql, 10)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     "sql",
     [
@@ -197,6 +208,7 @@ async def test_database_refuses_writes_in_one_line(settings: Settings, database:
     assert await count_users(database) == 1
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_long_statement_is_cancelled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_only, "TIMEOUT_SECONDS", 1)
     with pytest.raises(OperatorError, match=r"took more than|statement timeout"):

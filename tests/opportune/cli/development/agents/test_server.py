@@ -17,8 +17,6 @@ from opportune.project.layout import PROJECT
 from opportune.server import log_file
 from tests.opportune.cli.conftest import Oppman
 
-pytestmark = pytest.mark.database("sqlite")
-
 TIMEOUT_SECONDS = 60
 SECRET_KEY = "a-secret-key-of-the-site-that-no-tool-shows"
 ENTRIES = """2026-11-24 10:00:00,001 INFO    GET / 200 3.0 ms  [opportune.request 1]
