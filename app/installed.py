@@ -8,7 +8,7 @@ from app.pydocs.feature import pydocs
 from app.todos.feature import todos
 from app.users.feature import users
 from opportune.feature import Feature
-from opportune.features import accounts, admin, answers, jobs, mcp, teams
+from opportune.features import accounts, admin, answers, documents, jobs, mcp, teams
 
 INSTALLED: tuple[Feature, ...] = (
     accounts,
@@ -16,6 +16,7 @@ INSTALLED: tuple[Feature, ...] = (
     admin,
     jobs,
     answers,
+    documents,
     mcp,
     teams,
     home,

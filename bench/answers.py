@@ -19,13 +19,13 @@ from statistics import median
 import uvloop
 
 from bench.speed import ENOUGH_ROUNDS, comma_separated, new_database_urls
-from opportune import llm
 from opportune.accounts import User
+from opportune.contrib import llm
+from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
+from opportune.contrib.answers.engine.store import LEASE_DURATION, AnswerProgress, AnswerResult
+from opportune.contrib.answers.engine.task import AnswerTask
+from opportune.contrib.answers.models import Answer
 from opportune.db import Database, open_database, utc_now
-from opportune.llm.answers.flusher import AnswerFlusher, UnsavedAnswer
-from opportune.llm.answers.models import Answer
-from opportune.llm.answers.store import LEASE_DURATION, AnswerProgress, AnswerResult
-from opportune.llm.answers.task import AnswerTask
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from opportune.config.settings import Settings
-from opportune.llm import Message, make_provider
+from opportune.contrib.llm import Message, make_provider
 
 PROJECT = Path(__file__).resolve().parents[1]
 COPIED_PATHS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")

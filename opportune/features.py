@@ -14,9 +14,12 @@ from opportune.accounts.visitors import visitors
 from opportune.contrib.backup.feature import backup
 from opportune.contrib.doctor.feature import doctor
 from opportune.contrib.documentation.feature import documentation
+from opportune.contrib.llm.feature import llm
 from opportune.contrib.palette.feature import palette
 from opportune.contrib.request_panel.feature import request_panel
 from opportune.contrib.telemetry.feature import telemetry
+from opportune.contrib.tools.declaration import Tool
+from opportune.contrib.tools.feature import tools
 from opportune.contrib.welcome.feature import welcome
 from opportune.crud.registry import find_default_errors
 from opportune.db.hooks.registry import find_hook_error
@@ -25,9 +28,6 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.i18n.languages import current_language
 from opportune.jobs.declaration import declared as declared_jobs
-from opportune.llm.feature import llm
-from opportune.llm.tools.declaration import Tool
-from opportune.llm.tools.feature import tools
 from opportune.mail.feature import mail
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE, display_path, feature_folder, origin
@@ -41,7 +41,8 @@ from opportune.web.routing.router import router_list
 OPTIONAL_FEATURES = {
     "accounts": "accounts",
     "admin": "admin",
-    "answers": "llm.answers",
+    "answers": "contrib.answers",
+    "documents": "contrib.documents",
     "jobs": "jobs",
     "mcp": "contrib.mcp",
     "teams": "contrib.teams",
@@ -50,6 +51,7 @@ OPTIONAL_FEATURES = {
 accounts: Feature
 admin: Feature
 answers: Feature
+documents: Feature
 jobs: Feature
 mcp: Feature
 teams: Feature

@@ -32,8 +32,8 @@ from app.chat.search import ChatHit, search_messages
 from app.chat.service import Conversations
 from app.chat.sharing import NothingToShareError, Shares
 from opportune.accounts import AccountOwner, CurrentUser
+from opportune.contrib.answers import Answers, StreamEvent, stream_json
 from opportune.db import ReadSession, RowId, WriteSession
-from opportune.llm import Answers, StreamEvent, stream_json
 from opportune.pagination import Page, Paging
 from opportune.search import SearchQuery, SearchResults
 from opportune.web import EventStream

@@ -14,9 +14,9 @@ from app.chat.search import search_messages
 from app.chat.service import Conversations
 from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
+from opportune.contrib.answers import Answers
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.i18n import gettext as _
-from opportune.llm import Answers
 from opportune.search import SearchQuery
 from opportune.web import flash, is_htmx, read_form, redirect, templates
 

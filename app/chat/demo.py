@@ -10,8 +10,8 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message, Role
 from app.chat.service import title_from_question
 from opportune.accounts import demo_owner
+from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import purge, utc_now, with_deleted
-from opportune.llm import Answer, AnswerStatus
 
 MODEL = "demonstration (made up)"
 

@@ -12,8 +12,8 @@ from app.chat.service import Conversations, find_newest_answer
 from app.chat.tree import find_siblings
 from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser, OptionalUser
+from opportune.contrib.answers import Answers, AnswerStream, StreamPosition
 from opportune.db import MAX_ID, RowId
-from opportune.llm import Answers, AnswerStream, StreamPosition
 
 
 async def find_conversation(conversation_id: RowId, user: CurrentUser, answers: Answers) -> Conversation | None:

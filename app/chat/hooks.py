@@ -7,9 +7,9 @@ from sqlmodel import col
 
 from app.chat.jobs import can_be_titled, write_title
 from app.chat.models import Conversation, Message, TitledBy
+from opportune.contrib.answers import Answer, AnswerAttachment, after_answer, delete_attachments
 from opportune.db import after_delete
 from opportune.jobs import defer
-from opportune.llm import Answer, AnswerAttachment, after_answer, delete_attachments
 
 
 @after_delete(Conversation)

@@ -9,8 +9,9 @@ from sqlmodel import col
 
 from app.chat.models import Conversation, Message, TitledBy
 from app.chat.service import MAX_TITLE_WORDS_LENGTH, find_model
+from opportune.contrib.answers import Answer, AnswerStatus
+from opportune.contrib.llm import LanguageModel, LLMError
 from opportune.jobs import JobContext, job
-from opportune.llm import Answer, AnswerStatus, LanguageModel, LLMError
 
 TITLE_TIMEOUT_SECONDS = 60
 MAX_REPLY_LENGTH = 200

@@ -8,9 +8,10 @@ from typing import ClassVar
 from sqlalchemy import Index
 from sqlmodel import Field, Relationship
 
+from opportune.contrib.answers import Answer
+from opportune.contrib.llm import MAX_MODEL_NAME_LENGTH
 from opportune.db import BigId, Model, SoftDelete, utc_now
 from opportune.fields import Text
-from opportune.llm import MAX_MODEL_NAME_LENGTH, Answer
 
 MAX_TITLE_LENGTH = 100
 

@@ -14,8 +14,8 @@ from app.chat.schemas import ConversationFilter, ConversationForm, ConversationS
 from app.chat.service import Conversations, find_model, max_question_length
 from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser
+from opportune.contrib.answers import AnswerManager, Answers, ShownAnswer
 from opportune.i18n import gettext as _
-from opportune.llm import AnswerManager, Answers, ShownAnswer
 from opportune.web import Form, is_htmx, redirect, templates
 
 TEMPLATE = "chat/chat.html"

@@ -28,8 +28,16 @@ from app.chat.schemas import (
 from app.chat.service import Conversations
 from app.chat.views import ShownMessage, view_conversation
 from opportune.accounts import CurrentUser
+from opportune.contrib.answers import (
+    Answer,
+    AnswerRunning,
+    Answers,
+    ShownAnswer,
+    TooManyAnswers,
+    answer_gone,
+    refusals_in,
+)
 from opportune.i18n import gettext_lazy as _l
-from opportune.llm import Answer, AnswerRunning, Answers, ShownAnswer, TooManyAnswers, answer_gone, refusals_in
 from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")

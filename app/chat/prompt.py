@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from app.chat.models import Message, Role
-from opportune import llm
+from opportune.contrib import llm
+from opportune.contrib.answers import AnswerAttachment
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import ngettext
 
@@ -23,7 +24,7 @@ def build_prompt(
     budget: int,
     *,
     system: str = "",
-    files: Mapping[int, llm.AnswerAttachment] | None = None,
+    files: Mapping[int, AnswerAttachment] | None = None,
 ) -> tuple[list[llm.Message], str]:
     """Return the prompt and a notice for the user about omitted parts.
 
@@ -54,7 +55,7 @@ def build_prompt(
     return [system_turn, *turns], omitted
 
 
-def _to_turn(message: Message, files: Mapping[int, llm.AnswerAttachment], budget: int) -> tuple[llm.Message, str]:
+def _to_turn(message: Message, files: Mapping[int, AnswerAttachment], budget: int) -> tuple[llm.Message, str]:
     turn = llm.Message("user" if message.role == Role.USER else "assistant", message.text)
     attachments = [files[id_].shown for id_ in message.attachment_ids if id_ in files]
     return llm.attach(turn, attachments, budget - llm.estimate_tokens(turn)) if attachments else (turn, "")

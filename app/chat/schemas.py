@@ -5,9 +5,10 @@ from typing import Annotated, Self
 from pydantic import Base64Bytes, ConfigDict, Field
 
 from app.chat.models import MAX_TITLE_LENGTH, Message, Role
+from opportune.contrib.answers import Answer, AnswerFields, AnswerStatus
+from opportune.contrib.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH
 from opportune.db import MAX_ID
 from opportune.fields import Line, Text
-from opportune.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH, Answer, AnswerFields, AnswerStatus
 from opportune.pagination import Paging, SortBy
 from opportune.web import FieldOptions, Schema, Upload
 

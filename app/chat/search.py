@@ -9,8 +9,8 @@ from sqlmodel import col
 
 from app.chat.models import Conversation, Message
 from opportune.accounts import User
+from opportune.contrib.answers import Answer
 from opportune.feature import Link
-from opportune.llm import Answer
 from opportune.pagination import page_count
 from opportune.search import MAX_QUERY_LENGTH, Searchable, SearchQuery, SearchResults, highlight, snippet
 from opportune.web import Schema

@@ -24,22 +24,19 @@ from app.chat.tree import (
     read_branch,
 )
 from opportune.accounts import User
-from opportune.db import contains, restore, utc_now, with_deleted
-from opportune.errors import FieldErrors, NotFound
-from opportune.i18n import gettext
-from opportune.llm import (
+from opportune.contrib.answers import (
     Answer,
     AnswerAttachment,
     AnswerManager,
-    LanguageModel,
-    LLMError,
     QuestionTooLong,
     SentFile,
-    estimate_tokens,
     find_attachments,
-    require_sight,
     stored_attachments,
 )
+from opportune.contrib.llm import LanguageModel, LLMError, estimate_tokens, require_sight
+from opportune.db import contains, restore, utc_now, with_deleted
+from opportune.errors import FieldErrors, NotFound
+from opportune.i18n import gettext
 from opportune.pagination import Page, order, paginate
 
 MAX_TITLE_WORDS_LENGTH = 60

@@ -8,8 +8,8 @@ from fastapi.responses import Response
 from app.chat.dependencies import CurrentConversation, MessageId
 from app.chat.sharing import NothingToShareError, Shares, read_share
 from opportune.accounts import AccountOwner, CurrentUser
+from opportune.contrib.answers import ShownAnswer
 from opportune.db import ReadSession, RowId, WriteSession
-from opportune.llm import ShownAnswer
 from opportune.pagination import Paging
 from opportune.web import HOUR_SECONDS, Limiter, RateLimit, client_address, flash, redirect, templates
 

@@ -18,7 +18,7 @@ from app.chat.tree import (
     path_to,
     read_branch,
 )
-from opportune.llm import AnswerAttachment, AnswerManager, ShownAnswer
+from opportune.contrib.answers import AnswerAttachment, AnswerManager, ShownAnswer
 
 MAX_QUESTIONS_PER_PAGE = 25
 """Questions of a conversation on a page, each with its answer."""

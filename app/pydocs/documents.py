@@ -7,8 +7,8 @@ from fastapi import Depends
 
 from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
+from opportune.contrib.documents import MAX_TEXT_LENGTH, Document, DocumentIndex, DocumentSearch
 from opportune.i18n import gettext_lazy as _l
-from opportune.search import MAX_TEXT_LENGTH, Document, DocumentIndex, DocumentSearch
 
 # Ranks of entry types; smaller values come first.
 RANKS: dict[Kind, int] = {

@@ -7,6 +7,7 @@ from opportune.feature import Feature, Link
 pydocs = Feature(
     name="pydocs",
     summary="Search as you type in Python's documentation: a full-text index in memory.",
+    requires=("documents",),
     pages=[questions.router, pages.router],
     api=api.router,
     navigation=[Link("Python docs", "/pydocs", "book-2")],

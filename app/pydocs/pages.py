@@ -8,8 +8,9 @@ from app.pydocs.documents import Index, python_docs
 from app.pydocs.questions import show_entry
 from app.pydocs.schemas import EntryRead
 from opportune.accounts import OptionalUser
-from opportune.llm import Answers, QuestionForm
-from opportune.search import MAX_RANKED_HITS, IndexMissing, SearchQuery
+from opportune.contrib.answers import Answers, QuestionForm
+from opportune.contrib.documents import MAX_RANKED_HITS, IndexMissing
+from opportune.search import SearchQuery
 from opportune.web import Form, is_htmx, templates
 
 router = APIRouter(prefix="/pydocs")

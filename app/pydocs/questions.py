@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.pydocs.documents import Index
 from app.pydocs.schemas import EntryRead
 from opportune.accounts import CurrentUser, User
-from opportune.llm import AnswerManager, Answers, QuestionForm, ask_by_form, show_answer
+from opportune.contrib.answers import AnswerManager, Answers, QuestionForm, ask_by_form, show_answer
 from opportune.web import Form, RateLimit, read_form, templates
 
 router = APIRouter(prefix="/pydocs")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 from pydantic import computed_field
 
-from opportune.search import DocumentHit, DocumentRead
+from opportune.contrib.documents import DocumentHit, DocumentRead
 from opportune.web import Schema
 
 Symbol = Literal["module", "class", "exception", "function", "method", "property", "attribute", "data"]

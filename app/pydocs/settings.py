@@ -1,7 +1,7 @@
 from pydantic import SecretStr
 
 from opportune.config import BaseSettings
-from opportune.search import IndexURL
+from opportune.contrib.documents import IndexURL
 
 
 class PydocsSettings(BaseSettings):

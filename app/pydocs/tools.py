@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.pydocs.documents import Index
 from app.pydocs.schemas import EntryRead
-from opportune.llm.tools import Source
+from opportune.contrib.tools import Source
 from opportune.search import passage
 
 

@@ -40,7 +40,7 @@ AREAS = {
     "cache_url": "Cache and speed",
     "jobs": "Jobs",
     "log_format": "Logs and monitoring",
-    "answer_grace_seconds": "Limits and costs of language models",
+    "llm_max_tokens_per_person_per_day": "Limits and costs of language models",
     "mcp_servers": "MCP",
 }
 """Headings by the first setting of each area. The settings of an area follow each other in their class."""

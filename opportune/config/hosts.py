@@ -10,6 +10,8 @@ from pathlib import Path
 
 DOCKER_STOP_SECONDS = 10.0
 """Docker's default, also assumed for unknown hosts."""
+RESERVED_STOP_SECONDS = 2
+"""Part of the time after the stop signal for closing the database, after answers of language models have ended."""
 SMTP_PORTS = (25, 465, 587)
 MEBIBYTE_BYTES = 1024 * 1024
 

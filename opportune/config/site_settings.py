@@ -48,6 +48,8 @@ class SiteSettings(BaseSettings):
     """Serve HTTPS on your machine with a generated certificate (runserver --https)."""
     stop_delay_seconds: float = Field(default=0, ge=0, le=60)
     """Seconds to keep serving after SIGTERM, while /health/ready returns 503 (oppman.py docs zero-downtime)."""
+    answer_grace_seconds: float | None = Field(default=None, ge=0)
+    """Seconds for answers to end after SIGTERM; then another process continues. Default: the host's time minus 2."""
     max_http_connections: int = Field(default=1000, ge=1)
     """Maximum open connections of a process, streams included. More get 503; health checks still work."""
     base_url: str = Field(default_factory=base_url_from_host)

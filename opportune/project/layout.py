@@ -155,10 +155,6 @@ def feature_folder(name: str) -> Path:
     return Path(folder) if folder else PROJECT / PACKAGE / name
 
 
-GROUPS = ("contrib", "llm", "ops")
-"""Packages of the framework that contain several features."""
-
-
 def origin(endpoint: object) -> str:
     """Return `books` for code in app.books or opportune_books, `teams` for opportune.contrib.teams.
 
@@ -169,7 +165,7 @@ def origin(endpoint: object) -> str:
         return package.removeprefix(PREFIX)
     if package not in (PACKAGE, "opportune") or not inner:
         return package
-    is_grouped = package == "opportune" and inner[0] in GROUPS and len(inner) > 1
+    is_grouped = package == "opportune" and inner[0] == "contrib" and len(inner) > 1
     return inner[1] if is_grouped else inner[0]
 
 

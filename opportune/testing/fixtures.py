@@ -43,7 +43,7 @@ from opportune.testing.services.scratch import scratch
 from opportune.testing.shared_caches import run_folder, share_compiled_statements
 
 if TYPE_CHECKING:  # imported by the fixtures, because most runs of a few tests need neither
-    from opportune.llm.providers.fake import FakeProvider
+    from opportune.contrib.llm.providers.fake import FakeProvider
     from opportune.testing.services.postgres import Postgres
 
 __all__ = [  # fixtures too
@@ -212,7 +212,7 @@ async def app(settings: Settings, create_site: Callable[[Settings], FastAPI]) ->
 @pytest.fixture
 def fake_llm(app: FastAPI) -> "FakeProvider":
     """Replace the site's model by a `FakeProvider`. Set its `script`, and read the messages in `received`."""
-    from opportune.llm.providers.fake import FakeProvider
+    from opportune.contrib.llm.providers.fake import FakeProvider
 
     app.state.llm.provider = model = FakeProvider("A scripted answer.")
     return model

@@ -3,7 +3,7 @@
 import pytest
 
 from app.chat import hooks
-from opportune.llm.answers.testing import manager, model, owner_id, short_intervals
+from opportune.contrib.answers.testing import manager, model, owner_id, short_intervals
 
 __all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures
 

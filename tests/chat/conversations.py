@@ -7,8 +7,8 @@ from app.chat.models import Conversation, Message
 from app.chat.schemas import MessageCreate
 from app.chat.service import Conversations
 from app.chat.views import view_conversation
+from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.db import Database
-from opportune.llm import Answer, AnswerManager, AnswerStatus
 
 TIMEOUT_SECONDS = 30
 """Timeout of events that a test waits for."""

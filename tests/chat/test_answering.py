@@ -8,9 +8,10 @@ from app.chat import service
 from app.chat.dependencies import get_stream
 from app.chat.models import Role
 from app.chat.schemas import MessageCreate
-from opportune import llm
 from opportune.accounts import User
-from opportune.llm import AnswerManager, AnswerRunning, FakeProvider
+from opportune.contrib import llm
+from opportune.contrib.answers import AnswerManager, AnswerRunning
+from opportune.contrib.llm import FakeProvider
 from tests.chat.conversations import read_messages, start_conversation, wait_until_ended
 
 

@@ -11,10 +11,11 @@ from httpx2 import AsyncClient
 from app.chat.models import Conversation
 from app.chat.schemas import MAX_QUESTION_LENGTH
 from app.chat.views import MAX_QUESTIONS_PER_PAGE
-from opportune import llm
 from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name
-from opportune.llm import FakeProvider, StreamEvent
+from opportune.contrib import llm
+from opportune.contrib.answers import StreamEvent
+from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
@@ -207,7 +208,7 @@ async def test_long_conversation_starts_at_the_end(app: FastAPI) -> None:
 async def test_a_silent_stream_sends_comments(
     app: FastAPI, script: FakeProvider, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.llm.answers.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr("opportune.contrib.answers.engine.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     script.script = ["Half", asyncio.Event()]
     async with signed_in_client(app) as client:
         created = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()

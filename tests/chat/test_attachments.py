@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
-from opportune.llm import FakeProvider
-from opportune.llm.documents.attachment import DATA_RULE
+from opportune.contrib.llm import FakeProvider
+from opportune.contrib.llm.documents.attachment import DATA_RULE
 from opportune.testing import picture, signed_in_client
 
 CAT = ("cat.png", picture())

@@ -11,8 +11,9 @@ from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import MessageCreate
 from app.chat.service import Conversations
 from app.chat.views import MAX_QUESTIONS_PER_PAGE, ConversationView, view_conversation
-from opportune import llm
-from opportune.llm import AnswerManager, FakeProvider
+from opportune.contrib import llm
+from opportune.contrib.answers import AnswerManager
+from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation, read_messages, start_conversation, wait_until_ended
 

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, Route, expect
 
-from opportune import llm
 from opportune.accounts import User
-from opportune.llm import FakeProvider
+from opportune.contrib import llm
+from opportune.contrib.llm import FakeProvider
 from opportune.testing import PASSWORD, sign_in_browser
 from tests.chat.conversations import make_conversation
 

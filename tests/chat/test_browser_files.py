@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from playwright.async_api import FilePayload, Page, expect
 
 from opportune.accounts import User
-from opportune.llm import FakeProvider
+from opportune.contrib.llm import FakeProvider
 from opportune.testing import picture, sign_in_browser
 
 PUT = """(element, [kind, name]) => {

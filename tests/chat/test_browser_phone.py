@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts import User
-from opportune.llm import FakeProvider
+from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, sign_in_browser
 from tests.chat.conversations import make_conversation
 

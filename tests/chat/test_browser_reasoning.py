@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts import User
-from opportune.llm import FakeProvider, Reasoning
+from opportune.contrib.llm import FakeProvider, Reasoning
 from opportune.testing import sign_in_browser
 
 

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from app.chat.models import Conversation
 from app.chat.periods import name_period
 from app.chat.service import Conversations
+from opportune.contrib.llm import FakeProvider
 from opportune.db import utc_now
-from opportune.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_answer, make_conversation
 

@@ -10,9 +10,9 @@ from app.chat.demo import MODEL, SAMPLES, clear, load
 from app.chat.models import Conversation, Message, Role, topic_of
 from app.chat.service import Conversations
 from opportune.accounts import User
+from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, purge, with_deleted
 from opportune.errors import OperatorError
-from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, signed_in_client
 
 DEMO_ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)

@@ -7,8 +7,8 @@ import pytest
 
 from app.chat.models import Message, Role
 from app.chat.prompt import EXAMPLE_QUESTIONS, build_prompt
-from opportune.llm import Done, Timeouts
-from opportune.llm.providers.local import LocalModel, find_weights
+from opportune.contrib.llm import Done, Timeouts
+from opportune.contrib.llm.providers.local import LocalModel, find_weights
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 
 pytestmark = pytest.mark.model

@@ -10,11 +10,12 @@ from httpx2 import AsyncClient
 
 from app.chat import service
 from app.chat.views import MAX_QUESTIONS_PER_PAGE
-from opportune import llm
-from opportune.llm import FakeProvider
-from opportune.llm.answers.settings import AnswersSettings
-from opportune.llm.spending.limits import Limit
-from opportune.llm.spending.models import LlmUsage
+from opportune.contrib import llm
+from opportune.contrib.answers import TooManyAnswers
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending.limits import Limit
+from opportune.contrib.answers.spending.models import LlmUsage
+from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import make_conversation
 
@@ -189,7 +190,7 @@ async def test_failed_answer_shows_error_and_retry(
         retry = re.search(r'action="(/chat/messages/\d+/retry)"', html)
         assert retry
         with monkeypatch.context() as patch:
-            patch.setattr(service, "retry", AsyncMock(side_effect=llm.TooManyAnswers))
+            patch.setattr(service, "retry", AsyncMock(side_effect=TooManyAnswers))
             refused = await client.post(retry[1], headers=HTMX)
         assert refused.status_code == 429
         script.script = ["Better."]

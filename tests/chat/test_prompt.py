@@ -2,8 +2,8 @@
 
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT, build_prompt
-from opportune import llm
-from opportune.llm import Answer, AnswerAttachment
+from opportune.contrib import llm
+from opportune.contrib.answers import Answer, AnswerAttachment
 
 LARGE_BUDGET = 10_000
 """Tokens into which all messages of a test fit."""

@@ -13,9 +13,10 @@ from app.chat.schemas import ConversationSettings, MessageCreate
 from app.chat.service import Conversations
 from opportune.accounts import User
 from opportune.config.settings import Settings
+from opportune.contrib.answers import AnswerManager
+from opportune.contrib.llm import FakeProvider, LanguageModel, LlmModel
 from opportune.db import Database
 from opportune.errors import FieldErrors
-from opportune.llm import AnswerManager, FakeProvider, LanguageModel, LlmModel
 from opportune.storage import open_storage
 from opportune.testing import signed_in_client
 from tests.chat.conversations import wait_until_ended

@@ -12,7 +12,7 @@ from app.chat.service import Conversations
 from app.chat.tree import find_leaf
 from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
-from opportune.llm import FakeProvider, LLMError
+from opportune.contrib.llm import FakeProvider, LLMError
 from opportune.testing import PASSWORD, make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
 from tests.chat.conversations import make_answer, make_conversation

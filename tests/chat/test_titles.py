@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from app.chat.jobs import parse_title
-from opportune import llm
-from opportune.llm import FakeProvider
-from opportune.llm.answers.settings import AnswersSettings
-from opportune.llm.spending.models import LlmUsage
+from opportune.contrib import llm
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending.models import LlmUsage
+from opportune.contrib.llm import FakeProvider
 from opportune.testing import RecordedJobs, make_user, signed_in_client
 
 TOO_LONG_TITLE = "Of the model, and much too long for a title of anything that a page shows"

@@ -12,8 +12,9 @@ from app.chat.models import Conversation, Message, Share
 from opportune.accounts import User
 from opportune.accounts.deletion.service import read_personal_data
 from opportune.admin.trash.retention import empty_trash
+from opportune.contrib.answers import Answer, AnswerAttachment
+from opportune.contrib.llm import FakeProvider
 from opportune.db import Database, utc_now, with_deleted
-from opportune.llm import Answer, AnswerAttachment, FakeProvider
 from opportune.testing import PASSWORD, RecordedJobs, picture, sign_in_browser, signed_in_client
 from tests.chat.conversations import make_conversation
 

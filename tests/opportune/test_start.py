@@ -32,8 +32,8 @@ create_app(Settings(_env_file=None, environment="test"))
 done("development")
 print(site.url_path_for("admin:list", identity="team"))
 done("admin")
-from opportune.llm import make_provider
-from opportune.llm.providers.openai_compatible import OpenAICompatible
+from opportune.contrib.llm import make_provider
+from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 make_provider(Settings(_env_file=None))
 make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 done("providers")

@@ -5,11 +5,11 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.follower import AnswerFollower
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.spending.guard import Switch
 from opportune.db import Database
-from opportune.llm.answers import store
-from opportune.llm.answers.follower import AnswerFollower
-from opportune.llm.answers.models import Answer, AnswerStatus
-from opportune.llm.spending.guard import Switch
 from opportune.services import tasks
 from opportune.services.tasks import cancel_and_wait
 
@@ -104,7 +104,7 @@ async def test_answer_follower_closes_after_its_query(
 async def test_switch_closes_after_its_query(
     database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch, *, has_left: bool
 ) -> None:
-    monkeypatch.setattr("opportune.llm.spending.guard.CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.answers.spending.guard.CHECK_INTERVAL_SECONDS", 0)
     monkeypatch.setattr(database, "lookup", work)
     guard = Switch(database)
     guard.watch(lambda: None)
@@ -116,7 +116,7 @@ async def test_switch_closes_after_its_query(
 
 
 async def test_unwatched_switch_is_watched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.llm.spending.guard.CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.answers.spending.guard.CHECK_INTERVAL_SECONDS", 0)
     guard, notified = Switch(database), asyncio.Event()
     monkeypatch.setattr(database, "lookup", AsyncMock(return_value="off"))
     guard.watch(lambda: None)

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.pydocs.documents import python_docs
-from opportune.search.documents import definition
+from opportune.contrib.documents import definition
 from tests.pydocs.fake_search import FakeSearch
 
 

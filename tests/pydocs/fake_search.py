@@ -7,9 +7,10 @@ from markupsafe import escape
 
 from app.pydocs.documents import python_docs
 from app.pydocs.schemas import SearchHit
+from opportune.contrib.documents import DocumentRead, DocumentSearch, IndexStatus
+from opportune.contrib.documents.fragments import FragmentCache
 from opportune.errors import NotFound
-from opportune.search import MAX_QUERY_LENGTH, DocumentRead, DocumentSearch, IndexStatus, SearchResults
-from opportune.search.documents.fragments import FragmentCache
+from opportune.search import MAX_QUERY_LENGTH, SearchResults
 from opportune.search.questions import queries_for
 
 TEXTS_BY_NAME = {

@@ -8,9 +8,9 @@ from app.pydocs.documents import Entry, python_docs
 from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
 from opportune.config.settings import Settings
+from opportune.contrib.documents import DocumentSearch
+from opportune.contrib.documents.document import Contents
 from opportune.db import DatabaseURL
-from opportune.search import DocumentSearch
-from opportune.search.documents.document import Contents
 from opportune.testing.plugin import settings_for
 
 

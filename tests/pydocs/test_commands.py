@@ -8,8 +8,8 @@ import pytest
 
 from app.pydocs import commands
 from app.pydocs.sources.python import PythonSource
+from opportune.contrib.documents import Batch
 from opportune.project.layout import PROJECT
-from opportune.search import Batch
 from opportune.testing import call_command
 from opportune.testing.commands import Oppman, oppman
 from tests.pydocs.sphinx_folder import make_sphinx_folder
@@ -53,7 +53,7 @@ def test_folder_index_names_skipped_pages(oppman: Oppman, tmp_path: Path, folder
 def test_long_list_of_skipped_pages_is_shortened(
     oppman: Oppman, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.search.documents.commands.MAX_NAMES_SHOWN", 0)
+    monkeypatch.setattr("opportune.contrib.documents.commands.MAX_NAMES_SHOWN", 0)
     result = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
     assert result.err == "Skipped 1 more.\n"
 

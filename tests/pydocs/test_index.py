@@ -13,7 +13,7 @@ from app.pydocs.sources import python
 from app.pydocs.sources.docstrings import first_line, to_html
 from app.pydocs.sources.language import create_language_entries
 from app.pydocs.sources.python import PythonSource
-from opportune.search import Batch
+from opportune.contrib.documents import Batch
 from tests.pydocs.search_index import fill_index, make_piece, open_search
 
 

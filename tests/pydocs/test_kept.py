@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
-from opportune.search.documents import sqlite_engine
+from opportune.contrib.documents import sqlite_engine
 from tests.pydocs.search_index import fill_index, index_settings, make_piece
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}

@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.llm import FakeProvider
+from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 from tests.pydocs.fake_search import FakeSearch
 

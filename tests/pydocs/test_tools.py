@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 
-from opportune.llm import ToolCall
-from opportune.llm.tools import toolbox_of
+from opportune.contrib.llm import ToolCall
+from opportune.contrib.tools import toolbox_of
 from tests.pydocs.fake_search import FakeSearch
 
 

@@ -12,9 +12,9 @@ from sqlmodel import col
 from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.admin.models import AuditEntry
+from opportune.contrib.llm import ToolCall
+from opportune.contrib.tools import toolbox_of
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
-from opportune.llm import ToolCall
-from opportune.llm.tools import toolbox_of
 from opportune.testing import make_token, make_user, signed_in_client
 from tests.todos.conftest import MakeTodo
 

@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from opportune.accounts import User
-from opportune.llm import ToolCall
-from opportune.llm.tools import toolbox_of
+from opportune.contrib.llm import ToolCall
+from opportune.contrib.tools import toolbox_of
 from tests.todos.conftest import MakeTodo
 
 

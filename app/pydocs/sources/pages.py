@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 
-from opportune.search import HtmlElement, parse_main
+from opportune.contrib.documents import HtmlElement, parse_main
 
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 SILENT_CLASSES = {"headerlink", "toctree-wrapper", "linenos"}

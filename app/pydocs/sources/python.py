@@ -14,7 +14,7 @@ from typing import Any
 from app.pydocs.documents import Entry
 from app.pydocs.sources.docstrings import create_entry
 from app.pydocs.sources.language import create_language_entries
-from opportune.search import Batch
+from opportune.contrib.documents import Batch
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
 INSPECT_PROGRAM = Path(__file__).with_name("inspecting.py")

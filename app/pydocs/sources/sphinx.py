@@ -14,8 +14,8 @@ from app.pydocs.documents import Entry
 from app.pydocs.schemas import Kind
 from app.pydocs.sources.inventory import Inventory, read_inventory
 from app.pydocs.sources.pages import Part, read_parts
+from opportune.contrib.documents import Batch
 from opportune.errors import OperatorError
-from opportune.search import Batch
 
 # Pages that only list other pages.
 LIST_PAGES = re.compile(r"(?:.*/)?(?:genindex.*|py-modindex|modindex|search|contents)\.html")

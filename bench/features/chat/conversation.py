@@ -20,8 +20,8 @@ from httpx2 import ASGITransport, AsyncClient
 
 from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
 from opportune.application import create_app
+from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, utc_now
-from opportune.llm import Answer, AnswerStatus
 from opportune.testing import make_user, sign_in
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for

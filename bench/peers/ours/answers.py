@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 
 from fastapi import APIRouter, Request
 
-from opportune import llm
-from opportune.llm import Answers
-from opportune.llm.answers.events import AnswerStream
+from opportune.contrib import llm
+from opportune.contrib.answers import Answers
+from opportune.contrib.answers.screens.events import AnswerStream
 from opportune.web import EventStream
 
 api = APIRouter()

@@ -8,15 +8,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from bench.peers.streams.words import WORD_INTERVAL_SECONDS, word
-from opportune import llm
 from opportune.application import create_app
 from opportune.cli.development import server
 from opportune.config.settings import get_settings
+from opportune.contrib import llm
+from opportune.contrib.answers import Answers, ShownAnswer
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.screens.events import AnswerStream
 from opportune.db import RowId, WriteSession
 from opportune.feature import Feature
-from opportune.llm import Answers, ShownAnswer
-from opportune.llm.answers.events import AnswerStream
-from opportune.llm.answers.models import Answer
 from opportune.project.layout import installed_features
 from opportune.web import EventStream, templates
 

@@ -18,8 +18,8 @@ from opportune.config.settings import Settings, get_settings
 from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.results import Diagnosis, Finding, Status
+from opportune.contrib.llm import missing_library
 from opportune.errors import OperatorError
-from opportune.llm import missing_library
 from opportune.project.layout import installed_names
 
 MARKS = {Status.OK: "✓", Status.NOTICE: "!", Status.FAULT: "✗"}

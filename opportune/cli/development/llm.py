@@ -19,12 +19,12 @@ from opportune.cli.options import AsJson
 from opportune.cli.output import is_quiet, print_json, print_table, progress, say
 from opportune.cli.transaction import with_jobs
 from opportune.config.settings import get_settings
+from opportune.contrib.answers.spending import guard
+from opportune.contrib.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reasoning, open_llm
+from opportune.contrib.llm.evaluation.questions import EXAMPLES, Question, read_questions
+from opportune.contrib.llm.language_model import NOT_CONFIGURED, messages_of
+from opportune.contrib.llm.providers.provider import estimate_tokens
 from opportune.errors import OperatorError
-from opportune.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reasoning, open_llm
-from opportune.llm.evaluation.questions import EXAMPLES, Question, read_questions
-from opportune.llm.language_model import NOT_CONFIGURED, messages_of
-from opportune.llm.providers.provider import estimate_tokens
-from opportune.llm.spending import guard
 from opportune.project.layout import PROJECT, installed_features
 
 command = typer.Typer()

@@ -13,6 +13,7 @@ from opportune.config.settings import Settings, read_feature_settings
 from opportune.contrib.backup.marker import marker_path
 from opportune.contrib.backup.retention import parse_keep
 from opportune.contrib.backup.store import backup_location
+from opportune.contrib.llm import make_provider, models_of
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
@@ -26,7 +27,6 @@ from opportune.errors import OperatorError
 from opportune.features import all_features
 from opportune.i18n.plurals import pluralize
 from opportune.jobs.schedules import next_run_time
-from opportune.llm import make_provider, models_of
 from opportune.mail.email import sender_address
 from opportune.mail.factory import transport_for
 from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in

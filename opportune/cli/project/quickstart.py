@@ -26,10 +26,10 @@ from opportune.cli.options import NoInput
 from opportune.cli.project.env_file import add_to_env, write_env
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, clear_settings_cache, get_settings, load_settings
+from opportune.contrib.llm import make_provider, missing_library
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.jobs import defer
-from opportune.llm import make_provider, missing_library
 from opportune.project.layout import PROJECT, installed_features
 
 DEFAULT_EMAIL = "admin@example.com"

@@ -20,6 +20,7 @@ from opportune.admin.forms.model_fields import FIELD_TEXTS
 from opportune.admin.options import DISPLAY_OPTIONS, SEARCH_OPTIONS
 from opportune.admin.sqladmin_adapter import action_texts, property_name
 from opportune.admin.view_classes import menu_label, view_classes
+from opportune.contrib.tools.declaration import tools_of
 from opportune.crud.filters import LANGUAGES, RESERVED, TRASH_PARAMETER
 from opportune.crud.page_options import declared_pages
 from opportune.crud.registry import crud_classes
@@ -37,7 +38,6 @@ from opportune.feature import Feature
 from opportune.features import all_features
 from opportune.i18n import LazyText
 from opportune.i18n.translation import DerivedLabel
-from opportune.llm.tools.declaration import tools_of
 from opportune.pagination import Paging
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import FRAMEWORK, PACKAGE, installed_features

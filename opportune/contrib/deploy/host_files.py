@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.errors import OperatorError
@@ -20,8 +21,6 @@ from opportune.project.atomic_files import open_replacement
 
 RECORD = ".opportune-deploy.json"
 """File with the hashes of written files. A file with the same hash is unedited and can be updated."""
-RESERVED_SECONDS = 2
-"""Part of the host's stop time that is not available for LLM answers."""
 FRONT_MATTER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 
 
@@ -72,7 +71,7 @@ def render(template: str, recipe: Recipe, site: SiteNames) -> str:
         host=recipe.host,
         recipe=recipe,
         stop_seconds=stop_seconds,
-        grace_seconds=stop_seconds - RESERVED_SECONDS,
+        grace_seconds=stop_seconds - RESERVED_STOP_SECONDS,
     )
 
 

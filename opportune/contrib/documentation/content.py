@@ -8,8 +8,8 @@ from itertools import pairwise
 from posixpath import dirname, join, normpath
 from typing import Any
 
+from opportune.contrib.documents import MAX_TEXT_LENGTH, Batch, Document
 from opportune.project.layout import FRAMEWORK
-from opportune.search import MAX_TEXT_LENGTH, Batch, Document
 
 FOLDER = folder if (folder := FRAMEWORK / "docs").is_dir() else FRAMEWORK.parent / "docs"
 HEADING = re.compile(r"^(#{1,3}) +(.+?) *$")

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 
 from opportune.contrib.documentation.content import page_names, sections_of, with_site_links
 from opportune.contrib.documentation.search import Documentation
+from opportune.contrib.documents import MAX_RANKED_HITS
 from opportune.errors import NotFound
-from opportune.search import MAX_RANKED_HITS, SearchQuery
+from opportune.search import SearchQuery
 from opportune.web import is_htmx, markdown, templates
 
 PAGE_TYPES = ("Tutorial", "How-to guide", "Reference", "Explanation")

@@ -8,11 +8,11 @@ from urllib.parse import quote
 from opportune import progress
 from opportune.config.settings import Settings
 from opportune.contrib.documentation.content import PageSource, Section
+from opportune.contrib.documents import DocumentHit, DocumentIndex, DocumentSearch
+from opportune.contrib.documents.sqlite_engine import SQLiteEngine
 from opportune.db.url.database_url import DatabaseURL
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.atomic_files import private_folder
-from opportune.search import DocumentHit, DocumentIndex, DocumentSearch
-from opportune.search.documents.sqlite_engine import SQLiteEngine
 
 
 class SectionHit(DocumentHit):

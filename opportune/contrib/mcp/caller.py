@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from opportune.accounts.models import ApiToken, User
-from opportune.llm.providers.provider import ToolCall
-from opportune.llm.tools.declaration import Tool
-from opportune.llm.tools.toolbox import Headers, Toolbox, ToolResult
+from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.tools.declaration import Tool
+from opportune.contrib.tools.toolbox import Headers, Toolbox, ToolResult
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from opportune.llm.tools.declaration import Tool
-from opportune.llm.tools.toolbox import ToolResult
+from opportune.contrib.tools.declaration import Tool
+from opportune.contrib.tools.toolbox import ToolResult
 
 RESULT = "result"
 """Key of results that are not objects, which the protocol requires."""

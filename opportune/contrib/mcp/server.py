@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 
 import opportune
 from opportune.accounts.models import ApiToken, User
+from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.mcp.caller import Caller
 from opportune.contrib.mcp.results import output_schema, structured_content
-from opportune.llm.providers.provider import ToolCall
-from opportune.llm.tools.toolbox import toolbox_of
+from opportune.contrib.tools.toolbox import toolbox_of
 
 logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it logs the start and end of each message
 

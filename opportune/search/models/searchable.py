@@ -16,8 +16,7 @@ from opportune.db.hooks.registry import after_change, after_create
 from opportune.db.migrations.post_migrate import post_migrate
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
-from opportune.search.documents import index as document_indexes
-from opportune.search.documents.vectors import vector_fields_of
+from opportune.search.embeddings import EMBED_LATER, EMBEDDINGS
 from opportune.search.highlighting import Highlighter
 from opportune.search.models.hybrid import VECTORS, find_nearest, fuse
 from opportune.search.models.indexes import WEIGHTS, Dialect, Fields
@@ -30,10 +29,10 @@ from opportune.search.results import SearchResults
 M = TypeVar("M", bound=SQLModel)
 
 DIALECTS: Mapping[str, Dialect] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
-EMBEDDINGS, EMBED_LATER = "embeddings", "embed_later"
-"""Keys of `session.info` with the site's `Embeddings` and a function that queues the embedding job."""
 registered: dict[str, Fields] = {}
 """Searched fields by table. `migrate` creates their indexes."""
+vector_tables: dict[str, Fields] = {}
+"""Tables of vectors of other searches, by table. `migrate` creates them."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +204,6 @@ def due_statements(connection: Connection) -> list[str]:
     statements = DIALECTS[connection.dialect.name].due_statements(connection, searchable)
     tables = inspector.get_table_names()
     if EDITIONS in tables:
-        required = [*searchable, *(vector_fields_of(index) for index in document_indexes.by_meaning.values())]
+        required = [*searchable, *vector_tables.values()]
         statements += VECTORS[connection.dialect.name].due_statements(connection, required, tables)
     return statements

@@ -27,10 +27,7 @@ SOURCE_FOLDERS = (
     *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events")),
 )
 SOURCE_FILES = [
-    path
-    for group in ("contrib", "llm", "ops")
-    for pattern in ("*/admin.py", "*/admin/*.py")
-    for path in sorted((FRAMEWORK / group).glob(pattern))
+    path for pattern in ("*/admin.py", "*/admin/*.py") for path in sorted((FRAMEWORK / "contrib").glob(pattern))
 ]
 """Admin views of optional features. Their icons are read from the files, because the admin imports them later."""
 SOURCE_SUFFIXES = (".html", ".js", ".py")

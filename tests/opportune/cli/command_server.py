@@ -45,7 +45,7 @@ TEST_MODULES = (
 FEATURE_MODULES = (
     "opportune.accounts.feature",
     "opportune.admin.feature",
-    "opportune.llm.answers.feature",
+    "opportune.contrib.answers.feature",
     "opportune.jobs.feature",
     "opportune.contrib.mcp.feature",
     "opportune.contrib.teams.feature",

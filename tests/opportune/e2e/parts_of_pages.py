@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import TypeVar
 
-from opportune.search import HtmlElement
-from opportune.search.html import TreeParser
+from opportune.contrib.documents import HtmlElement
+from opportune.contrib.documents.html import TreeParser
 
 Key = TypeVar("Key")
 

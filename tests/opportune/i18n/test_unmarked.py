@@ -8,11 +8,11 @@ from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_pytho
 FOR_OPERATORS = (
     *("opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
-    *("opportune/jobs/", "opportune/llm/answers/gauges.py", "opportune/llm/providers/embeddings_client.py"),
-    *("opportune/llm/providers/errors.py", "opportune/llm/providers/libraries.py"),
+    *("opportune/jobs/", "opportune/contrib/answers/gauges.py"),
+    *(f"opportune/contrib/llm/providers/{name}.py" for name in ("embeddings_client", "errors", "libraries")),
     *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
     *(f"opportune/contrib/{name}/" for name in ("backup", "copydb", "deploy", "doctor", "inspectdb", "telemetry")),
-    *("opportune/search/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
+    *("opportune/contrib/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
 )
 FOR_DEVELOPERS = (
     *("opportune/admin/dashboard/widget_errors.py", "opportune/admin/forms/conditional_fields.py"),
@@ -26,11 +26,13 @@ FOR_DEVELOPERS = (
     *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),
     *("opportune/web/middleware/mounted_site.py", "opportune/web/rendering/"),
 )
-FOR_MODELS = (
-    *("opportune/llm/answers/task.py", "opportune/llm/answers/testing.py", "opportune/llm/answers/tool_runs.py"),
-    *("opportune/llm/completion/structured.py", "opportune/llm/embeddings/embedder.py"),
-    *("opportune/llm/language_model.py", "opportune/llm/providers/factory.py"),
-    *("opportune/llm/providers/http_client.py", "opportune/llm/providers/local.py", "opportune/llm/tools/"),
+FOR_MODELS = tuple(
+    f"opportune/contrib/{name}"
+    for name in (
+        *("answers/engine/task.py", "answers/engine/tool_runs.py", "answers/testing.py"),
+        *("llm/completion/structured.py", "llm/embeddings/embedder.py", "llm/language_model.py"),
+        *("llm/providers/factory.py", "llm/providers/http_client.py", "llm/providers/local.py", "tools/"),
+    )
 )
 EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS)
 

@@ -10,17 +10,17 @@ from sqlmodel import col
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
+from opportune.contrib.llm import LanguageModel, LLMError
+from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.db.migrations.post_migrate import due_statements
-from opportune.llm import LanguageModel, LLMError
-from opportune.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows
 from opportune.pagination import Paging, paginate
 from opportune.search import Searchable
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
-from tests.opportune.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
-from tests.opportune.llm.providers.endpoint import response
+from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.contrib.llm.providers.endpoint import response
 from tests.opportune.search.books import Book, create_indexes, make_tables
 
 SUMMARIES = {
@@ -234,17 +234,17 @@ async def test_failed_embedding_falls_back_to_words(library: Library, caplog: py
 async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     await library.add({"Bread": "flour", "Loaf": "a baguette"})
     await library.jobs.work()
-    monkeypatch.setattr("opportune.llm.embeddings.embeddings.OUTAGE_SECONDS", 0)
-    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.OUTAGE_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 0.01)
     library.endpoint.may_respond.clear()
     assert await library.find_titles("bread") == ["Bread"]
     library.endpoint.may_respond.set()
-    monkeypatch.setattr("opportune.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 10)
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 10)
     assert await library.find_titles("bread") == ["Bread", "Loaf"]
 
 
 async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.llm.embeddings.jobs.BATCH_ROWS", 2)
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.jobs.BATCH_TEXTS", 2)
     await library.add(SUMMARIES)
     (call, *_) = library.jobs.calls
     two_embeddings = response(

@@ -12,17 +12,18 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.config.settings import Settings
+from opportune.contrib.documents import DocumentHit, DocumentIndex, DocumentSearch
+from opportune.contrib.documents.sqlite_engine import SQLiteEngine
 from opportune.db import DatabaseURL
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
 from opportune.pagination import Page
 from opportune.project.layout import PROJECT, installed_features
-from opportune.search import DocumentHit, DocumentIndex, DocumentSearch, SearchQuery
-from opportune.search.documents.sqlite_engine import SQLiteEngine
+from opportune.search import SearchQuery
 from opportune.testing.app import create_test_app
+from tests.opportune.contrib.documents.shelf_index import no_progress
 from tests.opportune.page_templates import add_templates
 from tests.opportune.search.books import Book, add, create_indexes, make_tables
-from tests.opportune.search.shelf_index import no_progress
 
 GUIDE = (PROJECT / "docs/search.md").read_text(encoding="utf-8")
 PYTHON, HTML = (re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) for language in ("python", "html"))

@@ -98,9 +98,9 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/accounts/social_sign_in/identity.py",
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and URLs in code of jobs
-        "opportune/llm/providers/embeddings_client.py",
-        "opportune/llm/providers/http_client.py",
-        "opportune/llm/tools/web_search_client.py",
+        "opportune/contrib/llm/providers/embeddings_client.py",
+        "opportune/contrib/llm/providers/http_client.py",
+        "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
         "opportune/contrib/telemetry/traces/outgoing.py",  # observes requests
     ]

@@ -17,9 +17,9 @@ from sqlalchemy import text
 from starlette.types import Message
 
 from opportune.config.settings import Settings
+from opportune.contrib.llm import FakeProvider, LLMError
 from opportune.db import ReadSession, RowId
 from opportune.feature import Feature
-from opportune.llm import FakeProvider, LLMError
 from opportune.project.layout import PROJECT
 from opportune.testing.app import create_test_app
 from opportune.testing.asgi_requests import send_request

@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from app.pydocs.documents import python_docs
 from opportune.config.settings import Settings
+from opportune.contrib.documents import MAX_RANKED_HITS, DocumentSearch
+from opportune.contrib.documents.document import Fields
+from opportune.contrib.documents.sqlite_engine import SQLiteEngine
 from opportune.db import DatabaseURL
 from opportune.project.layout import FRAMEWORK, PROJECT
-from opportune.search import MAX_RANKED_HITS, DocumentSearch
-from opportune.search.documents.document import Fields
-from opportune.search.documents.sqlite_engine import SQLiteEngine
 from opportune.web import assets
 from opportune.web.rendering.environment import TemplateEnvironment
 

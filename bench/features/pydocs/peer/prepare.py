@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from app.pydocs.documents import Entry, python_docs
 from app.pydocs.sources.python import PythonSource
+from opportune.contrib.documents.document import Contents
 from opportune.db import DatabaseURL
-from opportune.search.documents.document import Contents
 
 INDEX_ENTRIES = 20_000
 

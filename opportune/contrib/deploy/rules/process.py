@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from opportune.checks import Finding
+from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.rules.deployment import Deployment, warning
-from opportune.llm.answers.settings import RESERVED_SECONDS, AnswersSettings
 
 WORKER_MEMORY_BYTES = 130 * 1024 * 1024
 """Memory of a worker with all features and a few users signing in."""
@@ -23,9 +23,9 @@ def check_environment(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_grace(deployment: Deployment) -> Iterator[Finding]:
-    grace, delay = deployment.settings.of(AnswersSettings).answer_grace_seconds, deployment.settings.stop_delay_seconds
+    grace, delay = deployment.settings.answer_grace_seconds, deployment.settings.stop_delay_seconds
     stop_seconds = max(deployment.recipe.stop_seconds or 0, deployment.host.stop_seconds)
-    available = max(0, stop_seconds - RESERVED_SECONDS)
+    available = max(0, stop_seconds - RESERVED_STOP_SECONDS)
     if delay > available:
         yield Finding(
             f"STOP_DELAY_SECONDS is {delay:g}, but {deployment.host.title} kills the site after {stop_seconds:g} s."

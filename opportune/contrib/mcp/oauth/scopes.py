@@ -6,9 +6,9 @@ from typing import NamedTuple
 from fastapi import FastAPI
 
 from opportune.accounts.tokens.scopes import READ, WRITE, has_scope, scope_rows
+from opportune.contrib.tools.toolbox import toolbox_of
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.llm.tools.toolbox import toolbox_of
 
 VERBS = {READ: _l("read what you can see"), WRITE: _l("add, change and delete")}
 MAX_EXAMPLES = 6

@@ -16,11 +16,11 @@ import httpx2
 from mcp import Client, MCPError, types
 from mcp.client.streamable_http import streamable_http_client
 
+from opportune.contrib.llm.documents.attachment import DATA_RULE, as_data
 from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer
-from opportune.llm.documents.attachment import DATA_RULE, as_data
-from opportune.llm.tools.declaration import NAME
-from opportune.llm.tools.toolbox import MAX_RESULT_LENGTH
+from opportune.contrib.tools.declaration import NAME
+from opportune.contrib.tools.toolbox import MAX_RESULT_LENGTH
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 25.0

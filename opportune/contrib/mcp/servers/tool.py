@@ -8,8 +8,8 @@ from functools import cached_property
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, create_model
 
-from opportune.llm.providers.provider import ToolSchema
-from opportune.llm.tools.declaration import Tool
+from opportune.contrib.llm.providers.provider import ToolSchema
+from opportune.contrib.tools.declaration import Tool
 
 
 class ServerFailed(HTTPException):

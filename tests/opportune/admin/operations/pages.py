@@ -9,8 +9,8 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.admin.operations.operations import CHANGES, TASKS
+from opportune.contrib.answers.admin.operations import OPERATIONS as ANSWER_OPERATIONS
 from opportune.contrib.backup.admin.operations import OPERATIONS as BACKUP_OPERATIONS
-from opportune.llm.answers.admin.operations import OPERATIONS as ANSWER_OPERATIONS
 
 PAGE = "/admin/operations"
 CONFIRM = "/accounts/confirm"

@@ -6,11 +6,11 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
-from opportune.llm import FakeProvider
-from opportune.llm.answers.settings import AnswersSettings
-from opportune.llm.spending.guard import SpendingGuard
-from opportune.llm.spending.limits import Limit
-from opportune.llm.spending.models import LlmUsage
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending.guard import SpendingGuard
+from opportune.contrib.answers.spending.limits import Limit
+from opportune.contrib.answers.spending.models import LlmUsage
+from opportune.contrib.llm import FakeProvider
 from opportune.testing.factories import make_user
 from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 

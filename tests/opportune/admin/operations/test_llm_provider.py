@@ -5,12 +5,12 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
 
+from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.db.database import Database
-from opportune.llm.answers.chosen_model import ChosenModel
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.operations.pages import CONFIRM
-from tests.opportune.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
+from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
 
 PAGE = "/admin/llm/provider"
 API_KEY = "sk-secret-key-of-the-endpoint-9876"

@@ -19,13 +19,13 @@ from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check
 from opportune.cli.development.check_vectors import vectors_problem
 from opportune.config.settings import Settings
+from opportune.contrib.llm.checks import check_llm, check_model
+from opportune.contrib.llm.providers import libraries, local
 from opportune.db import Database
 from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.feature import Feature
-from opportune.llm.checks import check_llm, check_model
-from opportune.llm.providers import libraries, local
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.project import layout as project
 from opportune.project.layout import installed_features

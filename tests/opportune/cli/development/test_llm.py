@@ -15,9 +15,9 @@ from opportune.admin.models import AuditEntry
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings
+from opportune.contrib.llm import Chunk, Done, LLMError, LlmModel, Message, Provider
+from opportune.contrib.llm.language_model import NOT_CONFIGURED, LanguageModel
 from opportune.db import Database
-from opportune.llm import Chunk, Done, LLMError, LlmModel, Message, Provider
-from opportune.llm.language_model import NOT_CONFIGURED, LanguageModel
 from tests.opportune.cli.conftest import Oppman
 
 

@@ -16,8 +16,8 @@ import typer
 from opportune.cli.development import runserver, server
 from opportune.cli.development.runserver import check_database
 from opportune.config.settings import Settings
+from opportune.contrib.llm.providers import local
 from opportune.errors import OperatorError
-from opportune.llm.providers import local
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, ProjectCopy, install_required_features, read_until

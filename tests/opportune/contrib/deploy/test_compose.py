@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from opportune.config.base_settings import setting_names
-from opportune.contrib.deploy.host_files import RESERVED_SECONDS, render_files
+from opportune.config.hosts import RESERVED_STOP_SECONDS
+from opportune.contrib.deploy.host_files import render_files
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.web.endpoints.health import HEALTH_PATHS
@@ -41,7 +42,7 @@ def test_release_waits_until_a_web_container_is_ready(services: dict[str, Any]) 
 
 def test_containers_end_within_their_grace_period(services: dict[str, Any]) -> None:
     for name in SITE_SERVICES:
-        seconds = float(services[name]["environment"]["ANSWER_GRACE_SECONDS"]) + RESERVED_SECONDS
+        seconds = float(services[name]["environment"]["ANSWER_GRACE_SECONDS"]) + RESERVED_STOP_SECONDS
         assert services[name]["stop_grace_period"] == f"{seconds:g}s"
 
 

@@ -14,9 +14,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.base_settings import setting_names
+from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.config.settings import load_settings
 from opportune.contrib.deploy.env_production import setting_hints
-from opportune.contrib.deploy.host_files import RESERVED_SECONDS, render_files, render_lines
+from opportune.contrib.deploy.host_files import render_files, render_lines
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.contrib.telemetry.metrics.metrics import Metrics
@@ -141,7 +142,7 @@ def test_probes_use_the_port_and_only_readiness_the_database(objects: Objects) -
 
 def test_pods_end_within_their_grace_period(objects: Objects) -> None:
     values = data_of(objects, "ConfigMap")
-    seconds = float(values["STOP_DELAY_SECONDS"]) + float(values["ANSWER_GRACE_SECONDS"]) + RESERVED_SECONDS
+    seconds = float(values["STOP_DELAY_SECONDS"]) + float(values["ANSWER_GRACE_SECONDS"]) + RESERVED_STOP_SECONDS
     assert {pod_of(data)["terminationGracePeriodSeconds"] for data in workloads(objects)} == {seconds}
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from opportune.cli.database import doctor
 from opportune.contrib.doctor.results import Diagnosis, fault, notice, ok
+from opportune.contrib.llm.providers import libraries, local
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.url.database_url import DatabaseURL
-from opportune.llm.providers import libraries, local
 from tests.opportune.cli.conftest import Oppman
 
 PASSWORD = "opensesame"

@@ -8,10 +8,10 @@ import httpx2
 from fastapi import FastAPI
 
 from opportune.accounts import CurrentUser
+from opportune.contrib.tools import tool
 from opportune.db import WriteSession
 from opportune.feature import Feature
 from opportune.features import accounts, mcp
-from opportune.llm.tools import tool
 from opportune.testing.app import create_test_app
 
 if TYPE_CHECKING:

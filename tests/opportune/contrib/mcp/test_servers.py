@@ -10,13 +10,13 @@ from fastapi import FastAPI
 from pydantic import SecretStr, ValidationError
 
 from opportune.accounts import User
+from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.mcp.servers import lifespan
 from opportune.contrib.mcp.servers.lifespan import listed_servers
 from opportune.contrib.mcp.servers.tool import ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
+from opportune.contrib.tools import full_toolbox_of, toolbox_of
 from opportune.db import Database
-from opportune.llm.providers.provider import ToolCall
-from opportune.llm.tools import full_toolbox_of, toolbox_of
 from opportune.testing import make_token
 from tests.opportune.contrib.mcp.library import LIBRARY, create_site, open_mcp_client
 

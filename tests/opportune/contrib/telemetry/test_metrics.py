@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings, load_settings
+from opportune.contrib.llm import Done, FakeProvider, LLMError
 from opportune.contrib.telemetry.metrics.families import Counter, render_families
 from opportune.contrib.telemetry.process import WORKERS_VARIABLE, create_worker_group
 from opportune.contrib.telemetry.workers import Workers
@@ -22,7 +23,6 @@ from opportune.errors import SettingsError
 from opportune.feature import Feature, Gauge
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
-from opportune.llm import Done, FakeProvider, LLMError
 from opportune.project.layout import installed_features
 from opportune.services.observers import observers
 from opportune.testing.app import create_test_app

@@ -12,13 +12,13 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
+from opportune.contrib.llm import Done, FakeProvider
 from opportune.contrib.telemetry.traces import requirements
 from opportune.db import WriteSession
 from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.models import JobState
-from opportune.llm import Done, FakeProvider
 from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.telemetry.sink import Sink

@@ -16,7 +16,7 @@ from sqlalchemy.schema import ForeignKey
 from opportune.accounts.models import User
 from opportune.cli.development import site as development
 from opportune.config.settings import Settings
-from opportune.llm.providers import local
+from opportune.contrib.llm.providers import local
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user

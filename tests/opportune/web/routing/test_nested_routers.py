@@ -16,9 +16,9 @@ from opportune.accounts.groups import permissions
 from opportune.accounts.tokens.scopes import scope_labels
 from opportune.admin.permissions import Permissions
 from opportune.cli.development.routes import find_rows
+from opportune.contrib.tools import api_tools
 from opportune.db import Database
 from opportune.feature import Feature
-from opportune.llm.tools import api_tools
 from opportune.project.layout import installed_features
 from opportune.testing import make_token, make_user
 from opportune.testing.app import create_test_app

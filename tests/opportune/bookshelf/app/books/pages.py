@@ -6,9 +6,9 @@ from pydantic import BaseModel, Field
 
 from app.books.models import Book, Review
 from app.books.service import Authors, Books, Reviews, Tags
+from opportune.contrib.llm import Llm
 from opportune.crud import CrudPages, reading, writing
 from opportune.fields import Line, Text
-from opportune.llm import Llm
 from opportune.web import Form, RateLimit, is_htmx, read_form, redirect, stream_markdown
 
 

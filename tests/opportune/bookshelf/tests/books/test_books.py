@@ -7,8 +7,8 @@ from playwright.async_api import Page, expect
 
 from app.books.models import Author, Book, Review, Status, Tag
 from opportune.accounts import User
+from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
-from opportune.llm import FakeProvider
 from opportune.testing import Make, RecordedJobs, grant, picture, sign_in_browser
 
 ISBN = "9780141439518"

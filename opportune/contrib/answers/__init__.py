@@ -1,0 +1,47 @@
+"""Stored answers of language models, which continue after their request, and limits of their cost."""
+
+from opportune.contrib.answers.engine.attachments import (
+    SentFile,
+    delete_attachments,
+    find_attachments,
+    stored_attachments,
+)
+from opportune.contrib.answers.engine.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.shown import ShownAnswer
+from opportune.contrib.answers.hooks import after_answer
+from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
+from opportune.contrib.answers.screens.dependencies import Answers, StreamPosition, stream_json
+from opportune.contrib.answers.screens.events import AnswerStream, answer_gone, parse_event_id
+from opportune.contrib.answers.screens.question import FileQuestionForm, QuestionForm, ask_by_form, refusals_in
+from opportune.contrib.answers.screens.schemas import AnswerFields, StreamEvent
+from opportune.contrib.answers.screens.shown import show_answer
+
+__all__ = [
+    "Answer",
+    "AnswerAttachment",
+    "AnswerFields",
+    "AnswerManager",
+    "AnswerRunning",
+    "AnswerStatus",
+    "AnswerStream",
+    "Answers",
+    "FileQuestionForm",
+    "QuestionForm",
+    "QuestionTooLong",
+    "SentFile",
+    "ShownAnswer",
+    "StreamEvent",
+    "StreamPosition",
+    "TooManyAnswers",
+    "after_answer",
+    "answer_gone",
+    "ask_by_form",
+    "delete_attachments",
+    "find_attachments",
+    "parse_event_id",
+    "refusals_in",
+    "show_answer",
+    "stored_attachments",
+    "stream_json",
+]

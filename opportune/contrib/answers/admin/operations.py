@@ -1,0 +1,39 @@
+"""The switch for answers on the page Operations, and the dashboard's alert for a site without a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.contrib.answers.spending import guard
+from opportune.feature import AdminPanel
+from opportune.i18n import gettext as _
+
+
+async def _switch_state(request: Request) -> Mapping[str, Any]:
+    async with request.app.state.database.reader(fresh=True) as session:
+        return {"off": await guard.read_switch(session)}
+
+
+async def _lacks_model(request: Request) -> Mapping[str, Any] | None:
+    return {} if await request.app.state.llm.waits_for_choice() else None
+
+
+async def switch_off(session: AsyncSession, request: Request) -> str:
+    if await guard.switch_off(session, request.state.user.email):
+        return _("Answers of language models are switched off.")
+    return _("Answers of language models were already switched off.")
+
+
+async def switch_on(session: AsyncSession, _request: Request) -> str:
+    if await guard.switch_on(session):
+        return _("Answers of language models are switched on again.")
+    return _("Answers of language models were already switched on.")
+
+
+PANELS = (
+    AdminPanel("dashboard", "answers/admin_dashboard.html", _lacks_model),
+    AdminPanel("operations", "answers/admin_operations.html", _switch_state, "bottom"),
+)
+OPERATIONS = {"switch-llm-off": switch_off, "switch-llm-on": switch_on}

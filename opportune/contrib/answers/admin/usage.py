@@ -1,0 +1,160 @@
+"""Usage and cost of language models by day, model and user, for the page /admin/llm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+from opportune.admin.dashboard.widgets import Chart, Point
+from opportune.config.llm_models import MICRO_PER_UNIT
+from opportune.contrib.answers.spending.guard import SpendingGuard, read_switch
+from opportune.contrib.answers.spending.ledger import read_totals
+from opportune.contrib.answers.spending.limits import money
+from opportune.contrib.answers.spending.models import SITE_CALLS, TOTAL, VISITORS, LlmUsage
+from opportune.contrib.llm.call_guard import SITE
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_month_day
+
+PERIODS_DAYS = (30, 7, 90)
+MAX_PAYERS = 50
+"""Rows of the table of payers: users, the site and visitors."""
+DELETED_USERS = "deleted"
+SUM_LABELS = {
+    SITE_CALLS: _l("The site's jobs and commands"),
+    VISITORS: _l("Visitors"),
+    DELETED_USERS: _l("Deleted users"),
+}
+
+TOKENS = col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens)
+
+
+@dataclass(frozen=True)
+class UsageRow:
+    name: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    estimated_tokens: int
+    cost_micro: int
+    user_id: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+SUMS = [
+    func.sum(column)
+    for column in (
+        col(LlmUsage.calls),
+        col(LlmUsage.prompt_tokens),
+        col(LlmUsage.completion_tokens),
+        col(LlmUsage.estimated_tokens),
+        col(LlmUsage.cost_micro),
+    )
+]
+
+
+async def usage_context(request: Request) -> dict[str, Any]:
+    """Read the variables of the page from the period and the model of the query string."""
+    guard: SpendingGuard = request.app.state.llm.guard
+    query = request.query_params
+    days = next((days for days in PERIODS_DAYS if query.get("days") == str(days)), PERIODS_DAYS[0])
+    today, model = guard.now().date(), query.get("model", "")
+    first = today - timedelta(days=days - 1)
+    async with request.app.state.database.reader(fresh=True) as session:
+        context: dict[str, Any] = {
+            "off": await read_switch(session),
+            "limits": await _read_site_limits(session, guard, today),
+            "charts": await _read_charts(session, first, days, model, guard.answers_settings.llm_currency),
+            "models": await _sum_by_model(session, first),
+            "payers": await _sum_by_payer(session, first, model),
+        }
+    return context | {
+        "periods": sorted(PERIODS_DAYS),
+        "days": days,
+        "model": model,
+        "max_payers": MAX_PAYERS,
+        "money": lambda micro: money(int(micro), guard.answers_settings.llm_currency),
+    }
+
+
+async def _read_site_limits(session: AsyncSession, guard: SpendingGuard, today: date) -> list[tuple[str, str, int]]:
+    """Return the limits of the site: amount, period, and used percentage."""
+    sums = (await read_totals(session, SITE, today)).site
+    return [
+        (guard.messages.amount(limit), limit.period, 100 * sums.used(limit) // limit.amount)
+        for limit in guard.limits
+        if limit.scope == "site"
+    ]
+
+
+async def _read_charts(session: AsyncSession, first: date, days: int, model: str, currency: str) -> list[Chart]:
+    """Return charts of tokens, cost and answers by day. For several models, add a chart of tokens per model."""
+    previous_first = first - timedelta(days=days)
+    query = select(col(LlmUsage.day), col(LlmUsage.model), TOKENS, col(LlmUsage.cost_micro), col(LlmUsage.calls))
+    query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= previous_first, _is_of_model(model))
+    rows: Sequence[Row[*tuple[Any, ...]]] = (await session.execute(query)).all()
+
+    def chart(label: str, column: int, name: str = "", per: int = 1) -> Chart:
+        sums: dict[date, int] = {}
+        for row in rows:
+            if name in ("", row[1]):
+                sums[row[0]] = sums.get(row[0], 0) + row[column]
+        dates = (first + timedelta(days=n) for n in range(days))
+        points = [Point(format_month_day(day), _scale(sums.get(day, 0), per)) for day in dates]
+        previous = _scale(sum(number for day, number in sums.items() if day < first), per)
+        return Chart(label, points, previous, days, shape="bar")
+
+    charts = [
+        chart(gettext("Tokens"), 2),
+        chart(gettext("Cost in %(currency)s", currency=currency), 3, per=MICRO_PER_UNIT),
+        chart(gettext("Answers"), 4),
+    ]
+    names = sorted({row[1] for row in rows})
+    if len(names) < 2:
+        return charts
+    return charts + [chart(gettext("Tokens of %(model)s", model=name), 2, name) for name in names]
+
+
+def _scale(number: int, per: int) -> Any:
+    return number if per == 1 else (Decimal(number) / per).quantize(Decimal("0.01"))
+
+
+async def _sum_by_model(session: AsyncSession, first: date) -> Sequence[UsageRow]:
+    query = select(col(LlmUsage.model), *SUMS).where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= first)
+    rows = await session.execute(query.group_by(col(LlmUsage.model)).order_by(func.sum(TOKENS).desc()))
+    return [UsageRow(name, *map(int, numbers)) for name, *numbers in rows]
+
+
+async def _sum_by_payer(session: AsyncSession, first: date, model: str) -> Sequence[UsageRow]:
+    """Return the usage of the site, of all visitors, and of the users with the highest cost."""
+    is_user = and_(col(LlmUsage.payer) == "", col(LlmUsage.owner_id).is_not(None))
+    payer_name = case((is_user, User.email), (col(LlmUsage.payer) == "", DELETED_USERS), else_=col(LlmUsage.payer))
+    is_listed = or_(col(LlmUsage.payer) == "", col(LlmUsage.payer).in_(SUM_LABELS))
+    query = (
+        select(payer_name, *SUMS, col(LlmUsage.owner_id))
+        .join(User, col(User.id) == col(LlmUsage.owner_id), isouter=True)
+        .where(is_listed, col(LlmUsage.day) >= first, _is_of_model(model))
+        .group_by(payer_name, col(LlmUsage.owner_id))
+        .order_by(col(LlmUsage.owner_id).is_not(None), func.sum(col(LlmUsage.cost_micro)).desc())
+        .order_by(func.sum(TOKENS).desc())
+        .limit(MAX_PAYERS)
+    )
+    rows = await session.execute(query)
+    return [
+        replace(UsageRow(str(SUM_LABELS.get(name, name)), *map(int, numbers)), user_id=owner_id)
+        for name, *numbers, owner_id in rows
+    ]
+
+
+def _is_of_model(model: str) -> ColumnElement[bool]:
+    return col(LlmUsage.model) == model if model else true()

@@ -1,0 +1,70 @@
+"""Admin pages of answers: a list of answers, the usage of language models, and the selection of a model."""
+
+from typing import cast
+
+from sqladmin import expose
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.operations.view import reauthentication_required
+from opportune.admin.views import AdminView
+from opportune.contrib.answers.admin import provider
+from opportune.contrib.answers.admin.usage import usage_context
+from opportune.contrib.answers.models import Answer
+from opportune.i18n import gettext
+from opportune.web.rendering.flash import flash
+
+
+class AnswerAdmin(AdminView, model=Answer):
+    """Figures and ratings of answers. Questions, texts and prompts are private and not shown."""
+
+    column_list = (
+        "id",
+        "created_at",
+        "owner_id",
+        "topic",
+        "model",
+        "status",
+        "prompt_tokens",
+        "completion_tokens",
+        "rating",
+    )
+    column_details_list = (*column_list, "rating_note", "error_code", "usage_estimated", "cost_micro", "finished_at")
+    column_export_list = [*column_details_list]
+    column_searchable_list = ("topic", "model", "rating_note")
+    column_filters = ("rating", "status", "owner_id", "created_at", "completion_tokens")
+    column_labels = {"created_at": "When", "rating_note": "Why", "cost_micro": "Cost in millionths"}
+    column_default_sort = ("id", True)
+    can_create = can_edit = can_delete = False
+    has_history = False
+    icon, category = "ti ti-message-2", "Language models"
+
+
+class LlmAdmin(SuperuserOnly):
+    name = "Language models"
+    icon, category = "ti ti-sparkles", "Operations"
+
+    @expose("/llm", identity="llm")
+    async def show(self, request: Request) -> Response:
+        context = {"model_view": self, "title": self.name, **await usage_context(request)}
+        return cast("Response", await self.templates.TemplateResponse(request, "admin/llm.html", context))
+
+    @expose("/llm/provider", methods=["GET", "POST"], identity="llm-provider")
+    @reauthentication_required
+    async def provider(self, request: Request) -> Response:
+        if request.method == "POST":
+            if "remove" in await read_form_texts(request):
+                flash(request, await provider.remove(request))
+                return RedirectResponse(provider.PAGE, 303)
+            form, message = await provider.choose(request)
+            if message:
+                flash(request, message)
+                return RedirectResponse(provider.PAGE, 303)
+        context = await provider.page_context(request)
+        if request.method == "GET":
+            form = provider.form_of(context["chosen"])
+        context |= {"model_view": self, "title": gettext("Language model"), "form": form, "page": provider.PAGE}
+        page = self.templates.TemplateResponse(request, "admin/llm_provider.html", context, form.status)
+        return cast("Response", await page)

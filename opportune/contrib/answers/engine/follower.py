@@ -1,0 +1,122 @@
+"""Follower of answers that other processes write, for viewers in this process."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+from time import monotonic
+
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS, AnswerProgress
+from opportune.contrib.answers.models import Answer
+from opportune.db import Database
+from opportune.services.tasks import cancel_and_wait
+
+logger = logging.getLogger(__name__)
+
+POLL_INTERVAL_SECONDS = 0.25
+"""Seconds between two queries for all answers and viewers."""
+WAITING_POLL_INTERVAL_SECONDS = 1.0
+"""Seconds between two queries if all answers wait for an approval."""
+RETRY_DELAY_SECONDS = 1.0
+"""Seconds before another query after a database error."""
+
+
+class FollowedAnswer:
+    """An answer of another process with its viewers in this process."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.live = LiveAnswer(AnswerProgress(answer))
+        self.last_seq = -1
+        self.is_new = True
+
+    def update(self, progress: AnswerProgress) -> None:
+        self.is_new = False
+        if progress.answer.is_running:
+            self.live.answer = progress.answer
+            self.last_seq = progress.last_seq
+            self.live.update_tool_runs(progress.answer.tool_runs)
+            self.live.add(progress.text, progress.reasoning)
+        else:
+            self.live.finish(progress.answer)
+
+
+class AnswerFollower:
+    """Polls the chunks of all viewed answers with one query."""
+
+    def __init__(self, database: Database, take_over: Callable[[Sequence[Answer]], Awaitable[None]]) -> None:
+        """Args:
+        database: Database of the answers.
+        take_over: Called with all polled answers to continue the ones of dead processes.
+        """
+        self.database = database
+        self.take_over = take_over
+        self._followed: dict[int, FollowedAnswer] = {}
+        self._wake_up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def follow(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
+        followed = self._followed.setdefault(answer.id, FollowedAnswer(answer))
+        del answer  # or each viewer would keep a row in memory
+        self._wake_up.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._poll(), name="follow answers")
+        try:
+            async with followed.live as live:
+                yield live
+        finally:
+            if not live.viewers and self._followed.get(live.id) is followed:  # it may have been replaced
+                self._forget(live.id)
+
+    def close_streams(self) -> None:
+        """End all streams. Clients reconnect to another process."""
+        for answer_id in list(self._followed):
+            self._forget(answer_id)
+
+    async def close(self) -> None:
+        self.close_streams()
+        await cancel_and_wait(self._task)
+
+    def _forget(self, answer_id: int) -> None:
+        if followed := self._followed.pop(answer_id, None):
+            followed.live.close()
+            self._wake_up.set()
+
+    async def _poll(self) -> None:
+        """Poll while answers are followed. Read a newly followed answer immediately."""
+        poll_at = monotonic()
+        while self._followed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(poll_at - monotonic()):
+                    await self._wake_up.wait()
+            self._wake_up.clear()
+            is_due = monotonic() >= poll_at
+            if is_due:
+                poll_at = monotonic() + self._poll_interval()
+            batch = {
+                answer_id: followed
+                for answer_id, followed in self._followed.items()
+                if not followed.live.ended and (is_due or followed.is_new)
+            }
+            try:
+                for start in range(0, len(batch), MAX_ANSWERS_PER_QUERY):
+                    await self._poll_batch(dict(islice(batch.items(), start, start + MAX_ANSWERS_PER_QUERY)))
+            except TRANSIENT_ERRORS as fault:
+                logger.warning("answers %s: cannot be polled (%s)", list(batch), type(fault).__name__)
+                await asyncio.sleep(RETRY_DELAY_SECONDS)
+
+    def _poll_interval(self) -> float:
+        all_wait = all(followed.live.answer.is_waiting for followed in self._followed.values())
+        return WAITING_POLL_INTERVAL_SECONDS if all_wait else POLL_INTERVAL_SECONDS
+
+    async def _poll_batch(self, batch: Mapping[int, FollowedAnswer]) -> None:
+        last_seqs = {answer_id: followed.last_seq for answer_id, followed in batch.items()}
+        progress = await store.read_progress(self.database, last_seqs)
+        for answer_id in batch.keys() - progress.keys():
+            self._forget(answer_id)
+        for answer_id, answer_progress in progress.items():
+            batch[answer_id].update(answer_progress)
+        await self.take_over([answer_progress.answer for answer_progress in progress.values()])

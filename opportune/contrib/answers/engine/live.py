@@ -1,0 +1,151 @@
+"""Live answers: the committed part of a growing answer, in memory for any number of viewers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Self
+
+from opportune.contrib.answers.engine.store import AnswerProgress
+from opportune.contrib.answers.models import Answer
+from opportune.web import MarkdownBlocks, markdown
+from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDER_LENGTH
+
+SILENCE_TIMEOUT_SECONDS = 40.0
+"""Seconds of silence (two missing heartbeats) after which a page considers its connection lost."""
+
+
+class LiveAnswer:
+    """The committed part of a growing answer. Each viewer keeps only an offset, so a slow one costs no memory."""
+
+    def __init__(self, progress: AnswerProgress) -> None:
+        self.progress = progress
+        """Stored text when this object was created."""
+        self.answer = progress.answer
+        self.tool_runs = progress.answer.tool_runs
+        self.viewers = 0
+        self.tools_version = 0
+        """Number of updates of `tool_runs`."""
+        self._parts = [progress.text]
+        self._reasoning_parts = [progress.reasoning]
+        self._blocks = MarkdownBlocks()
+        self._rendered_length = 0
+        self._rendering: asyncio.Future[None] | None = None
+        self._is_closed = False
+        self._waiting_viewers = list[asyncio.Future[bool]]()
+        self._heartbeat: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        """Count a viewer: the answer is saved more often while it is viewed."""
+        self.viewers += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.viewers -= 1
+
+    @property
+    def id(self) -> int:
+        return self.answer.id
+
+    @property
+    def text(self) -> str:
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0]
+
+    @property
+    def reasoning(self) -> str:
+        if len(self._reasoning_parts) > 1:
+            self._reasoning_parts = ["".join(self._reasoning_parts)]
+        return self._reasoning_parts[0]
+
+    @property
+    def ended(self) -> bool:
+        return not self.answer.is_running
+
+    async def render_blocks(self) -> tuple[MarkdownBlocks, int]:
+        """Render new text for all viewers. Return the HTML and the length of its text, valid until the next `await`."""
+        await self._wait_for_rendering()
+        if new_text := self.text[self._rendered_length :]:
+            self._rendered_length += len(new_text)
+            self._blocks.feed(new_text)
+            if self._blocks.unrendered_chars > MAX_INLINE_RENDER_LENGTH:
+                self._rendering = markdown.in_thread(self._blocks.render)
+            await self._wait_for_rendering()
+        return self._blocks, self._rendered_length
+
+    async def _wait_for_rendering(self) -> None:
+        while self._rendering and not self._rendering.done():
+            await asyncio.shield(self._rendering)  # a viewer who disconnects must not cancel it
+
+    def add(self, text: str, reasoning: str = "") -> None:
+        if text:
+            self._parts.append(text)
+        if reasoning:
+            self._reasoning_parts.append(reasoning)
+        if text or reasoning:
+            self._notify()
+
+    def update_tool_runs(self, runs: Sequence[dict[str, Any]]) -> None:
+        if runs != self.tool_runs:
+            self.tool_runs = [*runs]
+            self.tools_version += 1
+            self._notify()
+
+    def update_answer(self, answer: Answer) -> None:
+        """Show the stored answer with its status and tool calls."""
+        self.answer = answer
+        self.update_tool_runs(answer.tool_runs)
+
+    def finish(self, answer: Answer) -> None:
+        """Show the ended answer."""
+        self.answer = answer
+        self._parts, self._reasoning_parts = [answer.text], [answer.reasoning]
+        self._notify()
+
+    def close(self) -> None:
+        """End all streams of the answer. Clients reconnect to another process, or after the restart."""
+        self._is_closed = True
+        self._notify()
+
+    async def follow_text(self, offset: int) -> AsyncIterator[str]:
+        """Yield the complete text when it is longer than `offset`, and after each change until the answer ends.
+
+        Changes are new text, new reasoning and tool calls. After `HEARTBEAT_INTERVAL_SECONDS` without a change, yield
+        the text again as a heartbeat.
+        """
+        reasoning_length = 0
+        tools_version = -1 if self.tool_runs else 0  # always send existing calls, because one may wait for an approval
+        while True:
+            if len(self.text) > offset or self.tools_version > tools_version or len(self.reasoning) > reasoning_length:
+                offset, tools_version, reasoning_length = len(self.text), self.tools_version, len(self.reasoning)
+                yield self.text
+            elif self.ended or self._is_closed:
+                return
+            elif not await self._wait_for_change():
+                yield self.text
+
+    async def _wait_for_change(self) -> bool:
+        """Wait for a change, and return True. Return False if a heartbeat is due.
+
+        All viewers share one timer, because a timer per viewer is expensive.
+        """
+        loop = asyncio.get_running_loop()
+        if self._heartbeat is None:
+            self._heartbeat = loop.call_later(HEARTBEAT_INTERVAL_SECONDS, self._send_heartbeat)
+        change: asyncio.Future[bool] = loop.create_future()
+        self._waiting_viewers.append(change)
+        return await change
+
+    def _send_heartbeat(self) -> None:
+        self._heartbeat = None
+        self._wake(changed=False)
+
+    def _notify(self) -> None:
+        self._wake(changed=True)
+        if self._heartbeat and (self.ended or self._is_closed):
+            self._heartbeat.cancel()
+
+    def _wake(self, *, changed: bool) -> None:
+        futures, self._waiting_viewers = self._waiting_viewers, []
+        for future in futures:
+            if not future.done():  # done if the viewer has disconnected
+                future.set_result(changed)

@@ -1,0 +1,457 @@
+"""Manager of the answers that this process writes, and of answers of other processes that are viewed here.
+
+An answer belongs to the process, not to the request. It continues after the page is closed or the connection is lost.
+Its text is appended to the database while it grows. Viewers see only committed text, so that a crash never removes text
+they have read.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from copy import copy
+from typing import Self
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.errors import AnswerRunning, ToolNotAllowed, TooManyAnswers, UnknownCall
+from opportune.contrib.answers.engine.flusher import AnswerFlusher
+from opportune.contrib.answers.engine.follower import AnswerFollower
+from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.shown import ShownAnswer
+from opportune.contrib.answers.engine.store import (
+    HANDED_OVER,
+    MAX_ANSWERS_PER_QUERY,
+    STOPPED,
+    TRANSIENT_ERRORS,
+    AnswerProgress,
+)
+from opportune.contrib.answers.engine.task import AnswerTask
+from opportune.contrib.answers.engine.tool_runs import (
+    ALLOWED,
+    ALWAYS,
+    REFUSED,
+    is_waiting,
+    set_approval,
+    text_after_last_call,
+)
+from opportune.contrib.answers.models import Answer, AnswerStatus, as_prompt
+from opportune.contrib.llm.call_guard import Payer
+from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
+from opportune.contrib.llm.language_model import LanguageModel, Prompt, messages_of
+from opportune.contrib.llm.providers.provider import LLMError, estimate_tokens
+from opportune.contrib.tools import Toolbox
+from opportune.db.database import Database, after_commit
+from opportune.db.models.model import utc_now
+from opportune.jobs.worker_lock import WorkerLock
+from opportune.services.tasks import cancel_and_wait
+from opportune.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+MAX_RUNNING_ANSWERS = 3
+"""Maximum number of running answers per user."""
+SHUTDOWN_TIMEOUT_SECONDS = 1.5
+"""Time to store running answers when the process stops. Other processes continue the rest after their leases expire."""
+VIEWERS_TIMEOUT_SECONDS = 2.0
+"""Time until open streams are closed when the process stops."""
+WATCH_INTERVAL_SECONDS = 1.0
+"""Seconds between checks of the answers of other processes, until none is running."""
+MAX_TAKEOVERS = 20
+"""Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
+RETRIED_FIELDS = {"owner_id", "topic", "question", "prompt", "model", "tool_scopes", "temperature", "omitted"}
+"""Fields copied to the new answer of a retry."""
+
+
+class AnswerManager:
+    """Answers of the site: `ask` a question, then show, stop, retry or continue the answer in later requests.
+
+    Example:
+        @router.post("/books/{id}/ask")
+        async def ask(id: RowId, user: CurrentUser, session: WriteSession, answers: Answers) -> Response:
+            answer = await answers.ask(session, "What is this book about?", owner_id=user.id, topic=f"books:{id}")
+            return redirect(request, f"/answers/{answer.id}")
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        llm: LanguageModel,
+        make_toolbox: Callable[[], Toolbox] | None = None,
+        storage: Storage | None = None,
+        make_retrieval: Callable[[], Toolbox] | None = None,
+    ) -> None:
+        """Args:
+        database: Database of the answers.
+        llm: Language model of the site.
+        make_toolbox: Creates the tools that models may call.
+        storage: Storage of attached pictures.
+        make_retrieval: Creates the tools to call before a model that cannot call tools.
+        """
+        self.database = database
+        self.llm = llm
+        self._make_toolbox, self._make_retrieval = make_toolbox, make_retrieval
+        self._storage = storage
+        self._scopes = ALL_SCOPES
+        self._visitor = ""
+        self.worker = secrets.token_hex(16)
+        self._tasks: dict[int, AnswerTask] = {}
+        self._flusher = AnswerFlusher(database, self.worker)
+        self._followers = AnswerFollower(database, self.take_over)
+        self._lock = WorkerLock(str(database.url.sync_url), self.worker)
+        self._watch_task: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+
+    @property
+    def storage(self) -> Storage:
+        """Storage of attached pictures."""
+        assert self._storage
+        return self._storage
+
+    def within(self, scopes: str) -> Self:
+        """Return a manager whose questions use only tools allowed by these scopes (separated by spaces)."""
+        limited = copy(self)  # shares the running answers
+        limited._scopes = get_common_scopes(self._scopes, scopes)
+        return limited
+
+    def charging(self, visitor: Payer) -> Self:
+        """Return a manager that charges questions to a visitor's address instead of the owner."""
+        charged = copy(self)
+        charged._visitor = str(visitor)
+        return charged
+
+    def open(self, *, watch: bool = True) -> None:
+        """Register this process as alive. With `watch`, take over answers of dead processes."""
+        self._lock.acquire()
+        if watch:
+            self._watch_task = asyncio.create_task(self._watch(), name="watch answers")
+
+    async def ask(  # noqa: PLR0913 - keyword arguments
+        self,
+        session: AsyncSession,
+        prompt: Prompt,
+        *,
+        system: str = "",
+        owner_id: int | None = None,
+        topic: str = "",
+        question: str = "",
+        model: str = "",
+        tools: bool = False,
+        temperature: float | None = None,
+        attachments: Sequence[Attachment] = (),
+        omitted: str = "",
+    ) -> Answer:
+        """Store a new answer, which is generated after the commit of the session.
+
+        Args:
+            session: A `WriteSession`.
+            prompt: A question, or a conversation that ends with one.
+            system: System message before the conversation.
+            owner_id: User who may see the answer at `/answers/{id}`. None for answers shown only by your code.
+            topic: Name by which the feature finds the answer, such as `books:12`. Only one may run per user and topic.
+            question: Text shown above the answer. By default the prompt, if it is a text.
+            model: Name of a model in LLM_MODELS. By default the first one.
+            tools: Allow tools of the site, with the permissions of the owner and the scopes of an API token. The owner
+                approves changing calls; without an owner, tools that need an approval are not available.
+            temperature: 0 for the most likely answer, up to 2.
+            attachments: Files added to the last message, as far as they fit into the model's context.
+            omitted: Note for the user about other content that the prompt lacks.
+
+        Returns:
+            The stored, empty answer.
+
+        Raises:
+            AnswerRunning: An answer on the topic is running (409).
+            TooManyAnswers: The user has too many running answers (429).
+            SpendingRefused: A limit is reached (429), or answers are switched off (503).
+            AttachmentRefused: The model cannot see attached pictures (422).
+        """
+        language_model = self.llm.using(model)
+        messages = language_model.in_visitor_language(messages_of(prompt, system))
+        if attachments:
+            require_sight(attachments, language_model.name, sees_images=language_model.sees_images)
+            remaining = language_model.context_budget - sum(map(estimate_tokens, messages))
+            messages[-1], unfit = attach(messages[-1], attachments, remaining)
+            omitted = f"{omitted} {unfit}".strip()
+        answer = Answer(
+            owner_id=owner_id,
+            topic=topic,
+            question=question or (prompt if isinstance(prompt, str) else ""),
+            prompt=as_prompt(messages),
+            model=language_model.name,
+            tool_scopes=self._scopes if tools else "",
+            temperature=temperature,
+            omitted=omitted[:MAX_OMITTED_LENGTH],
+        )
+        return await self._start_answer(session, answer)
+
+    async def retry(self, session: AsyncSession, answer: Answer) -> Answer:
+        """Ask the question of an incomplete answer again. The old answer is kept.
+
+        Raises:
+            AnswerRunning, TooManyAnswers, SpendingRefused: As `ask`.
+        """
+        if not answer.can_continue:
+            return answer
+        return await self._start_answer(session, Answer(**answer.model_dump(include=RETRIED_FIELDS)))
+
+    async def resume(self, session: AsyncSession, answer: Answer) -> Answer:
+        """Continue an incomplete answer after the commit of the session.
+
+        Raises:
+            AnswerRunning, TooManyAnswers, SpendingRefused: As `ask`.
+        """
+        row = await session.get_one(Answer, answer.id, with_for_update=True)
+        return await self._start_answer(session, row) if row.can_continue else row
+
+    async def stop(self, answer: Answer) -> None:
+        """Stop an answer in any process. If this process writes it, wait until the end is stored."""
+        async with self.database.writer() as session:
+            await store.stop_answer(session, answer.id)
+        await self.cut(answer.id)
+
+    async def approve(self, session: AsyncSession, answer: Answer, call: int, *, rest: bool = False) -> Answer:
+        """Allow a waiting tool call. It runs once after the commit, with the user's permissions at that time.
+
+        The answer continues when no call waits. Earlier decisions do not change.
+
+        Args:
+            session: A `WriteSession`.
+            answer: The waiting answer.
+            call: Index in `tool_runs`.
+            rest: Also allow later calls of the same tool in this answer.
+
+        Raises:
+            UnknownCall: There is no such call (404).
+            ToolNotAllowed: The client lacks a scope (403).
+            TooManyAnswers: The user has too many running answers (429).
+        """
+        return await self._decide(session, answer, call, ALWAYS if rest else ALLOWED)
+
+    async def refuse(self, session: AsyncSession, answer: Answer, call: int) -> Answer:
+        """Refuse a waiting tool call by its index in `tool_runs`. The model continues without its result.
+
+        Raises:
+            UnknownCall: There is no such call (404).
+            TooManyAnswers: The user has too many running answers (429).
+        """
+        return await self._decide(session, answer, call, REFUSED)
+
+    async def _decide(self, session: AsyncSession, answer: Answer, call: int, approval: str) -> Answer:
+        progress = await store.read_progress_for_update(session, answer.id)
+        if progress is None:
+            return answer
+        row, runs = progress.answer, progress.answer.tool_runs
+        if call >= len(runs):
+            raise UnknownCall
+        if not (row.is_waiting and is_waiting(runs[call])):
+            return row
+        if row.lease_until is None or row.lease_until < utc_now():
+            approval = REFUSED
+        scopes = get_common_scopes(row.tool_scopes, self._scopes)
+        if approval != REFUSED:
+            self._require_allowed(runs[call]["name"], scopes)
+        row.tool_scopes, row.tool_runs = scopes, set_approval(runs, call, approval)
+        if not any(map(is_waiting, row.tool_runs)):
+            await self._check_may_run(session, row)
+            store.assign_worker(row, self.worker)
+            self._start_after_commit(session, progress)
+        await session.flush()
+        return row
+
+    def _require_allowed(self, name: str, scopes: str) -> None:
+        toolbox = self._make_toolbox() if self._make_toolbox else None
+        if toolbox and name in toolbox.tools and (missing := toolbox.missing_scopes(name, scopes)):
+            raise ToolNotAllowed(missing)
+
+    async def cut(self, answer_id: int) -> None:
+        """Stop an answer written by this process, and wait until its end is stored."""
+        if answer_task := self._tasks.get(answer_id):
+            answer_task.cut(STOPPED)
+            await asyncio.wait([answer_task.task])
+
+    async def find(self, answer_id: int, owner_id: int) -> Answer | None:
+        """Return an answer of the user, or None."""
+        return await store.find_newest_answer(
+            self.database, (col(Answer.id) == answer_id) & (col(Answer.owner_id) == owner_id)
+        )
+
+    async def allowance(self, owner_id: int | None = None) -> str:
+        """Return a notice for the form if a limit is reached or nearly reached; else an empty string."""
+        if not self.llm.guard:
+            return ""
+        async with self.database.reader(fresh=True) as session:
+            payer = Payer.parse(self._visitor) if self._visitor else Payer.of_user(owner_id)
+            return await self.llm.guard.allowance(session, payer, self.llm.model)
+
+    async def newest(self, topic: str, owner_id: int | None) -> ShownAnswer | None:
+        """Return the user's newest answer on a topic, for `show_answer` of `macros/answer.html`."""
+        answer = await store.find_newest_answer(
+            self.database, (col(Answer.topic) == topic) & (col(Answer.owner_id) == owner_id)
+        )
+        return await self.shown(answer) if answer else None
+
+    async def shown(self, answer: Answer) -> ShownAnswer:
+        """Return the answer for a template, with its current text."""
+        await self.refresh([answer])
+        return await ShownAnswer.of(answer)
+
+    async def refresh(self, answers: Iterable[Answer]) -> None:
+        """Update answers that were running when they were read."""
+        running = {answer.id: answer for answer in answers if answer.is_running}
+        with suppress(*TRANSIENT_ERRORS):
+            await self.take_over(running.values())
+        last_seqs = dict.fromkeys(running.keys() - self._tasks.keys(), -1)
+        for answer_id, progress in (await store.read_progress(self.database, last_seqs) if last_seqs else {}).items():
+            values = {name: getattr(progress.answer, name) for name in Answer.model_fields}
+            running[answer_id].sqlmodel_update({**values, "text": progress.text, "reasoning": progress.reasoning})
+        for answer_id in running.keys() & self._tasks.keys():
+            live = self._tasks[answer_id].live
+            values = {name: getattr(live.answer, name) for name in ("status", "sources")}
+            values |= {name: getattr(live, name) for name in ("text", "reasoning", "tool_runs")}
+            running[answer_id].sqlmodel_update(values)
+
+    def view(self, answer: Answer) -> AbstractAsyncContextManager[LiveAnswer]:
+        """Return a context manager with the growing answer, written by any process."""
+        if answer_task := self._tasks.get(answer.id):
+            return answer_task.live  # a closure would keep the row in memory for each viewer
+        if not answer.is_running:
+            return LiveAnswer(AnswerProgress.from_answer(answer))
+        return self._followers.follow(answer)
+
+    async def take_over(self, answers: Iterable[Answer]) -> None:
+        """Continue the answers of dead processes. End an answer as interrupted if its model cannot continue it."""
+        dead = [] if self._closing.is_set() else [answer for answer in answers if self.is_dead(answer)]
+        for start in range(0, len(dead), MAX_ANSWERS_PER_QUERY):
+            batch = dead[start : start + MAX_ANSWERS_PER_QUERY]
+            async with self.database.writer() as session:
+                continued = await store.take_over_answers(session, self.worker, batch, self._can_continue)
+            for progress in continued:
+                self._start_task(progress)
+
+    def is_dead(self, answer: Answer) -> bool:
+        """Return True if the process that wrote this answer is dead. This process is alive even without a lease."""
+        if not answer.is_running or answer.id in self._tasks:
+            return False
+        is_dead = self._lock.is_dead(answer.worker) if answer.worker not in ("", self.worker) else None
+        return is_dead if is_dead is not None else answer.lease_until is not None and answer.lease_until < utc_now()
+
+    async def close(self, grace_seconds: float = 0) -> None:
+        """Wait for answers to end, then hand over the others and close all streams."""
+        await cancel_and_wait(self._watch_task)
+        asyncio.get_running_loop().call_later(min(grace_seconds, VIEWERS_TIMEOUT_SECONDS), self._close_streams)
+        await self._wait_for_answers(grace_seconds)
+        self._closing.set()
+        for answer_task in self._tasks.values():
+            answer_task.cut(HANDED_OVER)
+        await self._wait_for_answers(SHUTDOWN_TIMEOUT_SECONDS)
+        self._close_streams()
+        await self._followers.close()
+        self._lock.release()
+
+    async def _wait_for_answers(self, seconds: float) -> None:
+        if self._tasks:
+            await asyncio.wait([answer_task.task for answer_task in self._tasks.values()], timeout=seconds)
+
+    def _close_streams(self) -> None:
+        for answer_task in self._tasks.values():
+            answer_task.live.close()
+        self._followers.close_streams()
+
+    async def _watch(self) -> None:
+        reported = ""
+        while True:
+            try:
+                async with self.database.reader(fresh=True) as session:
+                    running = await store.read_running_answers(session, _is_streaming_elsewhere(self.worker))
+                if not running:
+                    return
+                await self.take_over(running)
+                reported = ""
+            except TRANSIENT_ERRORS as fault:
+                if reported != type(fault).__name__:  # once per outage, not once per second
+                    reported = type(fault).__name__
+                    logger.warning("answers of other processes cannot be watched (%s)", reported)
+            await asyncio.sleep(WATCH_INTERVAL_SECONDS)
+
+    def _can_continue(self, progress: AnswerProgress) -> bool:
+        answer = progress.answer
+        provider = self._find_model(answer).provider
+        if not (provider and answer.prompt and answer.takeovers < MAX_TAKEOVERS):
+            return False
+        return provider.continues or not text_after_last_call(answer.tool_runs, progress.text)
+
+    async def _start_answer(self, session: AsyncSession, answer: Answer) -> Answer:
+        await self._check_may_run(session, answer)
+        answer.tool_scopes = get_common_scopes(answer.tool_scopes, self._scopes)
+        answer.charged_to = self._visitor
+        model = self._find_model(answer)
+        if model.guard:
+            await model.guard.check(session, answer.payer, model.model, sum(map(estimate_tokens, answer.messages)))
+        store.assign_worker(answer, self.worker)
+        session.add(answer)
+        try:
+            await session.flush()
+        except IntegrityError:  # another request has started an answer after the check
+            raise AnswerRunning from None
+        self._start_after_commit(session, AnswerProgress.from_answer(answer))
+        return answer
+
+    def _start_after_commit(self, session: AsyncSession, progress: AnswerProgress) -> None:
+        async def start() -> None:
+            self._start_task(progress)
+
+        after_commit(session, start)
+
+    async def _check_may_run(self, session: AsyncSession, answer: Answer) -> None:
+        """Raise AnswerRunning or TooManyAnswers. An answer that waits for an approval blocks only its topic."""
+        if answer.owner_id is None:
+            return
+        # The row lock serializes questions of the user. On SQLite, writers are serialized anyway.
+        await session.execute(select(col(User.id)).where(col(User.id) == answer.owner_id).with_for_update())
+        running = await store.read_running_answers(session, col(Answer.owner_id) == answer.owner_id)
+        running = [row for row in running if row is not answer]
+        if dead := [row for row in running if self.is_dead(row)]:
+            await store.take_over_answers(session, self.worker, dead, lambda _: False)
+        alive = [row for row in running if row not in dead]
+        if answer.topic and any(row.topic == answer.topic for row in alive):
+            raise AnswerRunning
+        if sum(not row.is_waiting for row in alive) >= MAX_RUNNING_ANSWERS:
+            raise TooManyAnswers
+
+    def _start_task(self, progress: AnswerProgress) -> None:
+        answer, model = progress.answer, self._find_model(progress.answer)
+        toolbox = self._make_toolbox_for(self._make_toolbox, answer) if model.calls_tools else None
+        retrieval = None if model.calls_tools else self._make_toolbox_for(self._make_retrieval, answer)
+        answer_task = self._tasks[answer.id] = AnswerTask(
+            self._flusher, model, progress, toolbox, self._storage, retrieval
+        )
+        answer_task.start()
+        answer_task.task.add_done_callback(lambda _: self._forget(answer_task))
+
+    def _forget(self, answer_task: AnswerTask) -> None:
+        if self._tasks.get(answer_task.live.id) is answer_task:  # another task may continue the answer
+            del self._tasks[answer_task.live.id]
+
+    def _make_toolbox_for(self, make_toolbox: Callable[[], Toolbox] | None, answer: Answer) -> Toolbox | None:
+        if not (make_toolbox and answer.tool_scopes):
+            return None
+        allowed = make_toolbox().allowed(answer.tool_scopes)
+        return allowed.without_approval if answer.owner_id is None else allowed
+
+    def _find_model(self, answer: Answer) -> LanguageModel:
+        """Return the answer's model, or the default if it was removed from the settings."""
+        with suppress(LLMError):
+            return self.llm.using(answer.model)
+        return self.llm
+
+
+def _is_streaming_elsewhere(worker: str) -> ColumnElement[bool]:
+    return (col(Answer.worker) != worker) & (col(Answer.status) == AnswerStatus.STREAMING)

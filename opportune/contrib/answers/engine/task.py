@@ -1,0 +1,315 @@
+"""Task that generates one answer in this process and saves it while it grows."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from time import monotonic
+
+from opportune.accounts.models import User
+from opportune.contrib import llm
+from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
+from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.store import (
+    HANDED_OVER,
+    INTERNAL_ERROR,
+    INTERRUPTED,
+    NOT_STORED,
+    TRANSIENT_ERRORS,
+    AnswerProgress,
+    AnswerResult,
+    Outcome,
+)
+from opportune.contrib.answers.engine.tool_runs import (
+    Run,
+    build_messages,
+    fail_interrupted_calls,
+    find_approval,
+    retrieved_passages,
+    text_after_last_call,
+    update_run,
+)
+from opportune.contrib.answers.models import AnswerStatus
+from opportune.contrib.llm.call_guard import TokenUsage
+from opportune.contrib.llm.providers.provider import without_pictures
+from opportune.contrib.tools import Toolbox, ToolRun, converse
+from opportune.contrib.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
+from opportune.db import is_outage
+from opportune.schemas.text import make_storable
+from opportune.storage import MissingFileError, Storage, StorageError
+
+logger = logging.getLogger(__name__)
+
+RETRY_DELAYS_SECONDS = (0.1, 0.5, 2.0)
+"""Seconds between attempts to store the result of an answer. If all failed, the answer would stay unfinished."""
+OUTAGE_RETRY_DELAY_SECONDS = 3.0
+"""Seconds between later attempts during a database outage. The result is kept in memory."""
+OUTAGE_TIMEOUT_SECONDS = 600.0
+"""Seconds of a database outage after which the result of an answer is dropped."""
+
+CONTINUE = "Continue exactly where your answer stopped. Do not repeat any of it, and do not comment on this."
+
+
+class AnswerTask:
+    """Writes one answer, from `start` until `task` is done."""
+
+    def __init__(
+        self,
+        flusher: AnswerFlusher,
+        model: llm.LanguageModel,
+        progress: AnswerProgress,
+        toolbox: Toolbox | None = None,
+        storage: Storage | None = None,
+        retrieval: Toolbox | None = None,
+    ) -> None:
+        """Args:
+        flusher: Saves the text.
+        model: The model to ask.
+        progress: The stored text of the answer.
+        toolbox: Tools that the model may call.
+        storage: Storage of the pictures in the prompt.
+        retrieval: Tools to call before a model that cannot call tools.
+        """
+        self.flusher = flusher
+        self.usage = TokenUsage()
+        self.model = model = model.charged_to(progress.answer.payer, self.usage)
+        self.toolbox = toolbox
+        self.storage = storage
+        self.retrieval = retrieval
+        self.live = LiveAnswer(progress)
+        self._changing_tools = {name for name in toolbox.tools if toolbox.changes(name)} if toolbox else set()
+        self._runs = self.live.tool_runs = fail_interrupted_calls(progress.answer.tool_runs, self._changing_tools)
+        self.unsaved = UnsavedAnswer(self.live, self.cut)
+        self.prompt = build_prompt(progress, model, self._runs)
+        self._sources = [*progress.answer.sources]
+        self._starts_paragraph = True
+        """True if the next reasoning begins a new paragraph."""
+        self._unapproved_runs: list[Run] | None = None
+        self._cut_outcome: Outcome | None = None
+
+    def start(self) -> None:
+        self._generation = asyncio.create_task(self._generate())
+        # This task is never cancelled, so the result is always stored.
+        self.task = asyncio.create_task(self._generate_and_store(), name=f"answer {self.live.id}")
+
+    def cut(self, outcome: Outcome) -> None:
+        """End a running answer with this outcome. `task` is done when the result is stored."""
+        self._cut_outcome = self._cut_outcome or outcome
+        self._generation.cancel()
+
+    async def _generate_and_store(self) -> None:
+        try:
+            with self.flusher.saving(self.unsaved):
+                await asyncio.wait([self._generation])
+            result = AnswerResult(
+                self.live.id,
+                self.unsaved.text,
+                self._final_outcome(),
+                unsaved=self.unsaved.uncommitted_deltas(),
+                tool_runs=self._unapproved_runs or self._runs,
+                sources=self._sources,
+                reasoning=self.unsaved.reasoning,
+            )
+            await self._store_result(result)
+        finally:
+            self.live.close()
+
+    def _final_outcome(self) -> Outcome:
+        if self._generation.cancelled():
+            outcome = self._cut_outcome or INTERRUPTED
+            return outcome if outcome is HANDED_OVER else self._with_usage(outcome)
+        error = self._generation.exception()
+        if error is None:
+            return self._with_usage(self._generation.result())
+        if not isinstance(error, llm.LLMError):
+            logger.error("answer %s", self.live.id, exc_info=error)
+            return self._with_usage(INTERNAL_ERROR)
+        if error.advice:
+            logger.warning("answer %s: %s", self.live.id, error.with_advice)
+        status = AnswerStatus.INTERRUPTED if error.code == "interrupted" else AnswerStatus.FAILED
+        return self._with_usage(Outcome(status, error.code, error.english))
+
+    def _with_usage(self, outcome: Outcome) -> Outcome:
+        """Add the token usage. Estimate missing numbers, because providers report usage only with the last chunk."""
+        reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning)
+        return replace(self._with_total_usage(outcome), reasoning_tokens=reasoning_tokens)
+
+    def _with_total_usage(self, outcome: Outcome) -> Outcome:
+        usage, stored = self.usage, self.live.progress.answer
+        if usage.calls:
+            outcome = replace(
+                outcome,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                usage_estimated=bool(usage.estimated_tokens),
+                cost_micro=usage.cost_micro,
+            )
+        if (usage.calls or not outcome.usage_estimated) and not (self.live.progress.text and stored.usage_estimated):
+            # Add the usage from before the answer waited for an approval.
+            return replace(
+                outcome,
+                prompt_tokens=outcome.prompt_tokens + stored.prompt_tokens,
+                completion_tokens=outcome.completion_tokens + stored.completion_tokens,
+                usage_estimated=outcome.usage_estimated or bool(stored.prompt_tokens and stored.usage_estimated),
+                cost_micro=outcome.cost_micro + stored.cost_micro,
+            )
+        # Token counts of the process that started the answer are unknown.
+        text = self.unsaved.reasoning + self.unsaved.text
+        tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(text)
+        cost = self.model.model.cost_micro(*tokens) if self.model.model else 0
+        return replace(
+            outcome, prompt_tokens=tokens[0], completion_tokens=tokens[1], usage_estimated=True, cost_micro=cost
+        )
+
+    async def _generate(self) -> Outcome:
+        try:
+            return await self._consume(await self._open_stream())
+        except llm.LLMError as error:
+            if error.code == "empty" and self._has_nothing_to_add():
+                return Outcome(AnswerStatus.DONE, usage_estimated=True)
+            raise
+
+    def _has_nothing_to_add(self) -> bool:
+        """Return True if the stored text was already complete and only the final chunk was missing."""
+        text = self.live.progress.text
+        return self.unsaved.text.rstrip() == text.rstrip() and bool(text_after_last_call(self._runs, text))
+
+    async def _consume(self, chunks: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                if isinstance(chunk, ToolRun):
+                    self._starts_paragraph = True
+                    await self._record_tool_run(chunk)
+                    continue
+                if isinstance(chunk, llm.Reasoning):
+                    self._add_reasoning(chunk.text)
+                    continue
+                if isinstance(chunk, llm.Done):
+                    return Outcome(
+                        AnswerStatus.WAITING if self._unapproved_runs else _final_status(chunk),
+                        prompt_tokens=chunk.prompt_tokens or 0,
+                        completion_tokens=chunk.completion_tokens or 0,
+                        reasoning_tokens=chunk.reasoning_tokens or 0,
+                        usage_estimated=chunk.completion_tokens is None,
+                        model=chunk.model,
+                    )
+                self._add_text(chunk)
+        raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
+
+    def _add_reasoning(self, text: str) -> None:
+        is_next_paragraph = self._starts_paragraph and self.unsaved.reasoning
+        self._starts_paragraph = False
+        self._add_text("", f"\n\n{text}" if is_next_paragraph else text)
+
+    def _add_text(self, text: str, reasoning: str = "") -> None:
+        self.unsaved.add(make_storable(text), make_storable(reasoning))
+        self.flusher.plan_save()
+
+    async def _record_tool_run(self, run: ToolRun) -> None:
+        text_length = len(self.unsaved.text)
+        if not run.has_begun:  # shown after it is stored, because the user cannot approve it earlier
+            self._unapproved_runs = update_run(self._unapproved_runs or self._runs, run, text_length)
+            return
+        self._runs, sources = update_run(self._runs, run, text_length), [*self._sources]
+        if await self.flusher.save_tool_runs(self.live.id, self._runs, sources):
+            self.live.answer.sources = sources
+            self.live.update_tool_runs(self._runs)
+        elif run.result is None and run.call.name in self._changing_tools:
+            # Without a record, a worker that takes over would run the call again.
+            self.cut(NOT_STORED)
+            await asyncio.sleep(0)
+
+    async def _find_approval(self, call: llm.ToolCall) -> bool | None:
+        return find_approval(self._runs, call)
+
+    async def _open_stream(self) -> AsyncGenerator[llm.Chunk | ToolRun, None]:
+        if self.model.sees_images:
+            self.prompt = [await self._load_pictures(message) for message in self.prompt]
+        answer = self.live.answer
+        if self.toolbox:
+            return converse(
+                self.model,
+                self.prompt,
+                self.toolbox,
+                await self._load_owner(),
+                approve=self._find_approval,
+                sources=self._sources,
+                temperature=answer.temperature,
+            )
+        if self.retrieval and not self._runs and not self.unsaved.text:
+            await self._retrieve_passages(self.retrieval, await self._load_owner())
+        passages, budget = retrieved_passages(self._runs), self.model.context_budget
+        self.prompt = with_passages(self.prompt, passages, budget, prompt_length=len(answer.prompt))
+        return self.model.chunks(self.prompt, temperature=answer.temperature)
+
+    async def _load_owner(self) -> User | None:
+        async with self.flusher.database.reader() as session:
+            return await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
+
+    async def _retrieve_passages(self, retrieval: Toolbox, owner: User | None) -> None:
+        """Search for passages about the question, for a model that cannot call tools."""
+        answer = self.live.answer
+        user_turns = (message.content for message in reversed(answer.messages) if message.role == "user")
+        question = answer.question or next(user_turns, "")
+        max_tokens = int(self.model.context_budget * MAX_PASSAGES_SHARE)
+        for run in await retrieve(retrieval, owner, question, max_tokens, self._sources):
+            await self._record_tool_run(run)
+
+    async def _load_pictures(self, message: llm.Message) -> llm.Message:
+        """Load the pictures of a message. If one is missing, replace all by placeholder texts."""
+        if not any(picture.stored_as for picture in message.pictures):
+            return message
+        try:
+            pictures = [await self._load_picture(picture) for picture in message.pictures]
+        except (StorageError, MissingFileError):
+            return without_pictures(message)
+        return replace(message, pictures=tuple(pictures))
+
+    async def _load_picture(self, picture: llm.Picture) -> llm.Picture:
+        if not picture.stored_as:
+            return picture
+        if not self.storage:
+            raise MissingFileError(picture.stored_as)
+        return llm.Picture(await self.storage.read(picture.stored_as), picture.content_type)
+
+    async def _store_result(self, result: AnswerResult) -> None:
+        deadline = monotonic() + OUTAGE_TIMEOUT_SECONDS
+        delays = iter(RETRY_DELAYS_SECONDS)
+        while True:
+            try:
+                stored = await self.flusher.finish(result)
+            except TRANSIENT_ERRORS as fault:
+                logger.warning("answer %s: its result is not stored (%s)", result.answer_id, type(fault).__name__)
+                can_recover = isinstance(fault, TimeoutError) or is_outage(fault)
+                pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if can_recover else None)
+                if pause is None or monotonic() > deadline:
+                    stored_text = {"text": self.live.text, "reasoning": self.live.reasoning}
+                    self.live.finish(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
+                    return
+                await asyncio.sleep(pause)
+            except Exception:
+                if not result.runs_hooks:
+                    raise
+                logger.exception("answer %s: an after_answer hook failed", result.answer_id)
+                result = replace(result, runs_hooks=False)
+            else:
+                if stored and stored.is_waiting:
+                    for delta in self.unsaved.uncommitted_deltas():
+                        self.live.add(delta.text, delta.reasoning)
+                    self.live.update_answer(stored)
+                elif stored and not stored.is_running:
+                    self.live.finish(stored)
+                return
+
+
+def build_prompt(progress: AnswerProgress, model: llm.LanguageModel, runs: Sequence[Run]) -> list[llm.Message]:
+    """Return the messages for the model. They end with the stored text of an answer to continue."""
+    prompt = build_messages(progress.answer, progress.text, runs)
+    if text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
+        prompt.append(llm.Message("user", CONTINUE))
+    return prompt
+
+
+def _final_status(done: llm.Done) -> AnswerStatus:
+    return AnswerStatus.TRUNCATED if done.truncated else AnswerStatus.DONE

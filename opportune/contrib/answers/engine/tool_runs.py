@@ -1,0 +1,136 @@
+"""Stored tool calls of an answer, so that any process can continue it.
+
+Each run is a mapping with these keys:
+
+- `id`, `name` and `arguments` (JSON) of the call
+- `status`: description for users
+- `result` (None until the call has ended) and `is_error`
+- `round`: number of the model's turn, which may contain several calls
+- `at`: length of the answer's text before the call
+- `has_begun`: False while the call waits for an approval
+- `approval` and `details`: decision of the user, and readable arguments, for calls that need an approval
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from pydantic_core import from_json
+
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.llm.providers.provider import Message, ToolCall
+from opportune.contrib.tools import ToolRun
+from opportune.contrib.tools.retrieval import RETRIEVAL_ROUND
+from opportune.schemas.text import make_storable
+from opportune.server.logging import escape_control_chars
+
+Run = dict[str, Any]
+
+WAITING, ALLOWED, ALWAYS, REFUSED = "waiting", "allowed", "always", "refused"
+"""Approvals. ALWAYS also allows later calls of the same tool in this answer."""
+
+RESULT_UNKNOWN = "The server stopped during this call, so its result is unknown. Check it before you repeat the call."
+
+
+def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
+    """Return the runs with this run added, or updated if it is already stored."""
+    index = next((index for index, stored in enumerate(runs) if _is_open(stored, run.call)), len(runs))
+    previous: Run = runs[index] if index < len(runs) else {"round": run.round, "at": at, "approval": ""}
+    updated = {
+        **previous,
+        "id": run.call.id,
+        "name": run.call.name,
+        "status": run.status,
+        "arguments": make_storable(run.call.arguments),
+        "result": make_storable(run.result.text) if run.result else None,
+        "is_error": bool(run.result and run.result.is_error),
+        "has_begun": run.has_begun,
+    }
+    if run.waits:
+        updated |= {"approval": WAITING, "details": [*_readable_arguments(from_json(run.call.arguments or "{}"))]}
+    elif updated["approval"] == WAITING:  # not approved in time
+        updated["approval"] = REFUSED
+    return [*runs[:index], updated, *runs[index + 1 :]]
+
+
+def find_approval(runs: Sequence[Run], call: ToolCall) -> bool | None:
+    """Return True if the user has allowed a call, False if refused, None if undecided."""
+    open_run = next((run for run in runs if _is_open(run, call)), None)
+    if open_run and open_run["approval"]:
+        return open_run["approval"] in (ALLOWED, ALWAYS)
+    return any(run["name"] == call.name and run.get("approval") == ALWAYS for run in runs) or None
+
+
+def set_approval(runs: Sequence[Run], index: int, approval: str) -> list[Run]:
+    """Return the runs with the user's decision about one. ALWAYS also applies to other waiting calls of the tool."""
+
+    def applies(number: int, run: Run) -> bool:
+        return number == index or (approval == ALWAYS and is_waiting(run) and run["name"] == runs[index]["name"])
+
+    return [{**run, "approval": approval} if applies(number, run) else run for number, run in enumerate(runs)]
+
+
+def is_waiting(run: Run) -> bool:
+    return run.get("approval") == WAITING and run["result"] is None
+
+
+def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str]) -> list[Run]:
+    """Mark calls without a result as failed if their tool changes data, so that they are not repeated."""
+
+    def is_unknown(run: Run) -> bool:
+        return bool(run["result"] is None and run.get("has_begun") and run["name"] in changing_tools)
+
+    return [{**run, "result": RESULT_UNKNOWN, "is_error": True} if is_unknown(run) else run for run in runs]
+
+
+def build_messages(answer: Answer, text: str, runs: Sequence[Run]) -> list[Message]:
+    """Return the prompt, followed by the text and tool calls of the unfinished answer."""
+    messages, offset = answer.messages, 0
+    for (_, at), group in groupby(filter(_is_model_call, runs), key=lambda run: (run["round"], run["at"])):
+        group_runs = [*group]
+        calls = tuple(ToolCall(run["id"], run["name"], run["arguments"]) for run in group_runs)
+        messages.append(Message("assistant", text[offset:at], tool_calls=calls))
+        messages += [
+            Message("tool", run["result"], tool_call_id=run["id"]) for run in group_runs if run["result"] is not None
+        ]
+        offset = at
+    return [*messages, Message("assistant", text[offset:])] if text[offset:] else messages
+
+
+def retrieved_passages(runs: Sequence[Run]) -> list[str]:
+    """Return the passages that were retrieved for a model without tools."""
+    return [run["result"] for run in runs if run.get("round") == RETRIEVAL_ROUND and run["result"]]
+
+
+def text_after_last_call(runs: Sequence[Run], text: str) -> str:
+    """Return the text of an answer after its last tool call."""
+    return text[max((run["at"] for run in filter(_is_model_call, runs)), default=0) :]
+
+
+def _is_model_call(run: Run) -> bool:
+    return bool(run.get("round", RETRIEVAL_ROUND) != RETRIEVAL_ROUND)  # runs stored by old versions have no round
+
+
+def _is_open(run: Run, call: ToolCall) -> bool:
+    return bool(run["id"] == call.id and run["result"] is None)
+
+
+def _readable_arguments(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the name and value of each argument in words, including nested ones."""
+    if isinstance(value, Mapping) and (value or not name):
+        for key, item in value.items():
+            yield from _readable_arguments(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and value:
+        for number, item in enumerate(value, 1):
+            yield from _readable_arguments(item, f"{name} {number}")
+    else:
+        labels = {None: "nothing", True: "yes", False: "no"}
+        label = labels[value] if value is None or isinstance(value, bool) else str(value)
+        if isinstance(value, Mapping | list):  # empty ones are shown, because they may mean "all"
+            label = "none"
+        yield _escape_invisible(name.replace("_", " ")), _escape_invisible(label)
+
+
+def _escape_invisible(text: str) -> str:
+    """Escape control characters, which could hide text or change its direction."""
+    return "\n".join(map(escape_control_chars, text.split("\n")))

@@ -1,0 +1,84 @@
+"""Answers on hosts without background work (JOBS=request): an answer grows while its stream is open."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.manager import MAX_TAKEOVERS, AnswerManager
+from opportune.contrib.answers.engine.store import HANDED_OVER, TRANSIENT_ERRORS, AnswerProgress, Outcome
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.db import utc_now
+from opportune.i18n import gettext_lazy as _l
+
+RETURN_DURATION = timedelta(minutes=1)
+"""Time for a page to reconnect, after which the answer is interrupted."""
+ABANDONED = Outcome(
+    AnswerStatus.INTERRUPTED,
+    "interrupted",
+    _l("The page was closed, so this answer is not complete. Continue it here."),
+)
+
+
+class RequestAnswerManager(AnswerManager):
+    """Writes an answer while its stream is open, and stores the text when the stream is closed.
+
+    A stream opened within a minute continues the answer in any process. Later, the page offers to continue it.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._viewers = Counter[int]()
+
+    def open(self, *, watch: bool = True) -> None:
+        """Do nothing: a frozen process still holds its lock and cannot watch others. Only leases are used."""
+        del watch
+
+    def is_dead(self, answer: Answer) -> bool:
+        if answer.worker or answer.is_waiting or not answer.is_running or answer.id in self._tasks:
+            return super().is_dead(answer)
+        return bool(self._viewers[answer.id]) or _is_abandoned(answer)
+
+    async def take_over(self, answers: Iterable[Answer]) -> None:
+        """Continue answers that are viewed here, and end abandoned ones."""
+        viewed, unviewed = list[Answer](), list[Answer]()
+        for answer in answers:
+            (viewed if self._viewers[answer.id] else unviewed).append(answer)
+        await super().take_over(viewed)
+        if abandoned := [answer for answer in unviewed if self.is_dead(answer) and _is_abandoned(answer)]:
+            async with self.database.writer() as session:
+                await store.take_over_answers(session, self.worker, abandoned, lambda _: False, ABANDONED)
+
+    @asynccontextmanager
+    async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
+        self._viewers[answer.id] += 1
+        try:
+            if answer.is_running:
+                with suppress(*TRANSIENT_ERRORS):  # the follower tries again
+                    await self.take_over([answer])
+            async with super().view(answer) as live:
+                yield live
+        finally:
+            self._viewers[answer.id] -= 1
+            if not self._viewers[answer.id]:
+                del self._viewers[answer.id]
+                if answer_task := self._tasks.get(answer.id):
+                    answer_task.cut(HANDED_OVER)
+
+    def _can_continue(self, progress: AnswerProgress) -> bool:
+        """Return True for any model, because the viewer wants the answer to continue."""
+        answer = progress.answer
+        return bool(self._find_model(answer).provider and answer.prompt) and answer.takeovers < MAX_TAKEOVERS
+
+    def _start_after_commit(self, session: AsyncSession, progress: AnswerProgress) -> None:
+        del session
+        progress.answer.worker = ""  # no process writes it until its stream is opened
+
+
+def _is_abandoned(answer: Answer) -> bool:
+    return answer.lease_until is not None and answer.lease_until + RETURN_DURATION < utc_now()

@@ -1,0 +1,45 @@
+from fastapi import FastAPI
+
+from opportune.contrib.answers.admin.operations import OPERATIONS, PANELS
+from opportune.contrib.answers.admin.status import spending_lights
+from opportune.contrib.answers.checks import check_web_search
+from opportune.contrib.answers.chosen_model import ChosenModel
+from opportune.contrib.answers.engine.attachments import delete_attachments_of_user
+from opportune.contrib.answers.gauges import answer_gauges
+from opportune.contrib.answers.lifespan import running_answers
+from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk
+from opportune.contrib.answers.personal import personal_data
+from opportune.contrib.answers.screens import api, pages
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending.checks import check_spending
+from opportune.contrib.answers.spending.cleanup import CLEANUPS
+from opportune.contrib.answers.spending.guard import SpendingGuard
+from opportune.contrib.answers.spending.models import LlmReservation, LlmState, LlmUsage
+from opportune.feature import Feature, Metric, SetupStep
+
+
+async def _has_model(app: FastAPI) -> bool:
+    return not await app.state.llm.waits_for_choice()
+
+
+answers = Feature(
+    name="answers",
+    summary="Durable answers of language models, which continue after their request.",
+    models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState, ChosenModel),
+    setup_steps=(SetupStep("llm", "Choose a language model", _has_model, "/admin/llm/provider"),),
+    metrics=(Metric("Answers", Answer.created_at),),
+    pages=pages.router,
+    api=api.router,
+    admin="opportune.contrib.answers.admin.views",
+    admin_operations=OPERATIONS,
+    admin_panels=PANELS,
+    status={"Language models": spending_lights},
+    gauges=answer_gauges,
+    personal_data=personal_data,
+    settings=AnswersSettings,
+    llm_guard=SpendingGuard,
+    checks=(check_spending, check_web_search),
+    cleanups=CLEANUPS,
+    lifespan=running_answers,
+    hooks=(delete_attachments_of_user,),
+)

@@ -1,0 +1,60 @@
+"""Start and shutdown of answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from opportune.config.hosts import RESERVED_STOP_SECONDS, shutdown_seconds
+from opportune.config.settings import Settings
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.within_requests import RequestAnswerManager
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.llm.language_model import LanguageModel
+from opportune.contrib.tools import full_toolbox_of
+from opportune.contrib.tools.toolbox import offer, retrieval_of
+from opportune.contrib.tools.web_search import parse_web_search_url, web_search_tool
+from opportune.server import shutting_down
+from opportune.server.shutdown import next_version_serves
+from opportune.services.tasks import cancel_and_wait
+
+
+@asynccontextmanager
+async def running_answers(app: FastAPI) -> AsyncIterator[None]:
+    llm: LanguageModel = app.state.llm
+    manager = app.state.answers = _manager_class(app)(
+        app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage, lambda: retrieval_of(app)
+    )
+    manager.open(watch=not getattr(app.state, "is_test_app", False))
+    settings = app.state.settings.of(AnswersSettings)
+    if url := settings.web_search_url.get_secret_value():
+        offer(app, "web", [web_search_tool(parse_web_search_url(url))])
+    grace = grace_seconds(app.state.settings)
+    # Do not delay the start of the server.
+    setup = asyncio.create_task(llm.setup())
+    closing = asyncio.create_task(_close_in_time(app, manager, grace))
+    try:
+        yield
+    finally:
+        shutting_down(app).set()
+        await cancel_and_wait(setup)
+        await asyncio.wait([closing])
+
+
+def grace_seconds(settings: Settings) -> float:
+    """Return the seconds for answers to end when the process stops."""
+    if settings.answer_grace_seconds is not None:
+        return settings.answer_grace_seconds
+    return max(0, shutdown_seconds() - RESERVED_STOP_SECONDS) if settings.is_production else 0
+
+
+def _manager_class(app: FastAPI) -> type[AnswerManager]:
+    return RequestAnswerManager if app.state.settings.jobs == "request" else AnswerManager
+
+
+async def _close_in_time(app: FastAPI, manager: AnswerManager, grace: float) -> None:
+    # The server waits for open streams before it ends the lifespan, so end their answers first.
+    await shutting_down(app).wait()
+    # Most models cannot continue an answer, so wait for them if a new process already serves requests.
+    await manager.close(app.state.settings.llm_timeout if next_version_serves.is_set() else grace)

@@ -1,0 +1,1 @@
+"""Answers in requests: pages, API, streams and forms of questions."""

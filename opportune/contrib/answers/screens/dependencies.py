@@ -1,0 +1,94 @@
+"""Dependencies of routes that ask models and show answers."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, HTTPException, Request
+
+from opportune.accounts.dependencies import CurrentUser, OptionalUser
+from opportune.accounts.models import ApiToken
+from opportune.accounts.tokens.dependencies import require_scope
+from opportune.accounts.tokens.scopes import READ, WRITE
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.screens.events import AnswerStream, parse_event_id
+from opportune.db.models.model import RowId
+from opportune.errors import OperatorError
+from opportune.web import EventStream
+from opportune.web.middleware.csrf import SAFE_METHODS
+
+
+async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
+    """Return the answers of the site. A token limits the tools to its scopes.
+
+    A superuser who impersonates a user gets tools that only read, because tools act as that user.
+    """
+    manager: AnswerManager | None = getattr(request.app.state, "answers", None)
+    if manager is None:
+        raise OperatorError("Answers are not installed. Add `answers` of opportune.features to app/installed.py.")
+    await manager.llm.refresh()
+    if manager.llm.guard and (payer := manager.llm.guard.payer_of(request)).kind == "visitor":
+        manager = manager.charging(payer)
+    if request.state.impersonator:
+        manager = manager.within(READ)
+    token: ApiToken | None = request.state.token
+    return manager.within(token.scopes) if token else manager
+
+
+Answers = Annotated[AnswerManager, Depends(get_answers)]
+"""Dependency of a route: the `AnswerManager` of the site, for the current user or token."""
+
+
+async def get_answer(request: Request, answer_id: RowId, user: CurrentUser, answers: Answers) -> Answer:
+    if answer := await answers.find(answer_id, user.id):
+        _require_scope(request, answer)
+        return answer
+    raise HTTPException(404)
+
+
+def _require_scope(request: Request, answer: Answer) -> None:
+    """Require the scope of the answer's feature from a token, in addition to the scope of answers."""
+    feature = answer.topic.partition(":")[0]
+    if any(installed.name == feature for installed in request.app.state.features):
+        require_scope(request, f"{feature}:{READ if request.method in SAFE_METHODS else WRITE}")
+
+
+CurrentAnswer = Annotated[Answer, Depends(get_answer)]
+"""An answer of the current user. Answers of other users are not found."""
+
+
+async def get_stream_position(
+    after: str | None = None, last_event_id: Annotated[str | None, Header()] = None
+) -> tuple[int, int] | None:
+    """Return the id and the offset that the client has: `Last-Event-ID`, or `after` of a page."""
+    return parse_event_id(last_event_id) or parse_event_id(after)
+
+
+StreamPosition = Annotated[tuple[int, int] | None, Depends(get_stream_position)]
+"""Id and offset at which the client resumes a stream."""
+
+
+async def get_stream(
+    request: Request, answer_id: RowId, user: OptionalUser, answers: Answers, position: StreamPosition
+) -> AnswerStream | None:
+    """Return the stream of an answer from the client's position. None if the user has no such answer."""
+    answer = await answers.find(answer_id, user.id) if user else None
+    if answer is None:
+        return None
+    _require_scope(request, answer)
+    offset = position[1] if position and position[0] == answer.id else 0
+    return AnswerStream(answers.view(answer), offset, answer.id)
+
+
+CurrentStream = Annotated[AnswerStream | None, Depends(get_stream)]
+
+
+def stream_json(stream: AnswerStream | None, key: str = "answer_id") -> EventStream:
+    """Return the JSON events of a stream.
+
+    Args:
+        stream: The stream. None raises a 404.
+        key: Name of the answer's id in the events.
+    """
+    if stream is None:
+        raise HTTPException(404)
+    return EventStream(stream.json(key))

@@ -1,0 +1,174 @@
+"""Server-sent events of an answer: HTML for pages, JSON for API clients.
+
+The id of an event is `<id>:<length of the text>`, so that a client can resume the stream in any process.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from markupsafe import Markup, escape
+
+from opportune.contrib.answers.engine.citations import cite
+from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.i18n import gettext
+from opportune.web import MarkdownBlocks, hx_partial, templates
+
+HAS_TEXT = {AnswerStatus.DONE, AnswerStatus.TRUNCATED, AnswerStatus.STOPPED}
+
+REASONING_LABEL = "Reasoning"
+"""Label of the collapsed reasoning after the first text of the answer."""
+MAX_CLOSING_LENGTH = 16
+"""Maximum length of the closing tags, such as `</p>`, that follow new text of a block."""
+
+# A shared encoder, because `json.dumps` creates one per call.
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+# An event, because the scripts of a page cannot read comments.
+PING = format_sse_event(event="ping", data_str="ping")
+
+
+async def answer_gone() -> AsyncGenerator[bytes, None]:
+    """Yield the event for an answer that was deleted. Without it, htmx would reconnect forever."""
+    yield format_sse_event(event="done", data_str="gone")
+
+
+def tools_html(live: LiveAnswer) -> Markup:
+    """Render the tool calls of an answer."""
+    template = templates.environment.get_template("answers/tools.html")
+    return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - HTML of a template
+
+
+def _reasoning_html(element: str, live: LiveAnswer, sent: int) -> Markup:
+    """Return new reasoning, to append to the `sent` characters or to replace the placeholder."""
+    html = hx_partial(f"{element}-reasoning", escape(live.reasoning[sent:]), "beforeend" if sent else "innerHTML")
+    if live.text:
+        html += hx_partial(f"{element}-reasoning-label", escape(REASONING_LABEL))
+    return html
+
+
+def _difference(before: str, after: str) -> tuple[int, str]:
+    """Return the length of the common prefix in UTF-16 units, and the remainder of `after`."""
+    # Binary search. Usually the prefix ends shortly before the closing tags.
+    low, high = 0, min(len(before), len(after))
+    if after.startswith(before[: high - MAX_CLOSING_LENGTH]):
+        low = max(0, high - MAX_CLOSING_LENGTH)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if before[low:middle] == after[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low if after.isascii() else len(after[:low].encode("utf-16-le")) // 2, after[low:]
+
+
+def parse_event_id(value: str | None) -> tuple[int, int] | None:
+    """Parse an event id such as `42:1234` into row id and offset. Return None for anything else."""
+    parts = (value or "").split(":")
+    if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
+        return None
+    return int(parts[0]), int(parts[1])
+
+
+@dataclass(frozen=True)
+class AnswerStream:
+    """An answer to stream from an offset.
+
+    Attributes:
+        view: Result of `answers.view`, closed when the stream ends or the client disconnects.
+        offset: Characters that the client already has.
+        id: Id of the answer, or of a feature's row that represents it. Used in event ids and element ids.
+    """
+
+    view: AbstractAsyncContextManager[LiveAnswer]
+    offset: int
+    id: int
+
+    async def html(
+        self, render: Callable[[Answer], Awaitable[str]], prefix: str = "answer-"
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield events for a page: `grow` with new text, and finally the rendered answer.
+
+        A `grow` event contains `[keep, html]` for each newly finished block and for the open block: keep that many
+        UTF-16 units of the previous open block and append the HTML. static/answers.js puts them into the elements
+        `<prefix><id>-blocks` and `<prefix><id>-open`. The final HTML replaces `<prefix><id>`.
+
+        Args:
+            render: Returns the HTML of the finished answer.
+            prefix: Prefix of element ids.
+        """
+        offset, frozen = self.offset, -1
+        async with self.view as live:
+            tools_version = -1 if live.tool_runs else 0  # send existing calls, which the page may lack
+            open_block, reasoning_length, is_labelled = "", 0, False
+            async for text in live.follow_text(offset):
+                partials = Markup()
+                if live.tools_version > tools_version:
+                    tools_version = live.tools_version
+                    partials += hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
+                if len(live.reasoning) > reasoning_length or (reasoning_length and text and not is_labelled):
+                    partials += _reasoning_html(f"{prefix}{self.id}", live, reasoning_length)
+                    reasoning_length, is_labelled = len(live.reasoning), bool(text)
+                if partials:
+                    yield format_sse_event(data_str=partials, id=f"{self.id}:{offset}")
+                elif len(text) <= offset:
+                    yield PING
+                if len(text) <= offset:
+                    continue
+                if frozen < 0:  # the text of another process's answer is loaded only now
+                    frozen = MarkdownBlocks.of(text[:offset]).frozen_count
+                blocks, offset = await live.render_blocks()
+                sources = live.answer.sources
+                # str instead of Markup, whose slices take ten times as long.
+                new_blocks = [str(cite(block, sources)) for block in (*blocks.frozen[frozen:], blocks.open)]
+                changes = [_difference(open_block, new_blocks[0]), *((0, block) for block in new_blocks[1:])]
+                frozen, open_block = blocks.frozen_count, new_blocks[-1]
+                yield format_sse_event(event="grow", data_str=to_json(changes), id=f"{self.id}:{offset}")
+            if live.ended:
+                end = f"{self.id}:{len(live.answer.text)}"
+                html = Markup(await render(live.answer))  # noqa: S704 - HTML of a template
+                yield format_sse_event(data_str=hx_partial(f"{prefix}{self.id}", html, "outerHTML"), id=end)
+                yield format_sse_event(data_str="done", event="done", id=end)
+
+    async def json(self, key: str = "answer_id") -> AsyncGenerator[bytes, None]:
+        """Yield events for API clients: `status`, `delta` with `text`, then one `done` or `error`.
+
+        A `status` event may have `tools` (tool calls; with status "waiting", some need an approval) or `reasoning`,
+        which starts at `reasoning_offset`. A resumed stream sends the complete reasoning again.
+
+        Args:
+            key: Name of the field with the id.
+        """
+        offset, reasoning_length = self.offset, 0
+        async with self.view as live:
+            tools_version = -1 if live.tool_runs else 0
+
+            def event(name: str, **data: Any) -> bytes:
+                return format_sse_event(event=name, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
+
+            yield event("status", status=live.answer.status)
+            async for text in live.follow_text(offset):
+                status = live.answer.status
+                if live.tools_version > tools_version:
+                    tools_version = live.tools_version
+                    yield event("status", status=status, tools=live.tool_runs)
+                elif len(text) <= offset and len(live.reasoning) <= reasoning_length:
+                    yield KEEPALIVE_COMMENT
+                if reasoning := live.reasoning[reasoning_length:]:
+                    yield event("status", status=status, reasoning=reasoning, reasoning_offset=reasoning_length)
+                    reasoning_length += len(reasoning)
+                if len(text) > offset:
+                    delta, offset = text[offset:], len(text)
+                    yield event("delta", text=delta)
+            if not live.ended:
+                return
+            answer = live.answer
+            if answer.status in HAS_TEXT:
+                usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
+                yield event("done", status=answer.status, usage=usage, sources=answer.sources)
+            else:
+                yield event("error", status=answer.status, code=answer.error_code, message=gettext(answer.error))

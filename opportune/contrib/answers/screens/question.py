@@ -1,0 +1,99 @@
+"""Forms of questions. A refused question is shown again with the reason."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
+
+from opportune.contrib.answers.engine.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.llm.call_guard import SpendingRefused
+from opportune.contrib.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, read_attachment
+from opportune.errors import FieldErrors
+from opportune.schemas.text import Line
+from opportune.storage import StorageError
+from opportune.web.forms.forms import Form
+from opportune.web.forms.uploads import Upload, display_name
+
+REFUSALS: dict[type[Exception], int] = {
+    AnswerRunning: 409,
+    TooManyAnswers: 429,
+    SpendingRefused: 429,
+    QuestionTooLong: 422,
+    FieldErrors: 422,
+    StorageError: 503,
+}
+"""Reasons to refuse a question, with the status of the page that shows the question again."""
+
+
+@contextmanager
+def refusals_in(
+    form: Form[Any], field: str, messages: Mapping[type[Exception], str] = MappingProxyType({})
+) -> Iterator[None]:
+    """Show a refused question in its form.
+
+    Args:
+        form: The form of the question.
+        field: Field that shows the message.
+        messages: Replacements of the messages, by exception class.
+    """
+    try:
+        yield
+    except tuple(REFUSALS) as error:
+        error_class = next(class_ for class_ in REFUSALS if isinstance(error, class_))
+        form.refuse(messages.get(error_class, str(error)), field, REFUSALS[error_class])
+
+
+class QuestionForm(BaseModel):
+    """The field of a question."""
+
+    question: Line = Field(min_length=1, max_length=500)
+
+
+class FileQuestionForm(QuestionForm):
+    """The fields of a question with files."""
+
+    attachments: list[Upload] = Field(default=[], max_length=MAX_ATTACHMENTS)
+
+
+F = TypeVar("F", bound=QuestionForm)
+
+
+async def ask_by_form(
+    answers: AnswerManager,
+    form: Form[F],
+    *,
+    system: str = "",
+    owner_id: int | None = None,
+    topic: str = "",
+    model: str = "",
+    tools: bool = False,
+) -> Answer | None:
+    """Ask the question of a form in a new session. None if it is invalid or refused; the form shows the reason.
+
+    The options are the ones of `AnswerManager.ask`.
+    """
+    if form.data is None:
+        return None
+    answer = None
+    with refusals_in(form, "question"):
+        files = await _read_files(form.data.attachments if isinstance(form.data, FileQuestionForm) else ())
+        async with answers.database.writer() as session:
+            answer = await answers.ask(
+                session,
+                form.data.question,
+                system=system,
+                owner_id=owner_id,
+                topic=topic,
+                model=model,
+                tools=tools,
+                attachments=files,
+            )
+    return None if form.errors else answer
+
+
+async def _read_files(uploads: Sequence[Upload]) -> list[Attachment]:
+    return [await read_attachment(display_name(upload.filename), upload.content) for upload in uploads]

@@ -1,0 +1,309 @@
+"""Guard that counts calls of models in the database and enforces the limits in the settings."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from time import monotonic
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.config.llm_models import LlmModel
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_key
+from opportune.contrib.answers.chosen_model import look_up_chosen
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending import ledger
+from opportune.contrib.answers.spending.call import RunningCall
+from opportune.contrib.answers.spending.ledger import Totals, UsageFlusher, UsageKey
+from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages, find_tightest_limit
+from opportune.contrib.answers.spending.models import OFF, LlmReservation, LlmState
+from opportune.contrib.answers.spending.notices import Notices
+from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
+from opportune.contrib.llm.providers.provider import Chunk, LLMError
+from opportune.db import Database, is_outage, utc_now
+from opportune.db.queries.advisory_lock import acquire_advisory_lock
+from opportune.i18n import gettext_lazy as _l
+from opportune.services.tasks import cancel_and_wait
+from opportune.web.client import client_address
+from opportune.web.time_zone import site_zone
+
+CHECK_INTERVAL_SECONDS = 2.0
+"""Maximum delay until all processes stop running calls and refuse new ones."""
+RETRY_AFTER_SECONDS = 60.0
+"""Retry-After of a refusal."""
+OFF_MESSAGE = _l("Answers of language models are switched off for now. Try again later.")
+
+_IS_OFF = select(col(LlmState.key)).where(col(LlmState.key) == OFF)
+
+
+def refusal() -> SpendingRefused:
+    return SpendingRefused("switched_off", OFF_MESSAGE, RETRY_AFTER_SECONDS)
+
+
+async def switch_off(session: AsyncSession, by: str) -> bool:
+    """Refuse all calls of models after the session's commit. Return False if they already are.
+
+    `by` is the name of the superuser, shown in the admin.
+    """
+    if await session.get(LlmState, OFF):
+        return False
+    session.add(LlmState(key=OFF, said=by[:500]))
+    return True
+
+
+async def switch_on(session: AsyncSession) -> bool:
+    """Allow calls of models. Return False if they already are."""
+    deleted = await session.execute(delete(LlmState).where(col(LlmState.key) == OFF).returning(col(LlmState.key)))
+    return deleted.first() is not None
+
+
+async def read_switch(session: AsyncSession) -> LlmState | None:
+    """Return the time and user of switching off; None if answers are on."""
+    return await session.get(LlmState, OFF)
+
+
+class Switch:
+    """State of the switch in this process. Without running calls, it sends no queries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.is_off = False
+        self._checked_at = -CHECK_INTERVAL_SECONDS
+        self._task: asyncio.Task[None] | None = None
+
+    def update(self, *, is_off: bool) -> None:
+        self.is_off, self._checked_at = is_off, monotonic()
+
+    @property
+    def is_fresh(self) -> bool:
+        return monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS
+
+    async def read(self) -> bool:
+        """Return True if answers are off. During a database outage, return the last known state."""
+        try:
+            self.update(is_off=await self._database.lookup(_IS_OFF, {}) is not None)
+        except (SQLAlchemyError, TimeoutError) as fault:
+            if not (isinstance(fault, TimeoutError) or is_outage(fault)):
+                raise
+        return self.is_off
+
+    async def require_on(self) -> None:
+        """Raise SpendingRefused if answers are switched off."""
+        if self.is_off if self.is_fresh else await self.read():
+            raise refusal()
+
+    def watch(self, stop_calls: Callable[[], None]) -> None:
+        """Poll the switch until `unwatch`, and call `stop_calls` while it is off."""
+        if self._task is None or self._task.done() or self._task.cancelling():
+            self._task = asyncio.create_task(self._watch(stop_calls), name="watch the switch")
+
+    def unwatch(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+    async def close(self) -> None:
+        await cancel_and_wait(self._task)
+
+    async def _watch(self, stop_calls: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+            if await self.read():
+                stop_calls()
+
+
+RESERVATION_MARGIN_SECONDS = 60
+"""Seconds after the longest answer until a reservation of a dead process expires."""
+WARNING_PERCENT = 80
+"""Used percentage of a limit from which users see a notice."""
+RESERVED_RETRY_SECONDS = 10.0
+"""Retry-After of a refusal that lasts until running answers have ended."""
+
+
+class SpendingGuard(CallGuard):
+    """Guard with sums in the database, shared by all processes.
+
+    The maximum usage of a call is reserved before it starts, so that parallel calls cannot exceed a limit.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.answers_settings = settings.of(AnswersSettings)
+        self.limits = [*Limit.all_of(self.answers_settings)]
+        self.messages = LimitMessages(self.answers_settings, settings.time_zone)
+        self.database = database
+        self.switch = Switch(database)
+        self.notices = Notices(settings, database, self.limits, self.messages)
+        self.flusher = UsageFlusher(database, lambda: self.notices.send(self.now()))
+        self._zone = site_zone(settings)
+        self._running: set[RunningCall] = set()
+
+    def now(self) -> datetime:
+        """Current time in the site's time zone, whose days the limits use."""
+        return datetime.now(self._zone)
+
+    def payer_of(self, request: Request) -> Payer:
+        user = getattr(request.state, "user", None)
+        if user is not None and user.email.lower() not in self.answers_settings.demo_emails:
+            return Payer.of_user(user.id)
+        secret = derived_key(self.settings, "answers: visitors").encode()
+        return Payer("visitor", hmac.digest(secret, client_address(request).encode(), "sha256").hex()[:32])
+
+    async def chosen_model(self) -> LlmModel | None:
+        return await look_up_chosen(self.database, self.settings)
+
+    async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0) -> None:
+        if limits := self._limits_for(payer):
+            now = self.now()
+            totals = await ledger.read_totals(session, payer, now.date())
+            self.switch.update(is_off=totals.is_off)
+            self._require_room(limits, totals, prompt_tokens, model, now)
+        elif not self.switch.is_fresh:
+            self.switch.update(is_off=await ledger.is_off(session))
+        await self.switch.require_on()
+
+    async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
+        running = RunningCall(call, self.now().date())
+        try:
+            await self._reserve(running, call.prompt_tokens, running.max_answer_tokens)
+        except BaseException:
+            running.record_refusal()
+            self._record_usage(running)
+            raise
+        self._running.add(running)
+        self.switch.watch(self._stop_all)
+        try:
+            async with aclosing(call.chunks), aclosing(running.chunks()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+                    if running.needs_reservation:
+                        await self._reserve(running, 0, running.max_answer_tokens)
+        except BaseException as error:
+            running.record_error(error)
+            raise
+        finally:
+            self._record_usage(running)
+
+    async def _reserve(self, running: RunningCall, prompt_tokens: int, answer_tokens: int) -> None:
+        """Reserve the maximum usage of a call, or what remains of the limits.
+
+        Raises:
+            SpendingRefused: Too little remains, or answers are switched off.
+        """
+        payer, model = running.call.payer, running.call.model
+        limits = self._limits_for(payer)
+        if not limits:
+            await self.switch.require_on()
+            return
+        try:
+            async with self.database.writer() as session:
+                await acquire_advisory_lock(session, "opllm$")  # parallel calls must not reserve the same amount
+                now = self.now()
+                totals = await ledger.read_totals(session, payer, now.date())
+                self.switch.update(is_off=totals.is_off)
+                if totals.is_off:
+                    raise refusal()
+                is_growing = running.reservation_id is not None
+                room = self._require_room(limits, totals, prompt_tokens, model, now, is_growing=is_growing)
+                granted = answer_tokens if room is None else min(answer_tokens, room)
+                row = await self._save_reservation(session, running, prompt_tokens, granted)
+        except (SQLAlchemyError, TimeoutError) as fault:
+            if not (isinstance(fault, TimeoutError) or is_outage(fault)):
+                raise
+            raise LLMError("busy", "Your limits cannot be checked at the moment. Try again soon.") from fault
+        running.reservation_id = row.id
+        running.allowed_tokens = (running.allowed_tokens or 0) + granted
+
+    async def _save_reservation(
+        self, session: AsyncSession, running: RunningCall, prompt_tokens: int, granted: int
+    ) -> LlmReservation:
+        model, max_seconds = running.call.model, self.settings.llm_timeout + self.settings.llm_first_byte_timeout
+        row = await session.get(LlmReservation, running.reservation_id) if running.reservation_id else None
+        if row is None:  # new, or expired and deleted
+            row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=utc_now())
+            session.add(row)
+        row.tokens += prompt_tokens + granted
+        row.cost_micro += model.cost_micro(prompt_tokens, granted) if model else 0
+        row.expires_at = utc_now() + timedelta(seconds=max_seconds + RESERVATION_MARGIN_SECONDS)
+        await session.flush()
+        return row
+
+    def _limits_for(self, payer: Payer) -> list[Limit]:
+        return [limit for limit in self.limits if limit.is_for(payer)]
+
+    def _require_room(
+        self,
+        limits: list[Limit],
+        totals: Totals,
+        prompt_tokens: int,
+        model: LlmModel | None,
+        now: datetime,
+        *,
+        is_growing: bool = False,
+    ) -> int | None:
+        """Return the tokens that remain for an answer; None without limits.
+
+        `is_growing` means that the answer has used up its reservation and needs more.
+
+        Raises:
+            SpendingRefused: Too little remains, or the remainder is reserved for other answers.
+        """
+        tightest_limit = find_tightest_limit(
+            (limit, limit.answer_room(totals.of(limit).remaining(limit), prompt_tokens, model)) for limit in limits
+        )
+        if tightest_limit is None:
+            return None
+        limit, room = tightest_limit
+        needed = min(MIN_ANSWER_TOKENS, model.max_answer_tokens if model else MIN_ANSWER_TOKENS)
+        if room < needed:
+            unused = limit.answer_room(totals.of(limit).unused(limit), prompt_tokens, model)
+            if not is_growing and (unused is None or unused >= needed):
+                raise SpendingRefused("limit_reached", self.messages.reserved(limit), RESERVED_RETRY_SECONDS)
+            if limit.scope == "site":
+                self.notices.record_refusal(limit)
+                self.flusher.schedule()
+            remainder = limit.answer_room(totals.of(limit).remaining(limit), 0, model) or 0
+            message = self.messages.used_up(limit, now, has_remainder=remainder >= MIN_ANSWER_TOKENS)
+            raise SpendingRefused("limit_reached", message, (limit.renewed_at(now) - now).total_seconds())
+        return room
+
+    async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
+        try:
+            await self.check(session, payer, model)
+        except SpendingRefused as refused:
+            return str(refused)
+        limits = [limit for limit in self._limits_for(payer) if limit.scope != "site"]
+        if not limits:
+            return ""
+        sums = (await ledger.read_totals(session, payer, self.now().date())).payer
+        limit = max(limits, key=lambda limit: sums.used(limit) / limit.amount)
+        is_near = sums.used(limit) * 100 >= WARNING_PERCENT * limit.amount
+        return self.messages.nearly_used_up(limit, sums.used(limit)) if is_near else ""
+
+    def _record_usage(self, running: RunningCall) -> None:
+        """Count an ended call. Its usage is written soon, together with that of other calls."""
+        self._running.discard(running)
+        if not self._running:
+            self.switch.unwatch()
+        usage = running.usage()
+        if running.call.usage is not None:
+            running.call.usage.add(usage)
+        key = UsageKey(running.day, running.call.payer, running.call.name)
+        self.flusher.add(key, usage, running.reservation_id)
+
+    def _stop_all(self) -> None:
+        for running in self._running:
+            running.stop(refusal())
+
+    async def close(self) -> None:
+        await self.switch.close()
+        await self.flusher.close()
+
+    async def flush(self) -> None:
+        """Write the collected usage now."""
+        await self.flusher.flush()

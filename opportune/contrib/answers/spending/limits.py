@@ -1,0 +1,163 @@
+"""Limits of tokens and cost in the settings, and what remains of them."""
+
+from calendar import monthrange
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Literal, NamedTuple
+
+from opportune.config.llm_models import MICRO_PER_UNIT, LlmModel
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.llm.call_guard import Payer
+from opportune.i18n import gettext as _
+from opportune.i18n.formats import format_day, format_number, is_english
+
+Scope = Literal["person", "visitor", "site"]
+Unit = Literal["tokens", "cost"]
+Period = Literal["day", "month"]
+
+MIN_ANSWER_TOKENS = 64
+"""Minimum number of answer tokens that must remain for a call to start."""
+
+
+class Sums(NamedTuple):
+    """Usage of one payer or of the site: on this day, in this month, and reserved for running calls.
+
+    Costs are in millionths of the currency.
+    """
+
+    tokens_day: int = 0
+    tokens_month: int = 0
+    cost_day: int = 0
+    cost_month: int = 0
+    tokens_reserved: int = 0
+    cost_reserved: int = 0
+
+    def used(self, limit: "Limit") -> int:
+        amount: int = getattr(self, f"{limit.unit}_{limit.period}")
+        return amount
+
+    def unused(self, limit: "Limit") -> int:
+        return limit.amount - self.used(limit)
+
+    def remaining(self, limit: "Limit") -> int:
+        """Amount that is neither used nor reserved for running calls."""
+        reserved: int = getattr(self, f"{limit.unit}_reserved")
+        return self.unused(limit) - reserved
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit in the settings."""
+
+    setting: str
+    scope: Scope
+    unit: Unit
+    period: Period
+    amount: int
+    """Tokens, or millionths of the currency."""
+
+    @classmethod
+    def all_of(cls, settings: AnswersSettings) -> "Iterator[Limit]":
+        """Yield the limits that are set: users before the site, days before months."""
+        scopes: tuple[tuple[Scope, str], ...] = (("person", "_per_person"), ("visitor", "_per_visitor"), ("site", ""))
+        periods: tuple[Period, ...] = ("day", "month")
+        units: tuple[Unit, ...] = ("tokens", "cost")
+        for scope, infix in scopes:
+            for period in periods:
+                for unit in units:
+                    name = f"llm_max_{unit}{infix}_per_{period}"
+                    if amount := getattr(settings, name, 0):
+                        yield cls(name, scope, unit, period, int(amount * (MICRO_PER_UNIT if unit == "cost" else 1)))
+
+    def is_for(self, payer: Payer) -> bool:
+        return self.scope in ("site", "person" if payer.kind == "user" else payer.kind)
+
+    def renewed_at(self, now: datetime) -> datetime:
+        """Return the start of the next period."""
+        days = 1 if self.period == "day" else monthrange(now.year, now.month)[1] - now.day + 1
+        return datetime.combine(now.date() + timedelta(days=days), time.min, now.tzinfo)
+
+    def period_of(self, day: date) -> str:
+        """Return the name of the period, such as 2026-11-21 or 2026-11."""
+        return f"{day:%Y-%m-%d}" if self.period == "day" else f"{day:%Y-%m}"
+
+    def answer_room(self, remaining: int, prompt_tokens: int, model: LlmModel | None) -> int | None:
+        """Return the tokens that remain for the answer; None if this limit does not apply."""
+        if self.unit == "tokens":
+            return remaining - prompt_tokens
+        if model is None or not model.has_price:
+            return None
+        remaining -= model.cost_micro(prompt_tokens, 0)
+        price = model.price_per_million_answer_tokens  # millionths per token
+        if remaining <= 0:
+            return 0
+        return int(remaining / price) if price else None
+
+
+def find_tightest_limit(rooms: Iterable[tuple[Limit, int | None]]) -> tuple[Limit, int] | None:
+    """Return the limit with the smallest room, and that room; None without limits."""
+    return min(((limit, room) for limit, room in rooms if room is not None), key=lambda pair: pair[1], default=None)
+
+
+def money(micro: int, currency: str) -> str:
+    """Format millionths of a currency: with two digits, or four for small amounts."""
+    digits = 2 if micro % 10_000 == 0 or micro >= MICRO_PER_UNIT else 4
+    return f"{format_number(micro / MICRO_PER_UNIT, digits)} {currency}"
+
+
+def period_name(limit: Limit) -> str:
+    return _("today") if limit.period == "day" else _("this month")
+
+
+class LimitMessages:
+    """Messages to users and superusers about limits."""
+
+    def __init__(self, settings: AnswersSettings, zone: str) -> None:
+        self.currency = settings.llm_currency
+        self.zone = zone
+
+    def amount(self, limit: Limit) -> str:
+        if limit.unit == "tokens":
+            return _("%(number)s tokens", number=format_number(limit.amount))
+        return money(limit.amount, self.currency)
+
+    def renewal(self, limit: Limit, now: datetime) -> str:
+        """Return the time of renewal, such as "midnight (Europe/Berlin)" or "1 December"."""
+        if limit.period == "day":
+            return _("midnight (%(zone)s)", zone=self.zone)
+        renewed = limit.renewed_at(now)
+        return f"{renewed.day} {renewed:%B}" if is_english() else format_day(renewed)
+
+    def used_up(self, limit: Limit, now: datetime, *, has_remainder: bool = False) -> str:
+        """Explain a limit to the user. The amount of the site's limits is not disclosed."""
+        values = {"amount": self.amount(limit), "span": period_name(limit)}
+        if limit.scope == "site":
+            message = _("This site has reached its limit of language model answers for %(span)s.", **values)
+        elif limit.scope == "visitor":
+            message = _("You have used up the %(amount)s that a visitor may use per day.", **values)
+        elif has_remainder:
+            message = _("The remainder of your %(amount)s for %(span)s is too small for this question.", **values)
+        else:
+            message = _("You have used up your %(amount)s for %(span)s.", **values)
+        renewal = self.renewal(limit, now)
+        at, on = _("You can ask again at %(time)s.", time=renewal), _("You can ask again on %(day)s.", day=renewal)
+        advice = at if limit.period == "day" else on
+        return f"{message} {advice}"
+
+    def reserved(self, limit: Limit) -> str:
+        """Explain a refusal that lasts until running answers have ended."""
+        values = {"amount": self.amount(limit), "span": period_name(limit)}
+        if limit.scope == "site":
+            subject = _("The remainder of this site's limit for %(span)s is reserved.", **values)
+        elif limit.scope == "visitor":
+            subject = _("The remainder of the %(amount)s that a visitor may use per day is reserved.", **values)
+        else:
+            subject = _("The remainder of your %(amount)s for %(span)s is reserved.", **values)
+        advice = _("Ask again when the answers that are being written have ended.")
+        return f"{subject} {advice}"
+
+    def nearly_used_up(self, limit: Limit, used: int) -> str:
+        percent = f"{100 * used // limit.amount} %"
+        values = {"percent": percent, "amount": self.amount(limit), "span": period_name(limit)}
+        return _("You have used %(percent)s of your %(amount)s for %(span)s.", **values)

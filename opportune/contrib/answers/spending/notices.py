@@ -1,0 +1,73 @@
+"""E-mails to superusers when 80 % and 100 % of a site limit are used, once per period."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import UTCDateTime
+
+from opportune.accounts.emails.delivery import email_superusers
+from opportune.config.settings import Settings
+from opportune.contrib.answers.spending import ledger
+from opportune.contrib.answers.spending.limits import Limit, LimitMessages, period_name
+from opportune.contrib.llm.call_guard import SITE
+from opportune.db import Database, utc_now
+
+LEVEL_PERCENTS = (100, 80)
+
+# Only the process that inserts the row sends the e-mail.
+_INSERT_KEY = text(
+    "INSERT INTO answers_state (key, said, at) VALUES (:key, '', :at) ON CONFLICT (key) DO NOTHING RETURNING key"
+).bindparams(bindparam("at", type_=UTCDateTime))
+
+
+class Notices:
+    """Compares usage with the limits of the site and sends notices."""
+
+    def __init__(
+        self, settings: Settings, database: Database, limits: Sequence[Limit], messages: LimitMessages
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._limits = [limit for limit in limits if limit.scope == "site"]
+        self._messages = messages
+        self._sent_keys: set[str] = set()
+        self._exhausted_limits: set[Limit] = set()
+
+    def record_refusal(self, limit: Limit) -> None:
+        """Report the limit as used up, because it refused a question."""
+        self._exhausted_limits.add(limit)
+
+    async def send(self, now: datetime) -> None:
+        """Send due notices. Scripts have no jobs, so a process of the site sends them later."""
+        exhausted_limits, self._exhausted_limits = self._exhausted_limits, set()
+        if not self._limits or "jobs" not in self._database.info:
+            return
+        async with self._database.reader(fresh=True) as session:
+            sums = (await ledger.read_totals(session, SITE, now.date())).site
+        for limit in self._limits:
+            percent = 100 if limit in exhausted_limits else 100 * sums.used(limit) // limit.amount
+            reached = [level for level in LEVEL_PERCENTS if percent >= level]
+            keys = [f"notice:{limit.setting}:{limit.amount}:{limit.period_of(now.date())}:{level}" for level in reached]
+            if keys and keys[0] not in self._sent_keys:
+                async with self._database.writer() as session:
+                    inserted = [await self._insert_key(session, key) for key in keys]
+                    if inserted[0]:
+                        await self._email(session, limit, percent, now)
+                self._sent_keys.update(keys)
+
+    @staticmethod
+    async def _insert_key(session: AsyncSession, key: str) -> bool:
+        return (await session.execute(_INSERT_KEY, {"key": key, "at": utc_now()})).first() is not None
+
+    async def _email(self, session: AsyncSession, limit: Limit, percent: int, now: datetime) -> None:
+        context = {
+            "percent": percent,
+            "amount": self._messages.amount(limit),
+            "is_cost": limit.unit == "cost",
+            "span": period_name(limit),
+            "renewed": self._messages.renewal(limit, now),
+            "setting": limit.setting.upper(),
+        }
+        await email_superusers(session, self._settings, "answers/mail/spending", context)

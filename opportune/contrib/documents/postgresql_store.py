@@ -1,0 +1,141 @@
+"""Index in a schema of a PostgreSQL database.
+
+Each build inserts an edition, which becomes visible with its commit. Searches read the newest edition; older ones are
+deleted later. So searches never wait, and tables always exist.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy.exc import DBAPIError
+
+from opportune.contrib.documents.document import Contents, Vocabulary
+from opportune.contrib.documents.store import Store
+from opportune.db.drivers.sync_engines import create_postgresql_engine
+from opportune.db.errors import explain
+from opportune.errors import OperatorError
+
+VIEWS = {"about": "editions", "entries": "all_entries", "keys": "all_keys", "terms": "all_terms"}
+CURRENT = "WHERE edition = (SELECT max(edition) FROM {schema}.editions)"
+SCHEMA = (
+    "CREATE SCHEMA IF NOT EXISTS {schema}",
+    "CREATE TABLE IF NOT EXISTS {schema}.editions (edition integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " source text, entries integer, skipped integer, built_at text)",
+    "CREATE TABLE IF NOT EXISTS {schema}.all_entries (edition integer, id integer,"
+    " {columns}, document tsvector NOT NULL,"
+    " PRIMARY KEY (edition, id), UNIQUE (edition, slug))",
+    "CREATE INDEX IF NOT EXISTS all_entries_parent ON {schema}.all_entries (edition, parent)",
+    "CREATE INDEX IF NOT EXISTS all_entries_document ON {schema}.all_entries USING gin (document)",
+    # Collation "C", so that an index supports prefix searches.
+    'CREATE TABLE IF NOT EXISTS {schema}.all_keys (edition integer, key text COLLATE "C", depth integer, entry integer,'
+    " PRIMARY KEY (edition, key, depth, entry))",
+    'CREATE TABLE IF NOT EXISTS {schema}.all_terms (edition integer, term text COLLATE "C", is_name boolean,'
+    " frequency integer, PRIMARY KEY (edition, term))",
+    *(
+        f"CREATE OR REPLACE VIEW {{schema}}.{view} AS SELECT * FROM {{schema}}.{table} {CURRENT}"
+        for view, table in VIEWS.items()
+    ),
+)
+SIMILARITY_INDEX = (
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE INDEX IF NOT EXISTS all_terms_similar ON {schema}.all_terms USING gist (term gist_trgm_ops)",
+)
+COLUMNS = text("""
+    SELECT column_name FROM information_schema.columns WHERE table_schema = :schema AND table_name = 'entries'
+    AND column_name NOT IN ('edition', 'id', 'document') ORDER BY ordinal_position
+""")
+EDITION = """INSERT INTO {schema}.editions (source, entries, skipped, built_at)
+             VALUES (:source, :entries, :skipped, :built_at) RETURNING edition"""
+WEIGHTS = "ABD"
+"""Weights of the words of name, title and text."""
+MAX_POSITION = 16_383
+"""Maximum position of a word in a tsvector."""
+BATCH_ROWS = 500
+
+
+class PostgreSQLStore(Store):
+    def prepare(self) -> None:
+        try:
+            self._prepare(create_postgresql_engine(self.url))
+        except DBAPIError as error:
+            raise OperatorError(explain(error, self.url)) from error
+
+    def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
+        engine = create_postgresql_engine(self.url)
+        try:
+            with engine.begin() as connection:
+                edition = self._write(connection, contents, advance)
+            with engine.begin() as connection:
+                for table in VIEWS.values():
+                    deletion = self._sql(f"DELETE FROM {{schema}}.{table} WHERE edition < :edition")
+                    connection.execute(deletion, {"edition": edition})
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                for table in VIEWS.values():  # otherwise queries would also visit deleted rows
+                    connection.execute(self._sql(f"VACUUM (ANALYZE, TRUNCATE FALSE) {{schema}}.{table}"))
+        except DBAPIError as error:
+            raise OperatorError(explain(error, self.url)) from error
+
+    def clear(self) -> bool:
+        try:
+            with create_postgresql_engine(self.url).begin() as connection:
+                exists = connection.scalar(self._sql("SELECT to_regclass('{schema}.editions')")) is not None
+                connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema} CASCADE"))
+        except DBAPIError as error:
+            raise OperatorError(explain(error, self.url)) from error
+        return exists
+
+    def _sql(self, statement: str) -> TextClause:
+        columns = ", ".join(f"{name} text NOT NULL" for name in self.index.columns)
+        return text(statement.format(schema=self.index.name, columns=columns))
+
+    def _prepare(self, engine: Engine) -> None:
+        with engine.begin() as connection:
+            columns = tuple(connection.scalars(COLUMNS, {"schema": self.index.name}))
+            if columns and columns != self.index.columns:  # built by another version of the code
+                connection.execute(self._sql("DROP SCHEMA {schema} CASCADE"))
+            # Only if necessary, because replacing views takes locks that block searches.
+            for statement in SCHEMA if columns != self.index.columns else ():
+                connection.execute(self._sql(statement))
+        try:
+            with engine.begin() as connection:
+                for statement in SIMILARITY_INDEX:
+                    connection.execute(self._sql(statement))
+        except DBAPIError:
+            """Without pg_trgm, typos are not corrected, and `status` says so."""
+
+    def _write(self, connection: Connection, contents: Contents, advance: Callable[[int], None]) -> int:
+        about = {"source": contents.source, "entries": len(contents.entries), "skipped": contents.skipped}
+        about["built_at"] = contents.built_at.isoformat()
+        edition = int(connection.scalar(self._sql(EDITION), about))
+        vocabulary = Vocabulary()
+        for start in range(0, len(contents.entries), BATCH_ROWS):
+            entries = contents.entries[start : start + BATCH_ROWS]
+            words = [entry.words for entry in entries]
+            for entry_words in words:
+                vocabulary.add(entry_words)
+            rows = zip(entries, words, strict=True)
+            self._copy(connection, "entries", ((edition, *entry.row, tsvector(texts)) for entry, texts in rows))
+            self._copy(connection, "keys", {(edition, *key) for entry in entries for key in entry.keys})
+            advance(len(entries))
+        self._copy(connection, "terms", ((edition, *term) for term in vocabulary.terms))
+        return edition
+
+    def _copy(self, connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(f"COPY {self.index.name}.all_{table} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def tsvector(words: tuple[list[str], list[str], list[str]]) -> str:
+    """Format words with positions as a tsvector, because PostgreSQL's parser would split names differently."""
+    positions: defaultdict[str, list[str]] = defaultdict(list)
+    position = 0
+    for weight, column in zip(WEIGHTS, words, strict=True):
+        for word in column:
+            position = min(position + 1, MAX_POSITION)
+            positions[word].append(f"{position}{weight}")
+        position += 1  # so that no phrase spans title and text
+    return " ".join(f"'{word}':{','.join(word_positions[:255])}" for word, word_positions in positions.items())

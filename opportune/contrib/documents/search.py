@@ -1,0 +1,250 @@
+"""Search in an index of documents, usually with one statement."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import cached_property
+from time import monotonic
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from opportune.contrib.documents.definition import IndexDefinition
+from opportune.contrib.documents.document import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
+from opportune.contrib.documents.engine import TEXT_MATCH, Engine
+from opportune.contrib.documents.fragments import FragmentCache
+from opportune.contrib.documents.jobs import embed_documents
+from opportune.contrib.documents.vectors import find_similar
+from opportune.db.database import Database
+from opportune.errors import NotFound, ReadOnlyError
+from opportune.jobs import defer
+from opportune.search.embeddings import EMBEDDINGS
+from opportune.search.highlighting import Highlighter
+from opportune.search.query import MIN_MISSPELT_LETTERS, Query, closest_word
+from opportune.search.questions import NAME, queries_for
+from opportune.search.results import SearchResults
+from opportune.search.vectors import SMOOTHING_RANKS
+
+H = TypeVar("H", bound=DocumentHit)
+
+Rows = Sequence[Fields]
+
+CHECK_INTERVAL_SECONDS = 60
+BY_MEANING = ""
+"""Stands for the search by meaning among the queries of `find_related`."""
+MAX_FUSED = 100
+"""Number of hits of the full-text search that are merged with hits by meaning."""
+
+
+class DocumentSearch(Generic[H]):
+    """Search of an index, from `DocumentIndex.search` or `DocumentIndex.open`. The first query opens the index."""
+
+    def __init__(
+        self, index: IndexDefinition[H], open_engine: Callable[[], Engine], database: Database | None = None
+    ) -> None:
+        """`database`: the site's database, with the vectors of documents."""
+        self.index = index
+        self.database = database
+        self._open_engine = open_engine
+        self.fragments = FragmentCache()
+        self._built_at = ""
+        """Build time of the index for which the embedding job was last queued."""
+        self._next_check_at = 0.0
+
+    @cached_property
+    def engine(self) -> Engine:
+        return self._open_engine()
+
+    async def find(self, query: str, *, limit: int = 20, page: int = 1) -> SearchResults[H]:
+        """Return one page of results: matches of names first, then of texts.
+
+        Args:
+            query: Any text; the last word may be incomplete. An empty query has no results.
+            limit: Results per page.
+            page: Page number from 1. A page after the last one is empty.
+
+        Raises:
+            IndexMissing: The index has not been built.
+        """
+        parsed = Query.parse(query)
+        if parsed.is_blank:
+            return self._results(parsed, parsed, (), limit, page)
+        used_query, rows = await self._search_words(parsed, limit, page)
+        if not (parsed.is_exact or parsed.is_dotted) and (similar := await self._find_similar(parsed.text)):
+            rows = await self._fuse_hits(used_query, similar, limit, page)
+        return self._results(parsed, used_query, rows, limit, page)
+
+    async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
+        """Return documents about a question in whole sentences: by names in it, by meaning, by all words, by any word.
+
+        Args:
+            question: The question.
+            limit: Maximum number of documents.
+
+        Raises:
+            IndexMissing: The index has not been built.
+        """
+        hits: dict[str, Fields] = {}
+        similar = await self._find_similar(question)
+        names, queries = {*NAME.findall(question)}, [*queries_for(question)]
+        name_queries = [query for query in queries if query in names]
+        word_queries = [query for query in queries if query not in names]
+        for query in [*name_queries, BY_MEANING, *word_queries]:
+            if len(hits) >= limit:
+                break
+            if query == BY_MEANING:
+                rows = await self._load_by_slug([*similar][:limit])
+            else:
+                _, rows = await self._search_words(Query.parse(query), limit, 1)
+            hits |= {row["slug"]: row for row in rows if row["slug"] not in hits}
+        highlighter = Highlighter(Query.parse(question).highlighted_words)
+        return [self._hit({**row, "similarity": similar.get(slug)}, highlighter) for slug, row in hits.items()][:limit]
+
+    async def get(self, slug: str) -> DocumentRead:
+        """Return a document with its parent and children.
+
+        Raises:
+            NotFound: There is no such document.
+            IndexMissing: The index has not been built.
+        """
+        row, children = (None, ()) if _is_unstorable(slug) else await self.engine.get(slug)
+        if row is None:
+            raise NotFound
+        parent = {name: row[f"parent_{name}"] for name in self.index.links}
+        return DocumentRead(dict(row), parent if parent["slug"] else None, [dict(child) for child in children])
+
+    async def status(self) -> IndexStatus:
+        """Return size, source and date of the index.
+
+        Raises:
+            IndexMissing: The index has not been built.
+        """
+        about = await self.engine.read_status()
+        if about is None:
+            raise self.index.missing_error
+        built_at = datetime.fromisoformat(about["built_at"])
+        return IndexStatus(**{**about, "built_at": built_at})
+
+    async def edition(self) -> int | None:
+        """Return a number that grows when the index is replaced, for caches; None if it is not known."""
+        return await self.engine.edition()
+
+    async def fragment(self, query: bytes, render: Callable[[], Awaitable[str]]) -> str:
+        """Return HTML that depends only on the query string and the index, from a cache or from `render`."""
+        edition = await self.edition()
+        html = self.fragments.get(edition, query)
+        if html is None:
+            html = await render()
+            self.fragments.set(edition, query, html)
+        return html
+
+    async def refresh(self) -> None:
+        """Load a newer index now. Searches do it within a second."""
+        await self.engine.refresh()
+
+    async def close(self) -> None:
+        if "engine" in vars(self):
+            await self.engine.close()
+
+    async def _page(self, query: Query, limit: int, page: int) -> Rows:
+        offset = (page - 1) * limit
+        limit = min(limit, MAX_RANKED_HITS - offset)
+        return await self.engine.search(query, limit, offset) if limit > 0 else ()
+
+    async def _search_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
+        """Search by words, with corrected spelling if that is better. Return the used query and a page of hits."""
+        rows = await self._page(query, limit, page)
+        if not _seems_misspelt(query, rows):
+            return query, rows
+        corrected = await self._correct_query(query)
+        new_rows = await self._page(corrected, limit, page) if corrected else ()
+        if corrected and new_rows and (not rows or new_rows[0]["rank"] < TEXT_MATCH):
+            return corrected, new_rows
+        return query, rows
+
+    async def _find_similar(self, question: str) -> Mapping[str, float]:
+        """Return slugs and similarities by meaning, the most similar first."""
+        embeddings = self.database.reading_info.get(EMBEDDINGS) if self.database and self.index.by_meaning else None
+        if embeddings is None or self.database is None:
+            return {}
+        await self._queue_embedding_if_new(self.database)
+        return await find_similar(self.index, self.database, question, embeddings)
+
+    async def _queue_embedding_if_new(self, database: Database) -> None:
+        """Queue the embedding job if another process replaced the index. Check at most once a minute."""
+        if monotonic() < self._next_check_at:
+            return
+        self._next_check_at = monotonic() + CHECK_INTERVAL_SECONDS
+        about = await self.engine.read_status()
+        if about is None or about["built_at"] == self._built_at:
+            return
+        self._built_at = about["built_at"]
+        with suppress(SQLAlchemyError, TimeoutError, ReadOnlyError):  # the search works without it
+            async with database.writer() as session:
+                name = self.index.name
+                defer(session, embed_documents(name), key=f"embed documents {name} {self._built_at}")
+
+    async def _fuse_hits(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
+        """Return a page of hits by words or meaning: names first, then by reciprocal rank fusion."""
+        word_hits = await self._page(query, MAX_FUSED, 1)
+        by_slug = {row["slug"]: row for row in word_hits}
+        only_similar = await self._load_by_slug([slug for slug in similar if slug not in by_slug])
+        by_slug |= {row["slug"]: row for row in only_similar}
+        name_slugs = [row["slug"] for row in word_hits if row["rank"] < TEXT_MATCH]
+        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + rank) for rank, row in enumerate(word_hits[len(name_slugs) :], 1)}
+        for rank, slug in enumerate((slug for slug in similar if slug in by_slug and slug not in name_slugs), 1):
+            scores[slug] = scores.get(slug, 0) + 1 / (SMOOTHING_RANKS + 0.5 + rank)
+        order = [*name_slugs, *sorted(scores, key=lambda slug: -scores[slug])]
+        start = (page - 1) * limit
+        rows = [by_slug[slug] for slug in order[start : start + limit]]
+        words_total = min(word_hits[0]["total"], MAX_RANKED_HITS) if word_hits else 0
+        if len(rows) < limit and words_total > len(word_hits):
+            offset = start + len(rows) - len(only_similar)
+            rows += await self.engine.search(query, min(limit - len(rows), MAX_RANKED_HITS - offset), offset)
+        total = words_total + len(only_similar)
+        return [{**row, "total": total, "similarity": similar.get(row["slug"])} for row in rows]
+
+    async def _load_by_slug(self, slugs: Sequence[str]) -> Rows:
+        """Return the existing documents in the order of their slugs."""
+        rows = {row["slug"]: row for row in await self.engine.find_by_slug(slugs)}
+        return [rows[slug] for slug in slugs if slug in rows]
+
+    async def _correct_query(self, query: Query) -> Query | None:
+        """Replace unknown words by the most similar ones of the index."""
+        words = query.highlighted_words
+        name_words = query.name_words
+        corrections = {word: await self._correct_word(word, in_name=word in name_words) for word in words}
+        corrected = query.replaced({word: correction for word, correction in corrections.items() if correction})
+        return corrected if corrected.text != query.text else None
+
+    async def _correct_word(self, word: str, *, in_name: bool) -> str:
+        if len(word) < MIN_MISSPELT_LETTERS or await self.engine.has_word(word, in_name=in_name):
+            return ""
+        terms = await self.engine.find_similar_terms(word)
+        return closest_word(word, [term for term in terms if term.is_name or not in_name])
+
+    def _results(self, query: Query, used_query: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
+        total = min(rows[0]["total"], MAX_RANKED_HITS) if rows else 0
+        highlighter = Highlighter(used_query.highlighted_words)
+        return SearchResults[Any](
+            items=[self._hit(row, highlighter) for row in rows],
+            total=total,
+            page=page,
+            pages=max(1, -(-total // limit)),
+            query=query.text,
+            corrected=used_query.text if used_query is not query else "",
+        )
+
+    def _hit(self, row: Fields, highlighter: Highlighter) -> H:
+        fields = {name: row[name] for name in self.index.links}
+        marked = {"name_html": highlighter.name(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
+        return self.index.hit(**fields, **marked, similarity=row.get("similarity"))
+
+
+def _seems_misspelt(query: Query, rows: Rows) -> bool:
+    """Return whether there are no results, or a dotted name occurs only in texts."""
+    return not rows or (query.is_dotted and rows[0]["rank"] >= TEXT_MATCH)
+
+
+def _is_unstorable(slug: str) -> bool:
+    return "\0" in slug or not slug.isprintable()

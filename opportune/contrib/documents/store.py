@@ -1,0 +1,54 @@
+"""Interface of writable indexes."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opportune.contrib.documents import definition
+from opportune.contrib.documents.definition import IndexDefinition
+from opportune.contrib.documents.document import Contents
+from opportune.db.url.database_url import DatabaseURL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Store(ABC):
+    """Index to write, in one of the databases. Searches use the old one until the new one is complete."""
+
+    def __init__(self, index: IndexDefinition[Any], url: DatabaseURL) -> None:
+        self.index = index
+        self.url = url
+        self.advice = f"Set {index.setting}."
+        """Advice if the location is not writable."""
+
+    @property
+    def spool(self) -> Path:
+        """File with the documents read so far."""
+        if self.url.kind == "postgresql":
+            return definition.FOLDER / f"{self.index.name}-postgresql.part"
+        return self.url.path.with_name(f"{self.url.path.name}.part")
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Check that the index is writable, before the source is read.
+
+        Raises:
+            OperatorError: The database is not available or not writable.
+        """
+
+    @abstractmethod
+    def write(self, contents: Contents, advance: "Callable[[int], None]") -> None:
+        """Replace the index. `advance` is called with the number of entries of each batch.
+
+        Raises:
+            OperatorError: As `prepare`, or the disk is full.
+        """
+
+    @abstractmethod
+    def clear(self) -> bool:
+        """Remove the index. Return False if there is none.
+
+        Raises:
+            OperatorError: As `prepare`.
+        """

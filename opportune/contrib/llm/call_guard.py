@@ -1,0 +1,137 @@
+"""Interface of the guard that counts and limits calls of models, with payers and token usage.
+
+`Feature(llm_guard=...)` creates the guard of the site. Without a guard, calls are neither counted nor limited.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from opportune.config.settings import Settings
+from opportune.contrib.llm.providers.provider import Chunk, LLMError, Message, ToolSchema, estimate_prompt_tokens
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from opportune.config.llm_models import LlmModel
+    from opportune.db import Database
+
+MAX_REPORTED_TOKENS = 10**9
+"""Maximum tokens of one call. Larger counts come from broken endpoints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The user, visitor or site that a call is charged to."""
+
+    kind: Literal["user", "visitor", "site"] = "site"
+    key: str = ""
+    """Id of the user, or hashed address of the visitor."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.key}" if self.key else self.kind
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the result of `str`. Anything else is the site."""
+        kind, _, key = text.partition(":")
+        return cls(kind, key) if kind in ("user", "visitor") and key else cls()  # type: ignore[arg-type]
+
+    @classmethod
+    def of_user(cls, user_id: int | None) -> Self:
+        """Return the user as payer, or the site if `user_id` is None."""
+        return cls("user", str(user_id)) if user_id is not None else cls()
+
+    @property
+    def user_id(self) -> int | None:
+        return int(self.key) if self.kind == "user" else None
+
+
+SITE = Payer()
+
+
+@dataclass(slots=True)
+class TokenUsage:
+    """Number, tokens and cost (in millionths of the currency) of calls."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated_tokens: int = 0
+    """Part of the tokens that was estimated, not reported."""
+    cost_micro: int = 0
+
+    def add(self, other: Self) -> None:
+        for name, number in asdict(other).items():
+            setattr(self, name, getattr(self, name) + number)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedCall:
+    """A call of a model that has not started."""
+
+    name: str
+    """Name of the model, as shown to users."""
+    model: "LlmModel | None"
+    """None for the local model."""
+    messages: Sequence[Message]
+    tools: Sequence[ToolSchema]
+    payer: Payer
+    chunks: AsyncGenerator[Chunk, None] = field(repr=False)
+    """The answer. Its first iteration sends the request."""
+    usage: TokenUsage | None = None
+    """The usage of the ended call is added to it."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Estimated tokens of the prompt."""
+        return estimate_prompt_tokens(self.messages, self.tools)
+
+
+class SpendingRefused(LLMError):
+    """Refusal of a call, because a limit is reached or answers are switched off. Fallback models are not tried."""
+
+
+class CallGuard(ABC):
+    """Counts calls of models and refuses those beyond a limit."""
+
+    @abstractmethod
+    def payer_of(self, request: Any) -> Payer:
+        """Return the user or visitor of a request."""
+
+    @abstractmethod
+    async def check(
+        self, session: "AsyncSession", payer: Payer, model: "LlmModel | None", prompt_tokens: int = 0
+    ) -> None:
+        """Check the limits, before anything is stored for a question.
+
+        Raises:
+            SpendingRefused: The call is not allowed now.
+        """
+
+    @abstractmethod
+    async def allowance(self, session: "AsyncSession", payer: Payer, model: "LlmModel | None" = None) -> str:
+        """Return a notice for the user if a limit is reached or nearly reached; else an empty string."""
+
+    @abstractmethod
+    def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
+        """Yield the answer of a call and count its usage.
+
+        Raises:
+            SpendingRefused: The call is not allowed, or was stopped.
+        """
+
+    async def chosen_model(self) -> "LlmModel | None":
+        """Return the model selected in the admin, for sites without a model in their settings."""
+        return None
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Write the collected usage."""
+
+
+def guard_of(features: Iterable[Any], settings: Settings, database: "Database") -> CallGuard | None:
+    """Create the guard of the site from the first feature with `llm_guard`."""
+    make = next((feature.llm_guard for feature in features if feature.llm_guard), None)
+    return make(settings, database) if make else None

@@ -1,0 +1,33 @@
+"""Checks of the settings of language models."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from opportune.config.settings import Settings
+from opportune.contrib.llm.providers.factory import make_provider, missing_library
+from opportune.db.url.providers import is_local
+from opportune.feature import Finding
+
+
+def check_llm(settings: Settings) -> Iterator[Finding]:
+    if settings.llm_models:
+        if settings.llm_model:
+            yield Finding("LLM_MODEL is ignored, because LLM_MODELS is set. Remove one of them.", is_error=False)
+        return
+    if not settings.llm_base_url:
+        if line := missing_library(settings):
+            yield Finding(line, is_error=False)
+        return
+    if not settings.llm_model:
+        yield Finding("LLM_BASE_URL is set without LLM_MODEL. Set the name of the model.", is_error=False)
+    if not settings.llm_api_key.get_secret_value() and not is_local(urlsplit(settings.llm_base_url).hostname or ""):
+        yield Finding("LLM_BASE_URL is set without LLM_API_KEY, which most providers require.", is_error=False)
+
+
+def check_model(settings: Settings) -> Iterator[Finding]:
+    if make_provider(settings) is None:
+        yield Finding(
+            "There is no language model in the settings. Unless a superuser has selected one in the admin "
+            "(/admin/llm/provider), questions fail. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
+            is_error=False,
+        )

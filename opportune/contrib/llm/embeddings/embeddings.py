@@ -1,0 +1,141 @@
+"""Embedding model of the site, which turns texts into vectors for search by meaning."""
+
+import asyncio
+import logging
+from array import array
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from math import hypot, isfinite
+from time import monotonic
+from typing import Self
+
+from opportune.config.llm_models import EmbeddingModel
+from opportune.config.settings import Settings
+from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
+from opportune.contrib.llm.completion.checked import plausible_usage
+from opportune.contrib.llm.embeddings.embedder import NO_EMBEDDING, Embedded, Embedder
+from opportune.contrib.llm.providers.factory import embedding_model_of, make_embedder
+from opportune.contrib.llm.providers.provider import Chunk, Done, LLMError, Message, estimate_tokens
+from opportune.search.embeddings import Vector
+from opportune.services.tasks import cancel_and_wait
+
+QUERY_TIMEOUT_SECONDS = 1.5
+"""Seconds that a search waits for the embedding of its query. Later it searches by words only."""
+OUTAGE_SECONDS = 30.0
+"""Seconds for which searches do not use an endpoint after a failure."""
+MAX_CACHED_QUERIES = 1_000
+"""Maximum number of cached query embeddings per process."""
+MIN_QUERY_CHARS = 3
+
+logger = logging.getLogger(__name__)
+
+
+class Embeddings:
+    """Client of the embedding model, shared by all searches of a process. Its calls are counted and limited."""
+
+    def __init__(
+        self, model: EmbeddingModel, create: Callable[[EmbeddingModel], Embedder], guard: CallGuard | None = None
+    ) -> None:
+        self.model = model
+        self.guard = guard
+        self._make_embedder = create
+        self._embedders: dict[str, Embedder] = {}
+        self._cache: OrderedDict[tuple[str, str], Vector] = OrderedDict()
+        self._query_tasks: dict[tuple[str, str], asyncio.Task[Vector | None]] = {}
+        self._unavailable_until: dict[str, float] = {}
+
+    @classmethod
+    def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self | None:
+        """Create the client of EMBEDDING_MODEL; None if it is empty."""
+        model = embedding_model_of(settings)
+        return cls(model, lambda model: make_embedder(settings, model), guard) if model else None
+
+    async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the vectors of a batch of documents or rows.
+
+        Raises:
+            LLMError: The endpoint failed, or a limit is reached.
+        """
+        return await self._embed(self.model, [self.model.document_prefix + self.model.cut(text) for text in texts])
+
+    async def embed_query(self, text: str, made_of: str = "") -> Vector | None:
+        """Return the vector of a search query, cached; None if it is late or fails.
+
+        `made_of` identifies the model of the indexed vectors, by default the current one.
+        """
+        model = self.model.as_made_of(made_of or self.model.made_of)
+        key = (model.made_of, " ".join(text.split()))
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        is_unavailable = monotonic() < self._unavailable_until.get(model.made_of, 0)
+        if len(key[1]) < MIN_QUERY_CHARS or (is_unavailable and key not in self._query_tasks):
+            return None
+        if key not in self._query_tasks:
+            self._query_tasks[key] = asyncio.create_task(self._embed_query(model, key), name="embed a query")
+        try:
+            async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
+                return await asyncio.shield(self._query_tasks[key])
+        except TimeoutError:
+            self._record_outage(model, f"no response in {QUERY_TIMEOUT_SECONDS} s")
+            return None
+
+    async def _embed_query(self, model: EmbeddingModel, key: tuple[str, str]) -> Vector | None:
+        """Compute and cache a vector. A late one is used by the next search."""
+        try:
+            (vector,) = await self._embed(model, [model.query_prefix + model.cut(key[1])])
+        except Exception as error:  # noqa: BLE001 - search by words, whatever a project's embedder raises
+            self._record_outage(model, error.with_advice if isinstance(error, LLMError) else repr(error))
+            return None
+        finally:
+            del self._query_tasks[key]
+        if self._unavailable_until.pop(model.made_of, 0):
+            logger.warning("EMBEDDING_MODEL is available again.")
+        self._cache[key] = vector
+        if len(self._cache) > MAX_CACHED_QUERIES:
+            self._cache.popitem(last=False)
+        return vector
+
+    def _record_outage(self, model: EmbeddingModel, reason: str) -> None:
+        if model.made_of not in self._unavailable_until:
+            logger.warning("EMBEDDING_MODEL is unavailable, so search uses words only: %s", reason)
+        self._unavailable_until[model.made_of] = monotonic() + OUTAGE_SECONDS
+
+    async def _embed(self, model: EmbeddingModel, texts: Sequence[str]) -> list[Vector]:
+        embedded: list[Embedded] = []
+
+        async def chunks() -> AsyncGenerator[Chunk, None]:
+            embedded.append(await self._embedder(model).embed(texts))
+            done = Done(embedded[0].prompt_tokens, 0, model=model.name)
+            yield plausible_usage(model.name, model, sum(map(estimate_tokens, texts)), 0, done)
+
+        call = GuardedCall(model.name, model, [Message("user", text) for text in texts], (), SITE, chunks())
+        async with aclosing(self.guard.watch(call) if self.guard else call.chunks) as watched:
+            async for _ in watched:
+                pass
+        return _normalized(embedded[0].vectors, len(texts))
+
+    def _embedder(self, model: EmbeddingModel) -> Embedder:
+        if model.made_of not in self._embedders:
+            self._embedders[model.made_of] = self._make_embedder(model)
+        return self._embedders[model.made_of]
+
+    async def close(self) -> None:
+        """Cancel running calls and close connections."""
+        await cancel_and_wait(*self._query_tasks.values())
+        for embedder in self._embedders.values():
+            await embedder.close()
+
+
+def _normalized(vectors: Sequence[Sequence[float]], expected: int) -> list[Vector]:
+    """Return vectors of length 1.
+
+    Raises:
+        LLMError: Their number or dimensions are wrong.
+    """
+    lengths = [hypot(*vector) for vector in vectors]
+    is_valid = all(isfinite(length) and length for length in lengths) and len(set(map(len, vectors))) == 1
+    if len(vectors) != expected or not is_valid:
+        raise LLMError("malformed", NO_EMBEDDING)
+    return [array("f", [number / length for number in vector]) for vector, length in zip(vectors, lengths, strict=True)]

@@ -1,0 +1,80 @@
+"""Jobs that compute the embeddings of changed rows in batches."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from time import time
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.contrib.llm.language_model import LanguageModel
+from opportune.db.database import Database
+from opportune.jobs import JobContext, defer, job
+from opportune.search.embeddings import BATCH_TEXTS, EMBED_LATER, EMBEDDINGS, Embeddings, Vector, embed_accepted
+from opportune.search.models import searchable
+from opportune.search.models.hybrid import VECTORS
+
+DELAY_SECONDS = 5
+"""Seconds in which changes are collected before the job runs."""
+
+
+@job("jobs.embed_rows", attempts=10, wait=5)
+async def embed_rows(run: JobContext, table: str) -> None:
+    """Compute the missing embeddings of a searchable table; all of them after a change of EMBEDDING_MODEL."""
+    embeddings, fields = run.service(LanguageModel).embeddings, searchable.registered.get(table)
+    vectors = VECTORS[run.database.engine.dialect.name]
+    if not (embeddings and fields and fields.by_meaning) or not await vectors.is_possible(run.database):
+        return
+    async with run.database.writer() as session:
+        edition = await vectors.begin_edition(session, fields, embeddings.model.made_of)
+    done_count = last_id = 0
+    while True:
+        async with run.database.reader(fresh=True) as session:
+            rows = await vectors.find_rows_without_vector(session, fields, edition, last_id, BATCH_TEXTS)
+        if not rows:
+            break
+        row_vectors = dict(zip(rows, await _embed_row_texts(embeddings, rows), strict=True))
+        async with run.database.writer() as session:
+            await vectors.add(session, fields, edition, row_vectors)
+        last_id, done_count = rows[-1].id, done_count + len(rows)
+        await run.progress(done_count, done_count, f"rows of {table}")
+    async with run.database.writer() as session:
+        await vectors.finish_edition(session, fields, edition)
+
+
+@job("jobs.embed_all", schedule="17 4 * * *")
+async def embed_all(run: JobContext) -> None:
+    """Compute all missing embeddings, including those of rows changed outside the site."""
+    if run.service(LanguageModel).embeddings is None:
+        return
+    for table in [fields.table for fields in searchable.registered.values() if fields.by_meaning]:
+        await embed_rows.function(run, table)
+
+
+async def _embed_row_texts(embeddings: Embeddings, rows: Sequence[Any]) -> list[Vector | None]:
+    """Return the vectors of the rows in order; None for a row without text."""
+    texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]
+    vectors = iter(await embed_accepted(embeddings, [text for text in texts if text]) if any(texts) else ())
+    return [next(vectors) if text else None for text in texts]
+
+
+def embed_later(session: AsyncSession, table: str) -> None:
+    """Queue one job for the changes of a few seconds, in the transaction of the first change."""
+    key = f"embed {table} {int(time()) // DELAY_SECONDS}"
+    defer(session, embed_rows(table), key=key, delay=DELAY_SECONDS)
+
+
+def connect_embeddings(database: Database, embeddings: Embeddings | None) -> None:
+    """Connect the database's sessions to the site's embeddings, if there are any."""
+    if embeddings is None:
+        return
+    database.info |= {EMBEDDINGS: embeddings, EMBED_LATER: embed_later}
+    database.reading_info[EMBEDDINGS] = embeddings
+
+
+@asynccontextmanager
+async def embed_when_started(app: Any) -> AsyncIterator[None]:
+    """Queue the missing embeddings when a site starts, at most once a minute for all its processes."""
+    if app.state.llm.embeddings is not None:
+        await app.state.jobs.enqueue(embed_all(), key=f"embed all {int(time()) // 60}")
+    yield

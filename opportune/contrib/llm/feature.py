@@ -1,0 +1,39 @@
+from fastapi import FastAPI
+
+from opportune.contrib.llm.call_guard import guard_of
+from opportune.contrib.llm.checks import check_llm, check_model
+from opportune.contrib.llm.embeddings.jobs import (
+    connect_embeddings,
+    embed_all,
+    embed_rows,
+    embed_when_started,
+)
+from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
+from opportune.contrib.llm.providers.status import endpoint_lights
+from opportune.feature import Feature
+from opportune.services import Service, Services
+
+
+def _open_model(services: Services) -> LanguageModel:
+    guard = guard_of(services.features, services.settings, services.database)
+    model = LanguageModel.of(services.settings, guard)
+    connect_embeddings(services.database, model.embeddings)
+    services.database.bus.subscribe(MODEL_TOPIC, lambda _: model.expire_choice())
+    return model
+
+
+async def _setup_page(app: FastAPI) -> str:
+    return "/admin/llm/provider" if await app.state.llm.waits_for_choice() else ""
+
+
+llm = Feature(
+    name="llm",
+    summary="Language models and embeddings.",
+    services=(Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),),
+    jobs=(embed_rows, embed_all),
+    setup_page=_setup_page,
+    checks=(check_llm,),
+    production_checks=(check_model,),
+    lifespan=embed_when_started,
+    status={"Language models": endpoint_lights},
+)

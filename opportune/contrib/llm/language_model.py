@@ -1,0 +1,471 @@
+"""Language models of the site, with a queue, retries and fallbacks."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from time import monotonic
+from typing import Annotated, Self, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+
+from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
+from opportune.config.llm_models import LlmModel
+from opportune.config.settings import Settings
+from opportune.contrib.llm.call_guard import (
+    SITE,
+    CallGuard,
+    GuardedCall,
+    Payer,
+    SpendingRefused,
+    TokenUsage,
+    guard_of,
+)
+from opportune.contrib.llm.completion.checked import checked_answer
+from opportune.contrib.llm.completion.observed import observed_answer
+from opportune.contrib.llm.completion.structured import parse
+from opportune.contrib.llm.embeddings.embeddings import Embeddings
+from opportune.contrib.llm.providers.factory import make_provider, models_of
+from opportune.contrib.llm.providers.provider import (
+    Chunk,
+    Done,
+    ErrorCode,
+    LLMError,
+    Message,
+    Provider,
+    ToolSchema,
+    without_pictures,
+)
+from opportune.db.factory import open_database
+from opportune.errors import OperatorError
+from opportune.i18n import get_language, gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.project.layout import installed_features
+from opportune.services.observers import observers
+
+M = TypeVar("M", bound=BaseModel)
+
+Prompt = str | Sequence[Message]
+"""A question, or a conversation that ends with one."""
+Tools = Sequence[ToolSchema]
+
+NO_MODEL = _l("No language model is set up yet.")
+SET_UP_ADVICE = "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or select a model in the admin."
+NOT_CONFIGURED = f"{NO_MODEL} {SET_UP_ADVICE}"
+"""Message for the command line."""
+QUEUE_FULL = _l("The model is busy with other answers. Try again in a moment.")
+
+MAX_RETRY_WAIT_SECONDS = 10.0
+"""Longest wait before a retry. Longer waits are reported to the user instead."""
+SELECTION_CHECK_SECONDS = 5.0
+MODEL_TOPIC = "llm.model"
+"""Topic of messages that another model was selected in the admin."""
+"""Seconds between queries for the model selected in the admin."""
+RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
+
+logger = logging.getLogger(__name__)
+VISITOR_LANGUAGE = (
+    "The language of the user is {}. Answer in it, unless the question is in another language or asks for one."
+)
+
+
+class LanguageModel:
+    """A language model of the site, shared by all requests and jobs of a process.
+
+    A limited number of answers run in parallel; further calls wait in a queue. A call that fails before its first chunk
+    is retried, then sent to the model's fallback. `using` returns another model by name.
+
+    Example:
+        @router.get("/summary")
+        async def summarize(llm: Llm) -> str:
+            return await llm.complete("Summarize ...", temperature=0)
+
+    Attributes:
+        model: Settings of the model; None for the local one.
+        models: All models of the site.
+        guard: Counts and limits calls.
+        embeddings: The embedding model, if EMBEDDING_MODEL is set.
+        answers_in_visitor_language: Ask for answers in the language of the request.
+        follows_choice: True if the settings name no model, so that the one selected in the admin is used.
+    """
+
+    def __init__(
+        self,
+        make_provider: Callable[[], Provider | None],
+        *,
+        max_parallel: int = 100,
+        queue_timeout: float = 60,
+        retries: int = 0,
+    ) -> None:
+        self._make_provider = make_provider
+        self._parallel_slots = asyncio.Semaphore(max_parallel)
+        self._queue_timeout = queue_timeout
+        self._retries = retries
+        self._models_by_name: dict[str, LanguageModel] = {}
+        self.model: LlmModel | None = None
+        self.models: Sequence[LlmModel] = ()
+        self.guard: CallGuard | None = None
+        self.embeddings: Embeddings | None = None
+        self.follows_choice = False
+        self.answers_in_visitor_language = True
+        self._settings: Settings | None = None
+        self._checked_at = -SELECTION_CHECK_SECONDS
+        self._replaced_providers: list[Provider] = []
+        self._origin: LanguageModel | None = None
+        self._payer = SITE
+        self._usage: TokenUsage | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self:
+        """Create the default model of the settings, connected with all others."""
+        models = models_of(settings)
+        site = cls(
+            lambda: make_provider(settings),
+            max_parallel=settings.llm_max_parallel,
+            queue_timeout=settings.llm_first_byte_timeout,
+            retries=settings.llm_retries,
+        )
+        site.guard, site._settings = guard, settings
+        site.answers_in_visitor_language = settings.llm_answers_in_visitor_language
+        site.follows_choice = not models and guard is not None and settings.environment != "test"
+        site.embeddings = Embeddings.of(settings, guard)
+        by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
+        for model in models:
+            language_model = by_name[model.name]
+            language_model.answers_in_visitor_language = site.answers_in_visitor_language
+            language_model.model, language_model.models, language_model._models_by_name = model, models, by_name
+        return site
+
+    def _sibling(self, settings: Settings, model: LlmModel) -> "LanguageModel":
+        sibling = LanguageModel(
+            lambda: make_provider(settings, model), queue_timeout=self._queue_timeout, retries=self._retries
+        )
+        sibling._parallel_slots, sibling.guard = self._parallel_slots, self.guard
+        return sibling
+
+    def using(self, name: str) -> "LanguageModel":
+        """Return a model of LLM_MODELS by its name; an empty name means this one.
+
+        Raises:
+            LLMError: No model has this name.
+        """
+        if not name or (self.model and name == self.model.name):
+            return self
+        if model := self._models_by_name.get(name):
+            return model.charged_to(self._payer, self._usage) if self._origin else model
+        message = gettext("There is no model %(name)s.", name=name)
+        if names := ", ".join(self._models_by_name):
+            message = f"{message} {gettext('Available: %(names)s.', names=names)}"
+        raise LLMError("not_configured", message)
+
+    def for_user(self, user_id: int) -> "LanguageModel":
+        """Charge calls to a user, for jobs and commands that ask on the user's behalf."""
+        return self.charged_to(Payer.of_user(user_id))
+
+    def charged_to(self, payer: Payer, usage: TokenUsage | None = None) -> "LanguageModel":
+        """Charge calls to a payer.
+
+        Args:
+            payer: User, visitor or site.
+            usage: Object to which the usage of each call is added.
+        """
+        charged = copy(self)
+        charged._origin, charged._payer, charged._usage = self._origin or self, payer, usage
+        return charged
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        """Provider, created on first use; None without a configured model. Tests assign a `FakeProvider`."""
+        return self._origin.provider if self._origin else self._make_provider()
+
+    async def refresh(self, *, force: bool = False) -> None:
+        """Load the model selected in the admin, if the settings name none. Queries at most every 5 seconds."""
+        site = self._origin or self
+        if not (site.follows_choice and site.guard):
+            return
+        if not force and monotonic() - site._checked_at < SELECTION_CHECK_SECONDS:
+            return
+        site._checked_at = monotonic()
+        try:
+            selected = await site.guard.chosen_model()
+        except (SQLAlchemyError, TimeoutError, OperatorError):  # outage, or not migrated: keep the current model
+            return
+        if selected != site.model:
+            site._select(selected)
+
+    def expire_choice(self) -> None:
+        """Let the next `refresh` read the selected model, which another process has changed."""
+        self._checked_at = -SELECTION_CHECK_SECONDS
+
+    async def waits_for_choice(self) -> bool:
+        """Return True if a superuser still has to select a model in the admin."""
+        await self.refresh()
+        return self.follows_choice and self.provider is None
+
+    def _select(self, model: LlmModel | None) -> None:
+        if old := vars(self).pop("provider", None):
+            self._replaced_providers.append(old)  # it still writes running answers
+        self.model, self.models = model, [model] if model else []
+        self._models_by_name = {model.name: self} if model else {}
+        if model and self._settings:
+            self.provider = make_provider(self._settings, model)
+
+    @property
+    def name(self) -> str:
+        """Name shown to users; empty without a configured model."""
+        return self.model.name if self.model else self.provider.name if self.provider else ""
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """Labels of all models by name, for select fields."""
+        return {model.name: f"{model.name} ({model.abilities})" for model in self.models}
+
+    @property
+    def fault(self) -> str:
+        """Known reason why the model cannot answer, for operators; else empty."""
+        return self.provider.fault if self.provider else ""
+
+    @property
+    def is_toy(self) -> bool:
+        """True for the bundled small model, which only demonstrates the site."""
+        return bool(self.provider and self.provider.is_toy)
+
+    @property
+    def context_budget(self) -> int:
+        """Maximum length of a conversation in tokens, as estimated by `estimate_tokens`."""
+        return self.provider.context_budget if self.provider else 0
+
+    @property
+    def sees_images(self) -> bool:
+        """True if the model accepts pictures. Other models get a placeholder text."""
+        return self.model.sees_images if self.model else bool(self.provider and self.provider.sees_images)
+
+    @property
+    def calls_tools(self) -> bool:
+        """True if the model can call tools."""
+        if self.model:
+            return self.model.calls_tools
+        return bool(self.provider and type(self.provider).stream_with_tools is not Provider.stream_with_tools)
+
+    async def complete(self, prompt: Prompt, *, system: str = "", temperature: float | None = None) -> str:
+        """Return the complete answer.
+
+        Args:
+            prompt: A question, or a conversation that ends with one.
+            system: System message before the conversation.
+            temperature: 0 for the most likely answer, up to 2. None for the model's default.
+
+        Raises:
+            LLMError: There is no complete answer. In a route, the response is 503 with its message.
+        """
+        messages = messages_of(prompt, system)
+        async with aclosing(_text_of(self.chunks(messages, temperature=temperature))) as texts:
+            return "".join([text async for text in texts])
+
+    async def parse(self, prompt: Prompt, into: type[M], *, system: str = "", attempts: int = 3) -> M:
+        """Return the answer as an instance of a Pydantic model. Invalid answers are sent back with their errors.
+
+        Args:
+            prompt: A question, or a conversation that ends with one.
+            into: Class of the result.
+            system: System message before the conversation.
+            attempts: Maximum number of calls.
+
+        Raises:
+            LLMError: As `complete`; with the code "malformed" if all answers were invalid.
+        """
+        return await parse(self.complete, messages_of(prompt, system), into, attempts)
+
+    def stream(
+        self, prompt: Prompt, *, system: str = "", temperature: float | None = None
+    ) -> AsyncGenerator[str, None]:
+        """Return an iterator over the text of the answer, with the arguments of `complete`.
+
+        The model is asked to answer in the language of the visitor, unless LLM_ANSWERS_IN_VISITOR_LANGUAGE is false.
+
+        Use it with `contextlib.aclosing`: closing the iterator stops the model.
+
+        Raises:
+            LLMError: No model is configured (immediately), or the answer fails (during iteration).
+        """
+        messages = self.in_visitor_language(messages_of(prompt, system))
+        return _text_of(self.chunks(messages, temperature=temperature))
+
+    def in_visitor_language(self, messages: Sequence[Message]) -> list[Message]:
+        """Add the language of the request to the system message, if it is not English and the setting allows it."""
+        language = get_language()
+        if not self.answers_in_visitor_language or language.code in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE):
+            return [*messages]
+        rule = VISITOR_LANGUAGE.format(language.locale.english_name)
+        first, rest = messages[0], messages[1:]
+        if first.role == "system":
+            return [replace(first, content=f"{first.content}\n\n{rule}"), *rest]
+        return [Message("system", rule), *messages]
+
+    def chunks(
+        self, messages: Sequence[Message], tools: Tools = (), *, temperature: float | None = None
+    ) -> AsyncGenerator[Chunk, None]:
+        """Return an iterator over text and `Reasoning`, then one `Done` with token counts.
+
+        With tools, the `Done` may have `tool_calls`. `opportune.contrib.tools.converse` calls them and continues.
+
+        Raises:
+            LLMError: As `stream`.
+        """
+        if self.provider is None:
+            raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
+        return self._with_fallbacks(_Request(messages, tools, temperature))
+
+    async def _with_fallbacks(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        """Yield the answer of the first model that starts one."""
+        candidates = self._candidates()
+        while True:
+            candidate, has_started = candidates.pop(0), False
+            try:
+                async with aclosing(candidate._guarded(request)) as chunks:
+                    async for chunk in chunks:
+                        has_started = True
+                        yield chunk
+                return
+            except LLMError as error:
+                if has_started or not candidates or isinstance(error, SpendingRefused):
+                    raise
+                logger.warning("%s failed (%s), trying %s", candidate.name, error.code, candidates[0].name)
+
+    def _candidates(self) -> "list[LanguageModel]":
+        """Return this model and its chain of fallbacks."""
+        candidates = {self.name: self}
+        model = self.model
+        while model and model.fallback and model.fallback not in candidates:
+            candidates[model.fallback] = fallback = self.using(model.fallback)
+            model = fallback.model
+        return [*candidates.values()]
+
+    def _guarded(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        chunks = self._with_retries(request)
+        if self.guard is None:
+            return chunks
+        return self.guard.watch(
+            GuardedCall(self.name, self.model, request.messages, request.tools, self._payer, chunks, self._usage)
+        )
+
+    async def _with_retries(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        """Yield the answer, with retries before the first chunk."""
+        for attempt in range(self._retries + 1):
+            has_started = False
+            try:
+                async with aclosing(self._queued(request)) as chunks:
+                    async for chunk in chunks:
+                        has_started = True
+                        yield chunk
+                return
+            except LLMError as error:
+                wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**attempt
+                can_retry = error.code in RETRIED_CODES and wait_seconds <= MAX_RETRY_WAIT_SECONDS
+                if has_started or not can_retry or attempt == self._retries:
+                    raise
+            await asyncio.sleep(wait_seconds)
+
+    async def _queued(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        """Yield the answer, after waiting for one of the parallel slots."""
+        provider = self.provider
+        if provider is None:
+            raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
+        try:
+            async with asyncio.timeout(self._queue_timeout):
+                await self._parallel_slots.acquire()
+        except TimeoutError:
+            raise LLMError("busy", QUEUE_FULL) from None
+        try:
+            sent = request.send(provider, sees_images=self.sees_images)
+            answer = checked_answer(self.name, self.model, request.messages, request.tools, sent)
+            if observers:
+                answer = observed_answer(self.name, self.model, request.messages, answer)
+            async with aclosing(answer) as chunks:
+                async for chunk in chunks:
+                    yield replace(chunk, model=chunk.model or self.name) if isinstance(chunk, Done) else chunk
+        finally:
+            self._parallel_slots.release()
+
+    async def setup(self) -> None:
+        """Prepare for the first question. Errors are ignored here and reported with the question."""
+        await self.refresh()
+        with suppress(LLMError):
+            if self.provider:
+                await self.provider.setup()
+
+    async def close(self) -> None:
+        models = {self, *self._models_by_name.values()}
+        for provider in filter(None, (*(vars(model).get("provider") for model in models), *self._replaced_providers)):
+            await provider.close()
+        if self.embeddings:
+            await self.embeddings.close()
+        if self.guard:
+            await self.guard.close()
+
+
+@dataclass(frozen=True)
+class _Request:
+    messages: Sequence[Message]
+    tools: Tools
+    temperature: float | None
+
+    def send(self, provider: Provider, *, sees_images: bool) -> AsyncGenerator[Chunk, None]:
+        turns = self.messages if sees_images else [*map(without_pictures, self.messages)]
+        # A project's provider may lack the parameter, so pass it only if it is set.
+        options = {} if self.temperature is None else {"temperature": self.temperature}
+        if self.tools:
+            return provider.stream_with_tools(turns, self.tools, **options)
+        return provider.stream(turns, **options)
+
+
+def messages_of(prompt: Prompt, system: str = "") -> list[Message]:
+    """Return the messages of a prompt."""
+    messages = [Message("user", prompt)] if isinstance(prompt, str) else [*prompt]
+    return [Message("system", system), *messages] if system else messages
+
+
+async def _text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, None]:
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if isinstance(chunk, str):
+                yield chunk
+
+
+@asynccontextmanager
+async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
+    """Open the language model in a command or script. Routes have `Llm`, jobs `run.service(LanguageModel)`.
+
+    Example:
+        async with open_llm(settings) as llm:
+            answer = await llm.complete("Hello")
+
+    Args:
+        settings: Settings of the site, from `load_settings()`.
+    """
+    database = open_database(settings)
+    # Calls are not counted before the SQLite file exists, and must not create it.
+    exists = database.url.kind != "sqlite" or database.url.path.exists()
+    features = installed_features() if exists else ()
+    llm = LanguageModel.of(settings, guard_of(features, settings, database))
+    try:
+        await llm.refresh()
+        yield llm
+    finally:
+        await llm.close()
+        await database.dispose()
+
+
+async def get_llm(request: Request) -> LanguageModel:
+    llm: LanguageModel = request.app.state.llm
+    await llm.refresh()
+    return llm.charged_to(llm.guard.payer_of(request)) if llm.guard else llm
+
+
+Llm = Annotated[LanguageModel, Depends(get_llm)]
+"""Dependency of a route: the language model, with calls charged to the user or visitor."""

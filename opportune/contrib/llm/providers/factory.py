@@ -1,0 +1,120 @@
+"""Creation of the providers and embedders in the settings."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
+from opportune.config.settings import Settings, has_value
+from opportune.contrib.llm.embeddings.embedder import OpenAIEmbedder
+from opportune.contrib.llm.providers import libraries, local
+from opportune.contrib.llm.providers.fake import FakeProvider
+from opportune.contrib.llm.providers.local import LocalModel
+from opportune.contrib.llm.providers.local_process import shared_folder
+from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
+from opportune.contrib.llm.providers.provider import Provider, Timeouts
+from opportune.errors import OperatorError
+
+if TYPE_CHECKING:
+    from opportune.contrib.llm.embeddings.embedder import Embedder
+
+
+def models_of(settings: Settings) -> list[LlmModel]:
+    """Return the models of LLM_MODELS with address and key; the first one is the default.
+
+    Without LLM_MODELS, LLM_BASE_URL and LLM_MODEL describe one model. Without both, the list is empty.
+    """
+    if settings.llm_models:
+        return [_add_address_and_key(model, settings) for model in settings.llm_models]
+    if not settings.llm_base_url:
+        return []
+    name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
+    return [_add_address_and_key(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
+
+
+M = TypeVar("M", bound=LlmModel)
+
+
+def _add_address_and_key(model: M, settings: Settings) -> M:
+    values: dict[str, object] = {}
+    if not (model.base_url or model.provider):
+        # Send LLM_API_KEY only to LLM_BASE_URL, never to another endpoint.
+        values = {"base_url": settings.llm_base_url, "api_key": settings.llm_api_key}
+    if has_value(model.api_key):
+        values["api_key"] = model.api_key
+    if model.api_key_setting:
+        values["api_key"] = getattr(settings, model.api_key_setting)
+    return model.model_copy(update=values)
+
+
+def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider | None:
+    """Create the provider of a model.
+
+    Args:
+        settings: Settings of the site.
+        model: By default the first model in the settings; else the local one. Tests get a `FakeProvider`.
+
+    Returns:
+        The provider, or None if no model is configured or installed.
+
+    Raises:
+        OperatorError: The provider class in LLM_MODELS cannot be imported.
+    """
+    model = model or next(iter(models_of(settings)), None)
+    if model:
+        custom: Provider | None = _make_custom(settings, model) if model.provider else None
+        return custom or _make_compatible(settings, model)
+    if settings.environment == "test":
+        return FakeProvider("A scripted answer.")
+    weights = local.find_weights()
+    return local.LocalModel(weights, Timeouts.of(settings), shared_folder(weights)) if weights else None
+
+
+def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
+    provider = OpenAICompatible(
+        model.base_url,
+        model.api_key,
+        _name_at_endpoint(settings, model),
+        Timeouts.of(settings),
+        context_budget=model.max_prompt_tokens,
+        max_tokens=model.max_answer_tokens,
+    )
+    provider.name, provider.continues = model.name, model.continues
+    provider.sees_images = model.sees_images
+    provider.headers, provider.parameters = model.headers, model.parameters
+    return provider
+
+
+def _name_at_endpoint(settings: Settings, model: LlmModel) -> str:
+    """Return the model name to send; empty without LLM_MODEL, because some endpoints have only one model."""
+    return model.model or (model.name if settings.llm_models else settings.llm_model)
+
+
+def _make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:
+    module, _, name = model.provider.partition(":")
+    try:
+        make = getattr(import_module(module), name)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise OperatorError(f"{setting}: cannot import {model.provider} for {model.name} ({error}).") from error
+    return make(settings, model)
+
+
+def embedding_model_of(settings: Settings) -> EmbeddingModel | None:
+    return _add_address_and_key(settings.embedding_model, settings) if settings.embedding_model else None
+
+
+def make_embedder(settings: Settings, model: EmbeddingModel) -> "Embedder":
+    """Create the embedder of a model.
+
+    Raises:
+        OperatorError: The provider class in EMBEDDING_MODEL cannot be imported.
+    """
+    if model.provider:
+        custom: Embedder = _make_custom(settings, model, "EMBEDDING_MODEL")
+        return custom
+    return OpenAIEmbedder(model, Timeouts.of(settings))
+
+
+def missing_library(settings: Settings) -> str:
+    """Return a line for operators if the local model is used and lacks a system library; else an empty string."""
+    return libraries.missing_library() if isinstance(make_provider(settings), LocalModel) else ""

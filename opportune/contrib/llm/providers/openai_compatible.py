@@ -1,0 +1,129 @@
+"""Provider for endpoints with OpenAI's chat completions API: OpenRouter, OpenAI, Ollama, vLLM, llama.cpp and others."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
+from opportune.contrib.llm.providers.provider import Chunk, LLMError, Message, Picture, Provider, Timeouts, ToolSchema
+
+if TYPE_CHECKING:
+    from opportune.contrib.llm.providers.http_client import Body, ChatCompletionsClient
+
+
+class OpenAICompatible(Provider):
+    """Provider for one endpoint and model. It does not retry."""
+
+    headers: Mapping[str, str] = {}
+    """Additional headers of each request."""
+    parameters: Mapping[str, object] = {}
+    """Additional parameters of each request. They override standard parameters of the same name."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: SecretStr,
+        model: str,
+        timeouts: Timeouts,
+        *,
+        context_budget: int = 8_000,
+        max_tokens: int = 4_096,
+        through_proxy: bool = True,
+    ) -> None:
+        """`through_proxy`: respect the proxy variables of the environment."""
+        self.name = model or urlsplit(base_url).hostname or "the model"
+        self.context_budget = context_budget
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._api_key = api_key
+        self._model = model
+        self._timeouts = timeouts
+        self._max_tokens = max_tokens
+        self._through_proxy = through_proxy
+        self._client: ChatCompletionsClient | None = None
+        self._open_lock = asyncio.Lock()
+
+    async def close(self) -> None:
+        if self._client:
+            await self._client.close()
+            self._client = None
+
+    def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
+        return self.stream_with_tools(messages, (), temperature=temperature)
+
+    async def stream_with_tools(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
+    ) -> AsyncGenerator[Chunk, None]:
+        client = await self._open()
+        answer = ChatCompletionReader()
+        try:
+            async with aclosing(client.events(self._body(messages, tools, temperature))) as events:
+                async for data in events:
+                    for chunk in answer.read_event(data):
+                        yield chunk
+                    if answer.is_over:
+                        break
+        except LLMError:
+            # After the finish_reason, only the token counts can be missing.
+            if not answer.is_finished:
+                raise
+        for chunk in answer.read_pending():
+            yield chunk
+        yield answer.finish()
+
+    async def _open(self) -> "ChatCompletionsClient":
+        async with self._open_lock:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._make_client)
+            return self._client
+
+    def _make_client(self) -> "ChatCompletionsClient":
+        from opportune.contrib.llm.providers.http_client import ChatCompletionsClient  # noqa: PLC0415 - takes 0.2 s; see there
+
+        return ChatCompletionsClient(
+            self._url,
+            self._api_key.get_secret_value().strip(),
+            self._timeouts,
+            through_proxy=self._through_proxy,
+            headers=self.headers,
+            optional_parameters=[*self.parameters, "temperature"],
+        )
+
+    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None) -> "Body":
+        # OpenAI's newer models reject max_tokens; other endpoints may not support its successor.
+        limit_name = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
+        body: dict[str, object] = {
+            "messages": [_to_json(message) for message in messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            limit_name: self._max_tokens,
+        }
+        if tools:
+            body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in tools]
+        if temperature is not None:
+            body["temperature"] = temperature
+        return body | ({"model": self._model} if self._model else {}) | dict(self.parameters)
+
+
+def _to_json(message: Message) -> dict[str, object]:
+    content: object = message.content
+    if message.pictures:  # many endpoints accept only plain text, so send parts only if necessary
+        text = [{"type": "text", "text": message.content}] if message.content else []
+        images = ({"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in message.pictures)
+        content = [*text, *images]
+    body: dict[str, object] = {"role": message.role, "content": content}
+    if message.tool_calls:
+        body["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    return body | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
+
+
+def data_url(picture: Picture) -> str:
+    return f"data:{picture.content_type};base64,{b64encode(picture.content).decode()}"

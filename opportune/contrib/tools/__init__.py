@@ -1,0 +1,20 @@
+"""Tools: functions of the site that a language model may call with the permissions of the user."""
+
+from opportune.contrib.tools.conversation import ToolRun, converse
+from opportune.contrib.tools.declaration import Tool, tool
+from opportune.contrib.tools.openapi import api_tools
+from opportune.contrib.tools.source import Source
+from opportune.contrib.tools.toolbox import Toolbox, ToolResult, full_toolbox_of, toolbox_of
+
+__all__ = [
+    "Source",
+    "Tool",
+    "ToolResult",
+    "ToolRun",
+    "Toolbox",
+    "api_tools",
+    "converse",
+    "full_toolbox_of",
+    "tool",
+    "toolbox_of",
+]

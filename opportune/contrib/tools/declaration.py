@@ -1,0 +1,230 @@
+"""Tools: async functions, described to the model by their types and docstrings."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+from fastapi import Depends, FastAPI, params
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, create_model
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from starlette.requests import HTTPConnection, Request
+
+from opportune.contrib.llm.providers.provider import ToolSchema
+from opportune.contrib.tools.source import Source
+from opportune.errors import OperatorError
+
+NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
+"""Names that all endpoints accept."""
+
+Function = Callable[..., Awaitable[Any]]
+
+
+class ToolRequest(NamedTuple):
+    method: str
+    path: str
+    query: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Tool:
+    """A function that a model may call. Create it with `tool`.
+
+    Attributes:
+        function: Async function.
+        name: Name for the model.
+        status: Description for users while it runs.
+        asks: True if the user must approve each call. None: if it has a `WriteSession` or `DatabaseDependency`.
+    """
+
+    function: Function
+    name: str
+    status: str
+    asks: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            message = f"{self._path}: {self.name} is not a valid tool name. Use at most 64 letters, digits and _."
+            raise OperatorError(message)
+        if not inspect.iscoroutinefunction(self.function):
+            raise OperatorError(f"{self._path}: a tool must be an async function.")
+        if not self.description:
+            raise OperatorError(f"{self._path} needs a docstring, which describes the tool to the model.")
+
+    @property
+    def _path(self) -> str:
+        return f"{getattr(self.function, '__module__', '?')}.{getattr(self.function, '__qualname__', self.name)}"
+
+    @property
+    def description(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.function, eval_str=True)
+
+    @cached_property
+    def dependencies(self) -> list[inspect.Parameter]:
+        """Parameters that FastAPI resolves, as in a route."""
+        return [parameter for parameter in self.signature.parameters.values() if _is_dependency(parameter)]
+
+    @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """Model of the parameters that the model sets."""
+        fields: dict[str, Any] = {}
+        for parameter in self.signature.parameters.values():
+            if _is_dependency(parameter):
+                continue
+            is_named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if parameter.annotation is parameter.empty or not is_named:
+                raise OperatorError(f"{self._path}: {parameter.name} needs a type, which describes it to the model.")
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (parameter.annotation, default)
+        try:
+            return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
+        except (PydanticSchemaGenerationError, PydanticUserError) as error:
+            raise OperatorError(f"{self._path}: {str(error).splitlines()[0]}") from error
+
+    @cached_property
+    def returns_sources(self) -> bool:
+        """True if it returns a `Source` or several."""
+        returned = self.signature.return_annotation
+        return any(isinstance(type_, type) and issubclass(type_, Source) for type_ in (returned, *_types_in(returned)))
+
+    @property
+    def result_type(self) -> Any:
+        """Type of the result; `inspect.Signature.empty` without an annotation."""
+        return self.signature.return_annotation
+
+    @property
+    def query_parameter(self) -> str:
+        """Name of the only required parameter: the query.
+
+        Raises:
+            OperatorError: There is not exactly one, or it does not return `Source`.
+        """
+        fields = self.arguments.model_fields.items()
+        required = [field.alias or name for name, field in fields if field.is_required()]
+        if len(required) != 1 or not self.returns_sources:
+            message = "a retrieval function takes one required text, the query, and returns Sequence[Source]."
+            raise OperatorError(f"{self._path}: {message}")
+        return required[0]
+
+    @cached_property
+    def schema(self) -> ToolSchema:
+        return ToolSchema(self.name, self.description, _without_titles(self.arguments.model_json_schema()))
+
+    def add_to(self, app: FastAPI) -> APIRoute:
+        """Add the route for `request` to an application."""
+        app.add_api_route(f"/{self.name}", _endpoint(self), methods=["POST"])
+        route = app.routes[-1]
+        assert isinstance(route, APIRoute)
+        return route
+
+    def parse(self, arguments: str) -> BaseModel:
+        """Parse the JSON written by the model.
+
+        Raises:
+            ValidationError: It does not follow the schema.
+        """
+        return self.arguments.model_validate_json((arguments or "{}").encode(errors="replace"))
+
+    def request(self, arguments: BaseModel) -> ToolRequest:
+        """Return the request of a call. The route reads the arguments from `request.state.tool_arguments`."""
+        del arguments
+        return ToolRequest("POST", f"/{self.name}", b"", b"")
+
+
+def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: bool | None = None) -> Tool:
+    """Create a tool with options, for `Feature(tools=[...])`, which also accepts plain functions.
+
+    Example:
+        tool(add_todo, status="Adding a to-do", asks=False)
+
+    Args:
+        function: Async function with types and a docstring.
+        name: Name for the model. By default that of the function.
+        status: Description for users while it runs. By default the first line of the docstring.
+        asks: True if the user must approve each call. By default, if it has a `WriteSession` or `DatabaseDependency`;
+            set it to False if it only reads from the database.
+
+    Raises:
+        OperatorError: It is not an async function with a docstring.
+    """
+    if isinstance(function, Tool):
+        return function
+    summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
+    return Tool(function, name or getattr(function, "__name__", ""), status or summary, asks)
+
+
+def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
+    """Return tools by name.
+
+    Raises:
+        OperatorError: Two tools have the same name, or one is invalid.
+    """
+    tools: dict[str, Tool] = {}
+    for new_tool in map(tool, declared):
+        other = tools.get(new_tool.name)
+        if other and other.function is not new_tool.function:
+            raise OperatorError(f"There are two tools {new_tool.name}: {other._path} and {new_tool._path}. Rename one.")
+        tools[new_tool.name] = new_tool
+    return tools
+
+
+def _endpoint(tool: Tool) -> Any:
+    """Create the function of a route: FastAPI resolves its dependencies, and the arguments are already parsed."""
+
+    async def call(tool_arguments: BaseModel, **dependencies: Any) -> Any:
+        return await tool.function(**dict(tool_arguments), **dependencies)
+
+    body = inspect.Parameter(
+        "tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(_parsed_arguments)]
+    )
+    dependencies = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in tool.dependencies]
+    returned = tool.signature.return_annotation
+    call.__module__ = tool.function.__module__  # determines the feature
+    call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [body, *dependencies], return_annotation=returned
+    )
+    return call
+
+
+async def _parsed_arguments(request: Request) -> Any:
+    return request.state.tool_arguments
+
+
+def _is_dependency(parameter: inspect.Parameter) -> bool:
+    if isinstance(parameter.default, params.Depends):
+        return True
+    type_ = parameter.annotation
+    if get_origin(type_) is Annotated:
+        return any(isinstance(metadata, params.Depends) for metadata in get_args(type_)[1:])
+    return isinstance(type_, type) and issubclass(type_, HTTPConnection)
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    for type_ in get_args(annotation):
+        yield type_
+        yield from _types_in(type_)
+
+
+def _without_titles(schema: Any) -> Any:
+    """Remove Pydantic's titles, which repeat the names and cost tokens."""
+    return dict(_untitled(schema)) if isinstance(schema, Mapping) else schema
+
+
+def _untitled(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in schema.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key in ("properties", "$defs"):
+            yield key, {name: _without_titles(item) for name, item in value.items()}
+        elif isinstance(value, list):
+            yield key, [*map(_without_titles, value)]
+        else:
+            yield key, _without_titles(value)

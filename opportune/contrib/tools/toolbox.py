@@ -1,0 +1,322 @@
+"""Toolbox: runs tools with the permissions of the user, limited in time and size."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import FastAPIError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import Message
+
+from opportune.accounts.groups.permissions import read_grants
+from opportune.accounts.models import ApiToken, User
+from opportune.accounts.sessions.lookup import Grants
+from opportune.accounts.tokens.scopes import has_scope, needed_scopes
+from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
+from opportune.contrib.tools.declaration import Function, Tool, tools_of
+from opportune.contrib.tools.source import Source
+from opportune.db.database import Database
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
+from opportune.db.sessions.dependencies import get_database, write_session
+from opportune.errors import OperatorError
+from opportune.schemas import describe_errors
+from opportune.web.errors.handlers import add_error_handlers
+
+Headers = Sequence[tuple[bytes, bytes]]
+TIMEOUT_SECONDS = 30.0
+MAX_RESULT_LENGTH = 20_000
+"""Maximum number of characters of a result for the model."""
+TOOL_FAILED = "The tool failed."
+REFUSALS = {
+    401: "The user has to sign in first.",
+    403: "The user is not allowed to do this.",
+    404: "Nothing was found that the user may see.",
+}
+"""Short messages for the model, instead of those for pages."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """Result of a tool call.
+
+    Attributes:
+        text: Text for the model.
+        is_error: True if the call failed or was refused.
+        sources: Sources that the answer may cite.
+        data: Returned value as JSON data.
+    """
+
+    text: str
+    is_error: bool = False
+    sources: tuple[Source, ...] = ()
+    data: Any = field(default=None, compare=False)
+
+
+class Toolbox:
+    """Tools of a site.
+
+    Each tool is a route of an internal application, so it can use `CurrentUser`, `ReadSession`, `WriteSession`,
+    `may(...)` and dependencies of features. No HTTP request can reach it.
+    """
+
+    def __init__(self, site: FastAPI, declared: Sequence[Function | Tool]) -> None:
+        self._site = site
+        self.tools = tools_of(declared)
+
+    def require_valid_tools(self) -> None:
+        """Check all tools now instead of at the first call.
+
+        Raises:
+            OperatorError: An argument has no type, or a dependency is invalid.
+        """
+        for name, tool in self.tools.items():
+            assert tool.schema
+            try:
+                self.asks(name)
+            except (FastAPIError, AssertionError) as error:
+                raise OperatorError(f"The tool {name}: {str(error).splitlines()[0]}") from error
+
+    def require_search_functions(self) -> None:
+        """Check that all tools can be used for `Feature(retrieval=...)`.
+
+        Raises:
+            OperatorError: A tool is invalid, changes data, or is not a search.
+        """
+        self.require_valid_tools()
+        for name, tool in self.tools.items():
+            if self.asks(name) or not tool.query_parameter:
+                raise OperatorError(f"The tool {name} changes data, so it cannot be used for retrieval.")
+
+    def __bool__(self) -> bool:
+        return bool(self.tools)
+
+    @property
+    def schemas(self) -> list[ToolSchema]:
+        """Descriptions of the tools for the model."""
+        return [tool.schema for tool in self.tools.values()]
+
+    @property
+    def without_approval(self) -> "Toolbox":
+        """Toolbox of the tools that need no approval."""
+        return self._select(name for name in self.tools if not self.asks(name))
+
+    def allowed(self, scopes: str) -> "Toolbox":
+        """Return the toolbox of the tools that a token with these scopes (separated by spaces) may call."""
+        return self._select(name for name in self.tools if not self.missing_scopes(name, scopes))
+
+    def _select(self, names: Iterable[str]) -> "Toolbox":
+        tools = {name: self.tools[name] for name in names}  # creates the routes
+        toolbox = copy(self)  # shares the routes
+        toolbox.tools = tools
+        return toolbox
+
+    def asks(self, name: str) -> bool:
+        """Return True if the tool needs an approval by the user."""
+        tool = self.tools[name]
+        return tool.asks if tool.asks is not None else self.writes(name)
+
+    def writes(self, name: str) -> bool:
+        """Return True if any dependency of the tool can write: a session, or a database unless `asks=False`."""
+        calls = {*_dependency_calls(self._routes[name].dependant)}
+        return write_session in calls or (get_database in calls and self.tools[name].asks is not False)
+
+    def changes(self, name: str) -> bool:
+        """Return True if the tool can write or needs an approval."""
+        return self.asks(name) or self.writes(name)
+
+    def needed_scopes(self, name: str) -> list[str]:
+        """Return the scopes that a token needs, as for a route of the feature's API."""
+        method = "POST" if self.changes(name) else "GET"
+        return needed_scopes(self._routes[name], method, self._site.state.features)
+
+    def missing_scopes(self, name: str, scopes: str) -> list[str]:
+        """Return the needed scopes that are missing in these scopes (separated by spaces)."""
+        granted_scopes = scopes.split()
+        return [scope for scope in self.needed_scopes(name) if not has_scope(granted_scopes, scope)]
+
+    def refusal(self, call: ToolCall) -> str:
+        """Return why a call is invalid, for the model; an empty string for a valid call."""
+        if call.name not in self.tools:
+            return f"There is no tool {call.name}. Available: {', '.join(self.tools)}."
+        try:
+            self.tools[call.name].parse(call.arguments)
+        except ValidationError as error:
+            return describe_errors(error)
+        return ""
+
+    async def call(
+        self, call: ToolCall, user: User | None, *, token: ApiToken | None = None, headers: Headers = ()
+    ) -> ToolResult:
+        """Call a tool as a user with the current permissions. Errors are returned as results.
+
+        Args:
+            call: The call that the model has requested.
+            user: The user, or None for a visitor.
+            token: API token that limits the permissions.
+            headers: Headers of the original request to pass on.
+        """
+        if call.name not in self.tools:
+            return ToolResult(self.refusal(call), is_error=True)
+        try:
+            arguments = self.tools[call.name].parse(call.arguments)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                current_user, grants = await self._read_user(user)
+                status, body = await self._post(call.name, arguments, current_user, grants, token, headers)
+        except ValidationError as error:
+            return ToolResult(describe_errors(error), is_error=True)
+        except TimeoutError:
+            return ToolResult(f"The tool took longer than {TIMEOUT_SECONDS:.0f} seconds.", is_error=True)
+        except SQLAlchemyError:
+            logger.exception("tool %s", call.name)
+            return ToolResult(TOOL_FAILED, is_error=True)
+        result = _read_result(status, body)
+        if result.is_error or not self.tools[call.name].returns_sources:
+            return result
+        return replace(result, sources=_read_sources(body))
+
+    async def _read_user(self, user: User | None) -> tuple[User | None, Grants]:
+        database: Database = self._site.state.database
+        async with database.reader(fresh=True) as session:
+            row = await session.get(User, user.id) if user else None
+            row = row if row and row.is_active else None
+            return row, await read_grants(session, row)
+
+    @cached_property
+    def _tool_app(self) -> tuple[FastAPI, dict[str, APIRoute]]:
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app.state = self._site.state
+        app.dependency_overrides = self._site.dependency_overrides
+        add_error_handlers(app, self._site.state.features)
+        return app, {name: tool.add_to(app) for name, tool in self.tools.items()}
+
+    @property
+    def _routes(self) -> dict[str, APIRoute]:
+        return self._tool_app[1]
+
+    async def _post(
+        self,
+        name: str,
+        arguments: BaseModel,
+        user: User | None,
+        grants: Grants,
+        token: ApiToken | None,
+        headers: Headers,
+    ) -> tuple[int, bytes]:
+        """Send a request to the internal application, which logs exceptions and responds with 500."""
+        messages: list[Message] = []
+        request = self.tools[name].request(arguments)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": request.body}
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "http",
+            "path": request.path,
+            "raw_path": quote(request.path).encode(),
+            "query_string": request.query,
+            "root_path": "",
+            "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
+            "client": None,
+            "server": None,
+            "state": {
+                "user": user,
+                "grants": grants,
+                "session": None,
+                "token": token,
+                "impersonator": None,
+                "tool_arguments": arguments,
+            },
+        }
+        try:
+            with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
+                await self._tool_app[0](scope, receive, send)
+        except Exception:
+            logger.exception("tool %s", name)
+            return 500, b""
+        body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
+        return messages[0]["status"], body
+
+
+def toolbox_of(site: FastAPI) -> Toolbox:
+    """Return the tools of the site's features, created on first use."""
+    if not hasattr(site.state, "toolbox"):
+        site.state.toolbox = Toolbox(site, [tool for feature in site.state.features for tool in feature.tools])
+    toolbox: Toolbox = site.state.toolbox
+    return toolbox
+
+
+def offer(site: FastAPI, by: str, tools: Sequence[Tool]) -> None:
+    """Add tools for answers, replacing earlier ones with the same `by`. Tools of features keep their names."""
+    site.state.offered_tools = getattr(site.state, "offered_tools", {}) | {by: tools}
+    merged = dict(toolbox_of(site).tools)
+    for tool in chain.from_iterable(site.state.offered_tools.values()):
+        merged.setdefault(tool.name, tool)
+    site.state.full_toolbox = Toolbox(site, [*merged.values()])
+
+
+def full_toolbox_of(site: FastAPI) -> Toolbox:
+    """Return the tools for answers: those of features, the web search, and those of MCP servers in the settings."""
+    toolbox: Toolbox = getattr(site.state, "full_toolbox", None) or toolbox_of(site)
+    return toolbox
+
+
+def retrieval_of(site: FastAPI) -> Toolbox:
+    """Return the search functions of features, called before a model that cannot call tools."""
+    if not hasattr(site.state, "retrieval"):
+        site.state.retrieval = Toolbox(site, [tool for feature in site.state.features for tool in feature.retrieval])
+    toolbox: Toolbox = site.state.retrieval
+    return toolbox
+
+
+def _dependency_calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for dependency in dependant.dependencies:
+        yield from _dependency_calls(dependency)
+
+
+def _read_result(status: int, body: bytes) -> ToolResult:
+    try:
+        data = from_json(body) if body else None
+    except ValueError:
+        data = body.decode(errors="replace")
+    if status >= 500 and status != 503:  # the message of a 503 is for users
+        return ToolResult(TOOL_FAILED, is_error=True)
+    if status >= 400:
+        if message := REFUSALS.get(status):
+            return ToolResult(message, is_error=True)
+        detail = data.get("errors") or data.get("detail", data) if isinstance(data, dict) else data
+        return ToolResult(_cut_result(_as_text(detail)), is_error=True)
+    return ToolResult(_cut_result(_as_text(data)), data=data)
+
+
+def _read_sources(body: bytes) -> tuple[Source, ...]:
+    data = from_json(body)
+    return tuple(map(Source.model_validate, data if isinstance(data, list) else [data] if data else ()))
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut_result(text: str) -> str:
+    return text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… (cut)"

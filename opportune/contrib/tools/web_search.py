@@ -1,0 +1,174 @@
+"""Web search for models that call tools, by the service in WEB_SEARCH_URL. Pages are not fetched."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from opportune.contrib.tools.declaration import Tool
+from opportune.contrib.tools.source import Source
+from opportune.db.url.providers import is_local
+from opportune.errors import OperatorError
+from opportune.i18n import gettext_lazy as _l
+from opportune.schemas.text import make_storable
+
+EXAMPLES = "Use https://search.example.org/search (your SearXNG), brave://KEY or tavily://KEY."
+MAX_QUERY_LENGTH = 400
+MAX_QUERY_WORDS = 50
+"""Maximum that all services accept."""
+MAX_RESULTS = 8
+MAX_EXCERPT_LENGTH = 1_500
+"""Maximum characters of the excerpt of a page."""
+
+
+class SearchRequest(NamedTuple):
+    method: str
+    url: str
+    params: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = {}
+    json: Mapping[str, Any] | None = None
+    auth: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class WebSearch(ABC):
+    url: str
+    key: str = field(default="", repr=False)
+
+    @abstractmethod
+    def request(self, query: str) -> SearchRequest:
+        """Return the request for a query."""
+
+    @abstractmethod
+    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield `title`, `url` and `text` of each result, as far as the response has them."""
+
+    @property
+    def host(self) -> str:
+        """Host for messages, without secrets."""
+        return urlsplit(self.url).netloc
+
+    async def search_web(self, query: str) -> Sequence[Source]:
+        """Search the web for recent or rare facts that you do not know. Returns excerpts of pages with their URLs."""
+        from opportune.contrib.tools.web_search_client import fetch  # noqa: PLC0415 - imports httpx2, which takes 0.2 s
+
+        words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
+        return self.sources(await fetch(self, self.request(words))) if words else []
+
+    def sources(self, response: Any) -> list[Source]:
+        """Return the results as sources, without those that have no valid address."""
+        try:
+            return list(filter(None, map(_to_source, self.results(response))))[:MAX_RESULTS]
+        except (AttributeError, KeyError, TypeError):  # a response in an unknown format
+            return []
+
+
+class SearXNG(WebSearch):
+    """https://docs.searxng.org/dev/search_api.html. `search.formats` in its settings must contain `json`."""
+
+    def request(self, query: str) -> SearchRequest:
+        parts = urlsplit(self.url)
+        params = [*parse_qsl(parts.query), ("q", query), ("format", "json")]
+        user, _, password = self.key.partition(":")
+        return SearchRequest("GET", parts._replace(query="").geturl(), params, auth=(user, password) if user else None)
+
+    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        return ({**result, "text": result.get("content")} for result in response["results"])
+
+
+class Brave(WebSearch):
+    """https://api-dashboard.search.brave.com/app/documentation/web-search."""
+
+    def request(self, query: str) -> SearchRequest:
+        params = [("q", query), ("count", str(MAX_RESULTS)), ("text_decorations", "false")]
+        return SearchRequest("GET", self.url, params, {"X-Subscription-Token": self.key})
+
+    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        for result in response.get("web", {}).get("results", ()):
+            excerpts = [result.get("description") or "", *(result.get("extra_snippets") or ())]
+            yield {"url": result["url"], "title": _to_text(result["title"]), "text": "\n".join(map(_to_text, excerpts))}
+
+
+class Tavily(WebSearch):
+    """https://docs.tavily.com/documentation/api-reference/endpoint/search."""
+
+    def request(self, query: str) -> SearchRequest:
+        body = {"query": query, "max_results": MAX_RESULTS}
+        return SearchRequest("POST", self.url, headers={"Authorization": f"Bearer {self.key}"}, json=body)
+
+    def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
+        return ({**result, "text": result.get("content")} for result in response["results"])
+
+
+SERVICES: Mapping[str, tuple[type[WebSearch], str]] = {
+    "brave": (Brave, "https://api.search.brave.com/res/v1/web/search"),
+    "tavily": (Tavily, "https://api.tavily.com/search"),
+}
+
+
+def web_search_tool(search: WebSearch) -> Tool:
+    return Tool(search.search_web, "search_web", _l("Searching the web"), asks=False)
+
+
+def parse_web_search_url(value: str) -> WebSearch:
+    """Parse WEB_SEARCH_URL.
+
+    Raises:
+        OperatorError: It is invalid. The message contains no secret.
+    """
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise _refusal("is not a URL") from None
+    if parts.scheme in ("http", "https"):
+        return _parse_searxng(parts)
+    if parts.scheme not in SERVICES:
+        raise _refusal("has an unknown scheme")
+    service, url = SERVICES[parts.scheme]
+    key, _, host = parts.netloc.rpartition("@") if "@" in parts.netloc else (parts.netloc, "", "")
+    if host:  # a compatible service, such as a proxy
+        url = f"{'http' if is_local(parts.hostname or '') else 'https'}://{host}{parts.path or urlsplit(url).path}"
+    return service(url, _require_key(unquote(key.strip(":"))))
+
+
+def _parse_searxng(parts: SplitResult) -> SearXNG:
+    if not parts.hostname:
+        raise _refusal("has no host")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    path = parts.path.rstrip("/")
+    address = parts._replace(
+        netloc=parts.netloc.rpartition("@")[2],
+        path=path if path.endswith("/search") else f"{path}/search",
+        fragment="",
+    )
+    return SearXNG(address.geturl(), f"{user}:{password}" if user else "")
+
+
+def _require_key(key: str) -> str:
+    if not key:
+        raise _refusal("has no key")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise _refusal("has a key with invalid characters")
+    return key
+
+
+def _refusal(fault: str) -> OperatorError:
+    return OperatorError(f"WEB_SEARCH_URL {fault}. {EXAMPLES}")
+
+
+def _to_source(result: Mapping[str, Any]) -> Source | None:
+    try:
+        text = make_storable(str(result.get("text") or "")).strip()[:MAX_EXCERPT_LENGTH]
+        source = Source(title=result.get("title") or "", url=result.get("url") or "", text=text)
+    except ValidationError:
+        return None
+    return None if source.url.startswith("/") else source  # a path would be a page of this site
+
+
+def _to_text(html: str) -> str:
+    return Markup(html).striptags()  # noqa: S704 - the result is escaped by templates

@@ -1,5 +1,0 @@
-"""Language models: one interface for OpenAI-compatible endpoints, a local model and custom providers."""
-
-from opportune.runtime.lazy_exports import lazy_exports
-
-__getattr__ = lazy_exports(__name__)

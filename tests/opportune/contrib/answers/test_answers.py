@@ -1,0 +1,148 @@
+"""Storage and limits of answers."""
+
+import asyncio
+
+import pytest
+from markupsafe import Markup
+
+from opportune.contrib import llm
+from opportune.contrib.answers.engine.errors import AnswerRunning, TooManyAnswers
+from opportune.contrib.answers.engine.manager import MAX_RUNNING_ANSWERS, AnswerManager
+from opportune.contrib.answers.engine.shown import ShownAnswer
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.llm import FakeProvider, LanguageModel
+from opportune.db import Database
+from opportune.web import markdown
+from tests.opportune.contrib.answers.questions import ask, retry, wait_until_ended
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = ["Because ", "it is.", llm.Done(prompt_tokens=12, completion_tokens=3)]
+    answer = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (answer.question, answer.text, answer.status) == ("Why?", "Because it is.", AnswerStatus.DONE)
+    assert (answer.prompt_tokens, answer.completion_tokens, answer.usage_estimated) == (12, 3, False)
+    assert answer.finished_at is not None
+    assert answer.model == "Scripted"
+    assert answer.prompt == [], "the prompt of a complete answer is deleted"
+
+
+async def test_rolled_back_question_is_not_asked(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    async with database.writer() as session:
+        await manager.ask(session, "Why?", owner_id=owner_id)
+        await session.rollback()
+    assert not manager._tasks
+    assert model.received == []
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_one_answer_per_topic_runs(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = [asyncio.Event()]
+    await ask(manager, owner_id, topic="books:1")
+    results = await asyncio.gather(*(ask(manager, owner_id, topic="books:1") for _ in range(3)), return_exceptions=True)
+    assert {type(result) for result in results} == {AnswerRunning}
+    assert (await ask(manager, owner_id, topic="books:2")).is_running
+
+
+async def test_retry_keeps_the_failed_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = ["Half", llm.LLMError("timeout", "Too slow.")]
+    failed = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    model.script = ["Better."]
+    retried = await wait_until_ended(manager, await retry(manager, failed))
+    assert (retried.id > failed.id, retried.question, retried.text) == (True, "Why?", "Better.")
+    assert model.received[0] == model.received[1]
+    newest = await manager.newest("books:1", owner_id)
+    assert newest
+    assert newest.answer.id == retried.id
+
+
+async def test_other_users_answer_is_not_found(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    assert await manager.find(answer.id, owner_id + 1) is None
+    assert await manager.newest("books:1", owner_id + 1) is None
+
+
+async def test_unreported_usage_is_estimated(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = ["four" * 5]
+    answer = await ask(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.completion_tokens, stored.usage_estimated) == (5, True)
+    assert stored.prompt_tokens > 0
+
+
+ERROR_CODES: list[llm.ErrorCode] = ["refused", "unauthorised", "rate_limited", "timeout", "malformed", "unavailable"]
+
+
+async def test_failed_answer_keeps_text_and_error(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    for code in ERROR_CODES:
+        model.script = ["Half an", llm.LLMError(code, "The model said no.")]
+        answer = await wait_until_ended(manager, await ask(manager, owner_id))
+        assert (answer.status, answer.text, answer.error_code) == (AnswerStatus.FAILED, "Half an", code)
+        assert answer.error == "The model said no."
+
+
+async def test_crash_of_the_model_hides_details(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(_: object) -> None:
+        raise ValueError("a secret")
+
+    monkeypatch.setattr(model, "stream", crash)
+    answer = await ask(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.status, stored.error_code) == (AnswerStatus.FAILED, "internal")
+    assert "secret" not in stored.error
+
+
+async def test_missing_model_is_explained_without_settings(database: Database, owner_id: int) -> None:
+    manager = AnswerManager(database, LanguageModel(lambda: None))
+    answer = await ask(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
+    assert stored.error_code == "not_configured"
+    assert stored.error == "No language model is set up yet."
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_unstorable_characters_are_removed(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = ["a\0b\ud83dc"]
+    answer = await ask(manager, owner_id)
+    assert (await wait_until_ended(manager, answer)).text == "ab?c"
+
+
+async def test_running_answers_per_user_are_limited(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = [asyncio.Event()]
+    for _ in range(MAX_RUNNING_ANSWERS):
+        await ask(manager, owner_id)
+    with pytest.raises(TooManyAnswers):
+        await ask(manager, owner_id)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_concurrent_questions_respect_the_limit(
+    manager: AnswerManager, owner_id: int, model: FakeProvider
+) -> None:
+    model.script = [asyncio.Event()]
+    results = await asyncio.gather(*(ask(manager, owner_id) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(result, TooManyAnswers) for result in results) == 8 - MAX_RUNNING_ANSWERS
+
+
+async def test_finished_answer_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = list[str]()
+    render = markdown.render
+
+    def record_and_render(text: str) -> Markup:
+        rendered.append(text)
+        return render(text)
+
+    monkeypatch.setattr(markdown, "render", record_and_render)
+    monkeypatch.setattr("opportune.contrib.answers.engine.shown.MAX_CACHED_LENGTH", 1_000)
+    answers = [Answer(id=number, text=f"*{number}*", status=AnswerStatus.DONE) for number in range(200)]
+    for _ in range(2):
+        shown_answers = [await ShownAnswer.of(answer) for answer in answers]
+    assert shown_answers[7].blocks == "<p><em>7</em></p>\n"
+    assert len(rendered) == 200
+    await ShownAnswer.of(Answer(id=0, text="long " * 1_000, status=AnswerStatus.DONE))
+    await ShownAnswer.of(answers[0])
+    assert len(rendered) == 202, "the cache has a maximum size"

@@ -1,0 +1,308 @@
+"""Server-sent events of an answer, for pages and API clients."""
+
+import asyncio
+import json as json_module
+import threading
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markupsafe import Markup
+from starlette.types import Message
+
+from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.store import AnswerProgress
+from opportune.contrib.answers.engine.tool_runs import update_run
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.screens.events import AnswerStream, parse_event_id
+from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.tools import ToolRun
+from opportune.web import EventStream, MarkdownBlocks, markdown, markdown_blocks
+
+TEXT = (
+    "First *paragraph*.\n\nSecond, with `code`.\n\n```python\nprint(1)\n```\n\n"
+    "- one\n- two\n\nThe end: <script>x</script> 😀"
+)
+
+
+def make_answer(text: str = "", status: AnswerStatus = AnswerStatus.STREAMING, **values: Any) -> Answer:
+    return Answer(id=7, text=text, status=status, **values)
+
+
+def make_live_answer(text: str = "", status: AnswerStatus = AnswerStatus.STREAMING, **values: Any) -> LiveAnswer:
+    return LiveAnswer(AnswerProgress.from_answer(make_answer(text, status, **values)))
+
+
+async def render(message: Answer) -> str:
+    return f"<article>{message.status}</article>"
+
+
+@dataclass
+class Event:
+    """A server-sent event, parsed as in a browser. One without name and data was a comment."""
+
+    event: str = ""
+    data: str = ""
+    id: str = ""
+
+    @classmethod
+    def of(cls, sent: bytes) -> "Event":
+        lines = sent.decode().removesuffix("\n\n").split("\n")
+        fields = [line.split(": ", 1) for line in lines if not line.startswith(":")]
+        data = "\n".join(value for name, value in fields if name == "data")
+        return cls(**{**{name: value for name, value in fields if name != "data"}, "data": data})
+
+    def __getitem__(self, name: str) -> object:
+        return json_module.loads(self.data)[name]
+
+
+async def read_html_events(live: LiveAnswer, offset: int = 0) -> list[Event]:
+    return [Event.of(sent) async for sent in AnswerStream(live, offset, 7).html(render, "m")]
+
+
+async def read_json_events(live: LiveAnswer, offset: int = 0) -> list[Event]:
+    return [Event.of(sent) async for sent in AnswerStream(live, offset, 7).json()]
+
+
+@pytest.mark.parametrize("value", [None, "", "7", "7:", ":5", "7:x", "-1:5", "7:5:3", "\u0663:\u0661", "9" * 40 + ":1"])
+def test_malformed_event_id_is_ignored(value: str | None) -> None:
+    assert parse_event_id(value) is None
+
+
+def test_event_id_has_answer_and_offset() -> None:
+    assert parse_event_id("7:123") == (7, 123)
+
+
+async def test_waiting_call_is_sent_to_new_viewers() -> None:
+    """The call is stored before the stream is opened, or by another process."""
+    live = make_live_answer()
+    page_events, api_events = AnswerStream(live, 0, 7).html(render, "m"), AnswerStream(live, 0, 7).json()
+    assert Event.of(await anext(api_events)).event == "status"
+    live.update_tool_runs(update_run([], ToolRun(ToolCall("1", "send", "{}"), "Sending", waits=True), 0))
+    async with asyncio.timeout(30):
+        assert "Sending" in Event.of(await anext(page_events)).data
+        assert "send" in str(Event.of(await anext(api_events))["tools"])
+
+
+async def test_finished_answer_is_one_delta_and_done() -> None:
+    events = await read_json_events(make_live_answer(TEXT, AnswerStatus.DONE))
+    assert [event.event for event in events] == ["status", "delta", "done"]
+    assert events[1]["text"] == TEXT
+    assert events[2].id == f"7:{len(TEXT)}"
+
+
+async def test_growing_answer_links_citations() -> None:
+    sources = [{"title": "Dune", "url": "/books/1"}]
+    live = make_live_answer("So it is [1] and [9](javascript:x), [1](https://evil.example/)", sources=sources)
+    stream = AnswerStream(live, 0, 7).html(render, "m")
+    (_, opened), *_ = json_module.loads(Event.of(await anext(stream)).data)
+    link = '<a class="citation" href="/books/1" title="Dune" rel="noopener noreferrer nofollow">[1]</a>'
+    assert opened.count(link) == 2
+    assert opened.count("<a ") == 2, "links written by the model are replaced"
+    await stream.aclose()
+    live.finish(make_answer("So it is [1]", AnswerStatus.DONE, sources=sources))
+    assert (await read_json_events(live))[-1]["sources"] == sources
+
+
+async def test_failed_answer_ends_with_one_error() -> None:
+    failed = make_live_answer("half", AnswerStatus.FAILED, error_code="timeout", error="The model took too long.")
+    events = await read_json_events(failed)
+    assert [event.event for event in events] == ["status", "delta", "error"]
+    assert json_module.loads(events[2].data) == {
+        "answer_id": 7,
+        "status": "failed",
+        "code": "timeout",
+        "message": "The model took too long.",
+    }
+
+
+async def test_stream_starts_at_the_offset() -> None:
+    events = await read_json_events(make_live_answer("abcdef", AnswerStatus.DONE), offset=4)
+    assert [event["text"] for event in events if event.event == "delta"] == ["ef"]
+
+
+async def test_viewer_receives_added_text() -> None:
+    live = make_live_answer()
+    events = AnswerStream(live, 0, 7).json()
+    assert Event.of(await anext(events)).event == "status"
+    live.add("one")
+    assert Event.of(await anext(events))["text"] == "one"
+    live.add("two")
+    assert Event.of(await anext(events))["text"] == "two"
+    live.finish(make_answer("onetwo", AnswerStatus.DONE))
+    assert Event.of(await anext(events)).event == "done"
+
+
+@pytest.mark.parametrize("kind", ["html", "json"])
+async def test_disconnected_viewer_leaves_silent_answer(kind: str) -> None:
+    connected, disconnected = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await disconnected.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Message) -> None:
+        pass
+
+    @asynccontextmanager
+    async def view() -> AsyncIterator[LiveAnswer]:
+        connected.set()
+        try:
+            yield make_live_answer()
+        finally:
+            released.append(kind)
+
+    released = list[str]()
+    stream = AnswerStream(view(), 0, 7)
+    response = EventStream(stream.json() if kind == "json" else stream.html(render))
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(response({"type": "http", "asgi": {}}, receive, send))
+        await connected.wait()
+        disconnected.set()
+    assert released == [kind]
+
+
+async def test_silent_answer_sends_pings_to_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.answers.engine.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    live = make_live_answer("Half")
+    events = AnswerStream(live, 0, 7).html(render, "m")
+    assert [Event.of(await anext(events)).event for _ in range(3)] == ["grow", "ping", "ping"]
+    live.add(" and half")
+    grown = Event.of(await anext(events))
+    assert grown.data == '[[7," and half</p>\\n"]]'
+    assert grown.id == "7:13"
+
+
+async def test_silent_answer_sends_comments_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.answers.engine.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
+    live = make_live_answer("Half")
+    heartbeats = live.follow_text(0)
+    viewer = asyncio.create_task(read_json_events(live))
+    for _ in range(3):
+        await anext(heartbeats)
+    live.finish(make_answer("Half", AnswerStatus.DONE))
+    sent = [event.event for event in await viewer]
+    assert [each for each in sent if each] == ["status", "delta", "done"]
+    assert "" in sent
+
+
+async def test_stopping_process_closes_streams_without_end() -> None:
+    live = make_live_answer()
+    viewer = asyncio.create_task(read_json_events(live))
+    await asyncio.sleep(0)
+    live.close()
+    assert [event.event for event in await viewer] == ["status"]
+
+
+async def test_page_stream_ends_with_the_stored_answer() -> None:
+    events = await read_html_events(make_live_answer(TEXT, AnswerStatus.DONE))
+    assert events[-2].data == '<hx-partial hx-target="#m7" hx-swap="outerHTML"><article>done</article></hx-partial>'
+    assert (events[-1].event, events[-1].data) == ("done", "done")
+    assert [event.event for event in events].count("done") == 1
+
+
+async def test_markup_in_an_answer_is_escaped() -> None:
+    events = await read_html_events(
+        make_live_answer("<hx-partial hx-target='body'><script>alert(1)</script>", AnswerStatus.DONE)
+    )
+    assert "<script" not in str(events[0].data)
+    assert "<hx-partial" not in str(events[0].data)
+
+
+def apply_event(page: dict[str, str], event: Event) -> None:
+    """Apply an event as static/answers.js does."""
+    assert event.event == "grow"
+    *finished, (keep, read_html_events) = json_module.loads(str(event.data))
+    for prefix_length, block in finished:
+        page["blocks"] += first_units(page["open"], prefix_length) + block
+        page["open"] = ""
+    page["open"] = first_units(page["open"], keep) + read_html_events
+
+
+def first_units(text: str, units: int) -> str:
+    """Return the length in UTF-16 units, as JavaScript counts."""
+    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le")
+
+
+def test_growing_answer_sends_only_changes() -> None:
+    """A page that receives 400 characters per second in ten events, through the compression of the site."""
+    for text in (PROSE, CODE, TABLE, ITEMS):
+        sent = asyncio.run(collect_events(text))
+        read_html_events = len(markdown.render(text).encode())
+        compressor = zlib.compressobj(wbits=31)
+        compressed_length = sum(len(compressor.compress(each) + compressor.flush(zlib.Z_SYNC_FLUSH)) for each in sent)
+        assert compressed_length <= 3 * read_html_events, (text[:20], compressed_length / read_html_events)
+        assert sum(map(len, sent)) <= 4 * read_html_events, "uncompressed size, including the final event"
+
+
+SENTENCE = "Waves break on the shore, and the *keeper* of the light counts `ships` that pass. "
+PROSE = "\n\n".join(f"{number}. chapter: " + SENTENCE * 5 for number in range(5))
+CODE = "```python\n" + "".join(f"print({number}, 'is what the keeper counts')\n" for number in range(60)) + "```\n"
+TABLE = "| Ship | Sails |\n| --- | --- |\n" + "".join(f"| Ship {number} | {number % 7} |\n" for number in range(80))
+ITEMS = "".join(f"- Ship {number} has passed at {number % 24} o'clock\n" for number in range(60))
+
+
+async def collect_events(text: str) -> list[bytes]:
+    live, events = LiveAnswer(AnswerProgress(make_answer())), list[bytes]()
+    stream = AnswerStream(live, 0, 7).html(render_article, "m")
+    for start in range(0, len(text), 40):
+        live.add(text[start : start + 40])
+        events.append(await anext(stream))
+    live.finish(make_answer(text, AnswerStatus.DONE))
+    return [*events, *[event async for event in stream]]
+
+
+async def render_article(answer: Answer) -> str:
+    return f"<article>{markdown.render(answer.text)}</article>"
+
+
+@settings(max_examples=30, deadline=None)
+@given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=12))
+def test_resumed_stream_has_every_block_once(cuts: list[int]) -> None:
+    page = {"blocks": "", "open": ""}
+    offset = 0
+    for cut in [*sorted(cuts), len(TEXT)]:
+        event = asyncio.run(read_first_event(TEXT[:cut], offset))
+        if event:
+            apply_event(page, event)
+            offset = int(str(event.id).split(":")[1])
+    render_article = MarkdownBlocks.of(TEXT)
+    assert page == {"blocks": "".join(render_article.frozen), "open": str(render_article.open)}
+
+
+async def read_first_event(text: str, offset: int) -> Event | None:
+    live = make_live_answer(text)
+    live.close()
+    async for event in AnswerStream(live, offset, 7).html(render, "m"):
+        return Event.of(event)
+    return None
+
+
+LONG_TEXT = "![" * 600
+
+
+async def test_long_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    render_piece = markdown.render_piece
+
+    def recorded(piece: markdown_blocks.MarkdownPiece) -> Markup:
+        threads.append(threading.current_thread())
+        return render_piece(piece)
+
+    monkeypatch.setattr(markdown, "render_piece", recorded)
+    live = make_live_answer(LONG_TEXT)
+    live.close()
+    leaving_viewer = asyncio.create_task(live.render_blocks())
+    await asyncio.sleep(0)
+    leaving_viewer.cancel()  # during the rendering
+    viewers = [await read_html_events(live) for _ in range(2)]
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+    for (event,) in viewers:
+        assert str(render_piece(markdown_blocks.MarkdownPiece(LONG_TEXT))) in json_module.loads(str(event.data))[-1][1]
+        assert event.id == f"7:{len(LONG_TEXT)}"

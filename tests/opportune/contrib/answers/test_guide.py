@@ -1,0 +1,85 @@
+"""Examples of docs/llm-pages.md."""
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI
+from httpx2 import AsyncClient
+
+from opportune.config.settings import Settings
+from opportune.contrib.llm import FakeProvider
+from opportune.db import RowId
+from opportune.db.hooks.registry import temporary_hooks
+from opportune.feature import Feature
+from opportune.features import answers
+from opportune.project.layout import PROJECT
+from opportune.testing import RecordedJobs
+from opportune.testing.app import create_test_app
+from tests.opportune.page_templates import add_templates
+
+GUIDE = (PROJECT / "docs" / "llm-pages.md").read_text(encoding="utf-8")
+HTML = "".join(re.findall(r"^```html\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
+PAGE = '{% extends "base.html" %}{% block content %}<h1>Waves</h1>' + HTML + "{% endblock %}"
+
+
+@dataclass
+class Book:
+    id: int
+    description: str = "Waves without a shore."
+
+
+async def get_book(book_id: RowId) -> Book:
+    return Book(book_id)
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    dependencies = ModuleType("app.books.dependencies")
+    vars(dependencies)["CurrentBook"] = Annotated[Book, Depends(get_book)]
+    monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
+    add_templates(monkeypatch, {"books/detail.html": PAGE})
+    names: dict[str, Any] = {"Book": Book}
+    for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
+        exec(code, names)  # noqa: S102 - examples of the guide
+    return names
+
+
+@pytest.fixture
+async def app(settings: Settings, names: dict[str, Any]) -> AsyncIterator[FastAPI]:
+    words = Feature(name="words", summary="Words.", pages=names["router"], jobs=[names["judge"]])
+    books = Feature(name="books", summary="Books.", pages=names["pages"], jobs=[names["index_answer"]])
+    from opportune.features import accounts, jobs  # noqa: PLC0415
+
+    app = create_test_app(settings, [accounts, jobs, answers, words, books])
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture(autouse=True)
+def _hooks() -> Any:
+    with temporary_hooks():
+        yield
+
+
+async def test_guide_example_passes_and_queues_a_job(
+    app: FastAPI, recorded_jobs: RecordedJobs, names: dict[str, Any]
+) -> None:
+    app.state.database.info["jobs"] = recorded_jobs
+    await names["test_a_book_is_asked_about"](app)
+    assert recorded_jobs.names == ["books.index_answer"]
+
+
+async def test_guide_routes_return_model_answers(
+    app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs, names: dict[str, Any], capsys: Any
+) -> None:
+    app.state.llm.provider = FakeProvider("Waves again.")
+    assert (await client.get("/words/haiku?about=waves")).json() == "Waves again."
+    app.state.llm.provider = FakeProvider('It is: {"is_friendly": true, "reason": "Thanks."}')
+    assert (await client.get("/words/sentiment?text=Thanks")).json()["is_friendly"] is True
+    await names["judge"].function(recorded_jobs.context, "Thanks")
+    assert capsys.readouterr().out == "True\n"

@@ -1,0 +1,88 @@
+"""Hooks at the end of answers."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.contrib.answers import Answer, after_answer
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.personal import read
+from opportune.contrib.llm import FakeProvider, LanguageModel
+from opportune.db import Database
+from opportune.db.hooks.registry import temporary_hooks
+from opportune.feature import Person
+from opportune.jobs import JobContext, defer, job
+from opportune.testing import RecordedJobs
+from tests.opportune.contrib.answers.questions import (
+    ask,
+    kill_process,
+    load_answer,
+    wait_until_ended,
+    wait_until_saved,
+)
+
+
+@job("books.note")
+async def note(context: JobContext, answer_id: int, status: str) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _hook() -> Iterator[None]:
+    with temporary_hooks():
+
+        @after_answer("books")
+        async def queue_note(session: AsyncSession, answer: Answer) -> None:
+            defer(session, note(answer.id, answer.status))
+
+        yield
+
+
+@pytest.fixture
+def queued(database: Database, recorded_jobs: RecordedJobs) -> RecordedJobs:
+    return recorded_jobs
+
+
+def arguments(queued: RecordedJobs) -> list[tuple[object, ...]]:
+    return [call.arguments for call in queued.calls]
+
+
+async def test_hook_queues_a_job_for_its_topic(manager: AnswerManager, owner_id: int, queued: RecordedJobs) -> None:
+    answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    await wait_until_ended(manager, await ask(manager, owner_id, topic="films:1"))
+    assert arguments(queued) == [(answer.id, "done")]
+
+
+async def test_hook_runs_for_interrupted_answers(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, queued: RecordedJobs
+) -> None:
+    model.script = ["Last words", asyncio.Event()]
+    answer = await ask(manager, owner_id, topic="books:1")
+    await wait_until_saved(database, answer.id, "Last words")
+    await kill_process(manager, database, answer)
+    await load_answer(AnswerManager(database, LanguageModel(lambda: None)), answer)
+    assert arguments(queued) == [(answer.id, "interrupted")]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_failing_hook_keeps_the_answer(
+    manager: AnswerManager, owner_id: int, queued: RecordedJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    @after_answer("books")
+    async def fail(session: AsyncSession, answer: Answer) -> None:
+        raise ZeroDivisionError
+
+    stored = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
+    assert (stored.status, stored.text) == ("done", "An answer.")
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_export_contains_questions_and_answers(
+    manager: AnswerManager, owner_id: int, database: Database, queued: RecordedJobs
+) -> None:
+    await wait_until_ended(manager, await ask(manager, owner_id))
+    async with database.reader() as session:
+        (exported,) = (await read(session, Person(owner_id, "")))["answers"]
+        assert (await read(session, Person(owner_id + 1, "")))["answers"] == []
+    assert (exported["question"], exported["text"]) == ("Why?", "An answer.")

@@ -1,0 +1,86 @@
+"""A killed server loses no text that a client has received."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+
+from opportune.accounts.models import User
+from opportune.cli.development import server
+from opportune.contrib.answers.engine import store
+from opportune.db import Database
+from opportune.testing import make_token
+from tests.opportune.cli.development.processes import serve_site
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS
+from tests.opportune.contrib.answers.story_site import STORY
+from tests.opportune.forked import PROCESSES
+
+START_SECONDS = 60
+
+
+class Reader:
+    """Reads the event stream of an answer. Remembers its text and the id of the last event."""
+
+    def __init__(self, token: str) -> None:
+        self.headers = {"Authorization": f"Bearer {token}"}
+        self.text = ""
+
+    async def read(self, client: httpx2.AsyncClient, path: str, length: int) -> None:
+        """Read until there is this much text, or until the stream ends."""
+        async with client.stream("GET", f"{path}/stream", headers=self.headers) as response:
+            async for line in response.aiter_lines():
+                name, _, value = line.partition(": ")
+                if name == "id":
+                    self.headers["Last-Event-ID"] = value
+                if name == "data":
+                    self.text += json.loads(value).get("text", "")
+                if not line and len(self.text) >= length:
+                    return
+
+
+@asynccontextmanager
+async def run_server(database_url: str) -> AsyncIterator[tuple[httpx2.AsyncClient, int]]:
+    """A client of a server, and the server's process id."""
+    environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url}
+    with server.reserve("127.0.0.1", 0) as listener:
+        listener.listen()
+        app = "tests.opportune.contrib.answers.story_site:create_site"
+        process = PROCESSES.Process(target=serve_site, args=(listener, app, environ, {}))
+        process.start()
+        address = server.listener_url(listener)
+    try:
+        assert process.pid
+        async with httpx2.AsyncClient(base_url=address, timeout=START_SECONDS) as client:
+            yield client, process.pid
+    finally:
+        process.kill()
+        process.join(TIMEOUT_SECONDS)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+async def test_displayed_text_survives_sigkill(database_url: str, database: Database, user: User) -> None:
+    reader = Reader(await make_token(database, user))
+    async with run_server(database_url) as (client, pid):
+        answer_id = (await client.post("/api/v1/stories", headers=reader.headers)).json()
+        path = f"/api/v1/answers/{answer_id}"
+        await reader.read(client, path, len(STORY) // 3)
+        os.kill(pid, signal.SIGKILL)
+    stored = (await store.read_progress(database, {answer_id: -1}))[answer_id].text
+    assert stored.startswith(reader.text)
+    async with run_server(database_url) as (client, pid):
+        stored_text = (await client.get(path, headers=reader.headers)).json()["text"]
+        assert stored_text.startswith(reader.text)
+        await reader.read(client, path, 2 * len(STORY) // 3)
+        os.kill(pid, signal.SIGKILL)
+    stored = (await store.read_progress(database, {answer_id: -1}))[answer_id].text
+    assert stored.startswith(reader.text)
+    async with run_server(database_url) as (client, _):
+        await reader.read(client, path, len(STORY) + 1)
+        complete = (await client.get(path, headers=reader.headers)).json()
+    assert (reader.text, complete["text"], complete["status"]) == (STORY, STORY, "done")

@@ -1,0 +1,414 @@
+"""Limits of users, visitors and the site: reservations, refusals and stopped answers."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import func, select, update
+from sqlmodel import col
+
+from opportune.accounts import CurrentUser, User
+from opportune.config.settings import Settings, read_feature_settings
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.screens.dependencies import Answers
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending.checks import check_spending
+from opportune.contrib.answers.spending.cleanup import CLEANUPS
+from opportune.contrib.answers.spending.guard import SpendingGuard, switch_off, switch_on
+from opportune.contrib.answers.spending.limits import Limit, LimitMessages, Sums
+from opportune.contrib.answers.spending.models import LlmReservation, LlmUsage
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
+from opportune.contrib.llm.call_guard import SITE, Payer, SpendingRefused
+from opportune.db import Database, WriteSession, utc_now
+from opportune.errors import SettingsError
+from opportune.features import answers
+from opportune.jobs.cleanup import clean_up
+from opportune.project.layout import PROJECT
+from opportune.testing import RecordedJobs, make_token, make_user
+from opportune.testing.rows import Make
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
+
+PRICED = LlmModel(
+    name="Fast",
+    base_url="http://127.0.0.1:1/v1",
+    max_answer_tokens=500,
+    price_per_million_prompt_tokens=Decimal(1),
+    price_per_million_answer_tokens=Decimal(4),
+)
+FREE = PRICED.model_copy(update={"price_per_million_prompt_tokens": 0, "price_per_million_answer_tokens": 0})
+REPORTED_USAGE = Done(prompt_tokens=100, completion_tokens=400)
+
+MakeGuard = Callable[..., SpendingGuard]
+
+
+@pytest.fixture
+async def make_guard(settings: Settings, database: Database) -> AsyncIterator[MakeGuard]:
+    guards = []
+
+    def make(**limits: Any) -> SpendingGuard:
+        guards.append(SpendingGuard(settings.having(AnswersSettings(**limits)), database))
+        return guards[-1]
+
+    yield make
+    for each in guards:
+        await each.close()
+
+
+def llm_with(guard: SpendingGuard, *script: Any, model: LlmModel = PRICED) -> LanguageModel:
+    provider = FakeProvider(*(script or ("An answer.", REPORTED_USAGE)))
+    llm = LanguageModel(lambda: provider)
+    llm.guard, llm.model, llm.models = guard, model, [model]
+    return llm
+
+
+async def count_total_tokens(database: Database) -> int:
+    tokens = func.sum(col(LlmUsage.prompt_tokens) + col(LlmUsage.completion_tokens))
+    async with database.reader(fresh=True) as session:
+        return int(await session.scalar(select(tokens).where(col(LlmUsage.payer) == "total")) or 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"llm_max_tokens_per_person_per_day": 550}, "You have used up your 550 tokens for today."),
+        ({"llm_max_tokens_per_person_per_month": 550}, "You have used up your 550 tokens for this month."),
+        ({"llm_max_cost_per_person_per_day": "0.0018"}, "You have used up your 0.0018 USD for today."),
+        ({"llm_max_tokens_per_day": 550}, "This site has reached its limit of language model answers for today."),
+        ({"llm_max_cost_per_month": "0.0018"}, "This site has reached its limit of .* this month."),
+    ],
+)
+async def test_used_up_limit_names_its_renewal(
+    make_guard: MakeGuard, user: User, limits: dict[str, Any], message: str
+) -> None:
+    guard = make_guard(**limits)
+    llm = llm_with(guard).for_user(user.id)
+    assert await llm.complete("Why?") == "An answer."
+    await guard.flush()
+    with pytest.raises(SpendingRefused, match=f"^{message} You can ask again (at midnight \\(UTC\\)|on 1 )") as refused:
+        await llm.complete("Why?")
+    assert refused.value.code == "limit_reached"
+    assert 0 < (refused.value.retry_after or 0) <= 31 * 86_400
+
+
+async def test_limits_apply_per_user_and_price(make_guard: MakeGuard, user: User) -> None:
+    other = await make_user(make_guard().database, "other@example.com")
+    guard = make_guard(llm_max_tokens_per_person_per_day=550, llm_max_cost_per_day="0.0034")
+    await llm_with(guard).for_user(user.id).complete("Why?")
+    await guard.flush()
+    await llm_with(guard).for_user(other.id).complete("Why?")
+    await guard.flush()
+    with pytest.raises(SpendingRefused, match="This site"):
+        await llm_with(guard).complete("A job.")
+    assert await llm_with(guard, model=FREE).complete("A job.")
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User) -> None:
+    """Each call reserves 501 tokens and uses 401, in chunks of 100."""
+    guards = [make_guard(llm_max_tokens_per_person_per_day=2_000) for _ in range(2)]
+    answers = await asyncio.gather(
+        *(
+            llm_with(guards[number % 2], *["word" * 100] * 4, Done()).for_user(user.id).complete("Why?")
+            for number in range(20)
+        ),
+        return_exceptions=True,
+    )
+    for guard in guards:
+        await guard.flush()
+    assert {type(each) for each in answers} == {str, SpendingRefused}
+    assert 1_200 < await count_total_tokens(guards[0].database) <= 2_100
+    async with guards[0].database.reader(fresh=True) as session:
+        assert await session.scalar(select(func.count()).select_from(LlmReservation)) == 0
+
+
+async def test_reservation_of_a_dead_process_expires(make_guard: MakeGuard, user: User) -> None:
+    guard = make_guard(llm_max_tokens_per_person_per_day=550)
+    stream = llm_with(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?")
+    await anext(stream)
+    with pytest.raises(SpendingRefused):
+        await llm_with(guard).for_user(user.id).complete("Why?")
+    async with guard.database.writer() as session:
+        await session.execute(update(LlmReservation).values(expires_at=utc_now() - timedelta(seconds=1)))
+    await llm_with(guard).for_user(user.id).complete("Why?")
+    await stream.aclose()
+
+
+async def test_answer_stops_at_the_limit_and_keeps_its_text(
+    app: FastAPI, fake_llm: FakeProvider, settings: Settings, user: User
+) -> None:
+    llm = app.state.llm
+    llm.model = PRICED
+    llm.guard = guard = SpendingGuard(
+        settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=200)), app.state.database
+    )
+    fake_llm.script = ["Word " * 100, "word " * 100, "never", REPORTED_USAGE]
+    manager: AnswerManager = app.state.answers
+    answer = await wait_until_ended(manager, await ask(manager, user.id))
+    assert answer.text == "Word " * 100 + "word " * 100
+    assert (answer.status, answer.error_code) == ("failed", "limit_reached")
+    assert answer.error.startswith("You have used up your 200 tokens for today.")
+    assert (answer.completion_tokens, answer.usage_estimated, answer.cost_micro) == (250, True, 1001)
+    await guard.flush()
+    with pytest.raises(SpendingRefused):
+        await ask(manager, user.id)
+
+
+async def test_long_answer_reserves_more_tokens(make_guard: MakeGuard, user: User) -> None:
+    text = "Word " * 500  # 625 tokens by our estimate, with a limit of 500
+    guard = make_guard(llm_max_tokens_per_person_per_day=5_000)
+    assert await llm_with(guard, text, "end", REPORTED_USAGE).for_user(user.id).complete("Why?") == text + "end"
+    guard = make_guard(llm_max_tokens_per_person_per_day=1_010)
+    await guard.flush()
+    with pytest.raises(SpendingRefused):
+        await llm_with(guard, text, "end", REPORTED_USAGE).for_user(user.id).complete("Why?")
+
+
+asking_routes = APIRouter()
+
+
+@asking_routes.post("/ask")
+async def ask_durably(user: CurrentUser, session: WriteSession, answers: Answers) -> int:
+    return (await answers.ask(session, "Why?", owner_id=user.id)).id
+
+
+@asking_routes.get("/told")
+async def complete(llm: Llm) -> str:
+    return await llm.complete("Why?")
+
+
+async def test_api_limit_is_429_with_retry_after(
+    app: FastAPI, client: AsyncClient, fake_llm: FakeProvider, settings: Settings
+) -> None:
+    app.include_router(asking_routes, prefix="/api/v1/test")
+    limits = AnswersSettings(llm_max_tokens_per_person_per_day=10, llm_max_tokens_per_visitor_per_day=10)
+    app.state.llm.guard = SpendingGuard(settings.having(limits), app.state.database)
+    owner = await make_user(app.state.database)
+    headers = {"Authorization": f"Bearer {await make_token(app.state.database, owner)}"}
+    for response in (await client.post("/api/v1/test/ask", headers=headers), await client.get("/api/v1/test/told")):
+        assert (response.status_code, response.json()["code"]) == (429, "limit_reached")
+        assert 0 < int(response.headers["Retry-After"]) <= 86_400
+    assert not fake_llm.received
+    assert response.json()["detail"].startswith("You have used up the 10 tokens that a visitor")
+    async with app.state.database.writer() as session:
+        await switch_off(session, "test")
+    response = await client.post("/api/v1/test/ask", headers=headers)
+    assert response.status_code == 429  # checked first
+
+
+async def test_switch_stops_calls_until_it_is_on(
+    make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.contrib.answers.spending.guard.CHECK_INTERVAL_SECONDS", 0.02)
+    guards = [make_guard(), make_guard(llm_max_tokens_per_person_per_day=9_000)]
+    streams = [llm_with(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?") for guard in guards]
+    for stream in streams:
+        await anext(stream)
+    async with guards[0].database.writer() as session:
+        assert await switch_off(session, "root@example.com")
+        assert not await switch_off(session, "again")
+    for stream in streams:
+        with pytest.raises(SpendingRefused, match="switched off") as refused:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await anext(stream)
+        assert refused.value.code == "switched_off"
+    for guard in guards:
+        with pytest.raises(SpendingRefused, match="switched off"):
+            await llm_with(guard).for_user(user.id).complete("Why?")
+        async with guard.database.reader(fresh=True) as session:
+            assert "switched off" in await guard.allowance(session, Payer.of_user(user.id))
+    async with guards[0].database.writer() as session:
+        assert await switch_on(session)
+        assert not await switch_on(session)
+    await asyncio.sleep(0.02)  # while the cached state is valid
+    for guard in guards:
+        assert await llm_with(guard).for_user(user.id).complete("Why?") == "An answer."
+    assert await count_total_tokens(guards[0].database) >= 0
+
+
+async def test_form_warns_when_most_is_used(make_guard: MakeGuard, user: User) -> None:
+    guard = make_guard(llm_max_tokens_per_person_per_day=1_200, llm_max_tokens_per_day=550)
+    payer = Payer.of_user(user.id)
+
+    async def allowance() -> str:
+        await guard.flush()
+        async with guard.database.reader(fresh=True) as session:
+            return await guard.allowance(session, payer, PRICED)
+
+    assert await allowance() == ""
+    guard.limits = guard.limits[:1]
+    await llm_with(guard).for_user(user.id).complete("Why?")
+    assert await allowance() == ""
+    await llm_with(guard).for_user(user.id).complete("Why?")
+    assert await allowance() == "You have used 83 % of your 1,200 tokens for today."
+
+
+@pytest.mark.parametrize(
+    ("now", "period", "renewed"),
+    [
+        ("2026-03-28 23:30", "day", "2026-03-29 00:00"),
+        ("2026-03-29 12:00", "day", "2026-03-30 00:00"),
+        ("2026-12-31 12:00", "month", "2027-01-01 00:00"),
+        ("2026-02-01 00:00", "month", "2026-03-01 00:00"),
+    ],
+)
+def test_limits_use_the_time_zone_of_the_site(now: str, period: Any, renewed: str) -> None:
+    vienna = ZoneInfo("Europe/Vienna")
+    limit = Limit("x", "site", "tokens", period, 1)
+    assert limit.renewed_at(datetime.fromisoformat(now).replace(tzinfo=vienna)) == datetime.fromisoformat(
+        renewed
+    ).replace(tzinfo=vienna)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("many", "Write a whole number."), ("-1", "greater than or equal to 0"), ("1.5", "Write a whole number.")],
+)
+def test_invalid_limit_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str, message: str
+) -> None:
+    monkeypatch.setenv("LLM_MAX_TOKENS_PER_DAY", value)
+    with pytest.raises(SettingsError, match=f"^LLM_MAX_TOKENS_PER_DAY: .*{message}"):
+        read_feature_settings(settings.model_copy(update={}), [answers])
+    monkeypatch.setenv("LLM_MAX_TOKENS_PER_DAY", "")
+    assert AnswersSettings().llm_max_tokens_per_day == 0
+
+
+async def test_no_limits_mean_no_queries(make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = make_guard()
+    llm = llm_with(guard, *["word "] * 50, REPORTED_USAGE)
+    await llm.for_user(user.id).complete("Why?")  # polls the switch
+    monkeypatch.setattr(guard.switch, "_database", None)
+    monkeypatch.setattr(guard.flusher, "_database", None)
+    guard.database = None  # type: ignore[assignment]
+    await llm.for_user(user.id).complete("Why?")
+    assert SITE.user_id is None
+    monkeypatch.undo()
+
+
+async def test_superusers_are_notified_at_80_and_100_percent(
+    app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings
+) -> None:
+    for number in range(2):
+        await make_user(app.state.database, f"root{number}@example.com", is_superuser=True)
+    await make_user(app.state.database, "closed@example.com", is_superuser=True, is_active=False)
+    # Two processes, and one that starts later in the month.
+    limits = AnswersSettings(llm_max_cost_per_month=Decimal("0.0040"), llm_max_tokens_per_day=10_000_000)
+    guards = [SpendingGuard(settings.having(limits), app.state.database) for _ in range(3)]
+
+    async def subjects() -> list[str]:
+        for guard in guards:
+            await guard.flush()
+        emails, recorded_jobs.calls = recorded_jobs.outbox, []
+        return [f"{email.to}: {email.subject.partition(': ')[2]}" for email in emails]
+
+    statuses = []
+    for guard in guards:
+        await llm_with(guard).complete("Why?")
+        statuses.append(await subjects())
+    with pytest.raises(SpendingRefused):
+        await llm_with(guards[0]).complete("Why?")
+    what = "of the cost limit of language models this month"
+    assert statuses == [
+        [],
+        [f"root{number}@example.com: 85 % {what}" for number in range(2)],
+        [f"root{number}@example.com: 127 % {what}" for number in range(2)],
+    ]
+    assert await subjects() == []
+    for guard in guards:
+        await guard.close()
+
+
+async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, make: Make) -> None:
+    today = utc_now().date()
+    for payer in ("visitor:1a", "visitors", "total"):
+        for days in (0, 10):
+            await make(LlmUsage, payer=payer, day=today - timedelta(days=days))
+    for days, charged in ((0, "visitor:1a"), (10, "visitor:1a"), (10, "user:1")):
+        await make(Answer, charged_to=charged, finished_at=utc_now() - timedelta(days=days))
+    await clean_up(app.state.database, app.state.settings, CLEANUPS)
+    async with app.state.database.reader(fresh=True) as session:
+        payers = await session.scalars(select(col(LlmUsage.payer)))
+        charged_to = await session.scalars(select(col(Answer.charged_to)).order_by(col(Answer.id)))
+    assert [*charged_to] == ["visitor:1a", "", "user:1"]
+    assert sorted(payers) == ["total", "total", "visitor:1a", "visitors", "visitors"]
+
+
+async def test_usage_of_users_is_deleted_after_set_days(app: FastAPI, make: Make) -> None:
+    for payer, days in (("", 9), ("", 11), ("total", 11)):
+        await make(LlmUsage, payer=payer, day=utc_now().date() - timedelta(days=days))
+    settings = app.state.settings
+    for kept_days, count in ((0, 3), (10, 2)):
+        await clean_up(app.state.database, settings.having(AnswersSettings(llm_usage_days=kept_days)), CLEANUPS)
+        async with app.state.database.reader(fresh=True) as session:
+            assert len([*await session.scalars(select(LlmUsage))]) == count
+
+
+async def test_answers_without_owner_are_deleted(app: FastAPI, make: Make) -> None:
+    owner = await make_user(app.state.database)
+    for owner_id, days in ((owner.id, 11), (None, 11), (None, 9)):
+        await make(Answer, owner_id=owner_id, finished_at=utc_now() - timedelta(days=days))
+    for kept_days, count in ((0, 3), (10, 2)):
+        settings = app.state.settings.having(AnswersSettings(unowned_answer_days=kept_days))
+        await clean_up(app.state.database, settings, CLEANUPS)
+        async with app.state.database.reader(fresh=True) as session:
+            assert len([*await session.scalars(select(col(Answer.id)))]) == count
+
+
+def test_cost_limit_without_prices_is_reported(settings: Settings) -> None:
+    limited = settings.having(AnswersSettings(llm_max_cost_per_month=Decimal(5)))
+    unpriced = [PRICED, FREE.model_copy(update={"name": "Slow"})]
+    (finding,) = check_spending(limited.model_copy(update={"llm_models": unpriced}))
+    assert finding.text.startswith("LLM_MAX_COST_PER_MONTH does not limit Slow, which has no price.")
+    assert [*check_spending(limited.model_copy(update={"llm_models": [PRICED]}))] == []
+    assert [*check_spending(settings.model_copy(update={"llm_models": unpriced}))] == []
+
+
+async def test_guide_examples_run(app: FastAPI, recorded_jobs: RecordedJobs, fake_llm: FakeProvider) -> None:
+    names: dict[str, Any] = {}
+    guide = (PROJECT / "docs" / "spending.md").read_text(encoding="utf-8")
+    for code in re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE):
+        exec(code, names)  # noqa: S102 - examples of the guide
+    for setting in re.findall(r"`(LLM_MAX_\w+|LLM_DEMO_\w+|LLM_CURRENCY)`", guide):
+        assert setting.lower() in AnswersSettings.model_fields, setting
+    owner = await make_user(app.state.database)
+    await recorded_jobs.run(names["sum_up_for"](owner.id, "A text."))
+    await app.state.llm.guard.flush()
+    async with app.state.database.reader(fresh=True) as session:
+        assert await session.scalar(select(col(LlmUsage.calls)).where(col(LlmUsage.owner_id) == owner.id)) == 1
+    assert await names["words_at_the_form"](owner, app.state.answers) == ""
+
+
+def test_reserved_tokens_are_not_used_up() -> None:
+    limit = Limit("llm_max_tokens_per_person_per_day", "person", "tokens", "day", 2_000)
+    sums = Sums(tokens_day=100, tokens_reserved=1_900)
+    assert (sums.remaining(limit), sums.unused(limit)) == (0, 1_900)
+    assert LimitMessages(AnswersSettings(), "UTC").reserved(limit) == (
+        "The remainder of your 2,000 tokens for today is reserved. "
+        "Ask again when the answers that are being written have ended."
+    )
+
+
+async def test_question_during_an_answer_is_409_not_limit(
+    app: FastAPI, fake_llm: FakeProvider, user: User, settings: Settings
+) -> None:
+    limited = settings.having(AnswersSettings(llm_max_tokens_per_person_per_day=600))
+    guard = app.state.llm.guard = SpendingGuard(limited, app.state.database)
+    gate = asyncio.Event()
+    fake_llm.script = ["So", gate, "."]
+    async with aclosing(app.state.llm.for_user(user.id).stream("Why?")) as texts:
+        await anext(texts)
+        with pytest.raises(SpendingRefused, match="is reserved") as caught:
+            await app.state.llm.for_user(user.id).complete("And?")
+        assert caught.value.retry_after == 10
+        gate.set()
+        assert [text async for text in texts] == ["."]
+    await guard.close()

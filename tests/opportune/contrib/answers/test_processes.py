@@ -1,0 +1,195 @@
+"""Several processes on one database: writers, followers and dead ones."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.follower import AnswerFollower
+from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.manager import MAX_RUNNING_ANSWERS, AnswerManager
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.screens.events import AnswerStream
+from opportune.contrib.llm import FakeProvider, LanguageModel
+from opportune.db import Database, utc_now
+from tests.opportune.contrib.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    kill_process,
+    load_answer,
+    set_values,
+    start_answer,
+    wait_until_ended,
+)
+
+
+async def test_other_process_stops_an_answer(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    model.script = ["So far", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    await sibling.stop(answer)
+    assert (await wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id: int, database: Database) -> None:
+    gate = asyncio.Event()
+    answer = await start_answer(manager, owner_id, "One, ", gate, "two.")
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    answer = await load_answer(sibling, answer)
+    assert answer.text == "One, "
+    seen = []
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        async for text in live.follow_text(0):
+            seen.append(text)
+            gate.set()
+    assert seen == ["One, ", "One, two."]
+    assert live.answer.status == AnswerStatus.DONE
+
+
+async def test_closed_stream_keeps_newer_viewers(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two."]
+    answer = await ask(manager, owner_id)
+    follower = AnswerFollower(database, manager.take_over)
+    async with AsyncExitStack() as first_viewer, asyncio.timeout(TIMEOUT_SECONDS):
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
+            first = await first_viewer.enter_async_context(follower.follow(answer))
+            assert [text async for text in first.follow_text(0)] == []
+        async with follower.follow(answer) as live:
+            await first_viewer.aclose()
+            async for _ in live.follow_text(0):
+                gate.set()
+    assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
+
+
+async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two."]
+    answer = await ask(manager, owner_id)
+
+    async def read_to_end(live: LiveAnswer) -> str:
+        return [text async for text in live.follow_text(0)][-1]
+
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        viewers = [asyncio.create_task(read_to_end(live)) for _ in range(50)]
+        gate.set()
+        assert set(await asyncio.gather(*viewers)) == {"One, two."}
+
+
+async def test_reading_ends_answers_of_dead_processes(
+    manager: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await start_answer(manager, owner_id, "Last words", asyncio.Event())
+    await kill_process(manager, database, answer)
+    reader = AnswerManager(database, LanguageModel(lambda: None))
+    answer = await load_answer(reader, answer)
+    assert (answer.status, answer.text) == (AnswerStatus.INTERRUPTED, "Last words")
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_process_that_lost_its_answer_stops_writing(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    gate = asyncio.Event()
+    answer = await start_answer(manager, owner_id, "Mine", gate, " and more")
+    async with database.writer() as session:
+        await session.execute(update(Answer).where(col(Answer.id) == answer.id).values(worker="another"))
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await model.stopped.wait()
+    gate.set()
+    assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
+
+
+async def test_answers_of_dead_processes_do_not_count(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+) -> None:
+    model.script = [asyncio.Event()]
+    for _ in range(MAX_RUNNING_ANSWERS):
+        answer = await ask(manager, owner_id)
+        await kill_process(manager, database, answer)
+    model.script = ["An answer."]
+    restarted = AnswerManager(database, LanguageModel(lambda: model))
+    answer = await ask(restarted, owner_id)
+    assert (await wait_until_ended(restarted, answer)).status == AnswerStatus.DONE
+
+
+async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner_id: int, database: Database) -> None:
+    gate = asyncio.Event()
+    answer = await start_answer(manager, owner_id, "Still ", gate, "here.")
+    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
+    assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
+    gate.set()
+    assert (await wait_until_ended(manager, answer)).text == "Still here."
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_renewed_lease_prevents_takeover(
+    manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = await start_answer(manager, owner_id, "Saved", asyncio.Event())
+    await kill_process(manager, database, answer)
+    writer = database.writer
+
+    @asynccontextmanager
+    async def renewed_just_before() -> AsyncIterator[AsyncSession]:
+        monkeypatch.undo()
+        await set_values(database, answer, lease_until=utc_now() + timedelta(minutes=1))
+        async with writer() as session:
+            yield session
+
+    monkeypatch.setattr(database, "writer", renewed_just_before)
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    await sibling.take_over([(await store.read_progress(database, {answer.id: -1}))[answer.id].answer])
+    progress = (await store.read_progress(database, {answer.id: -1}))[answer.id]
+    assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
+
+
+async def test_close_does_not_wait_for_an_outage(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.script = ["So far", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    may_finish = asyncio.Event()
+
+    async def finish(*arguments: Any) -> dict[int, Answer | None]:
+        await may_finish.wait()
+        return await original(*arguments)
+
+    original = store.finish_answers
+    monkeypatch.setattr(store, "finish_answers", finish)
+    monkeypatch.setattr("opportune.contrib.answers.engine.manager.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
+    async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(answer) as live:
+        await manager.close()
+        async for _ in live.follow_text(0):
+            pass
+    may_finish.set()
+
+
+async def test_reload_elsewhere_repeats_no_block(manager: AnswerManager, owner_id: int, database: Database) -> None:
+    gate = asyncio.Event()
+    answer = await start_answer(manager, owner_id, "One.\n\nTwo.\n\nThree.\n\n", gate, "Four.")
+    sibling = AnswerManager(database, LanguageModel(lambda: None))
+
+    async def article(_: Answer) -> str:
+        return ""
+
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        gate.set()
+        offset = len("One.\n\nTwo.\n\nThree.\n\n")
+        sent = [event async for event in AnswerStream(live, offset, answer.id).html(article)]
+    assert b"Four." in b"".join(sent)
+    assert b"One." not in b"".join(sent)

@@ -1,0 +1,123 @@
+"""Reasoning of models: stored separately, streamed, collapsed and counted."""
+
+import asyncio
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.accounts import User
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.models import AnswerStatus
+from opportune.contrib.llm import Done, FakeProvider, LLMError, Reasoning
+from opportune.db import Database
+from opportune.testing import signed_in_client
+from tests.opportune.contrib.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    kill_process,
+    load_answer,
+    wait_until_ended,
+)
+from tests.opportune.contrib.answers.test_events import make_live_answer, read_json_events
+
+HOSTILE = "<script>alert(1)</script> **no**"
+
+
+async def wait_until_reasoned(database: Database, answer_id: int, reasoning: str) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (await store.read_progress(database, {answer_id: -1}))[answer_id].reasoning != reasoning:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
+    model.script = [Reasoning("Let me "), Reasoning("think."), "Because.", Done(10, 90, reasoning_tokens=80)]
+    stored = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (stored.text, stored.reasoning, stored.reasoning_tokens) == ("Because.", "Let me think.", 80)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_reasoning_survives_a_dead_process(
+    manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
+) -> None:
+    model.script = [Reasoning("Let me think."), asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await wait_until_reasoned(database, answer.id, "Let me think.")
+    await kill_process(manager, database, answer)
+    model.script = [Reasoning("Again."), "Because."]
+    await load_answer(manager, answer)
+    interrupted = await manager.find(answer.id, owner_id)
+    assert interrupted
+    stored = await wait_until_ended(manager, interrupted)
+    assert (stored.text, stored.reasoning) == ("Because.", "Let me think.\n\nAgain.")
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
+    model.script = [Reasoning("Let me think."), asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    async with manager.view(answer) as live:
+        async for _ in live.follow_text(0):
+            if live.reasoning:
+                break
+    await manager.stop(answer)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.status, stored.text, stored.reasoning) == (AnswerStatus.STOPPED, "", "Let me think.")
+    assert stored.completion_tokens >= stored.reasoning_tokens > 0
+
+
+async def test_viewer_elsewhere_sees_reasoning_grow(
+    manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
+) -> None:
+    other = AnswerManager(database, manager.llm)
+    may_end = asyncio.Event()
+    model.script = [Reasoning("Let me think."), may_end, "Because."]
+    answer = await ask(manager, owner_id)
+    stored = await other.find(answer.id, owner_id)
+    assert stored
+    async with asyncio.timeout(TIMEOUT_SECONDS), other.view(stored) as live:
+        async for _ in live.follow_text(0):
+            if live.reasoning and not may_end.is_set():
+                assert not live.ended
+                may_end.set()
+    assert (live.text, live.reasoning) == ("Because.", "Let me think.")
+    await other.close()
+
+
+async def test_thinking_too_long_is_explained(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
+    sentence = "The model used up its length for thinking."
+    failure = LLMError("out_of_tokens", sentence, done=Done(11, 4096, reasoning_tokens=4096))
+    model.script = [Reasoning("Hm."), failure]
+    stored = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (stored.status, stored.error_code, stored.error) == (AnswerStatus.FAILED, "out_of_tokens", sentence)
+    assert stored.reasoning == "Hm."
+    assert stored.can_continue
+
+
+async def test_json_stream_has_reasoning_in_status() -> None:
+    events = await read_json_events(make_live_answer("Because.", AnswerStatus.DONE, reasoning="Hm."))
+    assert [event.event for event in events] == ["status", "status", "delta", "done"]
+    assert (events[1]["reasoning"], events[1]["reasoning_offset"], events[1].id) == ("Hm.", 0, "7:0")
+    assert events[2]["text"] == "Because."
+
+
+async def test_resumed_stream_repeats_reasoning_but_no_text() -> None:
+    events = await read_json_events(make_live_answer("Because.", AnswerStatus.DONE, reasoning="Hm."), offset=8)
+    assert [event.event for event in events] == ["status", "status", "done"]
+    assert events[1]["reasoning"] == "Hm."
+
+
+async def test_page_gets_reasoning_escaped(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
+    fake_llm.script = [Reasoning(HOSTILE), "Because."]
+    async with signed_in_client(app, user) as client:
+        async with app.state.database.writer() as session:
+            answer = await app.state.answers.ask(session, "Why?", owner_id=user.id)
+        stream = (await client.get(f"/answers/{answer.id}/stream")).text
+        page = (await client.get(f"/answers/{answer.id}")).text
+        read = (await client.get(f"/api/v1/answers/{answer.id}")).json()
+    for html in (stream, page):
+        assert "&lt;script&gt;alert(1)&lt;/script&gt; **no**" in html
+        assert "<script>alert" not in html
+    assert f'<details class="answer-reasoning text-secondary small mb-1" id="answer-{answer.id}-thoughts">' in page
+    assert (read["text"], read["reasoning"]) == ("Because.", HOSTILE)

@@ -1,0 +1,144 @@
+"""Routes of all answers: access and effects."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from opportune.accounts import User
+from opportune.contrib.answers import Answer, AnswerManager
+from opportune.contrib.llm import FakeProvider
+from opportune.feature import Feature
+from opportune.testing import make_token, make_user, signed_in_client
+from tests.opportune.contrib.answers.questions import ask, wait_until_ended
+
+API = "/api/v1/answers"
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture
+async def owner(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+async def ask_question(app: FastAPI, owner: User) -> Answer:
+    manager: AnswerManager = app.state.answers
+    return await ask(manager, owner.id, topic="books:1")
+
+
+async def ask_and_stop(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
+    fake_llm.script = ["So *far*", asyncio.Event()]
+    answer = await ask_question(app, owner)
+    async with app.state.answers.view(answer) as live, asyncio.timeout(30):
+        await anext(live.follow_text(0))
+    await app.state.answers.stop(answer)
+    return answer
+
+
+async def read_events(client: AsyncClient, path: str, **headers: str) -> list[dict[str, Any]]:
+    blocks = (await client.get(path, headers=headers)).text.strip().split("\n\n")
+    fields = [dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":")) for block in blocks]
+    return [{**each, "data": json.loads(each["data"])} for each in fields if each]
+
+
+async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient, owner: User) -> None:
+    answer = await ask_question(app, owner)
+    await wait_until_ended(app.state.answers, answer)
+    pages = [("GET", ""), ("POST", "/stop"), ("POST", "/retry"), ("POST", "/continue")]
+    for method, path in pages:
+        page, api = f"/answers/{answer.id}{path}", f"{API}/{answer.id}{path}"
+        assert (await client.request(method, page)).headers["location"].startswith("/accounts/login")
+        assert (await client.request(method, api)).status_code == 401
+        async with signed_in_client(app) as stranger:
+            assert (await stranger.request(method, page)).status_code == 404
+            assert (await stranger.request(method, api)).status_code == 404
+            # otherwise htmx would reconnect forever
+            assert (await stranger.get(f"/answers/{answer.id}/stream")).text.strip() == "event: done\ndata: gone"
+            assert (await stranger.get(f"{API}/{answer.id}/stream")).status_code == 404
+
+
+async def test_json_stream_resumes_at_the_offset(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
+    fake_llm.script = ["A scripted answer."]
+    answer = await ask_question(app, owner)
+    async with signed_in_client(app, owner) as client:
+        complete = await read_events(client, f"{API}/{answer.id}/stream")
+        resumed = await read_events(client, f"{API}/{answer.id}/stream", **{"Last-Event-ID": f"{answer.id}:11"})
+        read = (await client.get(f"{API}/{answer.id}")).json()
+    assert (complete[0]["event"], complete[-1]["event"]) == ("status", "done")
+    assert "".join(each["data"].get("text", "") for each in complete) == "A scripted answer."
+    assert [each["data"]["text"] for each in resumed if each["event"] == "delta"] == ["answer."]
+    assert (read["question"], read["text"], read["status"]) == ("Why?", "A scripted answer.", "done")
+    assert "prompt" not in read
+
+
+async def test_html_stream_updates_the_page(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
+    gate = asyncio.Event()
+    fake_llm.script = ["The first half", gate, " and the *second*."]
+    answer = await ask_question(app, owner)
+    async with signed_in_client(app, owner) as client, asyncio.timeout(30):
+        while "The first half" not in (page := (await client.get(f"/answers/{answer.id}")).text):
+            await asyncio.sleep(0)
+        assert f'hx-sse:connect="/answers/{answer.id}/stream?after={answer.id}:14"' in page
+        refresh = f'<meta http-equiv="refresh" content="2; url=/answers/{answer.id}"'
+        assert refresh in page, "the page reloads without JavaScript"
+        gate.set()
+        streamed = (await client.get(f"/answers/{answer.id}/stream?after={answer.id}:14")).text
+        complete = (await client.get(f"/answers/{answer.id}")).text
+    assert "event: grow" in streamed
+    assert "event: done" in streamed
+    assert "and the <em>second</em>." in complete
+    assert "hx-sse:connect" not in complete
+
+
+async def test_buttons_stop_continue_and_retry(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
+    answer = await ask_and_stop(app, owner, fake_llm)
+    async with signed_in_client(app, owner) as client:
+        page = (await client.get(f"/answers/{answer.id}")).text
+        assert all(word in page for word in ("Stopped", "Continue", "Try again"))
+        fake_llm.script = [" so good."]
+        response = await client.post(f"/answers/{answer.id}/continue", headers=HTMX)
+        assert f'id="answer-{answer.id}"' in response.text
+        await wait_until_ended(app.state.answers, (await app.state.answers.newest("books:1", owner.id)).answer)
+        assert "So <em>far</em> so good." in (await client.get(f"/answers/{answer.id}")).text
+        # complete answers cannot be continued
+        for path in ("continue", "retry"):
+            assert (await client.post(f"{API}/{answer.id}/{path}")).json()["id"] == answer.id
+    assert [turn.content for turn in fake_llm.received[1][:2]] == ["Why?", "So *far*"]
+    assert fake_llm.received[1][-1].content.startswith("Continue exactly")
+
+
+async def test_continuing_model_gets_no_instruction(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
+    answer = await ask_and_stop(app, owner, fake_llm)
+    fake_llm.continues = True
+    fake_llm.script = [" so good."]
+    async with signed_in_client(app, owner) as client:
+        assert (await client.post(f"{API}/{answer.id}/continue")).status_code == 202
+        assert "event: done" in (await client.get(f"{API}/{answer.id}/stream")).text
+    assert fake_llm.received[1][-1].content == "So *far*"
+
+
+async def test_running_answer_is_not_retried(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
+    failed = await ask_and_stop(app, owner, fake_llm)
+    running = await ask_question(app, owner)
+    async with signed_in_client(app, owner) as client:
+        assert (await client.post(f"{API}/{running.id}/retry")).json()["id"] == running.id
+        assert (await client.post(f"{API}/{failed.id}/retry")).status_code == 409
+        assert (await client.post(f"/answers/{failed.id}/continue")).status_code == 409
+        assert (await client.post(f"{API}/{running.id}/stop")).status_code == 204
+        assert (await client.get(f"{API}/{running.id}")).json()["status"] == "stopped"
+
+
+async def test_token_needs_scope_of_the_feature(app: FastAPI, client: AsyncClient, owner: User) -> None:
+    app.state.features = [*app.state.features, Feature(name="books", summary="Books.")]
+    answer = await ask_question(app, owner)
+    await wait_until_ended(app.state.answers, answer)
+    statuses = []
+    for scopes in ("answers:read answers:write", "answers:read books:read", "answers:write books:read", "read write"):
+        headers = {"Authorization": f"Bearer {await make_token(app.state.database, owner, scopes)}"}
+        paths = [("GET", ""), ("GET", "/stream"), ("POST", "/stop")]
+        answers = [await client.request(method, f"{API}/{answer.id}{path}", headers=headers) for method, path in paths]
+        statuses.append([each.status_code for each in answers])
+    assert statuses == [[403, 403, 403], [200, 200, 403], [403, 403, 403], [200, 200, 204]]

@@ -1,0 +1,406 @@
+"""Answers that survive their process: handed over by a stopping one, taken over from a dead one."""
+
+import asyncio
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from opportune.config.settings import Settings
+from opportune.contrib import llm
+from opportune.contrib.answers import lifespan
+from opportune.contrib.answers.engine import manager as manager_module
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.manager import MAX_TAKEOVERS, AnswerManager
+from opportune.contrib.answers.lifespan import grace_seconds
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.llm import FakeProvider, LanguageModel
+from opportune.db import Database, utc_now
+from opportune.features import accounts, answers, jobs
+from opportune.jobs import worker_lock
+from opportune.jobs.worker_lock import WorkerLock
+from opportune.server import shutdown
+from opportune.testing.app import create_test_app
+from tests.opportune.contrib.answers.processes import hold_lock
+from tests.opportune.contrib.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    kill_process,
+    load_answer,
+    set_values,
+    wait_until_ended,
+    wait_until_saved,
+)
+from tests.opportune.forked import PROCESSES
+
+STORY = "Once upon a time, 🐍 there was an answer.\n\n- It was long.\n- Its process was not.\n"
+
+
+class Storyteller(FakeProvider):
+    """Tells the story from the end of the prompt to `pause`, and continues after an event."""
+
+    continues = True
+
+    def __init__(self, pause: int = len(STORY)) -> None:
+        super().__init__()
+        self.pause = pause
+        self.may_continue = asyncio.Event()
+
+    async def stream(
+        self, messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
+        self.received.append([*messages])
+        text = messages[-1].content if messages[-1].role == "assistant" else ""
+        assert STORY.startswith(text)
+        if len(text) < self.pause:
+            yield STORY[len(text) : self.pause]
+        if self.pause < len(STORY):
+            await self.may_continue.wait()
+        yield STORY[max(self.pause, len(text)) :]
+        yield llm.Done(prompt_tokens=1, completion_tokens=1)
+
+
+@pytest.fixture
+def model() -> Storyteller:
+    return Storyteller(pause=20)
+
+
+@pytest.fixture
+async def sibling(database: Database) -> AsyncIterator[AnswerManager]:
+    """Another process with a model that tells the complete story."""
+    sibling = AnswerManager(database, LanguageModel(Storyteller))
+    yield sibling
+    await sibling.close()
+
+
+async def start_story(manager: AnswerManager, owner_id: int) -> Answer:
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(manager.database, answer.id, STORY[:20])
+    return answer
+
+
+async def test_stopping_process_hands_over_to_another(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int
+) -> None:
+    answer = await start_story(manager, owner_id)
+    async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        growth = live.follow_text(0)
+        assert await anext(growth) == STORY[:20]
+        await manager.close()
+        async for _ in growth:
+            pass
+    assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, STORY)
+    assert live.answer.takeovers == 1
+    assert live.answer.usage_estimated, "token counts of the first process are unknown"
+
+
+async def test_complete_text_is_not_continued(manager: AnswerManager, database: Database, owner_id: int) -> None:
+    answer = await start_story(manager, owner_id)
+    await manager.close()
+    model = FakeProvider(llm.LLMError("empty", "The model gave an empty answer."))
+    model.continues = True
+    sibling = AnswerManager(database, LanguageModel(lambda: model))
+    stored = await wait_until_ended(sibling, answer)
+    assert (stored.status, stored.text, stored.error) == (AnswerStatus.DONE, STORY[:20], "")
+    await sibling.close()
+
+
+class SlowStoryteller(Storyteller):
+    """Pauses twice, and records when the text before the second pause has been read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = asyncio.Event()
+
+    async def stream(
+        self, messages: Sequence[llm.Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[llm.Chunk, None]:
+        yield STORY[:10]
+        await self.may_continue.wait()
+        yield STORY[10:20]
+        self.is_read.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize("is_stored", [None, True, False])
+async def test_unsaved_text_is_handed_over(
+    database: Database,
+    sibling: AnswerManager,
+    owner_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_stored: bool | None,
+) -> None:
+    """Also after a failed save, whose text may be stored nevertheless."""
+    failed = asyncio.Event()
+
+    async def save(*arguments: Any, **options: Any) -> None:
+        if is_stored:
+            await original(*arguments, **options)
+        failed.set()
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    original = store.save_deltas
+    model = SlowStoryteller()
+    manager = AnswerManager(database, LanguageModel(lambda: model))
+    if is_stored is not None:
+        monkeypatch.setattr(store, "save_deltas", save)
+    monkeypatch.setattr("opportune.contrib.answers.engine.flusher.FLUSH_INTERVAL_SECONDS", 60)
+    answer = await ask(manager, owner_id)
+    if is_stored is None:
+        await wait_until_saved(database, answer.id, STORY[:10])
+    else:
+        await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
+    model.may_continue.set()
+    await asyncio.wait_for(model.is_read.wait(), TIMEOUT_SECONDS)
+    await manager.close()
+    await wait_until_saved(database, answer.id, STORY[:20])
+    assert (await load_answer(sibling, answer)).is_running
+    assert (await wait_until_ended(sibling, answer)).text == STORY
+
+
+async def test_model_that_cannot_continue_is_interrupted(
+    manager: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await start_story(manager, owner_id)
+    await manager.close()
+    loaded = await load_answer(AnswerManager(database, LanguageModel(lambda: FakeProvider("Else."))), answer)
+    assert (loaded.status, loaded.text, loaded.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
+
+
+async def test_answers_finish_during_the_grace_period(
+    manager: AnswerManager, model: Storyteller, owner_id: int
+) -> None:
+    answer = await start_story(manager, owner_id)
+    closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
+    await asyncio.sleep(0)
+    model.may_continue.set()
+    await closing
+    loaded = await load_answer(manager, answer)
+    assert (loaded.status, loaded.text, loaded.takeovers) == (AnswerStatus.DONE, STORY, 0)
+
+
+async def test_streams_close_before_the_answers_end(
+    manager: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
+    answer = await start_story(manager, owner_id)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
+        async for _ in live.follow_text(0):
+            pass
+        assert not live.ended
+        model.may_continue.set()
+        await closing
+    assert (await load_answer(manager, answer)).text == STORY
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int, database: Database) -> None:
+    answer = await start_story(manager, owner_id)
+    await kill_process(manager, database, answer)
+    models = [Storyteller() for _ in range(4)]
+    siblings = [AnswerManager(database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
+    await asyncio.gather(*(load_answer(each, answer) for each in siblings))
+    assert [(await wait_until_ended(each, answer)).text for each in siblings] == [STORY] * 4
+    assert sum(len(model.received) for model in models) == 1
+
+
+async def test_starting_process_takes_over_answers(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await start_story(manager, owner_id)
+    await kill_process(manager, database, answer)
+    sibling.open()
+    await wait_until_saved(database, answer.id, STORY)
+    assert (await load_answer(sibling, answer)).takeovers == 1
+
+
+async def test_outage_of_the_watch_is_logged_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = asyncio.Semaphore(0)
+
+    async def fail(*_arguments: object) -> None:
+        attempts.release()
+        raise OperationalError("", {}, Exception("no such table"))
+
+    monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(store, "read_running_answers", fail)
+    watching = AnswerManager(database, LanguageModel(lambda: None))
+    watching.open()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        for _ in range(3):
+            await attempts.acquire()
+    await watching.close()
+    assert caplog.text.count("answers of other processes cannot be watched") == 1
+
+
+async def test_other_answers_are_watched_until_they_end(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0.01)
+    answer = await start_story(manager, owner_id)
+    sibling.open()
+    await asyncio.sleep(0)
+    model.may_continue.set()
+    await wait_until_ended(manager, answer)
+    assert sibling._watch_task
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await sibling._watch_task
+    assert (await load_answer(manager, answer)).takeovers == 0
+
+
+async def test_answer_has_a_maximum_of_takeovers(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await start_story(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await set_values(database, answer, takeovers=MAX_TAKEOVERS)
+    assert (await load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
+
+
+async def test_stopped_answer_is_not_taken_over(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+) -> None:
+    answer = await start_story(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await sibling.stop(answer)
+    loaded = await load_answer(sibling, answer)
+    assert (loaded.status, loaded.text) == (AnswerStatus.STOPPED, STORY[:20])
+
+
+async def test_living_process_keeps_answers_after_lease(
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database, model: Storyteller
+) -> None:
+    manager._lock.acquire()
+    answer = await start_story(manager, owner_id)
+    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
+    assert (await load_answer(sibling, answer)).is_running
+    model.may_continue.set()
+    assert (await wait_until_ended(manager, answer)).takeovers == 0
+
+
+async def test_late_worker_stores_the_complete_answer(
+    manager: AnswerManager, owner_id: int, database: Database, model: Storyteller
+) -> None:
+    answer = await start_story(manager, owner_id)
+    live = manager._tasks[answer.id].live
+    await set_values(database, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
+    model.may_continue.set()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        async for _ in live.follow_text(0):
+            pass
+    loaded = await load_answer(manager, answer)
+    assert (loaded.status, loaded.text, loaded.error) == (AnswerStatus.DONE, STORY, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+async def test_dead_process_is_detected_by_its_lock(
+    manager: AnswerManager, owner_id: int, database: Database, sibling: AnswerManager
+) -> None:
+    address = str(database.url.sync_url)
+    parent_end, child_end = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=hold_lock, args=(address, "other", child_end))
+    process.start()
+    assert await asyncio.to_thread(parent_end.poll, TIMEOUT_SECONDS), "the process holds the lock"
+    answer = await start_story(manager, owner_id)
+    await kill_process(manager, database, answer)
+    await set_values(database, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
+    assert WorkerLock(address, "").is_dead("other") is False
+    assert (await load_answer(sibling, answer)).takeovers == 0
+    process.kill()
+    await asyncio.to_thread(process.join, TIMEOUT_SECONDS)
+    assert (await load_answer(sibling, answer)).is_running
+    stored = await wait_until_ended(sibling, answer)
+    assert (stored.text, stored.takeovers) == (STORY, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_released_lock_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    first, second = WorkerLock("sqlite:///a.db", "first"), WorkerLock("sqlite:///a.db", "second")
+    first.acquire()
+    second.acquire()
+    (folder,) = tmp_path.iterdir()
+    (folder / "killed").touch()
+    first.release()
+    assert [path.name for path in folder.iterdir()] == ["second"]
+    assert first.is_dead("second") is False
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+    removed: list[Path] = []
+
+    def remove_folder(path: Path, flags: int = 0) -> int | None:
+        if not removed:
+            removed.append(path)
+            path.parent.rmdir()
+        return locked(path, flags)
+
+    locked = worker_lock._open_and_lock
+    monkeypatch.setattr(worker_lock, "_open_and_lock", remove_folder)
+    second.acquire()
+    assert first.is_dead("second") is False
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "host", "environment", "seconds"),
+    [
+        (None, "RENDER", "production", 28),
+        (None, "FLY_APP_NAME", "production", 3),
+        (None, "", "production", 8),
+        (None, "", "development", 0),
+        (1, "", "production", 1),
+    ],
+)
+def test_grace_is_two_seconds_below_the_host_limit(
+    setting: float | None,
+    host: str,
+    environment: str,
+    seconds: float,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if host:
+        monkeypatch.setenv(host, "yes")
+    changes = {"answer_grace_seconds": setting, "environment": environment}
+    assert grace_seconds(settings.model_copy(update=changes)) == seconds
+
+
+@pytest.mark.parametrize(("next_serves", "text"), [(True, "So it is."), (False, "So")])
+async def test_replaced_process_finishes_its_answers(
+    settings: Settings, database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch, next_serves: bool, text: str
+) -> None:
+    """The model continues only after the viewers were sent to the new version."""
+    monkeypatch.setattr(manager_module, "VIEWERS_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr(shutdown, "next_version_serves", next_version := threading.Event())
+    monkeypatch.setattr(lifespan, "next_version_serves", next_version)
+    may_continue = asyncio.Event()
+    app = create_test_app(settings, [accounts, jobs, answers])
+
+    async def watch(answer: Answer) -> None:
+        async with app.state.answers.view(answer) as live:
+            async for _ in live.follow_text(0):
+                pass
+        may_continue.set()
+
+    async with app.router.lifespan_context(app):
+        app.state.llm.provider = FakeProvider("So", may_continue, " it is.")
+        answer = await ask(app.state.answers, owner_id)
+        viewer = asyncio.create_task(watch(answer))
+        await wait_until_saved(database, answer.id, "So")
+        if next_serves:
+            next_version.set()
+    await viewer
+    progress = (await store.read_progress(database, {answer.id: -1}))[answer.id]
+    assert (progress.text, progress.answer.is_running) == (text, not next_serves)

@@ -1,0 +1,167 @@
+"""A running answer: saved, stopped and ended, also during outages of the database."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import InternalError, OperationalError
+
+from opportune.contrib.answers.engine import flusher, store, task
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
+from opportune.contrib.llm import FakeProvider
+from opportune.db import Database
+from tests.opportune.contrib.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    load_answer,
+    start_answer,
+    wait_until_ended,
+    wait_until_saved,
+)
+
+
+async def test_growing_answer_is_stored(manager: AnswerManager, owner_id: int, database: Database) -> None:
+    gate = asyncio.Event()
+    answer = await start_answer(manager, owner_id, "The beginning", gate, " and the end.")
+    gate.set()
+    assert (await wait_until_ended(manager, answer)).text == "The beginning and the end."
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
+
+
+async def test_no_session_is_held_while_the_model_thinks(
+    manager: AnswerManager, owner_id: int, database: Database
+) -> None:
+    gate = asyncio.Event()
+    answer = await start_answer(manager, owner_id, "x", gate)
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while database.engine.pool.checkedout() or database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
+            await asyncio.sleep(0)
+    gate.set()
+    await wait_until_ended(manager, answer)
+
+
+async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = ["So far", asyncio.Event(), "never"]
+    answer = await ask(manager, owner_id)
+    async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
+        await anext(live.follow_text(0))
+    await manager.stop(answer)
+    assert model.stopped.is_set()
+    answer = await load_answer(manager, answer)
+    assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "So far")
+
+
+async def test_stop_before_the_first_chunk_is_empty(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = [asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await manager.stop(answer)
+    answer = await load_answer(manager, answer)
+    assert (answer.status, answer.text) == (AnswerStatus.STOPPED, "")
+
+
+async def test_answer_survives_a_short_outage(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([True, True, False])
+
+    async def finish(*arguments: Any) -> dict[int, Answer | None]:
+        if next(failures, False):
+            raise OperationalError("select 1", {}, Exception("gone"))
+        return await original(*arguments)
+
+    original = store.finish_answers
+    monkeypatch.setattr(store, "finish_answers", finish)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0, 0, 0))
+    answer = await ask(manager, owner_id)
+    stored = await wait_until_ended(manager, answer)
+    assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
+
+
+async def test_end_of_an_answer_survives_a_long_outage(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([True] * 8 + [False])
+
+    async def finish(*arguments: Any) -> dict[int, Answer | None]:
+        if next(failures, False):
+            raise OperationalError("select 1", {}, Exception("connection refused"))
+        return await original(*arguments)
+
+    original = store.finish_answers
+    monkeypatch.setattr(store, "finish_answers", finish)
+    monkeypatch.setattr(task, "is_outage", lambda _: True)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
+    monkeypatch.setattr(task, "OUTAGE_RETRY_DELAY_SECONDS", 0)
+    stored = await wait_until_ended(manager, await ask(manager, owner_id))
+    assert (stored.status, stored.text) == (AnswerStatus.DONE, "An answer.")
+    assert task.OUTAGE_TIMEOUT_SECONDS >= 600
+    assert flusher.SAVE_TIMEOUT_SECONDS >= 600
+
+
+async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
+    model.script = [asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await manager.cut(answer.id)  # before its task runs for the first time
+    assert (await load_answer(manager, answer)).status == AnswerStatus.STOPPED
+    assert not manager._tasks
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_save_without_response_is_not_duplicated(
+    manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[object] = []
+
+    async def save(*arguments: Any, **options: Any) -> dict[int, store.Claim]:
+        result = await original(*arguments, **options)
+        attempts.append(arguments[-1])
+        if len(attempts) == 1:
+            raise OperationalError("commit", {}, Exception("connection lost"))
+        return result
+
+    original = store.save_deltas
+    monkeypatch.setattr(store, "save_deltas", save)
+    gate, end = asyncio.Event(), asyncio.Event()
+    answer = await start_answer(manager, owner_id, "One, ", gate, "two.", end)
+    gate.set()
+    await wait_until_saved(database, answer.id, "One, two.")
+    end.set()
+    assert (await wait_until_ended(manager, answer)).text == "One, two."
+
+
+async def test_text_during_a_failed_save_is_saved(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[object] = []
+
+    async def save(*arguments: Any, **options: Any) -> dict[int, store.Claim]:
+        attempts.append(arguments[-1])
+        if len(attempts) > 1:
+            return await original(*arguments, **options)
+        gate.set()
+        while manager._tasks[answer.id].unsaved.text != "One, two.":
+            await asyncio.sleep(0)
+        raise OperationalError("commit", {}, Exception("connection lost"))
+
+    original = store.save_deltas
+    monkeypatch.setattr(store, "save_deltas", save)
+    monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
+    gate = asyncio.Event()
+    model.script = ["One, ", gate, "two.", asyncio.Event()]
+    answer = await ask(manager, owner_id)
+    await wait_until_saved(database, answer.id, "One, two.")
+
+
+async def test_viewers_learn_of_an_unstored_end(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def finish(*_: object) -> None:
+        raise InternalError("update", {}, Exception("read-only"))
+
+    monkeypatch.setattr(store, "finish_answers", finish)
+    monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0,))
+    answer = await ask(manager, owner_id)
+    assert (await wait_until_ended(manager, answer)).error_code == "database"

@@ -1,0 +1,254 @@
+"""Usage of model calls: all calls are counted, however they end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.config.settings import Settings
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending import ledger
+from opportune.contrib.answers.spending.guard import SpendingGuard
+from opportune.contrib.answers.spending.models import LlmUsage
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LLMError, LlmModel, Reasoning
+from opportune.contrib.llm.call_guard import Payer
+from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
+from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.tools import Toolbox
+from opportune.db import Database
+from opportune.testing import make_user
+from tests.opportune.contrib.answers.questions import ask, wait_until_ended
+
+PRICED = LlmModel(
+    name="Fast",
+    model="fast",
+    base_url="http://127.0.0.1:1/v1",
+    price_per_million_prompt_tokens=Decimal(1),
+    price_per_million_answer_tokens=Decimal(4),
+    price_per_million_cached_tokens=Decimal("0.1"),
+)
+REPORTED_USAGE = Done(prompt_tokens=1000, completion_tokens=500)
+
+
+@pytest.fixture
+async def guard(settings: Settings, database: Database) -> AsyncIterator[SpendingGuard]:
+    guard = SpendingGuard(settings, database)
+    yield guard
+    await guard.close()
+
+
+@pytest.fixture
+def model() -> FakeProvider:
+    return FakeProvider("An answer.", REPORTED_USAGE)
+
+
+@pytest.fixture
+def llm(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
+    return llm_with(guard, model)
+
+
+def llm_with(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
+    llm = LanguageModel(lambda: model)
+    llm.guard, llm.model, llm.models = guard, PRICED, [PRICED]
+    return llm
+
+
+async def read_usage(guard: SpendingGuard, **criteria: Any) -> list[tuple[str, int, int, int, int, int]]:
+    """Return payer, calls, prompt tokens, answer tokens, estimated tokens and cost in millionths."""
+    await guard.flush()
+    query = select(LlmUsage).filter_by(**criteria).order_by(col(LlmUsage.payer))
+    async with guard.database.reader(fresh=True) as session:
+        rows = await session.scalars(query)
+    return [
+        (row.payer, row.calls, row.prompt_tokens, row.completion_tokens, row.estimated_tokens, row.cost_micro)
+        for row in rows
+    ]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
+    await llm.for_user(user.id).complete("Why?")
+    await llm.for_user(user.id).complete("Why?")
+    await guard.flush()
+    await llm.for_user(user.id).complete("Why?")
+    await llm.complete("Of nobody.")
+    assert await read_usage(guard) == [
+        ("", 3, 3000, 1500, 0, 9000),
+        ("site", 1, 1000, 500, 0, 3000),
+        ("total", 4, 4000, 2000, 0, 12000),
+    ]
+    assert [*await read_usage(guard, owner_id=user.id)] == [("", 3, 3000, 1500, 0, 9000)]
+    async with guard.database.reader() as session:
+        assert {(row.day, row.model) for row in await session.scalars(select(LlmUsage))} == {
+            (guard.now().date(), "Fast")
+        }
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
+    deleted_id = user.id
+    await llm.for_user(deleted_id).complete("Why?")
+    await guard.flush()
+    async with guard.database.writer() as session:
+        await session.delete(await session.get_one(User, deleted_id))
+    await llm.for_user(deleted_id).complete("As they left.")
+    new_user = await make_user(guard.database, "next@example.com")  # SQLite reuses the id
+    await llm.for_user(new_user.id).complete("Why?")
+    assert len(await read_usage(guard, owner_id=None, payer="")) == 1
+    assert (await read_usage(guard, owner_id=new_user.id))[0][1] in (1, 2)  # rows of deleted users have no owner
+    assert (await read_usage(guard, payer="total"))[0][1] == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "used"),
+    [
+        ([LLMError("rate_limited", "No.")], []),
+        ([LLMError("timeout", "No.")], [(1, 1, 0, 1)]),
+        (["Twelve bytes", LLMError("unavailable", "No.")], [(1, 1, 3, 4)]),
+        (["Twelve bytes"], [(1, 1, 3, 4)]),
+        (["Twelve bytes", Done(prompt_tokens=7)], [(1, 7, 3, 3)]),
+        (["A", Done(-5, 10**15)], [(1, 1, 1, 2)]),
+        (["Twelve bytes", Done(0, 0)], [(1, 1, 3, 4)]),
+    ],
+    ids=["refused", "timeout", "broken off", "not told", "half told", "nonsense", "for nothing"],
+)
+async def test_call_is_charged_by_how_it_ends(
+    guard: SpendingGuard, model: FakeProvider, llm: LanguageModel, script: list[Any], used: list[Any]
+) -> None:
+    model.script = script
+    with suppress(LLMError):
+        await llm.complete("Why?")
+    assert [row[1:5] for row in await read_usage(guard, payer="total")] == used
+
+
+async def test_abandoned_answer_is_charged(guard: SpendingGuard, model: FakeProvider, llm: LanguageModel) -> None:
+    model.script = ["Twelve bytes", asyncio.Event()]
+    async with aclosing(llm.stream("Why?")) as texts:
+        await anext(texts)
+    assert (await read_usage(guard, payer="total"))[0][1:] == (1, 1, 3, 4, 13)
+
+
+async def test_fallback_is_charged_not_the_requested_model(
+    guard: SpendingGuard, model: FakeProvider, llm: LanguageModel
+) -> None:
+    llm.model = PRICED.model_copy(update={"fallback": "Other"})
+    other = LanguageModel(lambda: FakeProvider("Here.", REPORTED_USAGE))
+    other.guard, other.model = guard, PRICED.model_copy(update={"name": "Other"})
+    llm._models_by_name = other._models_by_name = {"Fast": llm, "Other": other}
+    model.script = [LLMError("unavailable", "Away.")]
+    assert await llm.for_user(1).complete("Why?") == "Here."
+    assert len(await read_usage(guard, model="Other", payer="total")) == 1
+    assert await read_usage(guard, model="Fast") == []
+
+
+async def test_rounds_with_tools_are_summed(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
+    async def find_book(title: str) -> str:
+        """Looking."""
+        return title
+
+    toolbox = Toolbox(app, [find_book])
+    llm = app.state.llm
+    fake_llm.script = [Done(100, 10, tool_calls=(ToolCall("c", "find_book", '{"title": "Dune"}'),))]
+    fake_llm.next_scripts = [["There.", Done(200, 20)]]
+    llm.model = PRICED.model_copy(update={"calls_tools": True})
+    manager = AnswerManager(app.state.database, llm, lambda: toolbox)
+    async with app.state.database.writer() as session:
+        answer = await manager.ask(session, "Is it there?", owner_id=user.id, tools=True)
+    answer = await wait_until_ended(manager, answer)
+    await manager.close()
+    assert (answer.prompt_tokens, answer.completion_tokens, answer.cost_micro) == (300, 30, 420)
+    assert not answer.usage_estimated
+    assert (await read_usage(llm.guard, owner_id=user.id))[0][1:] == (2, 300, 30, 0, 420)
+
+
+async def test_stopped_answer_has_a_cost(app: FastAPI, fake_llm: FakeProvider, user: User) -> None:
+    app.state.llm.model = PRICED
+    fake_llm.script = ["Twelve bytes", asyncio.Event()]
+    manager: AnswerManager = app.state.answers
+    answer = await ask(manager, user.id, "Why?")
+    async with manager.view(answer) as live:
+        await anext(live.follow_text(0))
+    await manager.stop(answer)
+    answer = await wait_until_ended(manager, answer)
+    assert (answer.status, answer.usage_estimated, answer.cost_micro) == ("stopped", True, 13)
+
+
+async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User) -> None:
+    router = APIRouter()
+
+    @router.get("/told")
+    async def complete(llm: Llm) -> str:
+        return await llm.complete("Why?")
+
+    app.include_router(router)
+    app.state.llm.provider = FakeProvider("So.", REPORTED_USAGE)
+    guard = app.state.llm.guard
+    guard.answers_settings = AnswersSettings(llm_demo_accounts="demo@example.com, Other@example.com")
+    demo = await make_user(app.state.database, "other@example.com")
+    async with AsyncClient(
+        transport=ASGITransport(app, client=("192.0.2.1", 1)), base_url="http://testserver"
+    ) as visitor:
+        await visitor.get("/told")
+    await guard.flush()
+    assert [row[0].partition(":")[0] for row in await read_usage(guard)] == ["total", "visitor", "visitors"]
+    assert "192.0.2" not in str(await read_usage(guard))
+
+    class Request:
+        def __init__(self, user: User | None) -> None:
+            self.state, self.app = type("S", (), {"user": user}), app
+            self.client, self.headers = None, dict[str, str]()
+
+    assert guard.payer_of(Request(demo)).kind == guard.payer_of(Request(None)).kind == "visitor"
+    assert guard.payer_of(Request(user)) == Payer.of_user(user.id)
+
+
+async def test_usage_is_kept_during_an_outage(
+    guard: SpendingGuard, llm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "add_usage", fail)
+        await llm.complete("Why?")
+        with pytest.raises(TimeoutError):
+            await guard.flush()
+    await llm.complete("Why?")
+    assert (await read_usage(guard, payer="total"))[0][1] == 2
+
+
+async def test_unreported_reasoning_is_estimated(guard: SpendingGuard, llm: LanguageModel, model: FakeProvider) -> None:
+    model.script = [Reasoning("x" * 400), "x" * 40]
+    await llm.complete("Why?")
+    assert (await read_usage(guard, payer="total"))[0][3] == 110
+
+
+async def test_tokens_reported_with_a_failure_count(
+    guard: SpendingGuard, llm: LanguageModel, model: FakeProvider
+) -> None:
+    model.script = [Reasoning("Hm."), LLMError("out_of_tokens", "Too long.", done=Done(70, 900))]
+    with pytest.raises(LLMError):
+        await llm.complete("Why?")
+    assert (await read_usage(guard, payer="total"))[0][2:5] == (70, 900, 0)
+
+
+def test_cached_tokens_cost_less() -> None:
+    reader = ChatCompletionReader()
+    reader.read_event(b'{"choices": [{"delta": {"content": "So."}, "finish_reason": "stop"}]}')
+    reader.read_event(
+        b'{"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 10,'
+        b' "prompt_tokens_details": {"cached_tokens": 900}}}'
+    )
+    done = reader.finish()
+    assert done.cached_tokens == 900
+    assert PRICED.cost_micro(1000, 10, 900) == 100 + 90 + 40
+    assert PRICED.model_copy(update={"price_per_million_cached_tokens": None}).cost_micro(1000, 10, 900) == 1040

@@ -1,0 +1,157 @@
+"""Search of documents by meaning, on both databases."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import text
+
+from opportune.config.settings import Settings
+from opportune.contrib.documents import Document, DocumentHit, DocumentIndex, DocumentSearch
+from opportune.contrib.documents.definition import by_meaning
+from opportune.contrib.documents.document import Contents
+from opportune.contrib.documents.jobs import embed_documents
+from opportune.contrib.llm import EmbeddingModel, LanguageModel
+from opportune.contrib.llm.embeddings.jobs import connect_embeddings
+from opportune.db.database import Database
+from opportune.db.migrations.post_migrate import run_due_statements
+from opportune.db.url.database_url import DatabaseURL
+from opportune.search.models.searchable import vector_tables
+from opportune.storage import open_storage
+from opportune.testing import RecordedJobs
+from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+
+TEXTS = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour": "Where a boat lies.", "Loaf": "x"}
+
+
+class Handbook(DocumentIndex[DocumentHit]):
+    path: Path
+
+    def url(self, settings: Settings) -> DatabaseURL:
+        """Beside the site's SQLite file, or in its PostgreSQL database."""
+        main = DatabaseURL.parse(settings.database_url.get_secret_value())
+        return main if main.kind == "postgresql" else DatabaseURL.parse(f"sqlite:///{main.path.with_name('book.db')}")
+
+
+class SearchableHandbook:
+    def __init__(self, settings: Settings, database: Database, endpoint: EmbeddingEndpoint) -> None:
+        self.index = Handbook("handbook", "the handbook", by_meaning=True)
+        self.settings, self.database, self.endpoint = settings, database, endpoint
+        model = EmbeddingModel(name="small", base_url=endpoint.address)
+        self.llm = LanguageModel.of(settings.model_copy(update={"embedding_model": model}))
+        self.jobs = RecordedJobs(settings, database, open_storage(settings), llm=self.llm)
+        connect_embeddings(database, self.llm.embeddings)
+        self.search: DocumentSearch[DocumentHit] = self.index.open(settings, database)
+
+    def write_index(self, texts: dict[str, str]) -> None:
+        store = self.index.store(self.index.url(self.settings))
+        store.prepare()
+        documents = [Document(name.lower(), name, text=text) for name, text in texts.items()]
+        store.write(Contents.from_documents("Handbook 1", documents, 0), lambda number: None)
+
+    async def find_names(self, query: str, limit: int = 20, page: int = 1) -> list[str]:
+        return [hit.name for hit in (await self.search.find(query, limit=limit, page=page)).items]
+
+
+@pytest.fixture
+async def handbook(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SearchableHandbook]:
+    for registry, key in ((by_meaning, "handbook"), (vector_tables, "handbook_documents")):
+        monkeypatch.setitem(cast("dict[str, Any]", registry), key, None)  # removed after the test
+    async with serve_embeddings(monkeypatch) as endpoint:
+        handbook = SearchableHandbook(settings, database, endpoint)
+        yield handbook
+        await handbook.search.close()
+        await handbook.llm.close()
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_documents_are_found_by_meaning(handbook: SearchableHandbook) -> None:
+    handbook.write_index(TEXTS)
+    assert await handbook.find_names("sailing") == []
+    await handbook.jobs.run(embed_documents("handbook"))
+    assert "Baguette\nOf the bakery." in handbook.endpoint.texts
+    assert await handbook.find_names("sailing ship") == ["Harbour"]
+    assert await handbook.find_names("loaf") == ["Loaf", "Baguette"], "matches of names rank first"
+    assert await handbook.find_names('"sailing"') == [], "quoted words are not searched by meaning"
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_nothing_is_embedded_without_an_index(handbook: SearchableHandbook) -> None:
+    await handbook.jobs.run(embed_documents("handbook"))
+    assert handbook.endpoint.bodies == []
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_related_documents_are_found_by_meaning(handbook: SearchableHandbook) -> None:
+    handbook.write_index(TEXTS)
+    await handbook.jobs.run(embed_documents("handbook"))
+    first, *_ = await handbook.search.find_related("Where do people go sailing with their own ship?")
+    assert first.name == "Harbour"
+    assert first.similarity is not None
+    assert 0.5 <= first.similarity <= 1
+    assert [hit.name for hit in await handbook.search.find_related("Is `Kitten` like a loaf?", limit=1)] == ["Kitten"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_similarity_is_not_in_the_api(handbook: SearchableHandbook) -> None:
+    handbook.write_index(TEXTS)
+    await handbook.jobs.run(embed_documents("handbook"))
+    (hit,) = await handbook.search.find_related("sailing", limit=1)
+    assert hit.similarity is not None
+    assert "similarity" not in hit.model_dump_json()
+    assert "similarity" not in DocumentHit.model_json_schema(mode="serialization")["properties"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_only_changed_documents_are_embedded_again(handbook: SearchableHandbook) -> None:
+    handbook.write_index(TEXTS)
+    await handbook.jobs.run(embed_documents("handbook"))
+    handbook.write_index({**TEXTS, "Harbour": "Closed.", "Invoice": "A price."})
+    await handbook.search.refresh()
+    text_count = len(handbook.endpoint.texts)
+    assert await handbook.find_names("baguette") == ["Baguette", "Loaf"]
+    await handbook.jobs.run(embed_documents("handbook"))
+    assert sorted(handbook.endpoint.texts[text_count + 1 :]) == ["Harbour\nClosed.", "Invoice\nA price."]
+    assert await handbook.find_names("cheap") == ["Invoice"]
+
+
+async def test_index_of_another_process_is_embedded_once(
+    handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.contrib.documents.search.CHECK_INTERVAL_SECONDS", 0)
+    handbook.write_index(TEXTS)
+    assert await handbook.find_names("sailing ship") == []
+    assert await handbook.find_names("a sailing ship") == []
+    assert handbook.jobs.names == ["jobs.embed_documents"]
+    await handbook.jobs.work()
+    assert await handbook.find_names("sailing ship") == ["Harbour"]
+
+
+async def test_hits_by_meaning_are_paginated(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.documents.search.MAX_FUSED", 3)
+    handbook.write_index({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
+    await handbook.jobs.run(embed_documents("handbook"))
+    names = [name for page in (1, 2, 3, 4) for name in await handbook.find_names("price", limit=2, page=page)]
+    assert "Note" in names
+    results = await handbook.search.find("price", limit=2)
+    assert results.total >= 8
+    assert {f"Page {number}" for number in range(3)} <= {*names}
+
+
+async def test_unused_document_vectors_are_deleted(
+    handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handbook.write_index(TEXTS)
+    await handbook.jobs.run(embed_documents("handbook"))
+    async with handbook.database.engine.begin() as connection:
+        await connection.run_sync(run_due_statements)
+    assert await handbook.find_names("sailing ship") == ["Harbour"]
+    monkeypatch.delitem(vector_tables, "handbook_documents")
+    async with handbook.database.engine.begin() as connection:
+        await connection.run_sync(run_due_statements)
+    async with handbook.database.reader() as session:
+        assert await session.scalar(text("SELECT count(*) FROM vectors_of_all")) == 0
+    assert await handbook.find_names("a sailing ship") == []

@@ -1,0 +1,94 @@
+"""Implausible answers: token counts, blank texts, calls of tools that were not offered."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from opportune.contrib.llm import (
+    Done,
+    FakeProvider,
+    LanguageModel,
+    LLMError,
+    LlmModel,
+    Message,
+    Reasoning,
+    ToolCall,
+    ToolSchema,
+)
+from opportune.contrib.llm.providers.provider import Chunk
+from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, text
+from tests.opportune.contrib.llm.providers.model_answers import read_answer_of, read_error_of
+
+CALL = ToolCall("c1", "delete_all", "{}")
+TOOL = ToolSchema("read", "Read.", {"type": "object"})
+
+
+async def read_chunks(*script: Chunk, tools: tuple[ToolSchema, ...] = ()) -> list[Chunk]:
+    llm = LanguageModel(lambda: FakeProvider(*script))
+    llm.model = LlmModel(name="Fast", base_url="http://127.0.0.1:1")
+    return [chunk async for chunk in llm.chunks([Message("user", "Why?")], tools)]
+
+
+def content_parts(*content: dict[str, Any]) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {"content": [*content]}}]})
+
+
+@pytest.mark.parametrize("tokens", [10**15, 10**9, 10**6, -1])
+async def test_implausible_tokens_are_ignored(tokens: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    assert (await read_chunks("So.", Done(tokens, tokens)))[-1] == Done(model="Fast")
+    assert f"Fast reported {tokens} prompt tokens and {tokens} answer tokens" in caplog.text
+
+
+async def test_plausible_tokens_are_believed(caplog: pytest.LogCaptureFixture) -> None:
+    done = Done(9_000, 4_096, cached_tokens=8_000, reasoning_tokens=4_000, model="Fast")
+    assert (await read_chunks(Reasoning("Hm."), "So.", done))[-1] == done
+    assert not caplog.text
+
+
+async def test_parts_above_the_total_are_ignored() -> None:
+    done = Done(100, 50, cached_tokens=101, reasoning_tokens=51)
+    assert (await read_chunks("So.", done))[-1] == Done(100, 50, model="Fast")
+
+
+@pytest.mark.parametrize("script", [[], [""], ["\n", "  "], [Reasoning("Hm."), "\n"]])
+async def test_blank_answer_is_an_error(script: list[Chunk]) -> None:
+    with pytest.raises(LLMError) as caught:
+        await read_chunks(*script)
+    assert (caught.value.code, str(caught.value)) == ("empty", "The model gave an empty answer. Try again.")
+
+
+async def test_blank_answer_of_an_endpoint_is_an_error() -> None:
+    assert (await read_error_of(EVENTS, text(" \n"), event(STOP), DONE)).code == "empty"
+
+
+async def test_call_without_offered_tools_is_an_error() -> None:
+    with pytest.raises(LLMError) as caught:
+        await read_chunks("I will.", Done(tool_calls=(CALL,)))
+    assert caught.value.code == "malformed"
+    assert "does not exist" in str(caught.value)
+
+
+async def test_call_with_offered_tools_is_passed_on() -> None:
+    assert (await read_chunks(Done(tool_calls=(CALL,)), tools=(TOOL,)))[-1] == Done(model="Fast", tool_calls=(CALL,))
+
+
+async def test_content_may_be_a_list_of_parts() -> None:
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    answer, outcome = await read_answer_of(
+        EVENTS,
+        content_parts(thinking),
+        content_parts({"type": "text", "text": "Be"}, {"type": "reference", "reference_ids": [1]}),
+        content_parts({"type": "text", "text": "cause."}),
+        event(STOP),
+        DONE,
+    )
+    assert (answer, outcome) == ("Because.", Done())
+
+
+async def test_names_and_ids_are_storable() -> None:
+    done = Done(tool_calls=(ToolCall("c\0", "re\0ad\ud83d", "{}"),))
+    *_, chunk = await read_chunks(done, tools=(TOOL,))
+    assert isinstance(chunk, Done)
+    assert chunk.tool_calls == (ToolCall("c", "read?", "{}"),)

@@ -1,0 +1,217 @@
+"""The embedding model of the site, with an endpoint on this machine."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from math import hypot
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from opportune.config.settings import Settings
+from opportune.contrib.llm import EmbeddingModel, LanguageModel, LLMError
+from opportune.contrib.llm.call_guard import GuardedCall, SpendingRefused
+from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
+from opportune.contrib.llm.embeddings.embeddings import Embeddings
+from opportune.contrib.llm.providers.provider import Chunk, Done
+from opportune.errors import OperatorError
+from opportune.i18n import use_language
+from opportune.testing.plugin import settings_for
+from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.contrib.llm.providers.endpoint import response
+
+Spent = list[tuple[str, int | None, int]]
+
+
+class CountingGuard:
+    """Records the usage of calls, or refuses them."""
+
+    def __init__(self) -> None:
+        self.spent: Spent = []
+        self.is_off = False
+
+    async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
+        if self.is_off:
+            raise SpendingRefused("switched_off", "Off.")
+        async for chunk in call.chunks:
+            assert isinstance(chunk, Done)
+            assert call.model is not None
+            self.spent.append((call.name, chunk.prompt_tokens, call.model.cost_micro(chunk.prompt_tokens or 0, 0)))
+            yield chunk
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture
+async def endpoint(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddingEndpoint]:
+    async with serve_embeddings(monkeypatch) as endpoint:
+        yield endpoint
+
+
+def settings_with(value: object, **values: Any) -> Settings:
+    settings = settings_for("sqlite://")
+    return Settings(**{**settings.model_dump(exclude_unset=True), "embedding_model": value, **values})
+
+
+def embeddings_of(settings: Settings, guard: Any = None) -> Embeddings:
+    embeddings = Embeddings.of(settings, guard)
+    assert embeddings is not None
+    return embeddings
+
+
+async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint) -> None:
+    settings = settings_with("small", llm_base_url=endpoint.address, llm_api_key=SecretStr("the-key"), llm_model="big")
+    llm = LanguageModel.of(settings)
+    assert llm.embeddings is not None
+    first, second = await llm.embeddings.embed_texts(["bread", "cat"])
+    assert hypot(*first) == pytest.approx(1)
+    assert first[0] > 0.9 > first[1]
+    assert second[1] > 0.9
+    assert endpoint.bodies == [{"model": "small", "input": ["bread", "cat"]}]
+    assert b"/v1/embeddings" in endpoint.heads[0]
+    assert b"the-key" in endpoint.heads[0]
+    await llm.close()
+
+
+async def test_embedding_model_has_key_and_prefixes(endpoint: EmbeddingEndpoint) -> None:
+    model = {"name": "n", "base_url": endpoint.address, "dimensions": 16, "context_tokens": 256}
+    prefixes = {"query_prefix": "query: ", "document_prefix": "passage: "}
+    embeddings = embeddings_of(settings_with(json.dumps(model | prefixes), llm_api_key=SecretStr("not-for-others")))
+    await embeddings.embed_texts(["x" * 5_000])
+    await embeddings.embed_query(" a  cat ")
+    assert [len(endpoint.texts[0]), endpoint.texts[1]] == [9 + 768, "query: a cat"]
+    assert endpoint.bodies[0]["dimensions"] == 16
+    assert not any(b"not-for-others" in head for head in endpoint.heads)
+    await embeddings.close()
+
+
+async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoint) -> None:
+    model = EmbeddingModel(name="small", base_url=endpoint.address, price_per_million_prompt_tokens=2)
+    guard = CountingGuard()
+    embeddings = embeddings_of(settings_with(model), guard)
+    await asyncio.gather(*(embeddings.embed_query("bread") for _ in range(3)))
+    await embeddings.embed_texts(["a", "b"])
+    assert guard.spent == [("small", 3, 6), ("small", 6, 12)]
+    guard.is_off = True
+    assert await embeddings.embed_query("something else") is None
+    with pytest.raises(SpendingRefused):
+        await embeddings.embed_texts(["a"])
+    assert len(endpoint.bodies) == 2
+    await embeddings.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"no JSON",
+        b"[]",
+        b'{"data": []}',
+        b'{"data": [{"index": 0, "embedding": "AAAA"}]}',
+        b'{"data": [{"index": 0, "embedding": [0, 0]}]}',
+        b'{"data": [{"index": 0, "embedding": [1e999]}]}',
+        b'{"data": [{"index": 0, "embedding": [1%s]}]}' % (b"0" * 400),
+        b"[" * 100_000,
+        b'{"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [1]}]}',
+    ],
+)
+async def test_invalid_embedding_is_an_error(endpoint: EmbeddingEndpoint, answer: bytes) -> None:
+    embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
+    endpoint.responses = [response("200 OK", answer)]
+    with pytest.raises(LLMError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
+        await embeddings.embed_texts(["a"])
+    await embeddings.close()
+
+
+async def test_unavailable_endpoint_is_paused(
+    endpoint: EmbeddingEndpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
+    endpoint.responses = [response("500 Oh"), response("500 Oh")]
+    assert await embeddings.embed_query("bread") is None
+    assert await embeddings.embed_query("cat") is None
+    assert len(endpoint.bodies) == 1
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.monotonic", lambda: 1e9)
+    assert await embeddings.embed_query("bread") is None
+    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.monotonic", lambda: 2e9)
+    assert await embeddings.embed_query("bread")
+    assert len([line for line in caplog.messages if line.startswith("EMBEDDING_MODEL is unavailable")]) == 1
+    assert "EMBEDDING_MODEL is available again." in caplog.messages
+    assert await embeddings.embed_query("ab") is None
+    await embeddings.close()
+
+
+async def test_embedding_error_hides_the_password(endpoint: EmbeddingEndpoint) -> None:
+    address = endpoint.address.replace("://", "://ada:sesame@")
+    settings = settings_with(EmbeddingModel(name="small", base_url=address), llm_base_url=address)
+    embeddings = embeddings_of(settings)
+    assert "sesame" not in repr(settings)
+    endpoint.responses = [response("401 No")]
+    with pytest.raises(LLMError) as caught:
+        await embeddings.embed_texts(["bread"])
+    with use_language("de"):
+        assert caught.value.with_advice == "The model's endpoint refused the key. Check EMBEDDING_MODEL."
+    await embeddings.close()
+
+
+class LengthEmbedder(Embedder):
+    """A custom embedder."""
+
+    def __init__(self, settings: Settings, model: EmbeddingModel) -> None:
+        self.is_closed = False
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        if texts == ["fails"]:
+            raise RuntimeError("a bug")
+        return Embedded([[1.0, float(len(text))] for text in texts])
+
+
+async def test_custom_embedder_is_used() -> None:
+    embeddings = embeddings_of(settings_with(EmbeddingModel(name="own", provider=f"{__name__}:LengthEmbedder")))
+    assert [len(vector) for vector in await embeddings.embed_texts(["a", "b"])] == [2, 2]
+    assert await embeddings.embed_query("fails") is None
+    unimportable = embeddings_of(settings_with(EmbeddingModel(name="own", provider="nowhere:Nobody")))
+    with pytest.raises(OperatorError, match="EMBEDDING_MODEL: cannot import nowhere:Nobody for own"):
+        await unimportable.embed_texts(["a"])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("small", "EMBEDDING_MODEL: small needs a base_url"),
+        ("{", "must be a name, or JSON"),
+        ('{"name": "a", "base_url": "nowhere"}', "must be a URL"),
+        (
+            {"name": "a", "base_url": "http://a", "api_key_setting": "nothing"},
+            "EMBEDDING_MODEL: there is no setting nothing",
+        ),
+    ],
+)
+def test_invalid_embedding_model_is_refused(value: object, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        settings_with(value)
+
+
+def test_empty_embedding_model_is_none() -> None:
+    assert settings_with("").embedding_model is None
+    assert LanguageModel.of(settings_with("")).embeddings is None
+
+
+async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: EmbeddingEndpoint) -> None:
+    model = {"name": "m", "base_url": endpoint.address, "headers": {"X-Title": "Clinic"}, "extra_body": {"user": "a"}}
+    embeddings = embeddings_of(settings_with(model))
+    await embeddings.embed_texts(["bread"])
+    await embeddings.close()
+    assert endpoint.bodies[0]["user"] == "a"
+    assert b"X-Title: Clinic" in endpoint.heads[0]
+
+
+async def test_implausible_embedding_tokens_are_ignored(endpoint: EmbeddingEndpoint) -> None:
+    guard = CountingGuard()
+    embeddings = embeddings_of(settings_with({"name": "m", "base_url": endpoint.address}), guard)
+    vector = json.dumps({"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 10**15}})
+    endpoint.responses = [response("200 OK", vector.encode())]
+    await embeddings.embed_texts(["bread"])
+    await embeddings.close()
+    assert guard.spent == [("m", None, 0)]

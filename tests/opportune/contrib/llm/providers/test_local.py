@@ -1,0 +1,369 @@
+"""The local model: its process, shared by the processes of a site, and its answers."""
+
+import asyncio
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from opportune.contrib.llm import Done, LanguageModel, LLMError, Message, Timeouts
+from opportune.contrib.llm.providers import libraries, local_process
+from opportune.contrib.llm.providers.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
+from opportune.contrib.llm.providers.local_process import SERVER_PROGRAM, _try_lock, shared_folder
+from opportune.project.atomic_files import make_private_folder
+from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
+from tests.opportune.contrib.llm.providers.processes import use_model
+from tests.opportune.forked import PROCESSES
+
+pytestmark = pytest.mark.model
+
+CAPITAL_QUESTION = [Message("user", "What is the capital of France?")]
+LONG_QUESTION = [Message("user", "Write a long story about a dog and a cat.")]
+
+
+@pytest.fixture(scope="module")
+def weights() -> Path:
+    found = find_weights()
+    if found is None:
+        skip_for_missing("The local model", INSTALL_MODEL)
+    return found
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights for the real program with a replaced library, which starts immediately.
+
+    For tests of the process; the real model takes half a second to start.
+    """
+    library = tmp_path / "library"
+    library.mkdir()
+    shutil.copy(Path(__file__).with_name("stand_in_model.py"), library / "xllamacpp.py")
+    monkeypatch.setenv("PYTHONPATH", str(library))
+    return library / "weights.gguf"
+
+
+@pytest.fixture
+async def model(stand_in: Path) -> AsyncIterator[LocalModel]:
+    model = LocalModel(stand_in, Timeouts())
+    yield model
+    await model.close()
+
+
+@pytest.fixture(scope="module")
+async def local_model(weights: Path) -> AsyncIterator[LocalModel]:
+    """A local model on a system without OpenMP. Tests do not end its process."""
+    model = LocalModel(weights, Timeouts())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(libraries, "is_installed", lambda _: False)
+        await model.setup()
+    yield model
+    await model.close()
+
+
+async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
+    answer = ""
+    async with aclosing(model.stream(messages)) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, Done):
+                return answer, chunk
+            assert isinstance(chunk, str)
+            answer += chunk
+    raise AssertionError("the stream ended without a Done")
+
+
+def program_of(model: LocalModel) -> subprocess.Popen[str]:
+    """Return the process of the program."""
+    assert model._process
+    assert model._process.process
+    return model._process.process
+
+
+def address_of(model: LocalModel) -> str:
+    assert model._process
+    return model._process.address
+
+
+async def request_slots(model: LocalModel, **headers: str) -> httpx2.Response:
+    """Return the status that the model's server reports."""
+    assert model._client
+    async with httpx2.AsyncClient(trust_env=False, headers=headers) as client:
+        return await client.get(model._client._url.replace("/v1/chat/completions", "/slots"))
+
+
+async def wait_for_token_count(model: LocalModel) -> int:
+    """Return the tokens of the last conversation when no answer is running."""
+    assert model._client
+    key = model._client._api_key.get_secret_value()
+    async with asyncio.timeout(60):
+        while True:
+            found: list[dict[str, Any]] = (await request_slots(model, Authorization=f"Bearer {key}")).json()
+            if not any(slot["is_processing"] for slot in found):
+                return max(int(slot.get("n_prompt_tokens", 0)) for slot in found)
+
+
+async def test_local_model_answers_in_parallel(local_model: LocalModel, caplog: pytest.LogCaptureFixture) -> None:
+    async with aclosing(local_model.stream(LONG_QUESTION)) as first:
+        assert await anext(first)
+        answer, finish = await read(local_model, CAPITAL_QUESTION)
+        assert answer.strip()
+        assert finish.prompt_tokens
+        assert finish.completion_tokens
+        assert not finish.truncated
+        assert isinstance(await anext(first), str)
+    assert await wait_for_token_count(local_model) < MAX_ANSWER_TOKENS / 2
+    # The program prints nothing but its address, although its library prints.
+    output = program_of(local_model).stdout
+    assert output
+    assert select.select([output], [], [], 0)[0] == [output]
+    assert os.read(output.fileno(), 1) == b"", "the program closes its standard output"
+    log_lines = [record.message for phase in ("setup", "call") for record in caplog.get_records(phase)]
+    assert [line for line in log_lines if line.startswith("the local model: ")] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
+async def test_local_model_uses_bundled_openmp(local_model: LocalModel) -> None:
+    mapped = await asyncio.to_thread(Path(f"/proc/{program_of(local_model).pid}/maps").read_text)
+    assert "/pykdtree.libs/libgomp" in mapped
+
+
+async def test_local_model_requires_its_key(local_model: LocalModel) -> None:
+    assert (await request_slots(local_model)).status_code == httpx2.codes.UNAUTHORIZED
+
+
+async def test_concurrent_setups_start_one_process(model: LocalModel) -> None:
+    cancelled_setup = asyncio.create_task(model.setup())
+    await asyncio.sleep(0)  # let it start waiting
+    cancelled_setup.cancel()
+    await asyncio.gather(model.setup(), model.setup())
+    first = model._process
+    await model.setup()
+    assert first
+    assert model._process is first
+
+
+async def test_dead_local_model_is_restarted(model: LocalModel) -> None:
+    await model.setup()
+    dead = program_of(model)
+    dead.kill()
+    await asyncio.to_thread(dead.wait)
+    answer, _ = await read(model, CAPITAL_QUESTION)
+    assert answer
+
+
+async def test_dying_local_model_ends_the_answer(model: LocalModel) -> None:
+    async with aclosing(model.stream(LONG_QUESTION)) as chunks:
+        assert await anext(chunks)
+        program_of(model).kill()
+        with pytest.raises(LLMError) as caught:
+            [chunk async for chunk in chunks]
+    assert caught.value.code == "interrupted"
+
+
+async def test_closed_model_leaves_no_process(model: LocalModel) -> None:
+    await model.setup()
+    process = program_of(model)
+    await model.close()
+    assert process.returncode is not None
+
+
+async def test_failed_start_is_logged_and_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
+    monkeypatch.setattr(local_process, "SERVER_PROGRAM", program)
+    model = LocalModel(tmp_path / "weights.gguf", Timeouts())
+    with pytest.raises(LLMError) as caught:
+        await model.setup()
+    await model.close()
+    assert "libgomp" not in str(caught.value)
+    assert "the local model: ImportError: libgomp.so.1: cannot open shared object file" in caplog.messages
+    assert "apt install libgomp1" in model.fault
+
+
+@pytest.mark.usefixtures("weights")
+async def test_broken_weights_are_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF")
+    model = LocalModel(broken, Timeouts())
+    for _ in range(2):
+        with pytest.raises(LLMError) as caught:
+            await read(model, CAPITAL_QUESTION)
+        assert caught.value.code == "unavailable"
+        assert "Failed to init server" in model.fault
+    await model.close()
+    assert "Failed to init server" in caplog.text
+
+
+def test_program_exits_with_its_parent(stand_in: Path) -> None:
+    command = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)]
+    with libraries.environment() as environ:
+        completed = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
+    assert completed.returncode == 0
+    assert completed.stdout.startswith("http://127.0.0.1:")
+    assert len(completed.stdout.splitlines()) == 1
+    assert not completed.stderr
+
+
+def test_program_exits_without_a_reader(stand_in: Path) -> None:
+    command, pipe = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)], subprocess.PIPE
+    with libraries.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout
+        assert process.stdin
+        process.stdout.close()
+        process.stdin.close()
+        try:
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+
+
+async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, gate = threading.Event(), threading.Event()
+    programs: list[subprocess.Popen[str]] = []
+    start = subprocess.Popen
+
+    def start_late(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        started.set()
+        assert gate.wait(30)
+        programs.append(start(*arguments, **options))
+        return programs[-1]
+
+    model = LocalModel(stand_in, Timeouts())
+    monkeypatch.setattr(subprocess, "Popen", start_late)
+    starting = asyncio.create_task(model.setup())
+    assert await asyncio.to_thread(started.wait, 30)
+    closing = asyncio.create_task(model.close())
+    await asyncio.sleep(0)  # no program is running yet
+    gate.set()
+    await asyncio.gather(starting, closing, return_exceptions=True)
+    assert [program.poll() is None for program in programs] == [False]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Path) -> Path:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    found = shared_folder(stand_in)
+    assert found
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # An orphaned process may remain until its new parent reaps it.
+    return b"\nState:\tZ" not in Path(f"/proc/{pid}/status").read_bytes()
+
+
+def modes_of(*paths: Path) -> list[int]:
+    return [path.stat().st_mode & 0o777 for path in paths]
+
+
+async def test_processes_share_one_local_model(stand_in: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (LocalModel(stand_in, Timeouts(), folder) for _ in range(2))
+    await asyncio.gather(first.setup(), second.setup())
+    assert address_of(first) == address_of(second)
+    starter, joined = (first, second) if first._process and first._process.process else (second, first)
+    program = program_of(starter)
+    with monkeypatch.context() as patch:
+        patch.setattr(local_process, "EXIT_TIMEOUT_SECONDS", 0.01)
+        await starter.close()
+    answer, _ = await read(joined, CAPITAL_QUESTION)
+    assert answer, "the shared model still answers"
+    await joined.close()
+    assert await asyncio.to_thread(program.wait, 30) == 0
+    await starter.setup()
+    assert program_of(starter).pid != program.pid
+    await starter.close()
+    assert not folder.exists(), "the last process removes the folder"  # noqa: ASYNC240 - takes no time
+
+
+async def test_dead_shared_model_is_restarted(stand_in: Path, folder: Path) -> None:
+    first = LocalModel(stand_in, Timeouts(), folder)
+    await first.setup()
+    second = LocalModel(stand_in, Timeouts(), folder)
+    await second.setup()
+    program_of(first).kill()
+    await asyncio.to_thread(program_of(first).wait)
+    assert (await read(second, CAPITAL_QUESTION))[0]
+    assert program_of(second).poll() is None
+    assert (await read(first, CAPITAL_QUESTION))[0]
+    assert address_of(first) == address_of(second)
+    await first.close()
+    await second.close()
+
+
+async def test_shared_model_ends_with_killed_processes(stand_in: Path, folder: Path) -> None:
+    """Kill a process with SIGKILL: the kernel closes its files."""
+    parent_end, child_end = PROCESSES.Pipe()
+    site = PROCESSES.Process(target=use_model, args=(stand_in, folder, child_end))
+    site.start()
+    model = LocalModel(stand_in, Timeouts(), folder)
+    async with asyncio.timeout(60):
+        assert await asyncio.to_thread(parent_end.poll, 30)
+        program = parent_end.recv()
+        await model.setup()
+        site.kill()
+        await asyncio.to_thread(site.join, 30)
+        assert (await read(model, CAPITAL_QUESTION))[0], "the shared model survives the process that started it"
+        await model.close()
+        while is_running(program):
+            await asyncio.sleep(0.01)
+
+
+async def test_shared_folder_is_private(stand_in: Path, folder: Path) -> None:
+    model = LocalModel(stand_in, Timeouts(), folder)
+    await model.setup()
+    assert modes_of(folder, *folder.iterdir()) == [0o700, 0o600, 0o600, 0o600]  # noqa: ASYNC240 - takes no time
+    await model.close()
+
+
+def test_insecure_shared_folder_is_not_used(folder: Path) -> None:
+    assert make_private_folder(folder)
+    folder.chmod(0o755)
+    assert not make_private_folder(folder)
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to(folder.with_name("elsewhere"))
+    assert not make_private_folder(folder)
+
+
+def test_removed_lock_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "lock"
+    lock_operations: list[object] = []
+
+    def remove_lock(file: object, operation: int) -> None:
+        lock_operations.append(operation)
+        if len(lock_operations) == 1:
+            shutil.rmtree(folder)
+
+    monkeypatch.setattr("fcntl.flock", remove_lock)
+    assert _try_lock(path) is None
+    assert not folder.exists()
+    found = _try_lock(path)
+    assert found
+    found.close()
+
+
+async def test_without_a_folder_models_are_separate(stand_in: Path, folder: Path) -> None:
+    folder.touch()  # noqa: ASYNC240 - takes no time
+    model = LocalModel(stand_in, Timeouts(), folder)
+    assert (await read(model, CAPITAL_QUESTION))[0]
+    await model.close()
+
+
+def test_local_model_is_a_toy_without_tools() -> None:
+    llm = LanguageModel(lambda: LocalModel(Path("weights.gguf"), Timeouts()))
+    assert llm.is_toy
+    assert not llm.calls_tools

@@ -1,0 +1,99 @@
+"""Reasoning between `<think>` tags at the start of an answer, as endpoints without a reasoning parser send it."""
+
+from contextlib import aclosing
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from opportune.contrib.llm import Done, LanguageModel, Reasoning
+from opportune.contrib.llm.providers.provider import Chunk
+from opportune.contrib.llm.providers.think_tags import MAX_LEADING_SPACE, ThinkTagSplitter
+from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
+from tests.opportune.contrib.llm.providers.model_answers import QUESTION, read_error_of, serve_provider
+
+LENGTH = {"choices": [{"delta": {}, "finish_reason": "length"}]}
+FRAGMENTS = ["<", "</", "think", ">", "<think>", "</think>", "</thin", " ", "\n", "Hm.", "Because. "]
+SLOW_MACHINES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CONTENTS = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join)
+
+
+def split(*chunks: str) -> tuple[str, str]:
+    """Return all reasoning and all text of an answer."""
+    splitter = ThinkTagSplitter()
+    parts = [*map(splitter.feed, chunks), splitter.finish()]
+    return "".join(reasoning for reasoning, _ in parts), "".join(text for _, text in parts)
+
+
+async def read_chunks(*steps: Step) -> list[Chunk]:
+    async with serve_provider(*steps) as (provider, _), aclosing(provider.stream(QUESTION)) as chunks:
+        return [chunk async for chunk in chunks]
+
+
+@pytest.mark.parametrize(
+    ("content", "reasoning", "answer"),
+    [
+        ("<think>Hm.</think>Because.", "Hm.", "Because."),
+        ("\n <think>\nHm.</think>\n\nBecause.\n", "Hm.", "Because.\n"),
+        ("<think>\n\n</think>\n\nBecause.", "", "Because."),
+        ("<think>Is 1</2? </thing></think>No.", "Is 1</2? </thing>", "No."),
+        ("<think>Hm.</think>Write <think>x</think>.", "Hm.", "Write <think>x</think>."),
+        ("<think>Hm.</thin", "Hm.</thin", ""),
+        ("<think>", "", ""),
+        ("Write <think>x</think>.", "", "Write <think>x</think>."),
+        ("<thinking>x</thinking>", "", "<thinking>x</thinking>"),
+        ("  <thin", "", "  <thin"),
+        ("  Because.", "", "  Because."),
+        ("", "", ""),
+    ],
+)
+def test_tag_at_the_start_holds_reasoning(content: str, reasoning: str, answer: str) -> None:
+    assert split(content) == (reasoning, answer)
+    assert split(*content) == (reasoning, answer)
+
+
+@pytest.mark.parametrize("beginning", ["", "<think>", " \n<think>Hm.</think> "])
+@SLOW_MACHINES
+@given(content=CONTENTS, cuts=st.sets(st.integers(0, 60), max_size=8))
+def test_split_is_independent_of_chunks(beginning: str, content: str, cuts: set[int]) -> None:
+    content = beginning + content
+    ends = zip([0, *sorted(cuts)], [*sorted(cuts), None], strict=True)
+    assert split(*(content[start:outcome] for start, outcome in ends)) == split(content)
+
+
+@SLOW_MACHINES
+@given(CONTENTS)
+def test_text_without_a_tag_at_the_start_is_unchanged(content: str) -> None:
+    content = f"Because {content}"
+    assert split(*content) == ("", content)
+
+
+def test_endless_white_space_is_not_held_back() -> None:
+    splitter = ThinkTagSplitter()
+    assert "".join(splitter.feed(" ")[1] for _ in range(MAX_LEADING_SPACE + 5)) == " " * (MAX_LEADING_SPACE + 5)
+
+
+async def test_tag_cut_by_chunks_becomes_reasoning() -> None:
+    parts = ["<th", "ink>H", "m.</", "think>\n", "\nBeca", "use."]
+    chunks = await read_chunks(EVENTS, *map(text, parts), event(STOP), DONE)
+    assert chunks == [Reasoning("H"), Reasoning("m."), "Beca", "use.", Done()]
+
+
+async def test_cut_tag_at_the_end_of_an_answer_is_sent() -> None:
+    assert await read_chunks(EVENTS, text("<thin"), event(STOP), DONE) == ["<thin", Done()]
+
+
+async def test_answer_in_one_chunk_is_split() -> None:
+    step = text("<think>Hm.</think>Because.")
+    async with serve_provider(EVENTS, step, event(STOP), DONE) as (provider, _):
+        assert await LanguageModel(lambda: provider).complete("Why?") == "Because."
+
+
+async def test_unclosed_tag_explains_that_thinking_used_all_tokens() -> None:
+    error = await read_error_of(EVENTS, text("<think>Hm."), event(LENGTH), DONE)
+    assert (error.code, "used up the length of its answer for thinking" in str(error)) == ("out_of_tokens", True)
+
+
+async def test_only_tagged_reasoning_is_an_error() -> None:
+    error = await read_error_of(EVENTS, text("<think>Hm.</think>\n"), event(STOP), DONE)
+    assert (error.code, str(error)) == ("empty", "The model thought, but gave no answer. Try again.")

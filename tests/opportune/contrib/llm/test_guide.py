@@ -1,0 +1,76 @@
+"""Examples of docs/llm.md."""
+
+import asyncio
+import re
+from typing import Any, get_args
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from opportune.application import create_app
+from opportune.config.settings import Settings
+from opportune.contrib.llm import FakeProvider
+from opportune.contrib.llm.providers.provider import ErrorCode
+from opportune.feature import Feature
+from opportune.project.layout import PROJECT
+from opportune.testing import RecordedJobs
+
+GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8")
+
+
+def run_examples() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
+        if "app.books" not in code:  # tested by tests/opportune/web/test_streaming.py
+            exec(code, names)  # noqa: S102 - examples of the guide
+    return names
+
+
+@pytest.fixture
+def names() -> dict[str, Any]:
+    return run_examples()
+
+
+@pytest.fixture
+async def app(settings: Settings, names: dict[str, Any]) -> FastAPI:
+    texts = Feature(name="texts", summary="Texts.", pages=[names["router"], names["letters"]], jobs=[names["sum_up"]])
+    return create_app(settings, [texts])
+
+
+async def test_guide_test_passes(app: FastAPI, client: AsyncClient, names: dict[str, Any]) -> None:
+    await names["test_a_summary_is_what_the_model_says"](app, client)
+
+
+async def test_guide_reads_an_attachment(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.provider = model = FakeProvider("Kind.")
+    response = await client.post("/letters/summary", files={"file": ("a.txt", b"word " * 1_000)})
+    assert response.json().startswith("Kind. Only the first ")
+    assert "word" in model.received[0][0].content
+    assert (await client.post("/letters/summary", files={"file": ("a.bin", b"\0")})).status_code == 422
+
+
+async def test_guide_job_uses_the_same_model(
+    app: FastAPI, recorded_jobs: RecordedJobs, names: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.state.llm.provider = FakeProvider("Short.")
+    await names["sum_up"].function(recorded_jobs.context, "A text.")
+    assert capsys.readouterr().out == "Short.\n"
+
+
+async def test_closing_early_stops_the_model(app: FastAPI, names: dict[str, Any]) -> None:
+    app.state.llm.provider = model = FakeProvider("It is", asyncio.Event())
+    assert await names["first_words"](app.state.llm, "Is it?") == "It is"
+    assert model.stopped.is_set()
+
+
+async def test_guide_script_opens_a_model(names: dict[str, Any], settings: Settings) -> None:
+    names["get_settings"] = lambda: settings
+    assert await names["ask_once"]("Is it?") == "A scripted answer."
+
+
+def test_guide_names_existing_settings_and_codes() -> None:
+    named = set(re.findall(r"`(LLM_\w+)`", GUIDE))
+    assert len(named) > 6
+    assert named <= {name.upper() for name in Settings.model_fields}
+    assert {"rate_limited", "timeout", "unauthorised"} < set(get_args(ErrorCode))

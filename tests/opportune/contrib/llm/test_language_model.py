@@ -1,0 +1,284 @@
+"""The language model of a site: queue, retries, fallbacks, and its use in routes and jobs."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRouter
+from httpx2 import ASGITransport, AsyncClient
+
+from opportune.application import create_app
+from opportune.config.settings import Settings
+from opportune.contrib.llm import (
+    Done,
+    FakeProvider,
+    LanguageModel,
+    Llm,
+    LLMError,
+    LlmModel,
+    Message,
+    Provider,
+    open_llm,
+)
+from opportune.contrib.llm.providers.fake import Step
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.jobs import JobContext, job
+from opportune.testing import RecordedJobs
+from opportune.testing.plugin import settings_for
+
+router = APIRouter()
+
+
+@router.get("/summary")
+async def summary(llm: Llm) -> str:
+    return await llm.complete("A long text.", system="Sum up.")
+
+
+@job("library.sum_up")
+async def sum_up(context: JobContext) -> None:
+    await context.llm.complete("A long text.")
+
+
+LIBRARY = Feature(name="library", summary="Books.", pages=router, api=router, jobs=[sum_up])
+
+
+def llm_with(provider: Provider | None, **limits: float) -> LanguageModel:
+    return LanguageModel(lambda: provider, **limits)  # type: ignore[arg-type]
+
+
+async def test_complete_joins_the_chunks() -> None:
+    provider = FakeProvider("It is", " short.", Done(truncated=True))
+    assert await llm_with(provider).complete("A long text.") == "It is short."
+
+
+async def test_system_message_precedes_the_question() -> None:
+    provider = FakeProvider("Yes.")
+    await llm_with(provider).complete("Is it?", system="Be short.")
+    assert provider.received == [[Message("system", "Be short."), Message("user", "Is it?")]]
+
+
+async def test_conversation_is_sent_unchanged() -> None:
+    provider, turns = FakeProvider("Yes."), [Message("user", "Is it?"), Message("assistant", "What?")]
+    await llm_with(provider).complete(turns)
+    assert provider.received == [turns]
+
+
+async def test_closing_an_answer_stops_the_model() -> None:
+    provider = FakeProvider("It is", asyncio.Event())
+    async with aclosing(llm_with(provider).stream("Is it?")) as texts:
+        assert await anext(texts) == "It is"
+    assert provider.stopped.is_set()
+
+
+async def test_interrupted_answer_is_an_error() -> None:
+    with pytest.raises(LLMError, match="Too slow"):
+        await llm_with(FakeProvider("It is", LLMError("timeout", "Too slow."))).complete("Is it?")
+
+
+async def test_missing_model_is_advice_for_operators() -> None:
+    with pytest.raises(OperatorError) as caught:
+        llm_with(None).stream("Is it?")
+    assert str(caught.value) == "No language model is set up yet."
+    assert caught.value.advice.startswith("Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL")
+
+
+async def test_calls_beyond_the_limit_are_queued() -> None:
+    gate = asyncio.Event()
+    provider = FakeProvider("It is", gate)
+    llm = llm_with(provider, max_parallel=1)
+    async with aclosing(llm.stream("First?")) as first:
+        await anext(first)
+        second = asyncio.create_task(llm.complete("Second?"))
+        await asyncio.sleep(0)
+        assert len(provider.received) == 1
+        gate.set()
+    assert await second == "It is"
+
+
+async def test_queue_has_a_timeout() -> None:
+    llm = llm_with(FakeProvider("It is", asyncio.Event()), max_parallel=1, queue_timeout=0.01)
+    async with aclosing(llm.stream("First?")) as first:
+        await anext(first)
+        with pytest.raises(LLMError, match="busy") as caught:
+            await llm.complete("Second?")
+    assert caught.value.retryable
+
+
+async def test_open_llm_opens_a_model() -> None:
+    async with open_llm(settings_for("sqlite:///none.db")) as llm:
+        assert await llm.complete("Is it?") == "A scripted answer."
+
+
+def test_provider_is_created_lazily_and_once() -> None:
+    providers = list[FakeProvider]()
+
+    def make_provider() -> FakeProvider:
+        providers.append(FakeProvider())
+        return providers[-1]
+
+    llm = LanguageModel(make_provider)
+    assert not providers
+    assert llm.provider is llm.provider is providers[0]
+    assert len(providers) == 1
+
+
+REFUSED = LLMError("unavailable", "The endpoint is not working.", retry_after=0)
+
+
+async def test_failed_call_is_retried() -> None:
+    provider = FakeProvider.in_turn([REFUSED], [REFUSED], ["It is short."])
+    assert await llm_with(provider, retries=2).complete("A long text.") == "It is short."
+    assert len(provider.received) == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "attempts"),
+    [
+        pytest.param([REFUSED], 3, id="maximum retries"),
+        pytest.param(["It is", REFUSED], 1, id="after the first chunk"),
+        pytest.param([LLMError("rate_limited", "Come back later.", retry_after=3600)], 1, id="long wait"),
+        pytest.param([LLMError("unauthorised", "The key is refused.")], 1, id="wrong key"),
+        pytest.param([LLMError("timeout", "Too slow.")], 1, id="after a timeout"),
+    ],
+)
+async def test_call_is_not_retried(script: list[Step], attempts: int) -> None:
+    provider = FakeProvider(*script)
+    with pytest.raises(LLMError):
+        await llm_with(provider, retries=2).complete("A long text.")
+    assert len(provider.received) == attempts
+
+
+def llm_with_models(*models: LlmModel, **providers: Provider) -> LanguageModel:
+    """Create the models of LLM_MODELS with scripted providers."""
+    llm = LanguageModel.of(settings_for("sqlite:///none.db").model_copy(update={"llm_models": [*models]}))
+    for name, provider in providers.items():
+        llm.using(name).provider = provider
+    return llm
+
+
+BASE_URL = "https://llm.example/v1"
+
+
+async def test_model_is_selected_by_name() -> None:
+    llm = llm_with_models(
+        LlmModel(name="Fast", base_url=BASE_URL),
+        LlmModel(name="Bright", base_url=BASE_URL),
+        Fast=FakeProvider("Quick."),
+        Bright=FakeProvider("Deep."),
+    )
+    assert [await model.complete("Is it?") for model in (llm, llm.using("Bright"), llm.using(""))] == [
+        "Quick.",
+        "Deep.",
+        "Quick.",
+    ]
+    assert llm.using("Bright").using("Fast") is llm
+    assert [model.name for model in llm.using("Bright").models] == ["Fast", "Bright"]
+    with pytest.raises(LLMError, match=r"^There is no model Slow\. Available: Fast, Bright\.$"):
+        llm.using("Slow")
+
+
+async def test_fallback_answers_for_a_failing_model() -> None:
+    llm = llm_with_models(
+        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
+        LlmModel(name="Fast", base_url=BASE_URL, fallback="Bright"),
+        Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
+        Fast=FakeProvider("Quick."),
+    )
+    assert [chunk async for chunk in llm.chunks([Message("user", "Is it?")])] == ["Quick.", Done(model="Fast")]
+
+
+async def test_last_fallback_raises_the_error() -> None:
+    llm = llm_with_models(
+        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
+        LlmModel(name="Fast", base_url=BASE_URL, fallback="Bright"),
+        Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
+        Fast=FakeProvider(LLMError("rejected", "Not this conversation.")),
+    )
+    with pytest.raises(LLMError, match="Not this conversation"):
+        await llm.complete("Is it?")
+
+
+async def test_interrupted_answer_has_no_fallback() -> None:
+    llm = llm_with_models(
+        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
+        LlmModel(name="Fast", base_url=BASE_URL),
+        Bright=FakeProvider("It is", LLMError("interrupted", "Broke off.")),
+        Fast=(fallback := FakeProvider("Quick.")),
+    )
+    with pytest.raises(LLMError, match="Broke off"):
+        await llm.complete("Is it?")
+    assert not fallback.received
+
+
+async def test_models_share_the_parallel_limit() -> None:
+    gate = asyncio.Event()
+    llm = llm_with_models(
+        LlmModel(name="Fast", base_url=BASE_URL),
+        LlmModel(name="Bright", base_url=BASE_URL),
+        Fast=FakeProvider("It is", gate),
+        Bright=(second := FakeProvider("Deep.")),
+    )
+    llm._parallel_slots = llm.using("Bright")._parallel_slots = asyncio.Semaphore(1)
+    async with aclosing(llm.stream("First?")) as first:
+        await anext(first)
+        waiting = asyncio.create_task(llm.using("Bright").complete("Second?"))
+        await asyncio.sleep(0)
+        assert not second.received
+        gate.set()
+        assert [text async for text in first] == []
+    assert await waiting == "Deep."
+
+
+@pytest.fixture
+async def site(settings: Settings) -> FastAPI:
+    return create_app(settings, [LIBRARY])
+
+
+async def get(app: FastAPI, path: str) -> tuple[int, str, dict[str, str]]:
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+        response = await client.get(path)
+    return response.status_code, response.text, dict(response.headers)
+
+
+async def test_route_and_job_share_the_model(site: FastAPI) -> None:
+    site.state.llm.provider = provider = FakeProvider("Short.")
+    assert (await get(site, "/summary"))[:2] == (200, '"Short."')
+    jobs = RecordedJobs(site.state.settings, site.state.database, site.state.storage, llm=site.state.llm)
+    await sum_up.function(jobs.context)
+    assert len(provider.received) == 2
+    assert site.state.services.get(LanguageModel) is site.state.llm
+
+
+@pytest.mark.parametrize("path", ["/summary", "/api/v1/summary"])
+async def test_missing_model_is_503_without_setting_names(site: FastAPI, path: str) -> None:
+    site.state.llm.provider = None
+    status, text, headers = await get(site, path)
+    assert status == 503
+    assert "No language model is set up yet." in text
+    assert "LLM_" not in text
+    assert "retry-after" not in headers
+
+
+async def test_busy_model_sends_retry_after(site: FastAPI) -> None:
+    error = LLMError("rate_limited", "Not now.", retry_after=60.2)
+    site.state.llm.provider = FakeProvider(error)
+    status, text, headers = await get(site, "/summary")
+    assert (status, headers["retry-after"]) == (503, "61")
+    assert "Not now." in text
+
+
+async def test_model_is_closed_with_the_site(settings: Settings) -> None:
+    closed = list[Provider]()
+
+    class Closing(FakeProvider):
+        async def close(self) -> None:
+            closed.append(self)
+
+    app = create_app(settings)
+    app.state.llm.provider = provider = Closing("Short.")
+    async with app.router.lifespan_context(app):
+        assert app.state.answers.llm is app.state.llm
+        assert not closed
+    assert closed == [provider]

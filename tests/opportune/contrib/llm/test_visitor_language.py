@@ -1,0 +1,80 @@
+"""Answers in the language of the visitor, and translated lines of an answer."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from opportune.contrib.answers.engine.errors import QuestionTooLong
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending.limits import Limit, LimitMessages
+from opportune.contrib.llm import Message
+from opportune.contrib.llm.language_model import LanguageModel
+from opportune.contrib.llm.providers.fake import FakeProvider
+from opportune.contrib.tools.web_search import SearXNG, web_search_tool
+from opportune.i18n import use_language
+
+GERMAN = "The language of the user is German. Answer in it, unless the question is in another language or asks for one."
+
+
+@pytest.fixture
+def provider() -> FakeProvider:
+    return FakeProvider("Ja.")
+
+
+@pytest.fixture
+def model(provider: FakeProvider) -> LanguageModel:
+    return LanguageModel(lambda: provider)
+
+
+async def ask(model: LanguageModel, language: str, system: str = "") -> None:
+    with use_language(language):
+        async for _text in model.stream("Is the sky blue?", system=system):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("language", "system", "rules"),
+    [
+        ("de", "", [GERMAN]),
+        ("de", "Be short.", [f"Be short.\n\n{GERMAN}"]),
+        ("zh-Hans", "", [GERMAN.replace("German", "Chinese (Simplified)")]),
+        ("en", "", []),
+        ("xx", "Be short.", ["Be short."]),
+    ],
+)
+async def test_model_answers_in_language_of_visitor(
+    model: LanguageModel, provider: FakeProvider, language: str, system: str, rules: list[str]
+) -> None:
+    await ask(model, language, system)
+    assert [turn.content for turn in provider.received[0] if turn.role == "system"] == rules
+
+
+async def test_setting_switches_language_of_answers_off(model: LanguageModel, provider: FakeProvider) -> None:
+    model.answers_in_visitor_language = False
+    await ask(model, "de")
+    assert provider.received[0] == [Message("user", "Is the sky blue?")]
+
+
+async def test_complete_has_no_rule_about_the_language(model: LanguageModel, provider: FakeProvider) -> None:
+    with use_language("de"):
+        await model.complete("Is this spam? Answer yes or no.")
+    assert [turn.role for turn in provider.received[0]] == ["user"]
+
+
+def test_errors_of_questions_are_translated() -> None:
+    with use_language("de"):
+        assert str(QuestionTooLong(4000)) == "Dieses Modell liest höchstens 4.000 Zeichen. Bitte schreiben Sie weniger."
+
+
+def test_status_of_web_search_is_translated() -> None:
+    with use_language("de"):
+        assert str(web_search_tool(SearXNG("https://search.example.org")).status) == "Durchsucht das Web"
+
+
+def test_limits_are_explained_in_language_of_visitor() -> None:
+    limit = Limit("llm_max_tokens_per_person_per_month", "person", "tokens", "month", 2_000)
+    with use_language("de"):
+        message = LimitMessages(AnswersSettings(), "UTC").used_up(limit, datetime(2026, 11, 3, tzinfo=UTC))
+    assert (
+        message == "Sie haben Ihre 2.000 Tokens für diesen Monat aufgebraucht. Sie können ab 01.12.2026 wieder fragen."
+    )

@@ -1,0 +1,149 @@
+"""Routes of the JSON API as tools of models and of MCP."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, Form, HTTPException, Query
+from pydantic import BaseModel
+
+from opportune.accounts import CurrentUser, User, needs_scope
+from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.tools import Toolbox, api_tools, toolbox_of
+from opportune.db import Database, RowId, WriteSession
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+from opportune.testing import make_token, make_user
+from tests.opportune.contrib.mcp.library import create_site, open_mcp_client, read_text
+
+router = APIRouter(prefix="/books")
+
+
+class Author(BaseModel):
+    name: str
+
+
+class BookCreate(BaseModel):
+    title: str
+    author: Author
+
+
+@router.get("")
+async def list_books(user: CurrentUser, words: Annotated[list[str], Query()] = [], only_mine: bool = False) -> str:  # noqa: B006 - FastAPI's way
+    """List books with these words."""
+    return f"{user.email}: {words} {only_mine}"
+
+
+@router.get("/{book_id}", name="read_book")
+async def read(book_id: RowId) -> str:
+    if book_id > 10:
+        raise HTTPException(404)
+    return f"Book {book_id}"
+
+
+@router.get("/export")
+async def export_books(user: Annotated[User, needs_scope("library:export")]) -> str:
+    return "Everything"
+
+
+@router.post("/{book_id}/copies", status_code=201)
+async def add_copy(book_id: RowId, book: BookCreate, user: CurrentUser, session: WriteSession) -> BookCreate:
+    """Add a copy."""
+    return book
+
+
+@router.post("/upload")
+async def upload(title: Annotated[str, Form()]) -> None: ...
+
+
+for route_function in (list_books, read, export_books, add_copy, upload):
+    route_function.__module__ = "app.library.api"
+
+OFFERED_ROUTES = (list_books, read, export_books, add_copy)
+
+
+def library(*functions: Any) -> Feature:
+    return Feature(name="library", summary="Books.", api=router, tools=api_tools(router, *functions))
+
+
+@pytest.fixture
+async def site(app: FastAPI) -> FastAPI:
+    return create_site(app, library(*OFFERED_ROUTES))
+
+
+@pytest.fixture
+async def ada(database: Database) -> User:
+    return await make_user(database, "ada@example.com")
+
+
+def call(name: str, **arguments: Any) -> ToolCall:
+    return ToolCall("1", name, json.dumps(arguments))
+
+
+async def test_route_is_described_by_openapi(site: FastAPI) -> None:
+    toolbox = toolbox_of(site)
+    toolbox.require_valid_tools()
+    schemas = {schema.name: schema for schema in toolbox.schemas}
+    assert [*schemas] == ["list_books", "read_book", "export_books", "add_copy"]
+    assert [schema.description for schema in schemas.values()][:2] == [
+        "List books with these words.",
+        "Read book (GET /books/{book_id})",
+    ]
+    assert schemas["list_books"].parameters["required"] == []
+    parameters: Any = schemas["add_copy"].parameters
+    assert parameters["required"] == ["book_id", "body"]
+    assert parameters["properties"]["body"] == {"$ref": "#/$defs/BookCreate"}
+    assert parameters["$defs"].keys() == {"BookCreate", "Author"}
+    assert [toolbox.asks(name) for name in schemas] == [False, False, False, True]
+    assert [toolbox.needed_scopes(name) for name in schemas] == [
+        ["library:read"],
+        ["library:read"],
+        ["library:export"],
+        ["library:write"],
+    ]
+
+
+CALLS: Sequence[tuple[ToolCall, str]] = [
+    (call("list_books", words=["sea", "a&b"], only_mine=True), "ada@example.com: ['sea', 'a&b'] True"),
+    (call("list_books"), "ada@example.com: [] False"),
+    (call("read_book", book_id=7), "Book 7"),
+    (call("add_copy", book_id=7, body={"title": "Sea", "author": {"name": "Ada"}}), '"name": "Ada"'),
+]
+FAULTY_CALLS: Sequence[tuple[ToolCall, str]] = [
+    (call("read_book", book_id=11), "Nothing was found"),
+    (call("read_book", book_id="export"), "Nothing was found"),
+    (call("read_book", book_id="7/copies"), "Nothing was found"),
+    (call("read_book", book_id="../export"), "Nothing was found"),
+    (call("read_book"), "book_id: Field required"),
+    (call("list_books", word="sea"), "word: Extra inputs are not permitted"),
+    (call("add_copy", book_id=7, body={"title": "Sea"}), '"author"'),
+    (ToolCall("1", "list_books", "{"), "Invalid JSON"),
+]
+
+
+async def test_route_runs_as_user_and_reports_errors(site: FastAPI, ada: User) -> None:
+    toolbox = toolbox_of(site)
+    for tool_call, words in CALLS:
+        result = await toolbox.call(tool_call, ada)
+        assert (words in result.text, result.is_error) == (True, False), result
+    for tool_call, words in FAULTY_CALLS:
+        result = await toolbox.call(tool_call, ada)
+        assert (words in result.text, result.is_error) == (True, True), result
+    assert (await toolbox.call(call("list_books"), None)).text == "The user has to sign in first."
+
+
+async def test_mcp_call_needs_scopes_of_the_route(site: FastAPI, database: Database, ada: User) -> None:
+    token = await make_token(database, ada, "library:read")
+    async with open_mcp_client(site, headers={"Authorization": f"Bearer {token}"}) as client:
+        assert [schema.name for schema in (await client.list_tools()).tools] == ["list_books", "read_book"]
+        assert read_text(await client.call_tool("read_book", {"book_id": 3})) == "Book 3"
+        refused = await client.call_tool("export_books")
+        assert "lacks the scope library:export" in read_text(refused)
+
+
+async def test_uncallable_route_is_reported_at_start(app: FastAPI) -> None:
+    with pytest.raises(OperatorError, match="takes a form or a file"):
+        Toolbox(app, api_tools(router)).require_valid_tools()
+    with pytest.raises(OperatorError, match="is not a route of this router"):
+        api_tools(router, call)

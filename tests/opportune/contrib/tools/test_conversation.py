@@ -1,0 +1,137 @@
+"""Conversations in which a model calls tools."""
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.contrib.llm import Done, FakeProvider, LLMError, Message, ToolCall
+from opportune.contrib.tools import Toolbox, ToolResult, ToolRun, converse
+from opportune.contrib.tools import conversation as conversation_module
+from opportune.contrib.tools.conversation import MAX_ROUNDS, TOO_MANY_CALLS
+from opportune.db import WriteSession
+
+QUESTION = [Message("user", "What is the weather?")]
+
+
+async def read_weather(place: str) -> str:
+    """Read the weather."""
+    return f"Rain in {place}."
+
+
+async def close_windows(session: WriteSession) -> str:
+    """Close all windows."""
+    return "Closed."
+
+
+RAIN = ToolCall("call_1", "read_weather", '{"place": "Graz"}')
+CLOSE = ToolCall("call_2", "close_windows", "{}")
+
+
+def request_calls(*calls: ToolCall) -> Done:
+    return Done(10, 5, tool_calls=calls)
+
+
+async def run_conversation(app: FastAPI, model: FakeProvider, **options: object) -> list[object]:
+    app.state.llm.provider = model
+    toolbox = Toolbox(app, [read_weather, close_windows])
+    return [chunk async for chunk in converse(app.state.llm, QUESTION, toolbox, None, **options)]  # type: ignore[arg-type]
+
+
+async def test_results_are_sent_to_the_model(app: FastAPI) -> None:
+    model = FakeProvider.in_turn(["Let me look. ", request_calls(RAIN)], ["It rains.", Done(20, 3)])
+    run = ToolRun(RAIN, "Read the weather")
+    assert await run_conversation(app, model) == [
+        "Let me look. ",
+        run,
+        ToolRun(RAIN, "Read the weather", ToolResult("Rain in Graz.")),
+        "It rains.",
+        Done(30, 8, model="Scripted"),
+    ]
+    assert model.offered == [["read_weather", "close_windows"]] * 2
+    assert model.received[1] == [
+        *QUESTION,
+        Message("assistant", "Let me look. ", tool_calls=(RAIN,)),
+        Message("tool", "Rain in Graz.", tool_call_id="call_1"),
+    ]
+
+
+async def test_changing_tool_needs_an_approval(app: FastAPI) -> None:
+    approvals = list[ToolCall]()
+
+    async def approve(call: ToolCall) -> bool:
+        approvals.append(call)
+        return True
+
+    chunks = await run_conversation(app, FakeProvider.in_turn([request_calls(CLOSE, RAIN)], ["Done."]), approve=approve)
+    assert approvals == [CLOSE]
+    assert chunks[1] == ToolRun(CLOSE, "Close all windows", ToolResult("Closed."))
+    chunks = await run_conversation(app, FakeProvider.in_turn([request_calls(CLOSE)], ["Then not."]))
+    assert chunks[1] == ToolRun(
+        CLOSE, "Close all windows", ToolResult("The user has not allowed this call.", is_error=True)
+    )
+
+
+async def test_malformed_call_needs_no_approval(app: FastAPI) -> None:
+    wrong = ToolCall("call_3", "close_windows", '{"all": true}')
+    unknown = ToolCall("call_4", "open_doors", "{}")
+    chunks = await run_conversation(app, FakeProvider.in_turn([request_calls(wrong, unknown)], ["Sorry."]))
+    results = [chunk.result.text for chunk in chunks if isinstance(chunk, ToolRun) and chunk.result]
+    assert results == [
+        "all: Extra inputs are not permitted.",
+        "There is no tool open_doors. Available: read_weather, close_windows.",
+    ]
+
+
+async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
+    model = FakeProvider.in_turn(*[[request_calls(RAIN)]] * MAX_ROUNDS, ["It rains.", Done(10, 5)])
+    chunks = await run_conversation(app, model)
+    assert len(model.received) == MAX_ROUNDS + 1
+    assert len(model.offered) == MAX_ROUNDS
+    assert chunks[-1] == Done(10 * (MAX_ROUNDS + 1), 5 * (MAX_ROUNDS + 1), model="Scripted")
+
+
+async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
+    with pytest.raises(LLMError, match="requested a tool that does not exist"):
+        await run_conversation(app, FakeProvider(request_calls(RAIN)))
+
+
+async def test_calls_per_round_are_limited(app: FastAPI) -> None:
+    chunks = await run_conversation(app, FakeProvider.in_turn([request_calls(*[RAIN] * 20)], ["It rains."]))
+    results = [chunk.result for chunk in chunks if isinstance(chunk, ToolRun) and chunk.result]
+    assert [result.is_error for result in results] == [False] * 16 + [True] * 4
+    assert results[-1] == TOO_MANY_CALLS
+
+
+async def test_length_of_results_is_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation_module, "MAX_RESULTS_LENGTH", 20)
+    chunks = await run_conversation(
+        app, FakeProvider.in_turn([request_calls(RAIN, RAIN)], [request_calls(RAIN)], ["It rains."])
+    )
+    results = [chunk.result for chunk in chunks if isinstance(chunk, ToolRun) and chunk.result]
+    assert [result.is_error for result in results] == [False, False, True]
+
+
+async def test_empty_toolbox_sends_no_tools(app: FastAPI) -> None:
+    app.state.llm.provider = model = FakeProvider("It rains.")
+    chunks = [chunk async for chunk in converse(app.state.llm, QUESTION, Toolbox(app, []), None)]
+    assert (chunks[0], model.offered) == ("It rains.", [])
+
+
+async def test_duplicate_call_ids_need_two_approvals(app: FastAPI) -> None:
+    """Endpoints choose the ids, so the approval of one call must not apply to another with the same id."""
+    approvals = list[str]()
+
+    async def approve(call: ToolCall) -> bool | None:
+        approvals.append(call.name)
+        return None
+
+    harmless = ToolCall(CLOSE.id, "read_weather", '{"place": "Graz"}')
+    chunks = await run_conversation(
+        app, FakeProvider.in_turn([request_calls(CLOSE, harmless)], ["Done."]), approve=approve
+    )
+    runs = [chunk for chunk in chunks if isinstance(chunk, ToolRun)]
+    assert approvals == ["close_windows"]
+    assert [(run.call.name, run.waits, run.has_begun, run.result) for run in runs] == [
+        ("close_windows", True, False, None),
+        ("read_weather", False, False, None),
+    ]
+    assert len({run.call.id for run in runs}) == len(runs)

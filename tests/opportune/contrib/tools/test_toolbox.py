@@ -1,0 +1,258 @@
+"""Tools run as the user with dependencies of routes, and errors become results."""
+
+import asyncio
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from fastapi import Depends, FastAPI, Request
+from pydantic import BaseModel, BeforeValidator, Field
+from sqlalchemy import func, select
+
+from opportune.accounts import CurrentUser, OptionalUser, User, may
+from opportune.application import create_app
+from opportune.config.settings import Settings
+from opportune.contrib.llm import ToolCall
+from opportune.contrib.tools import Toolbox, tool
+from opportune.contrib.tools import toolbox as toolbox_module
+from opportune.contrib.tools.toolbox import ToolResult, toolbox_of
+from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
+from opportune.errors import Busy, NotFound, OperatorError
+from opportune.feature import Feature
+from opportune.testing import grant, make_user
+
+
+async def count_users(session: ReadSession, only: Literal["staff", "all"] = "all") -> int:
+    """Count the user accounts."""
+    return await session.scalar(select(func.count()).select_from(User)) or 0
+
+
+async def rename(user: CurrentUser, session: WriteSession, name: Annotated[str, Field(max_length=10)]) -> str:
+    """Change the name of the user."""
+    session.add(user)
+    user.display_name = name
+    return f"You are {name}."
+
+
+async def greet(user: OptionalUser) -> str:
+    """Say hello."""
+    return f"Hello {user.email if user else 'stranger'}"
+
+
+async def export(user: Annotated[User, may("user", "export")]) -> str:
+    """Export all users."""
+    return "all"
+
+
+def call(name: str, /, **arguments: Any) -> ToolCall:
+    return ToolCall("call_0", name, json.dumps(arguments))
+
+
+@pytest.fixture
+async def ada(database: Database) -> User:
+    return await make_user(database, "ada@example.com")
+
+
+async def test_tool_schema_has_types_and_docstring() -> None:
+    schema = tool(count_users).schema
+    assert (schema.name, schema.description) == ("count_users", "Count the user accounts.")
+    assert schema.parameters == {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"only": {"type": "string", "enum": ["staff", "all"], "default": "all"}},
+    }
+
+
+async def test_tool_has_dependencies_and_acts_as_user(app: FastAPI, ada: User) -> None:
+    toolbox = Toolbox(app, [count_users, rename, greet])
+    assert await toolbox.call(call("greet"), ada) == ToolResult("Hello ada@example.com")
+    assert await toolbox.call(call("greet"), None) == ToolResult("Hello stranger")
+    assert await toolbox.call(call("rename", name="Ada"), ada) == ToolResult("You are Ada.")
+    assert await toolbox.call(call("count_users", only="staff"), ada) == ToolResult("1")
+    async with app.state.database.reader(fresh=True) as session:
+        assert (await session.get(User, ada.id)).get_short_name() == "Ada"
+
+
+async def test_changing_tool_asks_first(app: FastAPI) -> None:
+    toolbox = Toolbox(app, [count_users, rename, tool(greet, asks=True)])
+    assert [toolbox.asks(name) for name in toolbox.tools] == [False, True, True]
+    assert not Toolbox(app, [tool(rename, asks=False)]).asks("rename")
+
+
+async def with_database(database: DatabaseDependency) -> str:
+    """Claim that it only reads."""
+    return str(database)
+
+
+async def with_context(context: RWCtx) -> str:
+    """Claim that it only reads."""
+    return str(context)
+
+
+async def with_reader(context: ReadonlyCtx, session: ReadSession) -> str:
+    """Read the context."""
+    return f"{context} {session}"
+
+
+async def test_writing_tool_needs_the_write_scope(app: FastAPI) -> None:
+    toolbox = Toolbox(app, [with_database, with_context, with_reader, tool(greet, asks=True), tool(rename, asks=False)])
+    changing = {"with_database": True, "with_context": True, "with_reader": False, "greet": True, "rename": True}
+    assert {name: toolbox.asks(name) for name in toolbox.tools} == changing | {"rename": False}
+    assert {name: toolbox.changes(name) for name in toolbox.tools} == changing
+    assert [*toolbox.allowed("read").tools] == ["with_reader"]
+    assert [*toolbox.allowed("write").tools] == ["with_database", "with_context", "greet", "rename"]
+    assert not Toolbox(app, [tool(with_database, asks=False)]).changes("with_database")
+
+
+async def test_limited_toolbox_calls_no_other_tools(app: FastAPI, ada: User) -> None:
+    toolbox = Toolbox(app, [with_reader, greet, rename])
+    assert [*toolbox.without_approval.allowed("*").tools] == ["with_reader", "greet"]
+    assert (await toolbox.without_approval.call(call("rename", name="Ada"), ada)).text.startswith(
+        "There is no tool rename."
+    )
+    assert not toolbox.allowed("books:read")
+
+
+async def test_users_without_permission_are_refused(app: FastAPI, database: Database, ada: User) -> None:
+    toolbox = Toolbox(app, [rename, export])
+    assert (await toolbox.call(call("rename", name="Eve"), None)).text == "The user has to sign in first."
+    assert await toolbox.call(call("export"), ada) == ToolResult("The user is not allowed to do this.", is_error=True)
+    await grant(database, ada, "user", "export")
+    assert await toolbox.call(call("export"), ada) == ToolResult("all")
+
+
+async def test_deactivated_user_counts_as_anonymous(app: FastAPI, database: Database, ada: User) -> None:
+    async with database.writer() as session:
+        session.add(ada)
+        ada.is_active = False
+    assert await Toolbox(app, [greet]).call(call("greet"), ada) == ToolResult("Hello stranger")
+
+
+async def test_invalid_call_is_explained(app: FastAPI) -> None:
+    toolbox = Toolbox(app, [rename])
+    for tool_call, message in (
+        (ToolCall("1", "drop_tables", "{}"), "There is no tool drop_tables. Available: rename."),
+        (ToolCall("1", "rename", "{"), "Invalid JSON"),
+        (ToolCall("1", "rename", "[]"), "Input should be an object"),
+        (ToolCall("1", "rename", ""), "name: Field required"),
+        (call("rename", name="x" * 11), "name: String should have at most 10 characters"),
+        (call("rename", name="Ada", is_superuser=True), "is_superuser: Extra inputs are not permitted"),
+        (call("rename", name="Ada", user={"id": 1}), "user: Extra inputs are not permitted"),
+    ):
+        result = await toolbox.call(tool_call, None)
+        assert result.is_error, tool_call
+        assert message in result.text, tool_call
+
+
+async def test_arguments_are_validated_once(app: FastAPI, ada: User) -> None:
+    seen: list[object] = []
+
+    async def count(number: Annotated[int, BeforeValidator(lambda value: seen.append(value) or value)]) -> int:
+        """Count."""
+        return number + 1
+
+    assert await Toolbox(app, [count]).call(call("count", number="1"), ada) == ToolResult("2")
+    assert seen == ["1"]
+
+
+class Entry(BaseModel):
+    title: str
+
+
+async def test_result_follows_the_return_type(app: FastAPI, ada: User) -> None:
+    async def newest(user: CurrentUser) -> Entry:
+        """Read the newest entry."""
+        return Entry.model_construct(title="News", secret=user.hashed_password)
+
+    assert await Toolbox(app, [newest]).call(call("newest"), ada) == ToolResult('{"title": "News"}')
+
+
+async def test_errors_of_a_tool_hide_details(
+    app: FastAPI, ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def crash() -> None:
+        """Crash."""
+        raise RuntimeError("the password is sesame")
+
+    async def not_found() -> None:
+        """Find nothing."""
+        raise NotFound
+
+    async def be_unavailable() -> None:
+        """Be unavailable."""
+        raise Busy("There is no index yet.")
+
+    async def never_end() -> None:
+        """Never end."""
+        await asyncio.Event().wait()
+
+    async def return_long_text() -> str:
+        """Return a long text."""
+        return "x" * 100_000
+
+    toolbox = Toolbox(app, [crash, not_found, be_unavailable, never_end, return_long_text])
+    assert await toolbox.call(call("crash"), ada) == ToolResult("The tool failed.", is_error=True)
+    assert "the password is sesame" in caplog.text
+    assert await toolbox.call(call("not_found"), ada) == ToolResult(
+        "Nothing was found that the user may see.", is_error=True
+    )
+    assert await toolbox.call(call("be_unavailable"), ada) == ToolResult("There is no index yet.", is_error=True)
+    assert (await toolbox.call(call("return_long_text"), ada)).text == "x" * 20_000 + "… (cut)"
+    monkeypatch.setattr(toolbox_module, "TIMEOUT_SECONDS", 0.05)
+    assert "took longer" in (await toolbox.call(call("never_end"), ada)).text
+
+
+def undocumented() -> None: ...
+
+
+async def without_type(value) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Do something."""
+
+
+async def with_unknown(value: asyncio.Event) -> None:
+    """Do something."""
+
+
+async def with_request(request: Request, extra: Annotated[str, Depends(lambda: "x")] = "") -> str:
+    """Tell the path."""
+    return request.url.path + extra
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ([undocumented], "undocumented: a tool must be an async function"),
+        ([tool(greet), tool(export, name="greet")], "The tool greet is registered twice: in "),
+        ([without_type], "without_type: value needs a type"),
+        ([with_unknown], "with_unknown: Unable to generate pydantic-core schema"),
+    ],
+)
+def test_mistake_in_a_tool_is_reported_at_start(settings: Settings, declared: list[Any], message: str) -> None:
+    with pytest.raises(OperatorError) as caught:
+        create_app(
+            settings.model_copy(update={"environment": "development"}),
+            [Feature(name="library", summary="Books.", tools=declared)],
+        )
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_invalid_tool_name_is_refused() -> None:
+    with pytest.raises(OperatorError, match="say hello is not a valid tool name"):
+        tool(greet, name="say hello")
+
+
+async def test_toolbox_has_tools_of_all_features(app: FastAPI) -> None:
+    site = create_app(app.state.settings, [Feature(name="library", summary="Books.", tools=[greet, with_request])])
+    site.state.database = app.state.database
+    toolbox = toolbox_of(site)
+    assert [*toolbox.tools] == ["greet", "with_request"]
+    assert toolbox is toolbox_of(site)
+    assert await toolbox.call(call("with_request"), None) == ToolResult("/with_requestx")
+
+
+async def test_limited_toolbox_shares_the_routes(app: FastAPI) -> None:
+    toolbox = Toolbox(app, [count_users, rename])
+    read_only = toolbox.without_approval
+    assert [*read_only.tools] == ["count_users"]
+    assert read_only._routes is toolbox._routes

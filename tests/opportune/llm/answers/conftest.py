@@ -1,3 +1,0 @@
-from opportune.llm.answers.testing import manager, model, owner_id, short_intervals
-
-__all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures
