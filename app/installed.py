@@ -8,12 +8,28 @@ from app.pydocs.feature import pydocs
 from app.todos.feature import todos
 from app.users.feature import users
 from opportune.feature import Feature
-from opportune.features import accounts, admin, answers, documents, jobs, mcp, teams
+from opportune.features import (
+    accounts,
+    admin,
+    answers,
+    dashboard,
+    documents,
+    import_export,
+    jobs,
+    mcp,
+    row_versions,
+    saved_views,
+    teams,
+)
 
 INSTALLED: tuple[Feature, ...] = (
     accounts,
     users,
     admin,
+    dashboard,
+    saved_views,
+    row_versions,
+    import_export,
     jobs,
     answers,
     documents,

@@ -330,6 +330,8 @@ class Feature:
     template_filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     admin: Sequence[Any] | str = ()
     """The module of its SQLAdmin views, `"app.books.admin"`, imported when the admin is first opened; or the views."""
+    admin_extension: str = ""
+    """Path of an `AdminExtension`, `"app.books.extension.BookTools"`: pages and buttons for the lists of all models."""
     metrics: Sequence[Widget] = ()
     """Charts, numbers and tables on the admin's dashboard."""
     navigation: Sequence[Link] = ()

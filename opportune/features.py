@@ -42,18 +42,26 @@ OPTIONAL_FEATURES = {
     "accounts": "accounts",
     "admin": "admin",
     "answers": "contrib.answers",
+    "dashboard": "contrib.dashboard",
     "documents": "contrib.documents",
+    "import_export": "contrib.import_export",
     "jobs": "jobs",
     "mcp": "contrib.mcp",
+    "row_versions": "contrib.row_versions",
+    "saved_views": "contrib.saved_views",
     "teams": "contrib.teams",
 }
 """Packages of the features that a project lists in `installed.py`. A site loads only those."""
 accounts: Feature
 admin: Feature
 answers: Feature
+dashboard: Feature
 documents: Feature
+import_export: Feature
 jobs: Feature
 mcp: Feature
+row_versions: Feature
+saved_views: Feature
 teams: Feature
 
 

@@ -15,14 +15,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.accounts.dependencies import get_optional_user, make_sign_in_error
 from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.admin.current_request import use_request
-from opportune.admin.dashboard.shared_counts import FreshCountsMiddleware
+from opportune.admin.log.changed_models import changed_identities
 from opportune.feature import Feature
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import problem, show_errors_with, wants_json
@@ -133,7 +133,6 @@ def add_admin(app: FastAPI) -> None:
     app.router.routes.append(Route(ADMIN_PATH, _redirect_to_index, methods=["GET"], include_in_schema=False))
     middleware = [
         Middleware(StaffOnlyMiddleware),
-        Middleware(FreshCountsMiddleware),
         Middleware(RelativeUrlsMiddleware, admin=admin, address=ADMIN_PATH),
     ]
     app.router.routes.append(Mount(ADMIN_PATH, admin, name="admin", middleware=middleware))
@@ -172,8 +171,14 @@ class LazyAdmin:
         show_errors_with(request, partial(self.site.render_error, request))
         if not await get_grants(request):
             raise HTTPException(403, NO_GRANTS)
+
+        async def report_changes(message: Message) -> None:
+            if message["type"] == "http.response.start" and (identities := changed_identities(request)):
+                await self.site.rows_changed(request, identities)
+            await send(message)
+
         with use_request(request):  # after the views are built, because they store the names for all users
-            await self.site.admin.router(scope, receive, send)
+            await self.site.admin.router(scope, receive, report_changes)
 
 
 def add_icons(features: Sequence[Feature]) -> None:

@@ -1,9 +1,9 @@
 """The admin at /admin: SQLAdmin with the permissions, forms and pages of this framework."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI
 from jinja2 import BytecodeCache, ChoiceLoader, PackageLoader
@@ -18,27 +18,23 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from opportune.admin.authorization import Authorization, may_list, may_look_up
-from opportune.admin.dashboard.dashboard import Dashboard
-from opportune.admin.dashboard.shared_counts import TAG as COUNTS_TAG
-from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.editing.cells import editable_cells
 from opportune.admin.editing.editors import editors_url
 from opportune.admin.editing.pages import EDITING_PAGES
 from opportune.admin.editing.presence import Editors
+from opportune.admin.extensions import AdminExtension, MenuLink, ModelPage, Slot, extension_classes
 from opportune.admin.forms.admin_form import control_attributes
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
-from opportune.admin.import_export.export import export_page
-from opportune.admin.import_export.import_view import import_page
 from opportune.admin.lists.actions import list_url, with_confirmation
+from opportune.admin.lists.active_filters import clean_list_url
+from opportune.admin.lists.columns import COLUMN_PAGES
 from opportune.admin.lists.listed_rows import listed_rows
 from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import history_page
 from opportune.admin.options import inlines_without_view, shared_identities
+from opportune.admin.overview import overview_page
 from opportune.admin.persistence.trash import delete_page
-from opportune.admin.row_versions.pages import version_page
-from opportune.admin.saved_views.pages import PAGES, open_list
-from opportune.admin.saved_views.queries import clean_list_url, load_saved_views
 from opportune.admin.search import search_page
 from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.templates import AdminTemplates
@@ -46,7 +42,7 @@ from opportune.admin.trash.pages import TRASH_PAGES
 from opportune.admin.view_classes import menu_label, view_classes
 from opportune.admin.views import AdminView
 from opportune.crud.registry import default_crud, find_default_errors
-from opportune.db.database import Database, Session
+from opportune.db.database import Session
 from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
 from opportune.i18n import format_lazy, gettext_lazy
@@ -62,32 +58,34 @@ from opportune.web.rendering.typeface import preloaded_file
 from opportune.web.time_zone import format_datetime
 
 # The admin does not use these routes of SQLAdmin: assets come from /static, and users sign out at /accounts.
-UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview"}
-PAGE_METHODS = {"delete": {"GET", "HEAD", "POST"}, "import": {"GET", "HEAD", "POST"}}
-"""HTTP methods of routes that render pages. SQLAdmin expects only scripts to call them."""
+# Its exports and imports ignore the rules of fields: the feature import_export replaces them.
+UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview", "export", "import"}
 
 
 def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = None) -> "AdminSite":
     """Make the admin at this path, with the views of every feature."""
-    site = AdminSite(path, app.state.database, format_lazy("%(site)s admin", site=app.state.settings.site_name))
+    site = AdminSite(app, path, [*extension_classes(app.state.features)])
     site.templates.env.bytecode_cache = bytecode_cache
-    site.dashboard = Dashboard(app, site)
     for view, feature in view_classes(app.state.features):
         site.add_view(view, feature)
     icons.add(*(view.icon for view in site.views))
     admin_views = [view for view in site.views if isinstance(view, AdminView)]
-    widget_errors = find_widget_errors(app.state.features, site.views)
     view_errors = chain(shared_identities(site.views), inlines_without_view(admin_views))
-    if fault := next(chain(view_errors, widget_errors, find_default_errors()), ""):
+    if fault := next(chain(view_errors, find_default_errors()), ""):
         raise OperatorError(fault)
+    site.add_extensions()
     return site
 
 
-class AdminSite(AdapterSite):
-    dashboard: Dashboard
+E = TypeVar("E", bound=AdminExtension)
 
-    def __init__(self, path: str, database: Database, title: str) -> None:
-        self.database = database
+
+class AdminSite(AdapterSite):
+    def __init__(self, app: FastAPI, path: str, extensions: Sequence[type[AdminExtension]] = ()) -> None:
+        database = app.state.database
+        self.site_app, self.database = app, database
+        self.extension_classes = extensions
+        self.extensions: list[AdminExtension] = []
         # SQLAdmin itself only reads, so it must not hold SQLite's one writing connection. Our views write.
         reading_sessions = async_sessionmaker(database.reading_engine, class_=Session, expire_on_commit=False)
         super().__init__(
@@ -95,7 +93,7 @@ class AdminSite(AdapterSite):
             session_maker=reading_sessions,
             base_url=path,
             authorization_backend=Authorization(),
-            title=title,
+            title=format_lazy("%(site)s admin", site=app.state.settings.site_name),
         )
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
         self.templates.env.globals |= {
@@ -110,7 +108,6 @@ class AdminSite(AdapterSite):
             "when": format_datetime,
         }
         self.templates.env.globals |= {"related_rows": related_rows, "group_fields": group_fields}
-        self.templates.env.globals["load_saved_views"] = load_saved_views
         self.templates.env.globals |= {
             "control_attributes": control_attributes,
             "editable_cells": editable_cells,
@@ -122,14 +119,22 @@ class AdminSite(AdapterSite):
             route for route in self.admin.routes if cast("Any", route).name not in UNUSED_ROUTES
         ]
         for route in self.admin.routes:
-            if isinstance(route, Route) and route.name in PAGE_METHODS:
-                route.methods = PAGE_METHODS[route.name]
+            if isinstance(route, Route) and route.name == "delete":
+                route.methods = {"GET", "HEAD", "POST"}  # SQLAdmin expects only scripts to call it
 
         self.admin.add_route("/search", self.search, ["GET"], "search")
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
-        for address, page, methods, name in (*PAGES, *EDITING_PAGES, *TRASH_PAGES):
-            self.admin.add_route(f"/{{identity}}/{address}", partial(self._list_page, page), methods, name)
-        self.admin.add_route("/{identity}/version/{pk:path}", self.version, ["GET", "POST"], "version")
+        for page in (*COLUMN_PAGES, *EDITING_PAGES, *TRASH_PAGES):
+            self._add_model_page(page)
+
+    def add_extensions(self) -> None:
+        self.extensions = [extension(self) for extension in self.extension_classes]
+        for page in chain.from_iterable(extension.pages for extension in self.extensions):
+            self._add_model_page(page)
+
+    def _add_model_page(self, page: ModelPage) -> None:
+        endpoint = partial(self._model_page, page)
+        self.admin.add_route(f"/{{identity}}/{page.path}", endpoint, [*page.methods], page.name)
 
     def init_templating_engine(self) -> AdminTemplates:
         return AdminTemplates(super().init_templating_engine().env)
@@ -140,11 +145,15 @@ class AdminSite(AdapterSite):
         names = {"name": view.name, "name_plural": getattr(view, "name_plural", "")}
         texts = names | {"category": view.category or menu_label(view, feature)}
         labels = {option: gettext_lazy(text) for option, text in texts.items() if text}
-        super().add_view(metaclass(view.__name__, (view,), {"category": "", "site": self, **labels}))
+        files = {} if self._has_page("export") else {"can_export": False, "can_import": False}
+        super().add_view(metaclass(view.__name__, (view,), {"category": "", "site": self, **labels, **files}))
         for route in self.admin.routes:
             # SQLAdmin runs actions on GET requests, so a link would be enough to run one.
             if isinstance(route, Route) and (route.name or "").startswith("action-"):
                 route.methods = {"POST"}
+
+    def _has_page(self, name: str) -> bool:
+        return any(page.name == name for extension in self.extension_classes for page in extension.pages)
 
     def wrap_action(self, action: Any, view: Any) -> Any:
         return with_confirmation(action, view)
@@ -178,10 +187,43 @@ class AdminSite(AdapterSite):
         return RedirectResponse(f"{self.base_url}/")  # the middleware has checked the user
 
     async def index(self, request: Request) -> Response:
-        if "fresh" in request.query_params:
-            await request.app.state.cache.clear(COUNTS_TAG)
-            return RedirectResponse(request.url.remove_query_params("fresh"), 303)
-        return await self.templates.TemplateResponse(request, "admin/index.html", await self.dashboard.context(request))
+        for extension in self.extensions:
+            if (response := await extension.overview(request)) is not None:
+                return response
+        return await overview_page(request, self)
+
+    @cached_property
+    def list_parameters(self) -> frozenset[str]:
+        """Query parameters of lists that extensions read."""
+        return frozenset(chain.from_iterable(extension.list_parameters for extension in self.extensions))
+
+    def extension(self, type_: type[E]) -> E:
+        return next(extension for extension in self.extensions if isinstance(extension, type_))
+
+    def slot(self, name: Slot) -> Iterator[tuple[AdminExtension, str]]:
+        """Yield the extensions with a template for this place."""
+        yield from ((extension, extension.slots[name]) for extension in self.extensions if name in extension.slots)
+
+    async def menu_links(self, request: Request) -> Mapping[str, Sequence[MenuLink]]:
+        links: dict[str, list[MenuLink]] = {}
+        for extension in self.extensions:
+            for identity, more in (await extension.menu_links(request)).items():
+                links.setdefault(identity, []).extend(more)
+        return links
+
+    async def plain_list_url(self, request: Request, view: AdminView) -> str:
+        """Return the address of the whole list."""
+        urls = [await extension.plain_list_url(request, view) for extension in self.extensions]
+        return next(filter(None, urls), request.url.path)
+
+    def row_links(self, request: Request, view: AdminView, row: Any) -> list[tuple[str, str]]:
+        """Return the buttons of the view and of extensions on the pages of a row."""
+        more = (extension.row_links(request, view, row) for extension in self.extensions)
+        return [*view.links(request, row), *chain.from_iterable(more)]
+
+    async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
+        for extension in self.extensions:
+            await extension.rows_changed(request, identities)
 
     async def search(self, request: Request) -> Response:
         return await search_page(request, self)
@@ -210,17 +252,13 @@ class AdminSite(AdapterSite):
         return HTMLResponse(template.render({"request": request, "is_error": True, **context, **list_link}), status)
 
     async def list(self, request: Request) -> Response:
-        """Open the user's default view if the address has no parameters.
-
-        Forms also send parameters without a value. The address of the list does not contain them.
-        """
+        """Forms also send parameters without a value. The address of the list does not contain them."""
         view = self.find_view(request.path_params["identity"])
         if not isinstance(view, AdminView):
             return cast("Response", await super().list(request))
-        if not request.url.query:
-            saved = await load_saved_views(request)
-            if default := saved.default(view.identity):
-                return open_list(request, view, default)
+        for extension in () if request.url.query else self.extensions:
+            if (replacement := await extension.open_list(request, view)) is not None:
+                return replacement
         if (url := await clean_list_url(request, view)) and not is_htmx(request):
             return RedirectResponse(url, 303)
         response: Response = await super().list(request)
@@ -229,12 +267,11 @@ class AdminSite(AdapterSite):
             response.headers["HX-Replace-Url"] = url or str(request.url)
         return response
 
-    async def _list_page(self, page: Callable[[Request, Any], Awaitable[Response]], request: Request) -> Response:
-        """Return a page for users who may open the list of the model in the address."""
+    async def _model_page(self, page: ModelPage, request: Request) -> Response:
         view = self._admin_view(request)
-        if not await may_list(request, view):
+        if page.requires_list and not await may_list(request, view):
             raise HTTPException(403)
-        return await page(request, view)
+        return await page.endpoint(request, view)
 
     async def create(self, request: Request) -> Response:
         await self.check_access(request, "create")
@@ -254,13 +291,6 @@ class AdminSite(AdapterSite):
     async def delete(self, request: Request) -> Response:
         return await delete_page(request, self._admin_view(request))
 
-    async def version(self, request: Request) -> Response:
-        return await version_page(request, self._admin_view(request))
-
-    async def import_endpoint(self, request: Request) -> Response:
-        await self.check_access(request, "import")
-        return await import_page(request, self._admin_view(request))
-
     async def ajax_lookup(self, request: Request) -> Response:
         """Return rows that a column can refer to, for forms and filters. SQLAdmin only supports forms."""
         view, params = self._admin_view(request), request.query_params
@@ -271,7 +301,3 @@ class AdminSite(AdapterSite):
             raise HTTPException(404)
         rows = await lookup.get_list(request, params.get("term", ""))
         return JSONResponse({"results": [lookup.format(row) for row in rows]})
-
-    async def export(self, request: Request) -> Response:
-        await self.check_access(request, "export")
-        return await export_page(request, self._admin_view(request))

@@ -1,9 +1,8 @@
 """Pages of the admin itself, in the order of the menu."""
 
 from opportune.admin.appearance.view import AppearanceAdmin
-from opportune.admin.dashboard.layouts import ArrangeAdmin
 from opportune.admin.log.history import LogAdmin
 from opportune.admin.operations.view import CacheAdmin, JobAdmin, OperationsAdmin
 from opportune.admin.status.view import StatusAdmin
 
-VIEWS = (StatusAdmin, ArrangeAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin, LogAdmin)
+VIEWS = (StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin, LogAdmin)

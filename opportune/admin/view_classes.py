@@ -17,17 +17,19 @@ from opportune.i18n.translation import DerivedLabel
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     """Yield each view with the name of its feature. The project's views are first in the menu and on the overview.
 
-    A view of the project that extends a view of the framework replaces it.
+    A view that extends a view of the framework takes its place.
     """
     views = [(view, feature.name) for feature in features for view in views_of(feature)]
-    project = [view for view, _ in views if not _is_of_framework(view)]
-    for view, name in sorted(views, key=lambda pair: pair[0] not in project):
-        if view in project or not any(_replaces(other, view) for other, _ in views):
-            yield view, name
+    framework = [pair for pair in views if _is_of_framework(pair[0])]
+    replacements = {
+        base: pair for base, _ in framework for pair in views if pair[0] is not base and _replaces(pair[0], base)
+    }
+    yield from (pair for pair in views if pair not in framework and pair not in replacements.values())
+    yield from dict.fromkeys(replacements.get(pair[0], pair) for pair in framework)
 
 
 def _replaces(view: Any, base: Any) -> bool:
-    return view is not base and issubclass(view, base) and view.identity == base.identity
+    return issubclass(view, base) and view.identity == base.identity
 
 
 def menu_label(view: Any, feature: str) -> LazyText:

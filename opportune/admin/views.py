@@ -21,7 +21,6 @@ from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import names_of_hook, option_faults
 from opportune.admin.protocols import Site
-from opportune.admin.saved_views.queries import saved_views_context
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.models.columns import (
     foreign_keys_of,
@@ -35,7 +34,6 @@ from opportune.db.models.columns import (
     natural_key_of,
 )
 from opportune.db.models.soft_delete import is_trash_column
-from opportune.db.models.versioned import Versioned
 from opportune.db.queries.paths import column_of_relation, relation_of_column
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
@@ -163,11 +161,6 @@ class AdminView(RowQueriesMixin):
         readonly = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
-    @property
-    def has_versions(self) -> bool:
-        """Whether the history page shows versions that can be restored."""
-        return self.has_history and issubclass(self.model, Versioned)
-
     # Columns
 
     @classmethod
@@ -263,7 +256,9 @@ class AdminView(RowQueriesMixin):
 
     async def list_context(self, request: Request) -> dict[str, Any]:
         refuse_unknown_parameters(request, self)  # before thousands of filters are rendered
-        return {**await list_context(request, self), **await saved_views_context(request, self)}
+        columns = listed_columns(request, self)
+        choices = [*columns, *(name for name in column_choices(request, self) if name not in columns)]
+        return {**await list_context(request, self), "columns": columns, "column_choices": choices}
 
     def may_edit_any(self, request: Request) -> bool:
         """Return whether the user may edit rows of this model."""

@@ -32,6 +32,8 @@ from opportune.application import create_app
 from opportune.cli.development.routes import WEBSOCKET, find_rows
 from opportune.cli.output import say
 from opportune.config.base_settings import BaseSettings
+from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.models.versioned import Versioned
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import PROJECT, display_path, feature_folder, installed_features, installed_names, origin
@@ -53,8 +55,8 @@ JSON_ERRORS = {"accept": "application/json"}
 """Header that requests JSON errors, which take less time than pages."""
 ROLES_REFUSED_BY_ADMIN = ("user", "owner", "staff")
 PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
-OPTIONAL_PAGES = {"/{identity}/trash": "has_trash", "/{identity}/version/": "has_versions"}
-"""Options of admin views by the page that depends on them."""
+OPTIONAL_PAGES = {"/{identity}/trash": SoftDelete, "/{identity}/version/": Versioned}
+"""Base classes of the models that have these pages in the admin."""
 SHARED_PAGES = re.compile(r"/{identity}/(ajax|cell|columns|editors|edit-page|edit-selected|row|views)\b")
 """Pages of the admin without rules of a model. The tables list those of one model."""
 SHARED_PAGES_IDENTITY = "group"
@@ -215,8 +217,7 @@ def _has_page(view: ModelView, path: str) -> bool:
     """Return whether to list the page for this view. Only views of some models have a trash and versions."""
     if SHARED_PAGES.search(path):
         return bool(view.identity == SHARED_PAGES_IDENTITY)
-    option = next((option for page, option in OPTIONAL_PAGES.items() if page in path), "")
-    return bool(getattr(view, option, True)) if option else True
+    return all(issubclass(view.model, base) for page, base in OPTIONAL_PAGES.items() if page in path)
 
 
 def admin_of(app: FastAPI) -> AdminSite:

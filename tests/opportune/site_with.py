@@ -1,6 +1,6 @@
 """A site with one additional feature, whose tables have no migrations."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,10 +20,11 @@ FRAMEWORK_FEATURES = (*features.OPTIONAL_FEATURES, "users")
 
 
 @asynccontextmanager
-async def site_with(feature: Feature, tables: MetaData, settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_test_app(
-        settings, (*(other for other in installed_features() if other.name in FRAMEWORK_FEATURES), feature)
-    )
+async def site_with(
+    feature: Feature, tables: MetaData, settings: Settings, *, without: Collection[str] = ()
+) -> AsyncIterator[FastAPI]:
+    names = {*FRAMEWORK_FEATURES} - {*without}
+    app = create_test_app(settings, (*(other for other in installed_features() if other.name in names), feature))
     async with app.router.lifespan_context(app):
         await make_tables(tables, app.state.database)
         yield app

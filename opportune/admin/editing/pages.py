@@ -4,11 +4,12 @@ from opportune.admin.editing.cells import cell_page, row_page
 from opportune.admin.editing.editors import editors_page
 from opportune.admin.editing.page_rows import page_rows
 from opportune.admin.editing.selected_rows import selected_rows_page
+from opportune.admin.extensions import ModelPage
 
 EDITING_PAGES = (
-    ("cell/{column}/{pk:path}", cell_page, ["GET", "POST"], "cell"),
-    ("row/{pk:path}", row_page, ["GET"], "row"),
-    ("editors/{pk:path}", editors_page, ["GET"], "editors"),
-    ("edit-page", page_rows, ["GET", "POST"], "page_rows"),
-    ("edit-selected", selected_rows_page, ["POST"], "edit_selected"),
+    ModelPage("cell/{column}/{pk:path}", cell_page, ["GET", "POST"], "cell"),
+    ModelPage("row/{pk:path}", row_page, ["GET"], "row"),
+    ModelPage("editors/{pk:path}", editors_page, ["GET"], "editors"),
+    ModelPage("edit-page", page_rows, ["GET", "POST"], "page_rows"),
+    ModelPage("edit-selected", selected_rows_page, ["POST"], "edit_selected"),
 )

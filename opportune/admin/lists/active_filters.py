@@ -32,8 +32,7 @@ from opportune.i18n import gettext, pgettext
 from opportune.pagination import TRACKING_PARAMETER
 from opportune.web import is_htmx
 
-ORDER_PARAMETERS = {"page", POSITION, "pageSize", "sort", "sortBy", "columns", "view"}
-"""Parameters that keep all rows. `view` is the id of the saved view that the list began with, or `plain`."""
+ORDER_PARAMETERS = {"page", POSITION, "pageSize", "sort", "sortBy", "columns"}
 FACETS = "_facets"
 """Parameter that requests the number of rows beside each choice of the filters."""
 
@@ -50,7 +49,20 @@ def list_narrowing_parameters(view: Pages) -> set[str]:
 
 
 def allowed_parameters(view: Pages) -> set[str]:
-    return ORDER_PARAMETERS | {FACETS} | list_narrowing_parameters(view)
+    return _order_parameters(view) | {FACETS} | list_narrowing_parameters(view)
+
+
+def _order_parameters(view: Pages) -> set[str]:
+    """Return the parameters that keep all rows."""
+    return {*ORDER_PARAMETERS} | view.site.list_parameters
+
+
+async def clean_list_url(request: Request, view: View) -> str:
+    """Return the address of the list without parameters that have no effect, or an empty text if there are none."""
+    params = effective_parameters(request, view)
+    if params == request.query_params.multi_items():
+        return ""
+    return f"{request.url.path}?{urlencode(params)}" if params else await view.site.plain_list_url(request, view)
 
 
 def effective_parameters(request: Request, view: Pages) -> list[tuple[str, str]]:
@@ -137,6 +149,8 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     hierarchy = view.get_date_hierarchy()
     return {
         "is_part": is_htmx(request),
+        "plain_url": await view.site.plain_list_url(request, view),
+        "state_parameters": ("sortBy", "sort", "pageSize", "columns", *sorted(view.site.list_parameters)),
         "filters": controls,
         "has_facets": has_facets,
         "may_have_facets": any(isinstance(control.filter, ValuesFilter) for control in controls),
@@ -144,7 +158,7 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
         "date_parameters": hierarchy.parameters if hierarchy else (),
         "period_links": await hierarchy.links(request, view) if hierarchy else None,
         "active_filters": active,
-        "clear": url_without(request, request.query_params.keys() - ORDER_PARAMETERS),
+        "clear": url_without(request, request.query_params.keys() - _order_parameters(view)),
         "is_narrowed": any(request.query_params.get(name) for name in list_narrowing_parameters(view)),
     }
 

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.extensions import ModelPage
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.actions import list_url_with, redirect_with_error
 from opportune.admin.protocols import View
@@ -72,3 +73,6 @@ def _parse_place(text: str, place: int) -> tuple[int, int]:
     """Return the sort key for a typed place. A column that moves up comes before the one it meets, else behind it."""
     typed = min(int(text), MAX_POSITION) if text.isascii() and text.isdecimal() and len(text) < 6 else place
     return typed, (typed > place) - (typed < place)
+
+
+COLUMN_PAGES = (ModelPage("columns", choose_columns, ["POST"], "columns"),)

@@ -18,7 +18,6 @@ from opportune.admin.log.audit import is_by_user, is_limited, is_of_present_row,
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.models import AuditEntry
 from opportune.admin.protocols import View
-from opportune.admin.row_versions.pages import first_version_time, load_versions
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
 from opportune.db.sessions.trash import with_deleted
@@ -136,7 +135,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "pk": pk,
         "entries": [_entry_context(entry, view, names) for entry in page],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
-        **await load_versions(request, view, recorded_row, may_restore=row is not None),
+        "recorded_row": recorded_row,
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
 
@@ -154,9 +153,9 @@ async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) ->
     if created_at := getattr(row, "created_at", None):
         # SQLite reuses the ids of deleted rows.
         entries = entries.where(col(AuditEntry.at) >= created_at)
-    if first_version := await first_version_time(view, row):  # the page shows these changes as versions
-        is_change = col(AuditEntry.action).in_(("create", "edit"))
-        entries = entries.where(~is_change | (col(AuditEntry.at) < first_version))
+    for extension in view.site.extensions:
+        if (condition := await extension.log_condition(request, view, row)) is not None:
+            entries = entries.where(condition)
     if before := request.query_params.get("before", ""):
         try:
             entries = entries.where(col(AuditEntry.id) < parse_id(before))

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.admin.dashboard.health import Health
+from opportune.admin.status.health import Health
 from opportune.db.database import Database
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain

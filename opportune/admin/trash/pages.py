@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.extensions import ModelPage
 from opportune.admin.lists.actions import (
     Selection,
     describe_rows,
@@ -113,8 +114,8 @@ def _redirect(request: Request, view: AdminView, message: str, *, is_error: bool
 
 
 TRASH_PAGES = (
-    ("trash", trash_page, ["GET"], "trash"),
-    ("trash/restore", restore_from_trash, ["POST"], "restore"),
-    ("trash/purge", purge_from_trash, ["POST"], "purge"),
+    ModelPage("trash", trash_page, ["GET"], "trash"),
+    ModelPage("trash/restore", restore_from_trash, ["POST"], "restore"),
+    ModelPage("trash/purge", purge_from_trash, ["POST"], "purge"),
 )
 """Path below the model, function, methods and name of each route. The site also requires the permission to list."""

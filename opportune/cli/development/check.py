@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.admin.dashboard.widget_errors import find_widget_errors
 from opportune.admin.middleware import add_icons
 from opportune.admin.options import find_view_errors
 from opportune.admin.permissions import Permissions
@@ -143,11 +142,10 @@ def check_features(settings: Settings) -> Iterator[Finding]:
 
 
 def check_admin(_settings: Settings) -> Iterator[Finding]:
-    """Find unknown column names in admin views and widgets, which would prevent the start of the admin."""
+    """Find unknown column names in admin views, which would prevent the start of the admin."""
     features = installed_features()
     views = [view for view, _ in view_classes(features)]
     yield from map(Finding, find_view_errors(views))
-    yield from map(Finding, find_widget_errors(features, views))
     for feature in features:
         yield from (Finding(line, is_error=False) for line in views_without_model(feature))
 

@@ -53,7 +53,7 @@ def tests_module(model: NewModel) -> str:
     if names := {name for name, use in DB_USES.items() if use in text}:
         imports["opportune.db"] = names
     if "await versions(" in text:
-        imports["opportune.admin"] = {"versions"}
+        imports["opportune.contrib.row_versions"] = {"versions"}
     return _with_pytest(with_imports("", imports)) + "\n" + text
 
 

@@ -149,7 +149,7 @@ async def test_constraint_errors_have_messages(
     assert "Nothing was deleted. Something else still refers to it." in page
     assert "Acme" in page
 
-    monkeypatch.setattr("opportune.admin.import_export.export.EXPORT_BATCH_ROWS", 2)
+    monkeypatch.setattr("opportune.contrib.import_export.export.EXPORT_BATCH_ROWS", 2)
     async with app.state.database.writer() as session:
         session.add_all([Maker(name=f"Maker {number}") for number in range(3)])
     rows = (await admin.get("/admin/maker/export/json")).json()

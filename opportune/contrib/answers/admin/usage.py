@@ -12,7 +12,7 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.admin.dashboard.widgets import Chart, Point
+from opportune.admin.charts import Chart, Point
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.contrib.answers.spending.guard import SpendingGuard, read_switch
 from opportune.contrib.answers.spending.ledger import read_totals

@@ -13,8 +13,8 @@ from sqlalchemy import func, insert, select
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, User
-from opportune.admin.import_export.export import _csv_cell, unescape_formula
 from opportune.admin.models import AuditEntry
+from opportune.contrib.import_export.export import _csv_cell, unescape_formula
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import grant, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
@@ -184,7 +184,7 @@ async def test_rows_that_prevent_a_deletion_are_one_click_away(admin: AsyncClien
 async def test_export_keeps_the_order_and_is_logged(
     app: FastAPI, admin: AsyncClient, superuser: User, gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.admin.import_export.export.EXPORT_BATCH_ROWS", 2)
+    monkeypatch.setattr("opportune.contrib.import_export.export.EXPORT_BATCH_ROWS", 2)
     query = "sortBy=size&sort=desc&size=112&size_op=greater_than&search=gadget"
     text = (await admin.get(f"/admin/gadget/export/csv?{query}")).text
     assert [row["size"] for row in csv.DictReader(io.StringIO(text))] == ["120", "118", "116", "114"]

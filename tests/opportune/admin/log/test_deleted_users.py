@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.deletion.service import delete_personal_data
-from opportune.admin.row_versions import recording
-from opportune.admin.row_versions.models import RowVersion
+from opportune.admin import personal_data
+from opportune.admin.models import RowVersion
 from opportune.config.settings import Settings
 from opportune.db import with_deleted
 from opportune.testing.factories import make_user, signed_in_client
@@ -18,7 +18,7 @@ from tests.opportune.admin.vault_feature import Dossier, add_dossier, make_keepe
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    monkeypatch.setattr(recording, "tables_with", lambda _: [Dossier])  # its table is not in the site's metadata
+    monkeypatch.setattr(personal_data, "tables_with", lambda _: [Dossier])  # its table is not in the site's metadata
     async with vault_site(settings) as app:
         yield app
 

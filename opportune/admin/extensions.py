@@ -1,0 +1,101 @@
+"""Extension point of the admin: what a feature adds to the pages of every model.
+
+Dashboard, saved views, row versions, import and export are extensions.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from sqlalchemy import ColumnElement
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.errors import OperatorError
+from opportune.feature import Feature
+
+Slot = Literal["list_buttons", "list_bar", "list_tools", "history"]
+"""Places for templates: beside the title of a list, above its search, beside its columns, above a row's history."""
+
+
+class ModelPage(NamedTuple):
+    """A page below each model, `/admin/book/PATH`."""
+
+    path: str
+    endpoint: Callable[[Request, Any], Awaitable[Response]]
+    """Function of the request and the model's view."""
+    methods: Sequence[str]
+    name: str
+    """Name of the route: `url_for("admin:NAME", identity=view.identity)`."""
+    requires_list: bool = True
+    """Whether the page is only for users who may list the model. Others check permissions themselves."""
+
+
+class MenuLink(NamedTuple):
+    """A link below an entry of the menu."""
+
+    label: str
+    url: str
+    is_current: bool = False
+
+
+class AdminExtension:
+    """Base class of extensions. Name yours in the feature: `Feature(admin_extension="app.books.extension.BookTools")`.
+
+    The site creates one instance when it builds the admin, with all views. Override what you need.
+    """
+
+    pages: ClassVar[Sequence[ModelPage]] = ()
+    slots: ClassVar[Mapping[Slot, str]] = {}
+    """Templates by their place. They see the variables of the page and `extension`, this object."""
+    list_parameters: ClassVar[Collection[str]] = ()
+    """Query parameters of lists that keep all rows."""
+
+    def __init__(self, site: Any) -> None:
+        """Raise OperatorError for mistakes in the options of features."""
+        self.site = site
+
+    async def overview(self, request: Request) -> Response | None:
+        """Return the first page of the admin instead of the list of models."""
+        return None
+
+    async def open_list(self, request: Request, view: Any) -> Response | None:
+        """Return a response instead of a list without parameters, such as a redirect."""
+        return None
+
+    async def plain_list_url(self, request: Request, view: Any) -> str:
+        """Return the address of the whole list, if `open_list` responds at the usual one."""
+        return ""
+
+    async def menu_links(self, request: Request) -> Mapping[str, Sequence[MenuLink]]:
+        """Return links for the menu, by the identity of the entry above them."""
+        return {}
+
+    def row_links(self, request: Request, view: Any, row: Any) -> Sequence[tuple[str, str]]:
+        """Return labels and addresses of buttons on the pages of a row."""
+        return ()
+
+    async def log_condition(self, request: Request, view: Any, row: Any) -> ColumnElement[bool] | None:
+        """Return a condition for the log entries that the history of a row shows."""
+        return None
+
+    async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
+        """Run before the response to a request that has changed rows of these models."""
+
+
+def extension_classes(features: Sequence[Feature]) -> Iterator[type[AdminExtension]]:
+    """Yield the extensions of features.
+
+    Raises:
+        OperatorError: A class does not exist.
+    """
+    for feature in features:
+        if feature.admin_extension:
+            module, _, name = feature.admin_extension.rpartition(".")
+            extension = getattr(import_module(module), name, None) if module else None
+            if not (isinstance(extension, type) and issubclass(extension, AdminExtension)):
+                raise OperatorError(
+                    f"Feature({feature.name!r}, admin_extension={feature.admin_extension!r}): "
+                    "this is not the path of an AdminExtension, such as app.books.extension.BookTools."
+                )
+            yield extension

@@ -1,0 +1,122 @@
+"""Lights of the dashboard: database, migrations, jobs, files and mail."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from opportune.admin.status.ttl_cache import TTLCache
+from opportune.db.drivers.replica import Replicas
+from opportune.db.errors import explain, is_outage
+from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.history import read_revisions
+from opportune.errors import OperatorError
+from opportune.feature import HealthLight
+from opportune.i18n import current_language, ngettext
+from opportune.i18n import gettext as _
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_number
+from opportune.jobs import management
+from opportune.jobs.models import JobState
+from opportune.mail.factory import transport_for
+from opportune.mail.outage import read_outage
+from opportune.mail.transport import ConsoleTransport
+from opportune.storage import Storage
+from opportune.web.endpoints.health import health_check_of
+
+STORAGE_TIMEOUT_SECONDS = 4
+"""Maximum wait for a storage on another machine."""
+
+JOB_MODES: dict[str, str] = {
+    "worker": _l("A worker runs them."),
+    "request": _l("They run after requests."),
+    "off": _l("JOBS is off, so no job runs."),
+}
+
+
+class Health:
+    """Checks each part separately, so that a failure does not hide the results of other parts."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self._files: TTLCache[HealthLight] = TTLCache()
+        self._graph: TTLCache[MigrationGraph] = TTLCache()
+
+    async def lights(self) -> list[HealthLight]:
+        files_check = self._files.get(current_language.get(), self._check_files)
+        database_lights, files_light = await asyncio.gather(self._check_database(), files_check)
+        return [*database_lights, files_light, self._check_mail()]
+
+    async def _check_database(self) -> list[HealthLight]:
+        failures = await health_check_of(self.app).failures()
+        lights = [
+            HealthLight("Database", _("is available"), "ok")
+            if "writer" not in failures
+            else HealthLight("Database", _("is not available"), "fault")
+        ]
+        replicas: Replicas = self.app.state.database.replicas
+        if replicas.members:
+            is_faulty = "reader" in failures or len(replicas.usable) < len(replicas.members)
+            fault = HealthLight("Replicas", _("some are not used. Others are read"), "fault", "/admin/status")
+            lights.append(fault if is_faulty else HealthLight("Replicas", _("all are available")))
+        try:
+            return [*lights, *await self._check_database_contents()]
+        except OperatorError as error:  # a file in the folder is not a migration
+            return [*lights, HealthLight("Migrations", str(error), "fault")]
+        except (DBAPIError, PoolTimeoutError) as error:
+            if not is_outage(error):
+                raise
+            return [*lights, HealthLight("Tables", explain(error, self.app.state.database.url), "fault")]
+
+    async def _check_database_contents(self) -> list[HealthLight]:
+        """Return the lights for migrations, jobs and waiting e-mails, which are read from the database."""
+        graph = await self._graph.get("graph", self._read_graph)
+        async with self.app.state.database.reader(fresh=True) as session:
+            rows = await (await session.connection()).run_sync(read_revisions)
+            job_counts = await management.count_by_state(session)
+            outage = await read_outage(session)
+        lights = [_migrations_light(graph.pending(rows)), _jobs_light(job_counts, self.app.state.settings.jobs)]
+        if outage:
+            lights.append(HealthLight("E-mails waiting", str(outage), "fault", "/admin/status"))
+        return lights
+
+    async def _read_graph(self) -> MigrationGraph:
+        return await asyncio.to_thread(MigrationGraph, [feature.name for feature in self.app.state.features])
+
+    async def _check_files(self) -> HealthLight:
+        storage: Storage = self.app.state.storage
+        try:
+            async with asyncio.timeout(STORAGE_TIMEOUT_SECONDS):
+                fault = await storage.check() or storage.data_loss_warning
+        except TimeoutError:
+            fault = _("The file storage does not respond.")
+        return HealthLight("Files", fault or _("can be saved"), "fault" if fault else "ok")
+
+    def _check_mail(self) -> HealthLight:
+        try:
+            transport = transport_for(self.app.state.settings)
+        except OperatorError as error:
+            return HealthLight("Mail", str(error), "fault")
+        if isinstance(transport, ConsoleTransport):
+            return HealthLight("Mail", _("MAIL_URL is console:, so no e-mail is sent"), "notice")
+        return HealthLight("Mail", _("is sent to %(server)s", server=transport.name))
+
+
+def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
+    if not pending:
+        return HealthLight("Migrations", _("all applied"))
+    names = ", ".join(map(str, pending))
+    text = ngettext("%(num)s to apply: %(names)s", "%(num)s to apply: %(names)s", len(pending), names=names)
+    return HealthLight("Migrations", text, "fault", "/admin/operations")
+
+
+def _jobs_light(counts: Mapping[JobState, int], mode: str) -> HealthLight:
+    waiting, failed = counts[JobState.WAITING], counts[JobState.FAILED]
+    text = _("%(waiting)s waiting, %(failed)s failed", waiting=format_number(waiting), failed=format_number(failed))
+    if mode in JOB_MODES:
+        text = f"{text}. {JOB_MODES[mode]}"
+    is_stuck = bool(waiting) and mode == "off"
+    address = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
+    return HealthLight("Jobs", text, "notice" if failed or is_stuck else "ok", address)

@@ -1,0 +1,112 @@
+"""The dashboard of the admin: models with their row counts, charts, health, and recent actions."""
+
+import platform
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any, cast
+
+from fastapi import FastAPI
+from sqladmin.authorization import Action
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune import __version__
+from opportune.admin.extensions import AdminExtension
+from opportune.admin.lists.row_conditions import row_conditions
+from opportune.admin.log import audit
+from opportune.admin.log.audit import visible_entries
+from opportune.admin.log.history import get_action_label, get_model_label
+from opportune.admin.models import AuditEntry
+from opportune.admin.overview import is_listed
+from opportune.admin.panels import read_panels
+from opportune.admin.status.health import Health
+from opportune.contrib.dashboard.checklist import read_checklist
+from opportune.contrib.dashboard.layouts import may_arrange, read_pages
+from opportune.contrib.dashboard.ranges import RANGES, requested_range
+from opportune.contrib.dashboard.shared_counts import TAG, SharedCounts, clear_counts, describe_conditions
+from opportune.contrib.dashboard.widget_errors import find_widget_errors
+from opportune.contrib.dashboard.widgets import DeclaredWidget, Section, Widgets, visible_sections
+from opportune.db.queries.row_count import RowCount, read_row_counts
+from opportune.errors import OperatorError
+from opportune.pagination import select_key
+
+MAX_RECENT_ENTRIES = 8
+
+
+class Dashboard(AdminExtension):
+    """The context of the page. It only contains models that the user may list."""
+
+    def __init__(self, site: Any) -> None:
+        super().__init__(site)
+        app: FastAPI = site.site_app
+        if fault := next(find_widget_errors(app.state.features, site.views), ""):
+            raise OperatorError(fault)
+        self._health = Health(app)
+        self.widgets = Widgets(app, site)
+        self._row_counts: SharedCounts[list[RowCount]] = SharedCounts(app, list[RowCount])
+
+    async def overview(self, request: Request) -> Response:
+        if "fresh" in request.query_params:
+            await request.app.state.cache.clear(TAG)
+            return RedirectResponse(request.url.remove_query_params("fresh"), 303)
+        context = await self.context(request)
+        page = await self.site.templates.TemplateResponse(request, "dashboard/index.html", context)
+        return cast("Response", page)
+
+    async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
+        await clear_counts(request.app.state.cache, identities)
+
+    def parts(self, request: Request) -> list[DeclaredWidget | Section]:
+        """Return the widgets and sections that the user may see, in their default order."""
+        return [*self.widgets.visible(request), *visible_sections(request, self.site)]
+
+    async def context(self, request: Request) -> dict[str, Any]:
+        range_ = requested_range(request)
+        async with self.site.database.reader(fresh=True) as session:
+            pages = await read_pages(session, request)
+            all_sections = [*visible_sections(request, self.site)]
+            sections = pages.arrangement.visible(all_sections)
+            context: dict[str, Any] = {
+                "pages": pages,
+                "may_arrange": may_arrange(request),
+                "sections": sections,
+                "has_models": any(section.views for section in all_sections),
+                "counts": await self._count(session, request, sections),
+                "recent": await self._read_recent(session, request, sections),
+            }
+        widgets = pages.arrangement.visible(self.widgets.visible(request))
+        context |= {"range": range_, "ranges": RANGES, "widgets": await self.widgets.read(request, widgets, range_)}
+        log = self.site.view_for_model(AuditEntry)
+        context["log"] = log if log and is_listed(log, request) else None
+        if request.state.user.is_superuser:
+            if pages.current.group_id is None:
+                context["checklist"] = await read_checklist(request, pages.dismissed)
+            context["panels"] = (await read_panels(request, "dashboard"))["top"]
+        if "health" in [section.type for section in sections]:
+            context["lights"] = await self._health.lights()
+            context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
+        return context
+
+    async def _read_recent(
+        self, session: AsyncSession, request: Request, sections: Sequence[Section]
+    ) -> list[tuple[AuditEntry, str, str]]:
+        if "recent" not in [section.type for section in sections]:
+            return []
+        visible = visible_entries(request, self.site, Action.LIST)
+        entries = await audit.read_recent(session, visible, MAX_RECENT_ENTRIES)
+        views = [(entry, self.site.view_by_identity(entry.identity)) for entry in entries]
+        return [(entry, get_action_label(entry, view), get_model_label(entry, view)) for entry, view in views]
+
+    async def _count(
+        self, session: AsyncSession, request: Request, sections: Sequence[Section]
+    ) -> dict[str, list[RowCount]]:
+        """Return the numbers of rows of the models of each section. One query counts them; large ones are estimated."""
+        views = [view for section in sections for view in section.views]
+        queries = [select_key(view.list_query(request), view.pk_columns[0]) for view in views]
+        identities = [view.identity for view in views]
+        conditions = [describe_conditions(session, row_conditions(view, request)) for view in views]
+        key = ("rows", *identities, *conditions)
+        counts = await self._row_counts.get(key, identities, partial(read_row_counts, session, queries))
+        numbers = iter(counts)
+        return {section.key: [next(numbers) for _ in section.views] for section in sections}

@@ -1,0 +1,283 @@
+"""The plan of an import: new rows, changes to stored rows, and the error messages of each row."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.admin_form import AdminForm, add_refusal
+from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.foreign_keys import in_batches
+from opportune.admin.forms.inlines import ROW_IS_GONE, differs
+from opportune.admin.protocols import View
+from opportune.contrib.import_export.export import cell_of, file_value
+from opportune.contrib.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import, preview_of
+from opportune.contrib.import_export.names import NameResolver, with_names
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.columns import natural_key_of
+from opportune.db.queries.paths import loading_options
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.parsing import Source
+
+MAX_REPORTED_ERRORS = 20
+MAX_PREVIEW_LENGTH = 60
+"""Maximum characters of a value in a preview."""
+NOT_EDITABLE = _l("This cannot be changed.")
+
+
+@dataclass
+class PlannedRow:
+    """A row of a file and the values to store."""
+
+    line: ImportRow
+    values: dict[str, Any]
+    texts: dict[str, str]
+    """The values as they were understood, by column of the file."""
+    stored: Any = None
+    """The row to change; None for a new row."""
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
+    """Label, old and new value of each change."""
+
+
+class TooManyFaultsError(Exception):
+    """The maximum number of faults is reached."""
+
+
+@dataclass
+class ImportPlan:
+    """All rows of a file, with the changes they make and their error messages."""
+
+    request: Request
+    view: View
+    columns: Mapping[str, str]
+    """The form field of each column of the file."""
+    updates: bool
+    """Whether the import may change stored rows. If not, every row of the file is a new row."""
+    source: Source
+    """Format of numbers and dates in the file."""
+    rows: list[PlannedRow] = field(default_factory=list)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.names = NameResolver(self.request)
+
+    @property
+    def key(self) -> str:
+        """The column that identifies stored rows."""
+        return natural_key_of(self.view.model) if self.updates else ""
+
+    @property
+    def new_rows(self) -> Sequence[PlannedRow]:
+        return [row for row in self.rows if row.stored is None]
+
+    @property
+    def changed_rows(self) -> Sequence[PlannedRow]:
+        return [row for row in self.rows if row.stored is not None and row.values]
+
+    @property
+    def new_related_rows(self) -> Iterator[tuple[View, Sequence[str]]]:
+        """Rows of other models that the import creates: view and names."""
+        yield from ((rows.view, list(rows.placeholders)) for rows in self.names.new_rows.values() if rows.placeholders)
+
+    def add_fault(self, line: ImportRow, message: str) -> None:
+        """Add an error message. Raises TooManyFaultsError when there are enough to report."""
+        self.faults.append((line.number, message))
+        if len(self.faults) == MAX_REPORTED_ERRORS:
+            raise TooManyFaultsError
+
+    # Planning
+
+    async def read(self, lines: Sequence[ImportRow]) -> None:
+        """Validate each line with the rules of the form and the model."""
+        form = await empty_form(self.request, self.view)
+        named = {name: column for name, column in names_to_import(self.view, form).items() if name in self.columns}
+        for name, column in named.items():
+            valid_names = _valid_names(column, [line.cells.get(name) for line in lines])
+            await self.names.read(column, list(dict.fromkeys(valid_names)))
+        filler = FormFiller(self.view, self.columns, named, self.names, self.source)
+        stored = await self._load_stored_rows(lines) if self.key else {}
+        line_numbers: dict[str, int] = {}
+        for line in lines:
+            await asyncio.sleep(0)  # let other requests run
+            try:
+                target = self._find_stored_row(line, stored, line_numbers) if self.key else None
+                self.rows.append(await self._plan_row(filler, type(form), line, target))
+            except FieldErrors as refusal:
+                self.add_fault(line, str(refusal))
+
+    async def _load_stored_rows(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
+        """Return the stored rows by their natural keys in the file."""
+        rows_by_name: dict[str, list[Any]] = {}
+        names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
+        relations = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
+        statement = self.view.list_query(self.request).options(*loading_options(self.view.mapper, relations))
+        for batch in in_batches(names):
+            for row in await self.view.fetch_rows(with_names(statement, self.view.model, self.key, batch)):
+                rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
+        return rows_by_name
+
+    def _find_stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], numbers: dict[str, int]) -> Any:
+        name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
+        if numbers.setdefault(name, line.number) != line.number:
+            raise ValidationRefused(
+                gettext(
+                    "%(label)s: “%(name)s” is already in row %(line)s.",
+                    label=label,
+                    name=name,
+                    line=numbers[name],
+                )
+            )
+        rows = stored.get(name, [])
+        if len(rows) > 1:
+            raise ValidationRefused(
+                gettext("%(label)s: %(number)s rows are named “%(name)s”.", label=label, number=len(rows), name=name)
+            )
+        return rows[0] if rows else None
+
+    async def _plan_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
+        if row is None:
+            values = self._clean(filler, form_class, line, None, None)
+            return PlannedRow(line, values, self._texts(line.cells, values))
+        if not await self.view.check_can_edit(self.request, row):
+            raise ValidationRefused("You may not change this row.")
+        form_class = await self.view.form_class(self.request, creating=False)
+        unwritable = self.view.unwritable_columns(self.request, row)
+        stored = await self.view.get_form_data_for_edit(row)
+        values = self._clean(filler, without_fields(form_class, unwritable), line, row, stored)
+        changed = {name: value for name, value in values.items() if differs(stored[name], value)}
+        planned = PlannedRow(line, changed, self._texts(line.cells, values), row)
+        before = {name: await file_value(self.view, row, name, filler.named.get(name)) for name in self.columns}
+        texts = self._texts(before, {**stored, **{name: before.get(name) for name in unwritable}})
+        for name, column in self.columns.items():
+            if column in changed:
+                planned.changes.append((str(self.view.labels.get(column, name)), texts[name], planned.texts[name]))
+            elif column in unwritable and str(cell_of(before[name])) != str(cell_of(line.cells.get(name))):
+                raise ValidationRefused(f"{self.view.labels.get(column, name)}: {NOT_EDITABLE}")
+        return planned
+
+    def _texts(self, cells: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the texts of a preview, by column of the file. Related rows have the text of the file."""
+        related = {*self.view.references, *self.view.many_to_many}
+        texts = {}
+        for name, column in self.columns.items():
+            has_value = column in values and column not in related
+            text = preview_of(values[column], cells.get(name)) if has_value else str(cell_of(cells.get(name)))
+            texts[name] = text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
+        return texts
+
+    def _clean(
+        self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any, data: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        form, faults = filler.fill(form_class, line, data)
+        try:
+            values = self.view.clean(form, row)
+        except FieldErrors as refusal:
+            form_message = add_refusal(form, refusal)
+            fields = [field for field in form if field.errors and not _is_reported(field.label.text, faults)]
+            messages = [f"{field.label.text}: {' '.join(map(str, field.errors))}" for field in fields]
+            raise ValidationRefused(" ".join([*faults, *messages] or [form_message])) from None
+        if faults:
+            raise ValidationRefused(" ".join(faults))
+        return values
+
+    # Storing
+
+    async def store(self, session: AsyncSession) -> list[tuple[PlannedRow, Any]]:
+        """Write all rows. Refused rows are added to `faults`, and the caller must roll back."""
+        ids = await self._create_related(session)
+        for planned in self.rows:
+            planned.values = {name: _replace_placeholders(value, ids) for name, value in planned.values.items()}
+        await self._preload(session)
+        pending = [*self.new_rows, *self.changed_rows]
+        written: list[tuple[PlannedRow, Any]] = []
+        for batch in in_batches(pending):
+            await asyncio.sleep(0)  # let other requests run
+            try:
+                written += await self._write(session, batch)
+            except FieldErrors:
+                for lookup in self.view.lookups.values():
+                    lookup.forget(session)  # the rollback may have removed these rows
+                for planned in batch:
+                    await self._write_one(session, planned, written)
+        return written
+
+    async def _create_related(self, session: AsyncSession) -> dict[int, int]:
+        """Create the related rows that do not exist yet. Return the ids that replace their placeholders."""
+        ids: dict[int, int] = {}
+        for new_rows in self.names.new_rows.values():
+            names = list(new_rows.placeholders)
+            try:
+                with translate_database_errors(new_rows.view.table):
+                    rows = [(None, new_rows.values[name]) for name in names]
+                    created = await new_rows.view.save_rows(session, self.request, rows)
+                    new_rows.created = dict(zip(names, created, strict=True))
+            except FieldErrors as refusal:
+                raise ValidationRefused(
+                    gettext(
+                        "New %(name_plural)s cannot be created from their names: %(refusal)s",
+                        name_plural=new_rows.view.name_plural,
+                        refusal=refusal,
+                    )
+                ) from None
+            ids |= {new_rows.placeholders[name]: row.id for name, row in new_rows.created.items()}
+        return ids
+
+    async def _preload(self, session: AsyncSession) -> None:
+        for name, lookup in self.view.lookups.items():
+            if name in self.view.references or name in self.view.many_to_many:
+                values = [planned.values.get(name) for planned in self.rows]
+                flat: set[Any] = {item for value in values for item in (value if isinstance(value, list) else [value])}
+                await lookup.preload(session, self.request, sorted(flat - {None}))
+
+    async def _write(self, session: AsyncSession, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
+        with translate_database_errors(self.view.table):
+            async with session.begin_nested():
+                locked = await self._lock_stored(session, [planned.stored.id for planned in batch if planned.stored])
+                rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
+                changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
+                return list(zip(batch, await self.view.save_rows(session, self.request, changes), strict=True))
+
+    async def _lock_stored(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
+        """Lock the rows. Raises ValidationRefused if one no longer exists."""
+        if not ids:
+            return {}
+        statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
+        loaded = statement.options(*loading_options(self.view.mapper, [*self.view.many_to_many]))
+        rows = await self.view.lock_rows(session, self.request, loaded, self.view.check_can_edit)
+        if len(rows) < len(ids):
+            raise ValidationRefused(ROW_IS_GONE)
+        return {row.id: row for row in rows}
+
+    async def _write_one(
+        self, session: AsyncSession, planned: PlannedRow, written: list[tuple[PlannedRow, Any]]
+    ) -> None:
+        try:
+            written += await self._write(session, [planned])
+        except FieldErrors as refusal:
+            labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.errors if name)
+            self.add_fault(planned.line, f"{labels}: {refusal}" if labels else str(refusal))
+
+
+def _valid_names(column: Any, values: Sequence[Any]) -> Iterator[str]:
+    for value in values:
+        try:
+            yield from column.names_in(value)
+        except ValueError:
+            continue  # reported with the row
+
+
+def _replace_placeholders(value: Any, ids: Mapping[int, int]) -> Any:
+    if isinstance(value, list):
+        return [_replace_placeholders(item, ids) for item in value]
+    return ids.get(value, value) if type(value) is int else value
+
+
+def _is_reported(label: str, faults: Sequence[str]) -> bool:
+    """Return whether a field already has a message. Such a field is empty, and must not be reported as missing."""
+    return any(fault.startswith(f"{label}: ") for fault in faults)

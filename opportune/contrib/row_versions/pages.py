@@ -1,0 +1,246 @@
+"""Versions on the history page of a row, with their differences, and the page that restores one."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from difflib import unified_diff
+from typing import Any, NamedTuple, cast
+
+from sqladmin.authorization import Action
+from sqlmodel import col
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.log.audit import load_emails
+from opportune.admin.log.change_rows import list_change_rows, load_reference_names
+from opportune.admin.log.diff import Changes
+from opportune.admin.models import RowVersion
+from opportune.admin.views import AdminView
+from opportune.contrib.row_versions.service import restorable_values, row_key, select_version, select_versions
+from opportune.contrib.row_versions.values import find_changes, to_json
+from opportune.db.models.columns import label_of
+from opportune.db.models.versioned import Versioned
+from opportune.errors import FieldErrors, Refused
+from opportune.i18n import gettext
+from opportune.web.rendering.flash import flash
+
+VERSIONS_PER_PAGE = 30
+MAX_SHORT_LENGTH = 80
+"""Maximum characters of values that are shown beside each other. Longer texts are compared line by line."""
+MAX_LINES = 60
+"""Maximum lines of a difference."""
+MAX_COMPARED_LINES = 1_000
+"""Maximum lines to compare, from the first that differs. The time grows with the square of their number."""
+MAX_LINE_LENGTH = 5_000
+"""Maximum characters of a line."""
+
+
+class Difference(NamedTuple):
+    """Old and new value of a column."""
+
+    label: str
+    before: str
+    after: str
+    lines: Sequence[tuple[str, str]]
+    """Lines of a long text that were added (`+`), removed (`-`) or are near. Empty for short values."""
+
+
+class VersionEntry(NamedTuple):
+    version: RowVersion
+    author: str
+    """E-mail address of the user."""
+    differences: Sequence[Difference]
+    is_newest: bool
+
+
+def has_versions(view: AdminView) -> bool:
+    """Return whether the history page shows versions that can be restored."""
+    return view.has_history and issubclass(view.model, Versioned)
+
+
+async def load_versions(request: Request, view: AdminView, row: Any, *, may_restore: bool) -> dict[str, Any]:
+    """Return the template variables with the newest versions of a row, or with those before `?version=`."""
+    if row is None or not has_versions(view):
+        return {}
+    before = request.query_params.get("version", "")
+    selected = select_versions(*row_key(row))
+    newest = await view.fetch_rows(selected.limit(1))
+    if before.isdecimal() and len(before) < 10:
+        selected = selected.where(col(RowVersion.number) < int(before))
+    rows = await view.fetch_rows(selected.limit(VERSIONS_PER_PAGE + 1))
+    page = rows[:VERSIONS_PER_PAGE]
+    changes = [find_changes(old.values, new.values) if old else {} for new, old in _with_previous(page, rows)]
+    authors = await load_emails(view, (version.actor_id for version in page))
+    differences = await list_differences(request, view, changes)
+    return {
+        "versions": [
+            VersionEntry(version, authors.get(version.actor_id, ""), fields, is_newest=version.id == newest[0].id)
+            for version, fields in zip(page, differences, strict=True)
+        ],
+        "older_versions": page[-1].number if len(rows) > len(page) else None,
+        "may_restore": may_restore and view.can_edit and await view.check_can_edit(request, row),
+    }
+
+
+async def first_version_time(view: AdminView, row: Any) -> datetime | None:
+    """Return the time of the first version. None if the row has no versions."""
+    if row is None or not has_versions(view):
+        return None
+    oldest = select_versions(*row_key(row)).order_by(None).order_by(col(RowVersion.id)).limit(1)
+    return next((version.at for version in await view.fetch_rows(oldest)), None)
+
+
+def _with_previous(
+    page: Sequence[RowVersion], rows: Sequence[RowVersion]
+) -> Iterator[tuple[RowVersion, RowVersion | None]]:
+    for index, version in enumerate(page):
+        yield version, rows[index + 1] if index + 1 < len(rows) else None
+
+
+async def list_differences(
+    request: Request, view: AdminView, recorded: Sequence[Changes]
+) -> Sequence[Sequence[Difference]]:
+    """Return the differences that the user may see, for each of these changes."""
+    names = await load_reference_names(request, recorded, view)
+    rows = [list_change_rows(changes, view, names) for changes in recorded]
+    return [[Difference(label, old, new, _compare_lines(old, new)) for label, old, new in row] for row in rows]
+
+
+def _compare_lines(before: str, after: str) -> Sequence[tuple[str, str]]:
+    if max(len(before), len(after)) <= MAX_SHORT_LENGTH and "\n" not in before + after:
+        return ()
+    old, new = _from_first_difference(before.splitlines(), after.splitlines())
+    lines = [*unified_diff(old, new, n=1, lineterm="")][2:]
+    return [(line[:1], line[1 : MAX_LINE_LENGTH + 1]) for line in lines if not line.startswith("@@")][:MAX_LINES]
+
+
+def _from_first_difference(before: Sequence[str], after: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the lines to compare, which begin one line before the first difference."""
+    pairs = enumerate(zip(before, after, strict=False))
+    first = next((number for number, (old, new) in pairs if old != new), min(len(before), len(after)))
+    compared = slice(max(first - 1, 0), first + MAX_COMPARED_LINES)
+    return before[compared], after[compared]
+
+
+async def version_page(request: Request, view: AdminView) -> Response:
+    """Show what a version would change, or restore it once the user has confirmed."""
+    row = await _find_row(request, view)
+    version = await _find_version(request, view, row)
+    try:
+        async with view.site.database.reader(fresh=True) as session:
+            values = await restorable_values(session, row, version)
+    except Refused as refusal:
+        flash(request, str(refusal), "danger")
+        return _redirect(request, view)
+    form_class = await view.form_class(request, creating=False)
+    names = view.site.plain_names({field.name: field for field in form_class()}, view.model).keys()
+    fields = names - {*view.unwritable_columns(request, row)}
+    restored = {name: value for name, value in values.items() if name in fields}
+    error = ""
+    if request.method == "POST":
+        try:
+            await _restore(request, view, row, restored, without_fields(form_class, names - restored.keys()))
+        except FieldErrors as refusal:
+            error = str(refusal)
+        else:
+            flash(request, gettext("Version %(number)s was restored.", number=version.number))
+            return _redirect(request, view)
+    return await _render(request, view, row, version, restored, error, left_out=values.keys() - fields)
+
+
+async def _find_row(request: Request, view: AdminView) -> Any:
+    """Return the row if the user may see its history and change it."""
+    if not has_versions(view):
+        raise HTTPException(404)
+    if not (view.can_edit and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
+        raise HTTPException(403)
+    row = await view.get_object_for_edit(request)
+    if row is None:
+        raise HTTPException(404)
+    if not await view.check_can_edit(request, row):
+        raise HTTPException(403)
+    return row
+
+
+async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersion:
+    number = request.query_params.get("number", "")
+    if not number.isdecimal() or len(number) > 9:
+        raise HTTPException(404)
+    found: list[RowVersion] = await view.fetch_rows(select_version(row, int(number)))
+    if not found:
+        raise HTTPException(404)
+    return found[0]
+
+
+async def _restore(
+    request: Request, view: AdminView, row: Any, values: Mapping[str, Any], form_class: type[AdminForm]
+) -> None:
+    """Submit the values through a form with their fields, with its validation, hooks and audit log.
+
+    Raises:
+        FieldErrors: A value is no longer valid.
+    """
+    submitted = FormData([*_form_texts(form_class(None, data=dict(values)))])
+    form = form_class(submitted, data={name: getattr(row, name) for name in values})
+    try:
+        clean = view.clean(form, row)
+    except FieldErrors as refusal:
+        raise FieldErrors(_field_messages(view, form) or refusal.errors) from refusal
+    await view.update_model(request, request.path_params["pk"], clean)
+
+
+def _form_texts(form: AdminForm) -> list[tuple[str, str]]:
+    """Return the names and texts that a browser would send for the values of a form."""
+    texts: list[tuple[str, str]] = []
+    for field in form:
+        value = field.data
+        if value is not False:
+            text = "" if value is None else "true" if value is True else getattr(field, "text", str(value))
+            texts.append((field.name, text))
+    return texts
+
+
+def _field_messages(view: AdminView, form: AdminForm) -> dict[str, str]:
+    fields = view.site.plain_names({field.name: field for field in form}, view.model)
+    return {
+        name: f"{view.labels.get(name, label_of(name))}: {' '.join(map(str, field.errors))}"
+        for name, field in fields.items()
+        if field.errors
+    }
+
+
+async def _render(
+    request: Request,
+    view: AdminView,
+    row: Any,
+    version: RowVersion,
+    values: Mapping[str, Any],
+    error: str,
+    *,
+    left_out: Collection[str],
+) -> Response:
+    model = view.model
+    changes = {name: [to_json(model, name, getattr(row, name)), version.values[name]] for name in values}
+    (differences,) = await list_differences(request, view, [changes])
+    context = {
+        "model_view": view,
+        "row": row,
+        "version": version,
+        "differences": differences,
+        "left_out": sorted(view.labels.get(name, label_of(name)) for name in left_out if not view.hides(name)),
+        "error": error,
+        "history_url": _history_url(request, view),
+    }
+    page = await view.templates.TemplateResponse(request, "row_versions/version.html", context, 400 if error else 200)
+    return cast("Response", page)
+
+
+def _history_url(request: Request, view: AdminView) -> str:
+    return str(request.url_for("admin:history", identity=view.identity, pk=request.path_params["pk"]))
+
+
+def _redirect(request: Request, view: AdminView) -> Response:
+    return RedirectResponse(_history_url(request, view), 303)

@@ -1,0 +1,187 @@
+"""Pages that open, add, change and delete the saved views of a list."""
+
+from typing import cast
+from urllib.parse import urlencode
+
+from pydantic import Field
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.accounts.models import User
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.extensions import ModelPage
+from opportune.admin.lists.actions import list_url, redirect_with_error
+from opportune.admin.models import DefaultView, SavedView
+from opportune.admin.protocols import View
+from opportune.contrib.saved_views.queries import (
+    load_saved_views,
+    read_list_state,
+    read_shareable_groups,
+    restore_list_state,
+    set_default_view,
+)
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.schemas import Schema
+from opportune.schemas.text import Line
+from opportune.web import Form
+from opportune.web.forms.forms import fill_form
+from opportune.web.rendering.flash import flash
+
+MAX_VIEWS_PER_USER = 200
+DUPLICATE_NAME = _l("You already have a view with this name. Choose another name, or update that view.")
+TOO_MANY = _l("You have %(num)s views. Delete one first.")
+NAME_LENGTH = 60
+
+
+class ViewDetails(Schema):
+    name: Line = Field(min_length=1, max_length=NAME_LENGTH)
+    group_id: int | None = Field(
+        None, title="Share with", description="Members of the group can open the view. Only you can change it."
+    )
+    is_pinned: bool = Field(False, title="Show in the menu")
+
+
+async def open_view(request: Request, view: View) -> Response:
+    """Open the list with the state of a saved view, without columns and filters that no longer exist."""
+    return open_list(request, view, await _find(request, view))
+
+
+def open_list(request: Request, view: View, saved: SavedView) -> Response:
+    restored = restore_list_state(request, view, saved.query)
+    if restored.missing:
+        missing = ", ".join(restored.missing)
+        flash(
+            request,
+            gettext(
+                "“%(name)s” was opened without %(missing)s: the list no longer has this.",
+                name=saved.name,
+                missing=missing,
+            ),
+            "warning",
+        )
+    address = request.url_for("admin:list", identity=view.identity)
+    return RedirectResponse(f"{address}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
+
+
+async def add_view(request: Request, view: View) -> Response:
+    """Show the form for a new view with the state in the address, or save it."""
+    user: User = request.state.user
+    saved = await load_saved_views(request)
+    try:
+        if sum(row.owner_id == user.id for row in saved.views) >= MAX_VIEWS_PER_USER:
+            raise ValidationRefused(gettext(TOO_MANY, num=MAX_VIEWS_PER_USER))
+        row = SavedView(owner_id=user.id, identity=view.identity, name="", query=read_list_state(request, view))
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, str(refusal))
+    return await _form_page(request, view, row)
+
+
+async def edit_view(request: Request, view: View) -> Response:
+    return await _form_page(request, view, await _find_own(request, view))
+
+
+async def _form_page(request: Request, view: View, row: SavedView) -> Response:
+    async with view.site.database.reader(fresh=True) as session:
+        groups = await read_shareable_groups(session, request.state.user)
+    form = Form(ViewDetails, row, choices={"group_id": groups})
+    form.none_label = gettext("Nobody")
+    if not groups:
+        form.leave_out(["group_id"])
+    if request.method == "POST" and (data := (await fill_form(request, form)).data):
+        try:
+            return await _save(request, view, row, data)
+        except FieldErrors as refusal:
+            form.refuse(DUPLICATE_NAME if "name" in refusal.errors else str(refusal), "name")
+    context = {"model_view": view, "form": form, "saved": row, "list": list_url(request, view)}
+    page = await view.templates.TemplateResponse(request, "saved_views/form.html", context, form.status)
+    return cast("Response", page)
+
+
+async def _save(request: Request, view: View, row: SavedView, details: ViewDetails) -> Response:
+    async with view.site.database.writer() as session:
+        with translate_database_errors(SavedView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
+            row = await _lock(session, row) if row.id else row
+            row.sqlmodel_update(details.model_dump())
+            session.add(row)
+            await session.flush()
+    flash(request, gettext("The view “%(name)s” was saved.", name=row.name))
+    return open_list(request, view, row)
+
+
+async def update_view(request: Request, view: View) -> Response:
+    """Store the state in the address as the new state of the view."""
+    row = await _find_own(request, view)
+    try:
+        state = read_list_state(request, view)
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, str(refusal))
+    async with view.site.database.writer() as session:
+        row = await _lock(session, row)
+        row.query = state
+    flash(request, gettext("The view “%(name)s” was updated.", name=row.name))
+    return open_list(request, view, row)
+
+
+async def delete_view(request: Request, view: View) -> Response:
+    row = await _find_own(request, view)
+    async with view.site.database.writer() as session:
+        await session.execute(delete(SavedView).where(col(SavedView.id) == row.id))  # it may be deleted already
+    flash(request, gettext("The view “%(name)s” was deleted.", name=row.name))
+    return RedirectResponse(request.url_for("admin:list", identity=view.identity), 303)
+
+
+async def toggle_default_view(request: Request, view: View) -> Response:
+    """Open this view by default from now on, or no longer."""
+    row, saved = await _find(request, view), await load_saved_views(request)
+    is_default = row.id in saved.default_ids
+    try:
+        with translate_database_errors(DefaultView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
+            async with view.site.database.writer() as session:
+                await set_default_view(session, request.state.user, view.identity, None if is_default else row.id)
+    except FieldErrors:  # the view was deleted at the same time, or chosen twice
+        raise HTTPException(409, gettext("This view was changed at the same time. Please try again.")) from None
+    what = "the plain list" if is_default else f"“{row.name}”"
+    flash(request, gettext("%(name_plural)s now open with %(what)s.", name_plural=view.name_plural, what=what))
+    return open_list(request, view, row)
+
+
+async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
+    """Load a view and lock it. Raises HTTPException if it was deleted at the same time."""
+    stored = await session.get(SavedView, row.id, with_for_update=True)
+    if stored is None:
+        raise HTTPException(404)
+    return stored
+
+
+async def _find(request: Request, view: View) -> SavedView:
+    """Return the view in the address. Raises HTTPException if the user may not open it."""
+    saved = await load_saved_views(request)
+    row = saved.find(view.identity, request.path_params["view_id"])
+    if row is None:
+        raise HTTPException(404)
+    return row
+
+
+async def _find_own(request: Request, view: View) -> SavedView:
+    """Return the view in the address. Raises HTTPException if the user may not change it."""
+    row = await _find(request, view)
+    if row.owner_id != request.state.user.id:
+        raise HTTPException(403, "Only the owner of a view can change it. Save a view of your own instead.")
+    return row
+
+
+PAGES = (
+    ModelPage("views/add", add_view, ["GET", "POST"], "add-view"),
+    ModelPage("views/{view_id}", open_view, ["GET"], "open-view"),
+    ModelPage("views/{view_id}/edit", edit_view, ["GET", "POST"], "edit-view"),
+    ModelPage("views/{view_id}/update", update_view, ["POST"], "update-view"),
+    ModelPage("views/{view_id}/delete", delete_view, ["POST"], "delete-view"),
+    ModelPage("views/{view_id}/default", toggle_default_view, ["POST"], "default-view"),
+)

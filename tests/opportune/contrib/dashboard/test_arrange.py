@@ -1,0 +1,185 @@
+"""Arrangement of the dashboard by superusers and by members of groups."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import delete, func, select
+from sqlmodel import col
+
+from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.admin.models import AuditEntry, DashboardLayout
+from opportune.admin.permissions import Permissions
+from opportune.contrib.dashboard.feature import dashboard
+from opportune.feature import Number
+from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.statements import counted_statements
+from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
+from tests.opportune.admin.gadget_feature import Table as GadgetTable
+from tests.opportune.site_with import site_fixture
+
+URL = "/admin/arrange-overview"
+WIDGETS = [Number("One", Gadget), Number("Two", Gadget), Number("Makers", Maker)]
+KEYS = [f"gadgets:{widget.label}" for widget in WIDGETS]
+
+
+app = site_fixture(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata)
+
+
+@pytest.fixture
+async def staff(app: FastAPI) -> User:
+    """Staff in two groups, of which Readers may list gadgets and arrange the page."""
+    user = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    grants = {"Readers": [("gadget", "list"), ("arrange-overview", "list")], "Buyers": [("maker", "list")]}
+    async with app.state.database.writer() as session:
+        for name, pairs in grants.items():
+            group = Group(name=name)
+            session.add(group)
+            await session.flush()
+            session.add(Membership(user_id=user.id, group_id=group.id))
+            session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in pairs)
+    return user
+
+
+@pytest.fixture
+async def client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, staff) as client:
+        yield client
+
+
+@pytest.fixture
+async def readers(app: FastAPI, staff: User) -> int:
+    """Id of the group Readers."""
+    async with app.state.database.reader() as session:
+        group_id = await session.scalar(select(col(Group.id)).where(col(Group.name) == "Readers"))
+    assert group_id
+    return int(group_id)
+
+
+def shown_labels(page: str) -> list[str]:
+    labels: list[str] = re.findall(r'list">(\w+)</a></h2>', page)
+    return labels
+
+
+async def arrange(client: AsyncClient, group: object, order: list[str], shown: list[str], **button: str) -> int:
+    data = {"order": order, "shown": shown, **button}
+    return (await client.post(URL, params={"group": str(group)}, data=data)).status_code
+
+
+async def test_superuser_arranges_the_overview(app: FastAPI, admin: AsyncClient) -> None:
+    assert shown_labels((await admin.get("/admin/")).text)[:3] == ["One", "Two", "Makers"]
+    assert await arrange(admin, "overview", [KEYS[2], KEYS[1], KEYS[0]], [KEYS[2], KEYS[0]]) == 303
+    page = (await admin.get("/admin/")).text
+    assert shown_labels(page) == ["Makers", "One"]
+    assert "Health" not in page.partition("<main")[2], "sections are hidden like widgets"
+    async with app.state.database.reader() as session:
+        assert await session.scalar(select(col(AuditEntry.title)).where(col(AuditEntry.action) == "arrange"))
+
+
+async def test_arrangement_of_a_group_is_the_same_for_its_members(
+    app: FastAPI, client: AsyncClient, readers: int
+) -> None:
+    assert await arrange(client, readers, [KEYS[1], KEYS[0]], [KEYS[1]]) == 303
+    other = await make_user(app.state.database, "other@example.com", is_staff=True)
+    async with app.state.database.writer() as session:
+        session.add(Membership(user_id=other.id, group_id=readers))
+    async with signed_in_client(app, other) as other_client:
+        assert shown_labels((await other_client.get("/admin/")).text) == ["Two"]
+
+
+async def test_group_keeps_parts_that_a_member_may_not_see(
+    app: FastAPI, admin: AsyncClient, client: AsyncClient, readers: int
+) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Grant).where(col(Grant.identity) == "maker"))
+    await arrange(admin, readers, [KEYS[2], KEYS[0], KEYS[1]], [KEYS[0], KEYS[1]])
+    await arrange(client, readers, [KEYS[1], KEYS[0], KEYS[2]], [*KEYS])
+    page = (await admin.get("/admin/", params={"group": readers})).text
+    assert shown_labels(page) == ["Two", "One"], "Makers stay hidden"
+
+
+@pytest.mark.parametrize(("move", "labels"), [("up:gadgets:Two", ["Two", "One"]), ("down:gadgets:Two", ["One", "Two"])])
+async def test_arrow_moves_a_widget(client: AsyncClient, readers: int, move: str, labels: list[str]) -> None:
+    await arrange(client, readers, KEYS[:2], KEYS[:2], move=move)
+    page = (await client.get("/admin/", params={"group": readers})).text
+    assert shown_labels(page)[:2] == labels
+
+
+@pytest.mark.parametrize("move", ["up:gadgets:One", "up:gone", "sideways:gadgets:Two", "up"])
+async def test_impossible_move_keeps_the_order(client: AsyncClient, readers: int, move: str) -> None:
+    await arrange(client, readers, KEYS[:2], KEYS[:2], move=move)
+    page = (await client.get("/admin/", params={"group": readers})).text
+    assert shown_labels(page)[:2] == ["One", "Two"]
+
+
+async def test_hidden_widget_runs_no_query(admin: AsyncClient) -> None:
+    assert await arrange(admin, "overview", KEYS, [KEYS[0], "/recent"]) == 303
+    with counted_statements("test_gadget", "test_maker", "jobs_job") as statements:
+        assert shown_labels((await admin.get("/admin/")).text) == ["One"]
+    assert len(statements) == 1
+
+
+async def test_default_order_can_be_restored(app: FastAPI, admin: AsyncClient) -> None:
+    await arrange(admin, "overview", KEYS[::-1], KEYS)
+    assert await arrange(admin, "overview", KEYS, [], reset="1") == 303
+    assert shown_labels((await admin.get("/admin/")).text)[:3] == ["One", "Two", "Makers"]
+    async with app.state.database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(DashboardLayout)) == 0
+
+
+async def test_form_lists_widgets_and_sections(client: AsyncClient, readers: int) -> None:
+    await arrange(client, readers, KEYS[:2], [KEYS[1]])
+    page = (await client.get(URL, params={"group": readers})).text
+    assert re.findall(r'name="order" value="([^"]+)"', page) == [*KEYS, "/models/Gadgets", "/recent"]
+    assert re.findall(r'name="shown" value="([^"]+)" checked', page) == [KEYS[1]]
+    assert 'aria-label="Move One down"' in page
+
+
+async def test_members_without_the_grant_may_not_arrange(app: FastAPI, client: AsyncClient, readers: int) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Grant).where(col(Grant.identity) == "arrange-overview"))
+    assert f'href="{URL}' not in (await client.get("/admin/", params={"group": readers})).text
+    assert (await client.get(URL, params={"group": readers})).status_code == 403
+    assert await arrange(client, readers, KEYS, KEYS) == 403
+    async with app.state.database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(DashboardLayout)) == 0
+
+
+async def test_pages_of_others_are_not_found(client: AsyncClient) -> None:
+    for group in ("overview", "999", "x"):
+        assert (await client.get("/admin/", params={"group": group})).status_code == 404, group
+        assert (await client.get(URL, params={"group": group})).status_code == 404, group
+        assert await arrange(client, group, KEYS, KEYS) == 404, group
+
+
+async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, readers: int) -> None:
+    page = (await client.get("/admin/")).text
+    assert 'aria-current="page">Buyers</a>' in page, "the first group by name"
+    assert (await client.post(URL, params={"group": readers}, data={"first": "1"})).status_code == 303
+    page = (await client.get("/admin/")).text
+    assert 'aria-current="page">Readers</a>' in page
+    assert "Show this page first" not in page
+
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Group).where(col(Group.id) == readers))
+    assert (await client.get("/admin/")).status_code == 200, "the choice is deleted with the group"
+
+
+def test_features_can_grant_the_page_to_their_groups() -> None:
+    feature = replace(gadgets, groups={"Readers": {"arrange-overview": "list"}})
+    assert Permissions([dashboard, feature]).shipped_grants() == {"Readers": {("arrange-overview", "list")}}
+    assert not list(Permissions([dashboard, feature]).faults())
+
+
+async def test_first_page_needs_no_permission(app: FastAPI) -> None:
+    user = await make_user(app.state.database, is_staff=True)
+    for _ in range(2):
+        group = await grant(app.state.database, user, "gadget", "list")
+    async with signed_in_client(app, user) as client:
+        assert "Show this page first" in (await client.get("/admin/", params={"group": group.id})).text
+        assert (await client.post(URL, params={"group": group.id}, data={"first": "1"})).status_code == 303
+        assert (await client.get(URL)).status_code == 403
+        assert await arrange(client, group.id, KEYS, KEYS) == 403

@@ -1,0 +1,85 @@
+"""Dashboard in a browser."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.accounts.models import User
+from opportune.config.settings import Settings
+from opportune.testing.factories import grant, make_user, sign_in_browser
+from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
+from tests.opportune.admin.gadget_feature import Table as GadgetTable
+from tests.opportune.contrib.dashboard.test_widgets import WIDGETS
+from tests.opportune.site_with import site_with
+
+Theme = Literal["light", "dark"]
+
+FILLS_ROWS = """parts => parts.length === 2 && parts.every((widgets) => {
+  const box = widgets.getBoundingClientRect(), rows = new Map();
+  for (const widget of widgets.children) {
+    const {top, left, right, bottom} = widget.getBoundingClientRect();
+    rows.set(Math.round(top), [...rows.get(Math.round(top)) ?? [], {left, right, bottom}]);
+  }
+  const near = (a, b) => Math.abs(a - b) < 2;
+  return [...rows.values()].every((row) => near(row[0].left, box.left) && near(row.at(-1).right, box.right)
+    && row.every((each) => near(each.bottom, row[0].bottom))
+    && row.slice(1).every((each, index) => near(each.left - row[index].right, 16)));
+})"""
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+            await session.flush()
+            session.add_all(Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4))
+        yield app
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_widgets_fill_each_row(app: FastAPI, page: Page, superuser: User, site: str, theme: Theme) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.emulate_media(color_scheme=theme)
+    await page.goto("/admin/")
+    for width in (390, 768, 1280, 1920):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await page.locator(".widgets").evaluate_all(FILLS_ROWS), width
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_widget_is_dragged_to_another_place(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.set_viewport_size({"width": 1280, "height": 1600})
+    await page.goto("/admin/arrange-overview")
+    lines = page.locator("[data-zone]").first.locator("li")
+    last = await lines.last.inner_text()
+    await lines.last.drag_to(lines.first, target_position={"x": 10, "y": 2})
+    await expect(page.get_by_role("status")).to_contain_text("Overview was saved")
+    await expect(lines.first).to_contain_text(last)
+
+
+async def test_arranging_fits_a_phone(app: FastAPI, page: Page, superuser: User, site: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.set_viewport_size({"width": 390, "height": 900})
+    await page.goto("/admin/arrange-overview")
+    await page.get_by_role("button", name="Move Red ones down").click()
+    await expect(page.locator("[data-zone] li").nth(1)).to_contain_text("Red ones")
+    await expect(page.get_by_role("button", name="Move Red ones down"), "Enter moves it again").to_be_focused()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+async def test_single_section_fills_the_width(app: FastAPI, page: Page, site: str) -> None:
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    await grant(app.state.database, staff, "maker", "list")
+    await sign_in_browser(page, app, staff, site)
+    await page.goto("/admin/")
+    for width in (390, 768, 1280, 1920):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await page.locator(".sections").evaluate(
+            "box => box.lastElementChild.getBoundingClientRect().right > box.getBoundingClientRect().right - 2"
+        ), width

@@ -1,0 +1,88 @@
+"""Checklist of a new site on the overview."""
+
+from dataclasses import replace
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import SecretStr
+
+from opportune.accounts.models import User
+from opportune.contrib.dashboard.setup_steps import has_models_of_project
+from opportune.testing.factories import grant, make_user, signed_in_client
+
+URL = "/admin/arrange-overview"
+LABELS = {
+    "model": "Add a model of your own",
+    "deploy": "Deploy the site",
+    "mail": "Send e-mails",
+    "backup": "Schedule backups",
+    "llm": "Choose a language model",
+}
+
+
+def read_items(page: str) -> dict[str, bool]:
+    """Return whether each step of the page is done, by its label."""
+    card = page.partition('id="checklist"')[2].partition("</form>")[0]
+    return {label: f'<s class="text-secondary">{label}</s>' in card for label in LABELS.values() if label in card}
+
+
+def configure(app: FastAPI, **changes: object) -> None:
+    app.state.settings = app.state.settings.model_copy(update=changes)
+
+
+async def test_configured_steps_are_ticked(app: FastAPI, admin: AsyncClient) -> None:
+    items = read_items((await admin.get("/admin/")).text)
+    assert items == dict.fromkeys(LABELS.values(), False) | {LABELS["llm"]: True}, "tests have a fake model"
+
+    configure(app, mail_url=SecretStr("smtp://mail.example.org"), backup_url=SecretStr("file:///backups"))
+    items = read_items((await admin.get("/admin/")).text)
+    assert items[LABELS["mail"]]
+    assert items[LABELS["backup"]]
+
+
+async def test_steps_name_the_page_of_the_documentation(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert '<code class="ms-1">oppman.py docs mail</code>' in (await admin.get("/admin/")).text
+    monkeypatch.setattr(app.state, "documentation", object(), raising=False)
+    assert f'<a href="/docs/mail">{LABELS["mail"]}</a>' in (await admin.get("/admin/")).text
+
+
+async def test_dismissed_steps_stay_dismissed(admin: AsyncClient) -> None:
+    for name in ("mail", "backup", "unknown"):
+        assert (await admin.post(URL, data={"dismiss": name})).status_code == 303
+    items = read_items((await admin.get("/admin/")).text)
+    assert items.keys() == {LABELS[name] for name in ("model", "deploy", "llm")}
+
+
+async def test_checklist_disappears_when_all_is_dismissed(admin: AsyncClient) -> None:
+    await admin.post(URL, data={"dismiss": "all"})
+    assert "Get started" not in (await admin.get("/admin/")).text
+
+
+async def test_checklist_disappears_when_all_is_done(app: FastAPI, admin: AsyncClient) -> None:
+    app.state.features = [
+        replace(feature, setup_steps=[replace(step, is_done=_is_done) for step in feature.setup_steps])
+        for feature in app.state.features
+    ]
+    assert "Get started" not in (await admin.get("/admin/")).text
+
+
+async def _is_done(_app: FastAPI) -> bool:
+    return True
+
+
+async def test_only_superusers_have_the_checklist(app: FastAPI) -> None:
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    await grant(app.state.database, staff, "*", "*")
+    async with signed_in_client(app, staff) as client:
+        assert "Get started" not in (await client.get("/admin/")).text
+        assert (await client.post(URL, data={"dismiss": "all"})).status_code == 403
+
+
+async def test_model_of_the_project_ticks_its_step(app: FastAPI) -> None:
+    assert not await has_models_of_project(app)
+    (users,) = [feature for feature in app.state.features if feature.name == "users"]
+    app.state.features = [replace(users, name="books", models=[User])]
+    assert await has_models_of_project(app)

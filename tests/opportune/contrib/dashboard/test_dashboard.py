@@ -1,0 +1,154 @@
+"""Dashboard of the admin."""
+
+import re
+from datetime import UTC, datetime, time, timedelta
+from html import unescape
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import SecretStr
+from sqlalchemy import delete, text, update
+from sqlmodel import col
+
+from opportune import __version__
+from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.admin.models import AuditEntry
+from opportune.admin.status.health import Health
+from opportune.contrib.dashboard import ranges
+from opportune.contrib.dashboard.ranges import DEFAULT_RANGE
+from opportune.contrib.dashboard.widgets import read_chart
+from opportune.db import utc_now
+from opportune.feature import Metric
+from opportune.jobs.models import Job, JobState
+from opportune.testing.factories import make_user, signed_in_client
+
+"""Mark of tests whose queries are the same on PostgreSQL."""
+
+SIGN_UPS = Metric("Sign-ups", User.created_at)
+DAYS = DEFAULT_RANGE.days
+
+
+@pytest.fixture
+async def staff(app: FastAPI) -> User:
+    """Staff who may only list groups."""
+    user = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    async with app.state.database.writer() as session:
+        group = Group(name="helpers")
+        session.add(group)
+        await session.flush()
+        session.add(Grant(group_id=group.id, identity="group", action="list"))
+        session.add(Membership(user_id=user.id, group_id=group.id))
+    return user
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Asia/Kathmandu"]
+)
+async def test_chart_counts_local_days_like_the_list(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    # In these 60 days, clocks are changed once in Vienna, New York and on Lord Howe Island.
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    monkeypatch.setattr(ranges, "utc_now", lambda: now)
+    days = [now.date() - timedelta(days=number) for number in range(-1, 2 * DAYS + 1)]
+    midnights = [datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC) for day in days]
+    async with app.state.database.writer() as session:
+        await session.execute(update(User).values(created_at=now))
+        for moment in (shifted for midnight in midnights for shifted in (midnight, midnight - timedelta(seconds=1))):
+            session.add(User(email=f"{moment:%d%m%H%M}@example.com", hashed_password="", created_at=moment))
+    admin.cookies.set("time_zone", zone)
+    page = (await admin.get("/admin/")).text
+    assert read_sign_up_count(page) == f"{2 * DAYS + 1}"
+    assert f"{2 * DAYS} in the period before" in page
+    assert page.count(": 2</title>") == DAYS - 1, "and three today"
+    link = re.search(r'href="([^"]*)">Sign-ups</a>', page)
+    assert link
+    assert f" of {2 * DAYS + 1}" in (await admin.get(unescape(link[1]))).text
+
+
+async def test_dashboard_has_counts_and_charts(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/")).text
+    assert "Recent actions" not in page
+    assert read_sign_up_count(page) == "1"
+    assert re.search(r'href="/admin/user/list">Users</a>\s*<span[^>]*>1</span>', page)
+    assert 'href="/admin/user/create"' in page
+    labels = [metric.label for feature in app.state.features for metric in feature.metrics]
+    assert "Sign-ups" in labels
+    for label in labels:
+        assert f'aria-label="{label} by day: ' in page, label
+    assert page.count("<title>") == 1 + len(labels) * DAYS
+    assert f" {__version__}, Python " in page
+
+    async with app.state.database.reader() as session:
+        chart = await read_chart(session, SIGN_UPS, DEFAULT_RANGE)
+    assert (chart.total, chart.max_number, chart.change) == (1, 1, None), "no sign-ups in the previous period"
+
+
+def read_sign_up_count(page: str) -> str:
+    match = re.search(r"Sign-ups by day: (\d+)", page)
+    return match[1] if match else ""
+
+
+async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncClient) -> None:
+    entry = AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
+    async with app.state.database.writer() as session:
+        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED, ended_at=utc_now()), entry])
+    page = (await admin.get("/admin/")).text
+    assert "<strong>Give back</strong> User: " in page
+    assert "&lt;b&gt;Tea&lt;/b&gt;" in page
+    assert 'href="/admin/audit-entry/list">All actions' in page
+    assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
+    assert "all applied" in page
+    assert "so no e-mail is sent" in page
+
+
+async def test_dashboard_links_to_pending_migrations(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
+    page = (await admin.get("/admin/")).text
+    assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', page)
+
+
+async def test_recent_action_of_the_site_has_no_author(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add(AuditEntry(actor="", action="edit", identity="user", title="Tea"))
+    assert re.search(r'text-break">\s*<time', (await admin.get("/admin/")).text)
+
+
+async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) -> None:
+    async with app.state.database.writer() as session:
+        session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", title="Tea"))
+    async with signed_in_client(app, staff) as client:
+        page = (await client.get("/admin/")).text
+    assert "/admin/group/list" in page
+    for hidden_text in (
+        "Sign-ups",
+        "Recent actions",
+        "/admin/job",
+        "/admin/user/",
+        "<svg",
+        "Health",
+        "/admin/operations",
+        "/create",
+        "Python",
+    ):
+        assert hidden_text not in page, hidden_text
+
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Membership).where(col(Membership.user_id) == staff.id))
+    async with signed_in_client(app, staff) as client:
+        assert (await client.get("/admin/")).status_code == 403
+
+
+async def test_failed_health_check_does_not_hide_other_checks(app: FastAPI) -> None:
+    changes = {"mail_url": SecretStr("pigeon:s3cret"), "jobs": "off"}
+    app.state.settings = app.state.settings.model_copy(update=changes)
+    async with app.state.database.writer() as session:
+        await session.execute(text("ALTER TABLE jobs_job RENAME TO jobs_gone"))
+    lights = {light.part: light for light in await Health(app).lights()}
+    assert (lights["Database"].state, lights["Files"].state) == ("ok", "ok")
+    assert (lights["Mail"].state, lights["Tables"].state) == ("fault", "fault")
+    assert "s3cret" not in lights["Mail"].words
+    assert "oppman.py migrate" in lights["Tables"].words

@@ -1,0 +1,154 @@
+"""Counts of the overview in the site's cache."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import Select
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.admin.charts import Chart, Point
+from opportune.config.settings import Settings
+from opportune.contrib.dashboard import ranges, shared_counts
+from opportune.contrib.dashboard.shared_counts import SharedCounts
+from opportune.feature import Metric, Number, Widget
+from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.statements import counted_statements
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
+from tests.opportune.admin.gadget_feature import Table as GadgetTable
+from tests.opportune.site_with import site_with
+
+WIDGETS: list[Widget] = [Number("All gadgets", Gadget), Metric("New gadgets", Gadget.created_at)]
+COUNTS = {
+    "row count": r"Gadgets</a>\s*<span[^>]*>(\d+)<",
+    "number": r'h1 mb-0">(\d+)<',
+    "chart": r"New gadgets by day: (\d+) from",
+}
+
+
+class GadgetsOfUserAdmin(GadgetAdmin, model=Gadget):
+    """Lists gadgets whose name begins with the user's e-mail address."""
+
+    def list_query(self, request: Request) -> Select[Any]:
+        return super().list_query(request).where(col(Gadget.name).startswith(request.state.user.email[:3]))
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+        await add_gadget(app, "first")
+        yield app
+
+
+async def add_gadget(app: FastAPI, name: str, **values: Any) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Gadget(name=name, maker_id=1, **values))
+
+
+async def read_counts(client: AsyncClient, **parameters: str) -> dict[str, str]:
+    page = (await client.get("/admin/", params=parameters)).text
+    matches = {name: re.search(pattern, page) for name, pattern in COUNTS.items()}
+    return {name: match[1] if match else "" for name, match in matches.items()}
+
+
+def all_equal(number: int) -> dict[str, str]:
+    return dict.fromkeys(COUNTS, str(number))
+
+
+async def test_counts_are_cached(app: FastAPI, admin: AsyncClient) -> None:
+    assert await read_counts(admin) == all_equal(1)
+    await add_gadget(app, "second")
+    assert await read_counts(admin) == all_equal(1)
+
+
+async def test_counts_expire(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shared_counts.MAX_AGE_SECONDS == 60
+    monkeypatch.setattr(shared_counts, "MAX_AGE_SECONDS", -1)
+    assert await read_counts(admin) == all_equal(1)
+    await add_gadget(app, "second")
+    assert await read_counts(admin) == all_equal(2)
+
+
+async def test_users_with_the_same_rows_share_counts(app: FastAPI, admin: AsyncClient) -> None:
+    await read_counts(admin)
+    other = await make_user(app.state.database, "other@example.com", is_superuser=True)
+    async with signed_in_client(app, other) as client:
+        with counted_statements("FROM test_gadget") as statements:
+            assert await read_counts(client) == all_equal(1)
+    assert not statements
+
+
+async def test_users_with_other_rows_have_their_counts(settings: Settings) -> None:
+    feature = replace(gadgets, admin=(MakerAdmin, GadgetsOfUserAdmin), metrics=WIDGETS)
+    async with site_with(feature, GadgetTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+        for name in ("ada 1", "ada 2", "bob 1"):
+            await add_gadget(app, name)
+        for email, number in (("ada@example.com", 2), ("bob@example.com", 1), ("eve@example.com", 0)):
+            staff = await make_user(app.state.database, email, is_staff=True)
+            await grant(app.state.database, staff, "gadget", "list")
+            async with signed_in_client(app, staff) as client:
+                assert await read_counts(client) == all_equal(number)
+
+
+async def test_time_zones_have_their_counts(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "utc_now", lambda: datetime(2026, 11, 20, 12, tzinfo=UTC))
+    await add_gadget(app, "first day in Tokyo", created_at=datetime(2026, 11, 13, 20, tzinfo=UTC))
+    numbers = []
+    for zone in ("UTC", "Asia/Tokyo"):
+        admin.cookies.set("time_zone", zone)
+        numbers.append(int((await read_counts(admin, range="7"))["chart"]))
+    assert numbers[1] == numbers[0] + 1
+
+
+async def test_change_in_the_admin_clears_its_counts(app: FastAPI, admin: AsyncClient) -> None:
+    await read_counts(admin)
+    gadget = {"name": "second", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "created_at": ""}
+    response = await admin.post("/admin/gadget/create", data=gadget)
+    assert response.status_code == 303, response.text
+    assert await read_counts(admin) == all_equal(2)
+
+
+async def test_refused_change_keeps_the_counts(app: FastAPI, admin: AsyncClient) -> None:
+    await read_counts(admin)
+    await add_gadget(app, "second")
+    assert (await admin.post("/admin/gadget/create", data={"name": "third"})).status_code == 400
+    assert await read_counts(admin) == all_equal(1)
+
+
+async def test_count_again_clears_the_counts(app: FastAPI, admin: AsyncClient) -> None:
+    assert 'href="/admin/?range=7&amp;fresh=1"' in (await admin.get("/admin/?range=7")).text
+    await add_gadget(app, "second")
+    response = await admin.get("/admin/?range=7&fresh=1")
+    assert (response.status_code, response.headers["location"]) == (303, "/admin/?range=7")
+    assert await read_counts(admin, range="7") == all_equal(2)
+
+
+async def test_chart_is_restored_from_the_cache(app: FastAPI) -> None:
+    chart = Chart("New", [Point("1 May", 3, "/admin/gadget/list")], 2, 7, shape="bar")
+
+    async def read() -> Chart:
+        return chart
+
+    counts = SharedCounts[Chart](app, Chart)
+    assert [await counts.get(["a"], [], read) for _ in range(2)] == [chart, chart]
+
+
+async def test_value_of_another_release_is_ignored(app: FastAPI) -> None:
+    async def read_text() -> str:
+        return "many"
+
+    async def read_number() -> int:
+        return 5
+
+    await SharedCounts[str](app, str).get(["a"], [], read_text)
+    assert await SharedCounts[int](app, int).get(["a"], [], read_number) == 5

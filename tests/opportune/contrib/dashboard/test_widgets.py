@@ -1,0 +1,269 @@
+"""Widgets of the dashboard: charts of a range, bars by choice, numbers and tables."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from html import escape
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import Select, func, select
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+from opportune.admin.site import make_site
+from opportune.admin.status import ttl_cache
+from opportune.config.settings import Settings, get_settings
+from opportune.contrib.dashboard.checks import check_widgets
+from opportune.contrib.dashboard.ranges import RANGES
+from opportune.contrib.dashboard.widget_errors import find_widget_errors
+from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
+from opportune.feature import Metric, Number, Table, Widget
+from opportune.i18n import use_language
+from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.statements import counted_statements
+from opportune.web.time_zone import local
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
+from tests.opportune.admin.gadget_feature import Table as GadgetTable
+from tests.opportune.crud.shop_feature import ShopTable, Ware, shop
+from tests.opportune.site_with import site_with
+
+WIDGETS: list[Widget] = [
+    Metric("New gadgets", Gadget.created_at),
+    Metric("Seen", Gadget.seen_at, shape="bar"),
+    Metric("By colour", Gadget.created_at, by=Gadget.colour),
+    Number("Red ones", Gadget, filters={"colour": "red"}),
+    Number("Total size", select(func.sum(Gadget.size))),
+    Number("Big ones", select(Gadget).where(col(Gadget.size) > 10)),
+    Table("Latest", Gadget, columns=("name", "maker_id"), limit=2),
+]
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
+        ages = {"today": 0, "week": 6, "month": 29, "quarter": 89, "year": 350, "old": 800}
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+            await session.flush()
+            session.add_all(
+                Gadget(name=name, maker_id=1, size=1000, created_at=utc_now() - timedelta(days=days))
+                for name, days in ages.items()
+            )
+            session.add(Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE))
+        yield app
+
+
+@pytest.mark.parametrize(("language", "weekday"), [("de", 0), ("pt-BR", 6)])
+def test_points_are_weeks_of_the_language(language: str, weekday: int) -> None:
+    with use_language(language):
+        points = [*RANGES[-1].steps()]
+    assert {first.weekday() for first, _ in points} == {weekday}
+    assert local(utc_now()).date() in points[-1][1]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(("range_", "total"), [("7", 3), ("30", 4), ("90", 5), ("year", 6), ("bad", 4)])
+async def test_range_of_the_address_counts_its_rows(app: FastAPI, admin: AsyncClient, range_: str, total: int) -> None:
+    page = (await admin.get("/admin/", params={"range": range_})).text
+    per = "week" if range_ == "year" else "day"
+    assert f'aria-label="New gadgets by {per}: {total} from ' in page
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/?range=90")).text
+    assert '<a class="btn btn-primary" href="/admin/?range=90" aria-current="true">90 days</a>' in page
+    assert page.count('aria-current="true"') == 1
+    assert [range_.name for range_ in RANGES if f"/admin/?range={range_.name}" in page] == ["7", "30", "90", "year"]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/?range=7")).text
+    today = utc_now().date()
+    url = f"/admin/gadget/list?created_at__gte={today - timedelta(days=6)}&created_at__lte={today}"
+    assert f'href="{escape(url)}">New gadgets</a>' in page
+    listed = (await admin.get(url)).text
+    assert "1 to 3 of 3" in listed
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_bars_count_each_choice(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/?range=30")).text
+    bars = page.partition(">By colour</a>")[2].partition("</section>")[0]
+    assert "colour=red&amp;created_at__gte=" in bars
+    assert '>Red</a><span class="ms-auto ps-2">3</span>' in bars
+    assert '>Deep blue</a><span class="ms-auto ps-2">1</span>' in bars
+    assert "1 in the 30 days before" not in bars
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_numbers_count_rows_and_show_values(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/")).text
+    assert read_number(page, "Red ones") == "6"
+    assert read_number(page, "Total size") == "6,001"
+    assert read_number(page, "Big ones") == "6"
+    assert 'href="/admin/gadget/list?colour=red">Red ones</a>' in page
+
+
+def read_number(page: str, label: str) -> str:
+    return page.partition(f">{label}</a>")[2].partition('<div class="h1 mb-0">')[2].partition("</div>")[0]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_table_shows_its_columns_of_the_first_rows(app: FastAPI, admin: AsyncClient) -> None:
+    table = (await admin.get("/admin/")).text.partition(">Latest</a>")[2].partition("</section>")[0]
+    assert table.count("<tr>") == 3
+    assert '<th scope="col">Name</th><th scope="col">Maker</th>' in table
+    assert ">blue</a>" in table
+    assert "Acme" in table
+
+
+async def test_widgets_of_hidden_models_run_no_query(app: FastAPI) -> None:
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    await grant(app.state.database, staff, "maker", "list")
+    async with signed_in_client(app, staff) as client:
+        with counted_statements("test_gadget") as statements:
+            page = (await client.get("/admin/")).text
+    assert "Makers" in page
+    assert "New gadgets" not in page
+    assert not statements
+
+
+async def test_each_widget_takes_one_query(app: FastAPI, admin: AsyncClient) -> None:
+    with counted_statements("FROM test_gadget") as statements:
+        await admin.get("/admin/")
+    assert len(statements) == len(WIDGETS) + 1, "one more counts the rows of all models"
+    with counted_statements("FROM test_gadget") as statements:
+        await admin.get("/admin/")
+    assert len(statements) == 1, "counts are cached, tables are not"
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(
+    "widget",
+    [
+        Number("Margin", select(func.sum(col(Ware.price) - col(Ware.cost)))),
+        Number("Cheap", select(Ware).where(col(Ware.cost) < 5)),
+        Number("Cheap", Ware, filters={"cost__lte": "5"}),
+    ],
+)
+async def test_widget_by_a_hidden_column_is_not_shown(settings: Settings, widget: Widget) -> None:
+    feature = replace(shop, metrics=[widget, Table("First wares", Ware, columns=("name", "cost"))])
+    async with site_with(feature, ShopTable.metadata, settings) as app:
+        seller = await make_user(app.state.database, is_staff=True)
+        await grant(app.state.database, seller, "ware", "list")
+        async with app.state.database.writer() as session:
+            session.add(Ware(name="Lamp", cost=Decimal(1)))
+        async with signed_in_client(app, seller) as client:
+            page = (await client.get("/admin/")).text
+        assert f">{widget.label}</a>" not in page
+        assert ">Lamp<" in page
+        assert ">Cost<" not in page
+
+        await grant(app.state.database, seller, "ware", "cost")
+        async with signed_in_client(app, seller) as client:
+            page = (await client.get("/admin/")).text
+        assert f">{widget.label}</a>" in page
+        assert ">Cost<" in page
+
+
+class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
+    """Lists gadgets whose name begins with the user's e-mail address."""
+
+    def list_query(self, request: Request) -> Select[Any]:
+        return super().list_query(request).where(col(Gadget.name).startswith(request.state.user.email[:3]))
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -> None:
+    feature = replace(gadgets, admin=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS)
+    async with site_with(feature, GadgetTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+            await session.flush()
+            session.add_all(Gadget(name=name, maker_id=1) for name in ("ada 1", "ada 2", "bob 1"))
+        pages = [await read_overview(app, f"{name}@example.com") for name in ("ada", "bob", "eve")]
+    for label in ("Red ones", "Total size"):
+        assert [read_number(page, label) for page in pages] == ["2", "1", "0"]
+    assert [re.findall(r"New gadgets by day: (\d+)", page) for page in pages] == [["2"], ["1"], ["0"]]
+    assert ["bob 1" in page for page in pages] == [False, True, False]
+
+
+async def read_overview(app: FastAPI, email: str) -> str:
+    staff = await make_user(app.state.database, email, is_staff=True)
+    await grant(app.state.database, staff, "gadget", "list")
+    async with signed_in_client(app, staff) as client:
+        return (await client.get("/admin/")).text
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Metric("Seen", Gadget.seen_at, shape="pie"), r'shape=\'pie\'\): choose "line" or "bar"'),  # type: ignore[arg-type]
+        (lambda: Metric("Seen", Gadget.seen_at, by=User.is_staff), "needs a column of Gadget"),
+        (lambda: Number("Seen", 5), "needs a model or a select"),
+        (lambda: Table("Seen", Gadget, limit=100), "choose 1 to 20 rows"),
+    ],
+)
+def test_invalid_widget_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("widget", "message"),
+    [
+        (Metric("Seen", Gadget.seen_at, by=Gadget.name), "by='name' needs a column with choices"),
+        (Number("Seen", Gadget, filters={"color": "red"}), "Did you mean colour?"),
+        (Number("Seen", Gadget, filters={"state": "old"}), "'state' is not 'old'. Choose one of new, used."),
+        (Table("Seen", Gadget, columns=("nam",)), "Did you mean name?"),
+        (Table("Seen", User), "User has no view. Add UserAdmin(AdminView, model=User)."),
+    ],
+)
+def test_unknown_name_in_a_widget_is_reported(widget: Widget, message: str) -> None:
+    (fault,) = find_widget_errors([replace(gadgets, metrics=[widget])], [GadgetAdmin, MakerAdmin])
+    assert fault.startswith(f"Feature('gadgets'): {type(widget).__name__}('Seen'): ")
+    assert message in fault
+
+
+def test_repeated_label_is_reported() -> None:
+    twice: list[Widget] = [Number("Gadgets", Gadget), Table("Gadgets", Gadget)]
+    (fault,) = find_widget_errors([replace(gadgets, metrics=twice)], [GadgetAdmin, MakerAdmin])
+    assert fault == "Feature('gadgets'): Table('Gadgets'): another widget of the feature has this label."
+
+
+async def test_cache_removes_expired_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read() -> int:
+        return 1
+
+    monkeypatch.setattr(ttl_cache, "MAX_ENTRIES", 2)
+    cache: ttl_cache.TTLCache[int] = ttl_cache.TTLCache()
+    await cache.get("a", read)
+    monkeypatch.setattr(ttl_cache, "TTL_SECONDS", -1)
+    await cache.get("b", read)
+    await cache.get("c", read)
+    assert list(cache._values) == ["c"]
+
+
+MISSPELT = replace(gadgets, metrics=[Table("Latest", Gadget, columns=("nam",))])
+
+
+def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.dashboard.checks.installed_features", lambda: [MISSPELT])
+    (finding,) = check_widgets(get_settings())
+    assert finding.text.startswith("Feature('gadgets'): Table('Latest'): Gadget has no 'nam'. Did you mean name?")
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_admin_does_not_start_with_a_misspelt_column(settings: Settings) -> None:
+    async with site_with(MISSPELT, GadgetTable.metadata, settings) as app:
+        with pytest.raises(OperatorError, match=r"Did you mean name\?"):
+            make_site(app, "/admin")

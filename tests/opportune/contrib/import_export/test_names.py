@@ -1,0 +1,246 @@
+"""Import and export of related rows, such as authors and tags, by their names."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from opportune.contrib.import_export import export
+from opportune.contrib.import_export.names import join_names, split_names
+from opportune.db import load
+from opportune.testing import counted_statements
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
+
+HEADER = "title,slug,isbn,author,tags,price"
+MAX_STATEMENTS = 40
+
+
+@pytest.fixture
+async def app(app_with_bookshelf: FastAPI) -> FastAPI:
+    async with app_with_bookshelf.state.database.writer() as session:
+        session.add_all([Author(name="Sigrid"), Tag(name="Epic"), Country(name="Congo"), Country(name="Congo")])
+        await session.flush()
+        session.add(Tag(name="a|b\\c, d"))
+    return app_with_bookshelf
+
+
+@pytest.fixture
+async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Staff who may only import books and list authors."""
+    user = await make_user(app.state.database, "other@example.com", is_staff=True)
+    for identity, action in (("book", "import"), ("book", "list"), ("author", "list")):
+        await grant(app.state.database, user, identity, action)
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+async def upload(
+    admin: AsyncClient, content: str | bytes, name: str = "books.csv", model: str = "book", **fields: str
+) -> Response:
+    return await admin.post(f"/admin/{model}/import", files={"file": (name, content)}, data=fields)
+
+
+async def confirm_preview(admin: AsyncClient, preview: Response, **fields: str) -> Response:
+    assert preview.status_code == 200, extract_text(preview)
+    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
+    return await admin.post(str(preview.url.path), data={"sealed": sealed, **fields})
+
+
+def extract_text(page: Response) -> str:
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page.text)))
+
+
+async def read_books(app: FastAPI) -> list[tuple[str, str, list[str], Decimal]]:
+    """Return title, author, tags and price of each book."""
+    statement = select(Book).options(load(Book.author), load(Book.tags)).order_by(col(Book.id))
+    async with app.state.database.reader(fresh=True) as session:
+        books = (await session.scalars(statement)).all()
+    return [(book.title, book.author.name, sorted(tag.name for tag in book.tags), book.price) for book in books]
+
+
+async def read_names(app: FastAPI, model: type[Author] | type[Tag]) -> list[str]:
+    async with app.state.database.reader(fresh=True) as session:
+        return list(await session.scalars(select(col(model.name)).order_by(col(model.id))))
+
+
+KRISTIN = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
+SALKA = ("Salka", "Halldór", ["Epic", "Saga"], Decimal(0))
+
+
+async def test_missing_related_rows_are_created(app: FastAPI, admin: AsyncClient) -> None:
+    csv = f'{HEADER}\nKristin,k,1,Sigrid,"Epic|a\\|b\\\\c, d",9.50\nSalka,s,2,Halldór, Saga | Epic ,0\n'
+    rows = [
+        {"title": "Kristin", "slug": "k", "isbn": "1", "author": "Sigrid", "tags": ["Epic", "a|b\\c, d"], "price": 9.5},
+        {"title": "Salka", "slug": "s", "isbn": "2", "author": "Halldór", "tags": ["Saga", "Epic"], "price": 0},
+    ]
+    for content, name in ((json.dumps(rows), "books.json"), (csv, "books.csv")):
+        preview = await upload(admin, content, name)
+        assert "adds 2 Books. Existing rows are not changed." in extract_text(preview)
+        assert "It also adds 1 Author to which its rows refer: Halldór." in extract_text(preview)
+        assert "It also adds 1 Tag to which its rows refer: Saga." in extract_text(preview)
+    assert (await read_books(app), await read_names(app, Author)) == ([], ["Sigrid"])
+    assert (await confirm_preview(admin, preview)).status_code == 303
+    assert await read_books(app) == [KRISTIN, SALKA]
+    assert (await read_names(app, Author), (await read_names(app, Tag))[2:]) == (["Sigrid", "Halldór"], ["Saga"])
+
+
+async def test_created_related_rows_run_the_hooks_of_their_view(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, bool]] = []
+
+    async def after_change(_self: object, _data: object, author: Author, is_created: bool, _request: object) -> None:
+        calls.append((author.name, is_created))
+
+    monkeypatch.setattr(AuthorAdmin, "after_model_change", after_change)
+    preview = await upload(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
+    assert calls == [], "a preview stores nothing"
+    await confirm_preview(admin, preview)
+    assert calls == [("Jane", True)]
+
+
+async def test_round_trip_needs_few_statements(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "EXPORT_BATCH_ROWS", 10)
+    async with app.state.database.writer() as session:
+        authors = [Author(name=f"Author {number}") for number in range(12)]
+        tags = [Tag(name=f"Tag {number}") for number in range(11)]
+        for n in range(25):
+            book = Book(title=f"Book {n}", slug=f"b{n}", isbn=str(n), price=Decimal(n), author_id=0)
+            book.author = authors[n % 12]
+            book.tags = [tags[n % 7], tags[(n % 4) + 7]]
+            session.add(book)
+    before = await read_books(app)
+    with counted_statements("test_bookshelf", "admin_audit") as statements:
+        exported = (await admin.get("/admin/book/export/csv")).content
+    await delete_books(app)
+    with counted_statements("test_bookshelf", "admin_audit") as import_statements:
+        await confirm_preview(admin, await upload(admin, exported))
+    assert await read_books(app) == before
+    assert (len(before), len(await read_names(app, Author))) == (25, 12)
+    assert len(statements) < MAX_STATEMENTS
+    assert len(import_statements) < 2 * MAX_STATEMENTS, "once for the preview, once for the import"
+
+
+async def test_names_of_an_export_are_imported(app: FastAPI, admin: AsyncClient) -> None:
+    lines = 'Kristin,k,1,Sigrid,"a\\|b\\\\c, d|Epic",9.50\n=Salka,s,2,-Halldór,,0\n'
+    await confirm_preview(admin, await upload(admin, f"{HEADER}\n{lines}"))
+    before = await read_books(app)
+    assert before[0] == KRISTIN
+    for format_ in ("csv", "json"):
+        exported = (await admin.get(f"/admin/book/export/{format_}")).content
+        await delete_books(app)
+        preview = await upload(admin, exported, f"books.{format_}")
+        assert "author.country.name" in extract_text(preview), "ignored columns are reported"
+        await confirm_preview(admin, preview)
+        assert await read_books(app) == before, format_
+
+
+async def delete_books(app: FastAPI) -> None:
+    async with app.state.database.writer() as session:
+        for model in (BookTag, Book, Author):
+            await session.execute(delete(model))
+
+
+async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncClient) -> None:
+    rows = "isbn,title,slug,author,tags\n1,Kristin,k,Sigrid,Epic\n2,Salka,s,Sigrid,Epic\n"
+    await confirm_preview(admin, await upload(admin, rows))
+    file = "isbn,author,tags,title\n1,Halldór,Epic|Saga,Kristin\n2,Sigrid,Epic,Salka\n"
+    assert "These columns are missing: slug." in extract_text(await upload(admin, file))
+    preview = await upload(admin, file, update="1")
+    text = extract_text(preview)
+    assert "adds 0 Books, changes 1 and keeps 1 unchanged." in text
+    assert "KristinAuthorSigridHalldór TagsEpicEpic|Saga" in text
+    assert "Slug" not in text.split("Changes")[1]
+    assert [row[1] for row in await read_books(app)] == ["Sigrid", "Sigrid"], "read-only"
+    assert "choose the file again" in extract_text(await confirm_preview(admin, preview)), "the checkbox is required"
+    assert (await confirm_preview(admin, preview, update="1")).status_code == 303
+    assert "Imported 0 Books, changed 1; 1 unchanged." in extract_text(await admin.get("/admin/book/list"))
+    assert [row[:3] for row in await read_books(app)] == [
+        ("Kristin", "Halldór", ["Epic", "Saga"]),
+        ("Salka", "Sigrid", ["Epic"]),
+    ]
+    response = await upload(admin, rows.replace("Epic\n2", "\n2"))
+    assert "Line 2: Slug: This value is already in use." in extract_text(response).replace("Isbn:", "Slug:")
+
+
+UPDATES = [
+    ("isbn,title\n1,A\n1,B\n", "Line 3: Isbn: “1” is already in row 2."),
+    ("isbn,title\n1,\n", "Line 2: Title: This field is required."),
+    ("isbn,title\n9,New\n", "Line 2: Slug: This field is required."),
+    ("title\nKristin\n", "Rows to change are identified by the column isbn. Add it to the file."),
+]
+
+
+async def test_invalid_updates_are_reported_with_their_line(
+    app: FastAPI, admin: AsyncClient, staff: AsyncClient
+) -> None:
+    await confirm_preview(admin, await upload(admin, f"{HEADER}\nKristin,k,1,Sigrid,,1\n"))
+    for file, message in UPDATES:
+        page = await upload(admin, file, update="1")
+        assert (page.status_code, message in extract_text(page)) == (400, True), extract_text(page)
+    assert 'name="update"' not in (await staff.get("/admin/book/import")).text
+    assert (await upload(staff, UPDATES[0][0], update="1")).status_code == 403
+    assert [row[0] for row in await read_books(app)] == ["Kristin"]
+
+
+AMBIGUOUS_NAME = "Line 2: Country: 2 rows are named “Congo”. Use the column"
+MISSING_BOOK = "Line 2: Book: “9” does not exist, and a new Book needs more than a name: Title"
+NAME_AND_ID = "title,slug,isbn,author,author_id\nA,a,1,Sigrid,1\n"
+FAULTS = [
+    ("author", "name,country\nAnn,Congo\n", AMBIGUOUS_NAME),
+    ("review", "book,stars\n9,5\n", MISSING_BOOK),
+    ("book", f"{HEADER}\nA,a,1,{'x' * 101},,1\n", "Line 2: Author: “xxx"),
+    ("book", NAME_AND_ID, "These columns set the same field: author, author_id."),
+    ("book", "title,slug,isbn\nA,a,1\n", "These columns are missing: author."),
+    ("book", f"{HEADER}\nA,a,1,,,1\n", "Line 2: Author: Please choose one."),
+]
+
+
+async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: AsyncClient, staff: AsyncClient) -> None:
+    for model, file, message in FAULTS:
+        page = await upload(admin, file, model=model)
+        assert page.status_code == 400, file
+        assert message in extract_text(page)
+        assert (await read_books(app), await read_names(app, Author)) == ([], ["Sigrid"])
+
+    row = {"title": "A", "slug": "a", "isbn": "1", "author": "Sigrid", "tags": []}
+    faults: list[tuple[str, object]]
+    faults = [(name, value) for value in ({"name": "Ann"}, [["Ann"]], True, 1.5) for name in ("author", "tags")]
+    faults.append(("author", ["Ann", "Ben"]))
+    page = await upload(admin, json.dumps([row | {name: value} for name, value in faults]), "books.json")
+    assert page.status_code == 400
+    for number, (name, value) in enumerate(faults, 1):
+        assert f"Row {number}: {name.capitalize()}: Enter" in extract_text(page), value
+
+    refused = extract_text(await upload(staff, f"{HEADER}\nA,a,1,Nobody,Epic,1\n"))
+    assert "Line 2: Author: “Nobody” does not exist, and you may not add one." in refused
+    assert "Tags: You may not list these rows, so you cannot choose another one." in refused
+    assert await read_names(app, Author) == ["Sigrid"]
+
+    page = await upload(admin, f"{HEADER}\nA,a,1,New,Epic,1\nB,b,1,Newer,Fresh|Epic,1\nC,c,3,New,,1\n")
+    assert (page.status_code, "Line 3: Isbn: This value is already in use." in extract_text(page)) == (400, True)
+    assert (await read_names(app, Author), await read_books(app)) == (["Sigrid"], [])
+
+
+async def test_new_row_has_defaults_for_missing_columns(app: FastAPI, admin: AsyncClient) -> None:
+    await confirm_preview(admin, await upload(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
+    await confirm_preview(admin, await upload(admin, "book,critic\n1,Sigrid\n", model="review"))
+    async with app.state.database.reader(fresh=True) as session:
+        review = (await session.scalars(select(Review))).one()
+    assert (review.stars, review.critic_id, review.mood) == (5, 1, None)
+
+
+def test_names_in_a_cell_round_trip() -> None:
+    for names in ([], ["a"], ["a, b", "c"], ["a|b", "c\\", "\\|"], ["-1", "'"]):
+        assert split_names(join_names(names)) == names
+    assert split_names(" a | b ||c\\") == ["a", "b", "c\\"]

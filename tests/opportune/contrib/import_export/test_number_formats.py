@@ -1,0 +1,79 @@
+"""Numbers and dates in imported files, in the language of the user or in machine format."""
+
+import re
+from decimal import Decimal
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import delete
+
+from opportune.config.languages import find_language
+from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.contrib.import_export.test_import import confirm_preview, read_gadgets, upload
+
+HEADER = "name;maker_id;size;weight;ratio;made_on"
+
+
+@pytest.fixture
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+def words(page: str) -> str:
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+async def import_numbers(app: FastAPI, admin: AsyncClient, *lines: str) -> tuple[str, list[tuple[object, ...]]]:
+    """Return the text of the preview, and the numbers that were stored."""
+    preview = await upload(admin, "\n".join([HEADER, *lines]))
+    assert preview.status_code == 200, words(preview.text)
+    await confirm_preview(admin, preview)
+    return words(preview.text), [(row.size, row.weight, row.ratio, str(row.made_on)) for row in await read_gadgets(app)]
+
+
+@pytest.mark.language("de")
+async def test_german_file_is_read_in_german(app: FastAPI, admin: AsyncClient, language: str) -> None:
+    page, rows = await import_numbers(app, admin, "a;1;1.000;1.234,5;1.234;01/02/2026")
+    assert rows == [(1000, Decimal("1234.5"), 1234.0, "2026-02-01")]
+    assert "a 1 1000 1234,5 1234,0 01.02.2026" in page
+    assert "Deutsch: 1.234,5, 31.12.26" in page
+
+
+@pytest.mark.language("de")
+async def test_file_of_a_program_is_in_machine_format(app: FastAPI, admin: AsyncClient, language: str) -> None:
+    page, rows = await import_numbers(app, admin, "a;1;1.0;1.5;1.234;2026-02-01", "b;1;2;12;1.234;2026-02-01")
+    assert [row[1:3] for row in rows] == [(Decimal("1.50"), 1.234), (Decimal("12.00"), 1.234)]
+    assert "1,234" in page
+
+
+@pytest.mark.language("de")
+async def test_mixed_formats_are_refused(admin: AsyncClient, language: str) -> None:
+    page = await upload(admin, f"{HEADER}\na;1;1;12,5;1;\nb;1;1;12.5;1;")
+    assert (page.status_code, "3: Weight: " in words(page.text)) == (400, True)
+
+
+@pytest.mark.parametrize("size", ["1.000", "1.000,5", "1 000", "1_000"])
+async def test_whole_number_of_another_language_is_refused(admin: AsyncClient, size: str) -> None:
+    page = await upload(admin, f"{HEADER}\na;1;{size};;;")
+    assert (page.status_code, "Line 2: Size: Please give a whole number" in page.text) == (400, True)
+
+
+@pytest.mark.language("de")
+async def test_export_is_unambiguous_in_each_language(app: FastAPI, admin: AsyncClient, language: str) -> None:
+    await import_numbers(app, admin, "a;1;1000;12,50;1,234;")
+    exported = (await admin.get("/admin/gadget/export/csv")).text
+    async with app.state.database.writer() as session:
+        await session.execute(delete(Gadget))
+    await confirm_preview(admin, await upload(admin, exported))
+    assert [(row.size, row.weight, row.ratio) for row in await read_gadgets(app)] == [(1000, Decimal("12.50"), 1.234)]
+
+
+async def test_preview_is_confirmed_in_its_language(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preview = await upload(admin, f"{HEADER}\na;1;1,000;;;")
+    monkeypatch.setattr("opportune.contrib.import_export.import_view.get_language", lambda: find_language("de"))
+    assert (await confirm_preview(admin, preview)).status_code == 400
+    assert await read_gadgets(app) == []

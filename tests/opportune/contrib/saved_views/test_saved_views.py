@@ -1,0 +1,254 @@
+"""Saved views of lists: private and shared, pinned, default, and after a column was removed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from html import unescape
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient, Response
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts.models import Group, Membership, User
+from opportune.admin.models import DefaultView, SavedView
+from opportune.testing import counted_statements
+from opportune.testing.factories import grant, make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Gadget
+
+LIST = "/admin/gadget/list"
+ADD = "/admin/gadget/views/add"
+
+"""Mark of tests whose queries are the same on PostgreSQL."""
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI) -> FastAPI:
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add_all(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
+    return app_with_gadgets
+
+
+@pytest.fixture
+async def staff(app: FastAPI) -> User:
+    return await make_user(app.state.database, is_staff=True)
+
+
+@pytest.fixture
+async def group(app: FastAPI, staff: User) -> Group:
+    return await grant(app.state.database, staff, "gadget", "list")
+
+
+@pytest.fixture
+async def staff_client(app: FastAPI, staff: User, group: Group) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, staff) as client:
+        yield client
+
+
+async def save(client: AsyncClient, query: str = "search=gadget", **details: Any) -> Response:
+    return await client.post(f"{ADD}?{query}", data={"name": "Mine", **details})
+
+
+async def only_view(app: FastAPI) -> SavedView:
+    async with app.state.database.reader() as session:
+        view: SavedView = (await session.scalars(select(SavedView))).one()
+    return view
+
+
+async def follow(client: AsyncClient, response: Response) -> str:
+    """Return the page behind the redirects of a response."""
+    while response.is_redirect:
+        response = await client.get(response.headers["location"])
+    assert response.status_code == 200
+    return unescape(response.text)
+
+
+async def test_saved_view_opens_the_same_state(app: FastAPI, admin: AsyncClient) -> None:
+    state = "search=gadget&size=2&size_op=less_than&sortBy=name&sort=desc&columns=name%2Csize&pageSize=50"
+    response = await save(admin, f"{state}&page=1")
+    view = await only_view(app)
+    assert response.headers["location"] == f"{LIST}?{state}&view={view.id}"
+    page = await follow(admin, response)
+    assert "The view “Mine” was saved." in page
+    assert ("gadget 1" in page, "gadget 3" in page) == (True, False)
+
+
+async def test_private_view_of_another_user_is_not_found(
+    app: FastAPI, admin: AsyncClient, staff_client: AsyncClient
+) -> None:
+    await save(admin)
+    address = f"/admin/gadget/views/{(await only_view(app)).id}"
+    for path in ("", "/edit"):
+        assert (await staff_client.get(address + path)).status_code == 404, path
+    for path in ("/update", "/delete", "/default"):
+        assert (await staff_client.post(address + path)).status_code == 404, path
+    assert (await staff_client.get("/admin/gadget/views/9999999999999999999999")).status_code == 404
+
+
+async def test_members_open_a_shared_view(
+    app: FastAPI, admin: AsyncClient, staff_client: AsyncClient, group: Group
+) -> None:
+    await save(admin, group_id=group.id, is_pinned="on")
+    address = f"/admin/gadget/views/{(await only_view(app)).id}"
+    assert (await staff_client.get(address)).headers["location"].startswith(f"{LIST}?search=gadget&view=")
+    assert "Mine" in (await staff_client.get("/admin/")).text
+    for path in ("/update", "/delete"):
+        assert (await staff_client.post(address + path)).status_code == 403, path
+
+
+async def test_members_share_only_with_their_groups(app: FastAPI, staff_client: AsyncClient, group: Group) -> None:
+    other = await grant(app.state.database, await make_user(app.state.database), "gadget", "list")
+    page = (await staff_client.get(f"{ADD}?search=a")).text
+    assert (group.name in page, other.name in page) == (True, False)
+    assert (await save(staff_client, group_id=other.id)).status_code == 422
+    assert (await save(staff_client, group_id=group.id)).status_code == 303
+
+
+async def test_view_becomes_private_without_its_group(app: FastAPI, admin: AsyncClient, group: Group) -> None:
+    await save(admin, group_id=group.id)
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(Group, group.id))
+    assert (await only_view(app)).group_id is None
+
+
+async def test_former_members_lose_a_shared_view(
+    app: FastAPI, admin: AsyncClient, staff_client: AsyncClient, group: Group, staff: User
+) -> None:
+    await grant(app.state.database, staff, "gadget", "list")
+    await save(admin, group_id=group.id)
+    async with app.state.database.writer() as session:
+        is_member = col(Membership.user_id) == staff.id, col(Membership.group_id) == group.id
+        await session.delete((await session.scalars(select(Membership).where(*is_member))).one())
+    assert (await staff_client.get(f"/admin/gadget/views/{(await only_view(app)).id}")).status_code == 404
+
+
+async def test_default_view_opens_without_parameters(app: FastAPI, admin: AsyncClient) -> None:
+    await save(admin)
+    view_id = (await only_view(app)).id
+    page = await follow(admin, await admin.post(f"/admin/gadget/views/{view_id}/default"))
+    assert "Gadgets now open with “Mine”." in page
+    assert (await admin.get(LIST)).headers["location"] == f"{LIST}?search=gadget&view={view_id}"
+    assert f'href="{LIST}?view=plain"' in page
+    assert (await admin.get(f"{LIST}?view=plain")).status_code == 200
+    await admin.post(f"/admin/gadget/views/{view_id}/default")
+    assert (await admin.get(LIST)).status_code == 200
+
+
+async def test_emptied_form_opens_the_plain_list(app: FastAPI, admin: AsyncClient) -> None:
+    await save(admin)
+    await admin.post(f"/admin/gadget/views/{(await only_view(app)).id}/default")
+    assert (await admin.get(f"{LIST}?search=&size__gte=")).headers["location"] == f"{LIST}?view=plain"
+
+
+async def test_saved_view_keeps_ranges_and_exclusions(app: FastAPI, admin: AsyncClient) -> None:
+    state = "size__gte=2&size__lte=2&state_op=not&state=used"
+    response = await save(admin, f"{state}&_facets=1")
+    assert response.headers["location"] == f"{LIST}?{state}&view={(await only_view(app)).id}"
+    page = await follow(admin, response)
+    assert ("gadget 2" in page, "gadget 3" in page) == (True, False)
+
+
+async def test_new_default_replaces_the_old_one(app: FastAPI, admin: AsyncClient) -> None:
+    for name in ("First", "Second"):
+        response = await save(admin, name=name)
+        view_id = response.headers["location"].rpartition("=")[2]
+        await admin.post(f"/admin/gadget/views/{view_id}/default")
+    async with app.state.database.reader() as session:
+        assert [row.view_id for row in await session.scalars(select(DefaultView))] == [int(view_id)]
+
+
+async def test_view_is_renamed_updated_and_deleted(app: FastAPI, admin: AsyncClient) -> None:
+    await save(admin)
+    address = f"/admin/gadget/views/{(await only_view(app)).id}"
+    await admin.post(f"{address}/edit", data={"name": "Renamed", "is_pinned": "on"})
+    await admin.post(f"{address}/update?size=1")
+    view = await only_view(app)
+    assert (view.name, view.query, view.is_pinned) == ("Renamed", "size=1", True)
+    page = await follow(admin, await admin.post(f"{address}/delete"))
+    assert "The view “Renamed” was deleted." in page
+    assert (await admin.get(address)).status_code == 404
+
+
+async def test_view_can_be_changed_twice_at_the_same_time(app: FastAPI, admin: AsyncClient) -> None:
+    for action in ("delete", "update?size=1", "default"):
+        await save(admin)
+        address = f"/admin/gadget/views/{(await only_view(app)).id}"
+        requests = (admin.post(f"{address}/{path}") for path in ("delete", action))
+        statuses = [response.status_code for response in await asyncio.gather(*requests)]
+        assert 303 in statuses
+        assert {*statuses} <= {303, 404, 409}, action
+
+
+async def test_duplicate_and_long_names_are_refused(app: FastAPI, admin: AsyncClient) -> None:
+    await save(admin)
+    for name, message in (
+        ("Mine", "You already have a view with this name."),
+        ("x" * 61, "Please write at most 60 characters."),
+        (" ", "Please fill this in."),
+    ):
+        response = await save(admin, name=name)
+        assert (response.status_code, message in response.text) == (422, True), name
+    await only_view(app)
+
+
+async def test_removed_columns_and_filters_are_named(app: FastAPI, admin: AsyncClient) -> None:
+    await save(admin)
+    async with app.state.database.writer() as session:
+        view = (await session.scalars(select(SavedView))).one()
+        view.query = "columns=name%2Cheight&height_op=less_than&height=3&sortBy=age&sort=desc&size=2&pageSize=x"
+    page = await follow(admin, await admin.get(f"/admin/gadget/views/{view.id}"))
+    message = "“Mine” was opened without the column Height, the filter Height, the order by Age"
+    assert message in page
+    assert ("gadget 2" in page, "gadget 3" in page) == (True, False)
+
+
+async def test_too_long_state_is_refused(admin: AsyncClient) -> None:
+    page = await follow(admin, await admin.get(f"{ADD}?search={'x' * 4001}"))
+    assert "This list has too many filters to save." in page
+
+
+async def test_number_of_views_is_limited(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.saved_views.pages.MAX_VIEWS_PER_USER", 1)
+    await save(admin)
+    assert (await save(admin, name="Second")).headers["location"] == f"{LIST}?search=gadget"
+
+
+async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database, is_staff=True)
+    await grant(app.state.database, user, "maker", "list")
+    async with signed_in_client(app, user) as client:
+        assert (await client.get(ADD)).status_code == 403
+        assert (await client.post("/admin/gadget/columns")).status_code == 403
+    async with signed_in_client(app) as visitor:
+        assert (await visitor.get(ADD)).status_code == 403
+
+
+async def test_list_reads_saved_views_in_one_query(admin: AsyncClient) -> None:
+    await save(admin)
+    with counted_statements("admin_saved_view", "accounts_membership") as statements:
+        await admin.get(f"{LIST}?search=gadget")
+    assert len([text for text in statements if "admin_saved_view" in text]) == 1
+
+
+async def test_export_and_selection_keep_the_view(app: FastAPI, admin: AsyncClient) -> None:
+    await save(admin)
+    query = f"columns=name&view={(await only_view(app)).id}"
+    assert (await admin.get(f"/admin/gadget/export/csv?{query}")).status_code == 200
+    response = await admin.post(f"/admin/gadget/delete?{query}", data={})
+    assert response.headers["location"] == f"{LIST}?{query}"
+
+
+async def test_deletion_of_the_user_deletes_views(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
+    await save(staff_client)
+    await staff_client.post(f"/admin/gadget/views/{(await only_view(app)).id}/default")
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(User, staff.id))
+    async with app.state.database.reader() as session:
+        assert not (await session.scalars(select(SavedView))).all()
+        assert not (await session.scalars(select(DefaultView))).all()
+
+
+def test_views_are_personal_data(app: FastAPI) -> None:
+    (feature,) = [feature for feature in app.state.features if feature.name == "admin"]
+    assert {owner.class_ for owner in feature.personal_data.owners} >= {SavedView, DefaultView}
