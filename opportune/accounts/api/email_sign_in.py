@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from opportune.accounts.api.sign_in import grant_token, require_code
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.email_sign_in import service
 from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
 from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.schemas import AccessToken, EmailRequest, EmailSignInCredentials, EmailSignInRequested
-from opportune.accounts.sign_in.api import grant_token, require_code
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER
 from opportune.accounts.tokens.scopes import require_known_scopes
 from opportune.accounts.users.errors import InvalidLinkError

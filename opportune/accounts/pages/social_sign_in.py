@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.models import User
-from opportune.accounts.profile.pages import PROFILE_PATH, show_profile
+from opportune.accounts.pages.profile import PROFILE_PATH, show_profile
 from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show
 from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
