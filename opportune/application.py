@@ -39,7 +39,7 @@ from opportune.web.middleware.body_limit import BodyLimitMiddleware
 from opportune.web.middleware.compression import CompressionMiddleware
 from opportune.web.middleware.cors import ApiCorsMiddleware
 from opportune.web.middleware.csrf import CsrfMiddleware
-from opportune.web.middleware.language_prefix import LanguagePrefixMiddleware, LocalizedLinksMiddleware
+from opportune.web.middleware.language_prefix import LanguagePrefixMiddleware
 from opportune.web.middleware.mounted_site import MountedSite, SiteMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request import RequestMiddleware
@@ -164,8 +164,7 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 def build_middleware(app: FastAPI) -> Iterator[Middleware]:
     """Yield the middleware of the features and then of the framework, outermost first."""
     settings: Settings = app.state.settings
-    has_language_in_address = bool(language_prefixes(settings))
-    if has_language_in_address:  # first, so that all others see the same addresses in all languages
+    if language_prefixes(settings):  # first, so that all others see the same addresses in all languages
         yield Middleware(LanguagePrefixMiddleware, settings=settings)
     for feature in app.state.features:
         yield from feature.middleware(app) if callable(feature.middleware) else feature.middleware
@@ -173,8 +172,6 @@ def build_middleware(app: FastAPI) -> Iterator[Middleware]:
     if settings.database_reader_url.get_secret_value():
         yield Middleware(ReadYourWritesMiddleware, settings=settings)
     yield Middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
-    if has_language_in_address:
-        yield Middleware(LocalizedLinksMiddleware)
     yield Middleware(AllowedHostsMiddleware, settings=settings)
     if settings.cors_origins:  # outside CSRF protection, so that scripts can read why a request was refused
         yield Middleware(ApiCorsMiddleware, settings=settings)

@@ -39,7 +39,7 @@ from opportune.i18n.formats import localize_number
 from opportune.pagination import Page, Paging
 from opportune.schemas.annotations import options_of
 from opportune.storage.public_folders import is_public
-from opportune.web import format_date, format_datetime
+from opportune.web import format_date, format_datetime, url
 
 Format = Callable[[Any], str]
 """Return a value as text, or as HTML (`Markup`)."""
@@ -217,9 +217,9 @@ def _cell_texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str
     texts = escaped(format_all([row[column.path] for row in rows], column.format))
     if not column.links_to_row:
         return texts
-    urls = escaped([address(row) for row in rows])
+    urls = escaped([url(address(row)) for row in rows])
     titles = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
-    return [f'<a href="{url}">{title}</a>' for url, title in zip(urls, titles, strict=True)]
+    return [f'<a href="{row_url}">{title}</a>' for row_url, title in zip(urls, titles, strict=True)]
 
 
 def escaped(texts: Sequence[str]) -> Sequence[str]:

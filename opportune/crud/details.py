@@ -13,7 +13,7 @@ from opportune.fields import File
 from opportune.schemas.annotations import options_of
 from opportune.storage import Storage
 from opportune.storage.public_folders import is_public
-from opportune.web import markdown
+from opportune.web import markdown, url
 
 LINK = Markup('<a href="{}">{}</a>')
 BADGE = Markup('<span class="badge bg-secondary-lt me-1">{}</span>')
@@ -96,4 +96,4 @@ def _field_text(shape: Shape, row: Any, name: str, format_: Format | None, addre
 
 def _link_to(row: Any, address_of: AddressOf) -> str:
     address = address_of(row)
-    return LINK.format(address, name_of(row)) if address else name_of(row)
+    return LINK.format(url(address), name_of(row)) if address else name_of(row)

@@ -9,6 +9,7 @@ from opportune.web.forms.form_user import form_user
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.forms.uploads import ImageUpload, Upload, allow_files
+from opportune.web.language import url
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests
 from opportune.web.rendering import icons, markdown, markdown_blocks
 from opportune.web.rendering.flash import flash
@@ -56,4 +57,5 @@ __all__ = [
     "site_zone",
     "stream_markdown",
     "templates",
+    "url",
 ]

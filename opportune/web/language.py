@@ -1,8 +1,12 @@
 """The language of a request: from its address, the user's profile, a cookie, or the browser."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from starlette.datastructures import URL
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Scope
@@ -41,6 +45,8 @@ UNPREFIXED_SEGMENTS = frozenset(
 )
 """First segments of addresses without a language: those of the admin, programs and files."""
 
+current_prefixes: ContextVar[Mapping[str, str]] = ContextVar("language_prefixes", default=MappingProxyType({}))
+"""Prefixes of the site's addresses by language; empty if addresses have no language."""
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -120,14 +126,28 @@ def has_language(path: str) -> bool:
 
 
 def _first_segment(path: str) -> str:
-    return path.removeprefix("/").partition("?")[0].partition("/")[0]
+    return re.split("[/?#]", path.removeprefix("/"), maxsplit=1)[0]
+
+
+def url(path: str | URL) -> str:
+    """Return the path of a page in the language of the visitor, such as `/de/books` for `/books`.
+
+    Other addresses are unchanged: those of the admin, the API, files and other sites, and paths with a language.
+    """
+    prefixes = current_prefixes.get()
+    return localized(str(path), prefixes, current_language.get()) if prefixes else str(path)
 
 
 def localized_path(settings: Settings, path: str) -> str:
-    """Return the path of a page with the current language, for links outside pages, such as those of e-mails."""
-    prefixes = language_prefixes(settings)
+    """Return the path of a page in the current language, for links outside requests, such as those of e-mails."""
+    return localized(path, language_prefixes(settings), current_language.get())
+
+
+def localized(path: str, prefixes: Mapping[str, str], language: str) -> str:
+    """Return the path of a page with the prefix of a language."""
+    is_page = path.startswith("/") and not path.startswith("//") and has_language(path)
     is_localized = f"/{_first_segment(path)}" in prefixes.values()
-    return path if is_localized or not has_language(path) else prefixes.get(current_language.get(), "") + path
+    return prefixes.get(language, "") + path if is_page and not is_localized else path
 
 
 def without_prefix(scope: Scope, path: str) -> str:

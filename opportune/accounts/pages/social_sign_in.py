@@ -28,7 +28,7 @@ from opportune.db.models.model import RowId
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
-from opportune.web.language import localized_path
+from opportune.web.language import url
 from opportune.web.rendering.flash import flash
 
 SIGN_IN_EXPIRED = _l("This sign-in was not started in this browser, or has expired. Please try again.")
@@ -53,7 +53,7 @@ async def start(request: Request, provider: NamedProvider, context: AccountCtx) 
     form = await read_form(request, SocialSignIn)
     remember = form.data is not None and form.data.remember
     # The provider returns the user to an address without a language.
-    next_path = localized_path(request.app.state.settings, next_page(request, form))
+    next_path = url(next_page(request, form))
     auth_request = flow.create_request(provider, next_path, remember=remember)
     return await _redirect_to_provider(request, context, provider, auth_request)
 

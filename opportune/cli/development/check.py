@@ -33,7 +33,7 @@ from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
-from opportune.cli.translations.checks import check_catalogues, check_language_addresses, check_new_texts
+from opportune.cli.translations.checks import check_catalogues, check_language_addresses, check_links, check_new_texts
 from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.database_variables import unused_database_notice
 from opportune.config.env_example import env_example
@@ -359,6 +359,7 @@ CHECKS: tuple[Check, ...] = (
     check_icons,
     check_catalogues,
     check_language_addresses,
+    check_links,
 )
 HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host)
 """Checks that replace the framework's production checks on a known host."""

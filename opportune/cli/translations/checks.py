@@ -1,5 +1,6 @@
 """Checks of catalogues, for `oppman.py check`."""
 
+import re
 from collections.abc import Iterator
 
 from opportune.checks import Finding
@@ -14,9 +15,13 @@ from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
 from opportune.i18n.plurals import pluralize
-from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features
-from opportune.web.language import language_prefixes
+from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features, replacements
+from opportune.web.language import has_language, language_prefixes
 from opportune.web.routing.router import router_list
+
+LINK = re.compile(r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete)|data-[\w-]*url)=["'](/(?!/)[^"']*)""")
+"""Attribute of HTML with the path of a page."""
+TEMPLATE_CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
 def check_catalogues(settings: Settings) -> Iterator[Finding]:
@@ -49,6 +54,23 @@ def check_language_addresses(settings: Settings) -> Iterator[Finding]:
                 yield Finding(
                     f"{feature.name}: {path} begins with the code of a language of LANGUAGES. Rename the route."
                 )
+
+
+def check_links(settings: Settings) -> Iterator[Finding]:
+    """Report links of the project's templates that lose the language of the visitor."""
+    for file in sorted(replacements("templates").rglob("*.html")) if language_prefixes(settings) else ():
+        for number, link in links_without_language(file.read_text(encoding="utf-8", errors="replace")):
+            place = f"{display_path(file)}:{number}"
+            advice = 'Put it into url(), such as {{ url("/books/" ~ book.id) }}.'
+            yield Finding(f"{place}: {link} loses the language of the visitor. {advice}", is_error=False)
+
+
+def links_without_language(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line and path of links in a template that are written without `url()`."""
+    html = TEMPLATE_CODE.sub(lambda match: re.sub(".", " ", match[0]), text)
+    for match in LINK.finditer(html):
+        if has_language(match[1]) and "hreflang" not in html[match.end() : html.find(">", match.end())]:
+            yield html.count("\n", 0, match.start()) + 1, text[slice(*match.span(1))]
 
 
 def check_new_texts(settings: Settings) -> Iterator[Finding]:

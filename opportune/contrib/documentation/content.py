@@ -10,6 +10,7 @@ from typing import Any
 
 from opportune.contrib.documents import MAX_TEXT_LENGTH, Batch, Document
 from opportune.project.layout import FRAMEWORK
+from opportune.web import url
 
 FOLDER = folder if (folder := FRAMEWORK / "docs").is_dir() else FRAMEWORK.parent / "docs"
 HEADING = re.compile(r"^(#{1,3}) +(.+?) *$")
@@ -87,7 +88,8 @@ def with_site_links(section: Section) -> str:
             return match[0]
         file, _, fragment = address.partition("#")
         page = normpath(join(dirname(section.page), file)).removesuffix(".md")
-        return f"[{text}](/docs/{page}{f'#{fragment}' if fragment else ''})" if page in page_names() else text
+        site_url = url(f"/docs/{page}{f'#{fragment}' if fragment else ''}")
+        return f"[{text}]({site_url})" if page in page_names() else text
 
     return LINK.sub(replace, IMAGE.sub(r"*\1*", section.markdown))
 

@@ -15,7 +15,6 @@ from opportune.i18n.languages import content_languages, current_language, curren
 from opportune.services.observers import ObservedRequest, observed_request, observers, traceparent
 from opportune.web.errors.handlers import on_crash, on_full_disk
 from opportune.web.language import LanguageOfRequest
-from opportune.web.middleware.language_prefix import LocalizedLinksMiddleware
 from opportune.web.middleware.request_log import client_traceparent, log_request, request_id, request_id_of
 from opportune.web.middleware.response_cookies import cookie_headers
 from opportune.web.middleware.security_headers import SecurityHeaders
@@ -136,7 +135,7 @@ async def _respond_to_crash(error: Exception, status: int, scope: Scope, receive
         logger.error("failed while sending", exc_info=error)
         return
     response = on_full_disk(Request(scope), error) or on_crash(Request(scope), error)
-    await LocalizedLinksMiddleware(response)(scope, receive, send)
+    await response(scope, receive, send)
 
 
 def _channel(path: str) -> str:

@@ -16,6 +16,7 @@ from opportune.i18n.formats import format_amount, format_list, format_number, fo
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.forms.form_user import form_user, page_user
+from opportune.web.language import url
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.static_files import assets
 
@@ -69,7 +70,7 @@ def add_translation(environment: Environment) -> None:
     }
 
 
-PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, assets.url, form_user}
+PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, assets.url, form_user, url}
 """Functions that each page calls often. They take nothing from the template."""
 
 

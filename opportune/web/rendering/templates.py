@@ -14,7 +14,7 @@ from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
 from opportune.web.forms.kept_form import kept_form, restore_kept_form
 from opportune.web.forms.submissions import form_token
-from opportune.web.language import language_choices, page_languages
+from opportune.web.language import language_choices, page_languages, url
 from opportune.web.rendering import markdown
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money, render_block
 from opportune.web.rendering.flash import has_messages, take_messages
@@ -28,8 +28,8 @@ BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 class Templates:
     """Renders `templates/<feature>/<page>.html`.
 
-    Templates have the context of the route, `request`, `user` (signed in, or None), `navigation`, `settings`
-    and `asset(name)`.
+    Templates have the context of the route, `request`, `user` (signed in, or None), `navigation`, `settings`,
+    `asset(name)` and `url(path)`.
     """
 
     def __init__(self) -> None:
@@ -42,6 +42,7 @@ class Templates:
             "get_language": get_language,
             "language_choices": language_choices,
             "page_languages": page_languages,
+            "url": url,
             "script_texts": file_of_language,
             "typeface": preloaded_file,
             "take_messages": take_messages,

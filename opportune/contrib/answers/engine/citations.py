@@ -6,6 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from opportune.web import url
+
 TAG_OR_TEXT = re.compile(r"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>|[^<]+|<")
 TAG = re.compile(r"<(/?)([a-zA-Z0-9]+)")
 CITATION = re.compile(r"\[(\d{1,3}(?:, ?\d{1,3})*)\]")
@@ -40,7 +42,7 @@ def _links(match: re.Match[str], sources: Sequence[Mapping[str, Any]]) -> str:
 def _link(number: int, source: Mapping[str, Any]) -> str:
     return str(
         Markup('<a class="citation" href="{}" title="{}" rel="noopener noreferrer nofollow">[{}]</a>').format(
-            source["url"], source["title"], number
+            url(source["url"]), source["title"], number
         )
     )
 

@@ -11,6 +11,7 @@ from opportune.cli.translations.extraction import Source
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.i18n.catalogues import catalogue_path
+from opportune.project.layout import FRAMEWORK
 
 HEADER = r"""msgid ""
 msgstr ""
@@ -65,6 +66,38 @@ def test_unfinished_translations_are_counted(source: Source, settings: Settings,
 def test_unoffered_languages_may_be_unfinished(source: Source, settings: Settings) -> None:
     write(source, f'{HEADER}\nmsgid "Authors"\nmsgstr ""\n')
     assert [*checks.check_catalogues(settings)] == []
+
+
+@pytest.mark.parametrize(
+    ("html", "links"),
+    [
+        ('<a\n  href="/books/{{ book.id }}">', [(2, "/books/{{ book.id }}")]),
+        ("<form action='/books' hx-post=\"/books\">", [(1, "/books"), (1, "/books")]),
+        ('<p data-url="/a" data-books-url="/b">', [(1, "/a"), (1, "/b")]),
+        ('<a href="{{ url("/books") }}"><a href="/admin"><a href="#a"><a href="//example.com">', []),
+        ('<a href="/books" hreflang="en">', []),
+        ('{{ button("Books", href="/books") }}{# <a href="/books"> #}<input value="/books">', []),
+    ],
+)
+def test_links_without_url_are_found(html: str, links: list[tuple[int, str]]) -> None:
+    assert [*checks.links_without_language(html)] == links
+
+
+def test_links_of_the_project_are_checked(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "replacements", lambda name: tmp_path / name)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/list.html").write_text('<a href="/books">')
+    changes = {"languages": ["en", "de"], "language_in_address": True}
+    (finding,) = checks.check_links(settings.model_copy(update=changes))
+    assert "templates/list.html:1: /books loses the language of the visitor. Put it into url()" in finding.text
+    assert not [*checks.check_links(settings)]
+
+
+def test_templates_of_the_framework_use_url() -> None:
+    folders = (FRAMEWORK / "templates", FRAMEWORK.parent / "templates")
+    files = [file for folder in folders for file in folder.rglob("*.html")]
+    assert len(files) > 100
+    assert {file.name: links for file in files if (links := [*checks.links_without_language(file.read_text())])} == {}
 
 
 def test_unreadable_catalogue_is_an_error(source: Source, settings: Settings) -> None:
