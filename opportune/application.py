@@ -51,8 +51,6 @@ from opportune.web.routing.router import Router, build_mounted_routes, operation
 
 OWN_FEATURE = "application"
 """Name of the feature with the views and jobs of an existing application."""
-LEFT_OUT = ("documentation", "welcome")
-"""Features whose pages an existing application has itself, such as /docs."""
 
 
 def create_app(settings: Settings | None = None, features: Sequence[Feature] | None = None) -> FastAPI:
@@ -270,7 +268,7 @@ def _add_site(app: FastAPI, settings: Settings, additional: Sequence[Feature]) -
         set_settings(settings)
     installed = [framework.accounts, framework.admin, framework.jobs, *additional]  # loaded now, as they read settings
     require_unique_names(installed)
-    site = assemble(settings, [feature for feature in all_features(installed) if feature.name not in LEFT_OUT])
+    site = assemble(settings, all_features(installed))
     if not HAS_PROJECT:
         mounted_features[:] = installed
     app.state.opportune = site

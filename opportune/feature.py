@@ -324,6 +324,8 @@ class Feature:
     """Responses to exceptions of its routes. They replace handlers of the framework for the same exception."""
     middleware: "Sequence[Middleware] | Callable[[FastAPI], Iterable[Middleware]]" = ()
     """Outermost first, or a function that selects them by `app.state.settings`. The first feature's are outermost."""
+    is_outermost: bool = False
+    """Whether its middleware and contexts surround those of all other features, because it observes them."""
     init_app: "Callable[[FastAPI], None] | None" = None
     """Change the application before its routes are added. Use it if no other field fits."""
     template_globals: Mapping[str, Any] = field(default_factory=dict)

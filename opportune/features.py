@@ -11,16 +11,6 @@ from typing import Any
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from opportune.accounts.visitors import visitors
-from opportune.contrib.backup.feature import backup
-from opportune.contrib.doctor.feature import doctor
-from opportune.contrib.documentation.feature import documentation
-from opportune.contrib.llm.feature import llm
-from opportune.contrib.palette.feature import palette
-from opportune.contrib.request_panel.feature import request_panel
-from opportune.contrib.telemetry.feature import telemetry
-from opportune.contrib.tools.declaration import Tool
-from opportune.contrib.tools.feature import tools
-from opportune.contrib.welcome.feature import welcome
 from opportune.crud.registry import find_default_errors
 from opportune.db.hooks.registry import find_hook_error
 from opportune.db.hooks.registry import registered as registered_hooks
@@ -31,6 +21,7 @@ from opportune.jobs.declaration import declared as declared_jobs
 from opportune.mail.feature import mail
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE, display_path, feature_folder, origin
+from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.search.feature import search
 from opportune.services import Services
 from opportune.storage.feature import storage
@@ -38,31 +29,26 @@ from opportune.web.feature import web
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import router_list
 
-OPTIONAL_FEATURES = {
-    "accounts": "accounts",
-    "admin": "admin",
-    "answers": "contrib.answers",
-    "dashboard": "contrib.dashboard",
-    "documents": "contrib.documents",
-    "import_export": "contrib.import_export",
-    "jobs": "jobs",
-    "mcp": "contrib.mcp",
-    "row_versions": "contrib.row_versions",
-    "saved_views": "contrib.saved_views",
-    "teams": "contrib.teams",
-}
-"""Packages of the features that a project lists in `installed.py`. A site loads only those."""
 accounts: Feature
 admin: Feature
 answers: Feature
+backup: Feature
 dashboard: Feature
+doctor: Feature
+documentation: Feature
 documents: Feature
 import_export: Feature
 jobs: Feature
+llm: Feature
 mcp: Feature
+palette: Feature
+request_panel: Feature
 row_versions: Feature
 saved_views: Feature
 teams: Feature
+telemetry: Feature
+tools: Feature
+welcome: Feature
 
 
 def __getattr__(name: str) -> Any:
@@ -72,29 +58,12 @@ def __getattr__(name: str) -> Any:
 
 
 def _optional_feature(name: str) -> Feature:
-    feature: Feature = getattr(import_module(f"opportune.{OPTIONAL_FEATURES[name]}.feature"), name)
+    feature: Feature = getattr(import_module(f"opportune.{OPTIONAL_FEATURES[name].package}.feature"), name)
     return feature
 
 
-CORE_FEATURES = (
-    telemetry,
-    request_panel,
-    visitors,
-    web,
-    storage,
-    mail,
-    backup,
-    doctor,
-    search,
-    llm,
-    tools,
-    documentation,
-    welcome,
-    palette,
-)
-"""Features of every site. They have no tables, and a project does not list them. Telemetry observes all others."""
-
-
+CORE_FEATURES = (visitors, web, storage, mail, search)
+"""Features of every site. They have no tables, and a project does not list them."""
 FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURES.keys()
 """Names of the framework's features. Features of projects and packages have other names."""
 PARAMETER = re.compile(r"\{[^}]*\}")
@@ -104,8 +73,9 @@ RESERVED_SERVICES = ("settings", "features", "permissions", "database", "storage
 
 
 def all_features(installed: Iterable[Feature]) -> list[Feature]:
-    """Return the core features and the installed ones."""
-    return [*CORE_FEATURES, *(feature for feature in installed if feature not in CORE_FEATURES)]
+    """Return the core features and the installed ones, beginning with those that observe all others."""
+    features = [*CORE_FEATURES, *(feature for feature in installed if feature not in CORE_FEATURES)]
+    return sorted(features, key=lambda feature: not feature.is_outermost)
 
 
 def features_left_out(installed: Iterable[Feature]) -> Iterator[Feature]:
@@ -211,7 +181,8 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
 
 
 def _named_tool(tool: Any) -> tuple[str, Any]:
-    return (tool.name, tool.function) if isinstance(tool, Tool) else (tool.__name__, tool)
+    function = getattr(tool, "function", tool)  # of a `Tool` with options
+    return getattr(tool, "name", function.__name__), function
 
 
 def _routes(feature: Feature) -> Iterator[tuple[str, Any]]:

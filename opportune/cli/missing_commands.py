@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 
 from opportune.features import features_left_out
-from opportune.project.layout import PACKAGE, display_path, feature_folder, feature_module, installed_features
+from opportune.project.layout import display_path, feature_folder, feature_module, installed_features
+from opportune.project.optional_features import how_to_list
 
 
 def find_missing_command(name: str) -> str:
     """Return what to add for the command, in one line; empty if there is none of this name."""
     installed = installed_features()
     if feature := next((feature for feature in features_left_out(installed) if name in feature.commands), None):
-        return (
-            f"The command {name} belongs to the feature {feature.name}. Add `{feature.name}` to {PACKAGE}/installed.py."
-        )
+        return f"The command {name} belongs to the feature {feature.name}. {how_to_list(feature.name)}"
     return next((message for feature, message in find_unlisted_commands() if feature == name), "")
 
 

@@ -8,14 +8,14 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import MetaData
 
-from opportune import features
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.project.layout import installed_features
+from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.testing.app import create_test_app
 from tests.opportune.tables import make_tables
 
-FRAMEWORK_FEATURES = (*features.OPTIONAL_FEATURES, "users")
+FRAMEWORK_FEATURES = (*OPTIONAL_FEATURES, "users")
 """The site has only these other features, because hundreds of tests would build the project's views without use."""
 
 

@@ -15,7 +15,7 @@ from opportune.db import after_create
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Finding
-from opportune.features import CORE_FEATURES, all_features, find_registration_errors
+from opportune.features import CORE_FEATURES, all_features, find_registration_errors, tools
 from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.models import Job
 from opportune.project import layout
@@ -117,7 +117,7 @@ def test_operation_registered_twice_is_reported() -> None:
 
 def test_tool_registered_twice_is_reported() -> None:
     (message,) = find_registration_errors(
-        [*CORE_FEATURES, books_feature(tools=[find_book]), notes_feature(tools=[find_book])]
+        [*CORE_FEATURES, tools, books_feature(tools=[find_book]), notes_feature(tools=[find_book])]
     )
     assert message.startswith(f"The tool find_book is registered twice: in {THIS_MODULE} (feature books)")
 
@@ -219,7 +219,7 @@ def test_site_with_a_double_registration_does_not_start() -> None:
         create_app(settings_for("sqlite:///unused.db"), features)
 
 
-@pytest.mark.parametrize("name", ["visitors", "tools", "backup"])
+@pytest.mark.parametrize("name", ["visitors", "storage"])
 def test_feature_with_name_of_core_feature_is_refused(name: str) -> None:
     with pytest.raises(OperatorError, match=rf"the framework has a feature named {name}\. Give this one another name"):
         create_app(settings_for("sqlite:///unused.db"), [*installed_features(), Feature(name=name, summary="")])

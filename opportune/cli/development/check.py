@@ -56,6 +56,7 @@ from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
 from opportune.project.layout import PROJECT, display_path, feature_folder, installed_features, installed_names
+from opportune.project.optional_features import feature_of_setting, how_to_list
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
@@ -116,7 +117,11 @@ def _others_may_read(path: Path) -> bool:
 def check_names(_settings: Settings) -> Iterator[Finding]:
     names = setting_names()
     for name in dotenv_values(PROJECT / ".env"):
-        if name.upper() not in names:
+        if name.upper() in names:
+            continue
+        if feature := feature_of_setting(name):
+            yield Finding(f"{name} in .env belongs to the feature {feature}. {how_to_list(feature)}", is_error=False)
+        else:
             hint = did_you_mean(name, names) or " List all: python3 oppman.py env --all"
             yield Finding(f"{name} in .env is not a setting and has no effect.{hint}", is_error=False)
 

@@ -32,7 +32,7 @@ def main() -> int:
             load_application()
         return show_overview()
     try:
-        if "--help" not in sys.argv and "--version" not in sys.argv:
+        if "--version" not in sys.argv and not ("--help" in sys.argv and sys.argv[1] in MODULES):
             load_application()
     except OperatorError as error:
         return print_error(str(error), 1)

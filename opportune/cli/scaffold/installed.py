@@ -3,7 +3,7 @@
 import ast
 import re
 
-from opportune.cli.scaffold.module_imports import with_imports
+from opportune.cli.scaffold.module_imports import import_statement, with_imports
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE
@@ -50,8 +50,8 @@ def without_feature(source: str, name: str) -> str:
     ]
     for node, aliases in reversed(remaining.items()):
         if len(aliases) < len(node.names):
-            statement = ast.unparse(ast.ImportFrom(node.module, aliases, 0))
-            lines[node.lineno - 1 : node.end_lineno] = [statement] if aliases else []
+            statement = import_statement(node.module or "", map(ast.unparse, aliases))
+            lines[node.lineno - 1 : node.end_lineno] = statement.splitlines() if aliases else []
     text = "\n".join(lines) + "\n"
     return re.sub(r"\n{3,}(?=from )", "\n\n", text)  # without its only import, a section is empty
 

@@ -68,7 +68,7 @@ def _with_names(source: Source, node: ast.ImportFrom, names: set[str]) -> str:
     span = source.span(node)
     if b"\n" not in source.bytes[span.start : span.end]:
         existing = {alias.name if not alias.asname else f"{alias.name} as {alias.asname}" for alias in node.names}
-        return source.replaced(span.start, span.end, _statement(node.module or "", existing | names)).text
+        return source.replaced(span.start, span.end, import_statement(node.module or "", existing | names)).text
     lines = {alias.lineno: alias.name for alias in node.names}
     if len(lines) < len(node.names):
         raise UnexpectedStructure(f"imports several names of {node.module} on one line of a longer import")
@@ -79,7 +79,7 @@ def _with_names(source: Source, node: ast.ImportFrom, names: set[str]) -> str:
     return source.text
 
 
-def _statement(module: str, names: Iterable[str]) -> str:
+def import_statement(module: str, names: Iterable[str]) -> str:
     ordered = sorted(names, key=_import_sort_key)
     line = f"from {module} import {', '.join(ordered)}"
     if len(line) <= MAX_LINE_LENGTH:
@@ -95,7 +95,7 @@ def _import_sort_key(name: str) -> tuple[int, str]:
 
 
 def _new_import(source: Source, module: str, names: set[str]) -> str:
-    statement, section = _statement(module, names), _section(module)
+    statement, section = import_statement(module, names), _section(module)
     imports = [node for node in source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     section_imports = [node for node in imports if _section(_module_of(node)) == section]
     for node in section_imports:

@@ -26,6 +26,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 documentation = Feature(
     name="documentation",
     summary="The documentation of the framework at /docs, in development.",
+    commands={"docs": "opportune.contrib.documentation.commands"},
     init_app=init_app,
     lifespan=lifespan,
 )

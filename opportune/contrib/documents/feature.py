@@ -4,5 +4,6 @@ from opportune.feature import Feature
 documents = Feature(
     name="documents",
     summary="Search by meaning in indexes of documents.",
+    requires=("llm",),
     jobs=(embed_documents,),
 )

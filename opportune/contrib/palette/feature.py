@@ -5,4 +5,5 @@ palette = Feature(
     name="palette",
     summary="Search over everything at /search, and in the command palette of each page.",
     pages=pages.router,
+    navigation_template="palette/button.html",
 )

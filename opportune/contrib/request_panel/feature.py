@@ -33,6 +33,7 @@ request_panel = Feature(
     name="request_panel",
     summary="Queries, templates, jobs and log lines of the last requests at /_debug, in development.",
     middleware=middleware,
+    is_outermost=True,
     init_app=init_app,
     lifespan=lifespan,
 )

@@ -9,9 +9,10 @@ from opportune.contrib.telemetry.setup import (
 from opportune.feature import Feature
 from opportune.services import Service
 
-telemetry: Feature = Feature(  # the type cannot be inferred in a cycle of imports
+telemetry = Feature(
     name="telemetry",
     summary="Metrics, traces, error reports and the state of the server.",
+    is_outermost=True,
     init_app=add_telemetry,
     services=(Service("telemetry", Telemetry, lambda services: Telemetry(services.settings)),),
     jobs=(watch_jobs, report_late_jobs),

@@ -25,6 +25,7 @@ from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyErr
 from opportune.feature import Feature
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.project.optional_features import feature_of_path, how_to_list
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import hint_for
@@ -207,7 +208,17 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if 300 <= error.status_code < 400:
         let_repeat(request)  # a redirect such as to the sign-in page: the form was not processed
         return Response(status_code=error.status_code, headers=error.headers)
-    return problem(request, error.status_code, str(error.detail or ""), headers=error.headers)
+    detail = str(error.detail or "")
+    if error.status_code == 404 and (feature := _missing_feature(request)):
+        detail = f"This page belongs to the feature {feature}. {how_to_list(feature)}"
+    return problem(request, error.status_code, detail, headers=error.headers)
+
+
+def _missing_feature(request: Request) -> str:
+    """Return the feature that a page needs and the site does not list, in development only."""
+    state = request.app.state
+    name = feature_of_path(request.url.path) if state.settings.environment == "development" else ""
+    return "" if any(feature.name == name for feature in state.features) else name
 
 
 async def on_not_found(request: Request, _error: Exception) -> Response:

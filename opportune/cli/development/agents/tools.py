@@ -14,8 +14,8 @@ from opportune import __version__
 from opportune.cli.development.agents.commands import run_command, shorten
 from opportune.cli.development.agents.query import MAX_ROWS, run_query
 from opportune.cli.development.agents.schema import read_schema
-from opportune.cli.development.docs import find_sections
 from opportune.config.settings import Settings, load_settings
+from opportune.contrib.documentation.commands import find_sections
 from opportune.contrib.documentation.content import page_names, sections_of
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean

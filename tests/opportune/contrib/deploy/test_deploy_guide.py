@@ -13,6 +13,7 @@ from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.contrib.deploy.traps import list_traps
 from opportune.project.layout import PROJECT
+from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.web.endpoints.health import HEALTH_PATHS
 
 GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -80,7 +81,7 @@ def test_every_health_path_exists(text: str) -> None:
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_every_setting_exists(text: str) -> None:
     names = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)) - OTHER_VARIABLES
-    listed = [getattr(features, name) for name in features.OPTIONAL_FEATURES]
+    listed = [getattr(features, name) for name in OPTIONAL_FEATURES]
     framework = [*features.CORE_FEATURES, *listed]
     classes = [Settings, *(settings for feature in framework if (settings := feature.settings))]
     assert names <= {name.upper() for settings in classes for name in settings.model_fields}

@@ -78,6 +78,6 @@ def named_pages(texts: Iterable[str]) -> set[str]:
 
 def test_messages_name_existing_pages() -> None:
     files = [path for suffix in ("py", "html", "txt") for path in FRAMEWORK.rglob(f"*.{suffix}")]
-    named = named_pages(file.read_text(encoding="utf-8") for file in files if "development/docs" not in str(file))
+    named = named_pages(file.read_text(encoding="utf-8") for file in files if "documentation/commands" not in str(file))
     assert named
     assert named <= set(page_names())

@@ -24,6 +24,7 @@ from opportune.contrib.llm import (
 from opportune.contrib.llm.providers.fake import Step
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.features import llm
 from opportune.jobs import JobContext, job
 from opportune.testing import RecordedJobs
 from opportune.testing.plugin import settings_for
@@ -233,7 +234,7 @@ async def test_models_share_the_parallel_limit() -> None:
 
 @pytest.fixture
 async def site(settings: Settings) -> FastAPI:
-    return create_app(settings, [LIBRARY])
+    return create_app(settings, [llm, LIBRARY])
 
 
 async def get(app: FastAPI, path: str) -> tuple[int, str, dict[str, str]]:

@@ -1,0 +1,65 @@
+"""Features of the framework that a project lists in `installed.py`. Nothing here imports them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.layout import FRAMEWORK, PACKAGE
+
+
+@dataclass(frozen=True)
+class OptionalFeature:
+    package: str
+    """Package below `opportune`, with `feature.py`."""
+    urls: tuple[str, ...] = ()
+    """Beginnings of the paths of its pages."""
+
+
+OPTIONAL_FEATURES = {
+    "accounts": OptionalFeature("accounts"),
+    "admin": OptionalFeature("admin"),
+    "dashboard": OptionalFeature("contrib.dashboard"),
+    "saved_views": OptionalFeature("contrib.saved_views"),
+    "row_versions": OptionalFeature("contrib.row_versions"),
+    "import_export": OptionalFeature("contrib.import_export"),
+    "jobs": OptionalFeature("jobs"),
+    "llm": OptionalFeature("contrib.llm"),
+    "tools": OptionalFeature("contrib.tools"),
+    "answers": OptionalFeature("contrib.answers", ("/answers", "/api/v1/answers")),
+    "telemetry": OptionalFeature("contrib.telemetry", ("/metrics",)),
+    "request_panel": OptionalFeature("contrib.request_panel", ("/_debug",)),
+    "backup": OptionalFeature("contrib.backup"),
+    "doctor": OptionalFeature("contrib.doctor"),
+    "documentation": OptionalFeature("contrib.documentation", ("/docs",)),
+    "documents": OptionalFeature("contrib.documents"),
+    "mcp": OptionalFeature("contrib.mcp", ("/mcp", "/accounts/oauth")),
+    "palette": OptionalFeature("contrib.palette", ("/search",)),
+    "teams": OptionalFeature("contrib.teams", ("/teams", "/api/v1/teams")),
+    "welcome": OptionalFeature("contrib.welcome", ("/welcome",)),
+}
+"""All of them by name. `opportune.features` loads those that a project lists."""
+
+
+def how_to_list(name: str) -> str:
+    """Return `Add `backup` to app/installed.py.` for the end of a message."""
+    place = f"{PACKAGE}/installed.py" if HAS_PROJECT else "opportune.mount(features=[…])"
+    return f"Add `{name}` to {place}."
+
+
+def feature_of_path(path: str) -> str:
+    """Return the optional feature with a page of this path; empty if there is none."""
+    for name, feature in OPTIONAL_FEATURES.items():
+        if any(f"{path}/".startswith(f"{url}/") for url in feature.urls):
+            return name
+    return ""
+
+
+def feature_of_setting(name: str) -> str:
+    """Return the optional feature with this setting; empty if there is none. Its `settings.py` is read as text."""
+    field = re.compile(rf"^    {re.escape(name.lower())} *:", re.MULTILINE)
+    for feature, optional in OPTIONAL_FEATURES.items():
+        file = Path(FRAMEWORK, *optional.package.split("."), "settings.py")
+        if file.is_file() and field.search(file.read_text(encoding="utf-8")):
+            return feature
+    return ""

@@ -1,0 +1,72 @@
+"""Optional features of the framework: a site without them, and messages that name what to list."""
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from httpx2 import ASGITransport, AsyncClient
+
+from opportune import features
+from opportune.cli.development import check
+from opportune.config.settings import Settings
+from opportune.feature import Feature
+from opportune.features import CORE_FEATURES, all_features
+from opportune.project.layout import REQUIRED, USERS, installed_features
+from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_path, feature_of_setting
+from opportune.testing.app import create_test_app
+from opportune.web.routing.router import router_list
+
+OPTIONAL = [getattr(features, name) for name in OPTIONAL_FEATURES if name not in REQUIRED]
+
+
+@pytest.fixture
+def bare_site(settings: Settings) -> FastAPI:
+    """A site with only the required features, in development."""
+    required = [feature for feature in installed_features() if feature.name in (*REQUIRED, USERS)]
+    return create_test_app(settings.model_copy(update={"environment": "development"}), required)
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/accounts/login", 200, "Sign in"),
+        ("/docs/crud", 404, "This page belongs to the feature documentation. Add `documentation` to app/installed.py."),
+        ("/teams/1", 404, "This page belongs to the feature teams."),
+        ("/teamsters", 404, "There is nothing at this address."),
+    ],
+)
+async def test_site_without_optional_features(bare_site: FastAPI, path: str, status: int, text: str) -> None:
+    async with (
+        bare_site.router.lifespan_context(bare_site),
+        AsyncClient(transport=ASGITransport(bare_site), base_url="http://localhost") as client,
+    ):
+        response = await client.get(path, headers={"Accept": "text/html"})
+    assert response.status_code == status
+    assert text in response.text.replace("&#34;", '"')
+    assert "palette-open" not in response.text
+
+
+def test_unlisted_feature_is_named_for_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("MCP_SERVERS=x\n")
+    monkeypatch.setattr(check, "PROJECT", tmp_path)
+    monkeypatch.setattr(check, "setting_names", list)
+    (finding,) = check.check_names(Settings())
+    assert finding.text == "MCP_SERVERS in .env belongs to the feature mcp. Add `mcp` to app/installed.py."
+
+
+@pytest.mark.parametrize("feature", OPTIONAL, ids=lambda feature: feature.name)
+def test_pages_and_settings_name_their_feature(feature: Feature) -> None:
+    routers = [*router_list(feature.pages), *router_list(feature.routes)]
+    paths = [route.path for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    pages = [re.sub(r"\{.*?\}", "1", path) for path in paths if "/.well-known/" not in path]
+    assert {feature_of_path(page) for page in pages} <= {feature.name}
+    names = feature.settings.model_fields if feature.settings else {}
+    assert {feature_of_setting(name) for name in names if name != "secrets_from"} <= {feature.name}
+
+
+def test_observing_features_come_first() -> None:
+    first = [feature.name for feature in all_features(installed_features())][:3]
+    assert first == ["telemetry", "request_panel", CORE_FEATURES[0].name]
