@@ -16,10 +16,8 @@ from pathlib import Path
 from pkgutil import get_data
 from typing import Never
 
-from opportune.cli.environment import wheels
 from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
-from opportune.cli.environment.preflight import check_machine
 from opportune.cli.process import exec_process
 from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, describe_command, is_overview_request
 from opportune.cli.usage import wrong_usage
@@ -160,9 +158,6 @@ def install_missing(locks: list[str], model: Sequence[str] = ()) -> bool:
                 require_framework_wheel(PROJECT)
                 for lock in locks:
                     add_lock(lock)
-                report_missing_wheels(list(filter(is_outdated, locks)))
-                if not is_usable():
-                    check_machine(PROJECT, [*locks, *model])
                 make_environment()
             for lock in filter(is_outdated, locks):
                 install(lock)
@@ -284,11 +279,13 @@ def is_supported_python(python: Path) -> bool:
         return False
 
 
-def install(lock: str) -> None:
+def install(lock: str, *options: str) -> None:
     uv = shutil.which("uv")
     command = uv_install(uv) if uv else [str(PYTHON), "-m", "pip", "install", "--no-user"]  # overrides PIP_USER
     (VENV / lock).unlink(missing_ok=True)
-    run_installer(VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", "-r", str(PROJECT / lock)])
+    run_installer(
+        VENV, "Installing", lock, [*command, "--no-deps", "--require-hashes", *options, "-r", str(PROJECT / lock)]
+    )
     (VENV / lock).parent.mkdir(exist_ok=True)
     shutil.copyfile(PROJECT / lock, VENV / lock)
 
@@ -313,19 +310,10 @@ def uv_install(uv: str) -> list[str]:
     return [uv, "pip", "install", "--project", PROJECT.anchor, "--compile-bytecode", "--python", str(PYTHON)]
 
 
-def report_missing_wheels(locks: list[str]) -> None:
-    """Warn about packages that have to be compiled, or cannot be installed, on this platform."""
-    platform = wheels.current_platform()
-    if names := [name for lock in locks for name in wheels.packages_without_wheel(PROJECT, lock, platform)]:
-        echo(wheels.missing_wheels_message(names, platform))
-
-
 def install_if_possible(lock: str) -> None:
-    if names := wheels.packages_without_wheel(PROJECT, lock, platform := wheels.current_platform()):
-        skip_model(f"There are no wheels of {', '.join(names)} for {platform}.")
-        return
+    """Install a lock if there are wheels for this platform. To compile the model's packages takes many minutes."""
     try:
-        install(lock)
+        install(lock, "--only-binary", ":all:")
     except InstallError as error:
         skip_model(str(error))
 

@@ -21,6 +21,9 @@ BAR_COLUMNS = 20
 FULL_DISK_BYTES = 1_000_000
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk|\[Errno 28\]")
 NO_PIP = re.compile("No module named '?pip")
+NO_WHEEL = re.compile(
+    r"has no (?:usable )?wheels|Wheels are (?:required|available) for|Failed to build|Failed building"
+)
 NOT_TRUSTED = re.compile("CERTIFICATE_VERIFY_FAILED|invalid peer certificate")  # of pip and uv
 
 
@@ -174,6 +177,8 @@ def repair_hint(venv: Path) -> str:
         return "This environment has no pip. Install uv, or run .venv/bin/python -m ensurepip, and try again."
     if DISK_FULL.search(log) or shutil.disk_usage(venv).free < FULL_DISK_BYTES:
         return "The disk is full. Free space for .venv, the installer's cache and TMPDIR, and try again."
+    if NO_WHEEL.search(log):
+        return "A package has no wheel for this platform, or cannot be compiled (oppman.py docs platforms)."
     if NOT_TRUSTED.search(log):
         return "If a proxy has its own certificate, set PIP_CERT (for uv SSL_CERT_FILE) to its file."
     return "Check the network connection."

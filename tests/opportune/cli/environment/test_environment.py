@@ -55,8 +55,7 @@ def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[s
         monkeypatch.delenv(name, raising=False)
     for name in ("install", "install_if_possible"):
         monkeypatch.setattr(environment, name, locks.append)
-    for name in ("make_environment", "report_missing_wheels"):
-        monkeypatch.setattr(environment, name, lambda *_arguments: None)
+    monkeypatch.setattr(environment, "make_environment", lambda: None)
     return locks
 
 
@@ -146,6 +145,7 @@ def test_command_runs_without_the_model(machine: Machine) -> None:
     assert [line for line in errors if not line.endswith("...")] == errors[-1:]
     assert "LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in errors[-1]
     assert machine.installed_locks() == [BASE, MODEL]
+    assert "--only-binary :all:" in machine.calls.read_text().splitlines()[-1]  # compiling it would take long
     (machine.venv / "install.log").unlink()
     (machine.venv / "install.log").mkdir()
     code, output, errors = machine.run("quickstart")
@@ -279,3 +279,16 @@ def test_old_python_is_refused() -> None:
     code = f"import sys; sys.version_info = (3, 8, 18); exec({source!r})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (1, "Opportune needs Python 3.11 or newer; this is 3.8.\n")
+
+
+@pytest.mark.parametrize("arguments", [["quickstrat"], ["-q", "quickstrat", "--port", "1"], ["help", "quickstrat"]])
+def test_mistyped_command_installs_nothing(machine: Machine, arguments: list[str]) -> None:
+    code, output, errors = machine.run(*arguments)
+    assert (code, output) == (2, "")
+    assert errors == ["oppman.py: Unknown command 'quickstrat'. Did you mean quickstart? See: python3 oppman.py --help"]
+    assert not machine.calls.exists()
+    assert not machine.venv.exists()
+
+
+def test_command_of_a_feature_installs_packages(machine: Machine) -> None:
+    assert machine.run("books")[:2] == (0, "ran books\n")
