@@ -11,6 +11,7 @@ from opportune.feature import Feature
 from opportune.features import (
     accounts,
     admin,
+    agents,
     answers,
     backup,
     dashboard,
@@ -53,6 +54,7 @@ INSTALLED: tuple[Feature, ...] = (
     palette,
     teams,
     welcome,
+    agents,
     home,
     chat,
     todos,

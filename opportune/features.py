@@ -31,6 +31,7 @@ from opportune.web.routing.router import router_list
 
 accounts: Feature
 admin: Feature
+agents: Feature
 answers: Feature
 backup: Feature
 dashboard: Feature

@@ -36,6 +36,7 @@ OPTIONAL_FEATURES = {
     "mcp": OptionalFeature("contrib.mcp", ("/mcp", "/accounts/oauth")),
     "palette": OptionalFeature("contrib.palette", ("/search",)),
     "teams": OptionalFeature("contrib.teams", ("/teams", "/api/v1/teams")),
+    "agents": OptionalFeature("contrib.agents"),
     "welcome": OptionalFeature("contrib.welcome", ("/welcome",)),
 }
 """All of them by name. `opportune.features` loads those that a project lists."""

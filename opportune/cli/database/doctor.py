@@ -18,7 +18,6 @@ from opportune.config.settings import Settings, get_settings
 from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.results import Diagnosis, Finding, Status
-from opportune.contrib.llm import missing_library
 from opportune.errors import OperatorError
 from opportune.project.layout import installed_names
 
@@ -45,8 +44,6 @@ def command(
         print_json(as_data(diagnoses))
     else:
         print("\n\n".join("\n".join(report_lines(diagnosis)) for diagnosis in diagnoses))
-        if url is None and (line := missing_library(settings)):
-            print(f"\n{line}")
     if faults := [fault for diagnosis in diagnoses for fault in diagnosis.faults]:
         raise OperatorError(summary(faults))
 

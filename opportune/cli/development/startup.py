@@ -13,7 +13,6 @@ from opportune.config.settings import Settings, read_feature_settings
 from opportune.contrib.backup.marker import marker_path
 from opportune.contrib.backup.retention import parse_keep
 from opportune.contrib.backup.store import backup_location
-from opportune.contrib.llm import make_provider, models_of
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
@@ -95,12 +94,6 @@ def read_cache_address(settings: Settings) -> None:
     open_store(settings.cache_url.get_secret_value())
 
 
-def read_llm_models(settings: Settings) -> None:
-    if any(model.provider for model in settings.llm_models):
-        for model in models_of(settings):
-            make_provider(settings, model)
-
-
 def read_backups(settings: Settings) -> None:
     if not settings.backup_url.get_secret_value().strip():
         return
@@ -129,7 +122,6 @@ ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     read_backups,
     read_heartbeat,
     read_cache_address,
-    read_llm_models,
 )
 """Functions that parse an address in the settings, except the database's, and raise OperatorError if it is invalid."""
 

@@ -20,15 +20,13 @@ from opportune.accounts.schemas import UserCreate
 from opportune.cli.accounts.prompts import type_password
 from opportune.cli.database import demo
 from opportune.cli.development import server, startup
-from opportune.cli.development.nearby import NearbyServer, find_nearby
 from opportune.cli.development.runserver import Host, Port, reserve
 from opportune.cli.options import NoInput
-from opportune.cli.project.env_file import add_to_env, write_env
+from opportune.cli.project.env_file import write_env
 from opportune.cli.transaction import in_transaction
-from opportune.config.settings import Settings, clear_settings_cache, get_settings, load_settings
-from opportune.contrib.llm import make_provider, missing_library
+from opportune.config.settings import Settings, get_settings, load_settings
+from opportune.contrib.llm.quickstart import model_notes, offer_models
 from opportune.errors import OperatorError
-from opportune.errors.suggestions import did_you_mean
 from opportune.jobs import defer
 from opportune.project.layout import PROJECT, installed_features
 
@@ -78,7 +76,7 @@ def command(
             if interactive and not (email and password):
                 candidate = prompt_superuser(email, password, settings)
             superuser = save_superuser(candidate)
-            if interactive:
+            if interactive and has_models():
                 settings = offer_models(settings)
             in_transaction(add_initial_data)  # only for a new site, because users may delete the demonstration data
             print("Added demonstration data. To delete it, run: python3 oppman.py demo clear")
@@ -144,31 +142,6 @@ def save_superuser(superuser: Superuser) -> Superuser:
     return superuser
 
 
-def offer_models(settings: Settings) -> Settings:
-    """Offer the models of servers on this machine if the site has none. Return the settings with the selected model."""
-    servers = find_servers(settings)
-    if not servers:
-        return settings
-    addresses = {model: server.base_url for server in reversed(servers) for model in server.models}
-    print(f"\n{' and '.join(map(_describe_server, servers))}.")
-    while model := typer.prompt("Use which model? (Enter for the starter's small one)", "", show_default=False).strip():
-        if model in addresses:
-            add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
-            clear_settings_cache()
-            return get_settings()
-        print(f"There is no model {model}.{did_you_mean(model, addresses)}")
-    return settings
-
-
-def find_servers(settings: Settings) -> list[NearbyServer]:
-    """Return the model servers of this machine, for a site that has no endpoint yet."""
-    return [] if settings.llm_base_url or settings.llm_models else find_nearby()
-
-
-def _describe_server(server: NearbyServer) -> str:
-    return f"{server.label} runs here with {', '.join(server.models)}"
-
-
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     """Return the lines with the addresses and the superuser, and notices about the language model."""
     pages = [
@@ -179,16 +152,11 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
     lines = ["", f"{settings.site_name} is ready:", "", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
     lines += [f"  {'Superuser':<{width}}{superuser.email}{password_note(superuser)}", ""]
-    if make_provider(settings) is None:
-        lines.append("No language model is configured. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env to use one.")
-    elif line := missing_library(settings):
-        lines.append(line)
-    lines += [
-        f"{_describe_server(server)}. "
-        f"To use it, set LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]} in .env."
-        for server in find_servers(settings)
-    ]
-    return lines
+    return [*lines, *model_notes(settings)] if has_models() else lines
+
+
+def has_models() -> bool:
+    return any(feature.name == "llm" for feature in installed_features())
 
 
 def password_note(superuser: Superuser) -> str:

@@ -4,6 +4,5 @@ from opportune.feature import Feature
 documents = Feature(
     name="documents",
     summary="Search by meaning in indexes of documents.",
-    requires=("llm",),
     jobs=(embed_documents,),
 )

@@ -4,12 +4,28 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm.providers.factory import make_provider, missing_library
+from opportune.contrib.llm.providers.factory import make_provider, missing_library, models_of
 from opportune.db.url.providers import is_local
+from opportune.errors import OperatorError
 from opportune.feature import Finding
 
 
+def require_providers(settings: Settings) -> None:
+    """Import the provider classes in LLM_MODELS.
+
+    Raises:
+        OperatorError: One cannot be imported.
+    """
+    for model in models_of(settings):
+        if model.provider:
+            make_provider(settings, model)
+
+
 def check_llm(settings: Settings) -> Iterator[Finding]:
+    try:
+        require_providers(settings)
+    except OperatorError as error:
+        yield Finding(str(error))
     if settings.llm_models:
         if settings.llm_model:
             yield Finding("LLM_MODEL is ignored, because LLM_MODELS is set. Remove one of them.", is_error=False)

@@ -1,7 +1,7 @@
 from fastapi import FastAPI
 
 from opportune.contrib.llm.call_guard import guard_of
-from opportune.contrib.llm.checks import check_llm, check_model
+from opportune.contrib.llm.checks import check_llm, check_model, require_providers
 from opportune.contrib.llm.embeddings.jobs import (
     connect_embeddings,
     embed_all,
@@ -22,6 +22,10 @@ def _open_model(services: Services) -> LanguageModel:
     return model
 
 
+def _init_app(app: FastAPI) -> None:
+    require_providers(app.state.settings)
+
+
 async def _setup_page(app: FastAPI) -> str:
     return "/admin/llm/provider" if await app.state.llm.waits_for_choice() else ""
 
@@ -31,7 +35,9 @@ llm = Feature(
     summary="Language models and embeddings.",
     services=(Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),),
     jobs=(embed_rows, embed_all),
+    init_app=_init_app,
     setup_page=_setup_page,
+    commands={"llm": "opportune.contrib.llm.commands"},
     checks=(check_llm,),
     production_checks=(check_model,),
     lifespan=embed_when_started,

@@ -9,7 +9,7 @@ from opportune.project.layout import PROJECT
 ACCOUNTS = PROJECT / "opportune/accounts"
 
 HTTP_MODULES = {
-    *("pages", "api", "dependencies", "responses", "passkey_requests"),
+    *("admin", "pages", "api", "dependencies", "responses", "passkey_requests"),
     *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation", "openapi"),
     *("manager", "backends", "kept_forms"),
 }

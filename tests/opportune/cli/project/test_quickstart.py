@@ -15,7 +15,6 @@ from sqlmodel import col
 
 from opportune.cli.database import demo
 from opportune.cli.development import server
-from opportune.cli.development.nearby import NearbyServer
 from opportune.cli.development.runserver import reserve
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
@@ -23,11 +22,13 @@ from opportune.cli.project.quickstart import (
     Superuser,
     add_initial_data,
     new_superuser,
-    offer_models,
     prompt_superuser,
     summary,
 )
 from opportune.config.settings import clear_settings_cache, get_settings
+from opportune.contrib.llm import quickstart as llm_quickstart
+from opportune.contrib.llm.nearby import NearbyServer
+from opportune.contrib.llm.quickstart import offer_models
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.jobs import JobContext, job
@@ -42,7 +43,7 @@ from tests.opportune.cli.development.processes import running
 @pytest.fixture(autouse=True)
 def no_nearby_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ignore model servers that run on this machine."""
-    monkeypatch.setattr(quickstart, "find_nearby", list)
+    monkeypatch.setattr(llm_quickstart, "find_nearby", list)
 
 
 QUICKSTART = ("quickstart", "--no-input", "--no-model")
@@ -73,7 +74,8 @@ def test_site_is_set_up_once(tmp_path: Path, oppman: Oppman, monkeypatch: pytest
     def serve(listener: socket.socket, _settings: object, *, reload: bool) -> None:
         serve_calls.append((server.listener_url(listener), reload))
 
-    monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
+    for module in (quickstart, llm_quickstart):
+        monkeypatch.setattr(module, "PROJECT", tmp_path)
     monkeypatch.setattr(server, "serve", serve)
     output = oppman(*QUICKSTART, "--email", "other@example.org", **environ, ENVIRONMENT="development").out
     assert "A superuser already exists, so --email and --password were ignored." in output
@@ -104,7 +106,8 @@ async def test_first_jobs_are_queued_once(app: FastAPI, monkeypatch: pytest.Monk
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Folder of the project's `.env` and database."""
-    monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
+    for module in (quickstart, llm_quickstart):
+        monkeypatch.setattr(module, "PROJECT", tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/data/app.db")
     return tmp_path
 
@@ -206,14 +209,14 @@ def test_summary_starts_with_the_site_name() -> None:
 
 
 def test_missing_model_names_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quickstart, "make_provider", lambda _settings: None)
+    monkeypatch.setattr(llm_quickstart, "make_provider", lambda _settings: None)
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
     assert any("LLM_BASE_URL, LLM_API_KEY and LLM_MODEL" in line for line in lines)
 
 
 def test_missing_model_library_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quickstart, "make_provider", lambda _: "a model")
-    monkeypatch.setattr(quickstart, "missing_library", lambda _: "Do this: apt install libgomp1.")
+    monkeypatch.setattr(llm_quickstart, "make_provider", lambda _: "a model")
+    monkeypatch.setattr(llm_quickstart, "missing_library", lambda _: "Do this: apt install libgomp1.")
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
     assert lines[-1] == "Do this: apt install libgomp1."
 
@@ -243,7 +246,7 @@ def test_models_of_this_machine_are_offered(
 ) -> None:
     lines = iter(inputs)
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(lines))
-    monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY)
+    monkeypatch.setattr(llm_quickstart, "find_nearby", lambda: NEARBY)
     monkeypatch.setitem(settings_class().model_config, "env_file", folder / ".env")
     clear_settings_cache()
     settings = offer_models(get_settings())
@@ -254,13 +257,13 @@ def test_models_of_this_machine_are_offered(
 
 
 def test_configured_site_is_offered_no_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY)
+    monkeypatch.setattr(llm_quickstart, "find_nearby", lambda: NEARBY)
     configured_settings = settings_for("sqlite://").model_copy(update={"llm_base_url": "https://llm.example/v1"})
     assert offer_models(configured_settings) is configured_settings
 
 
 def test_summary_names_models_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quickstart, "find_nearby", lambda: NEARBY[:1])
+    monkeypatch.setattr(llm_quickstart, "find_nearby", lambda: NEARBY[:1])
     lines = summary(settings_for("sqlite://"), "http://127.0.0.1:8000", Superuser("me@example.org"))
     assert lines[-1] == (
         "Ollama runs here with llama3.2, qwen3. "

@@ -9,7 +9,6 @@ import pytest
 
 from opportune.cli.database import doctor
 from opportune.contrib.doctor.results import Diagnosis, fault, notice, ok
-from opportune.contrib.llm.providers import libraries, local
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.url.database_url import DatabaseURL
 from tests.opportune.cli.conftest import Oppman
@@ -57,14 +56,6 @@ def test_json_output(oppman: Oppman, database_url: str) -> None:
     for check in database["checks"]:
         assert check.keys() == {"check", "status", "text", "fix", "values"}
         assert check["status"] in ("ok", "notice", "fault")
-
-
-def test_missing_model_library_is_reported(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
-    monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
-    code, out, _ = oppman("doctor", DATABASE_URL=database_url)
-    assert (code, out.splitlines()[-1]) == (0, "Do this: apt install libgomp1.")
-    assert "libgomp1" not in oppman("doctor", database_url).out, "with a URL, only the database is checked"
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

@@ -151,7 +151,7 @@ def test_default_questions_come_from_the_framework(run: Oppman) -> None:
 
 
 def test_evaluate_uses_questions_of_the_project(run: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.cli.development.llm.EVALS", tmp_path)
+    monkeypatch.setattr("opportune.contrib.llm.commands.EVALS", tmp_path)
     (tmp_path / "birds.toml").write_text(QUESTIONS, encoding="utf-8")
     assert [row["ask"] for row in json.loads(run("llm", "evaluate", "--json").out)] == ["Parrots", "Two words"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.contrib.llm.evaluation.questions import EXAMPLES, Question, read_questions
+from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.errors import OperatorError
 
 

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from opportune.cli.development import nearby
-from opportune.cli.development.nearby import NearbyServer, find_nearby
+from opportune.contrib.llm import nearby
+from opportune.contrib.llm.nearby import NearbyServer, find_nearby
 
 MODELS = json.dumps({"data": [{"id": "llama3.2:1b"}, {"id": "a'\nSECRET_KEY='x"}, {"no": "id"}, {"id": 7}]})
 

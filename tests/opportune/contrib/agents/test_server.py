@@ -9,9 +9,9 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.server import MCPServer
 
-from opportune.cli.development.agents import tools
-from opportune.cli.development.agents.commands import run_command
 from opportune.config.settings import Settings
+from opportune.contrib.agents import tools
+from opportune.contrib.agents.run_command import run_command
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from opportune.server import log_file
@@ -89,9 +89,7 @@ async def test_checks_and_tests_are_run(process: StdioServerParameters) -> None:
         assert "No errors found." in await call(client, "check")
         assert "DATABASE_URL: sqlite" in await call(client, "doctor")
         assert "No changes detected" in await call(client, "preview_migrations")
-        assert "no tests ran" in await call(
-            client, "run_tests", path="tests/opportune/cli/development/agents/__init__.py"
-        )
+        assert "no tests ran" in await call(client, "run_tests", path="tests/opportune/contrib/agents/__init__.py")
 
 
 async def test_documentation_is_searched_and_read() -> None:

@@ -16,11 +16,11 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.exc import DBAPIError
 
-from opportune.cli.development.agents import read_only
-from opportune.cli.development.agents.postgresql_probe import columns_read
-from opportune.cli.development.agents.read_only import read
-from opportune.cli.development.agents.sqlite_query import Query
 from opportune.config.settings import Settings
+from opportune.contrib.agents import read_only
+from opportune.contrib.agents.postgresql_probe import columns_read
+from opportune.contrib.agents.read_only import read
+from opportune.contrib.agents.sqlite_query import Query
 from opportune.db.factory import open_database
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.models.columns import is_secret

@@ -3,7 +3,7 @@
 Agents start this command themselves. The file .mcp.json of a project names it.
 """
 
-from opportune.cli.development.agents.tools import create_server, development_settings
+from opportune.contrib.agents.tools import create_server, development_settings
 
 
 def command() -> None:

@@ -8,11 +8,11 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.cli.development.agents import read_only
-from opportune.cli.development.agents.query import MASK, MAX_RESULT_CHARS, require_masked, run_query
-from opportune.cli.development.agents.schema import read_schema
-from opportune.cli.development.agents.tools import list_routes, run_tests
 from opportune.config.settings import Settings
+from opportune.contrib.agents import read_only
+from opportune.contrib.agents.query import MASK, MAX_RESULT_CHARS, require_masked, run_query
+from opportune.contrib.agents.schema import read_schema
+from opportune.contrib.agents.tools import list_routes, run_tests
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing import make_user

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Inspector, inspect
 
-from opportune.cli.development.agents.read_only import read
 from opportune.config.settings import Settings
+from opportune.contrib.agents.read_only import read
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.errors import OperatorError

@@ -21,7 +21,7 @@ from opportune.cli.transaction import with_jobs
 from opportune.config.settings import get_settings
 from opportune.contrib.answers.spending import guard
 from opportune.contrib.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reasoning, open_llm
-from opportune.contrib.llm.evaluation.questions import EXAMPLES, Question, read_questions
+from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.contrib.llm.language_model import NOT_CONFIGURED, messages_of
 from opportune.contrib.llm.providers.provider import estimate_tokens
 from opportune.errors import OperatorError

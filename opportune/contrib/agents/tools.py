@@ -11,10 +11,10 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from opportune import __version__
-from opportune.cli.development.agents.commands import run_command, shorten
-from opportune.cli.development.agents.query import MAX_ROWS, run_query
-from opportune.cli.development.agents.schema import read_schema
 from opportune.config.settings import Settings, load_settings
+from opportune.contrib.agents.query import MAX_ROWS, run_query
+from opportune.contrib.agents.run_command import run_command, shorten
+from opportune.contrib.agents.schema import read_schema
 from opportune.contrib.documentation.commands import find_sections
 from opportune.contrib.documentation.content import page_names, sections_of
 from opportune.errors import OperatorError

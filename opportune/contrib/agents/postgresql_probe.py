@@ -5,7 +5,7 @@ from secrets import token_hex
 
 from sqlalchemy import Connection, text
 
-from opportune.cli.development.agents.read_only import TIMEOUT_SECONDS
+from opportune.contrib.agents.read_only import TIMEOUT_SECONDS
 
 READ_COLUMNS = text(
     """

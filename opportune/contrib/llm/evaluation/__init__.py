@@ -1,1 +1,0 @@
-"""Questions with expected properties of the replies, to compare models."""
