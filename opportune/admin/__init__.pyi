@@ -4,7 +4,7 @@ from opportune.admin.extensions import AdminExtension as AdminExtension
 from opportune.admin.extensions import MenuLink as MenuLink
 from opportune.admin.extensions import ModelPage as ModelPage
 from opportune.admin.forms.admin_form import AdminForm as AdminForm
-from opportune.admin.forms.inlines import Inline as Inline
+from opportune.admin.forms.inline import Inline as Inline
 from opportune.admin.lists.actions import selection_query as selection_query
 from opportune.admin.persistence.transactions import session_of as session_of
 from opportune.admin.views import AdminView as AdminView

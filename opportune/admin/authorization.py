@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import User
-from opportune.admin.protocols import Lookup, Pages, View
+from opportune.admin.base import BaseAdminView
 
 
 class Authorization(AuthorizationBackend):
@@ -45,14 +45,14 @@ def may_change_user(request: Request, user: User) -> bool:
     return is_superuser(request) or not (user.is_superuser or user.is_staff)
 
 
-async def may_list(request: Request, view: Pages | None) -> bool:
+async def may_list(request: Request, view: BaseAdminView | None) -> bool:
     """Return whether the user may search the rows of a model. Without a view only superusers may."""
     if view is None:
         return is_superuser(request)
     return view.is_accessible(request) and await view.check_can_list(request)
 
 
-async def may_see_titles(request: Request, view: Pages | None) -> bool:
+async def may_see_titles(request: Request, view: BaseAdminView | None) -> bool:
     """Return whether the user may see the titles of rows in the view's query, if they already know the ids."""
     if view is None or await may_list(request, view):
         return await may_list(request, view)
@@ -60,7 +60,7 @@ async def may_see_titles(request: Request, view: Pages | None) -> bool:
     return view.is_accessible(request) and any(can and view.has_permission(request, action) for can, action in pages)
 
 
-async def may_look_up(request: Request, view: View, lookup: Lookup | None) -> bool:
+async def may_look_up(request: Request, view: BaseAdminView, lookup: Any) -> bool:
     """Return whether the user may search the target rows of a column: list them and use the column."""
     may_use_column = (
         await view.check_can_create(request)

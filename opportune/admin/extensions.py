@@ -3,9 +3,10 @@
 Dashboard, saved views, row versions, import and export are extensions.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, ClassVar, Literal, NamedTuple
+from itertools import chain
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement
 from starlette.requests import Request
@@ -81,6 +82,51 @@ class AdminExtension:
 
     async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
         """Run before the response to a request that has changed rows of these models."""
+
+
+E = TypeVar("E", bound=AdminExtension)
+
+
+class Extensions(Sequence[AdminExtension]):
+    """The extensions of a site."""
+
+    def __init__(self, extensions: Iterable[AdminExtension] = ()) -> None:
+        self._extensions = tuple(extensions)
+        self.list_parameters = frozenset(chain.from_iterable(each.list_parameters for each in self))
+
+    def __len__(self) -> int:
+        return len(self._extensions)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._extensions[index]
+
+    def of_type(self, type_: type[E]) -> E:
+        return next(extension for extension in self if isinstance(extension, type_))
+
+    def slot(self, name: Slot) -> Iterator[tuple[AdminExtension, str]]:
+        """Yield each extension that has a template for this place, with the template."""
+        yield from ((extension, extension.slots[name]) for extension in self if name in extension.slots)
+
+    async def menu_links(self, request: Request) -> Mapping[str, Sequence[MenuLink]]:
+        links: dict[str, list[MenuLink]] = {}
+        for extension in self:
+            for identity, more in (await extension.menu_links(request)).items():
+                links.setdefault(identity, []).extend(more)
+        return links
+
+    async def plain_list_url(self, request: Request, view: Any) -> str:
+        """Return the address of the whole list."""
+        urls = [await extension.plain_list_url(request, view) for extension in self]
+        return next(filter(None, urls), request.url.path)
+
+    def row_links(self, request: Request, view: Any, row: Any) -> list[tuple[str, str]]:
+        """Return the buttons of the view and of extensions on the pages of a row."""
+        more = (extension.row_links(request, view, row) for extension in self)
+        return [*view.links(request, row), *chain.from_iterable(more)]
+
+    async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
+        for extension in self:
+            await extension.rows_changed(request, identities)
 
 
 def extension_classes(features: Sequence[Feature]) -> Iterator[type[AdminExtension]]:

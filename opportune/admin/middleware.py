@@ -174,7 +174,7 @@ class LazyAdmin:
 
         async def report_changes(message: Message) -> None:
             if message["type"] == "http.response.start" and (identities := changed_identities(request)):
-                await self.site.rows_changed(request, identities)
+                await self.site.extensions.rows_changed(request, identities)
             await send(message)
 
         with use_request(request):  # after the views are built, because they store the names for all users

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import is_superuser, may_list
+from opportune.admin.base import BaseAdminSite
 from opportune.admin.operations.view import OPERATIONS_PATH
-from opportune.admin.protocols import Site, View
+from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext
 from opportune.search.everything import (
@@ -90,7 +91,7 @@ def _sources(request: Request, site: Any, session: AsyncSession, query: str) -> 
             yield view.name_plural, partial(_search_view, request, view, session, query)
 
 
-async def _search_view(request: Request, view: View, session: AsyncSession, query: str) -> EntryGroup | None:
+async def _search_view(request: Request, view: AdminView, session: AsyncSession, query: str) -> EntryGroup | None:
     """Return the newest matching rows of a model."""
     if not await may_list(request, view):
         return None
@@ -109,5 +110,5 @@ def _row_entry(request: Request, view: Any, row: Any, list_url: str) -> Entry:
     return Entry(title_of(row), str(view.url_of_row(page, request, row)) if page else list_url, view.icon)
 
 
-def _model_views(site: Site) -> list[View]:
-    return [view for view in site.views if view.is_model and hasattr(view, "references")]
+def _model_views(site: BaseAdminSite) -> list[AdminView]:
+    return [view for view in site.views if isinstance(view, AdminView)]

@@ -1,9 +1,9 @@
 """The admin at /admin: SQLAdmin with the permissions, forms and pages of this framework."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from fastapi import FastAPI
 from jinja2 import BytecodeCache, ChoiceLoader, PackageLoader
@@ -18,11 +18,11 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from opportune.admin.authorization import Authorization, may_list, may_look_up
+from opportune.admin.base import BaseAdminSite
 from opportune.admin.editing.cells import editable_cells
 from opportune.admin.editing.editors import editors_url
 from opportune.admin.editing.pages import EDITING_PAGES
-from opportune.admin.editing.presence import Editors
-from opportune.admin.extensions import AdminExtension, MenuLink, ModelPage, Slot, extension_classes
+from opportune.admin.extensions import AdminExtension, Extensions, ModelPage, extension_classes
 from opportune.admin.forms.admin_form import control_attributes
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
@@ -34,14 +34,14 @@ from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import history_page
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.overview import overview_page
-from opportune.admin.persistence.trash import delete_page
 from opportune.admin.search import search_page
-from opportune.admin.sqladmin_adapter import AdapterSite
 from opportune.admin.templates import AdminTemplates
+from opportune.admin.trash.deletion import delete_page
 from opportune.admin.trash.pages import TRASH_PAGES
+from opportune.admin.trash.rows import count_deleted, may_use_trash
 from opportune.admin.view_classes import menu_label, view_classes
 from opportune.admin.views import AdminView
-from opportune.crud.registry import default_crud, find_default_errors
+from opportune.crud.registry import find_default_errors
 from opportune.db.database import Session
 from opportune.db.models.columns import title_of
 from opportune.errors import OperatorError
@@ -78,15 +78,12 @@ def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = No
     return site
 
 
-E = TypeVar("E", bound=AdminExtension)
-
-
-class AdminSite(AdapterSite):
+class AdminSite(BaseAdminSite):
     def __init__(self, app: FastAPI, path: str, extensions: Sequence[type[AdminExtension]] = ()) -> None:
         database = app.state.database
         self.site_app, self.database = app, database
         self.extension_classes = extensions
-        self.extensions: list[AdminExtension] = []
+        self.extensions = Extensions()
         # SQLAdmin itself only reads, so it must not hold SQLite's one writing connection. Our views write.
         reading_sessions = async_sessionmaker(database.reading_engine, class_=Session, expire_on_commit=False)
         super().__init__(
@@ -115,6 +112,8 @@ class AdminSite(AdapterSite):
             "editable_cells": editable_cells,
             "editors_url": editors_url,
             "listed_rows": listed_rows,
+            "may_use_trash": may_use_trash,
+            "count_deleted": count_deleted,
         }
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
         self.admin.router.routes = [
@@ -130,7 +129,7 @@ class AdminSite(AdapterSite):
             self._add_model_page(page)
 
     def add_extensions(self) -> None:
-        self.extensions = [extension(self) for extension in self.extension_classes]
+        self.extensions = Extensions(extension(self) for extension in self.extension_classes)
         for page in chain.from_iterable(extension.pages for extension in self.extensions):
             self._add_model_page(page)
 
@@ -160,25 +159,6 @@ class AdminSite(AdapterSite):
     def wrap_action(self, action: Any, view: Any) -> Any:
         return with_confirmation(action, view)
 
-    def view_for_model(self, model: type[Any]) -> AdminView | None:
-        """Return the view that rules references to a model: the one of its default data layer, else the first one."""
-        views = [view for view in self.views if isinstance(view, AdminView) and view.model is model]
-        default = default_crud(model) if len(views) > 1 else None
-        return min(views, key=lambda view: default is None or view.crud is not default, default=None)
-
-    def view_by_identity(self, identity: str) -> AdminView | None:
-        return next((view for view in self.views if isinstance(view, AdminView) and view.identity == identity), None)
-
-    @cached_property
-    def editors(self) -> Editors:
-        return Editors(self.database.bus)
-
-    @cached_property
-    def has_field_rules(self) -> bool:
-        """Whether a view uses a data layer that hides or locks fields."""
-        cruds = [view.crud for view in self.views if isinstance(view, AdminView) and view.crud]
-        return any(crud.definition.field_rules.locks for crud in cruds)
-
     def _admin_view(self, request: Request) -> AdminView:
         view = self.find_view(request.path_params["identity"])
         if not isinstance(view, AdminView):
@@ -193,39 +173,6 @@ class AdminSite(AdapterSite):
             if (response := await extension.overview(request)) is not None:
                 return response
         return await overview_page(request, self)
-
-    @cached_property
-    def list_parameters(self) -> frozenset[str]:
-        """Query parameters of lists that extensions read."""
-        return frozenset(chain.from_iterable(extension.list_parameters for extension in self.extensions))
-
-    def extension(self, type_: type[E]) -> E:
-        return next(extension for extension in self.extensions if isinstance(extension, type_))
-
-    def slot(self, name: Slot) -> Iterator[tuple[AdminExtension, str]]:
-        """Yield the extensions with a template for this place."""
-        yield from ((extension, extension.slots[name]) for extension in self.extensions if name in extension.slots)
-
-    async def menu_links(self, request: Request) -> Mapping[str, Sequence[MenuLink]]:
-        links: dict[str, list[MenuLink]] = {}
-        for extension in self.extensions:
-            for identity, more in (await extension.menu_links(request)).items():
-                links.setdefault(identity, []).extend(more)
-        return links
-
-    async def plain_list_url(self, request: Request, view: AdminView) -> str:
-        """Return the address of the whole list."""
-        urls = [await extension.plain_list_url(request, view) for extension in self.extensions]
-        return next(filter(None, urls), request.url.path)
-
-    def row_links(self, request: Request, view: AdminView, row: Any) -> list[tuple[str, str]]:
-        """Return the buttons of the view and of extensions on the pages of a row."""
-        more = (extension.row_links(request, view, row) for extension in self.extensions)
-        return [*view.links(request, row), *chain.from_iterable(more)]
-
-    async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
-        for extension in self.extensions:
-            await extension.rows_changed(request, identities)
 
     async def search(self, request: Request) -> Response:
         return await search_page(request, self)

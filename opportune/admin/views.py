@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqladmin.authorization import Action
-from sqladmin.filters import get_parameter_name
 from starlette.requests import Request
 
+from opportune.admin.base import parameter_name
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
-from opportune.admin.forms.inlines import Inline
+from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.model_fields import AdminConverter
 from opportune.admin.lists.active_filters import list_context, refuse_unknown_parameters
 from opportune.admin.lists.columns import column_choices, further_columns, listed_columns
@@ -20,7 +20,6 @@ from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import names_of_hook, option_faults
-from opportune.admin.protocols import Site
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.models.columns import (
     foreign_keys_of,
@@ -99,9 +98,6 @@ class AdminView(RowQueriesMixin):
     prepopulated: ClassVar[Mapping[str, str]] = {}
     """A slug and the column from which a script fills it: `{"slug": "title"}`."""
 
-    has_history: ClassVar[bool] = True
-    """Whether each row has a history page."""
-
     max_import_file_size = 1_000_000
     import_max_rows = 2_000
     """Maximum rows of an imported file, for views with `can_import = True`."""
@@ -119,7 +115,6 @@ class AdminView(RowQueriesMixin):
     details_template = "admin/details.html"
     icon = "ti ti-table"
 
-    site: ClassVar[Site]
     declared_identity: ClassVar[str]
     """The `identity` in the body of a class, which SQLAdmin replaces if the class has a model."""
 
@@ -151,7 +146,7 @@ class AdminView(RowQueriesMixin):
         self.sort_names = [name for name in sortable if not is_secret(name)]
         self.configure(dict(self.lookups), {**pickers, **files})
         filters = self.column_filters or self._default_filters()
-        self._filters = [filter_for(self, value) for value in filters if not is_secret(_parameter_name(value))]
+        self._filters = [filter_for(self, value) for value in filters if not is_secret(parameter_name(value))]
         self._hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
         self.truncated_columns = {
             name for name, column in columns.items() if may_truncate(column) and name not in self.choice_names
@@ -244,13 +239,6 @@ class AdminView(RowQueriesMixin):
         importable = [name for name in self.get_form_columns() if name not in files]
         return list(dict.fromkeys((*self.get_list_columns(), *importable)))
 
-    def get_filters(self) -> list[Any]:
-        return [filter_ for filter_ in self._filters if not self.hides(_parameter_name(filter_))]
-
-    def get_date_hierarchy(self) -> DateHierarchy | None:
-        hierarchy = self._hierarchy
-        return None if hierarchy is None or self.hides(hierarchy.name) else hierarchy
-
     def search_placeholder(self) -> str:
         return ", ".join(str(self.labels.get(name, name)) for name in self.search_names)
 
@@ -340,7 +328,3 @@ class AdminView(RowQueriesMixin):
         }
         valid = validate_model(self.model, form, values | sent, row) | linked
         return {name: value for name, value in valid.items() if name not in self.files}
-
-
-def _parameter_name(value: Any) -> str:
-    return str(getattr(value, "parameter_name", None) or get_parameter_name(value))

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from opportune.accounts.groups.grants import WILDCARD, matches_grant
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.authorization import SuperuserOnly, has_grant
+from opportune.admin.base import BaseAdminSite
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.wtforms_classes import CheckboxInput, ListWidget, SelectMultipleField
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.log.diff import Changes
-from opportune.admin.protocols import Site
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
 from opportune.i18n import gettext
@@ -96,7 +96,7 @@ class PermissionTable:
         return Markup(page.render(table=self, **{"name": "", "checked": (), "by_group": False, **options}))  # noqa: S704 - escaped
 
 
-def editable_table(site: Site, request: Request, grants: Collection[str] = ()) -> PermissionTable:
+def editable_table(site: BaseAdminSite, request: Request, grants: Collection[str] = ()) -> PermissionTable:
     """Return a table of all models. Only permissions of the current user have checkboxes."""
     views = {view.identity: view for view in site.views}
 
@@ -112,7 +112,7 @@ def editable_table(site: Site, request: Request, grants: Collection[str] = ()) -
     return _build_table(site, make_cell, grants)
 
 
-def readable_table(site: Site, groups: Groups) -> PermissionTable:
+def readable_table(site: BaseAdminSite, groups: Groups) -> PermissionTable:
     """Return the rows of models for which a group has a grant."""
     grants_of_groups = [{_split_grant(grant) for grant in grants} for grants in groups.values()]
 
@@ -127,7 +127,7 @@ def readable_table(site: Site, groups: Groups) -> PermissionTable:
 class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
     """A checkbox for each permission that the user may grant. The form refuses other permissions."""
 
-    def __init__(self, *args: Any, site: Site, request: Request, **options: Any) -> None:
+    def __init__(self, *args: Any, site: BaseAdminSite, request: Request, **options: Any) -> None:
         choices = [(grant, grant) for grant in editable_table(site, request).editable]
         super().__init__(*args, choices=choices, **options)
         self.site, self.request = site, request
@@ -139,7 +139,7 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
 
 
 def _build_table(
-    site: Site, make_cell: MakeCell, grants: Collection[str], groups: Sequence[str] = ()
+    site: BaseAdminSite, make_cell: MakeCell, grants: Collection[str], groups: Sequence[str] = ()
 ) -> PermissionTable:
     lines = [_build_row(row, make_cell) for row in _model_actions(site, grants)]
     unknown = sorted(set(grants) - {cell.grant for line in lines for cell in line.all_cells})
@@ -147,7 +147,7 @@ def _build_table(
     return PermissionTable(visible, unknown, groups)
 
 
-def _model_actions(site: Site, grants: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
+def _model_actions(site: BaseAdminSite, grants: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
     """Return identity, label and actions of each model. The wildcard is the first row if it is granted."""
     rows: list[tuple[str, str, Mapping[str, str]]] = []
     views = {view.identity: view for view in site.views}

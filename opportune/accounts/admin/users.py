@@ -33,6 +33,7 @@ from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.admin.authorization import has_grant, is_superuser, may_change_user
+from opportune.admin.base import BaseAdminSite, BaseAdminView, Check
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
@@ -41,7 +42,6 @@ from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.transactions import RowAction, session_of
-from opportune.admin.protocols import Check, Site, View
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.hooks.registry import changes
@@ -60,7 +60,7 @@ from opportune.web.rendering.flash import flash
 from opportune.web.time_zone import format_datetime
 
 
-async def user_columns(request: Request, site: Site, user: User) -> list[tuple[str, str]]:
+async def user_columns(request: Request, site: BaseAdminSite, user: User) -> list[tuple[str, str]]:
     """Return label and value of each column whose rows the current user may list, read in one query."""
     columns = [column for feature in request.app.state.features for column in feature.user_columns]
     views = [(column, site.view_for_model(column.owner.class_)) for column in columns]
@@ -75,7 +75,7 @@ async def user_columns(request: Request, site: Site, user: User) -> list[tuple[s
     return [(gettext(column.label), _format(value)) for (column, _), value in zip(listed, values, strict=True)]
 
 
-def _is_listed(request: Request, view: View) -> bool:
+def _is_listed(request: Request, view: BaseAdminView) -> bool:
     return bool(view.is_accessible(request) and view.has_permission(request, Action.LIST))
 
 

@@ -14,7 +14,7 @@ from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, l
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, describe_conflicts, hash_values
 from opportune.admin.lists.actions import key_of, match_primary_keys
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.web.time_zone import local
@@ -46,7 +46,7 @@ class Undo:
     seen: str
 
 
-async def editable_cells(request: Request, view: View, rows: Sequence[Any]) -> Mapping[str, frozenset[str]]:
+async def editable_cells(request: Request, view: AdminView, rows: Sequence[Any]) -> Mapping[str, frozenset[str]]:
     """Return the columns that the user may edit in the list, by the key of the row. Empty without `column_editable`."""
     names = frozenset(view.editable_names)
     if not (names and rows and view.may_edit_any(request)):
@@ -60,7 +60,7 @@ async def editable_cells(request: Request, view: View, rows: Sequence[Any]) -> M
     }
 
 
-async def writable_keys(request: Request, view: View, pks: Sequence[str]) -> set[str]:
+async def writable_keys(request: Request, view: AdminView, pks: Sequence[str]) -> set[str]:
     """Return the keys of rows that the rules of `crud` allow the user to change, in at most one query."""
     if not (conditions := view.writable(request)):
         return set(pks)
@@ -68,7 +68,7 @@ async def writable_keys(request: Request, view: View, pks: Sequence[str]) -> set
     return {key_of(row) for row in await view.fetch_rows(statement)}
 
 
-async def cell_page(request: Request, view: View) -> Response:
+async def cell_page(request: Request, view: AdminView) -> Response:
     """Return the control of a cell, or save its value."""
     name, pk = request.path_params["column"], request.path_params["pk"]
     if not view.may_edit_any(request):
@@ -84,12 +84,12 @@ async def cell_page(request: Request, view: View) -> Response:
     return await _render(request, view, CELL_TEMPLATE, pk, {"cell": await _open_cell(request, view, row, name)})
 
 
-async def row_page(request: Request, view: View) -> Response:
+async def row_page(request: Request, view: AdminView) -> Response:
     """Return a row of the list, to close a cell without a change."""
     return await _render_row(request, view, request.path_params["pk"])
 
 
-async def _save(request: Request, view: View, name: str, pk: str) -> Response:
+async def _save(request: Request, view: AdminView, name: str, pk: str) -> Response:
     form_data = await read_form_texts(request)
     edit = RowEdit(pk, [name], form_data)
     is_undo = UNDO in form_data
@@ -106,7 +106,7 @@ async def _save(request: Request, view: View, name: str, pk: str) -> Response:
     return await _render_row(request, view, pk, {"message": restored if is_undo else saved, "undo": undo, "name": name})
 
 
-async def _undo(request: Request, view: View, edit: RowEdit, name: str) -> Undo | None:
+async def _undo(request: Request, view: AdminView, edit: RowEdit, name: str) -> Undo | None:
     """Return the form to restore the value before an edit."""
     if edit.form is None or name not in edit.form or (row := await _load_row(request, view, edit.pk)) is None:
         return None
@@ -123,7 +123,7 @@ def _exact_text(form_field: Any) -> str:
 
 
 async def _render_refusal(
-    request: Request, view: View, edit: RowEdit, name: str, refusal: FieldErrors, *, is_undo: bool
+    request: Request, view: AdminView, edit: RowEdit, name: str, refusal: FieldErrors, *, is_undo: bool
 ) -> Response:
     """Render the cell with the submitted text and the reason."""
     row = None if edit.is_gone else await _load_row(request, view, edit.pk)
@@ -140,7 +140,7 @@ async def _render_refusal(
     return await _render_row(request, view, edit.pk, {"cell": cell}, 409 if edit.conflicts else 422)
 
 
-async def describe_change(request: Request, view: View, row: Any, name: str) -> str:
+async def describe_change(request: Request, view: AdminView, row: Any, name: str) -> str:
     """Return who has changed a column of a row to its stored value."""
     if name in view.references:
         await view.name_references(request, name, [row])
@@ -150,18 +150,18 @@ async def describe_change(request: Request, view: View, row: Any, name: str) -> 
     return gettext("%(author)s has changed this to “%(value)s”.", author=conflict.author, value=value)
 
 
-async def _open_cell(request: Request, view: View, row: Any, name: str) -> OpenCell:
+async def _open_cell(request: Request, view: AdminView, row: Any, name: str) -> OpenCell:
     field = (await (await RowEditor.for_request(request, view)).open(row))[name]
     return OpenCell(name, field, hash_values([field]))
 
 
-async def _load_row(request: Request, view: View, pk: str) -> Any:
+async def _load_row(request: Request, view: AdminView, pk: str) -> Any:
     """Return a row with all that its cells show, or None if it is not in the list."""
     return next(iter((await load_rows(request, view, [pk])).values()), None)
 
 
 async def _render_row(
-    request: Request, view: View, pk: str, context: Mapping[str, Any] | None = None, status: int = 200
+    request: Request, view: AdminView, pk: str, context: Mapping[str, Any] | None = None, status: int = 200
 ) -> Response:
     row = await _load_row(request, view, pk)
     if row is None:
@@ -173,7 +173,7 @@ async def _render_row(
 
 
 async def _render(
-    request: Request, view: View, template: str, pk: str, context: Mapping[str, Any], status: int = 200
+    request: Request, view: AdminView, template: str, pk: str, context: Mapping[str, Any], status: int = 200
 ) -> Response:
     escaped = pk.replace("\\", "\\\\").replace('"', '\\"')
     page = {

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from opportune.accounts.models import User
 from opportune.admin.editing.cells import writable_keys
 from opportune.admin.log.audit import read_last_change_by_others
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.db.models.model import utc_now
 from opportune.web.time_zone import in_utc
 
@@ -20,12 +20,12 @@ MAX_AGE = timedelta(hours=1)
 """Age of a form at which it stops to ask, so that a forgotten page does not keep the database awake."""
 
 
-def editors_url(request: Request, view: View, row: Any, opened_at: datetime) -> URL:
+def editors_url(request: Request, view: AdminView, row: Any, opened_at: datetime) -> URL:
     """Return the URL from which a form gets its notices."""
     return view.url_of_row("editors", request, row).include_query_params(since=opened_at.isoformat())
 
 
-async def editors_page(request: Request, view: View) -> Response:
+async def editors_page(request: Request, view: AdminView) -> Response:
     """Record that the user has the form of a row open, and return the notices."""
     if not view.may_edit_any(request):
         raise HTTPException(403)
@@ -40,7 +40,7 @@ async def editors_page(request: Request, view: View) -> Response:
     return cast("Response", await view.templates.TemplateResponse(request, "admin/editors.html", context))
 
 
-async def _last_change(request: Request, view: View, since: datetime, user: User) -> Any:
+async def _last_change(request: Request, view: AdminView, since: datetime, user: User) -> Any:
     """Return the last change of another user, if the user may see the history of the row."""
     if not (view.has_history and view.has_permission(request, Action.DETAILS)):
         return None

@@ -14,7 +14,7 @@ from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, pre
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
-from opportune.admin.forms.inline_changes import INVALID_ROWS
+from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, key_of, list_url, redirect_with_error
 from opportune.db.models.columns import title_of
 from opportune.errors import FieldErrors

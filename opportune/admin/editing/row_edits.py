@@ -14,11 +14,10 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, find_changed_fields, hash_field, parse_hashes
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import in_batches
-from opportune.admin.forms.inline_changes import INVALID_ROWS
-from opportune.admin.forms.inlines import differs
+from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import key_of, match_primary_keys, selected_rows
 from opportune.admin.log import diff
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
@@ -95,7 +94,7 @@ def prefix_of(pk: str) -> str:
     return f"{pk}-"
 
 
-async def load_rows(request: Request, view: View, pks: Sequence[str]) -> dict[str, Any]:
+async def load_rows(request: Request, view: AdminView, pks: Sequence[str]) -> dict[str, Any]:
     """Return the rows with these keys that are in the list, by key, with all that the list and the form show."""
     names = [*view.listed_names(request), *view.many_to_many]
     statement = view.list_query(request).where(match_primary_keys(view, pks)).options(*view.loading(names))
@@ -106,13 +105,13 @@ async def load_rows(request: Request, view: View, pks: Sequence[str]) -> dict[st
 class RowEditor:
     """Validates and saves edits of the rows of a view."""
 
-    def __init__(self, request: Request, view: View, form_class: type[AdminForm]) -> None:
+    def __init__(self, request: Request, view: AdminView, form_class: type[AdminForm]) -> None:
         self.request = request
         self.view = view
         self.form_class = form_class
 
     @classmethod
-    async def for_request(cls, request: Request, view: View) -> "RowEditor":
+    async def for_request(cls, request: Request, view: AdminView) -> "RowEditor":
         return cls(request, view, await view.form_class(request, creating=False))
 
     async def open(self, row: Any) -> AdminForm:
@@ -162,7 +161,7 @@ class RowEditor:
         except FieldErrors as refusal:
             edit.refuse(refusal)
             return
-        edit.values = {name: value for name, value in values.items() if differs(edit.stored_value(name), value)}
+        edit.values = {name: value for name, value in values.items() if diff.differs(edit.stored_value(name), value)}
 
     async def save(self, edits: Sequence[RowEdit]) -> Sequence[RowEdit]:
         """Save all edits or none. Return those that changed their row.

@@ -13,13 +13,13 @@ from typing import Any
 from sqladmin.authorization import Action
 from starlette.requests import Request
 
+from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import RowChanged
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.admin.log.audit import read_last_changes
-from opportune.admin.protocols import View
 
 SEEN_FIELD = "(seen)"
 """Name of the hidden field. No column has this name."""
@@ -74,7 +74,9 @@ def use_stored_values(form: AdminForm, stored: AdminForm, changed: Mapping[str, 
         form[name].process(None, stored[name].data)
 
 
-async def describe_conflicts(request: Request, view: View, row_id: str, changed: Mapping[str, bool]) -> list[Conflict]:
+async def describe_conflicts(
+    request: Request, view: BaseAdminView, row_id: str, changed: Mapping[str, bool]
+) -> list[Conflict]:
     """Return the changes with their authors, if the user may see the history of the row."""
     entries = {}
     if view.has_history and view.has_permission(request, Action.DETAILS):
@@ -88,7 +90,7 @@ async def describe_conflicts(request: Request, view: View, row_id: str, changed:
     ]
 
 
-def read_values(view: View, form: AdminForm, stored: Mapping[str, Any]) -> dict[str, Any]:
+def read_values(view: BaseAdminView, form: AdminForm, stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return the stored values of columns in a form, to compare them with the locked row."""
     return {name: value for name, value in stored.items() if name in form and name in view.mapper.columns}
 

@@ -12,10 +12,10 @@ from sqlalchemy.orm import aliased
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list, may_see_titles
+from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.forms.wtforms_classes import Field, Form, ValidationError, html_params
-from opportune.admin.protocols import View
 from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_secret, is_text, title_of
 from opportune.db.models.model import MAX_ID
@@ -52,7 +52,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     is_many = False
     """Whether a row can refer to several rows."""
 
-    def __init__(self, name: str, model: type[Any], view: View) -> None:
+    def __init__(self, name: str, model: type[Any], view: BaseAdminView) -> None:
         columns = inspect(model).columns
         short = [key for key, column in columns.items() if is_text(column) and not is_long(column)]
         self.key = inspect(model).primary_key[0]
@@ -61,9 +61,9 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         self.searched = [AttributePath((), inspect(model), key if isinstance(key, str) else key.key) for key in fields]
 
     @property
-    def view(self) -> View | None:
+    def view(self) -> BaseAdminView | None:
         """The view of the referenced rows."""
-        view: View | None = self.model_admin.site.view_for_model(self.model)
+        view: BaseAdminView | None = self.model_admin.site.view_for_model(self.model)
         return view
 
     def list_query(self, request: Request) -> Select[Any]:
@@ -273,5 +273,5 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         return list(data or ()) if self.loader.is_many else [data] if data else []
 
 
-async def _may_add(request: Request, view: View) -> bool:
+async def _may_add(request: Request, view: BaseAdminView) -> bool:
     return view.can_create and view.is_accessible(request) and await view.check_can_create(request)

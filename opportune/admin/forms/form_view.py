@@ -25,12 +25,12 @@ from opportune.admin.forms.edit_conflicts import (
 )
 from opportune.admin.forms.fieldsets import group_fields, prefill, without_fields
 from opportune.admin.forms.files import read_form_data, stored_uploads
-from opportune.admin.forms.inline_changes import INVALID_ROWS, validate_inlines
+from opportune.admin.forms.inline import INLINES_KEY
 from opportune.admin.forms.inline_tables import edits_lines, inline_file_fields, inline_tables
-from opportune.admin.forms.inlines import INLINES_KEY, InlineTable
+from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
 from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.formatters import truncate
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
@@ -46,7 +46,7 @@ DIALOG_PARAMETER = "_dialog"
 """Query parameter of a form in a dialog, which the + button beside a picker opens."""
 
 
-async def form_page(request: Request, view: View, row: Any) -> Response:
+async def form_page(request: Request, view: AdminView, row: Any) -> Response:
     """Show the form, or save it and redirect. `row` is None for a new row."""
     response = await _respond(request, view, row)
     if DIALOG_PARAMETER in request.query_params:
@@ -55,7 +55,7 @@ async def form_page(request: Request, view: View, row: Any) -> Response:
     return response
 
 
-async def deleted_row_page(request: Request, view: View) -> Response:
+async def deleted_row_page(request: Request, view: AdminView) -> Response:
     """Show the submitted text of a row that another user has deleted, to add it as a new row.
 
     Raises:
@@ -72,15 +72,15 @@ async def deleted_row_page(request: Request, view: View) -> Response:
     return await _render(request, page, error=ROW_IS_DELETED)
 
 
-async def _exists(request: Request, view: View) -> bool:
+async def _exists(request: Request, view: AdminView) -> bool:
     return bool(await view.fetch_rows(view.select_by_identifier(request.path_params["pk"])))
 
 
-async def _read_form(request: Request, view: View) -> FormData:
+async def _read_form(request: Request, view: AdminView) -> FormData:
     return await read_form_data(request, dict.fromkeys(view.files, 1) | inline_file_fields(view))
 
 
-async def _respond(request: Request, view: View, row: Any) -> Response:
+async def _respond(request: Request, view: AdminView, row: Any) -> Response:
     if request.method == "POST":
         return await _submit(request, view, row, await _read_form(request, view))
     kept_fields = take_kept_fields(request)
@@ -94,7 +94,7 @@ async def _respond(request: Request, view: View, row: Any) -> Response:
 class FormPage:
     """A form with the tables of its inlines."""
 
-    view: View
+    view: AdminView
     row: Any
     """The stored row; None for a new row."""
     form: AdminForm
@@ -112,7 +112,7 @@ class FormPage:
         return type(self.form)(data=self.initial)
 
 
-async def _open_form(request: Request, view: View, row: Any, form_data: FormData | None = None) -> FormPage:
+async def _open_form(request: Request, view: AdminView, row: Any, form_data: FormData | None = None) -> FormPage:
     unwritable = view.unwritable_columns(request, row)
     form_class = without_fields(await view.form_class(request, creating=row is None), unwritable)
     initial = {} if row is None else await view.get_form_data_for_edit(row)
@@ -128,7 +128,7 @@ async def _open_form(request: Request, view: View, row: Any, form_data: FormData
 
 
 async def _submit(
-    request: Request, view: View, row: Any, form_data: FormData, *, is_repeated: bool = False
+    request: Request, view: AdminView, row: Any, form_data: FormData, *, is_repeated: bool = False
 ) -> Response:
     is_new = row is None or await _is_saved_as_new(request, view, form_data)
     page = await _open_form(request, view, None if is_new else row, form_data)
@@ -147,7 +147,7 @@ async def _submit(
     return await _respond_to_saved(request, view, saved_row, form_data)
 
 
-async def _respond_to_saved(request: Request, view: View, row: Any, form_data: FormData) -> Response:
+async def _respond_to_saved(request: Request, view: AdminView, row: Any, form_data: FormData) -> Response:
     if DIALOG_PARAMETER in request.query_params:
         context = {"model_view": view, "row": row, "row_title": await view.title_for(request, row)}
         return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
@@ -155,7 +155,7 @@ async def _respond_to_saved(request: Request, view: View, row: Any, form_data: F
     return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, row), 303)
 
 
-async def _is_saved_as_new(request: Request, view: View, form_data: FormData) -> bool:
+async def _is_saved_as_new(request: Request, view: AdminView, form_data: FormData) -> bool:
     if not view.save_as or form_data.get("save") != SAVE_AS_NEW:
         return False
     if not (view.can_create and await view.check_can_create(request)):
@@ -177,7 +177,7 @@ async def _find_conflicts(request: Request, page: FormPage) -> bool:
 
 async def _save(request: Request, page: FormPage) -> Any:
     view, storage = page.view, request.app.state.storage
-    is_valid = validate_inlines(page.tables)
+    is_valid = not [table for table in page.tables if not table.clean()]  # each, so that the page shows all errors
     values = view.clean(page.form, page.row)
     if not is_valid:
         raise ValidationRefused(INVALID_ROWS)
@@ -192,7 +192,7 @@ async def _save(request: Request, page: FormPage) -> Any:
         return await view.update_model(request, request.path_params["pk"], values)
 
 
-def _flash_saved(request: Request, view: View, row: Any) -> None:
+def _flash_saved(request: Request, view: AdminView, row: Any) -> None:
     """Show a message that the row was saved, with a link to it."""
     address = ""
     if view.can_edit:

@@ -21,15 +21,10 @@ from opportune.admin.forms.edit_conflicts import (
     use_stored_values,
 )
 from opportune.admin.forms.fieldsets import without_fields
-from opportune.admin.forms.inlines import (
-    MAX_INLINE_ROWS,
-    Inline,
-    InlineRow,
-    InlineTable,
-    inline_columns,
-)
+from opportune.admin.forms.inline import Inline
+from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
 from opportune.admin.lists.actions import key_of
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
@@ -66,7 +61,7 @@ class _Source:
         return value if isinstance(value, str) else ""
 
 
-def inline_file_fields(parent: View) -> dict[str, int]:
+def inline_file_fields(parent: AdminView) -> dict[str, int]:
     """Return patterns for the names of file fields, each with the maximum number of files in a form."""
     return {
         rf"{re.escape(prefix)}-[\w;]+-{re.escape(name)}": 2 * MAX_INLINE_ROWS
@@ -81,7 +76,7 @@ def edits_lines(form_data: FormData | None) -> bool:
 
 
 async def inline_tables(
-    request: Request, parent: View, row: Any, form_data: FormData | None = None
+    request: Request, parent: AdminView, row: Any, form_data: FormData | None = None
 ) -> Sequence[InlineTable]:
     """Return the tables that the user may edit, filled from the database or the form. `row` is None for a new row."""
     sources = [_Source(request, inline, view, prefix, form_data) for inline, view, prefix in _inlines_of(parent)]
@@ -89,29 +84,29 @@ async def inline_tables(
     return [table for table in tables if table]
 
 
-def _inlines_of(parent: View) -> Iterator[tuple[Inline, View, str]]:
+def _inlines_of(parent: AdminView) -> Iterator[tuple[Inline, AdminView, str]]:
     """Yield each inline with the view of its model and a prefix. Two inlines of one model have different prefixes."""
     prefixes: set[str] = set()
     for inline in parent.inlines:
-        if view := parent.site.view_for_model(inline.model):
+        if isinstance(view := parent.site.view_for_model(inline.model), AdminView):
             prefix = view.identity if view.identity not in prefixes else f"{view.identity}-{inline.by}"
             prefixes.add(prefix)
             yield inline, view, prefix
 
 
 async def _may_edit(request: Request, source: _Source) -> bool:
-    view: View = source.view
+    view: AdminView = source.view
     if view.hides(view.name_of(source.inline.by)) or not view.is_accessible(request):
         return False
     return _may(request, view, Action.EDIT) or await _may_create(request, view)
 
 
-def _may(request: Request, view: View, action: str) -> bool:
+def _may(request: Request, view: AdminView, action: str) -> bool:
     is_enabled = view.can_edit if action == Action.EDIT else view.can_delete
     return is_enabled and view.has_permission(request, action)
 
 
-async def _may_create(request: Request, view: View) -> bool:
+async def _may_create(request: Request, view: AdminView) -> bool:
     return view.can_create and await view.check_can_create(request)
 
 

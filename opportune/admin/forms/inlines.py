@@ -5,38 +5,24 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, add_refusal
-from opportune.admin.forms.edit_conflicts import hash_values
+from opportune.admin.forms.edit_conflicts import hash_values, read_values, refuse_changed_row
 from opportune.admin.forms.files import FileField
-from opportune.admin.protocols import View
+from opportune.admin.forms.inline import Inline
+from opportune.admin.log.diff import differs
+from opportune.admin.views import AdminView
+from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
-from opportune.errors.option_names import strict
 from opportune.i18n import gettext_lazy as _l
 
 MAX_INLINE_ROWS = 50
 """Maximum rows in a form. The form of a parent with more rows has no inline table."""
-INLINES_KEY = "(inlines)"
-"""Key of the tables among the values of a form. No column has this name."""
+INVALID_ROWS = _l("Please correct the rows below.")
 ROW_IS_GONE = _l("Another user has deleted or moved this row.")
-
-
-@strict
-@dataclass(frozen=True)
-class Inline:
-    """Rows of another model in a form. The view of that model defines the rules and permissions.
-
-    inlines = (Inline(Seat, "event_id", ("name", "price"), sortable="position"),)
-    """
-
-    model: type[Any]
-    by: str
-    """Foreign key column that refers to the row of the form."""
-    columns: Sequence[str]
-    """Columns to edit, including all columns that a new row requires."""
-    extra: int = 2
-    """Number of empty lines for new rows on pages without JavaScript, which have no button to add a line."""
-    sortable: str = ""
-    """Column of whole numbers with the position of a row. Users move the rows, and the form stores the positions."""
 
 
 @dataclass
@@ -93,7 +79,7 @@ class InlineTable:
     """A table below a form, with a line for each row of one model."""
 
     inline: Inline
-    view: View
+    view: AdminView
     prefix: str
     """Start of the names of its fields."""
     lines: list[InlineRow]
@@ -133,6 +119,47 @@ class InlineTable:
             self._set_positions()
         return not any(line.is_faulty for line in self.lines)
 
+    async def save(self, session: AsyncSession, request: Request, parent: Any) -> None:
+        """Save the lines in the transaction of the parent row.
+
+        Raises:
+            ValidationRefused: A line is not valid. Its message is beside it.
+        """
+        for line in self.lines:
+            try:
+                with translate_database_errors(self.view.table, deleting=line.is_deleted):
+                    await self._save(session, request, parent, line)
+            except FieldErrors as refusal:
+                line.refuse(refusal)
+                raise ValidationRefused(INVALID_ROWS) from refusal
+
+    async def _save(self, session: AsyncSession, request: Request, parent: Any, line: InlineRow) -> None:
+        if not line.is_deleted and not line.values:
+            return
+        view = self.view
+        if line.row is None:
+            line.saved_row = await view.add_row(session, request, line.values, {self.by: parent.id})
+            return
+        has_key: Any = view.select_by_identifier(line.key).whereclause
+        rows = view.list_query(request).where(has_key, getattr(view.model, self.by) == parent.id)
+        check = view.check_can_delete if line.is_deleted else view.check_can_edit
+        locked = await view.lock_rows(session, request, rows, check)
+        if not locked:
+            raise ValidationRefused(ROW_IS_GONE)
+        refuse_changed_row(locked[0], read_values(view, line.form, line.stored))
+        if line.is_deleted:
+            await view.remove_rows(session, request, locked)
+        else:
+            await view.change_row(session, request, locked[0], line.values)
+        line.saved_row = locked[0]
+
+    async def run_hooks(self, request: Request) -> None:
+        for line in self.lines:
+            if line.saved_row is not None and line.is_deleted:
+                await self.view.after_model_delete(line.saved_row, request)
+            elif line.saved_row is not None:
+                await self.view.after_model_change(line.values, line.saved_row, line.row is None, request)
+
     def _changed_values(self, line: InlineRow) -> dict[str, Any]:
         values = self.view.clean(line.form, line.row)
         if line.row is None:
@@ -159,16 +186,9 @@ def _renumber(positions: Sequence[int | None]) -> list[int]:
     return [*range(1, len(positions) + 1)]
 
 
-def inline_columns(inline: Inline, view: View) -> Sequence[str]:
+def inline_columns(inline: Inline, view: AdminView) -> Sequence[str]:
     names = map(view.name_of, inline.columns)
     return [name for name in names if name != inline.sortable and not view.hides(name)]
-
-
-def differs(before: Any, after: Any) -> bool:
-    """Return whether a value has changed. The order of a list does not matter."""
-    if isinstance(after, list) and isinstance(before, list):
-        return sorted(map(str, before)) != sorted(map(str, after))
-    return bool(before != after)
 
 
 def _form_texts(form: AdminForm) -> dict[str, Any]:

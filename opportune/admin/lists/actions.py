@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_list
+from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.active_filters import allowed_parameters
 from opportune.admin.log import audit
-from opportune.admin.protocols import Pages, View
 from opportune.admin.sqladmin_adapter import slug_and_label
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -44,7 +44,7 @@ class Selection:
     is_confirmed: bool
 
 
-async def read_selection(request: Request, view: View) -> Selection:
+async def read_selection(request: Request, view: BaseAdminView) -> Selection:
     """Return the rows that a list, a link or the confirmation page has selected.
 
     Raises:
@@ -71,7 +71,7 @@ async def read_selection(request: Request, view: View) -> Selection:
     return Selection(pks, is_confirmed=bool(form_data.get("confirmed")))
 
 
-async def _all_listed_keys(request: Request, view: View) -> list[str]:
+async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
     """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
     rows = await view.fetch_rows((await view.filtered_query(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
@@ -83,7 +83,7 @@ def key_of(row: Any) -> str:
     return str(get_object_identifier(row))
 
 
-def match_primary_keys(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
+def match_primary_keys(view: BaseAdminView, pks: Sequence[str]) -> ColumnElement[bool]:
     """Return the condition for rows with these primary keys.
 
     Raises:
@@ -101,13 +101,13 @@ def match_primary_keys(view: Pages, pks: Sequence[str]) -> ColumnElement[bool]:
     return keys[0].in_(bindparam("pks", [value for (value,) in values], expanding=True, literal_execute=is_number))
 
 
-def _parse_key(view: Pages, pk: str) -> tuple[Any, ...]:
+def _parse_key(view: BaseAdminView, pk: str) -> tuple[Any, ...]:
     if len(view.pk_columns) == 1 and view.pk_columns[0].type.python_type is int:
         return (parse_id(pk),)
     return tuple(object_identifier_values(pk, view.model))
 
 
-async def selected_rows(request: Request, view: View, pks: Sequence[str]) -> list[Any]:
+async def selected_rows(request: Request, view: BaseAdminView, pks: Sequence[str]) -> list[Any]:
     statement = view.list_query(request).where(match_primary_keys(view, pks))
     rows: list[Any] = await view.fetch_rows(statement.options(*view.loading(())))
     return rows
@@ -124,7 +124,7 @@ def selection_query(request: Request, *pks: object) -> str:
     return urlencode([*params, ("pks", ",".join(map(str, pks)))])
 
 
-def list_url(request: Request, view: Pages) -> str:
+def list_url(request: Request, view: BaseAdminView) -> str:
     """Return the address of the list with the search, filters, order and page of this request."""
     names = allowed_parameters(view)
     params = [(name, value) for name, value in request.query_params.multi_items() if name in names]
@@ -132,25 +132,25 @@ def list_url(request: Request, view: Pages) -> str:
     return f"{address}?{urlencode(params)}" if params else address
 
 
-def list_url_with(request: Request, view: Pages, **parameters: object) -> str:
+def list_url_with(request: Request, view: BaseAdminView, **parameters: object) -> str:
     """Return the address of the first page of the list with other parameters. Empty values remove parameters."""
     url = URL(list_url(request, view)).remove_query_params(["page", *parameters])
     return str(url.include_query_params(**{name: value for name, value in parameters.items() if value}))
 
 
-def redirect_with_error(request: Request, view: View, message: str) -> Response:
+def redirect_with_error(request: Request, view: BaseAdminView, message: str) -> Response:
     flash(request, message, "danger")
     return RedirectResponse(list_url(request, view), 303)
 
 
-def describe_rows(view: View, number: int) -> str:
+def describe_rows(view: BaseAdminView, number: int) -> str:
     """Return a number of rows with the name of their model, such as "2 books"."""
     return gettext(
         "%(number)s %(noun)s", number=format_number(number), noun=view.name if number == 1 else view.name_plural
     )
 
 
-def with_confirmation(action: Any, view: View) -> ActionEndpoint:
+def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
     """Wrap a view's method with `@action`, so that it asks for confirmation and is logged.
 
     It asks if the action has a question or several rows are selected. It logs the rows, unless the action has written
@@ -179,7 +179,13 @@ def with_confirmation(action: Any, view: View) -> ActionEndpoint:
 
 
 async def show_confirmation_page(
-    request: Request, view: View, selection: Selection, rows: Sequence[Any], *, title: str, **extra_context: object
+    request: Request,
+    view: BaseAdminView,
+    selection: Selection,
+    rows: Sequence[Any],
+    *,
+    title: str,
+    **extra_context: object,
 ) -> Response:
     """Render the confirmation page. `extra_context` is added to the context of the template."""
     context = {
@@ -199,7 +205,7 @@ def _with_selection(request: Request, pks: Sequence[str]) -> Request:
     return Request({**request.scope, "query_string": selection_query(request, *pks).encode()}, request.receive)
 
 
-async def _record_rows(request: Request, view: View, name: str, pks: Sequence[str]) -> None:
+async def _record_rows(request: Request, view: BaseAdminView, name: str, pks: Sequence[str]) -> None:
     async with view.site.database.writer() as session:
         for pk in pks[:MAX_NAMED_ROWS]:
             audit.record(session, request, name, view.identity, row_id=pk)

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.facets import count_choices, frequent_rows
 from opportune.admin.lists.filters import (
     NOT,
@@ -26,7 +27,6 @@ from opportune.admin.lists.filters import (
     parameters_of,
 )
 from opportune.admin.lists.positions import POSITION
-from opportune.admin.protocols import Pages, View
 from opportune.crud.filters import FROM, MAX_FILTER_VALUES
 from opportune.i18n import gettext, pgettext
 from opportune.pagination import TRACKING_PARAMETER
@@ -37,7 +37,7 @@ FACETS = "_facets"
 """Parameter that requests the number of rows beside each choice of the filters."""
 
 
-def list_narrowing_parameters(view: Pages) -> set[str]:
+def list_narrowing_parameters(view: BaseAdminView) -> set[str]:
     """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
     hierarchy = view.get_date_hierarchy()
     return {
@@ -48,24 +48,28 @@ def list_narrowing_parameters(view: Pages) -> set[str]:
     }
 
 
-def allowed_parameters(view: Pages) -> set[str]:
+def allowed_parameters(view: BaseAdminView) -> set[str]:
     return _order_parameters(view) | {FACETS} | list_narrowing_parameters(view)
 
 
-def _order_parameters(view: Pages) -> set[str]:
+def _order_parameters(view: BaseAdminView) -> set[str]:
     """Return the parameters that keep all rows."""
-    return {*ORDER_PARAMETERS} | view.site.list_parameters
+    return {*ORDER_PARAMETERS} | view.site.extensions.list_parameters
 
 
-async def clean_list_url(request: Request, view: View) -> str:
+async def clean_list_url(request: Request, view: BaseAdminView) -> str:
     """Return the address of the list without parameters that have no effect, or an empty text if there are none."""
     params = effective_parameters(request, view)
     if params == request.query_params.multi_items():
         return ""
-    return f"{request.url.path}?{urlencode(params)}" if params else await view.site.plain_list_url(request, view)
+    return (
+        f"{request.url.path}?{urlencode(params)}"
+        if params
+        else await view.site.extensions.plain_list_url(request, view)
+    )
 
 
-def effective_parameters(request: Request, view: Pages) -> list[tuple[str, str]]:
+def effective_parameters(request: Request, view: BaseAdminView) -> list[tuple[str, str]]:
     """Return the parameters of a list in machine format, without empty, repeated and overridden ones of forms."""
     query, droppable = request.query_params, allowed_parameters(view) - {*view.list_parameters}
     filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ListFilter)]
@@ -90,7 +94,7 @@ def url_without(
     return f"{request.url.path}?{urlencode(params)}" if params else request.url.path
 
 
-def refuse_unknown_parameters(request: Request, view: Pages) -> None:
+def refuse_unknown_parameters(request: Request, view: BaseAdminView) -> None:
     """Refuse parameters that the list does not have, and filters with too many values. Ignore tracking parameters.
 
     Raises:
@@ -138,7 +142,7 @@ class FilterControl:
         return self.filter.form_operations(self.operation) if is_ours else self.operations
 
 
-async def list_context(request: Request, view: View) -> dict[str, Any]:
+async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
     controls = [await _build_control(request, view, filter_) for filter_ in view.get_filters()]
     has_facets = bool(request.query_params.get(FACETS))
     if has_facets:
@@ -149,8 +153,8 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     hierarchy = view.get_date_hierarchy()
     return {
         "is_part": is_htmx(request),
-        "plain_url": await view.site.plain_list_url(request, view),
-        "state_parameters": ("sortBy", "sort", "pageSize", "columns", *sorted(view.site.list_parameters)),
+        "plain_url": await view.site.extensions.plain_list_url(request, view),
+        "state_parameters": ("sortBy", "sort", "pageSize", "columns", *sorted(view.site.extensions.list_parameters)),
         "filters": controls,
         "has_facets": has_facets,
         "may_have_facets": any(isinstance(control.filter, ValuesFilter) for control in controls),
@@ -163,7 +167,7 @@ async def list_context(request: Request, view: View) -> dict[str, Any]:
     }
 
 
-async def _build_control(request: Request, view: View, filter_: Any) -> FilterControl:
+async def _build_control(request: Request, view: BaseAdminView, filter_: Any) -> FilterControl:
     name, query = filter_.parameter_name, request.query_params
     operation = query.get(f"{name}_op", "")
     if has_operator(filter_):
@@ -179,7 +183,7 @@ async def _build_control(request: Request, view: View, filter_: Any) -> FilterCo
     return FilterControl(filter_, choices, query.getlist(name), operations, operation)
 
 
-async def _add_counts(request: Request, view: View, control: FilterControl) -> FilterControl:
+async def _add_counts(request: Request, view: BaseAdminView, control: FilterControl) -> FilterControl:
     filter_ = control.filter
     if not isinstance(filter_, ValuesFilter):
         return control

@@ -7,17 +7,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.base import BaseAdminView
 from opportune.admin.extensions import ModelPage
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.lists.actions import list_url_with, redirect_with_error
-from opportune.admin.protocols import View
 from opportune.db.models.columns import is_long, is_secret
 from opportune.i18n import gettext
 
 MAX_POSITION = 10_000
 
 
-def listed_columns(request: Request, view: View) -> Sequence[str]:
+def listed_columns(request: Request, view: BaseAdminView) -> Sequence[str]:
     """Return the columns in the address, else those of the view.
 
     Raises:
@@ -37,25 +37,25 @@ def parse_columns(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, text.split(","))))
 
 
-def column_choices(request: Request, view: View) -> list[str]:
+def column_choices(request: Request, view: BaseAdminView) -> list[str]:
     """Return the columns that the user may show in the list: those of the view first, without hidden fields."""
     may_add = bool(view.column_choices) or (view.can_view_details and view.has_permission(request, Action.DETAILS))
     names = dict.fromkeys((*view.list_names, *(further_columns(view) if may_add else ())))
     return [name for name in names if not view.hides(name)]
 
 
-def further_columns(view: View) -> list[str]:
+def further_columns(view: BaseAdminView) -> list[str]:
     """Return the `column_choices` of a view. By default, the short columns of its details page."""
     names = map(view.name_of, view.column_choices) if view.column_choices else _short_details(view)
     return [name for name in names if not is_secret(name)]
 
 
-def _short_details(view: View) -> list[str]:
+def _short_details(view: BaseAdminView) -> list[str]:
     columns = view.mapper.columns
     return [name for name in view.details_names if name in columns and not is_long(columns[name])]
 
 
-async def choose_columns(request: Request, view: View) -> Response:
+async def choose_columns(request: Request, view: BaseAdminView) -> Response:
     """Open the list with the columns of the submitted form."""
     form = await read_form_texts(request)
     selected, listed = form.getlist("column"), list(listed_columns(request, view))

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.active_filters import url_without
 from opportune.admin.lists.filters import DAY
-from opportune.admin.protocols import View
 from opportune.db.models.columns import python_type_of
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day
@@ -64,7 +64,7 @@ class PeriodLinks:
 class DateHierarchy:
     """Filter by year, month and day of a date or time: `?created_at__year=2026&created_at__month=3`."""
 
-    def __init__(self, view: View, name: str) -> None:
+    def __init__(self, view: BaseAdminView, name: str) -> None:
         self.name = name
         self.title = view.labels.get(name, name)
         self.parameters = tuple(f"{name}__{part}" for part in PARTS)
@@ -105,7 +105,7 @@ class DateHierarchy:
     def _start(self, day: date) -> date:
         return start_of_day(day) if self.is_moment else day
 
-    async def links(self, request: Request, view: View) -> PeriodLinks | None:
+    async def links(self, request: Request, view: BaseAdminView) -> PeriodLinks | None:
         """Return the links above the list, or None if the list has no dates."""
         try:
             period = self.selected(request.query_params)
@@ -132,7 +132,7 @@ class DateHierarchy:
     def _url(self, request: Request, period: Period) -> str:
         return url_without(request, self.parameters, extra=list(zip(self.parameters, period.parts, strict=False)))
 
-    async def _outermost_periods(self, view: View, rows: Select[Any]) -> list[Period]:
+    async def _outermost_periods(self, view: BaseAdminView, rows: Select[Any]) -> list[Period]:
         """Return the years of the rows, the months if all are in one year, or the days of their only month."""
         ends = (_value(rows, function(self.attribute)).scalar_subquery() for function in (func.min, func.max))
         ((first, last),) = await view.fetch_tuples(select(*ends))
@@ -144,7 +144,7 @@ class DateHierarchy:
         is_month = first.month == last.month
         return list(Period((first.year, first.month) if is_month else (first.year,)).inside())
 
-    async def _with_rows(self, view: View, rows: Select[Any], periods: Sequence[Period]) -> Sequence[Period]:
+    async def _with_rows(self, view: BaseAdminView, rows: Select[Any], periods: Sequence[Period]) -> Sequence[Period]:
         """Return the periods that have rows, in one query."""
         if not periods:
             return []

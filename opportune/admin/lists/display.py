@@ -1,7 +1,7 @@
 """Displays the values of a row in lists and details: links to related rows, labels of choices, files."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 from markupsafe import Markup
 from sqladmin.authorization import Action
@@ -10,41 +10,17 @@ from sqlalchemy import inspect
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_see_titles
-from opportune.admin.forms.fieldsets import Fieldset
+from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.files import render_file
-from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, truncate
-from opportune.admin.protocols import Site, View
-from opportune.admin.sqladmin_adapter import AdapterView
 from opportune.crud.columns import format_value
 from opportune.db.models.columns import choice_label, choices_of, is_json, label_of, title_of
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format
-from opportune.fields.files import FileColumn
 
 
-class DisplayMixin(AdapterView):
-    file_columns: ClassVar[Mapping[str, FileColumn]] = {}
-    """Columns that hold the name of a stored file. The form can keep, replace and clear it."""
-
-    column_choices: ClassVar[Sequence[Any]] = ()
-    """Columns that users can add to the list. By default, the short columns of the details page."""
-
-    fieldsets: ClassVar[Sequence[Fieldset]] = ()
-    """Groups of columns with a title, in forms and details. Columns without a group come last."""
-
-    list_parameters: ClassVar[Sequence[str]] = ()
-    """Additional query parameters that your `list_query` reads. Lists refuse unknown parameters."""
-
-    files: Mapping[str, FileColumn]
-    """`file_columns`, and fields of the model whose type is a file."""
-    references: dict[str, ForeignKeyLookup]
-    many_to_many: dict[str, ManyToManyLookup]
-    lookups: dict[str, ForeignKeyLookup]
-    """Lookups for references, many-to-many relationships and filters."""
-    site: ClassVar[Site]
-
+class DisplayMixin(BaseAdminView):
     def __init__(self) -> None:
         super().__init__()
         fields, columns = getattr(self.model, "model_fields", {}), self.mapper.columns
@@ -55,10 +31,6 @@ class DisplayMixin(AdapterView):
             if has_format(field) or (name in columns and is_json(columns[name]))
         }
         """Fields whose annotations set a format, such as amounts, and fields with JSON values."""
-
-    def get_date_hierarchy(self) -> Any:
-        """Return the date hierarchy of the list, or None."""
-        return None
 
     def is_visible(self, request: Request) -> bool:
         """Return whether the menu has a link to the list."""
@@ -131,7 +103,8 @@ class DisplayMixin(AdapterView):
     async def linked_rows(self, obj: Any, prop: str) -> Sequence[Any]:
         """Return the related rows of a many-to-many relationship. Load them if necessary."""
         if prop in inspect(obj).unloaded:
-            return await self.many_to_many[prop].linked_rows(obj)
+            rows: Sequence[Any] = await self.many_to_many[prop].linked_rows(obj)
+            return rows
         return sorted(getattr(obj, prop), key=title_of)
 
     async def title_for(self, request: Request, row: Any) -> str:
@@ -151,7 +124,7 @@ class DisplayMixin(AdapterView):
         return ""
 
 
-def link_to(view: View | None, number: int, title: object, request: Request) -> Markup:
+def link_to(view: BaseAdminView | None, number: int, title: object, request: Request) -> Markup:
     """Return the title of a row, as a link if the user may open its page."""
     if view is None or not view.has_permission(request, Action.DETAILS):
         return Markup("{}").format(title)

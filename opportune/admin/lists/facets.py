@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 from sqlalchemy import Select, func, select
 from starlette.requests import Request
 
+from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.filters import NULL_CHOICE, ChoiceFilter, LookupFilter, ValuesFilter, choice_parameter
-from opportune.admin.protocols import View
 from opportune.i18n.formats import format_number
 
 MAX_READ_ROWS = 100_000
@@ -19,7 +19,7 @@ MAX_REFERENCES = 10
 """Maximum related rows that a filter offers with their counts: the most frequent ones."""
 
 
-async def count_choices(request: Request, view: View, filter_: ValuesFilter) -> dict[str, str]:
+async def count_choices(request: Request, view: BaseAdminView, filter_: ValuesFilter) -> dict[str, str]:
     """Return the number of rows for each choice as text, most frequent first.
 
     The counts respect the search and all other filters of the list.

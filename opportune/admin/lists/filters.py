@@ -16,8 +16,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
+from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, parse_id
-from opportune.admin.protocols import View
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.crud.filters import (
     CONTAINS,
@@ -383,7 +383,7 @@ def _parse_number(type_: type[Any], text: str) -> Any:
     return number
 
 
-def filter_for(view: View, option: Any) -> Any:
+def filter_for(view: BaseAdminView, option: Any) -> Any:
     """Return the filter for an option. Two filters of SQLAdmin are replaced, because they load all rows or fail."""
     if isinstance(option, OperationColumnFilter):
         option = option.column
@@ -400,7 +400,7 @@ def filter_for(view: View, option: Any) -> Any:
     return _lookup_filter(view, *args) or _column_filter(view, *args)
 
 
-def _lookup_filter(view: View, path: AttributePath, parameter: str, title: str) -> LookupFilter | None:
+def _lookup_filter(view: BaseAdminView, path: AttributePath, parameter: str, title: str) -> LookupFilter | None:
     lookups = (ManyToManyLookup, many_to_many_of(path.end)), (ForeignKeyLookup, foreign_keys_of(path.end))
     for lookup_class, models in lookups:
         if model := models.get(path.name):
@@ -409,7 +409,7 @@ def _lookup_filter(view: View, path: AttributePath, parameter: str, title: str) 
     return None
 
 
-def _column_filter(view: View, path: AttributePath, parameter: str, title: str) -> ListFilter:
+def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, title: str) -> ListFilter:
     column = path.end.columns.get(path.name)
     if column is None:
         raise OperatorError(f"{type(view).__name__}.column_filters: {parameter!r} cannot be filtered by.")

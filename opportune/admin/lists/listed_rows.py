@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from opportune.admin.lists.actions import key_of
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 
 
 class ListedCell(NamedTuple):
@@ -33,7 +33,11 @@ class ListedRow(NamedTuple):
 
 
 async def listed_rows(
-    request: Request, view: View, columns: Sequence[str], rows: Sequence[Any], editable: Mapping[str, Collection[str]]
+    request: Request,
+    view: AdminView,
+    columns: Sequence[str],
+    rows: Sequence[Any],
+    editable: Mapping[str, Collection[str]],
 ) -> Sequence[ListedRow]:
     """Return the rows of a page. `editable` has the columns that the user may edit, by key."""
     builder = RowBuilder(request, view, columns, editable)
@@ -44,7 +48,7 @@ class RowBuilder:
     """Builds the rows of one page."""
 
     def __init__(
-        self, request: Request, view: View, columns: Sequence[str], editable: Mapping[str, Collection[str]]
+        self, request: Request, view: AdminView, columns: Sequence[str], editable: Mapping[str, Collection[str]]
     ) -> None:
         self.request, self.view, self.editable = request, view, editable
         self.query = f"?{request.url.query}" if request.url.query else ""

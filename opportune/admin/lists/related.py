@@ -9,7 +9,7 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
-from opportune.admin.protocols import View
+from opportune.admin.base import BaseAdminView
 from opportune.db.models.columns import label_of
 from opportune.pagination import count_rows
 
@@ -23,7 +23,7 @@ MAX_COUNTED_ROWS = 1_000
 class RelatedRows:
     """The rows of one model that refer to a row by one column."""
 
-    view: View
+    view: BaseAdminView
     title: str
     columns: Sequence[str]
     rows: Sequence[Any]
@@ -40,7 +40,7 @@ class RelatedRows:
 
 
 async def related_rows(
-    request: Request, parent: View, row: Any, inlines: Sequence[tuple[View, str]] = ()
+    request: Request, parent: BaseAdminView, row: Any, inlines: Sequence[tuple[BaseAdminView, str]] = ()
 ) -> Sequence[RelatedRows]:
     """Return the related rows of each model that the user may list, except models that the form edits inline."""
     related = [pair for pair in find_referring_views(parent) if pair not in inlines]
@@ -52,7 +52,7 @@ async def related_rows(
     ]
 
 
-def find_referring_views(parent: View) -> list[tuple[View, str]]:
+def find_referring_views(parent: BaseAdminView) -> list[tuple[BaseAdminView, str]]:
     """Return the views of models that refer to this one, each with its foreign key column."""
     views: list[Any] = [view for view in parent.site.views if hasattr(view, "references")]
     return [
@@ -63,7 +63,9 @@ def find_referring_views(parent: View) -> list[tuple[View, str]]:
     ]
 
 
-async def _load_related_rows(request: Request, view: View, column: str, row: Any, *, has_several: bool) -> RelatedRows:
+async def _load_related_rows(
+    request: Request, view: BaseAdminView, column: str, row: Any, *, has_several: bool
+) -> RelatedRows:
     children = view.list_query(request).where(getattr(view.model, column) == row.id)
     newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
     rows = await view.fetch_rows(newest.options(*view.loading(())))
@@ -81,19 +83,19 @@ async def _load_related_rows(request: Request, view: View, column: str, row: Any
     )
 
 
-async def _count(view: View, children: Any) -> int:
+async def _count(view: BaseAdminView, children: Any) -> int:
     (count,) = await view.fetch_rows(count_rows(children.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
     return int(count)
 
 
-def list_url_of_reference(request: Request, view: View, column: str, pk: Any) -> str:
+def list_url_of_reference(request: Request, view: BaseAdminView, column: str, pk: Any) -> str:
     """Return the address of the list of rows that refer to a row, or an empty text without a filter for the column."""
     if not any(filter_.parameter_name == column for filter_ in view.get_filters()):
         return ""
     return _with_reference(request.url_for("admin:list", identity=view.identity), column, pk)
 
 
-async def _add_url(request: Request, view: View, column: str, row: Any) -> str:
+async def _add_url(request: Request, view: BaseAdminView, column: str, row: Any) -> str:
     may = view.can_create and column in view.form_names and await view.check_can_create(request)
     return _with_reference(request.url_for("admin:create", identity=view.identity), column, row.id) if may else ""
 

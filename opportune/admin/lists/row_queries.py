@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
+from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.actions import key_of
 from opportune.admin.lists.active_filters import refuse_unknown_parameters
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.positions import POSITION, ListPage
-from opportune.admin.persistence.trash import TrashMixin
+from opportune.admin.persistence.transactions import PersistenceMixin
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.keyset import OrderTerm, Position, comes_after, reverse
 from opportune.db.queries.matching import matching_words
@@ -27,11 +27,8 @@ def sort_by(statement: Select[Any], terms: Iterable[OrderTerm]) -> Select[Any]:
     return statement.order_by(*(term.ordered for term in terms))
 
 
-class RowQueriesMixin(TrashMixin):
+class RowQueriesMixin(PersistenceMixin):
     """The queries of `AdminView`."""
-
-    references: dict[str, ForeignKeyLookup]
-    _filters: list[Any]
 
     def select_by_identifier(self, identifier: str) -> Select[Any]:
         try:

@@ -16,11 +16,11 @@ from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
+from opportune.admin.base import BaseAdminSite, BaseAdminView
 from opportune.admin.lists.row_conditions import listed_keys
 from opportune.admin.log.changed_models import add_changed_identity
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import PURGE, AuditEntry
-from opportune.admin.protocols import Site, View
 from opportune.db.models.columns import title_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.web.client import client_address
@@ -101,14 +101,14 @@ async def read_recent(session: AsyncSession, visible: ColumnElement[bool], limit
     return (await session.scalars(listed.order_by(col(AuditEntry.id).desc()).limit(limit))).all()
 
 
-async def load_emails(view: View, user_ids: Iterable[int | None]) -> Mapping[int | None, str]:
+async def load_emails(view: BaseAdminView, user_ids: Iterable[int | None]) -> Mapping[int | None, str]:
     """Return the addresses by id of the user, in one query. Deleted users are left out."""
     ids = {*user_ids} - {None}
     users = select(col(User.id), col(User.email)).where(col(User.id).in_(ids))
     return dict(await view.fetch_tuples(users)) if ids else {}
 
 
-def visible_entries(request: Request, site: Site, *actions: str) -> ColumnElement[bool]:
+def visible_entries(request: Request, site: BaseAdminSite, *actions: str) -> ColumnElement[bool]:
     """Return the condition for entries of models for which the user has these permissions, limited to listed rows.
 
     Superusers see all entries, also of removed models.
@@ -122,7 +122,7 @@ def visible_entries(request: Request, site: Site, *actions: str) -> ColumnElemen
         and view.is_accessible(request)
         and all(view.has_permission(request, action) for action in actions)
     ]
-    limited = [view for view in permitted if is_limited(view, request)]
+    limited = [view for view in permitted if isinstance(view, BaseAdminView) and is_limited(view, request)]
     whole = [view.identity for view in permitted if view not in limited]
     conditions = [(col(AuditEntry.identity) == view.identity) & _is_of_listed_row(view, request) for view in limited]
     return or_(col(AuditEntry.identity).in_(whole), *conditions)
@@ -140,7 +140,7 @@ def is_by_user(request: Request) -> ColumnElement[bool]:
     return (col(AuditEntry.actor_id) == user.id) & (col(AuditEntry.actor) == user.email)
 
 
-def is_of_present_row(view: View) -> ColumnElement[bool]:
+def is_of_present_row(view: BaseAdminView) -> ColumnElement[bool]:
     """Return the condition for entries of a row that still exists. SQLite may give its id to another row."""
     later = aliased(AuditEntry)
     ends = [PURGE] if issubclass(view.model, SoftDelete) else [PURGE, "delete"]
@@ -150,7 +150,7 @@ def is_of_present_row(view: View) -> ColumnElement[bool]:
     return col(AuditEntry.action).not_in(ends) & ~other_row
 
 
-def _is_of_listed_row(view: View, request: Request) -> ColumnElement[bool]:
+def _is_of_listed_row(view: BaseAdminView, request: Request) -> ColumnElement[bool]:
     """Return the condition for entries of listed rows, and for all changes by the user, who has seen their titles."""
     keys = listed_keys(view, request)
     if keys is None:

@@ -7,11 +7,11 @@ from sqladmin.authorization import Action
 from starlette.requests import Request
 
 from opportune.admin.authorization import is_superuser
+from opportune.admin.base import BaseAdminView
 from opportune.admin.current_request import current_request
 from opportune.admin.lists.actions import describe_rows
 from opportune.admin.lists.row_conditions import listed_keys
 from opportune.admin.log.diff import HIDDEN, Changes, format_texts
-from opportune.admin.protocols import View
 from opportune.db.models.columns import label_of
 from opportune.i18n import gettext
 
@@ -21,7 +21,7 @@ Names = Mapping[tuple[str, Any], str]
 """Titles of linked rows by column and id."""
 
 
-async def load_reference_names(request: Request, recorded: Sequence[Changes], view: View | None) -> Names:
+async def load_reference_names(request: Request, recorded: Sequence[Changes], view: BaseAdminView | None) -> Names:
     """Return the titles of rows that changed foreign keys refer to. Rows the user may not see are left out."""
     names: dict[tuple[str, Any], str] = {}
     for column, lookup in view.references.items() if view else ():
@@ -31,7 +31,7 @@ async def load_reference_names(request: Request, recorded: Sequence[Changes], vi
     return names
 
 
-def list_change_rows(changes: Changes, view: View | None, names: Names) -> list[tuple[str, str, str]]:
+def list_change_rows(changes: Changes, view: BaseAdminView | None, names: Names) -> list[tuple[str, str, str]]:
     """Return label, old and new value of each change."""
     labels = view.labels if view else {}
 
@@ -44,7 +44,7 @@ def list_change_rows(changes: Changes, view: View | None, names: Names) -> list[
     ]
 
 
-def get_visible_changes(changes: Changes, view: View | None) -> Changes:
+def get_visible_changes(changes: Changes, view: BaseAdminView | None) -> Changes:
     """Return the changes of columns that the view shows, and changes of secrets without values. Without a view, all."""
     if view is None:
         return changes
@@ -56,7 +56,7 @@ def get_visible_changes(changes: Changes, view: View | None) -> Changes:
     }
 
 
-def _count_unlisted(view: View, name: str, pair: Any) -> Any:
+def _count_unlisted(view: BaseAdminView, name: str, pair: Any) -> Any:
     """Replace the titles of linked rows by their number, unless the user may list all rows of their model."""
     request, lookup = current_request.get(), view.many_to_many.get(name)
     if request is None or lookup is None or is_superuser(request) or _lists_all(request, lookup.view):
@@ -65,7 +65,7 @@ def _count_unlisted(view: View, name: str, pair: Any) -> Any:
     return [describe_rows(lookup.view, count) for count in counts] if lookup.view else counts
 
 
-def _lists_all(request: Request, view: View | None) -> bool:
+def _lists_all(request: Request, view: BaseAdminView | None) -> bool:
     is_listed = view is not None and view.is_accessible(request) and view.has_permission(request, Action.LIST)
     return view is not None and is_listed and listed_keys(view, request) is None
 

@@ -72,3 +72,10 @@ def _to_json(value: Any) -> Any:
         value = json.dumps(value, default=str, ensure_ascii=False)
     text = value.isoformat() if isinstance(value, date | time) else str(value)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"
+
+
+def differs(before: Any, after: Any) -> bool:
+    """Return whether a value has changed. The order of a list does not matter."""
+    if isinstance(after, list) and isinstance(before, list):
+        return sorted(map(str, before)) != sorted(map(str, after))
+    return bool(before != after)

@@ -12,12 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
 from opportune.admin.log.audit import is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.models import AuditEntry
-from opportune.admin.protocols import View
+from opportune.admin.trash.rows import find_deleted
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
 from opportune.db.sessions.trash import with_deleted
@@ -95,7 +96,7 @@ class LogAdmin(AdminView, model=AuditEntry):
             else await super().get_prop_value(obj, prop)
         )
 
-    def _view_of(self, entry: AuditEntry) -> View | None:
+    def _view_of(self, entry: AuditEntry) -> BaseAdminView | None:
         return self.site.view_by_identity(entry.identity)
 
     def _display(self, entry: AuditEntry, prop: str, request: Request) -> str:
@@ -117,7 +118,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
     if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
         raise HTTPException(403)
     row = await view.get_object_for_details(request)
-    deleted_row = await view.find_deleted(request) if row is None else None
+    deleted_row = await find_deleted(request, view) if row is None else None
     recorded_row = row or deleted_row
     if recorded_row is None and await view.fetch_rows(with_deleted(view.select_by_identifier(pk))):
         raise HTTPException(404)  # the row exists, but the query of the view or the user's trash does not contain it
@@ -166,7 +167,7 @@ async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) ->
     return rows
 
 
-def get_action_label(entry: AuditEntry, view: View | None) -> str:
+def get_action_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
     """Return the label of an entry's action."""
     action, _, slug = entry.action.partition(":")
     if not slug:
@@ -175,6 +176,6 @@ def get_action_label(entry: AuditEntry, view: View | None) -> str:
     return str(labels.get(slug, slug.replace("-", " ").capitalize()))
 
 
-def get_model_label(entry: AuditEntry, view: View | None) -> str:
+def get_model_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
     """Return the label of an entry's model."""
     return view.name if view else entry.identity.replace("-", " ").capitalize()

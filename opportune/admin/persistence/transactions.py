@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from sqladmin.authorization import custom_action
 from sqlalchemy import Select
@@ -12,18 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.base import Check
 from opportune.admin.forms.edit_conflicts import READ_VALUES_KEY, refuse_changed_row
 from opportune.admin.forms.foreign_keys import link_rows
-from opportune.admin.forms.inline_changes import after_inlines, save_inlines
-from opportune.admin.forms.inlines import INLINES_KEY, InlineTable
+from opportune.admin.forms.inline import INLINES_KEY, RelatedRows
 from opportune.admin.lists.actions import list_url, match_primary_keys
 from opportune.admin.lists.display import DisplayMixin
 from opportune.admin.log import audit, diff
 from opportune.admin.models import PURGE, AuditEntry
 from opportune.admin.persistence.file_cleanup import defer_file_deletion
-from opportune.admin.persistence.loaded_rows import LoadedRowsMixin
-from opportune.admin.persistence.row_rules import RowRulesMixin
-from opportune.admin.protocols import Check
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.new_rows import number_new_rows
@@ -48,15 +45,10 @@ class _Change:
     """Changes of many-to-many relationships."""
     related: dict[str, Any]
     """Values of `related_fields`."""
-    tables: Sequence[InlineTable]
+    tables: Sequence[RelatedRows]
 
 
-class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
-    related_fields: ClassVar[Sequence[str]] = ()
-    """Form fields without a column. `save_related` stores their values."""
-    logged_fields: ClassVar[Sequence[str]] = ()
-    """Fields that the log shows, although no page of the row does."""
-
+class PersistenceMixin(DisplayMixin):
     # Hooks, in the transaction of the change. `ValidationRefused` rolls it back and shows its message.
 
     async def before_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
@@ -78,7 +70,8 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         async with self._writer(data) as session:
             row = await self.add_row(session, request, data)
         await self.after_model_change(data, row, True, request)
-        await after_inlines(request, tables)
+        for table in tables:
+            await table.run_hooks(request)
         return row
 
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
@@ -88,7 +81,8 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
             refuse_changed_row(row, read_values)
             await self.change_row(session, request, row, data)
         await self.after_model_change(data, row, False, request)
-        await after_inlines(request, tables)
+        for table in tables:
+            await table.run_hooks(request)
         return row
 
     @asynccontextmanager
@@ -251,7 +245,8 @@ class PersistenceMixin(LoadedRowsMixin, RowRulesMixin, DisplayMixin):
         changes = diff.diff_edited(change.before, row) | change.links | related
         if is_created or changes:
             audit.record_row(session, request, "create" if is_created else "edit", self.identity, row, changes)
-        await save_inlines(session, request, row, change.tables)
+        for table in change.tables:
+            await table.save(session, request, row)
         await self.after_save(session, row, request, is_created=is_created)
 
     async def _set_values(

@@ -18,7 +18,8 @@ from opportune.admin.lists.actions import (
     show_confirmation_page,
 )
 from opportune.admin.log.audit import load_emails
-from opportune.admin.persistence.trash import deletion_impact
+from opportune.admin.trash.deletion import deletion_impact
+from opportune.admin.trash.rows import count_deleted, deleted_at, deleted_rows, may_use_trash, purge_rows, restore_rows
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
@@ -37,10 +38,10 @@ class DeletedRow(NamedTuple):
 async def trash_page(request: Request, view: AdminView) -> Response:
     """List the rows in the trash, the last deleted first."""
     _require_access(request, view)
-    count = await view.count_deleted(request)
+    count = await count_deleted(request, view)
     pages = page_count(count, ROWS_PER_PAGE)
     page = min(max(view.validate_page_number(request.query_params.get("page"), 1), 1), pages)
-    rows = view.deleted_rows(request).order_by(view.deleted_at.desc(), *view.pk_columns)
+    rows = deleted_rows(request, view).order_by(deleted_at(view).desc(), *view.pk_columns)
     listed = rows.options(*view.loading(())).limit(ROWS_PER_PAGE).offset((page - 1) * ROWS_PER_PAGE)
     context = {
         "model_view": view,
@@ -59,7 +60,7 @@ async def restore_from_trash(request: Request, view: AdminView) -> Response:
     _require_access(request, view)
     try:
         selection = await read_selection(request, view)
-        await view.restore_rows(request, selection.pks)
+        await restore_rows(request, view, selection.pks)
     except FieldErrors as refusal:
         return _redirect(request, view, _("Nothing was restored. %(reason)s", reason=refusal), is_error=True)
     return _redirect(request, view, _("Restored %(rows)s.", rows=describe_rows(view, len(selection.pks))))
@@ -72,7 +73,7 @@ async def purge_from_trash(request: Request, view: AdminView) -> Response:
         selection = await read_selection(request, view)
         if not selection.is_confirmed:
             return await _confirm(request, view, selection)
-        await view.purge_rows(request, selection.pks)
+        await purge_rows(request, view, selection.pks)
     except FieldErrors as refusal:
         return _redirect(request, view, _("Nothing was deleted. %(reason)s", reason=refusal), is_error=True)
     text = _("Permanently deleted %(rows)s.", rows=describe_rows(view, len(selection.pks)))
@@ -82,7 +83,7 @@ async def purge_from_trash(request: Request, view: AdminView) -> Response:
 def _require_access(request: Request, view: AdminView) -> None:
     if not view.has_trash:
         raise HTTPException(404)
-    if not view.may_use_trash(request):
+    if not may_use_trash(request, view):
         raise HTTPException(403)
 
 
@@ -92,7 +93,7 @@ async def _with_users(view: AdminView, rows: Sequence[Any]) -> list[DeletedRow]:
 
 
 async def _confirm(request: Request, view: AdminView, selection: Selection) -> Response:
-    found = view.deleted_rows(request).where(match_primary_keys(view, selection.pks))
+    found = deleted_rows(request, view).where(match_primary_keys(view, selection.pks))
     rows = await view.fetch_rows(found.options(*view.loading(())))
     if len(rows) < len(selection.pks):
         raise HTTPException(404)

@@ -56,7 +56,7 @@ class ArrangeAdmin(BaseView):
             return await self._change(request, pages, await read_form_texts(request))
         if not may_arrange(request):
             raise HTTPException(403)
-        parts = pages.arrangement.sort(self.site.extension(Dashboard).parts(request))
+        parts = pages.arrangement.sort(self.site.extensions.of_type(Dashboard).parts(request))
         context: dict[str, Any] = {
             "model_view": self,
             "title": self.name,
@@ -92,7 +92,7 @@ class ArrangeAdmin(BaseView):
             await save_dismissed(session, dict.fromkeys((*pages.dismissed, *names)))
 
     async def _arrange(self, request: Request, pages: Pages, form: FormData) -> None:
-        keys = [part.key for part in self.site.extension(Dashboard).parts(request)]
+        keys = [part.key for part in self.site.extensions.of_type(Dashboard).parts(request)]
         order = _move([str(key) for key in form.getlist("order")], str(form.get("move", "")))
         arrangement = pages.arrangement.merge(keys, order, map(str, form.getlist("shown")))
         async with self.site.database.writer() as session:

@@ -5,11 +5,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from opportune.admin.lists.filters import ComparisonFilter, parameters_of
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.ranges import Range
 
 
-def date_filter(view: View, column: Any, range_: Range) -> dict[str, str]:
+def date_filter(view: AdminView, column: Any, range_: Range) -> dict[str, str]:
     """Return the filter of the list for the days of a range; empty if the list has none."""
     filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ComparisonFilter)]
     if column.key not in [filter_.parameter_name for filter_ in filters]:
@@ -17,7 +17,7 @@ def date_filter(view: View, column: Any, range_: Range) -> dict[str, str]:
     return {f"{column.key}__gte": str(range_.first_day()), f"{column.key}__lte": str(range_.last_day())}
 
 
-def list_url(view: View, filters: Mapping[str, str]) -> str:
+def list_url(view: AdminView, filters: Mapping[str, str]) -> str:
     """Return the address of a list. A filter that the list does not have is left out."""
     names = {name for filter_ in view.get_filters() for name in parameters_of(filter_)}
     present = {name: value for name, value in filters.items() if name in names}

@@ -20,12 +20,13 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.authorization import is_superuser
+from opportune.admin.base import BaseAdminSite
 from opportune.admin.charts import Chart, Point
 from opportune.admin.lists.filters import apply_filter, choice_parameter
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
 from opportune.admin.overview import is_listed, listed_views
-from opportune.admin.protocols import Site, View
+from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.list_links import date_filter, list_url
 from opportune.contrib.dashboard.ranges import DAY, Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
@@ -57,7 +58,7 @@ async def read_chart(session: AsyncSession, metric: Metric, range_: Range, condi
 
 
 async def read_choices(
-    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: View
+    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
 ) -> Chart:
     """Count the rows with each choice of the column `by`."""
     counts = {
@@ -132,7 +133,7 @@ class DeclaredWidget:
     key: str
     """Name in stored arrangements: the feature and the label."""
     widget: Widget
-    view: View
+    view: AdminView
 
     @property
     def label(self) -> str:
@@ -155,7 +156,7 @@ class RenderedWidget:
 class ListedRows:
     """The first rows of a list."""
 
-    view: View
+    view: AdminView
     names: Sequence[str]
     rows: Sequence[Any]
 
@@ -163,7 +164,7 @@ class ListedRows:
 class Widgets:
     """Widgets of the installed features. Counts are cached for a minute."""
 
-    def __init__(self, app: FastAPI, site: Site) -> None:
+    def __init__(self, app: FastAPI, site: BaseAdminSite) -> None:
         self._features = app.state.features
         self._site = site
         self._numbers: SharedCounts[str] = SharedCounts(app, str)
@@ -177,7 +178,9 @@ class Widgets:
         for feature in self._features:
             for widget in feature.metrics:
                 view = self._site.view_for_model(widget.model)
-                if view and is_listed(view, request) and not any(map(view.hides, _columns_of(widget, view))):
+                if not isinstance(view, AdminView) or not is_listed(view, request):
+                    continue
+                if not any(map(view.hides, _columns_of(widget, view))):
                     yield DeclaredWidget(f"{feature.name}:{widget.label}", widget, view)
 
     async def read(
@@ -216,7 +219,7 @@ class Widgets:
         return RenderedWidget(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), chart)
 
 
-def _columns_of(widget: Widget, view: View) -> Iterator[str]:
+def _columns_of(widget: Widget, view: AdminView) -> Iterator[str]:
     """Yield the columns that the widget reveals. A table leaves hidden columns out."""
     if isinstance(widget, Metric):
         yield from (column.key for column in (widget.at, widget.by) if column is not None)
@@ -231,14 +234,14 @@ def _columns_of(widget: Widget, view: View) -> Iterator[str]:
 
 
 async def _read_metric(
-    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: View
+    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
 ) -> Chart:
     if metric.by is None:
         return await read_chart(session, metric, range_, conditions)
     return await read_choices(session, metric, range_, conditions, view)
 
 
-async def _read_number(session: AsyncSession, number: Number, conditions: Sequence[Any], view: View) -> str:
+async def _read_number(session: AsyncSession, number: Number, conditions: Sequence[Any], view: AdminView) -> str:
     query: Select[Any] = select(number.query) if isinstance(number.query, type) else number.query
     query = await _narrow(query.where(*conditions), view, number.filters)
     counts_rows = query.column_descriptions[0]["expr"] is number.model
@@ -260,14 +263,14 @@ async def _read_table(request: Request, declared: DeclaredWidget, table: Table) 
     return RenderedWidget(declared, "table", list_url(view, table.filters), ListedRows(view, names, rows))
 
 
-async def _narrow(query: Select[Any], view: View, filters: Mapping[str, str]) -> Select[Any]:
+async def _narrow(query: Select[Any], view: AdminView, filters: Mapping[str, str]) -> Select[Any]:
     """Apply filters of the view's list."""
     for filter_ in view.get_filters() if filters else ():
         query = await apply_filter(query, filter_, QueryParams(dict(filters)), view.model)
     return query
 
 
-def _default_columns(view: View) -> Sequence[str]:
+def _default_columns(view: AdminView) -> Sequence[str]:
     keys = {key.key for key in view.pk_columns}
     return [name for name in view.list_names if name not in keys][:DEFAULT_COLUMNS]
 
@@ -279,10 +282,10 @@ class Section:
     label: str
     type: str
     """`models`, `health` or `recent`."""
-    views: Sequence[View] = ()
+    views: Sequence[AdminView] = ()
 
 
-def visible_sections(request: Request, site: Site) -> Iterator[Section]:
+def visible_sections(request: Request, site: BaseAdminSite) -> Iterator[Section]:
     for category, views in listed_views(request, site).items():
         yield Section(f"/models/{category}", category or _l("Models"), "models", views)
     if is_superuser(request):

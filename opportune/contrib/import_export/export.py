@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.log import audit
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.contrib.import_export.names import NamedColumn, join_names, named_columns
 from opportune.db.models.columns import title_of
 from opportune.db.models.translated import TranslatedText
@@ -41,7 +41,7 @@ GROUP_LIKE = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
-async def export_page(request: Request, view: View) -> StreamingResponse:
+async def export_page(request: Request, view: AdminView) -> StreamingResponse:
     """Export the rows of the list, in the order that the user has selected, or by primary key."""
     await view.site.check_access(request, "export")
     format_, statement = request.path_params["export_type"], await view.filtered_query(request)
@@ -58,7 +58,7 @@ async def export_page(request: Request, view: View) -> StreamingResponse:
     return _build_response(view, columns, batches, format_)
 
 
-def _build_response(view: View, columns: Columns, batches: Batches, format_: str) -> StreamingResponse:
+def _build_response(view: AdminView, columns: Columns, batches: Batches, format_: str) -> StreamingResponse:
     rows, name = _read_rows(view, columns, batches), secure_filename(view.get_export_name(format_))
     headers = {"Content-Disposition": f"attachment; filename={name}"}
     if format_ == "csv":
@@ -66,21 +66,23 @@ def _build_response(view: View, columns: Columns, batches: Batches, format_: str
     return StreamingResponse(_write_json(rows), media_type="application/json", headers=headers)
 
 
-async def _read_rows(view: View, columns: Columns, batches: Batches) -> AsyncIterator[dict[str, Any]]:
+async def _read_rows(view: AdminView, columns: Columns, batches: Batches) -> AsyncIterator[dict[str, Any]]:
     """Yield the values of each row. Each batch has its own session, so that slow clients hold no connection."""
     async for rows in batches:
         for row in rows:
             yield {name: await file_value(view, row, name, named_column) for name, named_column in columns.items()}
 
 
-async def _file_columns(request: Request, view: View) -> Columns:
+async def _file_columns(request: Request, view: AdminView) -> Columns:
     """Return the columns by their names in a file. Users need to see related rows to export their natural keys."""
     columns = named_columns(view).values()
     visible = {column.column: column for column in columns if await may_see_titles(request, column.lookup.view)}
     return {visible[name].name if name in visible else name: visible.get(name) for name in view.export_names}
 
 
-async def _batches_by_primary_key(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
+async def _batches_by_primary_key(
+    view: AdminView, statement: Select[Any], load: LoadBatch
+) -> AsyncIterator[Sequence[Any]]:
     key, last_key = view.pk_columns[0], None
     while True:
         batch = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
@@ -91,7 +93,9 @@ async def _batches_by_primary_key(view: View, statement: Select[Any], load: Load
         last_key = getattr(rows[-1], key.name)
 
 
-async def _batches_by_query_order(view: View, statement: Select[Any], load: LoadBatch) -> AsyncIterator[Sequence[Any]]:
+async def _batches_by_query_order(
+    view: AdminView, statement: Select[Any], load: LoadBatch
+) -> AsyncIterator[Sequence[Any]]:
     """Yield batches in the order of the query. First read only the keys of all rows, which need little memory."""
     key = view.pk_columns[0]
     ids = [row_id for (row_id,) in await view.fetch_tuples(statement.with_only_columns(key))]
@@ -102,13 +106,13 @@ async def _batches_by_query_order(view: View, statement: Select[Any], load: Load
         yield [by_id[row_id] for row_id in batch if row_id in by_id]
 
 
-async def _load_batch(view: View, columns: Columns, batch: Select[Any]) -> Sequence[Any]:
+async def _load_batch(view: AdminView, columns: Columns, batch: Select[Any]) -> Sequence[Any]:
     """Load a batch with its related rows."""
     rows: Sequence[Any] = await view.fetch_rows(batch.options(*view.loading(list(columns))))
     return rows
 
 
-async def file_value(view: View, row: Any, name: str, named_column: NamedColumn | None) -> Any:
+async def file_value(view: AdminView, row: Any, name: str, named_column: NamedColumn | None) -> Any:
     """Return the value of a row for a column of a file. Several names of related rows are a list."""
     if named_column:
         names = named_column.names_of(row)

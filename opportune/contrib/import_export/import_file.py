@@ -20,7 +20,7 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE, FileCells
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, unescape_formula
 from opportune.contrib.import_export.names import NamedColumn, NameResolver, named_columns
 from opportune.db.models.columns import is_secret, is_text, python_type_of
@@ -136,12 +136,12 @@ SAME_FIELD = _l("These columns set the same field: %(names)s. Keep one of them."
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
 
 
-async def empty_form(request: Request, view: View) -> AdminForm:
+async def empty_form(request: Request, view: AdminView) -> AdminForm:
     """Return the form for a new row, with only the fields that the user may set."""
     return without_fields(await view.form_class(request, creating=True), view.unwritable_columns(request, None))()
 
 
-def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
+def fields_to_import(view: AdminView, form: AdminForm) -> dict[str, Any]:
     """Return the form fields that a file can fill in, by column. Secrets and files are left out."""
     fields = view.site.plain_names({field.name: field for field in form}, view.model)
     columns: Any = view.mapper.columns
@@ -152,13 +152,13 @@ def fields_to_import(view: View, form: AdminForm) -> dict[str, Any]:
     }
 
 
-def names_to_import(view: View, form: AdminForm) -> dict[str, NamedColumn]:
+def names_to_import(view: AdminView, form: AdminForm) -> dict[str, NamedColumn]:
     """Return the columns of related rows that a file names by natural key, by the name in the file."""
     return {name: column for name, column in named_columns(view).items() if column.column in form}
 
 
 def name_columns(
-    view: View, form: AdminForm, header: Sequence[str], lines: Sequence[ImportRow]
+    view: AdminView, form: AdminForm, header: Sequence[str], lines: Sequence[ImportRow]
 ) -> tuple[list[str], list[ImportRow]]:
     """Replace labels of the list and names in other case by the names of columns, in the header and the rows.
 
@@ -181,7 +181,7 @@ def name_columns(
 
 
 def split_header(
-    view: View, form: AdminForm, header: Sequence[str], *, may_omit: bool = False
+    view: AdminView, form: AdminForm, header: Sequence[str], *, may_omit: bool = False
 ) -> tuple[dict[str, str], list[str]]:
     """Return the imported columns with their form fields, and the exported columns that are ignored.
 
@@ -216,7 +216,7 @@ def split_header(
 class FormFiller:
     """Fills in forms with the cells of a file."""
 
-    view: View
+    view: AdminView
     columns: Mapping[str, str]
     """The form field of each column of the file."""
     named: Mapping[str, NamedColumn]

@@ -12,8 +12,9 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import in_batches
-from opportune.admin.forms.inlines import ROW_IS_GONE, differs
-from opportune.admin.protocols import View
+from opportune.admin.forms.inlines import ROW_IS_GONE
+from opportune.admin.log.diff import differs
+from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, file_value
 from opportune.contrib.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import, preview_of
 from opportune.contrib.import_export.names import NameResolver, with_names
@@ -54,7 +55,7 @@ class ImportPlan:
     """All rows of a file, with the changes they make and their error messages."""
 
     request: Request
-    view: View
+    view: AdminView
     columns: Mapping[str, str]
     """The form field of each column of the file."""
     updates: bool
@@ -81,7 +82,7 @@ class ImportPlan:
         return [row for row in self.rows if row.stored is not None and row.values]
 
     @property
-    def new_related_rows(self) -> Iterator[tuple[View, Sequence[str]]]:
+    def new_related_rows(self) -> Iterator[tuple[AdminView, Sequence[str]]]:
         """Rows of other models that the import creates: view and names."""
         yield from ((rows.view, list(rows.placeholders)) for rows in self.names.new_rows.values() if rows.placeholders)
 

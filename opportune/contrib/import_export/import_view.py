@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import describe_rows, list_url
 from opportune.admin.log import audit
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.config.signing import seal, unseal
 from opportune.contrib.import_export.import_file import (
     ImportRow,
@@ -72,7 +72,7 @@ class ImportResult:
         return not (self.error or self.faults)
 
 
-async def import_page(request: Request, view: View) -> Response:
+async def import_page(request: Request, view: AdminView) -> Response:
     """Show the upload form or a preview of the file, or import the file after confirmation."""
     await view.site.check_access(request, "import")
     if request.method != "POST":
@@ -102,7 +102,7 @@ def _summary(plan: ImportPlan) -> str:
     return gettext("Imported %(rows)s, changed %(changed)s; %(unchanged)s unchanged.", rows=rows, **counts)
 
 
-async def _render_page(request: Request, view: View, outcome: ImportResult | None) -> Response:
+async def _render_page(request: Request, view: AdminView, outcome: ImportResult | None) -> Response:
     form = await empty_form(request, view)
     context = {
         "model_view": view,
@@ -121,11 +121,11 @@ async def _render_page(request: Request, view: View, outcome: ImportResult | Non
     return page
 
 
-def _may_update(request: Request, view: View) -> bool:
+def _may_update(request: Request, view: AdminView) -> bool:
     return view.can_edit and view.is_accessible(request) and view.has_permission(request, Action.EDIT)
 
 
-async def _read_submission(request: Request, view: View) -> tuple[str, str, bool, bool]:
+async def _read_submission(request: Request, view: AdminView) -> tuple[str, str, bool, bool]:
     """Return name and text of the file, whether it may change stored rows, and whether the user has confirmed."""
     max_bytes = view.max_import_file_size
     async with request.form(max_files=1, max_fields=10, max_part_size=2 * max_bytes) as form:
@@ -153,13 +153,13 @@ async def _read_submission(request: Request, view: View) -> tuple[str, str, bool
         raise ValidationRefused("This file is not UTF-8 text. Save it as “CSV UTF-8”.") from None
 
 
-def _purpose(request: Request, view: View, *, updates: bool) -> str:
+def _purpose(request: Request, view: AdminView, *, updates: bool) -> str:
     # A preview is confirmed in its language, because the language decides how numbers are read.
     language = get_language().code
     return f"admin import {view.identity} {request.state.user.id} {language}{' with changes' if updates else ''}"
 
 
-async def _import(request: Request, view: View, outcome: ImportResult, content: str, *, store: bool) -> None:
+async def _import(request: Request, view: AdminView, outcome: ImportResult, content: str, *, store: bool) -> None:
     """Validate the file. Store the rows if all are valid and `store` is true.
 
     Raises:
@@ -184,7 +184,7 @@ async def _import(request: Request, view: View, outcome: ImportResult, content: 
             await _store(request, view, outcome, plan, store=store)
 
 
-async def _store(request: Request, view: View, outcome: ImportResult, plan: ImportPlan, *, store: bool) -> None:
+async def _store(request: Request, view: AdminView, outcome: ImportResult, plan: ImportPlan, *, store: bool) -> None:
     """Store all rows in one transaction. Roll back for a preview, or if the database refuses a row."""
     written: list[Any] = []
     async with view.site.database.writer() as session:

@@ -13,9 +13,10 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_see_titles
+from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, in_batches
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.db.models.columns import natural_key_of, python_type_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.paths import relation_of_column
@@ -71,7 +72,7 @@ class NamedColumn:
         return sorted(str(getattr(row, self.key)) for row in rows)
 
 
-def named_columns(view: View) -> dict[str, NamedColumn]:
+def named_columns(view: AdminView) -> dict[str, NamedColumn]:
     """Return the relationships of a view whose rows have a natural key, by their names in a file."""
     columns = [(relation_of_column(view.mapper, name), name, lookup, False) for name, lookup in view.references.items()]
     columns += [(name, name, lookup, True) for name, lookup in view.many_to_many.items()]
@@ -86,7 +87,7 @@ def named_columns(view: View) -> dict[str, NamedColumn]:
 class NewRows:
     """Rows of one model that a file names and that do not exist yet. Each has a placeholder until it has an id."""
 
-    view: View
+    view: AdminView
     key: str
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The values to store, by name of the row."""
@@ -134,7 +135,7 @@ class NameResolver:
     async def _plan_new(self, column: NamedColumn, names: Sequence[str]) -> None:
         model, view = column.lookup.model, column.lookup.view
         reason = await self._creation_problem(view, column.key)
-        if reason or view is None:
+        if reason or not isinstance(view, AdminView):
             self._faults |= {(model, name): f"“{name}” does not exist, and {reason}." for name in names}
             return
         unwritable = view.unwritable_columns(self.request, None)
@@ -154,9 +155,10 @@ class NameResolver:
                 new_rows.placeholders[name] = self._next_placeholder
                 self._next_placeholder -= 1
 
-    async def _creation_problem(self, view: View | None, key: str) -> str:
+    async def _creation_problem(self, view: BaseAdminView | None, key: str) -> str:
         """Return why a row cannot be created from its name, or an empty text."""
-        if view is None or not (view.is_accessible(self.request) and await view.check_can_create(self.request)):
+        request = self.request
+        if not (isinstance(view, AdminView) and view.is_accessible(request) and await view.check_can_create(request)):
             return "you may not add one"
         unwritable = view.unwritable_columns(self.request, None)
         form = without_fields(await view.form_class(self.request, creating=True), unwritable)()

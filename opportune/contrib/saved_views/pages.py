@@ -16,7 +16,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.extensions import ModelPage
 from opportune.admin.lists.actions import list_url, redirect_with_error
 from opportune.admin.models import DefaultView, SavedView
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.contrib.saved_views.queries import (
     load_saved_views,
     read_list_state,
@@ -48,12 +48,12 @@ class ViewDetails(Schema):
     is_pinned: bool = Field(False, title="Show in the menu")
 
 
-async def open_view(request: Request, view: View) -> Response:
+async def open_view(request: Request, view: AdminView) -> Response:
     """Open the list with the state of a saved view, without columns and filters that no longer exist."""
     return open_list(request, view, await _find(request, view))
 
 
-def open_list(request: Request, view: View, saved: SavedView) -> Response:
+def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
     restored = restore_list_state(request, view, saved.query)
     if restored.missing:
         missing = ", ".join(restored.missing)
@@ -70,7 +70,7 @@ def open_list(request: Request, view: View, saved: SavedView) -> Response:
     return RedirectResponse(f"{address}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
 
 
-async def add_view(request: Request, view: View) -> Response:
+async def add_view(request: Request, view: AdminView) -> Response:
     """Show the form for a new view with the state in the address, or save it."""
     user: User = request.state.user
     saved = await load_saved_views(request)
@@ -83,11 +83,11 @@ async def add_view(request: Request, view: View) -> Response:
     return await _form_page(request, view, row)
 
 
-async def edit_view(request: Request, view: View) -> Response:
+async def edit_view(request: Request, view: AdminView) -> Response:
     return await _form_page(request, view, await _find_own(request, view))
 
 
-async def _form_page(request: Request, view: View, row: SavedView) -> Response:
+async def _form_page(request: Request, view: AdminView, row: SavedView) -> Response:
     async with view.site.database.reader(fresh=True) as session:
         groups = await read_shareable_groups(session, request.state.user)
     form = Form(ViewDetails, row, choices={"group_id": groups})
@@ -104,7 +104,7 @@ async def _form_page(request: Request, view: View, row: SavedView) -> Response:
     return cast("Response", page)
 
 
-async def _save(request: Request, view: View, row: SavedView, details: ViewDetails) -> Response:
+async def _save(request: Request, view: AdminView, row: SavedView, details: ViewDetails) -> Response:
     async with view.site.database.writer() as session:
         with translate_database_errors(SavedView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
             row = await _lock(session, row) if row.id else row
@@ -115,7 +115,7 @@ async def _save(request: Request, view: View, row: SavedView, details: ViewDetai
     return open_list(request, view, row)
 
 
-async def update_view(request: Request, view: View) -> Response:
+async def update_view(request: Request, view: AdminView) -> Response:
     """Store the state in the address as the new state of the view."""
     row = await _find_own(request, view)
     try:
@@ -129,7 +129,7 @@ async def update_view(request: Request, view: View) -> Response:
     return open_list(request, view, row)
 
 
-async def delete_view(request: Request, view: View) -> Response:
+async def delete_view(request: Request, view: AdminView) -> Response:
     row = await _find_own(request, view)
     async with view.site.database.writer() as session:
         await session.execute(delete(SavedView).where(col(SavedView.id) == row.id))  # it may be deleted already
@@ -137,7 +137,7 @@ async def delete_view(request: Request, view: View) -> Response:
     return RedirectResponse(request.url_for("admin:list", identity=view.identity), 303)
 
 
-async def toggle_default_view(request: Request, view: View) -> Response:
+async def toggle_default_view(request: Request, view: AdminView) -> Response:
     """Open this view by default from now on, or no longer."""
     row, saved = await _find(request, view), await load_saved_views(request)
     is_default = row.id in saved.default_ids
@@ -160,7 +160,7 @@ async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
     return stored
 
 
-async def _find(request: Request, view: View) -> SavedView:
+async def _find(request: Request, view: AdminView) -> SavedView:
     """Return the view in the address. Raises HTTPException if the user may not open it."""
     saved = await load_saved_views(request)
     row = saved.find(view.identity, request.path_params["view_id"])
@@ -169,7 +169,7 @@ async def _find(request: Request, view: View) -> SavedView:
     return row
 
 
-async def _find_own(request: Request, view: View) -> SavedView:
+async def _find_own(request: Request, view: AdminView) -> SavedView:
     """Return the view in the address. Raises HTTPException if the user may not change it."""
     row = await _find(request, view)
     if row.owner_id != request.state.user.id:

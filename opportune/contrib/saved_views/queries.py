@@ -17,7 +17,7 @@ from opportune.admin.lists.active_filters import FACETS, allowed_parameters
 from opportune.admin.lists.columns import column_choices, parse_columns
 from opportune.admin.lists.positions import POSITION
 from opportune.admin.models import DefaultView, SavedView
-from opportune.admin.protocols import View
+from opportune.admin.views import AdminView
 from opportune.db.database import Database
 from opportune.db.models.columns import label_of
 from opportune.errors import FieldErrors
@@ -92,7 +92,7 @@ MAX_QUERY_LENGTH = 4_000
 MAX_PAGE_SIZE_DIGITS = 6
 
 
-def read_list_state(request: Request, view: View) -> str:
+def read_list_state(request: Request, view: AdminView) -> str:
     """Return the state in the address, which is empty for the plain list.
 
     Raises:
@@ -117,7 +117,7 @@ class RestoredState:
     """Labels of columns and filters that the list no longer has, or that the user may not see."""
 
 
-def restore_list_state(request: Request, view: View, query: str) -> RestoredState:
+def restore_list_state(request: Request, view: AdminView, query: str) -> RestoredState:
     """Return the parameters of a saved state that the list still has."""
     params, missing = [], []
     for name, text in parse_qsl(query):
@@ -129,7 +129,7 @@ def restore_list_state(request: Request, view: View, query: str) -> RestoredStat
     return RestoredState(params, list(dict.fromkeys(missing)))
 
 
-def _restore_value(request: Request, view: View, name: str, text: str) -> tuple[str, list[str]]:
+def _restore_value(request: Request, view: AdminView, name: str, text: str) -> tuple[str, list[str]]:
     """Return the part of the value that the list still has, and labels of the missing columns, order or filter."""
     if name == "columns":
         choices = column_choices(request, view)
@@ -145,7 +145,7 @@ def _restore_value(request: Request, view: View, name: str, text: str) -> tuple[
     return "", [f"the filter {_label(view, name.removesuffix('_op').partition('__')[0])}"]
 
 
-def _label(view: View, name: str) -> str:
+def _label(view: AdminView, name: str) -> str:
     return view.labels.get(name, label_of(name))
 
 
@@ -165,14 +165,14 @@ class ListState:
     can_save: bool
 
 
-async def read_state(request: Request, view: View) -> ListState:
+async def read_state(request: Request, view: AdminView) -> ListState:
     saved, state = await load_saved_views(request), _state_or_none(request, view)
     active = saved.find(view.identity, request.query_params.get("view", ""))
     is_changed = active is not None and not (state is not None and is_same_state(active.query, state))
     return ListState(saved.of_model(view.identity), active, saved.default(view.identity), is_changed, bool(state))
 
 
-def _state_or_none(request: Request, view: View) -> str | None:
+def _state_or_none(request: Request, view: AdminView) -> str | None:
     try:
         return read_list_state(request, view)
     except FieldErrors:

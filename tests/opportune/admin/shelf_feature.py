@@ -9,7 +9,7 @@ from sqlmodel import Field
 from starlette.requests import Request
 
 from opportune.admin.forms.files import stored_uploads
-from opportune.admin.forms.inlines import Inline
+from opportune.admin.forms.inline import Inline
 from opportune.admin.views import AdminView
 from opportune.feature import Feature
 from opportune.fields import FileColumn, ImageColumn

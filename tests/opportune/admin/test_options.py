@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opportune.admin.forms.inlines import Inline
+from opportune.admin.forms.inline import Inline
 from opportune.admin.options import (
     COLUMN_OPTIONS,
     DISPLAY_OPTIONS,

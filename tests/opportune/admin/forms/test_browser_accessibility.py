@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
-from opportune.admin.forms.inlines import Inline
+from opportune.admin.forms.inline import Inline
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin

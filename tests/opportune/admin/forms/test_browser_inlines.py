@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.admin.forms.inlines import Inline
+from opportune.admin.forms.inline import Inline
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, Review
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.admin.forms.inlines import Inline
+from opportune.admin.forms.inline import Inline
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.lists.test_related import grant

@@ -1,0 +1,42 @@
+"""Declaration of rows of another model that are edited in the form of the row they refer to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.errors.option_names import strict
+
+INLINES_KEY = "(inlines)"
+"""Key of the tables among the values of a form. No column has this name."""
+
+
+@strict
+@dataclass(frozen=True)
+class Inline:
+    """Rows of another model in a form. The view of that model defines the rules and permissions.
+
+    inlines = (Inline(Seat, "event_id", ("name", "price"), sortable="position"),)
+    """
+
+    model: type[Any]
+    by: str
+    """Foreign key column that refers to the row of the form."""
+    columns: Sequence[str]
+    """Columns to edit, including all columns that a new row requires."""
+    extra: int = 2
+    """Number of empty lines for new rows on pages without JavaScript, which have no button to add a line."""
+    sortable: str = ""
+    """Column of whole numbers with the position of a row. Users move the rows, and the form stores the positions."""
+
+
+class RelatedRows(Protocol):
+    """Rows of another model that are saved with the row they refer to."""
+
+    async def save(self, session: AsyncSession, request: Request, parent: Any) -> None:
+        """Save them in the transaction of the parent row. Raises ValidationRefused."""
+
+    async def run_hooks(self, request: Request) -> None:
+        """Call SQLAdmin's hooks that run after the commit."""

@@ -1,0 +1,84 @@
+"""Rows of a view in the trash: queries, restoration and permanent deletion."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqladmin.authorization import Action
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from opportune.admin.lists.actions import match_primary_keys
+from opportune.admin.log import audit
+from opportune.admin.views import AdminView
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.sessions.trash import deleted_rows_included, restore, with_deleted
+from opportune.pagination import count_rows
+
+
+def deleted_at(view: AdminView) -> Any:
+    """The column with the time of deletion."""
+    return view.mapper.all_orm_descriptors["deleted_at"]
+
+
+def may_use_trash(request: Request, view: AdminView) -> bool:
+    """Return whether the user may see, restore and permanently delete rows in the trash."""
+    is_allowed = view.can_delete and view.is_accessible(request) and view.has_permission(request, Action.DELETE)
+    return view.has_trash and bool(is_allowed)
+
+
+def deleted_rows(request: Request, view: AdminView) -> Select[Any]:
+    """Select the rows in the trash that the user may change."""
+    rows = view.list_query(request).where(deleted_at(view).is_not(None), *view.writable(request))
+    return with_deleted(rows)
+
+
+async def find_deleted(request: Request, view: AdminView) -> Any:
+    """Return the row in the address if it is in the trash of this user, or None."""
+    if not may_use_trash(request, view):
+        return None
+    has_key = match_primary_keys(view, [request.path_params["pk"]])
+    rows = deleted_rows(request, view).where(has_key).options(*view.loading(()))
+    return next(iter(await view.fetch_rows(rows)), None)
+
+
+async def count_deleted(request: Request, view: AdminView) -> int:
+    (count,) = await view.fetch_rows(with_deleted(count_rows(deleted_rows(request, view), view.pk_columns[0])))
+    return int(count)
+
+
+async def restore_rows(request: Request, view: AdminView, pks: Sequence[str]) -> None:
+    """Take all of these rows out of the trash or none.
+
+    Raises:
+        FieldErrors: Another row now has a value that must be unique.
+    """
+    with translate_database_errors(view.table):
+        async with view.site.database.writer() as session:
+            for row in await _lock_deleted(session, request, view, pks):
+                await restore(session, row)
+                audit.record_row(session, request, "restore", view.identity, row, {})
+
+
+async def purge_rows(request: Request, view: AdminView, pks: Sequence[str]) -> None:
+    """Delete all of these rows permanently or none.
+
+    Raises:
+        FieldErrors: A hook refuses it, or other rows refer to a row.
+    """
+    with translate_database_errors(view.table, deleting=True):
+        async with view.site.database.writer() as session:
+            rows = await _lock_deleted(session, request, view, pks)
+            with deleted_rows_included(session, purges=True):
+                await view.remove_rows(session, request, rows)
+    for row in rows:
+        await view.after_model_delete(row, request)
+
+
+async def _lock_deleted(session: AsyncSession, request: Request, view: AdminView, pks: Sequence[str]) -> Sequence[Any]:
+    rows = deleted_rows(request, view).where(match_primary_keys(view, pks))
+    locked = await view.lock_rows(session, request, rows, view.check_can_delete)
+    if len(locked) < len(pks):
+        raise HTTPException(404)
+    return locked
