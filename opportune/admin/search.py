@@ -95,7 +95,8 @@ async def _search_view(request: Request, view: AdminView, session: AsyncSession,
     """Return the newest matching rows of a model."""
     if not await may_list(request, view):
         return None
-    statement = view.search_query(view.list_query(request), query).where(*await view.narrow_search(session, query))
+    await view.narrow_search(session, query)
+    statement = view.search_query(view.list_query(request), query)
     newest = statement.order_by(*(key.desc() for key in view.pk_columns)).limit(HITS_PER_GROUP + 1)
     rows = (await session.scalars(newest.options(*view.loading(())))).unique().all()
     list_url = f"{request.url_for('admin:list', identity=view.identity)}?{urlencode({'search': query})}"

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from starlette.status import HTTP_201_CREATED
 
 from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
-from opportune.crud.dependencies import insert_row, open_directly, read_body, read_filter, reading, writing
+from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import LANGUAGES, Languages
+from opportune.crud.queries import describe_parameters, validate_query
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -20,7 +21,6 @@ from opportune.errors.option_names import refuse_misspelt
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
 from opportune.web.errors.openapi import refusals
-from opportune.web.routing.direct_route import DirectRoute, set_direct
 
 M = TypeVar("M", bound=Model)
 
@@ -116,7 +116,13 @@ class CrudApi(Generic[M]):
         read_errors, write_errors = self._error_responses(reads=True), self._error_responses(reads=False)
         page_schema: Any = Page[schema]  # type: ignore[valid-type]  # derived at run time
         options: dict[str, Mapping[str, Any]] = {
-            "find": {"path": "", "methods": ["GET"], "response_model": page_schema, "responses": read_errors(422)},
+            "find": {
+                "path": "",
+                "methods": ["GET"],
+                "response_model": page_schema,
+                "responses": read_errors(422),
+                "openapi_extra": {"parameters": describe_parameters(self.crud.Filter)},
+            },
             "add": {"path": "", "methods": ["POST"], "response_model": schema, "responses": write_errors(422)},
             "read": {"path": row_path, "methods": ["GET"], "response_model": schema, "responses": read_errors(404)},
             "update": {
@@ -141,7 +147,6 @@ class CrudApi(Generic[M]):
                     endpoint=getattr(self, f"_{name}_route")(),
                     status_code=STATUSES.get(name, 200),
                     name=ROUTE_NAMES.get(name, name),
-                    route_class_override=DirectRoute,
                     **route_options,
                 )
         router.complete()
@@ -149,7 +154,7 @@ class CrudApi(Generic[M]):
 
     @property
     def _team_dependencies(self) -> Sequence[Any]:
-        """Dependencies that document the team's header in OpenAPI. `open_directly` reads the header itself."""
+        """Dependencies that document the team's header in OpenAPI. `TeamOwners.find` reads it."""
         owners = self.crud.team_owners()
         return (owners.describe,) if owners else ()
 
@@ -160,37 +165,15 @@ class CrudApi(Generic[M]):
         return lambda *more: refusals(*statuses, *more)
 
     def _find_route(self) -> Any:
-        async def find(crud: Crud[M], query: Paging) -> Response:
-            return await self.find(crud, query)
+        async def find(request: Request, crud: Crud[M]) -> Response:
+            return await self.find(crud, validate_query(self.crud.Filter, request.query_params))
 
-        async def direct(request: Request) -> Response | None:
-            if (query := read_filter(self.crud, request.query_params)) is None:
-                return None
-            async with open_directly(self.crud, request, writes=False) as crud:
-                return await self.find(crud, query)
-
-        set_direct(find, direct, covers=self._team_dependencies)
-        return set_route_types(self.crud, find, crud=self._reading, query=Annotated[self.crud.Filter, Query()])
+        return set_route_types(self.crud, find, crud=self._reading)
 
     def _add_route(self) -> Any:
         async def add(request: Request, crud: Crud[M], new: BaseModel) -> Response:
             return _with_path(request, await self.add(crud, crud.validated(self.crud.Create, new)))
 
-        async def direct(request: Request) -> Response | None:
-            if (new := await read_body(self.crud.Create, request)) is None:
-                return None
-            async with open_directly(self.crud, request, writes=True) as crud:
-                stored = await insert_row(crud, new) if has_default_methods else None
-                if stored is None:
-                    return _with_path(request, await self.add(crud, new))
-            response = self._make_response(self.crud.definition.serializer.write_row(stored), 201)
-            response.headers["Location"] = self._location(stored[self.crud.lookup])
-            return _with_path(request, response)
-
-        has_default_methods = type(self).add is CrudApi.add and type(self).respond is CrudApi.respond
-        has_default_methods &= self.crud.lookup in self.crud.definition.serializer.names
-        if not self.crud.definition.field_rules.locks:
-            set_direct(add, direct, covers=self._team_dependencies)
         return set_route_types(self.crud, add, crud=self._writing, new=self._body(self.crud.Create))
 
     def _read_route(self) -> Any:
@@ -245,8 +228,9 @@ class CrudApi(Generic[M]):
 
 def _with_path(request: Request, response: Response) -> Response:
     """Return the response to a new row with the whole path in `Location`."""
-    if location := response.headers.get("Location"):
-        response.headers["Location"] = urljoin(request.url.path, location)
+    location = response.headers.get("Location", "/")
+    if not location.startswith("/") and "://" not in location:
+        response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{location}"
     return response
 
 

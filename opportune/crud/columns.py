@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.models import User
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Declaration, Shape, shape_of
-from opportune.crud.reader import read_linked
 from opportune.crud.schemas import title_candidates, writable_names
+from opportune.crud.selection import read_linked
 from opportune.db.models.columns import (
     choice_label,
     choices_of,
@@ -338,7 +338,8 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     paths = [column.path for column in columns if column.path not in links]
     page: Page[Any] = await crud.rows(query, list(dict.fromkeys(["id", crud.lookup, *paths])))
     for name in links:
-        related = await read_linked(crud, name, [row["id"] for row in page.items], (), itemgetter(0))
+        ids = [row["id"] for row in page.items]
+        related = await read_linked(crud.session, shape, name, ids, crud.visible, (), itemgetter(0))
         titles = iter(await names_of(crud.session, [row for rows in related.values() for row in rows]))
         titles_by_id = {row_id: [next(titles) for _ in rows] for row_id, rows in related.items()}
         page = page.model_copy(update={"items": [{**row, name: titles_by_id.get(row["id"], [])} for row in page.items]})

@@ -1,28 +1,52 @@
 """Data layer of one model: permissions, queries, filters and validated writes."""
 
-from collections.abc import Sequence
-from types import FunctionType
-from typing import Any, Self, TypeVar, get_args
+from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args
 
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, false, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
+from opportune.accounts.groups.grants import identity_of
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
-from opportune.crud.options import Key, M, Values
-from opportune.crud.registry import crud_classes, register
-from opportune.crud.row_writing import WriteOperations
-from opportune.crud.teams import TeamOwners
-from opportune.errors import OperatorError
+from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
+from opportune.crud.filters import TRASH_PARAMETER
+from opportune.crud.options import CrudOptions, Key, Values
+from opportune.crud.permissions import UserPermissions
+from opportune.crud.reading import (
+    filter_conditions,
+    has_key,
+    load_options,
+    load_row,
+    read_mappings,
+    read_objects,
+    read_row,
+    sort_expression,
+)
+from opportune.crud.registry import default_crud, may_use_grants, register, related_classes
+from opportune.crud.serializer import Serializer
+from opportune.crud.teams import Team, TeamOwners
+from opportune.crud.writing import find_linked_rows, validate, writes_row
+from opportune.db.models.model import Model
+from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.queries.paths import parse_path
+from opportune.db.sessions.insertion import insert_row
+from opportune.db.sessions.trash import purge, restore, with_deleted
+from opportune.errors import FieldErrors, Forbidden, OperatorError
 from opportune.errors.option_names import refuse_misspelt
+from opportune.pagination import Page, Paging, order
 
 __all__ = ["Crud", "Key", "Values"]
 
-QUERY_METHODS = ("readable", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
-"""Methods that a list calls to build its statement."""
+M = TypeVar("M", bound=Model)
 
 
-class Crud(WriteOperations[M]):
+class Crud(CrudOptions, Generic[M]):
     """The rows of a model, as one user may read and write them.
 
     It is independent of HTTP and never commits. Methods raise `Forbidden` if the user may not do this for any row,
@@ -36,6 +60,11 @@ class Crud(WriteOperations[M]):
         book = await Books(session, user).get(3)
     """
 
+    definition: ClassVar[Definition]
+
+    narrowed_search: tuple[str, Sequence[ColumnElement[bool]]] = ("", ())
+    """The words of the current search and a condition that limits it, from the search index of the model."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         refuse_misspelt(cls, Crud)
@@ -46,21 +75,21 @@ class Crud(WriteOperations[M]):
             if not any(isinstance(arg, TypeVar) for arg in args):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")
             return
-        cls.definition = Definition(
-            cls,
-            has_assign=cls.assign is not Crud.assign,
-            hides=cls.hidden_fields is not Crud.hidden_fields,
-            locks=cls.readonly_fields is not Crud.readonly_fields,
-        )
-        cls.definition.shares_statement = cls._shares_statement()
+        cls.definition = Definition(cls, {name for name in vars(Crud) if getattr(cls, name) is not getattr(Crud, name)})
         register(cls)
 
-    @classmethod
-    def _shares_statement(cls) -> bool:
-        has_paths = any("." in path for path in (*cls.sort, *cls.order))
-        is_default = all(getattr(cls, name) is getattr(Crud, name) for name in QUERY_METHODS)
-        is_same_for_all = cls.definition.read_access is not Access.OWNER_OR_PERMITTED
-        return is_default and is_same_for_all and not (has_paths or cls.nested or cls.team_column)
+    def __init__(
+        self,
+        session: AsyncSession,
+        user: User | None = None,
+        grants: AbstractSet[tuple[str, str]] = frozenset(),
+        team: Team | None = None,
+    ) -> None:
+        self.session = session
+        self.user = user
+        self.grants = grants
+        self.team = team
+        self.permissions = UserPermissions(self.definition, user, grants, team)
 
     @classmethod
     async def for_user(cls, session: AsyncSession, user: User | None) -> Self:
@@ -71,26 +100,315 @@ class Crud(WriteOperations[M]):
     @classmethod
     def needs_grants(cls) -> bool:
         """Return whether rules of this class, or of classes that its rows refer to, use the grants of groups."""
-        return any(crud_class._may_use_grants() for crud_class in cls._with_related_classes())
+        return any(may_use_grants(crud_class, Crud) for crud_class in related_classes(cls))
 
     @classmethod
     def team_owners(cls) -> TeamOwners | None:
         """Return the model of teams that own these rows, or rows that they refer to. None if no team does."""
-        teams = (crud_class.definition.team for crud_class in cls._with_related_classes())
-        return next((team for team in teams if team), None)
+        return next((owners for crud_class in related_classes(cls) if (owners := crud_class.definition.team)), None)
 
     @classmethod
-    def _with_related_classes(cls) -> "Sequence[type[Crud[Any]]]":
-        """Return this class and the classes of models that its rows refer to."""
-        shape = cls.definition.shape
-        targets = {*shape.references.values(), *shape.links.values()}
-        related = (crud_class for target in targets for crud_class in crud_classes.get(target, ()))
-        return (cls, *({*related} - {cls}))
+    def identity(cls) -> str:
+        """Return the name of the model in grants and in the admin's addresses."""
+        return identity_of(cls.model)
 
-    @classmethod
-    def _may_use_grants(cls) -> bool:
-        """Return whether rules of this class use grants. Methods of the project may call `may` in any case."""
-        classes = cls.__mro__[: cls.__mro__.index(Crud)]
-        has_methods = any(isinstance(member, FunctionType) for class_ in classes for member in vars(class_).values())
-        accesses = cls.definition.read_access, cls.definition.write_access
-        return has_methods or any(access.uses_grants for access in accesses)
+    # Permissions
+
+    def may(self, action: str) -> bool:
+        """Return whether the user may do an action on any row. `readable` and `writable` say on which rows.
+
+        Args:
+            action: `list`, `details`, `create`, `edit` or `delete`, or another action that groups can be granted.
+        """
+        return self.permissions.may(action)
+
+    def require(self, action: str) -> None:
+        """Raise Forbidden if the user may not do this action."""
+        if not self.may(action):
+            raise Forbidden
+
+    def readable(self) -> ColumnElement[bool]:
+        """Return the condition for rows that the user may read. Other rows are not found."""
+        return self.permissions.owned(self.definition.read_access, "list")
+
+    def writable(self) -> ColumnElement[bool]:
+        """Return the condition for readable rows that the user may change or delete."""
+        return self.permissions.owned(self.definition.write_access, "edit", "delete")
+
+    def writable_by(self, action: str) -> ColumnElement[bool]:
+        """Return the condition for rows that the user may change by `edit`, or delete by `delete`."""
+        if self.definition.write_access is not Access.OWNER_OR_PERMITTED:
+            return self.writable()
+        return and_(self.writable(), self.permissions.owned(Access.OWNER_OR_PERMITTED, action))
+
+    def visible(self, model: type[Any]) -> ColumnElement[bool]:
+        """Return the condition for readable rows of another model. Models without a `Crud` class have no limit."""
+        other = self._crud_of(model)
+        if other is None:
+            return true()
+        return other.readable() if other.may("list") else false()
+
+    def _crud_of(self, model: type[Any]) -> "Crud[Any] | None":
+        """Return the data layer of another model for the same user, or None."""
+        crud_class = type(self) if model is self.model else default_crud(model)
+        return crud_class(self.session, self.user, self.grants, self.team) if crud_class else None
+
+    def choosable(self, model: type[Any]) -> ColumnElement[bool]:
+        """Return the condition for rows of another model that a row may refer to. By default these are readable rows.
+
+        Users are special if their model has no `Crud` class. Superusers and members of groups that may write here can
+        choose all of them. Other users can only choose themselves, so that forms do not reveal which accounts exist.
+        """
+        writes = self.definition.write_access.uses_grants and self.permissions.is_granted("create", "edit")
+        if model is not User or default_crud(User) or writes or (self.user and self.user.is_superuser):
+            return self.visible(model)
+        return col(User.id) == self.user.id if self.user else false()
+
+    # Fields the user may not see or write
+
+    def hidden_fields(self) -> Collection[str]:
+        """Return the fields that this user may neither see nor write, in addition to `exclude`."""
+        return ()
+
+    def readonly_fields(self) -> Collection[str]:
+        """Return the fields that this user may see but not write, in addition to `readonly`."""
+        return ()
+
+    @cached_property
+    def hidden_names(self) -> frozenset[str]:
+        """The names that `hidden_fields` returns, and other fields that reveal the same values."""
+        rules = self.definition.field_rules
+        return rules.check(HIDDEN, self.hidden_fields()) if rules.hides else NO_FIELDS
+
+    @cached_property
+    def locked_names(self) -> frozenset[str]:
+        """The fields that this user may not write, including hidden fields."""
+        rules = self.definition.field_rules
+        return self.hidden_names | rules.check(READONLY, self.readonly_fields()) if rules.locks else NO_FIELDS
+
+    def hides(self, path: str) -> bool:
+        """Return whether a field of this model or of a related row (`author.name`) is hidden from this user."""
+        name, _, related_name = path.removeprefix("-").partition(".")
+        if name in self.hidden_names or not related_name:
+            return name in self.hidden_names
+        return related_name in self.hidden_in(self.definition.shape.to_one[name].mapper.class_)
+
+    def hidden_in(self, model: type[Any]) -> frozenset[str]:
+        """Return the hidden fields of another model's data layer."""
+        other = self._crud_of(model)
+        return other.hidden_names if other and other.definition.field_rules.hides else NO_FIELDS
+
+    def hides_parameter(self, name: str) -> bool:
+        """Return whether a query parameter belongs to a hidden field."""
+        if name == "q":
+            return bool(self.search) and not self.search_paths
+        filter_ = self.definition.filters.get(name)
+        return (filter_.name if filter_ else name) in self.hidden_names
+
+    @property
+    def search_paths(self) -> Sequence[str]:
+        """The columns that `?q=` searches for this user."""
+        return [path for path in self.search if not self.hides(path)]
+
+    @property
+    def serializer(self) -> Serializer:
+        """The serializer of rows as JSON for this user."""
+        return self.definition.serializer_without(self.hidden_names)
+
+    # Statements
+
+    def query(self) -> Select[M]:
+        """Select all rows with their related rows, without permission rules."""
+        return select(self.model).options(*load_options(self.definition.shape, self.visible))
+
+    def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]:
+        """Return the conditions for the search and filters of a query."""
+        return filter_conditions(self, query)
+
+    def column(self, path: str) -> ColumnElement[Any]:
+        """Return the expression of an annotation, a column or a column of a related row (`author.name`)."""
+        if path in self.definition.annotations:
+            return self.definition.annotations[path]
+        if "." not in path:
+            column: ColumnElement[Any] = getattr(self.model, path)
+            return column
+        return parse_path(self.definition.shape.mapper, path).value(self.visible)
+
+    def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:
+        """Return the arguments of `order_by`: the requested order, the default order, and the newest first."""
+        path = sort.removeprefix("-")
+        columns = {path: sort_expression(self, path)} if path in self.sort else {}
+        return order(sort, columns, *self.default_order(), self.model.id.desc())
+
+    def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
+        """Return the order of a list without `?sort=`."""
+        names = {path.removeprefix("-"): path for path in self.order if not self.hides(path)}
+        return [order(path, {name: sort_expression(self, name)})[0] for name, path in names.items()]
+
+    def lists_trash(self, query: Paging) -> bool:
+        """Return whether a query asks for the rows in the trash."""
+        return self.definition.has_trash and getattr(query, TRASH_PARAMETER, False) is True
+
+    # Reading
+
+    async def find(self, query: Paging | None = None) -> Page[M]:
+        """Return a page of rows with their annotations, and the total number of rows.
+
+        Args:
+            query: The filters, order and page: `books.Filter(price__lt=10, sort="-price")`.
+
+        Raises:
+            Forbidden: The user may not list rows.
+            FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
+        """
+        return await read_objects(self, query or self.Filter())
+
+    async def rows(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
+        """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
+        return await read_mappings(self, query or self.Filter(), names)
+
+    async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the values of a row by name. Raises NotFound."""
+        self.require("details")
+        return await read_row(self, self.query().where(self.readable(), self._has_key(key)), names)
+
+    async def written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the values of a row that was just written, even if the user may no longer read it."""
+        return await read_row(self, self.query().where(self._has_key(row.id)), names)
+
+    async def get(self, key: Key) -> M:
+        """Return a row with its related rows.
+
+        Args:
+            key: The `id`, or the value of the `lookup` column.
+
+        Raises:
+            NotFound: The row does not exist for this user.
+            Forbidden: The user may not open rows at all.
+        """
+        self.require("details")
+        return await self._load(self.query().where(self.readable(), self._has_key(key)))
+
+    async def get_writable(self, key: Key, action: str = "edit") -> M:
+        """Return a row and lock it for a change. Raises NotFound."""
+        self.require(action)
+        query = self.query().where(self.readable(), self.writable_by(action), self._has_key(key))
+        return await self._load(query.with_for_update(of=self.model))
+
+    def _has_key(self, key: Key) -> ColumnElement[bool]:
+        return has_key(self.model, self.lookup, key)
+
+    async def _load(self, query: Select[M]) -> M:
+        row: M = await load_row(self, query)
+        return row
+
+    # Writing
+
+    async def add(self, values: Values) -> M:
+        """Add a row.
+
+        Args:
+            values: An instance of `Create`, or a mapping that is validated like one.
+
+        Returns:
+            The new row with its `id`.
+
+        Raises:
+            Forbidden: The user may not add rows.
+            FieldErrors: A value is not valid, or the database rejects it.
+        """
+        self.require("create")
+        in_transaction = self.session.in_transaction()
+        new = self.validated(self.Create, values)
+        data = self._writable_values(new, type(new).model_fields.keys())
+        row = self.new_row()
+        data |= await find_linked_rows(self.session, self.definition.shape, data, {}, self.choosable)
+        async with writes_row(self.session, self.model, data, in_transaction=in_transaction):
+            await self.assign(row, data)
+            await insert_row(self.session, row)
+        return row
+
+    def new_row(self) -> M:
+        """Return a new row. It belongs to the user or the current team if rows have owners."""
+        row: M = self.model()
+        if self.permissions.owner_column and self.permissions.owner_id is not None:
+            setattr(row, self.permissions.owner_column, self.permissions.owner_id)
+        return row
+
+    async def change(self, row: M | Key, values: Values) -> M:
+        """Change the fields in `values` and flush the row.
+
+        Args:
+            row: The row or its key.
+            values: An instance of `Update` or a mapping. Fields that were not set stay unchanged.
+
+        Raises:
+            NotFound: The row does not exist for this user, or the user may not change it.
+            FieldErrors: A value is not valid, or the database refuses it.
+        """
+        in_transaction = self.session.in_transaction()
+        target = await self.get_writable(_key_of(row))
+        row_id, shape = target.id, self.definition.shape
+        new = self.validated(self.Update, values)
+        data = self._writable_values(new, new.model_fields_set)
+        previous = {name: getattr(target, name) for name in shape.references}
+        data |= await find_linked_rows(self.session, shape, data, previous, self.choosable)
+        try:
+            async with writes_row(self.session, self.model, data, in_transaction=in_transaction):
+                await self.assign(target, data)
+                await self.session.flush()
+        except FieldErrors:
+            stored = self.query().where(self._has_key(row_id)).execution_options(populate_existing=True)
+            await self.session.execute(stored)  # reload them, because the page with the errors shows stored values
+            raise
+        return target
+
+    async def delete(self, row: M | Key) -> None:
+        """Delete a row, or move it to the trash if the model is `SoftDelete`.
+
+        Raises:
+            NotFound: The row does not exist for this user, or the user may not change it.
+            FieldErrors: Other rows reference it.
+        """
+        in_transaction = self.session.in_transaction()
+        target = await self.get_writable(_key_of(row), "delete")
+        async with writes_row(self.session, self.model, in_transaction=in_transaction):
+            await self.session.delete(target)
+            await self.session.flush()
+
+    async def restore(self, row: M | Key) -> M:
+        """Take a row out of the trash. Raises NotFound if it is not there, or the user may not delete it."""
+        in_transaction = self.session.in_transaction()
+        target = await self._load_with_trash(row, self.model.deleted_at.is_not(None))
+        async with writes_row(self.session, self.model, {}, in_transaction=in_transaction):
+            await restore(self.session, cast("SoftDelete", target))
+        return target
+
+    async def purge(self, row: M | Key) -> None:
+        """Delete a row permanently, also from the trash. Raises NotFound, and FieldErrors if rows reference it."""
+        in_transaction = self.session.in_transaction()
+        target = await self._load_with_trash(row)
+        async with writes_row(self.session, self.model, in_transaction=in_transaction):
+            await purge(self.session, target)
+
+    async def _load_with_trash(self, row: M | Key, *conditions: ColumnElement[bool]) -> M:
+        self.require("delete")
+        is_row = self._has_key(_key_of(row))
+        query = self.query().where(self.readable(), self.writable_by("delete"), is_row, *conditions)
+        return await self._load(with_deleted(query.with_for_update(of=self.model)))
+
+    async def assign(self, row: M, values: dict[str, Any]) -> None:
+        """Set values on a new or existing row. Override it for fields of a schema that have no column."""
+        for name, value in values.items():
+            setattr(row, name, value)
+
+    def validated(self, schema: type[BaseModel], values: Values) -> BaseModel:
+        """Validate values with a schema that refuses fields the user may not write. Raises FieldErrors."""
+        return validate(self.definition.unlocked(schema, self.locked_names), values)
+
+    def _writable_values(self, new: BaseModel, names: Collection[str]) -> dict[str, Any]:
+        return {name: getattr(new, name) for name in names if name not in self.locked_names}
+
+
+def _key_of(row: Model | Key) -> Any:
+    return row.id if isinstance(row, Model) else row

@@ -1,8 +1,9 @@
 """The options of one `Crud` class after validation, and the schemas, filters and serializers derived from them."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Label, Select
@@ -12,7 +13,7 @@ from sqlalchemy.types import Float, NullType
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
-from opportune.crud.field_rules import FieldRules
+from opportune.crud.field_rules import HIDDEN, READONLY, FieldRules
 from opportune.crud.filters import (
     LANGUAGES,
     Filter,
@@ -22,7 +23,7 @@ from opportune.crud.filters import (
     filter_schema,
     method_field,
 )
-from opportune.crud.reader import ListStatement
+from opportune.crud.options import CrudOptions
 from opportune.crud.registry import takes_model_name
 from opportune.crud.schemas import (
     SchemaOptions,
@@ -32,16 +33,17 @@ from opportune.crud.schemas import (
     refuse_fields,
     update_schema,
 )
+from opportune.crud.selection import Selection
 from opportune.crud.serializer import Serializer
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.db.models.columns import is_text, is_unique
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.models.translated import is_translated
+from opportune.db.queries.listing import ListStatement
 from opportune.pagination import Paging
 
-if TYPE_CHECKING:
-    from opportune.crud.crud import Crud
-
+QUERY_METHODS = ("readable", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
+"""Methods that a list calls to build its statement. If none is overridden, all users share the built statement."""
 SEQUENCES = ("search", "filters", "sort", "order", "write_fields", "read_fields", "exclude", "readonly", "nested")
 
 
@@ -50,22 +52,27 @@ class Definition:
 
     Args:
         crud_class: The class.
-        has_assign: Whether it overrides `assign`, which may store fields that are not columns.
-        hides: Whether it overrides `hidden_fields`.
-        locks: Whether it overrides `readonly_fields`.
+        overridden: Methods of `Crud` that it overrides.
     """
 
-    def __init__(self, crud_class: "type[Crud[Any]]", *, has_assign: bool, hides: bool, locks: bool) -> None:
+    def __init__(self, crud_class: type[CrudOptions], overridden: AbstractSet[str]) -> None:
         require_integer_id(crud_class.__name__, crud_class.model)
         self.crud_class = crud_class
-        self.shares_statement = False
+        has_paths = any("." in path for path in (*crud_class.sort, *crud_class.order))
+        depends_on_user = has_paths or crud_class.nested or crud_class.team_column
+        is_same_for_all = not depends_on_user and self.read_access is not Access.OWNER_OR_PERMITTED
+        self.shares_statement = is_same_for_all and overridden.isdisjoint(QUERY_METHODS)
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
-        self.list_statements: dict[tuple[str, Sequence[str]], ListStatement] = {}
+        self.list_statements: dict[tuple[str, Sequence[str]], tuple[Selection, ListStatement]] = {}
         self.shape = shape_of(crud_class.model)
         self.has_trash = issubclass(crud_class.model, SoftDelete)
         self.annotations = {name: _label_annotation(name, value) for name, value in crud_class.annotations.items()}
         self.filter_methods = filter_methods_of(crud_class)
-        self.field_rules = FieldRules(self, hides=hides, locks=locks)
+        declaration = Declaration(crud_class.__name__, self.shape, self.annotations)
+        hides = HIDDEN in overridden
+        self.field_rules = FieldRules(
+            crud_class, declaration, self.annotations, self.filter_methods, hides=hides, locks=READONLY in overridden
+        )
         self._serializers: dict[frozenset[str], Serializer] = {}
         self._schemas_without_locked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
         self.owners = frozenset(name for name in (crud_class.owner, crud_class.team_column) if name)
@@ -80,8 +87,7 @@ class Definition:
             annotations={name: label.type.python_type for name, label in self.annotations.items()},
             required={"id", crud_class.lookup} if hides else None,
         )
-        declaration = Declaration(crud_class.__name__, self.shape, self.annotations)
-        self._check(declaration, has_assign=has_assign)
+        self._check(declaration, has_assign="assign" in overridden)
         self.filters: Mapping[str, Filter] = derive_filters(declaration, crud_class.filters)
         self.filter_fields = {name: filter_.field for name, filter_ in self.filters.items()} | {
             name: method_field(declaration, name, method) for name, method in self.filter_methods.items()
@@ -226,15 +232,20 @@ class Definition:
 
     @cached_property
     def serializer(self) -> Serializer:
-        return Serializer(self)
+        return self._create_serializer()
 
     def serializer_without(self, hidden: frozenset[str]) -> Serializer:
         """Return the cached serializer for users who may not see these fields."""
         if not hidden:
             return self.serializer
         if hidden not in self._serializers:
-            self._serializers[hidden] = Serializer(self, hidden)
+            self._serializers[hidden] = self._create_serializer(hidden)
         return self._serializers[hidden]
+
+    def _create_serializer(self, hidden: frozenset[str] = frozenset()) -> Serializer:
+        is_custom = self.crud_class.read_schema is not None
+        annotations, nested = self.annotations.keys(), self.options.nested
+        return Serializer(self.read_schema, self.shape, annotations, nested, hidden, is_custom=is_custom)
 
     def unlocked(self, schema: type[BaseModel], locked: frozenset[str]) -> type[BaseModel]:
         """Return the schema for users who may not write these fields, which it refuses."""

@@ -1,18 +1,16 @@
 """Fields that a user may not see or write: the names that `hidden_fields` and `readonly_fields` return."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from inspect import getattr_static, iscoroutinefunction, isfunction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Column
 from sqlalchemy.sql.visitors import iterate
 
 from opportune.crud.declaration import Declaration
+from opportune.crud.options import CrudOptions
 from opportune.crud.schemas import title_candidates
 from opportune.db.models.columns import declaring_classes, name_method, natural_key_of
-
-if TYPE_CHECKING:
-    from opportune.crud.definition import Definition
 
 HIDDEN, READONLY = "hidden_fields", "readonly_fields"
 NO_FIELDS: frozenset[str] = frozenset()
@@ -21,15 +19,25 @@ NO_FIELDS: frozenset[str] = frozenset()
 class FieldRules:
     """Checks the names of hidden and locked fields. Each set of names is checked once."""
 
-    def __init__(self, definition: "Definition", *, hides: bool, locks: bool) -> None:
-        self.definition = definition
+    def __init__(
+        self,
+        crud_class: type[CrudOptions],
+        declaration: Declaration,
+        annotations: Mapping[str, Any],
+        filter_methods: Collection[str],
+        *,
+        hides: bool,
+        locks: bool,
+    ) -> None:
+        self.crud_class, self.annotations, self.filter_methods = crud_class, annotations, filter_methods
+        self._declaration, self.shape = declaration, declaration.shape
         self.hides = hides
         """Whether the class overrides `hidden_fields`."""
         self.locks = hides or locks
         """Whether some users may not write all fields. Hidden fields are also locked."""
         self._checked: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
         for option in (HIDDEN, READONLY):
-            method = getattr(definition.crud_class, option)
+            method = getattr(crud_class, option)
             if not isfunction(method) or iscoroutinefunction(method):
                 raise self._declaration.error(
                     option, f"it must be a method without async: def {option}(self) -> set[str]."
@@ -48,20 +56,15 @@ class FieldRules:
             self._checked[key] = self._add_revealing_fields(option, key[1])
         return self._checked[key]
 
-    @property
-    def _declaration(self) -> Declaration:
-        definition = self.definition
-        return Declaration(definition.crud_class.__name__, definition.shape, definition.annotations)
-
     def _add_revealing_fields(self, option: str, names: frozenset[str]) -> frozenset[str]:
-        shape = self.definition.shape
+        shape = self.shape
         for name in sorted(names):
             self._declaration.require_one_of(option, name, self._fields(option))
         pairs = [{relation, shape.column_of(relation)} for relation in shape.to_one]
         complete = names.union(*(pair for pair in pairs if pair & names))
         if option == READONLY:
             return complete
-        for name in sorted(complete & {"id", self.definition.crud_class.lookup}):
+        for name in sorted(complete & {"id", self.crud_class.lookup}):
             raise self._declaration.error(option, f"{name!r} identifies the row in addresses. Leave it out.")
         for name in sorted(complete & self._title_fields):
             message = (
@@ -71,29 +74,29 @@ class FieldRules:
         return complete | self._find_dependent_annotations(complete) | self._find_dependent_properties(complete)
 
     def _fields(self, option: str) -> set[str]:
-        crud_class, shape = self.definition.crud_class, self.definition.shape
+        crud_class, shape = self.crud_class, self.shape
         schemas = [crud_class.create_schema, crud_class.update_schema]
         names = {*shape.columns, *shape.to_one, *shape.links}
         if option == HIDDEN:
-            names |= {*self.definition.annotations, *self.definition.filter_methods, *_properties(crud_class.model)}
+            names |= {*self.annotations, *self.filter_methods, *_properties(crud_class.model)}
             schemas.append(crud_class.read_schema)
         return names.union(*({*schema.model_fields, *schema.model_computed_fields} for schema in schemas if schema))
 
     @property
     def _title_fields(self) -> set[str]:
         """The fields in a row's title, which other rows that refer to it also show."""
-        model, shape = self.definition.crud_class.model, self.definition.shape
+        model, shape = self.crud_class.model, self.shape
         method = name_method(model)
         names = _find_attributes(model, method) if method else title_candidates(shape)[:1]
         return {*names, natural_key_of(model)}
 
     def _find_dependent_annotations(self, names: frozenset[str]) -> frozenset[str]:
-        columns = [column for name, column in self.definition.shape.columns.items() if name in names]
-        values = self.definition.annotations.items()
+        columns = [column for name, column in self.shape.columns.items() if name in names]
+        values = self.annotations.items()
         return frozenset(name for name, value in values if any(_is_one_of(part, columns) for part in iterate(value)))
 
     def _find_dependent_properties(self, names: frozenset[str]) -> frozenset[str]:
-        model = self.definition.crud_class.model
+        model = self.crud_class.model
         properties = _properties(model).items()
         return frozenset(name for name, property_ in properties if names & {*_find_attributes(model, property_.fget)})
 

@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from opportune.accounts.dependencies import get_optional_user
 from opportune.crud.columns import Format, ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud, Key
-from opportune.crud.dependencies import open_directly, reading, writing
+from opportune.crud.dependencies import reading, writing
 from opportune.crud.registry import default_crud
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.columns import label_of_class
@@ -22,7 +21,6 @@ from opportune.i18n import gettext_lazy
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE
 from opportune.web import templates
-from opportune.web.routing.direct_route import DirectRoute, set_direct
 
 M = TypeVar("M", bound=Model)
 
@@ -104,7 +102,6 @@ class PageOptions(Generic[M]):
                     path.replace("{key}", f"{{{path_parameter_name(self.crud_class)}}}"),
                     self._endpoint(name),
                     methods=[method],
-                    route_class_override=DirectRoute,
                     name=f"{self._class_name}.{name}",
                 )
         router.complete()
@@ -130,14 +127,8 @@ class PageOptions(Generic[M]):
             response: Response = await method(request, crud, key)
             return response
 
-        async def direct(request: Request) -> Response:
-            async with open_directly(crud_class, request, writes=False, action=action) as crud:
-                return await list_route(request, crud)
-
         if "{key}" in path:
             return set_route_types(crud_class, row_route, key=path_parameter_type(crud_class))
-        if not is_writing:
-            set_direct(list_route, direct, covers=(get_optional_user,))
         return set_route_types(crud_class, list_route)
 
     def template(self, page: str) -> str:

@@ -1,8 +1,8 @@
 """Query parameters of a list, and the form with its filters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_origin
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
@@ -51,18 +51,48 @@ def read_query(crud: Crud[Any], params: QueryParams) -> Paging:
     Raises:
         RequestValidationError: A parameter is unknown or its value is not valid.
     """
-    fields = crud.Filter.model_fields
+    texts = [(name, _add_time_zone(text)) for name, text in params.multi_items() if text]
+    empty = [(name, "") for name in params if not any(params.getlist(name))]
+    return validate_query(crud.Filter, QueryParams([*texts, *empty]))
+
+
+def validate_query(schema: type[Paging], params: QueryParams) -> Paging:
+    """Return the query of a list. Raises RequestValidationError."""
+    fields = schema.model_fields
     values: dict[str, Any] = {}
     for name in params:
-        texts = [_add_time_zone(text) for text in params.getlist(name) if text]
-        takes_list = name in fields and getattr(fields[name].annotation, "__origin__", None) is list
-        values[name] = texts if takes_list else (texts or [""])[-1]
+        texts = params.getlist(name)
+        takes_list = get_origin(fields[name].annotation) is list if name in fields else len(texts) > 1
+        values[name] = texts if takes_list else texts[-1]
     try:
-        query: Paging = crud.Filter.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
         errors = [{**details, "loc": ("query", *details["loc"])} for details in error.errors()]
         raise RequestValidationError(errors) from error
-    return query
+
+
+def describe_parameters(schema: type[Paging]) -> list[dict[str, Any]]:
+    """Return the query parameters of a list for the OpenAPI document.
+
+    FastAPI would read and validate each parameter of each request, also those that are not sent.
+    """
+    document = schema.model_json_schema()
+    definitions, required = document.get("$defs", {}), document.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": _without_references(field, definitions)}
+        for name, field in document["properties"].items()
+    ]
+
+
+def _without_references(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return a JSON schema with its definitions in the place of their references."""
+    if isinstance(schema, list):
+        return [_without_references(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if reference := schema.get("$ref"):
+        schema = {**definitions[reference.rpartition("/")[2]], **schema}
+    return {name: _without_references(value, definitions) for name, value in schema.items() if name != "$ref"}
 
 
 def _add_time_zone(text: str) -> str:

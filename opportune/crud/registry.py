@@ -1,27 +1,26 @@
 """Registry of the `Crud` classes, and the default one of each model."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import Any
 
 from opportune.errors import OperatorError
 
-if TYPE_CHECKING:
-    from opportune.crud.crud import Crud
+CrudClass = type[Any]
+"""Subclass of `Crud`, which imports this module."""
 
-    CrudClass = type[Crud[Any]]
-
-crud_classes: "dict[type[Any], list[CrudClass]]" = {}
+crud_classes: dict[type[Any], list[CrudClass]] = {}
 """The `Crud` classes of each model."""
 
 
-def register(crud_class: "CrudClass") -> None:
+def register(crud_class: CrudClass) -> None:
     """Add a class. It replaces the class with the same name in the same module, which no code can reach."""
     name = _full_name(crud_class)
     others = [other for other in crud_classes.get(crud_class.model, ()) if _full_name(other) != name]
     crud_classes[crud_class.model] = [*others, crud_class]
 
 
-def default_crud(model: type[Any]) -> "CrudClass | None":
+def default_crud(model: type[Any]) -> CrudClass | None:
     """Return the class whose rules apply when other models, pages and tools show or refer to rows of this model.
 
     Raises:
@@ -35,10 +34,26 @@ def default_crud(model: type[Any]) -> "CrudClass | None":
     return classes[0] if classes else None
 
 
-def takes_model_name(crud_class: "CrudClass") -> bool:
+def takes_model_name(crud_class: CrudClass) -> bool:
     """Return whether the schemas of a class have the name of the model instead of the class."""
     classes = crud_classes.get(crud_class.model, [crud_class])
     return crud_class is (_declared_defaults(classes) or classes)[0]
+
+
+def related_classes(crud_class: CrudClass) -> Sequence[CrudClass]:
+    """Return a class and the classes of models that its rows refer to."""
+    shape = crud_class.definition.shape
+    targets = {*shape.references.values(), *shape.links.values()}
+    related = {other for target in targets for other in crud_classes.get(target, ())}
+    return (crud_class, *(related - {crud_class}))
+
+
+def may_use_grants(crud_class: CrudClass, base: CrudClass) -> bool:
+    """Return whether rules of a class use grants. Methods of the project may call `may` in any case."""
+    classes = crud_class.__mro__[: crud_class.__mro__.index(base)]
+    has_methods = any(isinstance(member, FunctionType) for class_ in classes for member in vars(class_).values())
+    accesses = crud_class.definition.read_access, crud_class.definition.write_access
+    return has_methods or any(access.uses_grants for access in accesses)
 
 
 def find_default_errors() -> Iterator[str]:
@@ -59,11 +74,11 @@ def _default_error(model: type[Any]) -> str:
     )
 
 
-def _declared_defaults(classes: "Sequence[CrudClass]") -> "list[CrudClass]":
+def _declared_defaults(classes: Sequence[CrudClass]) -> list[CrudClass]:
     return [crud_class for crud_class in classes if vars(crud_class).get("default")]
 
 
-def _join_names(classes: "Sequence[CrudClass]") -> str:
+def _join_names(classes: Sequence[CrudClass]) -> str:
     *names, last = map(_full_name, classes)
     return f"{', '.join(names)} and {last}"
 

@@ -1,24 +1,24 @@
 """Serializes rows as JSON, all rows of a page in one call."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 from sqlalchemy import inspect
 from typing_extensions import TypedDict
 
+from opportune.crud.declaration import Shape
 from opportune.crud.types import plain_type
+from opportune.db.sessions.insertion import has_stored_values
 from opportune.pagination import Page
-
-if TYPE_CHECKING:
-    from opportune.crud.definition import Definition
 
 PLAIN_JSON_TYPES = (bool, int, str, float, Decimal, date, datetime, time, UUID, Enum)
 """Types that Pydantic serializes in the same way with and without a schema."""
@@ -33,29 +33,45 @@ WriteJson = Callable[..., bytes]
 
 
 class Serializer:
-    """Writes rows of one class as JSON, for users with the same hidden fields."""
+    """Writes rows of one class as JSON, for users with the same hidden fields.
 
-    def __init__(self, definition: "Definition", hidden: Collection[str] = ()) -> None:
-        schema, shape = definition.read_schema, definition.shape
-        is_custom = definition.crud_class.read_schema is not None
+    Args:
+        schema: The schema of a row.
+        shape: The model.
+        annotations: Names of computed values.
+        nested: Relationships whose values are objects.
+        hidden: Fields to leave out.
+        is_custom: Whether the project wrote the schema, so that its validators have to run.
+    """
+
+    def __init__(
+        self,
+        schema: type[BaseModel],
+        shape: Shape,
+        annotations: AbstractSet[str],
+        nested: Sequence[str],
+        hidden: Collection[str] = (),
+        *,
+        is_custom: bool = False,
+    ) -> None:
         fields = {name: info for name, info in schema.model_fields.items() if is_custom or name not in hidden}
         self.names: Sequence[str] = list(fields)
         """Names to read from each row. A custom schema needs all of its fields; the JSON omits hidden ones."""
-        nested = shape.to_one.keys() & {*definition.options.nested}
-        self.needs_objects = not nested.union(shape.columns, shape.links, definition.annotations).issuperset(self.names)
+        objects = shape.to_one.keys() & {*nested}
+        self.needs_objects = not objects.union(shape.columns, shape.links, annotations).issuperset(self.names)
         """Whether rows have to be loaded as objects, because a custom schema has fields such as properties."""
         model_fields = [shape.model.model_fields.get(name) for name in self.names]
-        self.can_copy = not is_custom and all(info and _has_type(info, UNCHANGED_WHEN_STORED) for info in model_fields)
-        """Whether a row that was just written holds all values as they are stored, so that it need not be read."""
+        self._has_only_columns = not is_custom and shape.columns.keys() >= {*self.names}
+        self._has_unchanged_types = all(info and _has_type(info, UNCHANGED_WHEN_STORED) for info in model_fields)
         self.write_row, self.write_rows = (
-            _create_validating_writers(schema, {*hidden})
-            if is_custom
-            else _create_writers(fields, definition.options.nested)
+            _create_validating_writers(schema, {*hidden}) if is_custom else _create_writers(fields, nested)
         )
 
     def stored_values(self, row: Any) -> dict[str, Any] | None:
         """Return the values of a row that was just written, or None if they have to be read from the database."""
-        if not self.can_copy or inspect(row).expired_attributes:
+        if not self._has_only_columns or inspect(row).expired_attributes:
+            return None
+        if not (self._has_unchanged_types or has_stored_values(row)):
             return None
         return {name: getattr(row, name) for name in self.names}
 

@@ -19,14 +19,12 @@ from opportune.db.bus.factory import open_bus
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replicas, reads_fresh
 from opportune.db.errors import explain
-from opportune.db.queries.dependent_statement import DependentStatement
 from opportune.db.sessions.context import Context
 from opportune.db.sessions.hooked_session import (
     WRITES,
     HookedSession,
     forget_writes,
     has_rows_with_hooks,
-    has_session_listeners,
     is_within,
     refuse_commit_in_hook,
     run_after_hooks,
@@ -38,7 +36,6 @@ from opportune.services.tasks import run_with_timeout
 Role = Literal["writer", "reader"]
 Rows = Sequence[Sequence[Any]]
 Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
-Write = Callable[[Executable, Mapping[str, Any], Sequence[DependentStatement]], Awaitable[Rows | None]]
 
 BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit"
@@ -49,11 +46,9 @@ class Session(AsyncSession):
 
     sync_session_class = HookedSession
 
-    def __init__(
-        self, *, autocommit_fetch: Fetch | None = None, autocommit_write: Write | None = None, **options: Any
-    ) -> None:
+    def __init__(self, *, autocommit_fetch: Fetch | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self._autocommit_fetch, self._autocommit_write = autocommit_fetch, autocommit_write
+        self._autocommit_fetch = autocommit_fetch
 
     async def fetch(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         """Return the rows of a statement without building ORM objects, which takes most of the time.
@@ -63,21 +58,6 @@ class Session(AsyncSession):
         if self._autocommit_fetch is None or self.in_transaction():
             return await self.run_sync(_fetch_in_transaction, statement, values)
         return await self._autocommit_fetch(statement, values)
-
-    async def write_and_commit(
-        self, statement: Executable, values: Mapping[str, Any], dependents: Sequence[DependentStatement] = ()
-    ) -> Rows | None:
-        """Run a statement and the statements that depend on its rows, and commit.
-
-        Returns None without running anything if the session has an open transaction, callbacks or event listeners.
-        """
-        if self._autocommit_write is None or self.in_transaction() or self._has_callbacks or has_session_listeners():
-            return None
-        return await self._autocommit_write(statement, values, dependents)
-
-    @property
-    def _has_callbacks(self) -> bool:
-        return any(key in self.info for key in (BEFORE_COMMIT, AFTER_COMMIT, WRITES))
 
     async def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write pending changes and run their hooks."""
@@ -160,12 +140,6 @@ def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessio
     return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False, info=info)
 
 
-async def _run_adapter(function: str, engine: AsyncEngine, *arguments: Any) -> Rows | None:
-    run: Any = speedup("opportune.db.drivers.statement_adapter", function, None)
-    rows: Rows | None = await run(engine.sync_engine, *arguments) if run else None
-    return rows
-
-
 class Database(ABC):
     """Creates sessions: `writer()` commits at the end of its block, `reader()` cannot write."""
 
@@ -185,7 +159,6 @@ class Database(ABC):
         self.info: dict[str, Any] = {"settings": settings}
         """`info` of every writing session, for callbacks after the commit."""
         self._writer_sessions = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
-        self._writer_sessions.configure(autocommit_write=self._autocommit_write)
         self.on_write: Callable[[], None] = lambda: None
         """Called when a writing session has committed."""
         self._reader_sessions = read_sessionmaker(self.reading_engine, self.reading_info)
@@ -241,17 +214,9 @@ class Database(ABC):
 
         It costs a third of a session with a transaction. Build the statement once, at module level.
         """
-        rows = await _run_adapter("fetch", self.reading_engine, statement, parameters)
+        fetch: Any = speedup("opportune.db.drivers.statement_adapter", "fetch", None)
+        rows: Rows | None = await fetch(self.reading_engine.sync_engine, statement, parameters) if fetch else None
         return await greenlet_spawn(self._fetch_with_public_api, statement, parameters) if rows is None else rows
-
-    async def _autocommit_write(
-        self, statement: Executable, values: Mapping[str, Any], dependents: Sequence[DependentStatement]
-    ) -> Rows | None:
-        if not self.engine.dialect.insert_returning:
-            return None
-        if dependents:
-            return await _run_adapter("write", self.engine, statement, values, dependents)
-        return await _run_adapter("fetch", self.engine, statement, values)
 
     def _fetch_with_public_api(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
         # A single greenlet. An async connection takes three, and a task to close it.

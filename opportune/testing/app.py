@@ -20,7 +20,6 @@ from opportune.config.settings import Settings
 from opportune.config.speedups import speedup
 from opportune.feature import Feature
 from opportune.web.cache.rule import rule_of
-from opportune.web.routing.direct_route import DirectRoute
 from opportune.web.routing.router import Router, build_handler
 
 GC_THRESHOLDS = (100_000, 20, 50)
@@ -68,9 +67,7 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
             copies[key] = route, copy_route(router, route, prefix, dependencies)  # the id belongs to a living route
         copied = copy(copies[key][1])
         copied.dependency_overrides_provider = router.dependency_overrides_provider
-        # A direct route decides at this time whether its router is the outermost one.
-        is_direct = isinstance(copied, DirectRoute)
-        copied.app = build_handler(copied) if is_direct else first_use(copied)
+        copied.app = first_use(copied)
         return copied
 
     patch.setattr(router_class, "copy_route", copy_shared)

@@ -1,10 +1,12 @@
 """Queries of a view: one row by its key, and a page of rows for the query parameters of a list."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from sqladmin.pagination import Pagination
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Result, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,11 +18,14 @@ from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.positions import POSITION, ListPage
 from opportune.admin.persistence.transactions import PersistenceMixin
 from opportune.db.queries.indexed_search import narrow_search
-from opportune.db.queries.keyset import OrderTerm, Position, comes_after, reverse
+from opportune.db.queries.keyset import OrderTerm, Position
+from opportune.db.queries.listing import Cursor, ListedRows, find_cursor, list_statement, read_page
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
-from opportune.db.queries.row_count import RowCount, read_row_count
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key
+
+narrowed_search: ContextVar[tuple[str, Sequence[ColumnElement[bool]]]] = ContextVar("narrowed_search", default=("", ()))
+"""The words of the current search and a condition that limits it, from the search index of the model."""
 
 
 def sort_by(statement: Select[Any], terms: Iterable[OrderTerm]) -> Select[Any]:
@@ -50,12 +55,12 @@ class RowQueriesMixin(PersistenceMixin):
         return self.list_query(request).where(has_key)
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
-        return stmt.where(*matching_words(self._searched_paths, term))
+        words, narrowed = narrowed_search.get()
+        return stmt.where(*matching_words(self._searched_paths, term), *(narrowed if words == term else ()))
 
-    async def narrow_search(self, session: AsyncSession, term: str) -> Sequence[ColumnElement[bool]]:
-        """Return a condition for `search_query` that uses the search index of the model, if there is one."""
-        has_default_search = type(self).search_query is RowQueriesMixin.search_query
-        return await narrow_search(session, self._searched_paths, term) if has_default_search else ()
+    async def narrow_search(self, session: AsyncSession, term: str) -> None:
+        """Find the words in the search index of the model, if there is one. It limits the next `search_query`."""
+        narrowed_search.set((term, await narrow_search(session, self._searched_paths, term)))
 
     @property
     def _searched_paths(self) -> Sequence[AttributePath]:
@@ -110,69 +115,67 @@ class RowQueriesMixin(PersistenceMixin):
         if not (term := query.get("search")):
             return statement
         async with self.session_maker() as session:
-            narrowed = await self.narrow_search(session, term)
-        return self.search_query(statement.where(*narrowed), term)
+            await self.narrow_search(session, term)
+        return self.search_query(statement, term)
 
     async def list(self, request: Request) -> Pagination:
         page = self.validate_page_number(request.query_params.get("page"), 1)
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
-        statement, columns = await self.filtered_query(request), self.listed_names(request)
-        statement = statement.options(*self.loading(columns))
-        ordered = self.sort_query(statement, request)
+        rows, columns = await self.filtered_query(request), self.listed_names(request)
         async with self.session_maker() as session:
-            total = await read_row_count(session, select_key(statement, self.pk_columns[0]))
-            if total.is_large:
-                result = await self._read_large_page(session, request, statement, page, size, total)
-            else:
-                page = min(max(page, 1), Pagination.max_page(total.number, size))
-                rows = list((await session.scalars(ordered.offset((page - 1) * size).limit(size))).unique())
-                result = ListPage(rows=rows, page=page, page_size=size, count=total.number, total=total)
+            result = await self._read_page(session, request, rows.options(*self.loading(columns)), max(page, 1), size)
         for name in self.references.keys() & set(columns):
             await self.name_references(request, name, result.rows)
         return result
 
-    async def _read_large_page(
-        self, session: AsyncSession, request: Request, rows: Select[Any], page: int, size: int, total: RowCount
+    async def _read_page(
+        self, session: AsyncSession, request: Request, rows: Select[Any], page: int, size: int
     ) -> ListPage:
-        """Read a page with a number, up to `MAX_NUMBERED_PAGES`, or a page beside a row."""
-        position = Position.parse(request.query_params.get(POSITION, ""))
-        terms = self._order_terms(request)
-        page = 1 if position else min(max(page, 1), MAX_NUMBERED_PAGES)
-        statement = sort_by(rows, reverse(terms) if position and position.is_before else terms)
-        if position and position.key:
-            statement = statement.where(await self._beside(session, position, terms))
-        elif not position:
-            statement = statement.offset((page - 1) * size)
-        found = list((await session.scalars(statement.limit(size + 1))).unique())
-        has_more, found = len(found) > size, found[:size]
-        if position and position.is_before:
-            found.reverse()
-        result = ListPage(found, page, size, MAX_NUMBERED_PAGES * size, total=total, position=str(bool(position) or ""))
-        self._link_pages(request, result, position, has_more=has_more)
+        """Read a page with a number, which is at most the last one, or a page of a large list beside a row."""
+
+        async def execute(statement: Select[Any], limits: Mapping[str, Any]) -> Sequence[Any]:
+            result: Result[Any] = await session.execute(statement, limits)
+            return result.unique().all()
+
+        async def read(page: int, cursor: Cursor | None = None) -> ListedRows:
+            selected = rows if cursor else self.sort_query(rows, request)
+            statement, keys = list_statement(selected, rows, key, (), cursor), partial(select_key, rows, key)
+            return await read_page(session, execute, statement, keys, size=size, page=page, cursor=cursor)
+
+        key, position = self.pk_columns[0], Position.parse(request.query_params.get(POSITION, ""))
+        listed = await read(1, await self._find_cursor(session, request, position)) if position else None
+        if listed is None or not listed.count.is_large:  # pages of small lists have numbers
+            position, listed = None, await read(page)
+            last = MAX_NUMBERED_PAGES if listed.count.is_large else Pagination.max_page(listed.count.number, size)
+            if page > last:
+                page, listed = last, await read(last)
+        found, total = [row[0] for row in listed.rows], listed.count
+        if not listed.is_large:
+            return ListPage(found, page, size, total.number, total=total)
+        result = ListPage(found, 1 if position else page, size, MAX_NUMBERED_PAGES * size, total=total)
+        result.position = str(bool(position) or "")
+        self._link_pages(request, result, listed, by_position=position is not None)
         return result
 
-    def _link_pages(self, request: Request, page: ListPage, position: Position | None, *, has_more: bool) -> None:
+    def _link_pages(self, request: Request, page: ListPage, listed: ListedRows, *, by_position: bool) -> None:
         """Set the URLs of the neighbouring pages."""
         url = request.url.remove_query_params(["page", POSITION])
-        if position is None and page.page > 1:
+        if not by_position and page.page > 1:
             page.previous_url = url.include_query_params(page=page.page - 1)
-        elif position and page.rows and (has_more or not position.is_before):
+        elif page.rows and listed.has_previous:
             page.previous_url = url.include_query_params(**{POSITION: f"before:{key_of(page.rows[0])}"})
-        if not page.rows or not (position.key if position and position.is_before else has_more):
+        if not page.rows or not listed.has_next:
             return
-        if position is None and page.page < MAX_NUMBERED_PAGES:
+        if not by_position and page.page < MAX_NUMBERED_PAGES:
             page.next_url = url.include_query_params(page=page.page + 1)
         else:
             page.next_url = url.include_query_params(**{POSITION: f"after:{key_of(page.rows[-1])}"})
 
-    async def _beside(
-        self, session: AsyncSession, position: Position, terms: Sequence[OrderTerm]
-    ) -> ColumnElement[bool]:
-        """Return the condition for rows before or after the row of a position."""
-        has_key: Any = self.select_by_identifier(position.key).whereclause
-        values = (await session.execute(select(*(term.expression for term in terms)).where(has_key))).first()
-        if values is None:
+    async def _find_cursor(self, session: AsyncSession, request: Request, position: Position) -> Cursor:
+        has_key: Any = self.select_by_identifier(position.key).whereclause if position.key else true()
+        row: Select[Any] = select(self.model).where(has_key)
+        cursor = await find_cursor(session, position, self._order_terms(request), row)
+        if cursor is None:
             raise HTTPException(404, "The row at which this page begins was deleted.")
-        is_postgresql = session.get_bind().dialect.name == "postgresql"
-        return comes_after(reverse(terms) if position.is_before else terms, values, is_postgresql=is_postgresql)
+        return cursor

@@ -23,8 +23,8 @@ from opportune.admin.models import PURGE, AuditEntry
 from opportune.admin.persistence.file_cleanup import defer_file_deletion
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.soft_delete import SoftDelete
-from opportune.db.queries.new_rows import number_new_rows
 from opportune.db.queries.trash_conflicts import explain_trash_conflict
+from opportune.db.sessions.insertion import insert_row, insert_rows, number_new_rows
 from opportune.db.sessions.trash import PURGES
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -202,8 +202,7 @@ class PersistenceMixin(DisplayMixin):
                 target = self.model() if row is None else row
                 await self._check_references(session, request, target, data)
                 pending.append(await self._prepare_change(session, request, target, dict(data), is_created=row is None))
-        await number_new_rows(session, self.model)
-        await session.flush()
+        await insert_rows(session, [change.row for change in pending if change.is_created])
         for change in pending:
             await self._finish_change(session, request, change)
         await number_new_rows(session, AuditEntry)
@@ -222,7 +221,7 @@ class PersistenceMixin(DisplayMixin):
         self, session: AsyncSession, request: Request, row: Any, data: dict[str, Any], *, is_created: bool
     ) -> None:
         change = await self._prepare_change(session, request, row, data, is_created=is_created)
-        await session.flush()
+        await (insert_row(session, row) if is_created else session.flush())
         await self._finish_change(session, request, change)
 
     async def _prepare_change(

@@ -139,8 +139,9 @@ async def _statements_of(
     try:
         async with session.begin_nested():
             if isinstance(declared, AdminView):
-                narrowed = await declared.narrow_search(session, RARE_WORD) if declared.search_names else ()
-                return [*_statements_of_view(declared, scope, narrowed)]
+                if declared.search_names:
+                    await declared.narrow_search(session, RARE_WORD)
+                return [*_statements_of_view(declared, scope)]
             searched = [parse_path(declared.definition.shape.mapper, path) for path in declared.search_paths]
             narrowed = await narrow_search(session, searched, RARE_WORD, declared.visible)
             return [*_statements_of_crud(declared, narrowed)]
@@ -149,9 +150,7 @@ async def _statements_of(
         raise OperatorError(f"{name} cannot be examined ({type(error).__name__}: {error})") from error
 
 
-def _statements_of_view(
-    view: AdminView, scope: dict[str, Any], narrowed: Sequence[ColumnElement[bool]]
-) -> Iterator[ListStatement]:
+def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[ListStatement]:
     request = Request({**scope, "query_string": b""})
     with use_request(request):
         rows = view.list_query(request)
@@ -169,7 +168,7 @@ def _statements_of_view(
             page = _page(view.sort_query(rows, Request({**scope, "query_string": f"sortBy={path}".encode()})))
             yield replace(first, statement=page, use=f"order {path}", path=path)
         if view.search_names:
-            page = _page(view.sort_query(view.search_query(rows.where(*narrowed), RARE_WORD), request))
+            page = _page(view.sort_query(view.search_query(rows, RARE_WORD), request))
             yield replace(first, statement=page, use="search", wants_index=bool(view.column_searchable_list))
 
 

@@ -25,7 +25,6 @@ from opportune.web.errors.handlers import wants_json
 from opportune.web.forms.form_user import TEAM_KEY, submitted_team
 from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.redirects import safe_redirect_path
-from opportune.web.routing.direct_route import takes_only_request
 
 TEAM_HEADER = "X-Team"
 PERSONAL = "personal"
@@ -38,7 +37,6 @@ HEADER_DESCRIPTION = f"Id of the team. Optional for users with one team. `{PERSO
 TEAM_HEADER_NEEDED = f"You are in several teams: send the id of one in the header {TEAM_HEADER}."
 
 
-@takes_only_request
 async def get_user_teams(request: Request) -> UserTeams:
     """Return the user's teams. They are read once per request and stored in `request.state.teams`."""
     if not hasattr(request.state, "teams"):

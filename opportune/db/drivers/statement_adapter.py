@@ -1,11 +1,9 @@
-"""Single statements without a session. They save 20 % of the time of a signed-in page and 40 % of an insert
-(`bench.speed --only mine,add`).
+"""Single statements without a session. They save 20 % of the time of a signed-in page (`bench.speed --only mine`).
 
 SQLAlchemy's public API is `Connection.execute`, which makes a statement take 1.5 times as long.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -20,7 +18,6 @@ from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
 from opportune.config.speedups import require
-from opportune.db.queries.dependent_statement import DependentStatement
 
 require(Engine, "_has_events", "_should_log_info")
 require(ClauseElement, "_compile_w_cache")
@@ -81,39 +78,6 @@ async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]
     use_connection = partial(_fetch_rows, engine.dialect, prepared.compiled, parameters)
     rows, processors = await _run(engine, prepared.compiled, use_connection)
     return _convert_rows(rows, processors)
-
-
-async def write(
-    engine: Engine, statement: Executable, values: Mapping[str, Any], dependents: Sequence[DependentStatement]
-) -> Sequence[Sequence[Any]] | None:
-    """Run a statement and those that depend on its rows in one transaction, and return its rows.
-
-    Returns None without running anything in the same cases as `fetch`.
-    """
-    prepared = _prepare(engine, statement, (*values,))
-    prepared_dependents = [_prepare(engine, dependent.statement, (*dependent.names,)) for dependent in dependents]
-    if prepared is None or None in prepared_dependents:
-        return None
-    pairs = [(dependent, sql) for dependent, sql in zip(dependents, prepared_dependents, strict=True) if sql]
-
-    def write_all(pooled: Any) -> Sequence[Sequence[Any]]:
-        engine.dialect.do_begin(pooled.dbapi_connection)
-        rows = _convert_rows(*_execute(pooled, engine.dialect, prepared.compiled, _bind_parameters(prepared, values)))
-        for dependent, sql in pairs:
-            if (parameters := dependent.values(rows)) is not None:
-                _execute(pooled, engine.dialect, sql.compiled, _bind_parameters(sql, parameters))
-        pooled.commit()
-        return rows
-
-    async def run_in_transaction(pooled: Any) -> Sequence[Sequence[Any]]:
-        try:
-            return await greenlet_spawn(write_all, pooled)
-        except Exception:
-            with suppress(engine.dialect.loaded_dbapi.Error):  # the connection may be lost
-                await greenlet_spawn(pooled.rollback)
-            raise
-
-    return await _run(engine, prepared.compiled, run_in_transaction)
 
 
 def _prepare(engine: Engine, statement: Executable, names: Sequence[str]) -> PreparedStatement | None:

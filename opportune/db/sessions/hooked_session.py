@@ -127,16 +127,16 @@ def _record_written(session: Session, _flush: object) -> None:
     if registered:
         for operation, row in _unwritten_rows(session):  # the session still has its pending rows
             if operation != "delete":
-                _record_write(session, row, operation)
+                record_write(session, row, operation)
 
 
 @event.listens_for(HookedSession, "persistent_to_deleted")
 def _record_deleted(session: Session, row: SQLModel) -> None:
     if registered and hooks_of(type(row)):
-        _record_write(session, row, "delete")
+        record_write(session, row, "delete")
 
 
-def _record_write(session: Session, row: SQLModel, operation: Operation) -> None:
+def record_write(session: Session, row: SQLModel, operation: Operation) -> None:
     changes = unwritten_changes(state_of(row)) if operation == "change" else {}
     session.info.setdefault(WRITES, []).append(Write(row, operation, changes, session.get_nested_transaction()))
 
@@ -148,16 +148,13 @@ def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]
         _listener_conditions[listener] = is_active
 
 
-def has_session_listeners() -> bool:
-    """Return whether SQLAlchemy's session events have active listeners, so that rows must be written by a session."""
-    listeners = (listener for name in SESSION_EVENTS for listener in getattr(_sample_session.dispatch, name))
+def has_flush_listeners() -> bool:
+    """Return whether SQLAlchemy's session events have active listeners, so that a flush has to write each row."""
+    listeners = (listener for name in FLUSH_EVENTS for listener in getattr(_sample_session.dispatch, name))
     return any(listener not in _listener_conditions or _listener_conditions[listener]() for listener in listeners)
 
 
-SESSION_EVENTS = (
-    *("before_flush", "after_flush", "after_flush_postexec", "before_commit", "after_commit", "after_begin"),
-    *("before_attach", "after_attach", "transient_to_pending", "pending_to_persistent"),
-)
+FLUSH_EVENTS = ("before_flush", "after_flush", "after_flush_postexec", "transient_to_pending", "pending_to_persistent")
 _listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: bool}
 """Return whether a listener is active. `bool` returns False: hooks need `_record_written`, and have another check."""
 _sample_session = HookedSession()

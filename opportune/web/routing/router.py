@@ -15,9 +15,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.config import speedups
 from opportune.web.cache.rule import CacheRule, rule_of, unknown_names
-from opportune.web.routing.direct_route import DirectRoute
 
 
 @dataclass
@@ -122,8 +120,6 @@ class Router(APIRouter):
             route.form_limits = {**router.form_limits, **route.form_limits}
             copied = self.copy_route(route, prefix, dependencies)
             copied.include_in_schema &= include_in_schema
-            if isinstance(copied, DirectRoute):
-                copied.is_direct = speedups.are_on()
             self.routes.append(copied)
         for socket in sockets:
             required = [*dependencies, *socket.dependencies]

@@ -14,7 +14,6 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud
-from opportune.crud.dependencies import is_single_insert
 from opportune.db import Database
 from opportune.errors import FieldErrors, OperatorError
 from opportune.testing import grant, make_user, signed_in_client
@@ -381,10 +380,9 @@ def test_values_computed_from_hidden_fields_are_hidden() -> None:
     assert Computed(None).hidden_names == {"cost", "highest", "margin"}  # type: ignore[arg-type]  # no query is made
 
 
-def test_classes_without_rules_use_the_fast_paths() -> None:
-    assert is_single_insert(Notes)
+def test_classes_without_rules_share_schemas_and_statements() -> None:
     assert Notes.definition.shares_statement
-    assert not is_single_insert(Wares)
+    assert not Wares.definition.shares_statement
     notes = Notes(None)  # type: ignore[arg-type]  # no query is made
     assert notes.definition.serializer_without(notes.hidden_names) is Notes.definition.serializer
     assert notes.definition.unlocked(Notes.Create, notes.locked_names) is Notes.Create

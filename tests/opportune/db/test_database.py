@@ -3,18 +3,16 @@
 import asyncio
 import os
 import stat
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, event, func, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.db.database import Database, Rows, Session, after_commit, before_commit
+from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
@@ -230,19 +228,3 @@ async def test_new_sqlite_file_is_private(tmp_path: Path) -> None:
     await database.ping()
     await database.dispose()
     assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)
-
-
-@pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize("register", [before_commit, after_commit])
-async def test_single_statement_refuses_pending_callbacks(
-    database: Database, register: Callable[[AsyncSession, Callable[[], Awaitable[None]]], None]
-) -> None:
-    async def callback() -> None: ...
-
-    async def write_and_commit(*_: object) -> Rows:
-        return [["written"]]
-
-    async with Session(bind=database.engine, autocommit_write=write_and_commit) as session:
-        assert await session.write_and_commit(text("SELECT 1"), {}) == [["written"]]
-        register(session, callback)
-        assert await session.write_and_commit(text("SELECT 1"), {}) is None

@@ -14,7 +14,7 @@ from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, Tea
 from opportune.contrib.teams.testing import make_team
 from opportune.db import WriteSession
 from opportune.db.database import Database
-from opportune.db.sessions.hooked_session import has_session_listeners
+from opportune.db.sessions.hooked_session import has_flush_listeners
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.impersonation.test_impersonation import (
     ADA,
@@ -125,10 +125,10 @@ async def test_only_recorded_requests_watch_sessions(
 ) -> None:
     await impersonate(boss_client, ada, may_write=True)
     await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Once"})
-    assert has_session_listeners()
+    assert has_flush_listeners()
     async with signed_in_client(app, ada) as user_browser:
         await user_browser.get("/teams")
-    assert not has_session_listeners()
+    assert not has_flush_listeners()
 
 
 async def test_changes_of_the_user_are_not_listed(

@@ -9,7 +9,6 @@ from httpx2 import AsyncClient
 from markupsafe import escape
 from sqlalchemy import Engine, event
 
-from opportune.config import speedups
 from opportune.crud import CrudPages
 from opportune.crud.columns import escaped, format_all, format_value
 from opportune.errors import OperatorError
@@ -44,15 +43,6 @@ async def test_htmx_gets_only_the_results(client: AsyncClient) -> None:
 
 async def test_added_route_comes_first(client: AsyncClient) -> None:
     assert (await client.get("/volumes/newest")).text == "the newest"
-
-
-@pytest.mark.skipif(not speedups.are_on(), reason="SPEEDUPS=off")
-async def test_list_skips_dependency_resolution(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(**_options: Any) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr("fastapi.routing.solve_dependencies", refuse)
-    assert (await client.get("/volumes?q=emma")).status_code == 200
 
 
 async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClient) -> None:

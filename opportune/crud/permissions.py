@@ -1,0 +1,72 @@
+"""Permissions of one user for the rows of one data layer."""
+
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from sqlalchemy import ColumnElement, false, true
+
+from opportune.accounts.groups.grants import identity_of, matches_grant
+from opportune.accounts.models import User
+from opportune.crud.access import Access
+from opportune.crud.definition import Definition
+from opportune.crud.teams import Team
+
+READ_ACTIONS = {"list", "details"}
+WRITE_ACTIONS = {"create", "edit", "delete"}
+
+
+class UserPermissions:
+    """Permissions that follow from the options of a data layer."""
+
+    def __init__(
+        self, definition: Definition, user: User | None, grants: AbstractSet[tuple[str, str]], team: Team | None
+    ) -> None:
+        self.definition, self.options = definition, definition.crud_class
+        self.user, self.grants, self.team = user, grants, team
+
+    @property
+    def owner_column(self) -> str | None:
+        """The column with the owner of new rows: `team_column` if the user has a current team, otherwise `owner`."""
+        return self.options.team_column if self.options.team_column and self.team else self.options.owner
+
+    @property
+    def owner_id(self) -> int | None:
+        """The owner of new rows: the id of the user or of the current team."""
+        belongs_to_team = self.definition.belongs_to_team or (self.options.team_column and self.team)
+        owner = self.team if belongs_to_team else self.user
+        return owner.id if owner else None
+
+    def may(self, action: str) -> bool:
+        """Return whether the user may do an action on any row."""
+        if role := self.options.team_roles.get(action):
+            if self.team is None:
+                return self.user is not None and self.options.team_column is not None
+            return self.user is not None and self.team.has_role(role)
+        if action in READ_ACTIONS:
+            access = self.definition.read_access
+        else:
+            access = self.definition.write_access if action in WRITE_ACTIONS else Access.PERMITTED
+        if access in (Access.ANYONE, Access.SIGNED_IN):
+            return access is Access.ANYONE or self.user is not None
+        is_owner = access is not Access.PERMITTED and self.owner_id is not None
+        return is_owner or (access is not Access.OWNER and self.is_granted(action))
+
+    def is_granted(self, *actions: str) -> bool:
+        """Return whether the user is a superuser or in a group that may do one of the actions."""
+        if self.user is None:
+            return False
+        identity = identity_of(self.options.model)
+        return self.user.is_superuser or any(matches_grant(self.grants, identity, action) for action in actions)
+
+    def owned(self, access: Access, *actions: str, owner_id: Any = None) -> ColumnElement[bool]:
+        """Return the condition for rows of the user. Groups with one of the actions may have access to all rows.
+
+        `owner_id` is an expression to use instead of the id of the owner.
+        """
+        if access not in (Access.OWNER, Access.OWNER_OR_PERMITTED) or self.owner_column is None:
+            return true()
+        if access is Access.OWNER_OR_PERMITTED and self.is_granted(*actions):
+            return true()
+        column: ColumnElement[Any] = getattr(self.options.model, self.owner_column)
+        owner_id = self.owner_id if owner_id is None else owner_id
+        return false() if owner_id is None else column == owner_id

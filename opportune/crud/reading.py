@@ -1,0 +1,264 @@
+"""Reads the rows of a data layer: pages of a list and single rows, as objects or as mappings.
+
+`Crud` imports this module. The parameter `crud` is its instance, whose methods a project may override.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Result, Select, bindparam, false, func, select
+from sqlalchemy.orm import selectinload
+from sqlalchemy.sql.elements import True_
+
+from opportune.crud.declaration import Shape
+from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
+from opportune.crud.options import Key
+from opportune.crud.selection import Selection
+from opportune.db.database import Rows, Session
+from opportune.db.models.columns import is_text
+from opportune.db.models.model import MAX_ID
+from opportune.db.models.translated import current_text, is_translated
+from opportune.db.queries.indexed_search import narrow_search
+from opportune.db.queries.keyset import OrderTerm, Position
+from opportune.db.queries.listing import (
+    Cursor,
+    Execute,
+    ListedRows,
+    ListStatement,
+    find_cursor,
+    list_statement,
+    read_page,
+)
+from opportune.db.queries.matching import matching_words
+from opportune.db.queries.paths import AttributePath, Visible, parse_path
+from opportune.db.sessions.trash import hide_deleted, with_deleted
+from opportune.errors import FieldErrors, NotFound
+from opportune.i18n import gettext_lazy as _l
+from opportune.pagination import Page, Paging, page_count, select_key
+from opportune.web.forms.error_messages import INVALID_CHOICE, UNKNOWN_NAME
+
+PAGING = frozenset(Paging.model_fields)
+WRONG_CURSOR = _l("There is no such row. Begin with the first page.")
+AnyPage = Page[Any]
+
+
+def has_key(model: type[Any], lookup: str, key: Key) -> ColumnElement[bool]:
+    """Return the condition for the row with this key. An invalid key matches no row."""
+    if isinstance(key, str) and lookup != "id":
+        has_lookup: ColumnElement[bool] = getattr(model, lookup) == key
+        return false() if "\0" in key else has_lookup
+    return has_id(model, str(key))
+
+
+def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
+    """Return the condition for the row with this id. Any other text matches no row."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    is_row: ColumnElement[bool] = model.id == number
+    return is_row if 1 <= number <= MAX_ID else false()
+
+
+def load_options(shape: Shape, visible: Visible) -> list[Any]:
+    """Return the options that load the visible related rows of all relationships."""
+    targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
+    relations = ((getattr(shape.model, name), visible(target)) for name, target in targets.items())
+    return [
+        selectinload(relation if isinstance(condition, True_) else relation.and_(condition))
+        for relation, condition in relations
+    ]
+
+
+def filter_conditions(crud: Any, query: Paging) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions for the search and filters of a query."""
+    definition = crud.definition
+    for name in query.model_fields_set - PAGING:
+        value = getattr(query, name)
+        if value is None or value == []:
+            continue
+        if name == TRASH_PARAMETER and definition.has_trash:
+            if value:
+                yield crud.model.deleted_at.is_not(None)
+                yield crud.writable()
+        elif name == CURSOR or (name == LANGUAGES and name not in definition.filter_fields):
+            continue  # they select no rows
+        elif name == "q":
+            yield from matching_words(searched_paths(crud), value, crud.visible)
+            words, narrowed = crud.narrowed_search
+            yield from narrowed if words == value else ()
+        elif name in definition.filter_methods:
+            try:
+                yield getattr(crud, name)(value)
+            except ValueError as error:
+                raise FieldErrors({name: str(error)}) from error
+        else:
+            yield definition.filters[name].condition(crud.visible, value)
+
+
+def sort_expression(crud: Any, path: str) -> ColumnElement[Any]:
+    """Return the expression to sort by. Texts are sorted in lowercase."""
+    column, columns = crud.column(path), crud.definition.shape.columns
+    is_text_column = path in columns and is_text(columns[path])
+    if is_text_column and is_translated(column):
+        return func.lower(current_text(column))
+    return func.lower(column) if is_text_column or "." in path else column
+
+
+def searched_paths(crud: Any) -> Sequence[AttributePath]:
+    return [parse_path(crud.definition.shape.mapper, path) for path in crud.search_paths]
+
+
+async def read_objects(crud: Any, query: Paging) -> Page[Any]:
+    """Return a page of rows with their annotations."""
+    cursor = await _prepare(crud, query)
+    rows = crud.query().where(crud.readable(), *crud.conditions(query))
+    selected = rows.add_columns(*crud.definition.annotations.values())
+    statement = list_statement(selected, rows, crud.model.id, crud.ordering(query.sort), cursor)
+    if crud.lists_trash(query):
+        statement = ListStatement(*map(with_deleted, statement))
+
+    async def execute(statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        result: Result[*tuple[Any, ...]] = await crud.session.execute(statement, values)
+        return result.all()
+
+    listed = await _read_page(crud, execute, statement, query, cursor)
+    items = [_set_annotations(crud, row) for row in listed.rows]
+    return _make_page(query, listed, items, [row.id for row in items])
+
+
+async def read_mappings(crud: Any, query: Paging, names: Sequence[str]) -> Page[Any]:
+    """Return a page of mappings with these names, by default those of a response."""
+    cursor = await _prepare(crud, query)
+    selection, statement = _cached_statement(crud, query, tuple(names or crud.serializer.names), cursor)
+    execute = partial(_fetch, crud, selection)
+    listed = await _read_page(crud, execute, statement, query, cursor)
+    items = await selection.values(crud.session, listed.rows)
+    return _make_page(query, listed, items, [row[0] for row in listed.rows])
+
+
+async def read_row(crud: Any, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the values of one row by name. Raises NotFound."""
+    selection = _select(crud, names or crud.serializer.names)
+    result = (await crud.session.execute(selection.select(query))).first()
+    if result is None:
+        raise NotFound
+    return (await selection.values(crud.session, [result]))[0]
+
+
+async def load_row(crud: Any, query: Select[Any]) -> Any:
+    """Return one row with its annotations. Raises NotFound."""
+    result = (await crud.session.execute(query.add_columns(*crud.definition.annotations.values()))).first()
+    if result is None:
+        raise NotFound
+    return _set_annotations(crud, result)
+
+
+def _set_annotations(crud: Any, result: Sequence[Any]) -> Any:
+    row = result[0]
+    for name, value in zip(crud.definition.annotations, result[1:], strict=False):
+        object.__setattr__(row, name, value)  # annotations are not fields of the model
+    return row
+
+
+async def _prepare(crud: Any, query: Paging) -> Cursor | None:
+    """Check a query, search its words in the search index, and return the row at which the page begins.
+
+    Raises:
+        Forbidden: The user may not list rows, or the trash.
+        FieldErrors: A parameter belongs to a hidden field, or there is no such row.
+    """
+    crud.require("list")
+    if crud.lists_trash(query):
+        crud.require("delete")
+    names = query.model_fields_set - PAGING
+    if names or query.sort:
+        # Hidden fields have the same messages as unknown parameters.
+        errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
+        if query.sort and crud.hides(query.sort):
+            errors["sort"] = str(INVALID_CHOICE)
+        if errors:
+            raise FieldErrors(errors)
+    if crud.search and (words := getattr(query, "q", "")):
+        crud.narrowed_search = words, await narrow_search(crud.session, searched_paths(crud), words, crud.visible)
+    return await _find_cursor(crud, query) if getattr(query, CURSOR, "") else None
+
+
+async def _find_cursor(crud: Any, query: Any) -> Cursor:
+    """Return the cursor of a query. Raises FieldErrors if the user may not read its row."""
+    terms = [*map(OrderTerm.parse, crud.ordering(query.sort))]
+    if getattr(terms[-1].expression, "key", "") != "id":  # a method of the project may leave it out
+        terms.append(OrderTerm(crud.model.id, is_descending=True))
+    if position := Position.parse(query.cursor):
+        row = select(crud.model).where(crud.readable(), has_id(crud.model, position.key))
+        row = with_deleted(row) if crud.lists_trash(query) else row
+        if cursor := await find_cursor(crud.session, position, terms, row):
+            return cursor
+    raise FieldErrors({CURSOR: WRONG_CURSOR})
+
+
+def _cached_statement(
+    crud: Any, query: Paging, names: Sequence[str], cursor: Cursor | None
+) -> tuple[Selection, ListStatement]:
+    """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
+    is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
+    if not is_shared or any("." in name for name in names):  # related rows depend on the user
+        return _build_statement(crud, query, names, cursor)
+    sort = query.sort if query.sort.removeprefix("-") in crud.sort else ""  # a `filter_schema` may allow any text
+    statements, key = crud.definition.list_statements, (sort, names)
+    if key not in statements:
+        statements[key] = _build_statement(crud, query, names)
+    found: tuple[Selection, ListStatement] = statements[key]
+    return found
+
+
+def _build_statement(
+    crud: Any, query: Paging, names: Sequence[str], cursor: Cursor | None = None
+) -> tuple[Selection, ListStatement]:
+    condition = crud.readable()
+    if crud.definition.shares_statement:
+        owner = bindparam("owner", type_=BigInteger)
+        condition = crud.permissions.owned(crud.definition.read_access, owner_id=owner)
+    selection, rows = _select(crud, names), crud.query().where(condition, *crud.conditions(query))
+    statement = list_statement(selection.select(rows), rows, crud.model.id, crud.ordering(query.sort), cursor)
+    return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
+
+
+def _select(crud: Any, names: Sequence[str]) -> Selection:
+    definition = crud.definition
+    nested, visible, hidden_in = definition.options.nested, crud.visible, crud.hidden_in
+    return Selection(definition.shape, nested, names, column=crud.column, visible=visible, hidden_in=hidden_in)
+
+
+async def _read_page(
+    crud: Any, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
+) -> ListedRows:
+    def keys() -> Select[Any]:
+        conditions = (crud.readable(), *crud.conditions(query))
+        rows = crud.query().where(*(condition for condition in conditions if not isinstance(condition, True_)))
+        keys = select_key(rows, crud.model.id)
+        return with_deleted(keys) if crud.lists_trash(query) else hide_deleted(keys)
+
+    return await read_page(crud.session, execute, statement, keys, size=query.size, page=query.page, cursor=cursor)
+
+
+async def _fetch(crud: Any, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
+    """Return the result rows of a list. Without links, no other statement needs the same snapshot."""
+    values, session = {**limits, "owner": crud.permissions.owner_id or 0}, crud.session
+    if not selection.links and isinstance(session, Session):
+        return await session.fetch(statement, values)
+    result: Result[*tuple[Any, ...]] = await (await session.connection()).execute(statement, values)
+    return result.all()
+
+
+def _make_page(query: Paging, listed: ListedRows, items: Sequence[Any], ids: Sequence[int]) -> Page[Any]:
+    """Return the page of a list. Pages of large lists name their neighbours."""
+    page = AnyPage.model_construct(
+        items=items,
+        total=listed.count.number,
+        page=query.page,
+        pages=page_count(listed.count.number, query.size),
+        is_estimate=not listed.count.is_exact,
+    )
+    if items and listed.is_large and hasattr(query, CURSOR):
+        page.next_cursor = f"after:{ids[-1]}" if listed.has_next else ""
+        page.previous_cursor = f"before:{ids[0]}" if listed.has_previous else ""
+    return page

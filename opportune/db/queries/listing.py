@@ -1,0 +1,135 @@
+"""Reads a page of a list: its rows, the number of all rows, and whether there are neighbouring pages.
+
+CRUD and the admin read all lists here. One statement selects a row more than the page has, and counts the rows. Large
+lists are not counted, and their pages can begin at a row.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.db.queries.keyset import OrderTerm, Position, comes_after, reverse
+from opportune.db.queries.row_count import RowCount, count_few_rows, estimate_row_count
+
+Execute = Callable[[Select[Any], Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
+"""Run a statement with values for `limit` and `offset`, and return its rows."""
+
+
+class Cursor(NamedTuple):
+    """Row at which a page begins or ends."""
+
+    terms: Sequence[OrderTerm]
+    condition: ColumnElement[bool]
+    is_before: bool
+    is_last: bool = False
+    """Whether it is the end of the list and not a row."""
+
+
+class ListStatement(NamedTuple):
+    """The statements of a list, with the parameters `limit` and `offset`."""
+
+    rows: Select[Any]
+    """Selects the rows of a page. The last column is the number of all rows, up to a limit."""
+    number: Select[Any]
+    """Selects the number of all rows, up to a limit."""
+
+
+@dataclass(frozen=True)
+class ListedRows:
+    """The rows of a page."""
+
+    rows: Sequence[Any]
+    """The result rows of the statement, in the order of the list."""
+    count: RowCount
+    has_previous: bool
+    """Whether rows precede a page that begins or ends at a row."""
+    has_next: bool
+    is_large: bool
+    """Whether the list has more rows than are counted, or the page begins or ends at a row."""
+
+
+async def find_cursor(
+    session: AsyncSession, position: Position, terms: Sequence[OrderTerm], row: Select[Any]
+) -> Cursor | None:
+    """Return the cursor of a position. None if `row`, which selects the row of the position, has no result."""
+    if not position.key:
+        return Cursor(terms, true(), is_before=True, is_last=True)
+    values = (await session.execute(row.with_only_columns(*(term.expression for term in terms)))).first()
+    if values is None:
+        return None
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    following = reverse(terms) if position.is_before else terms
+    return Cursor(terms, comes_after(following, values, is_postgresql=is_postgresql), position.is_before)
+
+
+def list_statement(
+    selected: Select[Any], rows: Select[Any], key: Any, order_by: Sequence[Any], cursor: Cursor | None = None
+) -> ListStatement:
+    """Return the statements of a list.
+
+    Args:
+        selected: The rows with the columns to read.
+        rows: The same rows, to be counted.
+        key: The column to count.
+        order_by: The arguments of `order_by`.
+        cursor: The row at which the page begins or ends. Its rows are selected from the nearest to the farthest.
+    """
+    count = count_few_rows(rows, key)
+    page = selected.add_columns(count.scalar_subquery())
+    if cursor:
+        terms = reverse(cursor.terms) if cursor.is_before else cursor.terms
+        page = page.where(cursor.condition).order_by(*(term.ordered for term in terms))
+    else:
+        page = page.order_by(*order_by)
+    limits = bindparam("limit", type_=Integer), bindparam("offset", type_=BigInteger)
+    return ListStatement(page.limit(limits[0]).offset(limits[1]), count)
+
+
+async def read_page(
+    session: AsyncSession,
+    execute: Execute,
+    statement: ListStatement,
+    keys: Callable[[], Select[Any]],
+    *,
+    size: int,
+    page: int = 1,
+    cursor: Cursor | None = None,
+) -> ListedRows:
+    """Read a page of a list.
+
+    Args:
+        session: Session for the estimate of a large list.
+        execute: Function that runs the statements.
+        statement: The statements.
+        keys: Function that returns the keys of all rows, to estimate their number.
+        size: Rows per page.
+        page: Number of the page. It has no effect with a cursor.
+        cursor: The cursor of the statement.
+    """
+    offset = 0 if cursor else (page - 1) * size
+    limits = {"limit": size + 1, "offset": offset}
+    rows = await execute(statement.rows, limits)
+    if rows:
+        counted = rows[0][-1]
+    elif cursor or page > 1:  # a page past the end has no row with the number
+        counted = (await execute(statement.number, limits))[0][0]
+    else:
+        counted = 0
+    has_more, rows = len(rows) > size, [*rows[:size]]
+    if cursor and cursor.is_before:
+        rows.reverse()
+        has_previous, has_next = has_more, not cursor.is_last
+    else:
+        has_previous, has_next = cursor is not None, has_more
+    count = RowCount(counted)
+    is_large = count.is_large or cursor is not None
+    if count.is_large and not cursor and rows and not has_more:
+        count = RowCount(offset + len(rows))
+    elif count.is_large:
+        estimate = await estimate_row_count(session, keys())
+        # Clients that read page after page must not stop before the last one.
+        count = RowCount(max(estimate.number, offset + len(rows) + has_more), is_exact=estimate.is_exact)
+    return ListedRows(rows, count, has_previous, has_next, is_large)

@@ -1,0 +1,174 @@
+"""Statements of lists and new rows. An overridden method that only calls `super()` does not change them."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from inspect import isfunction
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.admin.models import AuditEntry
+from opportune.config.settings import Settings
+from opportune.crud import Crud, CrudApi
+from opportune.crud.registry import crud_classes
+from opportune.db import Database, after_create
+from opportune.db.hooks.registry import add_after_create, temporary_hooks
+from opportune.db.sessions.insertion import insert_row, insert_rows
+from opportune.errors import FieldErrors
+from opportune.testing import grant
+from opportune.testing.statements import counted_statements
+from tests.opportune.crud.api_feature import API, EMMA, library_site
+from tests.opportune.crud.library import Note, Notes, Topic, Volumes, Writer
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with library_site(settings) as app:
+        yield app
+
+
+@pytest.fixture
+async def database(app: FastAPI) -> Database:
+    database: Database = app.state.database
+    return database
+
+
+def override(base: type[Any], name: str) -> type[Any]:
+    """Return a subclass with a method that only calls `super()`."""
+
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        return getattr(super(class_, self), name)(*args, **options)
+
+    registered = dict(crud_classes)
+    class_ = type(base.__name__, (base,), {name: method})
+    crud_classes.update(registered)  # other classes still use the original one
+    return class_
+
+
+def methods_of(class_: type[Any]) -> list[str]:
+    return [name for name, member in vars(class_).items() if isfunction(member) and not name.startswith("_")]
+
+
+async def record_acts(database: Database, user: User, crud_class: Any, api_class: Any, values: Any) -> list[str]:
+    """Return the statements of a list and of a new row, as the API runs them."""
+    api = api_class(crud_class, "/rows")
+    query = crud_class.Filter(q="a", size=5)
+    with counted_statements("library_") as statements:
+        async with database.reader() as session:
+            await api.find(crud_class(session, user), query)
+            await crud_class(session, user).find(query)
+        async with database.writer() as session:
+            crud = crud_class(session, user)
+            await api.add(crud, crud.validated(crud_class.Create, values))
+            await session.rollback()
+    return [re.sub(r"%\(\w+\)s", "?", statement) for statement in statements]  # names of parameters may differ
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(("crud_class", "values"), [(Notes, {"text": "A note"}), (Volumes, EMMA | {"topics": []})])
+async def test_overrides_do_not_change_statements(
+    database: Database, superuser: User, crud_class: type[Crud[Any]], values: Mapping[str, Any]
+) -> None:
+    expected = await record_acts(database, superuser, crud_class, CrudApi, values)
+    assert len([statement for statement in expected if statement.startswith("INSERT INTO library")]) == 1
+    for name in methods_of(Crud):
+        actual = await record_acts(database, superuser, override(crud_class, name), CrudApi, values)
+        assert actual == expected, name
+    for name in methods_of(CrudApi):
+        actual = await record_acts(database, superuser, crud_class, override(CrudApi, name), values)
+        assert actual == expected, name
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_new_row_needs_one_insert(librarian: AsyncClient) -> None:
+    with counted_statements("library_") as statements:
+        added = await librarian.post(f"{API}/notes", json={"text": "A note"})
+    assert (added.status_code, added.json()["text"]) == (201, "A note")
+    assert [statement.split(" (")[0] for statement in statements if "note" in statement] == ["INSERT INTO library_note"]
+    assert (await librarian.get(f"{API}/notes/{added.json()['id']}")).json() == added.json()
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_inserted_row_belongs_to_the_session(database: Database, ann: User) -> None:
+    async with database.writer() as session:
+        await insert_row(session, note := Note(owner_id=ann.id, text="One"))
+        note.text = "Two"
+    async with database.reader() as session:
+        assert await session.scalar(select(col(Note.text)).where(col(Note.id) == note.id)) == "Two"
+
+
+async def test_id_of_a_rolled_back_row_is_used_again(database: Database) -> None:
+    async with database.writer() as session:
+        savepoint = await session.begin_nested()
+        await insert_row(session, refused := Topic(name="One"))
+        await savepoint.rollback()
+        await insert_row(session, added := Topic(name="Two"))
+        assert (added in session, refused in session) == (True, False)
+
+
+async def test_several_rows_need_one_insert(database: Database) -> None:
+    async with database.writer() as session:
+        with counted_statements("library_") as statements:
+            await insert_rows(session, [Topic(name="One"), Topic(name="Two")])
+    assert len([statement for statement in statements if statement.startswith("INSERT")]) == 1
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_new_row_is_recorded_in_the_audit_log(librarian: AsyncClient, database: Database, ann: User) -> None:
+    added = (await librarian.post(f"{API}/notes", json={"text": "A note"})).json()
+    (entry,) = await read_audit_entries(database)
+    assert (entry.actor_id, entry.actor, entry.channel, entry.address) == (ann.id, ann.email, "api", "127.0.0.1")
+    assert (entry.action, entry.identity, entry.row_id) == ("create", "note", str(added["id"]))
+    assert entry.title == f"Note {added['id']}"
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_new_row_is_rolled_back_with_its_hooks(librarian: AsyncClient, database: Database) -> None:
+    with temporary_hooks():
+
+        @add_after_create(Note, Topic)
+        def existing_topic(_note: Note) -> Mapping[str, Any]:
+            return {"name": "Love", "is_hidden": False}
+
+        refused = await librarian.post(f"{API}/notes", json={"text": "A note"})
+    assert refused.status_code == 422
+    assert (await librarian.get(f"{API}/notes")).json()["items"] == []
+    assert await read_audit_entries(database) == []
+    assert (await librarian.post(f"{API}/notes", json={"text": "A note"})).status_code == 201
+
+
+async def read_audit_entries(database: Database) -> list[AuditEntry]:
+    async with database.reader(fresh=True) as session:
+        entries = select(AuditEntry).where(col(AuditEntry.identity) == "note").order_by(col(AuditEntry.id))
+        return list(await session.scalars(entries))
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_insert_reports_constraint_errors_by_field(librarian: AsyncClient, database: Database, ann: User) -> None:
+    await grant(database, ann, "writer", "*")
+    for name in ("One", "Two"):  # PostgreSQL's sequence does not know that these ids exist
+        await librarian.post(f"{API}/writers", json={"name": name})
+    for _ in range(2):
+        refused = await librarian.post(f"{API}/writers", json={"name": "Jane Austen"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, ["name"])
+    added = await librarian.post(f"{API}/writers", json={"name": "Emily Brontë"})
+    assert added.status_code == 201
+    assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # defined by QueuePool
+
+
+async def test_hook_can_refuse_a_new_row(librarian: AsyncClient, database: Database, ann: User) -> None:
+    await grant(database, ann, "writer", "*")
+    with temporary_hooks():
+
+        @after_create(Writer)
+        async def refuse(_session: AsyncSession, writer: Writer) -> None:
+            raise FieldErrors({"name": f"Not {writer.name}."})
+
+        assert (await librarian.post(f"{API}/writers", json={"name": "Anonymous"})).status_code == 422
+    assert len((await librarian.get(f"{API}/writers")).json()["items"]) == 2
