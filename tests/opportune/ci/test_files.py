@@ -1,6 +1,7 @@
 """Files for CI, Docker, Git and editors, checked against their published formats."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -163,6 +164,17 @@ def test_script_names_missing_programs(tmp_path: Path) -> None:
     assert output == "Missing programs, which need root to install: sqlite3 chromium-headless-shell\n"
 
 
+@pytest.mark.parametrize("part", ["tests", "browser"])
+@pytest.mark.parametrize(("first", "second", "code"), [(0, 0, 0), (5, 0, 0), (1, 0, 1), (1, 1, 1)])
+def test_failed_tests_run_again_and_fail(part: str, first: int, second: int, code: int, tmp_path: Path) -> None:
+    program = tmp_path / "python3"
+    program.write_text(f"""#!/bin/sh\ncase "$*" in *--last-failed*) exit {second};; *) exit {first};; esac\n""")
+    program.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(["bash", SCRIPT, part], env=environ, capture_output=True, text=True, check=False)
+    assert (result.returncode, "Flaky tests" in result.stdout) == (code, first == 1 and second == 0)
+
+
 def test_script_runs_the_named_parts(tmp_path: Path) -> None:
     script = tmp_path / ".ci/run"
     script.parent.mkdir()
@@ -175,7 +187,18 @@ def test_script_runs_the_named_parts(tmp_path: Path) -> None:
         return subprocess.run(["bash", script, *names], capture_output=True, text=True, check=True).stdout.split()
 
     assert run("lint", "audit") == ["lint", "audit"]
-    assert run() == ["services", "lint", "tests", "docs", "clients", "setups", "image", "rehearsals", "benchmarks"]
+    assert run() == [
+        "services",
+        "lint",
+        "tests",
+        "browser",
+        "docs",
+        "clients",
+        "setups",
+        "image",
+        "rehearsals",
+        "benchmarks",
+    ]
 
 
 def test_actions_are_pinned_by_commit() -> None:
