@@ -1,4 +1,4 @@
-"""The site of most tests, which need neither the admin nor jobs. Both start on first use."""
+"""The site of most tests, which need neither the admin nor a worker."""
 
 import gc
 import time
@@ -25,13 +25,16 @@ from opportune.web.routing.router import Router, build_handler
 GC_THRESHOLDS = (100_000, 20, 50)
 
 
-def create_test_app(settings: Settings, features: Sequence[Feature] | None = None) -> FastAPI:
-    """Create a site without a worker, which starts when a job is queued, and with admin routes built on first use."""
+def create_test_app(
+    settings: Settings, features: Sequence[Feature] | None = None, *, runs_jobs: bool = False
+) -> FastAPI:
+    """Create a site without a worker unless `runs_jobs`, and with admin routes built on first use."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(application, "build_mounted_routes", lambda _routes: None)
         app = application.create_app(settings, features)
     app.state.is_test_app = True
     app.state.jobs.worker.polled_at = time.monotonic()  # no check of the queue at the first commit
+    app.state.jobs.is_inline &= runs_jobs
     return app
 
 

@@ -227,6 +227,14 @@ def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
 
 
 @pytest.fixture
+async def running_jobs(app: FastAPI) -> AsyncIterator[None]:
+    """Run the jobs of the site in the background. Without this fixture they stay queued."""
+    app.state.jobs.is_inline = True
+    async with app.state.jobs.running():
+        yield
+
+
+@pytest.fixture
 def make(database: Database) -> Make:
     """Creates rows of models: `await make(Book, title="Dune")`."""
     return Make(database)

@@ -55,7 +55,7 @@ async def metered_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with METRICS_TOKEN and a model that has a price."""
     options = {"metrics_token": SecretStr(TOKEN), "llm_models": [MODEL]}
     feature = Feature(name="telemetry_jobs", summary="Jobs to be counted.", jobs=[succeeding, failing])
-    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature))
+    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         yield app
 

@@ -60,7 +60,7 @@ def events(sink: Sink) -> list[dict[str, Any]]:
 
 async def test_reports_contain_nothing_private(sentry_settings: Settings, sink: Sink) -> None:
     feature = Feature(name="sentry", summary="Errors.", pages=routes(), jobs=[broken])
-    app = create_test_app(sentry_settings, (*installed_features(), feature))
+    app = create_test_app(sentry_settings, (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
             response = await client.post(

@@ -76,7 +76,7 @@ def routes(other_server: str) -> APIRouter:
 async def test_spans_contain_nothing_private(settings: Settings, collector: Sink) -> None:
     options = {"otel_exporter_otlp_endpoint": collector.url, "trusted_proxies": "10.0.0.1"}
     feature = Feature(name="traces", summary="To be traced.", pages=routes(collector.url), jobs=[later])
-    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature))
+    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         app.state.llm.provider = FakeProvider("a private answer", Done(prompt_tokens=11, completion_tokens=7))
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
