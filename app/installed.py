@@ -28,7 +28,6 @@ from opportune.features import (
     saved_views,
     teams,
     telemetry,
-    tools,
     welcome,
 )
 
@@ -42,7 +41,6 @@ INSTALLED: tuple[Feature, ...] = (
     import_export,
     jobs,
     llm,
-    tools,
     answers,
     telemetry,
     request_panel,

@@ -48,7 +48,6 @@ row_versions: Feature
 saved_views: Feature
 teams: Feature
 telemetry: Feature
-tools: Feature
 welcome: Feature
 
 
@@ -113,9 +112,9 @@ def find_registration_errors(features: Iterable[Feature], *, is_complete: bool =
             locations[type_, name] = location
     names = {feature.name for feature in features}
     for feature in features:
-        for required, argument in _required_features(feature):
+        for required in feature.requires:
             if required not in names:
-                yield f"Feature({feature.name!r}, {argument}) needs the feature {required}. Add it to installed.py."
+                yield f"Feature({feature.name!r}, requires=…) needs the feature {required}. Add it to installed.py."
         for call in (*feature.operations.values(), *feature.first_jobs):
             if ("job", call.job.name) not in locations:
                 yield (
@@ -194,15 +193,6 @@ def _routes(feature: Feature) -> Iterator[tuple[str, Any]]:
                 path = PARAMETER.sub("{}", prefix + route.path)
                 for method in getattr(route, "methods", ("WEBSOCKET",)):
                     yield f"{method} {path}", route.endpoint
-
-
-def _required_features(feature: Feature) -> Iterator[tuple[str, str]]:
-    """Yield the name of each feature that this one needs, and the argument that needs it."""
-    yield from ((required, "requires=…") for required in feature.requires)
-    if feature.tools or feature.retrieval:
-        yield "tools", "tools=…" if feature.tools else "retrieval=…"
-    if feature.llm_guard:
-        yield "llm", "llm_guard=…"
 
 
 def _qualified_name(object_: Any) -> str:

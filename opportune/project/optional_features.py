@@ -25,7 +25,6 @@ OPTIONAL_FEATURES = {
     "import_export": OptionalFeature("contrib.import_export"),
     "jobs": OptionalFeature("jobs"),
     "llm": OptionalFeature("contrib.llm"),
-    "tools": OptionalFeature("contrib.tools"),
     "answers": OptionalFeature("contrib.answers", ("/answers", "/api/v1/answers")),
     "telemetry": OptionalFeature("contrib.telemetry", ("/metrics",)),
     "request_panel": OptionalFeature("contrib.request_panel", ("/_debug",)),

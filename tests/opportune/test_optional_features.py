@@ -15,10 +15,13 @@ from opportune.feature import Feature
 from opportune.features import CORE_FEATURES, all_features
 from opportune.project.layout import REQUIRED, USERS, installed_features
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_path, feature_of_setting
+from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app
 from opportune.web.routing.router import router_list
 
-OPTIONAL = [getattr(features, name) for name in OPTIONAL_FEATURES if name not in REQUIRED]
+PAGES = ("/", "/accounts/profile", "/admin/", "/admin/operations")
+NAMES = OPTIONAL_FEATURES.keys() - REQUIRED
+OPTIONAL = [getattr(features, name) for name in OPTIONAL_FEATURES if name in NAMES]
 
 
 @pytest.fixture
@@ -47,6 +50,28 @@ async def test_site_without_optional_features(bare_site: FastAPI, path: str, sta
     assert response.status_code == status
     assert text in response.text.replace("&#34;", '"')
     assert "palette-open" not in response.text
+
+
+def without(left_out: set[str]) -> list[Feature]:
+    """Return the installed features without these ones and those that need them."""
+    remaining = [feature for feature in installed_features() if feature.name not in left_out]
+    needing = {feature.name for feature in remaining if left_out.intersection(feature.requires)}
+    return without(left_out | needing) if needing else remaining
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("left_out", [*({feature.name} for feature in OPTIONAL), NAMES], ids="-".join)
+async def test_pages_have_no_dead_links_without(left_out: set[str], settings: Settings) -> None:
+    app = create_test_app(settings, without(left_out))
+    async with (
+        app.router.lifespan_context(app),
+        signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client,
+    ):
+        pages = [await client.get(url, follow_redirects=True) for url in PAGES]
+        assert {page.status_code for page in pages} == {200}
+        links = {link for page in pages for link in re.findall(r'href="(/(?!static/)[^"#]*)', page.text)}
+        assert len(links) > 20
+        assert {link for link in links if (await client.get(link)).status_code == 404} == set()
 
 
 def test_unlisted_feature_is_named_for_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ async def _has_model(app: FastAPI) -> bool:
 answers = Feature(
     name="answers",
     summary="Durable answers of language models, which continue after their request.",
-    requires=("llm", "tools"),
+    requires=("llm",),
     models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState, ChosenModel),
     setup_steps=(SetupStep("llm", "Choose a language model", _has_model, "/admin/llm/provider"),),
     metrics=(Metric("Answers", Answer.created_at),),

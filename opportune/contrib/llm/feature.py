@@ -10,6 +10,7 @@ from opportune.contrib.llm.embeddings.jobs import (
 )
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers.status import endpoint_lights
+from opportune.contrib.tools.toolbox import retrieval_of, toolbox_of
 from opportune.feature import Feature
 from opportune.services import Service, Services
 
@@ -23,7 +24,12 @@ def _open_model(services: Services) -> LanguageModel:
 
 
 def _init_app(app: FastAPI) -> None:
+    """Report mistakes in settings and, in development, in tools at the start. `check` also reports them."""
     require_providers(app.state.settings)
+    is_used = any(feature.tools or feature.retrieval for feature in app.state.features)
+    if is_used and app.state.settings.environment == "development":
+        toolbox_of(app).require_valid_tools()
+        retrieval_of(app).require_search_functions()
 
 
 async def _setup_page(app: FastAPI) -> str:

@@ -14,7 +14,6 @@ from opportune.feature import Feature, PersonalData
 mcp = Feature(
     name="mcp",
     summary="Tools of the site and of other servers, by the Model Context Protocol.",
-    requires=("tools",),
     settings=McpSettings,
     models=(McpClient, McpGrant),
     pages=(pages.router, routes.router, oauth_pages.router),

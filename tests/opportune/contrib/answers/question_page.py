@@ -9,7 +9,7 @@ from opportune.accounts import CurrentUser, User
 from opportune.config.settings import Settings
 from opportune.contrib.answers import AnswerManager, Answers, FileQuestionForm, ask_by_form, show_answer
 from opportune.feature import Feature
-from opportune.features import accounts, answers, jobs, llm, tools
+from opportune.features import accounts, answers, jobs, llm
 from opportune.testing.app import create_test_app
 from opportune.web import Form, read_form, templates
 from tests.opportune.page_templates import add_templates
@@ -44,6 +44,6 @@ async def ask_about_waves(request: Request, user: CurrentUser, answers: Answers)
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     add_templates(monkeypatch, {"waves.html": PAGE})
     feature = Feature(name="waves", summary="Waves.", pages=pages)
-    app = create_test_app(settings, [accounts, jobs, llm, tools, answers, feature])
+    app = create_test_app(settings, [accounts, jobs, llm, answers, feature])
     async with app.router.lifespan_context(app):
         yield app

@@ -11,7 +11,7 @@ from opportune.contrib import llm
 from opportune.contrib.answers import Answers
 from opportune.db import WriteSession
 from opportune.feature import Feature
-from opportune.features import accounts, answers, jobs, tools
+from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
 
 STORY = "".join(f"Wave {number} 🌊 breaks.\n\n" for number in range(100))
@@ -42,6 +42,6 @@ class Storyteller(llm.Provider):
 
 def create_site() -> FastAPI:
     stories = Feature(name="stories", summary="Stories.", api=router)
-    app = create_app(features=[accounts, jobs, llm_feature, tools, answers, stories])
+    app = create_app(features=[accounts, jobs, llm_feature, answers, stories])
     app.state.llm.provider = Storyteller()
     return app

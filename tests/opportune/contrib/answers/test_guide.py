@@ -53,9 +53,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 async def app(settings: Settings, names: dict[str, Any]) -> AsyncIterator[FastAPI]:
     words = Feature(name="words", summary="Words.", pages=names["router"], jobs=[names["judge"]])
     books = Feature(name="books", summary="Books.", pages=names["pages"], jobs=[names["index_answer"]])
-    from opportune.features import accounts, jobs, llm, tools  # noqa: PLC0415
+    from opportune.features import accounts, jobs, llm  # noqa: PLC0415
 
-    app = create_test_app(settings, [accounts, jobs, llm, tools, answers, words, books])
+    app = create_test_app(settings, [accounts, jobs, llm, answers, words, books])
     async with app.router.lifespan_context(app):
         yield app
 

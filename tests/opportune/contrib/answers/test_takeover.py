@@ -22,7 +22,7 @@ from opportune.contrib.answers.lifespan import grace_seconds
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database, utc_now
-from opportune.features import accounts, answers, jobs, tools
+from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
 from opportune.jobs import worker_lock
 from opportune.jobs.worker_lock import WorkerLock
@@ -387,7 +387,7 @@ async def test_replaced_process_finishes_its_answers(
     monkeypatch.setattr(shutdown, "next_version_serves", next_version := threading.Event())
     monkeypatch.setattr(lifespan, "next_version_serves", next_version)
     may_continue = asyncio.Event()
-    app = create_test_app(settings, [accounts, jobs, llm_feature, tools, answers])
+    app = create_test_app(settings, [accounts, jobs, llm_feature, answers])
 
     async def watch(answer: Answer) -> None:
         async with app.state.answers.view(answer) as live:

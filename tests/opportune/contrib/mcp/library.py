@@ -11,7 +11,7 @@ from opportune.accounts import CurrentUser
 from opportune.contrib.tools import tool
 from opportune.db import WriteSession
 from opportune.feature import Feature
-from opportune.features import accounts, mcp, tools
+from opportune.features import accounts, mcp
 from opportune.testing.app import create_test_app
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ LIBRARY = Feature(
 def create_site(app: FastAPI, *features: Feature) -> FastAPI:
     """Create a site with these features and the database of the test."""
     settings = app.state.settings.model_copy(update={"base_url": SITE})
-    site = create_test_app(settings, [accounts, tools, mcp, *features])
+    site = create_test_app(settings, [accounts, mcp, *features])
     site.state._state.update({name: getattr(app.state, name) for name in ("database", "rate_limiter", "last_seen")})
     return site
 
