@@ -17,7 +17,7 @@ from opportune.project.layout import installed_features
 
 PROGRAM = "oppman.py" if HAS_PROJECT else "python -m opportune"
 COMMANDS = {
-    "Project": ("startproject", "quickstart", "upgrade", "install", "lock", "env", "diffsettings", "secrets"),
+    "Project": ("startproject", "quickstart", "upgrade", "install", "lock", "env", "secrets"),
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "sendtestemail"),
     "Scaffold": ("startapp", "addapp", "addmodel", "removeapp"),
     "Translations": ("makemessages", "compilemessages"),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from opportune.errors.suggestions import did_you_mean
 
 REMOVED_COMMANDS = {
+    "diffsettings": "use env, which lists the settings that are set, or env --json.",
     "removemodel": "use git restore or git revert, or delete the code of the model and run makemigrations.",
 }
 REMOVED_OPTIONS = {

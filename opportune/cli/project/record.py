@@ -1,7 +1,6 @@
-"""The project's record of how it was created, and versions of releases."""
+"""The project's record of how it was created."""
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,11 +19,6 @@ class Record:
     """Address of the releases; empty if unknown."""
 
 
-def is_remote(address: str) -> bool:
-    """Return True for a network address, False for a local folder."""
-    return bool(re.match(r"[a-z+]+://|[^/\\:]{2,}:[^\\]", address))
-
-
 def write_record(root: Path, record: Record) -> None:
     (root / RECORD).write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8", newline="\n")
 
@@ -41,14 +35,3 @@ def read_record(root: Path) -> Record | None:
         return None
     except (ValueError, TypeError) as error:
         raise OperatorError(f"{RECORD} is damaged. Restore it: git checkout HEAD -- {RECORD}") from error
-
-
-def parse_version(text: str) -> tuple[int, int, int, int, str]:
-    """Return a sort key of a version: `1.2rc1` comes before `1.2.0`.
-
-    Raises:
-        ValueError: the text is not a version.
-    """
-    if not (match := re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?[.-]?([a-z]+\.?\d*)?", text)):
-        raise ValueError(text)
-    return int(match[1]), int(match[2]), int(match[3] or 0), not match[4], match[4] or ""

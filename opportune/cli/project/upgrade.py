@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from packaging.version import InvalidVersion, Version
 
 from opportune import __version__
 from opportune.cli.environment.entry import BASE, VENV
@@ -20,7 +21,7 @@ from opportune.cli.environment.framework_wheel import PIN
 from opportune.cli.output import say
 from opportune.cli.project.git import Git, GitError
 from opportune.cli.project.merge import Merge, merge_release, work_tree
-from opportune.cli.project.record import RECORD, Record, parse_version, read_record
+from opportune.cli.project.record import RECORD, Record, read_record
 from opportune.cli.project.release import Release, install_from_index, read_release
 from opportune.cli.project.shared_files import STARTER, ProjectNames
 from opportune.cli.project.wheel import NAME, hash_of
@@ -134,19 +135,19 @@ def fetch_release(source: str, folder: Path) -> Release:
         if fragment and fragment != f"sha256={hash_of(wheel)}":
             raise OperatorError(f"{wheel} does not have the hash {fragment}. Download it again, or check it.")
         release = read_release(wheel, folder / "release")
-    elif _is_version(location):
+    elif is_version(location):
         release = install_from_index(location.removeprefix("v"), folder / "release")
     else:
         raise OperatorError(f"{location} does not exist. Enter a wheel or a version.")
-    if not _is_version(release.version) or not (release.root / NAME / STARTER).is_dir():
+    if not is_version(release.version) or not (release.root / NAME / STARTER).is_dir():
         raise OperatorError(f"{source} is not a release of Opportune that a project can use.")
     return release
 
 
-def _is_version(text: str) -> bool:
+def is_version(text: str) -> bool:
     try:
-        parse_version(text)
-    except ValueError:
+        Version(text)
+    except InvalidVersion:
         return False
     return True
 
@@ -157,11 +158,11 @@ def is_newer(release: Release) -> bool:
     Raises:
         OperatorError: the release is older than the project's.
     """
-    if parse_version(release.version) < parse_version(__version__):
+    if Version(release.version) < Version(__version__):
         raise OperatorError(
             f"The release {release.version} is older than the project's {__version__}. To go back, use git revert."
         )
-    if parse_version(release.version) == parse_version(__version__):
+    if Version(release.version) == Version(__version__):
         print(f"This project already uses {__version__}.")
         return False
     return True
@@ -172,7 +173,7 @@ def notes_between(changelog: str, new_version: str) -> Iterator[str]:
     for section in re.split(r"^## +", changelog, flags=re.MULTILINE)[1:]:
         title, *parts = re.split(r"^### +", section, flags=re.MULTILINE)
         version = title.split()[0].strip("[]")
-        if _is_version(version) and parse_version(__version__) < parse_version(version) <= parse_version(new_version):
+        if is_version(version) and Version(__version__) < Version(version) <= Version(new_version):
             yield f"{version}:"
             for part in parts:
                 if not part.startswith(COUNTED):

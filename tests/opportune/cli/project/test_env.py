@@ -1,4 +1,4 @@
-"""`env`, `diffsettings` and `secrets`: settings and their sources without secrets, and edits of .env."""
+"""`env` and `secrets`: settings and their sources without secrets, and edits of .env."""
 
 import json
 import re
@@ -83,26 +83,11 @@ def test_json_output(project: Path, run: Oppman) -> None:
         {"name": "SECRET_KEY", "value": "set", "from": ".env", "secret": True, "default": ""},
         {"name": "PORT", "value": "9000", "from": ".env", "secret": False, "default": "8000"},
     ]
-    assert json.loads(run("diffsettings", "--json").out) == [
-        {"name": "SECRET_KEY", "value": "set", "default": ""},
-        {"name": "PORT", "value": "9000", "default": "8000"},
-    ]
-
-
-def test_diffsettings_lists_changed_settings(project: Path, run: Oppman) -> None:
-    assert run("diffsettings") == (0, "All settings have their default values.\n", "")
-    (project / ".env").write_text(f"SECRET_KEY={CANARY}\nPORT=8000\nDATABASE_URL=sqlite:///x.db\n")
-    code, out, _ = run("diffsettings")
-    assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["NAME", "SECRET_KEY", "DATABASE_URL"]
-    assert out.splitlines()[-1].endswith("  sqlite:///./data/app.db")
-    assert CANARY not in out
 
 
 def test_invalid_setting_is_named_without_value(project: Path, run: Oppman) -> None:
     (project / ".env").write_text(f"PORT={CANARY}\n")
-    for command in ("env", "diffsettings"):
-        assert run(command) == (1, "", "PORT: Write a whole number.\n")
+    assert run("env") == (1, "", "PORT: Write a whole number.\n")
 
 
 def test_env_init_copies_the_example_with_a_key(project: Path, oppman: Oppman) -> None:
