@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.chat.conversation_view import ConversationView, view_conversation
 from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.service import Conversations, find_newest_answer
 from app.chat.tree import find_siblings
-from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser, OptionalUser
 from opportune.contrib.answers import Answers, AnswerStream, StreamPosition
 from opportune.db import MAX_ID, RowId

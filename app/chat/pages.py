@@ -7,6 +7,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.chat import service
+from app.chat.chat_page import CurrentPage
+from app.chat.conversation_view import ShownMessage, view_conversation
 from app.chat.dependencies import (
     CurrentAnswer,
     CurrentConversation,
@@ -17,7 +19,6 @@ from app.chat.dependencies import (
     OptionalConversation,
 )
 from app.chat.jobs import can_be_titled
-from app.chat.page import CurrentPage
 from app.chat.schemas import (
     ConversationFilter,
     ConversationForm,
@@ -26,7 +27,6 @@ from app.chat.schemas import (
     MessageForm,
 )
 from app.chat.service import Conversations
-from app.chat.views import ShownMessage, view_conversation
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import (
     Answer,

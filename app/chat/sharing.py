@@ -6,9 +6,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
 from app.chat.models import Conversation, Message, Share
 from app.chat.tree import find_leaf, message_id_column, path_to, read_branch
-from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
 from opportune.i18n import gettext as _
 from opportune.pagination import Page, Paging, paginate

@@ -21,7 +21,7 @@ from opportune.config.settings import Settings
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.forms.fields import Control
+from opportune.web.forms.controls import Control
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import TooManyRequests

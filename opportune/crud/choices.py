@@ -18,7 +18,7 @@ from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.forms.fields import RowChoices
+from opportune.web.forms.controls import RowChoices
 from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
 
 MAX_ROWS_OF_SELECT = 50

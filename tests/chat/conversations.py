@@ -3,10 +3,10 @@
 import asyncio
 
 from app.chat import service
+from app.chat.conversation_view import view_conversation
 from app.chat.models import Conversation, Message
 from app.chat.schemas import MessageCreate
 from app.chat.service import Conversations
-from app.chat.views import view_conversation
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.db import Database
 

@@ -8,9 +8,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
 from app.chat.models import Conversation
 from app.chat.schemas import MAX_QUESTION_LENGTH
-from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.contrib import llm

@@ -6,11 +6,11 @@ import pytest
 from fastapi import FastAPI
 
 from app.chat import service
+from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE, ConversationView, view_conversation
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import MessageCreate
 from app.chat.service import Conversations
-from app.chat.views import MAX_QUESTIONS_PER_PAGE, ConversationView, view_conversation
 from opportune.contrib import llm
 from opportune.contrib.answers import AnswerManager
 from opportune.contrib.llm import FakeProvider

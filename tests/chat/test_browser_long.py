@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, Route, expect
 
+from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
 from app.chat.models import Conversation
-from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
 from opportune.testing import make_user, sign_in_browser
 from tests.chat.conversations import make_conversation

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.chat import service
-from app.chat.views import MAX_QUESTIONS_PER_PAGE
+from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
 from opportune.contrib import llm
 from opportune.contrib.answers import TooManyAnswers
 from opportune.contrib.answers.settings import AnswersSettings

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.chat import share_pages
+from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
 from app.chat.service import Conversations
 from app.chat.tree import find_leaf
-from app.chat.views import MAX_QUESTIONS_PER_PAGE
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider, LLMError
 from opportune.testing import PASSWORD, make_user, signed_in_client

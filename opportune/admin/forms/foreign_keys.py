@@ -24,7 +24,7 @@ from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.forms.fields import PICKER, RowChoices
+from opportune.web.forms.controls import PICKER, RowChoices
 from opportune.web.forms.forms import EMPTY_MESSAGES
 from opportune.web.rendering.templates import templates
 

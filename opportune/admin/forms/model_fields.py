@@ -23,8 +23,7 @@ from opportune.i18n import find_language, format_lazy, gettext, gettext_lazy
 from opportune.i18n.languages import content_languages
 from opportune.i18n.parsing import Source
 from opportune.schemas.annotations import options_of
-from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
-from opportune.web.forms.fields import (
+from opportune.web.forms.controls import (
     DATETIME_LOCAL,
     JSON_TEXT,
     LINES,
@@ -38,7 +37,8 @@ from opportune.web.forms.fields import (
     to_machine_format,
     translated_choices,
 )
-from opportune.web.forms.fields import Field as PageField
+from opportune.web.forms.controls import Field as PageField
+from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
 from opportune.web.forms.forms import ZONE_SUFFIX, parse_local_time
 from opportune.web.forms.translations import form_languages, submitted_texts, translation_fields
 from opportune.web.rendering.templates import templates

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from opportune.cli.scaffold.fields import OWNERS
+from opportune.cli.scaffold.field_definitions import OWNERS
 from opportune.cli.scaffold.model import NewModel
 
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")

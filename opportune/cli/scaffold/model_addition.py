@@ -12,7 +12,7 @@ from pathlib import Path
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.addresses import address_error
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
-from opportune.cli.scaffold.fields import OWNERS, check_mixins, parse_fields
+from opportune.cli.scaffold.field_definitions import OWNERS, check_mixins, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.line_wrapping import wrap_lines

@@ -42,7 +42,7 @@ from opportune.pagination import Paging
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import FRAMEWORK, PACKAGE, installed_features
 from opportune.schemas.annotations import options_of
-from opportune.web.forms.fields import default_label
+from opportune.web.forms.controls import default_label
 
 Label = tuple[str, str]
 """The module that declares a label, and its English text, which is a `DerivedLabel` if it is made of a name."""

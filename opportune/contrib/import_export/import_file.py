@@ -28,7 +28,7 @@ from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day, format_number, is_english, localize_number
 from opportune.i18n.parsing import Source
-from opportune.web.forms.fields import Control, to_machine_format
+from opportune.web.forms.controls import Control, to_machine_format
 from opportune.web.forms.forms import ZONE_SUFFIX
 from opportune.web.time_zone import format_datetime
 

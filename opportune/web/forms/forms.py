@@ -15,8 +15,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attribute
-from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
-from opportune.web.forms.fields import (
+from opportune.web.forms.controls import (
     DATETIME_LOCAL,
     LOCAL_TIME,
     PICKER,
@@ -30,6 +29,7 @@ from opportune.web.forms.fields import (
     to_machine_format,
     translated_choices,
 )
+from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
 from opportune.web.forms.initial_values import initial_texts, initial_value, initial_values, time_zones
 from opportune.web.forms.translations import (
     current_input,

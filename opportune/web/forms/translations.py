@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from opportune.config.languages import Language, find_language
 from opportune.db.models.translated import writing_language
 from opportune.i18n.languages import content_languages
-from opportune.web.forms.fields import Field, html_attributes
+from opportune.web.forms.controls import Field, html_attributes
 
 
 def input_name(name: str, code: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import MetaData
 
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.project.layout import PROJECT
-from opportune.web.forms.fields import controls_of
+from opportune.web.forms.controls import controls_of
 
 GUIDE = (PROJECT / "docs/fields.md").read_text(encoding="utf-8")
 CODE = "".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))

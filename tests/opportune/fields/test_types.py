@@ -14,7 +14,7 @@ from opportune.errors import OperatorError
 from opportune.fields import Phone, money_field, national
 from opportune.fields.display import display
 from opportune.i18n import use_language
-from opportune.web.forms.fields import controls_of
+from opportune.web.forms.controls import controls_of
 from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
 

@@ -3,7 +3,7 @@
 import pytest
 
 from opportune.admin import AdminView
-from opportune.cli.scaffold.fields import check_name
+from opportune.cli.scaffold.field_definitions import check_name
 from opportune.db.models.columns import is_privilege
 from opportune.errors import OperatorError
 from tests.opportune.admin.gadget_feature import Table

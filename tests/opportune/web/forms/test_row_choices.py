@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 
 from opportune.accounts.models import Group, User
 from opportune.db import Reference
-from opportune.web.forms.fields import RowChoices
+from opportune.web.forms.controls import RowChoices
 from opportune.web.forms.forms import MAX_CHECKBOXES, Form
 from opportune.web.rendering.templates import templates
 

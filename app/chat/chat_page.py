@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
+from app.chat.conversation_view import ConversationView, view_conversation
 from app.chat.models import Conversation, Message
 from app.chat.periods import group_by_period
 from app.chat.prompt import EXAMPLE_QUESTIONS
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
 from app.chat.service import Conversations, find_model, max_question_length
-from app.chat.views import ConversationView, view_conversation
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import AnswerManager, Answers, ShownAnswer
 from opportune.i18n import gettext as _
