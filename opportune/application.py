@@ -24,7 +24,7 @@ from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Admin, Data, Feature, Jobs
 from opportune.features import all_features, require_consistent_features, running_process
 from opportune.jobs.service import open_jobs, open_services
 from opportune.project.feature_packages import HAS_PROJECT
@@ -95,8 +95,8 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     add_error_handlers(app, features)
     app.user_middleware = list(build_middleware(app))
     for feature in reversed(features):
-        if feature.init_app:
-            feature.init_app(app)
+        if feature.site.init_app:
+            feature.site.init_app(app)
     add_routes(router, features)
     add_admin(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # as FastAPI's guide does
@@ -129,8 +129,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with running_process(app.state.services), AsyncExitStack() as stack:
         await start_services(app.state, stack)
         for feature in app.state.features:
-            if feature.lifespan:
-                await stack.enter_async_context(feature.lifespan(app))
+            if feature.process.lifespan:
+                await stack.enter_async_context(feature.process.lifespan(app))
         await stack.enter_async_context(watch_signals(app))
         tune_gc()
         if app.state.settings.environment == "development":
@@ -165,7 +165,7 @@ def build_middleware(app: FastAPI) -> Iterator[Middleware]:
     if language_prefixes(settings):  # first, so that all others see the same addresses in all languages
         yield Middleware(LanguagePrefixMiddleware, settings=settings)
     for feature in app.state.features:
-        yield from feature.middleware(app) if callable(feature.middleware) else feature.middleware
+        yield from feature.site.middleware(app) if callable(feature.site.middleware) else feature.site.middleware
     yield Middleware(RequestMiddleware, settings=settings)
     if settings.database_reader_url.get_secret_value():
         yield Middleware(ReadYourWritesMiddleware, settings=settings)
@@ -180,7 +180,7 @@ def build_middleware(app: FastAPI) -> Iterator[Middleware]:
 
 def add_routes(router: Router, features: Sequence[Feature]) -> None:
     for feature in features:
-        for routes in router_list(feature.routes):
+        for routes in router_list(feature.site.routes):
             router.include_flat(routes, include_in_schema=False)
         for api in router_list(feature.api):
             router.include_flat(api, "/api/v1")
@@ -254,12 +254,12 @@ def _own_features(admin: Sequence[type[Any]], jobs: Sequence[Any]) -> Iterator[F
     models = [*dict.fromkeys(view.model for view in admin if hasattr(view, "model"))]
     if admin or jobs:
         yield Feature(
-            name=OWN_FEATURE,
-            summary="Models and jobs of the application.",
+            OWN_FEATURE,
+            "Models and jobs of the application.",
             models=models,
-            adopts_tables=True,
-            admin=admin,
-            jobs=jobs,
+            data=Data(adopts_tables=True),
+            admin=Admin(admin),
+            jobs=Jobs(jobs),
         )
 
 

@@ -80,7 +80,7 @@ def check_uploads(settings: Settings) -> Iterator[Finding]:
 
 def start_checks(features: Sequence[Feature]) -> list[Check]:
     """Return the checks that a production site runs at its start and logs as warnings."""
-    registered = [check for feature in features for check in feature.production_checks]
+    registered = [check for feature in features for check in feature.monitoring.production_checks]
     return [*registered, partial(check_schedules, jobs=declared_jobs(features))]
 
 

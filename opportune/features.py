@@ -75,7 +75,7 @@ RESERVED_SERVICES = ("settings", "features", "permissions", "database", "storage
 def all_features(installed: Iterable[Feature]) -> list[Feature]:
     """Return the core features and the installed ones, beginning with those that observe all others."""
     features = [*CORE_FEATURES, *(feature for feature in installed if feature not in CORE_FEATURES)]
-    return sorted(features, key=lambda feature: not feature.is_outermost)
+    return sorted(features, key=lambda feature: not feature.site.is_outermost)
 
 
 def features_left_out(installed: Iterable[Feature]) -> Iterator[Feature]:
@@ -115,11 +115,11 @@ def find_registration_errors(features: Iterable[Feature], *, is_complete: bool =
         for required in feature.requires:
             if required not in names:
                 yield f"Feature({feature.name!r}, requires=…) needs the feature {required}. Add it to installed.py."
-        for call in (*feature.operations.values(), *feature.first_jobs):
+        for call in (*feature.admin.operations.values(), *feature.jobs.first):
             if ("job", call.job.name) not in locations:
                 yield (
                     f"Feature({feature.name!r}) queues the job {call.job.name} of {call.job.function.__module__}, "
-                    "which no installed feature lists: add it to jobs=[…], or install its feature."
+                    "which no installed feature lists: add it to jobs=Jobs([…]), or install its feature."
                 )
         if fault := find_hook_error(feature.name, feature.hooks):
             yield fault
@@ -131,9 +131,9 @@ def _find_unlisted(features: Sequence[Feature], *, is_complete: bool) -> Iterato
     """Yield one line for each hook and job of the project that its feature does not list."""
     names = {feature.name for feature in features}
     listed = {*chain.from_iterable(feature.hooks for feature in features)}
-    listed |= {job.function for feature in features for job in feature.jobs}
-    declared: list[tuple[str, Any]] = [("hooks", registration.hook) for registration in registered_hooks]
-    declared += [("jobs", job.function) for job in declared_jobs]
+    listed |= {job.function for feature in features for job in feature.jobs.definitions}
+    declared: list[tuple[str, Any]] = [("hooks=[…]", registration.hook) for registration in registered_hooks]
+    declared += [("jobs=Jobs([…])", job.function) for job in declared_jobs]
     for argument, function in declared:
         module, feature = function.__module__ or "", origin(function)
         is_checked = module.startswith((f"{PACKAGE}.", PREFIX)) and (is_complete or feature in names)
@@ -143,9 +143,9 @@ def _find_unlisted(features: Sequence[Feature], *, is_complete: bool) -> Iterato
         folder = f"{package}/{feature}" if package == PACKAGE else package
         name = f"{getattr(function, '__name__', function)} of {module}"
         if feature in names:
-            yield f"{folder}/feature.py: {argument}=[…] lacks {name}. Add it."
+            yield f"{folder}/feature.py: {argument} lacks {name}. Add it."
         else:
-            yield f"{folder}/feature.py: {argument}=[…] lacks {name}, or the feature is not in installed.py. Add it."
+            yield f"{folder}/feature.py: {argument} lacks {name}, or the feature is not in installed.py. Add it."
 
 
 def _find_name_errors(features: Sequence[Feature]) -> Iterator[str]:
@@ -161,22 +161,28 @@ def _find_name_errors(features: Sequence[Feature]) -> Iterator[str]:
 def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield the type, name and module of everything that a feature registers under a name."""
     registered: Mapping[str, Iterable[tuple[str, Any]]] = {
-        "job": ((job.name, job.function) for job in feature.jobs),
+        "job": ((job.name, job.function) for job in feature.jobs.definitions),
         "command": ((name, feature) for name in feature.commands),
-        "service": ((service.name, service.make) for service in feature.services),
-        "check": ((_qualified_name(check), check) for check in (*feature.checks, *feature.production_checks)),
+        "service": ((service.name, service.make) for service in feature.process.services),
+        "check": (
+            (_qualified_name(check), check)
+            for check in (*feature.monitoring.checks, *feature.monitoring.production_checks)
+        ),
         "hook": ((_qualified_name(hook), hook) for hook in feature.hooks),
-        "tool": map(_named_tool, feature.tools),
-        "error handler of": ((_qualified_name(type_), handler) for type_, handler in feature.error_handlers.items()),
-        "template name": (*feature.template_filters.items(), *feature.template_globals.items()),
+        "tool": map(_named_tool, feature.llm.tools),
+        "error handler of": (
+            (_qualified_name(type_), handler) for type_, handler in feature.site.error_handlers.items()
+        ),
+        "template name": (*feature.site.template_filters.items(), *feature.site.template_globals.items()),
         "route": _routes(feature),
     }
     for type_, entries in registered.items():
         for name, object_ in entries:
             yield type_, name, getattr(object_, "__module__", "")
-    for name in (*feature.operations, *feature.admin_operations):
+    for name in (*feature.admin.operations, *feature.admin.actions):
         yield "operation", name, f"{feature.name}.feature"
-    for view in [feature.admin] if isinstance(feature.admin, str) else map(_qualified_name, feature.admin):
+    views = feature.admin.views
+    for view in [views] if isinstance(views, str) else map(_qualified_name, views):
         yield "admin view", view, f"{feature.name}.feature"
 
 
@@ -187,7 +193,7 @@ def _named_tool(tool: Any) -> tuple[str, Any]:
 
 def _routes(feature: Feature) -> Iterator[tuple[str, Any]]:
     """Yield the method and path of each route, with its function."""
-    for prefix, routers in (("/api/v1", feature.api), ("", feature.pages), ("", feature.routes)):
+    for prefix, routers in (("/api/v1", feature.api), ("", feature.pages), ("", feature.site.routes)):
         for route in chain.from_iterable(router.routes for router in router_list(routers)):
             if isinstance(route, APIRoute | APIWebSocketRoute):
                 path = PARAMETER.sub("{}", prefix + route.path)
@@ -205,6 +211,6 @@ async def running_process(services: Services) -> AsyncIterator[None]:
     current_language.set(services.settings.language)  # of jobs; each request has its own
     async with services.database.bus.listening(), AsyncExitStack() as stack:
         for feature in services.features:
-            if feature.process:
-                await stack.enter_async_context(feature.process(services))
+            if feature.process.context:
+                await stack.enter_async_context(feature.process.context(services))
         yield

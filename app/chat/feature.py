@@ -6,25 +6,29 @@ from app.chat.jobs import write_title
 from app.chat.models import Conversation, Message, Share
 from app.chat.personal import personal_data
 from app.chat.search import search_titles
-from opportune.feature import Demo, Feature, Link, Metric, SiteSearch, UserColumn
+from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Link, Metric, Site, SiteSearch, UserColumn
 
 chat = Feature(
-    name="chat",
-    summary="Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
+    "chat",
+    "Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
     requires=("answers",),
     models=(Conversation, Message, Share),
     pages=(share_pages.router, conversation_pages.router, pages.router),
     api=(api.router, api.messages),
-    admin="app.chat.admin",
-    metrics=(Metric("Messages", Message.created_at),),
-    user_columns=(
-        UserColumn("Conversations", Conversation.owner_id),
-        UserColumn("Last conversation", Conversation.owner_id, func.max(Conversation.created_at)),
+    admin=Admin(
+        "app.chat.admin",
+        metrics=(Metric("Messages", Message.created_at),),
+        user_columns=(
+            UserColumn("Conversations", Conversation.owner_id),
+            UserColumn("Last conversation", Conversation.owner_id, func.max(Conversation.created_at)),
+        ),
     ),
-    navigation=(Link("Chat", "/chat", "message-circle", signed_in=True),),
-    searches=(SiteSearch("Conversations", search_titles, "/chat/search"),),
-    demo=Demo(demo.load, demo.clear),
-    personal_data=personal_data,
+    site=Site(
+        navigation=(Link("Chat", "/chat", "message-circle", signed_in=True),),
+        searches=(SiteSearch("Conversations", search_titles, "/chat/search"),),
+    ),
+    data=Data(demo=Demo(demo.load, demo.clear)),
+    accounts=Accounts(personal_data=personal_data),
     hooks=(delete_answers, queue_title),
-    jobs=(write_title,),
+    jobs=Jobs((write_title,)),
 )

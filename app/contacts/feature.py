@@ -1,15 +1,15 @@
 from app.contacts import api, demo, pages
 from app.contacts.models import Contact
-from opportune.feature import Demo, Feature, Link
+from opportune.feature import Admin, Data, Demo, Feature, Link, Site
 
 contacts = Feature(
-    name="contacts",
-    summary="The address book of a team, which its members share.",
+    "contacts",
+    "The address book of a team, which its members share.",
     requires=("teams",),
     models=[Contact],
     pages=pages.router,
     api=api.router,
-    admin="app.contacts.admin",
-    navigation=[Link("Contacts", "/contacts", "address-book", signed_in=True)],
-    demo=Demo(demo.load, demo.clear),
+    admin=Admin("app.contacts.admin"),
+    site=Site(navigation=[Link("Contacts", "/contacts", "address-book", signed_in=True)]),
+    data=Data(demo=Demo(demo.load, demo.clear)),
 )

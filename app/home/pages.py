@@ -9,7 +9,7 @@ router = APIRouter()
 @router.get("/")
 @cached(60, stale=300, query=())
 async def home(request: Request, user: OptionalUser) -> Response:
-    cards = await render_panels(request, (feature.home_card for feature in request.app.state.features), user)
+    cards = await render_panels(request, (feature.site.home_card for feature in request.app.state.features), user)
     return templates.render(request, "home/home.html", {"cards": cards})
 
 

@@ -2,21 +2,19 @@ from app.pydocs import api, pages, questions, tools
 from app.pydocs.documents import python_docs
 from app.pydocs.jobs import index_python
 from app.pydocs.settings import PydocsSettings
-from opportune.feature import Feature, Link
+from opportune.feature import Admin, Feature, Jobs, Link, Llm, Process, Site
 
 pydocs = Feature(
-    name="pydocs",
-    summary="Search as you type in Python's documentation: a full-text index in memory.",
+    "pydocs",
+    "Search as you type in Python's documentation: a full-text index in memory.",
     requires=("documents",),
     pages=[questions.router, pages.router],
     api=api.router,
-    navigation=[Link("Python docs", "/pydocs", "book-2")],
-    retrieval=[tools.search_python_docs],
-    tools=[tools.search_python_docs, tools.read_python_docs],
+    site=Site(navigation=[Link("Python docs", "/pydocs", "book-2")]),
+    llm=Llm(retrieval=[tools.search_python_docs], tools=[tools.search_python_docs, tools.read_python_docs]),
     commands={"pydocs": "app.pydocs.commands"},
-    jobs=[index_python],
-    first_jobs=[index_python()],
-    operations={"Rebuild the index of Python's documentation": index_python()},
+    jobs=Jobs([index_python], first=[index_python()]),
+    admin=Admin(operations={"Rebuild the index of Python's documentation": index_python()}),
     settings=PydocsSettings,
-    lifespan=python_docs.lifespan,
+    process=Process(lifespan=python_docs.lifespan),
 )

@@ -1,6 +1,9 @@
 from app.users.models import User
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 
 users = Feature(
-    name="users", summary="Users of this site, with your own fields.", models=[User], admin="app.users.admin"
+    "users",
+    "Users of this site, with your own fields.",
+    models=[User],
+    admin=Admin("app.users.admin"),
 )

@@ -28,15 +28,15 @@ from opportune.accounts.registration.service import send_registration_email
 from opportune.accounts.setup.invitation import invite_first_superuser
 from opportune.accounts.users.hooks import HOOKS
 from opportune.accounts.verification.service import send_verification_email
-from opportune.feature import Demo, Feature, Metric, UserColumn
+from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Metric, Process, Site, UserColumn
 from opportune.project.layout import has_own_users
 
 # Projects with `app/users` list `User` in that feature.
 USERS = () if has_own_users() else (User,)
 
 accounts = Feature(
-    name="accounts",
-    summary="Users of the site: sign-in, profile, sessions, tokens, groups.",
+    "accounts",
+    "Users of the site: sign-in, profile, sessions, tokens, groups.",
     models=(
         *USERS,
         Session,
@@ -53,26 +53,32 @@ accounts = Feature(
     ),
     pages=pages.router,
     api=api.router,
-    admin="opportune.accounts.admin.views",
-    metrics=(Metric("Sign-ups", User.created_at),),
-    user_columns=(UserColumn("Passkeys", Passkey.user_id),),
-    demo=Demo(demo.load, demo.clear),
-    personal_data=personal_data,
-    jobs=(
-        report_mail_outage,
-        send_registration_email,
-        send_password_reset_email,
-        send_verification_email,
-        send_sign_in_email,
-        record_wrong_password,
+    admin=Admin(
+        "opportune.accounts.admin.views",
+        metrics=(Metric("Sign-ups", User.created_at),),
+        user_columns=(UserColumn("Passkeys", Passkey.user_id),),
     ),
-    cleanups=[*cleanup.CLEANUPS.values()],
-    template_globals={
-        "may": may_in_template,
-        "is_confirmed": is_confirmed_in_template,
-        "account_pages": ACCOUNT_PAGES,
-    },
+    data=Data(demo=Demo(demo.load, demo.clear)),
+    accounts=Accounts(personal_data=personal_data),
+    jobs=Jobs(
+        (
+            report_mail_outage,
+            send_registration_email,
+            send_password_reset_email,
+            send_verification_email,
+            send_sign_in_email,
+            record_wrong_password,
+        ),
+        cleanups=[*cleanup.CLEANUPS.values()],
+    ),
+    site=Site(
+        template_globals={
+            "may": may_in_template,
+            "is_confirmed": is_confirmed_in_template,
+            "account_pages": ACCOUNT_PAGES,
+        },
+        error_handlers={FormInterrupted: on_form_interrupted},
+    ),
     hooks=HOOKS,
-    error_handlers={FormInterrupted: on_form_interrupted},
-    lifespan=invite_first_superuser,
+    process=Process(lifespan=invite_first_superuser),
 )

@@ -3,7 +3,7 @@
 from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits.database_storage import DatabaseStorage
 from opportune.accounts.sessions.lookup import LastSeen
-from opportune.feature import Feature
+from opportune.feature import Feature, Process
 from opportune.services import Service, Services
 from opportune.web.cache import Cache, open_cache
 from opportune.web.rate_limit import RateLimiter
@@ -32,11 +32,13 @@ def _open_last_seen(services: Services) -> LastSeen:
 
 
 visitors = Feature(
-    name="visitors",
-    summary="The cache of pages, rate limits, and the times at which credentials were used.",
-    services=(
-        Service("cache", Cache, _open_cache, close=Cache.close),
-        Service("rate_limiter", RateLimiter, _open_rate_limiter, close=RateLimiter.close),
-        Service("last_seen", LastSeen, _open_last_seen, close=LastSeen.close),
+    "visitors",
+    "The cache of pages, rate limits, and the times at which credentials were used.",
+    process=Process(
+        services=(
+            Service("cache", Cache, _open_cache, close=Cache.close),
+            Service("rate_limiter", RateLimiter, _open_rate_limiter, close=RateLimiter.close),
+            Service("last_seen", LastSeen, _open_last_seen, close=LastSeen.close),
+        )
     ),
 )

@@ -136,12 +136,12 @@ def extension_classes(features: Sequence[Feature]) -> Iterator[type[AdminExtensi
         OperatorError: A class does not exist.
     """
     for feature in features:
-        if feature.admin_extension:
-            module, _, name = feature.admin_extension.rpartition(".")
+        if feature.admin.extension:
+            module, _, name = feature.admin.extension.rpartition(".")
             extension = getattr(import_module(module), name, None) if module else None
             if not (isinstance(extension, type) and issubclass(extension, AdminExtension)):
                 raise OperatorError(
-                    f"Feature({feature.name!r}, admin_extension={feature.admin_extension!r}): "
+                    f"Feature({feature.name!r}, admin_extension={feature.admin.extension!r}): "
                     "this is not the path of an AdminExtension, such as app.books.extension.BookTools."
                 )
             yield extension

@@ -7,17 +7,19 @@ from opportune.admin.shipped_groups import shipped_group_statements
 from opportune.admin.trash.retention import empty_trash_daily
 from opportune.db.migrations.post_migrate import post_migrate
 from opportune.db.queries.batches import older_than
-from opportune.feature import Cleanup, Feature
+from opportune.feature import Accounts, Admin, Cleanup, Feature, Jobs
 
 post_migrate(shipped_group_statements)
 
 admin = Feature(
-    name="admin",
-    summary="The admin site and its log of changes.",
+    "admin",
+    "The admin site and its log of changes.",
     models=(AuditEntry, SavedView, DefaultView, DashboardLayout, RowVersion),
-    admin="opportune.admin.site_views",
+    admin=Admin("opportune.admin.site_views"),
     hooks=RECORDING,
-    personal_data=personal_data,
-    jobs=(empty_trash_daily,),
-    cleanups=(Cleanup(AuditEntry, lambda settings: older_than(AuditEntry.at, settings.audit_days)),),
+    accounts=Accounts(personal_data=personal_data),
+    jobs=Jobs(
+        (empty_trash_daily,),
+        cleanups=(Cleanup(AuditEntry, lambda settings: older_than(AuditEntry.at, settings.audit_days)),),
+    ),
 )

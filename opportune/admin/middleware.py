@@ -186,9 +186,9 @@ def add_icons(features: Sequence[Feature]) -> None:
 
     If a feature names a module, its icons are found in the source or added when the admin is built.
     """
-    icons.add(*(link.icon for feature in features for link in feature.navigation))
+    icons.add(*(link.icon for feature in features for link in feature.site.navigation))
     for feature in features:
-        listed: Sequence[Any] = () if isinstance(feature.admin, str) else feature.admin
+        listed: Sequence[Any] = () if isinstance(feature.admin.views, str) else feature.admin.views
         icons.add(*(view.icon for view in listed))
 
 

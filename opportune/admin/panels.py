@@ -12,7 +12,7 @@ Panels = Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]
 async def read_panels(request: Request, page: str) -> Panels:
     panels: dict[str, list[tuple[str, Mapping[str, Any]]]] = {"top": [], "bottom": [], "buttons": []}
     for panel in (
-        panel for feature in request.app.state.features for panel in feature.admin_panels if panel.page == page
+        panel for feature in request.app.state.features for panel in feature.admin.panels if panel.page == page
     ):
         context = await panel.context(request) if panel.context else {}
         if context is not None:

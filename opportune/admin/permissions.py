@@ -76,8 +76,8 @@ class Permissions:
 
     def _group_faults(self) -> Iterator[str]:
         for feature in self.features:
-            for group, grants in feature.groups.items():
-                location = f"Feature({feature.name!r}, groups=…): {group}"
+            for group, grants in feature.accounts.groups.items():
+                location = f"Feature({feature.name!r}, accounts=Accounts(groups=…)): {group}"
                 if not (0 < len(group.strip()) <= MAX_GROUP_NAME and grants):
                     yield f"{location}: a group needs a name of at most {MAX_GROUP_NAME} characters and a model."
                 for identity, actions in grants.items():
@@ -93,7 +93,7 @@ class Permissions:
     def _declared_grants(self) -> Iterator[tuple[str, str, Sequence[str]]]:
         """Yield the name of a group, the identity of a model, and the actions that the feature grants the group."""
         for feature in self.features:
-            for group, grants in feature.groups.items():
+            for group, grants in feature.accounts.groups.items():
                 yield from ((group, identity, _as_list(actions)) for identity, actions in grants.items())
 
     def _group_fault(self, identity: str, action: str) -> str:
@@ -117,7 +117,7 @@ def _as_list(actions: str | Sequence[str]) -> Sequence[str]:
 
 def _route_permissions(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield path, model and action of each route that requires a permission."""
-    for routers in (feature.pages, feature.api, feature.routes):
+    for routers in (feature.pages, feature.api, feature.site.routes):
         for router in router_list(routers):
             for route in router.routes:
                 if isinstance(route, APIRoute):

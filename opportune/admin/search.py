@@ -69,7 +69,7 @@ def _pages(request: Request, site: Any) -> Iterator[Entry]:
                 yield Entry(entry.display_name, str(entry.url(request)), entry.icon)
     if is_superuser(request):
         for feature in request.app.state.features:
-            yield from (Entry(label, OPERATIONS_PATH, "ti ti-tool") for label in feature.operations)
+            yield from (Entry(label, OPERATIONS_PATH, "ti ti-tool") for label in feature.admin.operations)
 
 
 async def _additions(request: Request, site: Any) -> Sequence[Entry]:

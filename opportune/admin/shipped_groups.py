@@ -16,7 +16,7 @@ TABLE = ShippedGrant.__table__  # type: ignore[attr-defined]  # SQLModel's
 def shipped_group_statements(connection: Connection) -> list[Executable]:
     """Return the statements that create groups and grants that were never created before."""
     features = installed_features()
-    if not any(feature.groups for feature in features) or not inspect(connection).has_table(TABLE.name):
+    if not any(feature.accounts.groups for feature in features) or not inspect(connection).has_table(TABLE.name):
         return []
 
     return list(statements(connection, Permissions(features).shipped_grants()))

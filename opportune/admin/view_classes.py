@@ -48,15 +48,16 @@ def views_of(feature: Feature) -> Sequence[Any]:
     Raises:
         OperatorError: The module does not exist.
     """
-    if not isinstance(feature.admin, str):
-        return feature.admin
+    views = feature.admin.views
+    if not isinstance(views, str):
+        return views
     try:
-        module = import_module(feature.admin)
+        module = import_module(views)
     except ModuleNotFoundError as error:
-        if not f"{feature.admin}.".startswith(f"{error.name}."):
+        if not f"{views}.".startswith(f"{error.name}."):
             raise  # the module exists, and one of its imports fails
         raise OperatorError(
-            f"Feature({feature.name!r}, admin={feature.admin!r}): this module does not exist."
+            f"Feature({feature.name!r}, admin=Admin({views!r})): this module does not exist."
         ) from error
     if "VIEWS" in vars(module):
         return list(vars(module)["VIEWS"])
@@ -65,12 +66,13 @@ def views_of(feature: Feature) -> Sequence[Any]:
 
 def views_without_model(feature: Feature) -> Iterator[str]:
     """Yield a line for each view in a feature's module that has no model and is not the base of another view."""
-    module = import_module(feature.admin) if isinstance(feature.admin, str) and feature.admin else None
+    views = feature.admin.views
+    module = import_module(views) if isinstance(views, str) and views else None
     for value in vars(module).values() if module else ():
-        is_class = isinstance(value, type) and issubclass(value, ModelView) and value.__module__ == feature.admin
+        is_class = isinstance(value, type) and issubclass(value, ModelView) and value.__module__ == views
         if is_class and not hasattr(value, "model") and not value.__subclasses__():
             name = value.__name__
-            yield f"{feature.admin}: {name} has no model and is not shown. Write class {name}(AdminView, model=…)."
+            yield f"{value.__module__}: {name} has no model and is not shown. Write class {name}(AdminView, model=…)."
 
 
 def _is_view(value: object) -> bool:

@@ -28,7 +28,7 @@ async def clean_up_daily(run: JobContext) -> None:
 
 
 def declared_cleanups(features: Iterable[Feature]) -> list[Cleanup]:
-    return [cleanup for feature in features for cleanup in feature.cleanups]
+    return [cleanup for feature in features for cleanup in feature.jobs.cleanups]
 
 
 async def clean_up(database: Database, settings: Settings, cleanups: Iterable[Cleanup]) -> list[int]:
@@ -61,7 +61,7 @@ async def _run(database: Database, settings: Settings, cleanup: Cleanup) -> int:
 
 def _cleanups_of_jobs(features: Iterable[Feature]) -> Iterable[Cleanup]:
     """Yield the cleanup of runs whose scheduled job no feature declares. No worker would ever start them."""
-    names = [job.name for feature in features for job in feature.jobs]
+    names = [job.name for feature in features for job in feature.jobs.definitions]
     cutoff = utc_now() - timedelta(days=REMOVED_SCHEDULE_DAYS)
     is_removed = literal_column(f"({SCHEDULED})") & col(Job.name).not_in(names) & (col(Job.due_at) <= cutoff)
     yield Cleanup(Job, lambda _: is_removed)

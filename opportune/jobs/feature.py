@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs, Monitoring, Site
 from opportune.jobs.checks import check_jobs
 from opportune.jobs.cleanup import clean_up_daily
 from opportune.jobs.models import Job, JobStep, LastRun, PausedQueue
@@ -18,11 +18,10 @@ def middleware(app: FastAPI) -> Iterator[Middleware]:
 
 
 jobs = Feature(
-    name="jobs",
-    summary="Background jobs, stored until they are done.",
+    "jobs",
+    "Background jobs, stored until they are done.",
     models=(Job, JobStep, PausedQueue, LastRun, StoredFile, StoredPiece),
-    jobs=(delete_files, clean_up_daily),
-    production_checks=(check_jobs,),
-    routes=router,
-    middleware=middleware,
+    jobs=Jobs((delete_files, clean_up_daily)),
+    monitoring=Monitoring(production_checks=(check_jobs,)),
+    site=Site(routes=router, middleware=middleware),
 )

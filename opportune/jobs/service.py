@@ -96,7 +96,9 @@ class DatabaseJobQueue(JobQueue):
 
     def _check(self, call: JobCall[Any]) -> None:
         if call.job.name not in self.jobs:
-            raise LookupError(f"No installed feature lists the job {call.job.name}. Add it to Feature(jobs=[…]).")
+            raise LookupError(
+                f"No installed feature lists the job {call.job.name}. Add it to jobs=Jobs([…]) of its feature."
+            )
 
     async def _wake_worker(self) -> None:
         self.has_queued_jobs = True
@@ -155,7 +157,7 @@ class DatabaseJobQueue(JobQueue):
 
 def open_services(settings: Settings, database: Database, storage: Storage, features: Sequence[Feature]) -> Services:
     """Create the services that the features declare."""
-    service_definitions = (service for feature in features for service in feature.services)
+    service_definitions = (service for feature in features for service in feature.process.services)
     return Services(service_definitions, settings=settings, database=database, storage=storage, features=features)
 
 
@@ -166,4 +168,4 @@ def open_jobs(services: Services, features: Iterable[Feature]) -> DatabaseJobQue
 
 
 def declared_jobs(features: Iterable[Feature]) -> list[JobDefinition[Any]]:
-    return [job for feature in features for job in feature.jobs]
+    return [job for feature in features for job in feature.jobs.definitions]

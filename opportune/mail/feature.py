@@ -3,7 +3,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from opportune.feature import Feature, SetupStep
+from opportune.feature import Admin, Feature, Jobs, Monitoring, Process, SetupStep, Site
 from opportune.mail import pages
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.mail.delivery import send_email_job
@@ -30,12 +30,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 mail = Feature(
-    name="mail",
-    summary="E-mails, sent by a job, and a mailbox for development.",
-    init_app=init_app,
-    jobs=(send_email_job,),
-    checks=(check_admin_email,),
-    setup_steps=(SetupStep("mail", "Send e-mails", _sends_emails, "/docs/mail"),),
-    production_checks=(check_mail,),
-    lifespan=lifespan,
+    "mail",
+    "E-mails, sent by a job, and a mailbox for development.",
+    site=Site(init_app=init_app),
+    jobs=Jobs((send_email_job,)),
+    monitoring=Monitoring(checks=(check_admin_email,), production_checks=(check_mail,)),
+    admin=Admin(setup_steps=(SetupStep("mail", "Send e-mails", _sends_emails, "/docs/mail"),)),
+    process=Process(lifespan=lifespan),
 )

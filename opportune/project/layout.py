@@ -115,7 +115,7 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
             f"{PACKAGE}/installed.py lists two features named {repeated.name}: "
             f"set name=… in one feature.py to the name of its folder."
         )
-    adopting = [feature for feature in features if feature.adopts_tables]
+    adopting = [feature for feature in features if feature.data.adopts_tables]
     adopted_tables.update({str(model.__tablename__): feature.name for feature in adopting for model in feature.models})
     for feature in features:
         for model in feature.models:
@@ -175,7 +175,7 @@ def installed_names() -> list[str]:
 
 def features_on_postgresql(names: "Collection[str] | None" = None) -> list[str]:
     """Return the names of installed features whose tables need PostgreSQL, limited to `names` if given."""
-    on_postgresql = [feature.name for feature in installed_features() if feature.database == "postgresql"]
+    on_postgresql = [feature.name for feature in installed_features() if feature.data.database == "postgresql"]
     return [name for name in on_postgresql if names is None or name in names]
 
 

@@ -1,8 +1,8 @@
-from opportune.feature import Feature
+from opportune.feature import Feature, Site
 from opportune.search.highlighting import highlight, snippet
 
 search = Feature(
-    name="search",
-    summary="Full-text search of rows and documents.",
-    template_filters={"highlight": highlight, "snippet": snippet},
+    "search",
+    "Full-text search of rows and documents.",
+    site=Site(template_filters={"highlight": highlight, "snippet": snippet}),
 )

@@ -21,7 +21,7 @@ class ServiceMissing(LookupError, AttributeError):
 @strict
 @dataclass(frozen=True)
 class Service(Generic[T]):
-    """Declaration of an object that each process of a site makes once, for `Feature(services=[…])`."""
+    """Declaration of an object that each process of a site makes once, for `Process(services=[…])`."""
 
     name: str
     """Name in `app.state` and in the context of jobs."""

@@ -1,4 +1,4 @@
-from opportune.feature import Feature
+from opportune.feature import Feature, Site
 from opportune.storage import routes
 
-storage = Feature(name="storage", summary="Uploaded files and their signed URLs.", routes=routes.router)
+storage = Feature("storage", "Uploaded files and their signed URLs.", site=Site(routes=routes.router))

@@ -32,7 +32,7 @@ async def insert_sample_rows(database: Database, features: Iterable[Feature]) ->
         OperatorError: a model or the database refuses its sample row.
     """
     features = list(features)
-    sample_values = {model: values for feature in features for model, values in feature.sample_rows.items()}
+    sample_values = {model: values for feature in features for model, values in feature.data.sample_rows.items()}
     async with database.writer() as session:
         await session.execute(delete(Group))  # groups of migrations, whose grants would depend on the features
     owner = await make_user(database, "owner@example.com")
@@ -59,7 +59,7 @@ def _refusal_message(model: type[SQLModel], error: Exception) -> str:
 
 def _has_pages(feature: Feature) -> bool:
     """Return whether the model has pages. Adopted tables may have columns without a sample value."""
-    return bool(not feature.adopts_tables or feature.pages or feature.api or feature.admin)
+    return bool(not feature.data.adopts_tables or feature.pages or feature.api or feature.admin.views)
 
 
 def sample_row(model: type[SQLModel], table: Table, values: Mapping[str, Any]) -> SQLModel:

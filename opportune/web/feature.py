@@ -1,6 +1,6 @@
 from fastapi import FastAPI
 
-from opportune.feature import Feature
+from opportune.feature import Feature, Monitoring, Site
 from opportune.web.cache.lights import cache_lights
 from opportune.web.endpoints import api_docs, component_gallery, health, markdown_preview, root_files
 from opportune.web.errors import debug_page
@@ -20,9 +20,8 @@ def init_app(app: FastAPI) -> None:
 
 
 web = Feature(
-    name="web",
-    summary="Health checks, static files and the pages of the API.",
-    routes=(health.router, root_files.router, markdown_preview.router),
-    init_app=init_app,
-    status={"Server": cache_lights},
+    "web",
+    "Health checks, static files and the pages of the API.",
+    site=Site(routes=(health.router, root_files.router, markdown_preview.router), init_app=init_app),
+    monitoring=Monitoring(status={"Server": cache_lights}),
 )

@@ -8,7 +8,7 @@ from markupsafe import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
-from opportune.feature import Feature, Panel
+from opportune.feature import Feature, Panel, Site
 from opportune.testing import make_user, signed_in_client
 from opportune.web import templates
 from opportune.web.rendering.environment import TemplateLoader
@@ -57,7 +57,7 @@ async def test_blank_cards_are_omitted(app: FastAPI, client: AsyncClient, monkey
     async def context(_session: AsyncSession, viewer: User | None) -> dict[str, object]:
         return {"viewer": viewer}
 
-    app.state.features = (Feature(name="other", summary="", home_card=Panel("card.html", context)),)
+    app.state.features = (Feature("other", site=Site(home_card=Panel("card.html", context))),)
     async with signed_in_client(app, await make_user(app.state.database, "ada@example.com")) as browser:
         assert "For ada@example.com &amp; &lt;b&gt;" in (await browser.get("/")).text
     assert 'col-lg-4"></div>' not in (await client.get("/")).text

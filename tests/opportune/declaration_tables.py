@@ -13,8 +13,9 @@ INTRODUCTION = "\nEach class is imported from `opportune.feature`. Fields withou
 DESCRIBED_ABOVE = {"Feature", "Service"}
 
 
-def render_tables(source: Path = FRAMEWORK / "feature.py") -> str:
-    classes = [node for node in ast.parse(source.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+def render_tables(folder: Path = FRAMEWORK / "feature") -> str:
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.py"))]
+    classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
     return INTRODUCTION + "".join(_table(node) for node in classes if node.name not in DESCRIBED_ABOVE) + "\n"
 
 
@@ -27,6 +28,8 @@ def _table(node: ast.ClassDef) -> str:
 def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
     for statement, following in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
         if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+            continue
+        if statement.target.id == "_":  # the fields below it are keywords
             continue
         value = statement.value
         default = (

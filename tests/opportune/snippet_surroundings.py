@@ -33,7 +33,7 @@ from tests.opportune.heroes.main import SessionDep, app, engine
 from tests.opportune.heroes.models import Hero
 
 target_metadata = sa.MetaData()
-home = users = Feature(name="home", summary="The landing page.")
+home = users = Feature("home", "The landing page.")
 
 
 class Status(StrEnum):

@@ -15,7 +15,7 @@ from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.db import Model
 from opportune.errors import NotFound, OperatorError
-from opportune.feature import Feature, Metric
+from opportune.feature import Feature, Jobs, Metric, Site
 from opportune.project.layout import feature_of_table, installed_features, require_core_features, require_unique_names
 from opportune.testing.plugin import settings_for
 
@@ -61,7 +61,7 @@ async def on_missing(_request: Request, _error: NotFound) -> Response:
 
 
 def make_feature(name: str, *tables: str) -> Feature:
-    return Feature(name=name, summary="", models=[make_model(table) for table in tables])
+    return Feature(name, models=[make_model(table) for table in tables])
 
 
 def make_model(table: str, package: str = "shelf") -> Any:
@@ -74,21 +74,24 @@ def client_for(*features: Feature) -> TestClient:
 
 
 def client_with_books(**declared: Any) -> TestClient:
-    return client_for(Feature(name="books", summary="", api=router, **declared))
+    return client_for(Feature("books", api=router, **declared))
 
 
 def test_error_handler_responds_to_its_exception() -> None:
-    response = client_with_books(error_handlers={OutOfPrint: on_out_of_print}).get("/api/v1/novel")
+    response = client_with_books(site=Site(error_handlers={OutOfPrint: on_out_of_print})).get("/api/v1/novel")
     assert (response.status_code, response.json()) == (410, {"detail": "This book is out of print."})
 
 
 def test_error_handler_replaces_one_of_the_framework() -> None:
-    assert client_with_books(error_handlers={NotFound: on_missing}).get("/api/v1/missing").text == "No such book."
+    assert (
+        client_with_books(site=Site(error_handlers={NotFound: on_missing})).get("/api/v1/missing").text
+        == "No such book."
+    )
 
 
 def test_middleware_of_first_feature_is_outermost() -> None:
-    outer = Feature(name="outer", summary="", middleware=[Middleware(StampMiddleware, name="outer")])
-    inner = Feature(name="inner", summary="", middleware=[Middleware(StampMiddleware, name="inner")])
+    outer = Feature("outer", site=Site(middleware=[Middleware(StampMiddleware, name="outer")]))
+    inner = Feature("inner", site=Site(middleware=[Middleware(StampMiddleware, name="inner")]))
     assert client_for(outer, inner).get("/health/live").headers.get_list("x-stamps") == ["inner", "outer"]
 
 
@@ -100,7 +103,9 @@ def test_middleware_function_reads_the_settings(
         return [Middleware(StampMiddleware, name="shelf")] if app.state.settings.site_name == "Shelf" else []
 
     monkeypatch.setenv("SITE_NAME", site_name)
-    assert client_with_books(middleware=middleware).get("/health/live").headers.get_list("x-stamps") == stamps
+    assert (
+        client_with_books(site=Site(middleware=middleware)).get("/health/live").headers.get_list("x-stamps") == stamps
+    )
 
 
 def test_metric_refuses_a_column_without_times() -> None:
@@ -129,7 +134,7 @@ def test_table_named_after_another_feature_is_refused() -> None:
 
 
 def test_model_of_another_feature_is_refused() -> None:
-    notes = Feature(name="notes", summary="", models=[make_model("books_shelf", "books")])
+    notes = Feature("notes", models=[make_model("books_shelf", "books")])
     with pytest.raises(OperatorError) as error:
         require_unique_names([make_feature("books"), notes])
     assert str(error.value) == (
@@ -159,9 +164,9 @@ def test_function_that_is_no_job_is_refused() -> None:
 
     jobs: Any = [remind]
     with pytest.raises(OperatorError) as error:
-        Feature(name="books", summary="", jobs=jobs)
+        Feature("books", jobs=Jobs(jobs))
     assert str(error.value) == (
-        "Feature('books', jobs=…) lists remind, which is not a job. Write @job(\"books.remind\") above it."
+        "Feature('books', jobs=Jobs(…)) lists remind, which is not a job. Write @job(\"books.remind\") above it."
     )
 
 

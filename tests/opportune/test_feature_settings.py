@@ -33,7 +33,7 @@ class BooksSettings(BaseSettings):
         return value
 
 
-BOOKS = Feature(name="books", summary="Books.", settings=BooksSettings)
+BOOKS = Feature("books", "Books.", settings=BooksSettings)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_missing_feature_setting_is_reported_at_the_start(env_file: Path) -> Non
     class ShopSettings(BaseSettings):
         shop_key: SecretStr
 
-    shop = Feature(name="shop", summary="A shop.", settings=ShopSettings)
+    shop = Feature("shop", "A shop.", settings=ShopSettings)
     with pytest.raises(SettingsError, match=r"^SHOP_KEY has no value\."):
         create_app(settings_for("sqlite:///unused.db"), [shop])
 
@@ -120,8 +120,8 @@ def test_two_classes_with_one_variable_are_refused() -> None:
     class PortSettings(BaseSettings):
         port: int = 1
 
-    other = Feature(name="other", summary="", settings=OtherSettings)
-    port = Feature(name="port", summary="", settings=PortSettings)
+    other = Feature("other", settings=OtherSettings)
+    port = Feature("port", settings=PortSettings)
     settings = settings_for("sqlite://")
     with pytest.raises(SettingsError, match=r"^BOOKS_PER_PAGE is a setting of books and of other: rename one.$"):
         read_feature_settings(settings, [BOOKS, other])

@@ -33,7 +33,7 @@ def names() -> dict[str, object]:
 
 
 def books(names: dict[str, object]) -> Feature:
-    return Feature(name="books", summary="", settings=names["BooksSettings"], api=names["router"])  # type: ignore[arg-type]
+    return Feature("books", settings=names["BooksSettings"], api=names["router"])  # type: ignore[arg-type]
 
 
 async def test_route_gets_feature_settings(names: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ async def test_route_gets_feature_settings(names: dict[str, object], monkeypatch
 
 @pytest.mark.database("sqlite", "postgresql")
 def test_websocket_has_its_user(names: dict[str, object], settings: Settings) -> None:
-    books_with_pages = Feature(name="books", summary="", settings=names["BooksSettings"], pages=names["pages"])  # type: ignore[arg-type]
+    books_with_pages = Feature("books", settings=names["BooksSettings"], pages=names["pages"])  # type: ignore[arg-type]
     app = create_app(settings, [accounts, jobs, books_with_pages])
     with TestClient(app) as client:
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/books/live/a"):

@@ -108,7 +108,7 @@ async def test_overlaps_and_wrong_periods_are_refused(
 def test_feature_lists_the_hooks_of_the_guide(names: dict[str, Any]) -> None:
     (listed,) = re.findall(r"Feature\(hooks=\[([\w,\s]+)\]", GUIDE)
     functions = [names[name] for name in re.findall(r"\w+", listed)]
-    assert Feature(name="books", summary="", hooks=functions).hooks == functions
+    assert Feature("books", hooks=functions).hooks == functions
 
 
 def test_guide_names_every_hook() -> None:

@@ -38,7 +38,7 @@ def declare(base: Any, *mixins: type[Any], **attributes: Any) -> Any:
         (lambda: declare(CrudPages, detail_contxt=lambda self: {}), "detail_context"),
         (lambda: CrudPages(Notes, "/misspelt", colums=("text",)), "columns"),
         (lambda: declare(CrudApi, withot=("delete",)), "without"),
-        (lambda: Feature(name="x", summary="X.", hoks=[]), "hooks"),  # type: ignore[call-arg]  # misspelt
+        (lambda: Feature("x", "X.", hoks=[]), "hooks"),  # type: ignore[call-arg]  # misspelt
         (lambda: Link("x", "/x", icn="x"), "icon"),  # type: ignore[call-arg]  # misspelt
         (lambda: Metric("x", at=None, shap="bar"), "shape"),  # type: ignore[call-arg]  # misspelt
         (lambda: Inline(Note, "owner_id", (), sortabel="id"), "sortable"),  # type: ignore[call-arg]  # misspelt

@@ -84,7 +84,7 @@ def test_unlisted_feature_is_named_for_its_settings(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("feature", OPTIONAL, ids=lambda feature: feature.name)
 def test_pages_and_settings_name_their_feature(feature: Feature) -> None:
-    routers = [*router_list(feature.pages), *router_list(feature.routes)]
+    routers = [*router_list(feature.pages), *router_list(feature.site.routes)]
     paths = [route.path for router in routers for route in router.routes if isinstance(route, APIRoute)]
     pages = [re.sub(r"\{.*?\}", "1", path) for path in paths if "/.well-known/" not in path]
     assert {feature_of_path(page) for page in pages} <= {feature.name}

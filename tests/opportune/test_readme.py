@@ -62,7 +62,7 @@ def names() -> Iterator[dict[str, Any]]:
 
 
 async def test_guide_code_serves_rows_of_their_owner(names: dict[str, Any], settings: Settings) -> None:
-    feature = Feature(name="items", summary="", models=[names["Item"]], api=names["router"])
+    feature = Feature("items", models=[names["Item"]], api=names["router"])
     async with site_with(feature, MetaData(), settings) as app:
         database = app.state.database
         async with database.engine.begin() as connection:

@@ -14,7 +14,7 @@ from opportune.config.settings import Settings
 from opportune.db import after_create
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import OperatorError
-from opportune.feature import Feature, Finding
+from opportune.feature import Admin, Feature, Finding, Jobs, Llm, Monitoring, Process, Site
 from opportune.features import CORE_FEATURES, all_features, find_registration_errors
 from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.models import Job
@@ -38,8 +38,8 @@ def check_books(_settings: Settings) -> Iterator[Finding]:
     yield from ()
 
 
-def shout(text: str) -> str:
-    return text.upper()
+def shout(*_arguments: Any) -> Any:
+    return None
 
 
 async def find_book(title: str) -> str:
@@ -55,7 +55,7 @@ class OtherView(BaseView):
     identity = "books"
 
 
-HANDLER = {"error_handlers": {OSError: shout}}
+HANDLER: dict[str, Any] = {"site": Site(error_handlers={OSError: shout})}
 
 
 def route_at(path: str) -> APIRouter:
@@ -75,29 +75,34 @@ def make_service(name: str) -> Service[Any]:
 
 
 def books_feature(**registered: Any) -> Feature:
-    return Feature(name="books", summary="", **registered)
+    return Feature("books", **registered)
 
 
 def notes_feature(**registered: Any) -> Feature:
-    return Feature(name="notes", summary="", **registered)
+    return Feature("notes", **registered)
+
+
+CHECKS = {"monitoring": Monitoring(checks=[check_books])}
+FILTERS = {"site": Site(template_filters={"shout": shout})}
+SERVICES = {"process": Process(services=[make_service("shop")])}
 
 
 @pytest.mark.parametrize(
     ("books_arguments", "notes_arguments", "name"),
     [
-        ({"jobs": [tidy]}, {"jobs": [tidy_with_same_name]}, "job books.tidy"),
-        ({"checks": [check_books]}, {"production_checks": [check_books]}, f"check {THIS_MODULE}.check_books"),
-        ({"template_filters": {"shout": shout}}, {"template_filters": {"shout": shout}}, "template name shout"),
-        ({"template_filters": {"shout": shout}}, {"template_globals": {"shout": shout}}, "template name shout"),
-        ({"services": [make_service("shop")]}, {"services": [make_service("shop")]}, "service shop"),
+        ({"jobs": Jobs([tidy])}, {"jobs": Jobs([tidy_with_same_name])}, "job books.tidy"),
+        (CHECKS, {"monitoring": Monitoring(production_checks=[check_books])}, f"check {THIS_MODULE}.check_books"),
+        (FILTERS, FILTERS, "template name shout"),
+        (FILTERS, {"site": Site(template_globals={"shout": shout})}, "template name shout"),
+        (SERVICES, SERVICES, "service shop"),
         ({"pages": route_at("/books/{id}")}, {"pages": route_at("/books/{name}")}, "route GET /books/{}"),
-        ({"pages": route_at("/books")}, {"routes": route_at("/books")}, "route GET /books"),
+        ({"pages": route_at("/books")}, {"site": Site(routes=route_at("/books"))}, "route GET /books"),
         ({"pages": websocket_at("/books")}, {"pages": websocket_at("/books")}, "route WEBSOCKET /books"),
         ({"api": route_at("/books")}, {"api": route_at("/books")}, "route GET /api/v1/books"),
-        ({"admin_operations": {"shout": shout}}, {"admin_operations": {"shout": shout}}, "operation shout"),
+        ({"admin": Admin(actions={"shout": shout})}, {"admin": Admin(actions={"shout": shout})}, "operation shout"),
         (HANDLER, HANDLER, "error handler of builtins.OSError"),
-        ({"admin": "app.books.admin"}, {"admin": "app.books.admin"}, "admin view app.books.admin"),
-        ({"admin": [BookView]}, {"admin": [BookView]}, f"admin view {THIS_MODULE}.BookView"),
+        ({"admin": Admin("app.books.admin")}, {"admin": Admin("app.books.admin")}, "admin view app.books.admin"),
+        ({"admin": Admin([BookView])}, {"admin": Admin([BookView])}, f"admin view {THIS_MODULE}.BookView"),
     ],
 )
 def test_double_registration_is_reported(books_arguments: Any, notes_arguments: Any, name: str) -> None:
@@ -110,14 +115,17 @@ def test_double_registration_is_reported(books_arguments: Any, notes_arguments: 
 def test_operation_registered_twice_is_reported() -> None:
     operations = {"Tidy up": tidy()}
     (message,) = find_registration_errors(
-        [books_feature(jobs=[tidy], operations=operations), notes_feature(operations=operations)]
+        [
+            books_feature(jobs=Jobs([tidy]), admin=Admin(operations=operations)),
+            notes_feature(admin=Admin(operations=operations)),
+        ]
     )
     assert message.startswith("The operation Tidy up is registered twice")
 
 
 def test_tool_registered_twice_is_reported() -> None:
     (message,) = find_registration_errors(
-        [*CORE_FEATURES, books_feature(tools=[find_book]), notes_feature(tools=[find_book])]
+        [*CORE_FEATURES, books_feature(llm=Llm(tools=[find_book])), notes_feature(llm=Llm(tools=[find_book]))]
     )
     assert message.startswith(f"The tool find_book is registered twice: in {THIS_MODULE} (feature books)")
 
@@ -144,19 +152,19 @@ def test_unlisted_hook_and_job_are_reported(monkeypatch: pytest.MonkeyPatch) -> 
         after_create(Job)(note)
         assert [*find_registration_errors([books_feature()])] == [
             "app/books/feature.py: hooks=[…] lacks note of app.books.hooks. Add it.",
-            "app/books/feature.py: jobs=[…] lacks clean of app.books.jobs. Add it.",
+            "app/books/feature.py: jobs=Jobs([…]) lacks clean of app.books.jobs. Add it.",
         ]
         assert not [*find_registration_errors([notes_feature()])]
         messages = find_registration_errors([notes_feature()], is_complete=True)
         assert [line for line in messages if "note of app.books.hooks, or the feature is not in installed.py" in line]
-        assert not [*find_registration_errors([books_feature(hooks=[note], jobs=[definition])])]
+        assert not [*find_registration_errors([books_feature(hooks=[note], jobs=Jobs([definition]))])]
 
 
 @pytest.mark.parametrize(
     ("registered", "location"),
     [
-        ({"template_filters": {"date": shout}}, "opportune.web.rendering.templates"),
-        ({"services": [make_service("database")]}, "opportune.application"),
+        ({"site": Site(template_filters={"date": shout})}, "opportune.web.rendering.templates"),
+        ({"process": Process(services=[make_service("database")])}, "opportune.application"),
     ],
 )
 def test_name_of_the_framework_is_refused(registered: Any, location: str) -> None:
@@ -178,10 +186,10 @@ def test_two_admin_pages_at_one_address_are_reported() -> None:
 
 
 def test_operation_of_an_unlisted_job_is_reported() -> None:
-    (message,) = find_registration_errors([books_feature(operations={"Tidy up": tidy()})])
+    (message,) = find_registration_errors([books_feature(admin=Admin(operations={"Tidy up": tidy()}))])
     assert message == (
         f"Feature('books') queues the job books.tidy of {THIS_MODULE}, which no installed feature lists: "
-        "add it to jobs=[…], or install its feature."
+        "add it to jobs=Jobs([…]), or install its feature."
     )
 
 
@@ -205,7 +213,11 @@ def test_installed_features_have_no_errors() -> None:
 
 
 def test_site_with_a_double_registration_does_not_start() -> None:
-    features = [*installed_features(), books_feature(jobs=[tidy]), notes_feature(jobs=[tidy_with_same_name])]
+    features = [
+        *installed_features(),
+        books_feature(jobs=Jobs([tidy])),
+        notes_feature(jobs=Jobs([tidy_with_same_name])),
+    ]
     with pytest.raises(OperatorError, match=r"The job books\.tidy is registered twice"):
         create_app(settings_for("sqlite:///unused.db"), features)
 
@@ -213,7 +225,7 @@ def test_site_with_a_double_registration_does_not_start() -> None:
 @pytest.mark.parametrize("name", ["visitors", "storage"])
 def test_feature_with_name_of_core_feature_is_refused(name: str) -> None:
     with pytest.raises(OperatorError, match=rf"the framework has a feature named {name}\. Give this one another name"):
-        create_app(settings_for("sqlite:///unused.db"), [*installed_features(), Feature(name=name, summary="")])
+        create_app(settings_for("sqlite:///unused.db"), [*installed_features(), Feature(name)])
 
 
 def test_feature_folder_with_name_of_optional_feature_is_refused(
@@ -222,7 +234,7 @@ def test_feature_folder_with_name_of_optional_feature_is_refused(
     monkeypatch.setattr(layout, "PROJECT", tmp_path)
     (tmp_path / "app/teams").mkdir(parents=True)
     (tmp_path / "app/teams/feature.py").touch()
-    (message,) = find_registration_errors([Feature(name="teams", summary="")])
+    (message,) = find_registration_errors([Feature("teams")])
     assert message.endswith(
         "app/teams/feature.py: the framework has a feature named teams. Give this one another name."
     )

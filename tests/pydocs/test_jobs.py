@@ -36,5 +36,5 @@ async def test_job_builds_the_configured_index(
 
 
 def test_quickstart_queues_the_job() -> None:
-    assert [call.job for call in pydocs.first_jobs] == [index_python]
-    assert index_python in pydocs.jobs
+    assert [call.job for call in pydocs.jobs.first] == [index_python]
+    assert index_python in pydocs.jobs.definitions

@@ -23,7 +23,7 @@ from opportune.application import create_app
 from opportune.config import installed_features
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db import Model, ReadSession, WriteSession, utc_now
-from opportune.feature import Feature, Link
+from opportune.feature import Admin, Feature, Jobs, Link, Site
 from opportune.fields import Line, Text
 from opportune.i18n.catalogue_compiler import messages_of, parse_catalogue, texts
 from opportune.i18n.catalogues import catalogue_path
@@ -160,14 +160,14 @@ class FilteredItemPages(CrudPages[Item]):
 
 
 items = Feature(
-    name="items",
-    summary="A list.",
+    "items",
+    "A list.",
     models=[Item],
     pages=[pages, ItemPages(Items, "/rows").router, FilteredItemPages(FilteredItems, "/filtered").router],
     api=[api, answers_api, CrudApi(Items, "/rows").router, CrudApi(FilteredItems, "/filtered").router],
-    navigation=[Link("Items", "/items", "list")],
-    jobs=[notify],
-    admin="bench.peers.ours.admin",
+    site=Site(navigation=[Link("Items", "/items", "list")]),
+    jobs=Jobs([notify]),
+    admin=Admin("bench.peers.ours.admin"),
 )
 
 

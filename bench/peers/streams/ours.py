@@ -65,7 +65,7 @@ async def stream_html(request: Request, stream: Stream) -> EventStream:
     return EventStream(stream.html(article))
 
 
-streams = Feature(name="streams", summary="Answers that everyone may read.", api=api)
+streams = Feature("streams", "Answers that everyone may read.", api=api)
 
 
 def create() -> FastAPI:

@@ -62,7 +62,7 @@ from opportune.web.time_zone import format_datetime
 
 async def user_columns(request: Request, site: BaseAdminSite, user: User) -> list[tuple[str, str]]:
     """Return label and value of each column whose rows the current user may list, read in one query."""
-    columns = [column for feature in request.app.state.features for column in feature.user_columns]
+    columns = [column for feature in request.app.state.features for column in feature.admin.user_columns]
     views = [(column, site.view_for_model(column.owner.class_)) for column in columns]
     listed = [(column, view) for column, view in views if view and _is_listed(request, view)]
     if not listed:

@@ -71,7 +71,7 @@ async def read_rows(
 
 def personal_data_of(features: Sequence[Feature]) -> list[PersonalData]:
     """Return the personal data that the features declare."""
-    return [feature.personal_data for feature in features if feature.personal_data]
+    return [feature.accounts.personal_data for feature in features if feature.accounts.personal_data]
 
 
 def to_person(user: User) -> Person:

@@ -84,9 +84,9 @@ async def read_personal_data(
     person = to_person(user)
     with deleted_rows_included(session):
         return {
-            feature.name: await read_rows(session, feature.personal_data, person)
+            feature.name: await read_rows(session, feature.accounts.personal_data, person)
             for feature in features
-            if feature.personal_data
+            if feature.accounts.personal_data
         }
 
 

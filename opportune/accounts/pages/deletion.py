@@ -71,6 +71,8 @@ async def show_account_deleted(request: Request) -> Response:
 
 def show_data(request: Request, form: Form[AccountDeletion]) -> Response:
     summaries = [
-        gettext(feature.personal_data.summary) for feature in request.app.state.features if feature.personal_data
+        gettext(feature.accounts.personal_data.summary)
+        for feature in request.app.state.features
+        if feature.accounts.personal_data
     ]
     return show(request, "personal_data", form=form, summaries=summaries)

@@ -55,7 +55,7 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
 async def _next_page(request: Request) -> str:
     """Return the path of the first setup page of a feature, else that of the admin."""
     for feature in request.app.state.features:
-        if feature.setup_page and (path := await feature.setup_page(request.app)):
+        if feature.admin.setup_page and (path := await feature.admin.setup_page(request.app)):
             return str(path)
     return "/admin"
 

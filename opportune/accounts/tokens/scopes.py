@@ -84,7 +84,7 @@ class FeatureScopes(NamedTuple):
 
 def scope_rows(features: Sequence[Feature]) -> list[FeatureScopes]:
     """Return the scopes that a token can have, grouped by feature."""
-    labels = {feature.name: feature.navigation[0].label for feature in features if feature.navigation}
+    labels = {feature.name: feature.site.navigation[0].label for feature in features if feature.site.navigation}
     labels[ACCOUNTS] = _l("Your account")
     verbs_by_name = {feature.name: _default_verbs(feature) for feature in features}
     for scope in _named_scopes:
@@ -117,7 +117,7 @@ def _default_verbs(feature: Feature) -> dict[str, None]:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
     methods = {method for api in router_list(feature.api) for route in api.routes for method in _methods(route)}
     verbs = [READ if method in SAFE_METHODS else WRITE for method in methods]
-    return dict.fromkeys([*verbs, READ, WRITE] if feature.tools else verbs)
+    return dict.fromkeys([*verbs, READ, WRITE] if feature.llm.tools else verbs)
 
 
 def _sort_verbs(verbs: Collection[str]) -> list[str]:

@@ -96,7 +96,7 @@ class UserManager(BaseUserManager[U, int], Generic[U]):
         """Return whether a visitor may register this address. Superusers and commands skip this check."""
         if self.settings.registration != "invited":
             return self.settings.registration == "open"
-        checks = (feature.is_invited for feature in installed_features() if feature.is_invited)
+        checks = (feature.accounts.is_invited for feature in installed_features() if feature.accounts.is_invited)
         return any([await is_invited(self.session, normalize_email(email)) for is_invited in checks])
 
     async def register(self, email: str, password: str, **fields: Any) -> U:

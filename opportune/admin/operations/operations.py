@@ -58,13 +58,13 @@ def has_operation(app: FastAPI, name: str) -> bool:
 
 
 def _all_changes(app: FastAPI) -> dict[str, Change]:
-    groups = (feature.admin_operations for feature in app.state.features)
+    groups = (feature.admin.actions for feature in app.state.features)
     return {**CHANGES, **{name: change for operations in groups for name, change in operations.items()}}
 
 
 def find_queueable_jobs(app: FastAPI) -> dict[str, tuple[str, JobCall[Any]]]:
     """Return the jobs that features offer as buttons, by name: label of the button and call to queue."""
-    pairs = (pair for feature in app.state.features for pair in feature.operations.items())
+    pairs = (pair for feature in app.state.features for pair in feature.admin.operations.items())
     return {call.job.name: (label, call) for label, call in pairs}
 
 

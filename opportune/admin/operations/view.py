@@ -154,7 +154,7 @@ class OperationsAdmin(OperationsPage):
 
 def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[str, Any]:
     """Return the context of the settings page. It reads files, so call it in a thread."""
-    feature_checks = [check for feature in features for check in feature.checks]
+    feature_checks = [check for feature in features for check in feature.monitoring.checks]
     checks = [check_secret_key, *feature_checks, *production_checks(features)]
     with use_language(SOURCE_LANGUAGE):  # the page marks them as English, as `check` prints them
         findings = [finding for check in checks for finding in check(settings)]

@@ -205,7 +205,7 @@ async def read_status(app: FastAPI) -> list[StatusGroup]:
         "Jobs, mail and backups": [job_lights],
     }
     for feature in app.state.features:
-        for heading, lights in feature.status.items():
+        for heading, lights in feature.monitoring.status.items():
             sources.setdefault(heading, []).append(lights)
     groups = await asyncio.gather(*(_read_with_timeout(app, lights) for lights in sources.values()))
     return [StatusGroup(heading, lights) for heading, lights in zip(sources, groups, strict=True) if lights]

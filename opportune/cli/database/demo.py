@@ -28,7 +28,7 @@ def clear() -> None:
 
 async def load_all(session: AsyncSession) -> dict[str, int]:
     """Add the missing demonstration data of all features, and return the number of rows by feature."""
-    demos = {feature.name: feature.demo for feature in installed_features() if feature.demo}
+    demos = {feature.name: feature.data.demo for feature in installed_features() if feature.data.demo}
     rows: dict[str, int] = {}
     with progress("Loading the demonstration data", len(demos), "features") as bar:
         for name, demo in demos.items():
@@ -40,7 +40,9 @@ async def load_all(session: AsyncSession) -> dict[str, int]:
 async def clear_all(session: AsyncSession) -> dict[str, int]:
     """Delete the demonstration data of all features, and return the number of rows by feature."""
     return {
-        feature.name: await feature.demo.clear(session) for feature in reversed(installed_features()) if feature.demo
+        feature.name: await feature.data.demo.clear(session)
+        for feature in reversed(installed_features())
+        if feature.data.demo
     }
 
 

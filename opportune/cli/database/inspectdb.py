@@ -42,16 +42,16 @@ HEADINGS = {
 }
 FEATURE = """\
 from {package}.{name} import models
-from opportune.feature import Feature
+from opportune.feature import Data, Feature
 
 {name} = Feature(
-    name="{name}",
-    summary="Tables that existed before this site.",
+    "{name}",
+    "Tables that existed before this site.",
     models=[{models}],
-    adopts_tables=True,{database}
+    data=Data(adopts_tables=True{database}),
 )
 """
-ONLY_ON_POSTGRESQL = '\n    database="postgresql",'
+ONLY_ON_POSTGRESQL = ', database="postgresql"'
 TESTS = '''\
 """Tests of the adopted tables."""
 
@@ -169,7 +169,7 @@ def _describe_conflicts(tables: Sequence[str]) -> str:
 def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:
     """Return the tables of features that are migrated in this database, or that adopt tables."""
     migrated = {feature_of_revision(row) for row in read_revisions(connection)}
-    features = migrated | {feature.name for feature in installed_features() if feature.adopts_tables}
+    features = migrated | {feature.name for feature in installed_features() if feature.data.adopts_tables}
     owners = read_applied_owners(connection, MigrationGraph(installed_names()))
     return [name for name in names if owners.feature_of(name) in features or name in owners.written]
 

@@ -90,7 +90,11 @@ def deploy_checks() -> tuple[Check, ...]:
     features = installed_features()
     if not current_host():
         return (*production_checks(all_features(features)), check_superusers, check_new_texts)
-    return (*HOST_CHECKS, *(check for feature in features for check in feature.production_checks), check_superusers)
+    return (
+        *HOST_CHECKS,
+        *(check for feature in features for check in feature.monitoring.production_checks),
+        check_superusers,
+    )
 
 
 def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
@@ -142,7 +146,7 @@ def check_features(settings: Settings) -> Iterator[Finding]:
         yield Finding(str(error))
         return
     for feature in all_features(installed_features()):
-        for check in feature.checks:
+        for check in feature.monitoring.checks:
             yield from check(settings)
 
 

@@ -89,7 +89,7 @@ async def add_initial_data(session: AsyncSession) -> None:
     """Load the demonstration data, and queue the first jobs."""
     await demo.load_all(session)
     for feature in installed_features():
-        for call in feature.first_jobs:
+        for call in feature.jobs.first:
             defer(session, call, key=f"first {call.job.name}", delay=FIRST_JOBS_DELAY_SECONDS)
 
 
@@ -146,7 +146,7 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     """Return the lines with the addresses and the superuser, and notices about the language model."""
     pages = [
         ("Site", "/"),
-        *((link.label, link.path) for feature in installed_features() for link in feature.navigation),
+        *((link.label, link.path) for feature in installed_features() for link in feature.site.navigation),
     ]
     pages += [("Admin", "/admin"), ("API", "/api/docs")]
     width = max(len(label) for label in ("Superuser", *dict(pages))) + 2

@@ -14,11 +14,17 @@ from opportune.cli.scaffold.source import (
 )
 
 ORDER = (
-    *("name", "summary", "settings", "models", "pages", "api", "admin", "metrics", "navigation", "profile_panel"),
-    *("home_card", "user_columns", "demo", "personal_data", "jobs", "first_jobs", "hooks", "operations"),
-    *("admin_operations", "admin_panels", "status", "gauges", "groups", "checks", "lifespan"),
+    *("name", "summary", "settings", "models", "requires", "pages", "api", "site", "admin", "data", "jobs", "hooks"),
+    *("llm", "accounts", "commands", "monitoring", "process"),
 )
 """Order of the arguments of `Feature(…)`."""
+FAMILIES = {
+    "admin": ("admin", "Admin"),
+    "groups": ("accounts", "Accounts"),
+    "navigation": ("site", "Site"),
+    "personal_data": ("accounts", "Accounts"),
+}
+"""Argument and class of the family to which an entry belongs."""
 
 
 def register_model(text: str, package: str, entries: dict[str, str]) -> str:
@@ -27,7 +33,7 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
     Args:
         text: Text of the file.
         package: Package of the feature, such as `app.blog`.
-        entries: Code by argument of `Feature(…)`, such as `{"models": "models.Post"}`.
+        entries: Code by argument of `Feature(…)` or of a family, such as `{"models": "models.Post"}`.
 
     Raises:
         UnexpectedStructure: there is no `Feature(…)`, or an argument cannot be extended.
@@ -47,12 +53,13 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
     _require_modules(Source(text), package, modules)
     declarations = {"navigation": "Link", "personal_data": "PersonalData"}
     names = {name for entry, name in declarations.items() if entry in entries}
+    names |= {class_ for entry, (_, class_) in FAMILIES.items() if entry in entries}
     return wrap_lines(with_imports(text, {package: modules, "opportune.feature": names}), unchanged=original)
 
 
 def _lists_views(text: str) -> bool:
-    """Return True if `admin=` lists views instead of naming their module."""
-    value = _argument(feature_call(Source(text)), "admin")
+    """Return True if `Admin(…)` lists views instead of naming their module."""
+    value = _entry(feature_call(Source(text)), "admin")
     return value is not None and not isinstance(value, ast.Constant)
 
 
@@ -69,8 +76,22 @@ def _require_modules(source: Source, package: str, modules: set[str]) -> None:
 
 def can_add_personal_data_owner(text: str) -> bool:
     """Return True if addmodel can add an owner column to `personal_data`. A project may create it in another module."""
-    value = _argument(feature_call(Source(text)), "personal_data")
+    value = _entry(feature_call(Source(text)), "personal_data")
     return value is None or _owners_in(value) is not None
+
+
+def _entry(call: ast.Call, entry: str) -> ast.expr | None:
+    """Return the value of an entry, which may be in a family."""
+    family = _family(call, entry)
+    if not isinstance(family, ast.Call):
+        return family
+    first = family.args[0] if entry == "admin" and family.args else None
+    return first or _argument(family, {"admin": "views"}.get(entry, entry))
+
+
+def _family(call: ast.Call, entry: str) -> ast.expr | None:
+    """Return the value of the family argument, such as `Site(…)`; the call itself for other entries."""
+    return _argument(call, FAMILIES[entry][0]) if entry in FAMILIES else call
 
 
 def _argument(call: ast.Call, name: str) -> ast.expr | None:
@@ -98,14 +119,13 @@ def feature_call(source: Source) -> ast.Call:
 
 def _with_argument(source: Source, entry: str, code: str) -> Source:
     call = feature_call(source)
-    value = _argument(call, entry)
+    family, value = _family(call, entry), _entry(call, entry)
+    if value is None:
+        return _with_new_entry(source, call, family, entry, code)
     if entry == "groups":
-        return _with_group(source, call, value, code)
+        return _with_group(source, value, code)
     if isinstance(value, ast.Constant) and entry == "admin":
         return source
-    if value is None:
-        is_single = entry in ("pages", "api", "admin", "personal_data")
-        return _with_new_argument(source, call, entry, code if is_single else f"[{code}]")
     if entry == "personal_data":
         return _with_owner(source, value, code)
     if isinstance(value, ast.List | ast.Tuple):
@@ -117,11 +137,27 @@ def _with_argument(source: Source, entry: str, code: str) -> Source:
     raise UnexpectedStructure(f"has an unexpected {entry}= argument. Add {code} there by hand")
 
 
+def _with_new_entry(source: Source, call: ast.Call, family: ast.expr | None, entry: str, code: str) -> Source:
+    """Add an entry that the file lacks, and its family if necessary."""
+    if entry == "groups":
+        code = f"{{{code}}}"
+    elif entry in ("models", "navigation") or (entry == "admin" and not code.startswith('"')):
+        code = f"[{code}]"
+    if entry not in FAMILIES:
+        return _with_new_argument(source, call, entry, code)
+    argument = code if entry == "admin" else f"{entry}={code}"
+    if isinstance(family, ast.Call):
+        return with_item(source, family, argument)
+    name, class_ = FAMILIES[entry]
+    return _with_new_argument(source, call, name, f"{class_}({argument})")
+
+
 def _with_new_argument(source: Source, call: ast.Call, entry: str, code: str) -> Source:
     before = [keyword for keyword in call.keywords if keyword.arg in ORDER[: ORDER.index(entry)]]
-    if not before:
-        raise UnexpectedStructure(f"has no name= in its Feature(…). Add {entry}={code} by hand")
-    last = source.span(before[-1])
+    preceding = before or call.args
+    if not preceding:
+        raise UnexpectedStructure(f"has no name in its Feature(…). Add {entry}={code} by hand")
+    last = source.span(preceding[-1])
     text = source.bytes[last.end :].lstrip()
     if not text.startswith(b","):
         source = source.replaced(last.end, last.end, ",")
@@ -139,10 +175,8 @@ def _with_owner(source: Source, value: ast.expr, code: str) -> Source:
     return with_item(source, owners, column)
 
 
-def _with_group(source: Source, call: ast.Call, value: ast.expr | None, code: str) -> Source:
+def _with_group(source: Source, value: ast.expr, code: str) -> Source:
     """Add code such as `"Librarians": {"book": "*"}` to `groups={…}`, extending an existing group."""
-    if value is None:
-        return _with_new_argument(source, call, "groups", f"{{{code}}}")
     if not isinstance(value, ast.Dict):
         raise UnexpectedStructure(f"has an unexpected groups= argument. Add {code} there by hand")
     name = next(iter(ast.literal_eval(f"{{{code}}}")))

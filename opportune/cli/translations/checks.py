@@ -48,7 +48,7 @@ def check_language_addresses(settings: Settings) -> Iterator[Finding]:
     """Report routes whose address begins with the prefix of a language, because no request reaches them."""
     prefixes = language_prefixes(settings).values()
     for feature in all_features(installed_features()) if prefixes else ():
-        for router in (*router_list(feature.pages), *router_list(feature.routes)):
+        for router in (*router_list(feature.pages), *router_list(feature.site.routes)):
             paths = [getattr(route, "path", "") for route in router.routes]
             for path in dict.fromkeys(path for path in paths if path and f"/{path.split('/')[1]}" in prefixes):
                 yield Finding(

@@ -180,12 +180,18 @@ def _module_of_option(view: Any, option: str) -> str:
 def _feature_labels(feature: Feature) -> Iterator[Label]:
     modules = [name for name in sys.modules if name.endswith(".feature")]
     module = next((name for name in modules if any(value is feature for value in vars(sys.modules[name]).values())), "")
-    texts = [feature.summary, feature.personal_data.summary if feature.personal_data else ""]
-    for parts in (feature.metrics, feature.navigation, feature.searches, feature.user_columns, feature.setup_steps):
+    texts = [feature.summary, feature.accounts.personal_data.summary if feature.accounts.personal_data else ""]
+    for parts in (
+        feature.admin.metrics,
+        feature.site.navigation,
+        feature.site.searches,
+        feature.admin.user_columns,
+        feature.admin.setup_steps,
+    ):
         texts += [part.label for part in parts]
     if module:
-        yield from ((module, text) for text in (*texts, *feature.operations, *feature.status))
-    yield from ((tool.function.__module__, tool.status) for tool in tools_of(feature.tools).values())
+        yield from ((module, text) for text in (*texts, *feature.admin.operations, *feature.monitoring.status))
+    yield from ((tool.function.__module__, tool.status) for tool in tools_of(feature.llm.tools).values())
 
 
 def _form_schemas() -> Iterator[type[BaseModel]]:

@@ -13,6 +13,7 @@ Found = tuple[int, str, str | tuple[str | None, ...], list[str]]
 POSITIONS: dict[str, tuple[int, ...]] = {
     "Busy": (1,),
     "EventKind": (2, 3),
+    "Feature": (2,),
     "HTTPException": (2,),
     "HealthLight": (1, 2, 5),
     "LLMError": (2,),

@@ -1,7 +1,7 @@
 from opportune.feature import Feature
 
 agents = Feature(
-    name="agents",
-    summary="Tools for coding agents: `oppman.py mcp`.",
+    "agents",
+    "Tools for coding agents: `oppman.py mcp`.",
     commands={"mcp": "opportune.contrib.agents.mcp"},
 )

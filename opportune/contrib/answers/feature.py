@@ -15,7 +15,7 @@ from opportune.contrib.answers.spending.checks import check_spending
 from opportune.contrib.answers.spending.cleanup import CLEANUPS
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmReservation, LlmState, LlmUsage
-from opportune.feature import Feature, Metric, SetupStep
+from opportune.feature import Accounts, Admin, Feature, Jobs, Llm, Metric, Monitoring, Process, SetupStep
 
 
 async def _has_model(app: FastAPI) -> bool:
@@ -23,24 +23,26 @@ async def _has_model(app: FastAPI) -> bool:
 
 
 answers = Feature(
-    name="answers",
-    summary="Durable answers of language models, which continue after their request.",
+    "answers",
+    "Durable answers of language models, which continue after their request.",
     requires=("llm",),
     models=(Answer, AnswerChunk, AnswerAttachment, LlmUsage, LlmReservation, LlmState, ChosenModel),
-    setup_steps=(SetupStep("llm", "Choose a language model", _has_model, "/admin/llm/provider"),),
-    metrics=(Metric("Answers", Answer.created_at),),
+    admin=Admin(
+        "opportune.contrib.answers.admin.views",
+        setup_steps=(SetupStep("llm", "Choose a language model", _has_model, "/admin/llm/provider"),),
+        metrics=(Metric("Answers", Answer.created_at),),
+        actions=OPERATIONS,
+        panels=PANELS,
+    ),
     pages=pages.router,
     api=api.router,
-    admin="opportune.contrib.answers.admin.views",
-    admin_operations=OPERATIONS,
-    admin_panels=PANELS,
-    status={"Language models": spending_lights},
-    gauges=answer_gauges,
-    personal_data=personal_data,
+    monitoring=Monitoring(
+        status={"Language models": spending_lights}, gauges=answer_gauges, checks=(check_spending, check_web_search)
+    ),
+    accounts=Accounts(personal_data=personal_data),
     settings=AnswersSettings,
-    llm_guard=SpendingGuard,
-    checks=(check_spending, check_web_search),
-    cleanups=CLEANUPS,
-    lifespan=running_answers,
+    llm=Llm(guard=SpendingGuard),
+    jobs=Jobs(cleanups=CLEANUPS),
+    process=Process(lifespan=running_answers),
     hooks=(delete_attachments_of_user,),
 )

@@ -3,7 +3,7 @@ from fastapi import FastAPI
 from opportune.contrib.backup.admin.operations import OPERATIONS, PANELS, backup_lights
 from opportune.contrib.backup.jobs import make_backup, rehearse_restore
 from opportune.contrib.backup.marker import check_restore
-from opportune.feature import Feature, SetupStep
+from opportune.feature import Admin, Feature, Jobs, Monitoring, SetupStep
 
 
 async def _has_schedule(app: FastAPI) -> bool:
@@ -11,13 +11,14 @@ async def _has_schedule(app: FastAPI) -> bool:
 
 
 backup = Feature(
-    name="backup",
-    summary="Backups of database and uploads, and rehearsals of their restore.",
-    admin="opportune.contrib.backup.admin.views",
-    admin_operations=OPERATIONS,
-    admin_panels=PANELS,
-    status={"Jobs, mail and backups": backup_lights},
-    jobs=(make_backup, rehearse_restore),
-    checks=(check_restore,),
-    setup_steps=(SetupStep("backup", "Schedule backups", _has_schedule, "/docs/backups"),),
+    "backup",
+    "Backups of database and uploads, and rehearsals of their restore.",
+    admin=Admin(
+        "opportune.contrib.backup.admin.views",
+        actions=OPERATIONS,
+        panels=PANELS,
+        setup_steps=(SetupStep("backup", "Schedule backups", _has_schedule, "/docs/backups"),),
+    ),
+    monitoring=Monitoring(status={"Jobs, mail and backups": backup_lights}, checks=(check_restore,)),
+    jobs=Jobs((make_backup, rehearse_restore)),
 )

@@ -24,13 +24,13 @@ class ChecklistItem:
 async def read_checklist(request: Request, dismissed: Collection[str]) -> list[ChecklistItem]:
     """Return the steps; empty if all are done or dismissed."""
     app: FastAPI = request.app
-    steps = [step for feature in app.state.features for step in feature.setup_steps if step.name not in dismissed]
+    steps = [step for feature in app.state.features for step in feature.admin.setup_steps if step.name not in dismissed]
     items = [_item(app, step, await step.is_done(app)) for step in steps]
     return items if any(not item.is_done for item in items) else []
 
 
 def step_names(app: FastAPI) -> Sequence[str]:
-    return [step.name for feature in app.state.features for step in feature.setup_steps]
+    return [step.name for feature in app.state.features for step in feature.admin.setup_steps]
 
 
 def _item(app: FastAPI, step: SetupStep, is_done: bool) -> ChecklistItem:

@@ -13,7 +13,7 @@ async def has_models_of_project(app: FastAPI) -> bool:
     return any(
         model.__module__.startswith(f"{PACKAGE}.")
         for feature in app.state.features
-        if feature.name != USERS and not feature.demo
+        if feature.name != USERS and not feature.data.demo
         for model in feature.models
     )
 

@@ -7,7 +7,8 @@ from sqlalchemy import Boolean, inspect
 
 from opportune.admin.options import filter_fault, list_column_fault
 from opportune.db.models.columns import choice_value, choices_of
-from opportune.feature import Feature, Metric, Number, Table, Widget
+from opportune.feature import Feature, Metric, Number, Table
+from opportune.feature.admin import Widget
 
 
 def find_widget_errors(features: Sequence[Feature], views: Iterable[Any]) -> Iterator[str]:
@@ -15,7 +16,7 @@ def find_widget_errors(features: Sequence[Feature], views: Iterable[Any]) -> Ite
     views_by_model = {view.model: view for view in views if hasattr(view, "model")}
     for feature in features:
         labels: set[str] = set()
-        for widget in feature.metrics:
+        for widget in feature.admin.metrics:
             faults = [*_faults(widget, views_by_model.get(widget.model))]
             if widget.label in labels:
                 faults.append("another widget of the feature has this label.")

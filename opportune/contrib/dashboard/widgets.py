@@ -32,7 +32,8 @@ from opportune.contrib.dashboard.ranges import DAY, Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.columns import format_value
 from opportune.db.models.columns import choice_label, choices_of
-from opportune.feature import Metric, Number, Table, Widget
+from opportune.feature import Metric, Number, Table
+from opportune.feature.admin import Widget
 from opportune.i18n import current_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_month_day, localize_number
@@ -176,7 +177,7 @@ class Widgets:
 
     def _visible(self, request: Request) -> Iterator[DeclaredWidget]:
         for feature in self._features:
-            for widget in feature.metrics:
+            for widget in feature.admin.metrics:
                 view = self._site.view_for_model(widget.model)
                 if not isinstance(view, AdminView) or not is_listed(view, request):
                     continue

@@ -1,8 +1,10 @@
-from opportune.feature import AdminPanel, Feature
+from opportune.feature import Admin, AdminPanel, Feature
 
 doctor = Feature(
-    name="doctor",
-    summary="Examination of the databases.",
-    admin="opportune.contrib.doctor.admin",
-    admin_panels=(AdminPanel("operations", "doctor/admin_operations.html", position="buttons"),),
+    "doctor",
+    "Examination of the databases.",
+    admin=Admin(
+        "opportune.contrib.doctor.admin",
+        panels=(AdminPanel("operations", "doctor/admin_operations.html", position="buttons"),),
+    ),
 )

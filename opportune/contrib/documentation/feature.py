@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from opportune.contrib import documentation as pages
-from opportune.feature import Feature
+from opportune.feature import Feature, Process, Site
 from opportune.web.routing.router import router_of
 
 
@@ -24,9 +24,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 documentation = Feature(
-    name="documentation",
-    summary="The documentation of the framework at /docs, in development.",
+    "documentation",
+    "The documentation of the framework at /docs, in development.",
     commands={"docs": "opportune.contrib.documentation.commands"},
-    init_app=init_app,
-    lifespan=lifespan,
+    site=Site(init_app=init_app),
+    process=Process(lifespan=lifespan),
 )

@@ -1,8 +1,4 @@
 from opportune.contrib.documents.jobs import embed_documents
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs
 
-documents = Feature(
-    name="documents",
-    summary="Search by meaning in indexes of documents.",
-    jobs=(embed_documents,),
-)
+documents = Feature("documents", "Search by meaning in indexes of documents.", jobs=Jobs((embed_documents,)))

@@ -1,6 +1,6 @@
 """Interface of the guard that counts and limits calls of models, with payers and token usage.
 
-`Feature(llm_guard=...)` creates the guard of the site. Without a guard, calls are neither counted nor limited.
+`Llm(guard=…)` of a feature creates the guard of the site. Without a guard, calls are neither counted nor limited.
 """
 
 from abc import ABC, abstractmethod
@@ -132,6 +132,6 @@ class CallGuard(ABC):
 
 
 def guard_of(features: Iterable[Any], settings: Settings, database: "Database") -> CallGuard | None:
-    """Create the guard of the site from the first feature with `llm_guard`."""
-    make = next((feature.llm_guard for feature in features if feature.llm_guard), None)
+    """Create the guard of the site from the first feature with `Llm(guard=…)`."""
+    make = next((feature.llm.guard for feature in features if feature.llm.guard), None)
     return make(settings, database) if make else None

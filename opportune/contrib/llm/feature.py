@@ -11,7 +11,7 @@ from opportune.contrib.llm.embeddings.jobs import (
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers.status import endpoint_lights
 from opportune.contrib.tools.toolbox import retrieval_of, toolbox_of
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature, Jobs, Monitoring, Process, Site
 from opportune.services import Service, Services
 
 
@@ -37,15 +37,19 @@ async def _setup_page(app: FastAPI) -> str:
 
 
 llm = Feature(
-    name="llm",
-    summary="Language models and embeddings.",
-    services=(Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),),
-    jobs=(embed_rows, embed_all),
-    init_app=_init_app,
-    setup_page=_setup_page,
+    "llm",
+    "Language models and embeddings.",
+    process=Process(
+        services=(
+            Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),
+        ),
+        lifespan=embed_when_started,
+    ),
+    jobs=Jobs((embed_rows, embed_all)),
+    site=Site(init_app=_init_app),
+    admin=Admin(setup_page=_setup_page),
     commands={"llm": "opportune.contrib.llm.commands"},
-    checks=(check_llm,),
-    production_checks=(check_model,),
-    lifespan=embed_when_started,
-    status={"Language models": endpoint_lights},
+    monitoring=Monitoring(
+        checks=(check_llm,), production_checks=(check_model,), status={"Language models": endpoint_lights}
+    ),
 )

@@ -9,18 +9,20 @@ from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, delete_token
 from opportune.contrib.mcp.oauth.programs import profile_panel
 from opportune.contrib.mcp.servers.lifespan import listed_servers
 from opportune.contrib.mcp.settings import McpSettings
-from opportune.feature import Feature, PersonalData
+from opportune.feature import Accounts, Admin, Feature, Jobs, PersonalData, Process
 
 mcp = Feature(
-    name="mcp",
-    summary="Tools of the site and of other servers, by the Model Context Protocol.",
+    "mcp",
+    "Tools of the site and of other servers, by the Model Context Protocol.",
     settings=McpSettings,
     models=(McpClient, McpGrant),
     pages=(pages.router, routes.router, oauth_pages.router),
-    admin="opportune.contrib.mcp.admin",
-    profile_panel=profile_panel,
-    personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
-    cleanups=models.CLEANUPS,
+    admin=Admin("opportune.contrib.mcp.admin"),
+    accounts=Accounts(
+        profile_panel=profile_panel,
+        personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
+    ),
+    jobs=Jobs(cleanups=models.CLEANUPS),
     hooks=(delete_tokens_of_program,),
-    lifespan=listed_servers,
+    process=Process(lifespan=listed_servers),
 )

@@ -27,7 +27,7 @@ SECURITY_SETTINGS = TransportSecuritySettings(enable_dns_rebinding_protection=Fa
 
 
 def create_caller(request: Request, user: User, token: ApiToken) -> Caller:
-    names = {name.lower().encode() for feature in request.app.state.features for name in feature.tool_headers}
+    names = {name.lower().encode() for feature in request.app.state.features for name in feature.llm.tool_headers}
     headers = [(name, value) for name, value in request.headers.raw if name in names]
     return Caller(toolbox_of(request.app), user, token, headers)
 

@@ -46,7 +46,9 @@ def link_entry(link: Link) -> Entry:
 
 async def page_entries(request: Request) -> Sequence[Entry]:
     """Return the links of the navigation, the account pages, and in development the pages of the documentation."""
-    links = [link for feature in request.app.state.features for link in feature.navigation if _may_open(request, link)]
+    links = [
+        link for feature in request.app.state.features for link in feature.site.navigation if _may_open(request, link)
+    ]
     entries = [*map(link_entry, links), *map(link_entry, _account_links(request))]
     if not request.app.state.settings.is_production:
         entries.append(make_entry("Mailbox of development", "/mailbox", "mailbox"))
@@ -159,7 +161,7 @@ class CrudSearch:
         """Return whether the user may open the rows of a model in the admin."""
         if self.user is None or not (self.user.is_staff or self.user.is_superuser):
             return False
-        has_view = any(feature.admin and model in feature.models for feature in self.request.app.state.features)
+        has_view = any(feature.admin.views and model in feature.models for feature in self.request.app.state.features)
         return has_view and matches_grant(self.request.state.grants, identity_of(model), "details")
 
 
@@ -183,7 +185,7 @@ def feature_sources(
     request: Request, session: AsyncSession, user: User | None, query: str
 ) -> Iterator[tuple[str, Source]]:
     for feature in request.app.state.features:
-        for declared in feature.searches:
+        for declared in feature.site.searches:
             yield declared.label, partial(_search_feature, declared, session, user, query)
 
 

@@ -1,9 +1,9 @@
 from opportune.contrib.palette import pages
-from opportune.feature import Feature
+from opportune.feature import Feature, Site
 
 palette = Feature(
-    name="palette",
-    summary="Search over everything at /search, and in the command palette of each page.",
+    "palette",
+    "Search over everything at /search, and in the command palette of each page.",
     pages=pages.router,
-    navigation_template="palette/button.html",
+    site=Site(navigation_template="palette/button.html"),
 )

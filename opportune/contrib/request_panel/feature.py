@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 
 from opportune.config.settings import Settings
 from opportune.contrib import request_panel as panel
-from opportune.feature import Feature
+from opportune.feature import Feature, Process, Site
 
 
 def is_enabled(settings: Settings) -> bool:
@@ -30,10 +30,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 request_panel = Feature(
-    name="request_panel",
-    summary="Queries, templates, jobs and log lines of the last requests at /_debug, in development.",
-    middleware=middleware,
-    is_outermost=True,
-    init_app=init_app,
-    lifespan=lifespan,
+    "request_panel",
+    "Queries, templates, jobs and log lines of the last requests at /_debug, in development.",
+    site=Site(middleware=middleware, is_outermost=True, init_app=init_app),
+    process=Process(lifespan=lifespan),
 )

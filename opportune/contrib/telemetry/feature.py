@@ -6,17 +6,18 @@ from opportune.contrib.telemetry.setup import (
     server_observed,
     telemetry_running,
 )
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs, Monitoring, Process, Site
 from opportune.services import Service
 
 telemetry = Feature(
-    name="telemetry",
-    summary="Metrics, traces, error reports and the state of the server.",
-    is_outermost=True,
-    init_app=add_telemetry,
-    services=(Service("telemetry", Telemetry, lambda services: Telemetry(services.settings)),),
-    jobs=(watch_jobs, report_late_jobs),
-    status={"Server": server_lights},
-    process=telemetry_running,
-    lifespan=server_observed,
+    "telemetry",
+    "Metrics, traces, error reports and the state of the server.",
+    site=Site(is_outermost=True, init_app=add_telemetry),
+    process=Process(
+        services=(Service("telemetry", Telemetry, lambda services: Telemetry(services.settings)),),
+        context=telemetry_running,
+        lifespan=server_observed,
+    ),
+    jobs=Jobs((watch_jobs, report_late_jobs)),
+    monitoring=Monitoring(status={"Server": server_lights}),
 )

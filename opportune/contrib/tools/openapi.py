@@ -28,7 +28,7 @@ def api_tools(router: APIRouter, *functions: Callable[..., Any]) -> list[Tool]:
     """Create tools from the routes of a router. Routes other than GET need the user's approval.
 
     Example:
-        Feature(name="books", api=api.router, tools=api_tools(api.router, api.list_books, api.lend_book))
+        Feature("books", api=api.router, llm=Llm(tools=api_tools(api.router, api.list_books, api.lend_book)))
 
     Args:
         router: Router of the feature's API.

@@ -260,7 +260,7 @@ class Toolbox:
 def toolbox_of(site: FastAPI) -> Toolbox:
     """Return the tools of the site's features, created on first use."""
     if not hasattr(site.state, "toolbox"):
-        site.state.toolbox = Toolbox(site, [tool for feature in site.state.features for tool in feature.tools])
+        site.state.toolbox = Toolbox(site, [tool for feature in site.state.features for tool in feature.llm.tools])
     toolbox: Toolbox = site.state.toolbox
     return toolbox
 
@@ -283,7 +283,9 @@ def full_toolbox_of(site: FastAPI) -> Toolbox:
 def retrieval_of(site: FastAPI) -> Toolbox:
     """Return the search functions of features, called before a model that cannot call tools."""
     if not hasattr(site.state, "retrieval"):
-        site.state.retrieval = Toolbox(site, [tool for feature in site.state.features for tool in feature.retrieval])
+        site.state.retrieval = Toolbox(
+            site, [tool for feature in site.state.features for tool in feature.llm.retrieval]
+        )
     toolbox: Toolbox = site.state.retrieval
     return toolbox
 

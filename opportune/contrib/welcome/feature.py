@@ -1,7 +1,7 @@
 from fastapi import FastAPI
 
 from opportune.contrib.welcome.pages import router
-from opportune.feature import Feature
+from opportune.feature import Feature, Site
 from opportune.web.routing.router import router_of
 
 
@@ -11,7 +11,7 @@ def init_app(app: FastAPI) -> None:
 
 
 welcome = Feature(
-    name="welcome",
-    summary="First steps and the installed features at /welcome, in development.",
-    init_app=init_app,
+    "welcome",
+    "First steps and the installed features at /welcome, in development.",
+    site=Site(init_app=init_app),
 )

@@ -219,7 +219,8 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
             )
         raise OperatorError(
             f"No feature owns the table '{unowned[0]}'. Start its __tablename__ with the name of an installed feature, "
-            f"such as '{features[-1]}_{unowned[0]}', or, if it already existed, set adopts_tables=True in its Feature."
+            f"such as '{features[-1]}_{unowned[0]}', or, if it already existed, set "
+            "data=Data(adopts_tables=True) in its Feature."
         )
 
 

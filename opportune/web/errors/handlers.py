@@ -358,7 +358,9 @@ HANDLERS: dict[type[Exception], Handler] = {
 
 def add_error_handlers(app: FastAPI, features: Sequence[Feature]) -> None:
     """Add the handlers of the framework and of these features, which replace the framework's."""
-    handlers = HANDLERS | {type_: handler for feature in features for type_, handler in feature.error_handlers.items()}
+    handlers = HANDLERS | {
+        type_: handler for feature in features for type_, handler in feature.site.error_handlers.items()
+    }
     for type_, handler in handlers.items():
         app.add_exception_handler(type_, or_close(handler))
     app.add_exception_handler(WebSocketDisconnect, on_disconnect)  # type: ignore[arg-type]  # Starlette's types lack it

@@ -35,8 +35,10 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
 def missing_feature_templates(features: "Iterable[Feature]") -> Iterator[str]:
     """Yield one line for each missing template that a feature adds to other pages."""
     for feature in features:
-        panels = [panel for panel in (feature.profile_panel, feature.home_card, *feature.admin_panels) if panel]
-        for name in (*(panel.template for panel in panels), feature.navigation_template):
+        panels = [
+            panel for panel in (feature.accounts.profile_panel, feature.site.home_card, *feature.admin.panels) if panel
+        ]
+        for name in (*(panel.template for panel in panels), feature.site.navigation_template):
             if name and not _template_exists(templates.environment, name):
                 yield f"Feature({feature.name!r}): the template {name} does not exist."
 

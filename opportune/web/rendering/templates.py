@@ -65,8 +65,8 @@ class Templates:
     def add_helpers(self, features: Iterable[Feature]) -> None:
         """Add the globals and filters of these features."""
         for feature in features:
-            self.environment.globals |= feature.template_globals
-            self.environment.filters |= feature.template_filters
+            self.environment.globals |= feature.site.template_globals
+            self.environment.filters |= feature.site.template_filters
 
     def render(
         self, request: Request, name: str, context: Mapping[str, Any] | None = None, status_code: int = 200
@@ -128,8 +128,8 @@ class Templates:
             "uploads_notice": uploads_notice(request, context or {}),
             # False on error pages without a route, because no dependency has loaded the user.
             "user_is_known": hasattr(request.state, "user"),
-            "navigation": [link for feature in state.features for link in feature.navigation],
-            "navigation_templates": [name for feature in state.features if (name := feature.navigation_template)],
+            "navigation": [link for feature in state.features for link in feature.site.navigation],
+            "navigation_templates": [name for feature in state.features if (name := feature.site.navigation_template)],
             "settings": state.settings,
             **(context or {}),
         }

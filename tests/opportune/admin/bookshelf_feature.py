@@ -10,7 +10,7 @@ from sqlmodel import Field, Relationship
 from opportune.admin.forms.inline import Inline
 from opportune.admin.views import AdminView
 from opportune.db import ModelBase
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn, ImageColumn
 from tests.opportune.admin.gadget_feature import Table
 
@@ -145,8 +145,8 @@ class BookAdmin(AdminView, model=Book):
 
 
 bookshelf = Feature(
-    name="bookshelf",
-    summary="For tests.",
+    "bookshelf",
+    "For tests.",
     models=(Country, Author, BookTag, Tag, Book, ReviewTag, Review),
-    admin=(CountryAdmin, AuthorAdmin, TagAdmin, BookTagAdmin, ReviewAdmin, BookAdmin),
+    admin=Admin((CountryAdmin, AuthorAdmin, TagAdmin, BookTagAdmin, ReviewAdmin, BookAdmin)),
 )

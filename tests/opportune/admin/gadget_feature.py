@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
 from opportune.db.models.model import NAMING_CONVENTION, Model, utc_now
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
 
 
@@ -86,4 +86,4 @@ class GadgetAdmin(AdminView, model=Gadget):
         return RedirectResponse(request.url_for("admin:list", identity=self.identity), 303)
 
 
-gadgets = Feature(name="gadgets", summary="For tests.", models=(Maker, Gadget), admin=(MakerAdmin, GadgetAdmin))
+gadgets = Feature("gadgets", "For tests.", models=(Maker, Gadget), admin=Admin((MakerAdmin, GadgetAdmin)))

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.fields import Country
 from opportune.web import FieldOptions
 
@@ -56,10 +56,10 @@ class LampAdmin(AdminView, model=Lamp):
 
 
 lamps = Feature(
-    name="lamps",
-    summary="For tests.",
+    "lamps",
+    "For tests.",
     models=(Lamp,),
     pages=CrudPages(Lamps, "/lamps").router,
     api=CrudApi(Lamps, "/lamps").router,
-    admin=(LampAdmin,),
+    admin=Admin((LampAdmin,)),
 )

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from tests.opportune.admin.gadget_feature import Table
 
 BANNED = "Banned"
@@ -139,8 +139,8 @@ class ReaderAdmin(AdminView, model=Reader):
 
 
 novels = Feature(
-    name="novels",
-    summary="For tests.",
+    "novels",
+    "For tests.",
     models=(NovelGenre, Genre, Language, Novel, Copy, Friendship, Loan, Reader),
-    admin=(GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin),
+    admin=Admin((GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin)),
 )

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from opportune.admin.forms.files import stored_uploads
 from opportune.admin.forms.inline import Inline
 from opportune.admin.views import AdminView
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn, ImageColumn
 from tests.opportune.admin.gadget_feature import Table
 
@@ -91,5 +91,8 @@ class LabelAdmin(AdminView, model=Label):
 
 
 shelves = Feature(
-    name="shelves", summary="For tests.", models=(Shelf, Book, Label), admin=(ShelfAdmin, BookAdmin, LabelAdmin)
+    "shelves",
+    "For tests.",
+    models=(Shelf, Book, Label),
+    admin=Admin((ShelfAdmin, BookAdmin, LabelAdmin)),
 )

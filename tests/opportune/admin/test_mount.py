@@ -10,7 +10,7 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.project.layout import installed_features
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
@@ -41,7 +41,7 @@ def test_production_builds_the_admin_on_first_use(
 
 
 def test_missing_admin_module_is_refused() -> None:
-    feature = Feature(name="lost", summary="", admin="opportune.lost.admin")
+    feature = Feature("lost", admin=Admin("opportune.lost.admin"))
     with pytest.raises(OperatorError) as error:
         create_app(settings_for("sqlite:///unused.db"), [*installed_features(), feature])
     assert str(error.value) == "Feature('lost', admin='opportune.lost.admin'): this module does not exist."

@@ -12,7 +12,7 @@ from httpx2 import AsyncClient
 from opportune.admin.extensions import extension_classes
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from tests.opportune.contrib.row_versions.leaflet_feature import leaflet_site
 
 pytestmark = pytest.mark.database("sqlite")
@@ -69,6 +69,6 @@ async def test_rows_are_added_edited_and_deleted(admin: AsyncClient) -> None:
 
 @pytest.mark.parametrize("path", ["nowhere", "opportune.admin.extensions.ModelPage", "opportune.admin.Extension"])
 def test_unknown_extension_is_one_line(path: str) -> None:
-    feature = Feature(name="books", summary="For tests.", admin_extension=path)
+    feature = Feature("books", "For tests.", admin=Admin(extension=path))
     with pytest.raises(OperatorError, match="is not the path of an AdminExtension"):
         list(extension_classes([feature]))

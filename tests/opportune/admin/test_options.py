@@ -142,7 +142,8 @@ def test_property_has_a_label_like_a_column() -> None:
 def test_check_reports_all_faults_and_inlines_without_view(monkeypatch: pytest.MonkeyPatch) -> None:
     view = make_view(Book, {"inlines": (Inline(Review, "book_id", ()),), "column_list": ("pricce",)})
     monkeypatch.setattr(
-        "opportune.cli.development.check.installed_features", lambda: [replace(bookshelf, admin=(view,))]
+        "opportune.cli.development.check.installed_features",
+        lambda: [replace(bookshelf, admin=replace(bookshelf.admin, views=(view,)))],
     )
     assert [finding.text for finding in check_admin(get_settings())] == [
         "BookAdmin.column_list: Book has no 'pricce'. Did you mean price?",
@@ -155,7 +156,7 @@ def test_view_without_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     base = type("ShopAdmin", (AdminView,), options)
     vars(module).update(base=base, book=make_view(Book, options), forgotten=type("NoteAdmin", (base,), options))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    (line,) = views_without_model(replace(bookshelf, admin="app.shop.admin"))
+    (line,) = views_without_model(replace(bookshelf, admin=replace(bookshelf.admin, views="app.shop.admin")))
     assert line.startswith("app.shop.admin: NoteAdmin has no model and is not shown.")
 
 

@@ -17,7 +17,7 @@ from opportune.cli.development import check
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Accounts, Feature
 from opportune.project.layout import installed_features
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors
@@ -43,7 +43,7 @@ class BookLoan(Table, table=True):
 
 
 def make_feature(groups: Groups) -> Feature:
-    return Feature(name="books", summary="", models=[Book, BookLoan], groups=groups)
+    return Feature("books", models=[Book, BookLoan], accounts=Accounts(groups=groups))
 
 
 async def migrate(database: Database, monkeypatch: pytest.MonkeyPatch, *features: Feature) -> None:
@@ -59,7 +59,7 @@ async def read_groups(database: Database) -> dict[str, list[str]]:
 
 
 async def test_migrate_merges_groups_of_features(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    films = Feature(name="films", summary="", groups={"Librarians": {"book-loan": "list"}})
+    films = Feature("films", accounts=Accounts(groups={"Librarians": {"book-loan": "list"}}))
     await migrate(
         database,
         monkeypatch,
@@ -103,7 +103,7 @@ async def test_migrate_extends_an_existing_group(database: Database, monkeypatch
 
 
 def test_actions_of_the_admin_can_be_granted() -> None:
-    workshop = Feature(name="workshop", summary="", groups={"Menders": {"gadget": ["action:polish"]}})
+    workshop = Feature("workshop", accounts=Accounts(groups={"Menders": {"gadget": ["action:polish"]}}))
     assert list(Permissions([gadgets, workshop]).faults()) == []
 
 
@@ -122,10 +122,10 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 def test_unknown_names_of_groups_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for values, line in FAULTS:
         features = [*installed_features(), make_feature(values)]
-        assert f"Feature('books', groups=…): Staff: {line}" in Permissions(features).faults()
+        assert f"Feature('books', accounts=Accounts(groups=…)): Staff: {line}" in Permissions(features).faults()
     with pytest.raises(OperatorError) as refused:
         create_app(settings_for("sqlite:///unused.db"), features)
-    assert str(refused.value) == f"Feature('books', groups=…): Staff: {line}"
+    assert str(refused.value) == f"Feature('books', accounts=Accounts(groups=…)): Staff: {line}"
     monkeypatch.setattr(check, "installed_features", lambda: features)
     assert str(refused.value) in [finding.text for finding in check.check_permissions(settings_for("sqlite:///x.db"))]
 

@@ -12,7 +12,7 @@ from opportune.admin import AdminView
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud
 from opportune.db import SoftDelete, Versioned
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
 from opportune.testing.factories import grant, make_user
 from tests.opportune.admin.gadget_feature import Table
@@ -60,7 +60,7 @@ class DossierAdmin(AdminView, model=Dossier):
     date_hierarchy = "opened_on"
 
 
-vault = Feature(name="vault", summary="For tests.", models=(Dossier,), admin=(DossierAdmin,))
+vault = Feature("vault", "For tests.", models=(Dossier,), admin=Admin((DossierAdmin,)))
 
 
 async def make_keeper(app: FastAPI, *actions: str) -> User:

@@ -23,7 +23,7 @@ __all__ = ["Oppman", "Outcome", "oppman"]
 FEATURE = """from app.library import models
 from opportune.feature import Feature
 
-library = Feature(name="library", summary="For tests.", models=[])
+library = Feature("library", "For tests.", models=[])
 """
 IMPORTS = """from enum import StrEnum
 

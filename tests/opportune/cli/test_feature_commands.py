@@ -14,7 +14,8 @@ from opportune.feature import Feature
 
 MODULE = "gadgets.commands"
 GADGETS = Feature(
-    name="gadgets", summary="", commands={"gadgets": MODULE, "lend": "gadgets.lending", "migrate": MODULE}
+    "gadgets",
+    commands={"gadgets": MODULE, "lend": "gadgets.lending", "migrate": MODULE},
 )
 
 
@@ -87,7 +88,7 @@ def test_feature_cannot_replace_a_command(module: ModuleType) -> None:
 def test_command_of_missing_feature_names_the_feature(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    vault = Feature(name="vault", summary="", commands={"store": "vault.commands"})
+    vault = Feature("vault", commands={"store": "vault.commands"})
     monkeypatch.setattr(missing_commands, "features_left_out", lambda _installed: [vault])
     assert main(["store"]) == 1
     assert (
@@ -98,4 +99,4 @@ def test_command_of_missing_feature_names_the_feature(
 @pytest.mark.parametrize("commands", [["books"], {"books": typer_with}, {"books": "app/books/commands.py"}, "books"])
 def test_invalid_mapping_is_refused(commands: object) -> None:
     with pytest.raises(OperatorError, match=r'commands={"books": "app.books.commands"}'):
-        Feature(name="books", summary="", commands=commands)  # type: ignore[arg-type]
+        Feature("books", commands=commands)  # type: ignore[arg-type]

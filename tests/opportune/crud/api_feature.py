@@ -43,8 +43,8 @@ async def numbers() -> list[int]:
 
 
 library_feature = Feature(
-    name="library",
-    summary="Books.",
+    "library",
+    "Books.",
     models=[Writer, Topic, Volume, VolumeTopic, Opinion, Note],
     api=[
         CrudApi(Writers, "/writers").router,

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from opportune.crud import Crud, CrudPages
-from opportune.feature import Feature, Link
+from opportune.feature import Feature, Link, Site
 from tests.opportune.crud.library import Notes, Opinions, Topics, Volume, Volumes, Writers
 
 
@@ -40,4 +40,4 @@ pages = (
     CrudPages(Opinions, "/opinions").router,
     NotePages(Notes, "/notes").router,
 )
-library = Feature(name="library", summary="Books.", pages=pages, navigation=[Link("Volumes", "/volumes", "book")])
+library = Feature("library", "Books.", pages=pages, site=Site(navigation=[Link("Volumes", "/volumes", "book")]))

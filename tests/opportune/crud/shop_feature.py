@@ -10,7 +10,7 @@ from opportune.admin import AdminView, Inline
 from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.schemas.text import Line
 
 
@@ -113,10 +113,10 @@ class VendorAdmin(AdminView, model=Vendor):
 
 
 shop = Feature(
-    name="shop",
-    summary="Wares.",
+    "shop",
+    "Wares.",
     models=[Vendor, Mark, Ware],
     api=[CrudApi(Vendors, "/vendors").router, CrudApi(Wares, "/wares").router],
     pages=[CrudPages(Vendors, "/vendors").router, CrudPages(Wares, "/wares").router],
-    admin=[WareAdmin, VendorAdmin],
+    admin=Admin([WareAdmin, VendorAdmin]),
 )

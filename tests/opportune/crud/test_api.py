@@ -247,8 +247,8 @@ async def users(settings: Settings) -> UserHeaders:
 def test_random_requests_cause_no_server_error(settings: Settings, users: UserHeaders) -> None:
     """Volumes have fields and filters of every type, and notes are private."""
     feature = Feature(
-        name="library",
-        summary="Books.",
+        "library",
+        "Books.",
         models=library_feature.models,
         api=[volumes.router, CrudApi(Notes, "/notes").router],
     )
@@ -261,7 +261,7 @@ async def test_overridden_add_shares_the_transaction(settings: Settings) -> None
             await super().add(crud, new)
             raise HTTPException(418)
 
-    feature = Feature(name="notes", summary="Notes.", models=[Note], api=Refusing(Notes, "/notes").router)
+    feature = Feature("notes", "Notes.", models=[Note], api=Refusing(Notes, "/notes").router)
     async with site_with(feature, LibraryTable.metadata, settings) as app:
         ann = await make_user(app.state.database)
         async with signed_in_client(app, ann) as client:
@@ -276,7 +276,7 @@ async def test_router_dependency_runs_before_a_direct_route(settings: Settings) 
 
     guarded = APIRouter(dependencies=[Depends(refuse)])
     guarded.include_router(CrudApi(NestedVolumes, "/guarded").router)
-    feature = Feature(name="guarded", summary="Guards.", models=[Volume], api=guarded)
+    feature = Feature("guarded", "Guards.", models=[Volume], api=guarded)
     app = create_test_app(settings, [feature])
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as guarded_client:
         assert (await guarded_client.get(f"{API}/guarded")).status_code == 418

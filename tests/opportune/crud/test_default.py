@@ -19,7 +19,7 @@ from opportune.crud.registry import crud_classes, default_crud
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app
 from tests.opportune.crud.library import user_key
@@ -80,11 +80,11 @@ class CommentAdmin(AdminView, model=Comment):
 
 
 forum = Feature(
-    name="forum",
-    summary="Posts and comments.",
+    "forum",
+    "Posts and comments.",
     models=[Post, Comment],
     api=[CrudApi(OpenPosts, "/open-posts").router, CrudApi(Comments, "/comments").router],
-    admin=[OpenPostAdmin, PostAdmin, CommentAdmin],
+    admin=Admin([OpenPostAdmin, PostAdmin, CommentAdmin]),
     pages=[open_pages.router, CrudPages(Posts, "/posts").router, CrudPages(Comments, "/comments").router],
 )
 

@@ -37,8 +37,8 @@ class AllVolumes(Crud[Volume]):
 
 
 shelf = Feature(
-    name="library",
-    summary="Books.",
+    "library",
+    "Books.",
     models=[Writer, Topic, Volume, VolumeTopic],
     api=CrudApi(AllVolumes, "/volumes").router,
     pages=CrudPages(AllVolumes, "/volumes", columns=("title", "pages")).router,

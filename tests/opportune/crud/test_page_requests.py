@@ -11,7 +11,7 @@ from sqlmodel import Field, col
 from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.feature import Feature, Link
+from opportune.feature import Feature, Link, Site
 from opportune.testing import Make, grant, make_user, signed_in_client
 from tests.opportune.site_with import site_fixture
 
@@ -38,16 +38,18 @@ class Trips(Crud[Trip]):
 
 TRIP_PATHS = ("/trips", "/trips/members", "/trips/guides")
 trips = Feature(
-    name="trips",
-    summary="Trips.",
+    "trips",
+    "Trips.",
     models=[Trip],
     pages=CrudPages(Trips, "/trips").router,
     api=CrudApi(Trips, "/trips").router,
-    navigation=[
-        Link("Public", "/trips", "map"),
-        Link("Members", "/trips/members", "map", signed_in=True),
-        Link("Guides", "/trips/guides", "map", right=("trip", "edit")),
-    ],
+    site=Site(
+        navigation=[
+            Link("Public", "/trips", "map"),
+            Link("Members", "/trips/members", "map", signed_in=True),
+            Link("Guides", "/trips/guides", "map", right=("trip", "edit")),
+        ]
+    ),
 )
 
 

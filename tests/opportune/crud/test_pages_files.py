@@ -31,8 +31,8 @@ class Posters(Crud[Poster]):
 
 
 posters = Feature(
-    name="posters",
-    summary="Pictures.",
+    "posters",
+    "Pictures.",
     pages=[
         CrudPages(Posters, "/posters", columns=("picture", "title")).router,
         CrudPages(Posters, "/titles", sections=(("Poster", ("title", "picture")),)).router,

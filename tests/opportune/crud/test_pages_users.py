@@ -44,8 +44,8 @@ class Parcels(Crud[Parcel]):
 
 
 letters = Feature(
-    name="letters",
-    summary="Letters to the editor.",
+    "letters",
+    "Letters to the editor.",
     pages=CrudPages(Letters, "/letters", fields=("user",)).router,
     api=CrudApi(Parcels, "/parcels").router,
 )

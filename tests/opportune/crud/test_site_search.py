@@ -42,7 +42,10 @@ class VolumeAdmin(AdminView, model=Volume):
 
 
 searched: Feature = replace(
-    library, models=(Volume,), admin=(VolumeAdmin,), searches=SEARCHES, navigation=[*library.navigation, *MEMBERS]
+    library,
+    models=(Volume,),
+    admin=replace(library.admin, views=(VolumeAdmin,)),
+    site=replace(library.site, searches=SEARCHES, navigation=[*library.site.navigation, *MEMBERS]),
 )
 
 

@@ -65,8 +65,8 @@ class Doctors(Crud[Dentist]):
 
 
 clinic = Feature(
-    name="clinic",
-    summary="Visits.",
+    "clinic",
+    "Visits.",
     pages=[
         CrudPages(Visits, "/visits", columns=("room", "state")).router,
         CrudPages(Slots, "/slots").router,

@@ -11,7 +11,7 @@ from sqlmodel import Field, col
 from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.db import SoftDelete
-from opportune.feature import Feature, Person, PersonalData
+from opportune.feature import Accounts, Feature, Person, PersonalData
 from tests.opportune.crud.library import LibraryTable, user_key
 from tests.opportune.site_with import site_with
 
@@ -41,12 +41,12 @@ async def forget_tools(session: AsyncSession, person: Person) -> None:
 
 
 tool_feature = Feature(
-    name="workshop",
-    summary="Tools.",
+    "workshop",
+    "Tools.",
     models=[Tool],
     api=[CrudApi(Tools, "/tools").router, CrudApi(OpenTools, "/open-tools").router],
     pages=CrudPages(Tools, "/tools").router,
-    personal_data=PersonalData(summary="Your tools", owners=(Tool.owner_id,), forget=forget_tools),
+    accounts=Accounts(personal_data=PersonalData(summary="Your tools", owners=(Tool.owner_id,), forget=forget_tools)),
 )
 
 

@@ -66,7 +66,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     add_templates(monkeypatch, {"notes.html": PAGE})
     titles.clear()
     may_add.set()
-    app = create_test_app(settings, [accounts, jobs, Feature(name="notes", summary="Notes.", pages=pages)])
+    app = create_test_app(settings, [accounts, jobs, Feature("notes", "Notes.", pages=pages)])
     async with app.router.lifespan_context(app):
         yield app
 

@@ -87,8 +87,8 @@ async def superuser(app: FastAPI) -> User:
     user = await make_user(app.state.database, "root@example.com", is_superuser=True, is_staff=True)
     async with app.state.database.writer() as session:
         for feature in installed_features():
-            if feature.demo:
-                await feature.demo.load(session)
+            if feature.data.demo:
+                await feature.data.demo.load(session)
     return user
 
 

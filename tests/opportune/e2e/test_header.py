@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
-from opportune.feature import Feature, Link
+from opportune.feature import Feature, Link, Site
 from opportune.testing.factories import make_user, sign_in_browser
 
 PROBLEMS = """async (hasScripts) => {
@@ -27,7 +27,7 @@ PROBLEMS = """async (hasScripts) => {
 @pytest.fixture(params=[0, 8])
 def entries(request: pytest.FixtureRequest, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     links = [Link(f"Customer orders {number}", f"/orders-{number}", icon="box") for number in range(request.param)]
-    feature = Feature(name="orders", summary="Orders", navigation=links)
+    feature = Feature("orders", "Orders", site=Site(navigation=links))
     monkeypatch.setattr(app.state, "features", (*app.state.features, feature))
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Field
 
 from opportune.admin import AdminView
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.fields import (
     Country,
     Email,
@@ -80,4 +80,4 @@ class FollowerAdmin(AdminView, model=Follower):
     pass
 
 
-samples = Feature(name="samples", summary="For tests.", models=(Sample, Follower), admin=(SampleAdmin, FollowerAdmin))
+samples = Feature("samples", "For tests.", models=(Sample, Follower), admin=Admin((SampleAdmin, FollowerAdmin)))

@@ -61,7 +61,7 @@ async def add_shop(shop: Shop) -> Shop:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    return create_test_app(settings, [Feature(name="shops", summary="For tests.", pages=router)])
+    return create_test_app(settings, [Feature("shops", "For tests.", pages=router)])
 
 
 FORM_TEXTS = {

@@ -13,7 +13,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import older_than
 from opportune.errors import OperatorError
-from opportune.feature import Cleanup, Feature
+from opportune.feature import Cleanup, Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.cleanup import clean_up, clean_up_daily
 from opportune.jobs.models import Job
@@ -29,7 +29,7 @@ async def count_daily(run: JobContext) -> None: ...
 EXPIRED = Cleanup(Attempt, lambda _: col(Attempt.ends_at) <= utc_now())
 SHORTENED = Cleanup(Attempt, lambda _: col(Attempt.count) > 5, values={"count": 5})
 BROKEN = Cleanup(Attempt, lambda _: literal_column("missing") == 1)
-FEATURE = Feature(name="attempts", summary="Attempts.", jobs=(count_daily,), cleanups=(EXPIRED, SHORTENED))
+FEATURE = Feature("attempts", "Attempts.", jobs=Jobs((count_daily,), cleanups=(EXPIRED, SHORTENED)))
 
 
 async def add_attempts(database: Database) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db import ReadSession, WriteSession
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, defer, job
 from opportune.storage import StorageDependency
 from opportune.web import HOUR_SECONDS, RateLimit, cached, clear_cache
@@ -99,8 +99,8 @@ async def download(storage: StorageDependency, name: str) -> str:
 
 
 ledger = Feature(
-    name="ledger",
-    summary="Tests of several machines.",
+    "ledger",
+    "Tests of several machines.",
     api=router,
-    jobs=[copy_entry, tick, check_text, exhaust_memory, kill_worker],
+    jobs=Jobs([copy_entry, tick, check_text, exhaust_memory, kill_worker]),
 )

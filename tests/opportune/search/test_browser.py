@@ -67,7 +67,7 @@ async def show_wave(request: Request, number: int) -> Response:
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     add_templates(monkeypatch, {"waves/search.html": SEARCH, "waves/wave.html": WAVE})
-    app = create_test_app(settings, [accounts, jobs, Feature(name="waves", summary="Waves.", pages=router)])
+    app = create_test_app(settings, [accounts, jobs, Feature("waves", "Waves.", pages=router)])
     async with app.router.lifespan_context(app):
         yield app
 

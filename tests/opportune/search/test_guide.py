@@ -44,7 +44,7 @@ async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.M
     """A site with the feature of the guide."""
     router: APIRouter = example["router"]
     add_templates(monkeypatch, {"books/search.html": HTML[0]})
-    books = Feature(name="books", summary="", pages=router)
+    books = Feature("books", pages=router)
     app = create_test_app(settings, (*installed_features(), books))
     async with app.router.lifespan_context(app):
         await make_tables(app.state.database)

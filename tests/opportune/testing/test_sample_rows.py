@@ -70,7 +70,9 @@ def features_with(values: dict[str, object]) -> list[Feature]:
     """The installed features, with values for the sample team."""
     features = [feature for feature in installed_features() if feature.models]
     index = next(index for index, feature in enumerate(features) if feature.name == "teams")
-    features[index] = replace(features[index], sample_rows={features[index].models[0]: values})
+    features[index] = replace(
+        features[index], data=replace(features[index].data, sample_rows={features[index].models[0]: values})
+    )
     return features
 
 
@@ -79,7 +81,7 @@ async def test_feature_supplies_sample_values(database: Database) -> None:
 
     await insert_sample_rows(database, features)
 
-    model: Any = next(feature.models[0] for feature in features if feature.sample_rows)
+    model: Any = next(feature.models[0] for feature in features if feature.data.sample_rows)
     async with database.reader() as session:
         assert (await session.scalars(select(model))).one().name == "Sample"
 

@@ -47,7 +47,7 @@ async def add_number(number: Number) -> int:
     return number.number
 
 
-languages = Feature(name="languages", summary="For tests.", pages=pages, api=api)
+languages = Feature("languages", "For tests.", pages=pages, api=api)
 
 
 @pytest.fixture

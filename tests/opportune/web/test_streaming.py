@@ -62,7 +62,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     exec(PYTHON, names)  # noqa: S102 - code of the guide
     names["pages"].add_api_route("/{book_id}", detail)
     add_templates(monkeypatch, {"books/detail.html": PAGE})
-    app = create_test_app(settings, [Feature(name="books", summary="Books.", pages=names["pages"])])
+    app = create_test_app(settings, [Feature("books", "Books.", pages=names["pages"])])
     async with app.router.lifespan_context(app):
         yield app
 

@@ -1,6 +1,7 @@
 """Optional features of the starter."""
 
 import ast
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ OPTIONAL_FRAMEWORK_FEATURES = ("teams",)
 
 def examples() -> dict[str, str]:
     """Return the summaries of the optional features, by name."""
-    return {name: _read_argument(file, "summary") for name, file in _feature_files().items()}
+    return {name: _read_argument(file, "summary", 1) for name, file in _feature_files().items()}
 
 
 def _feature_files() -> dict[str, Path]:
@@ -25,14 +26,16 @@ def _feature_files() -> dict[str, Path]:
     return {file.parent.name: file for file in [*framework_files, *files]}
 
 
-def _read_argument(file: Path, name: str) -> Any:
-    """Return a literal argument of a feature; empty if it has none.
+def _read_argument(file: Path, name: str, position: int = sys.maxsize) -> Any:
+    """Return a literal argument of a feature, by keyword or position; empty if it has none.
 
     The file is parsed, because its imports may not be installed yet.
     """
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.keyword) and node.arg == name:
             return ast.literal_eval(node.value)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Feature" and position < len(node.args):
+            return ast.literal_eval(node.args[position])
     return ""
 
 

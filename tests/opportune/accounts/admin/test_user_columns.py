@@ -6,7 +6,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import func
 
 from opportune.accounts.models import Session
-from opportune.feature import Feature, UserColumn
+from opportune.feature import Admin, Feature, UserColumn
 from opportune.testing.factories import grant, make_user, signed_in_client
 
 COLUMNS = [
@@ -18,7 +18,7 @@ COLUMNS = [
 
 @pytest.fixture
 def app(app: FastAPI) -> FastAPI:
-    app.state.features = (*app.state.features, Feature(name="other", summary="", user_columns=COLUMNS))
+    app.state.features = (*app.state.features, Feature("other", admin=Admin(user_columns=COLUMNS)))
     return app
 
 

@@ -28,7 +28,12 @@ async def site(app: FastAPI) -> FastAPI:
         return {"seats": [{"what": SEATS_BY_EMAIL[user.email]}] if user.email in SEATS_BY_EMAIL else []}
 
     seats = PersonalData(summary="Your seats", read=read)
-    app.state.features = [*app.state.features, replace(app.state.features[0], name="seats", personal_data=seats)]
+    app.state.features = [
+        *app.state.features,
+        replace(
+            app.state.features[0], name="seats", accounts=replace(app.state.features[0].accounts, personal_data=seats)
+        ),
+    ]
     return app
 
 

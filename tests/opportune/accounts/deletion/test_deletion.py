@@ -84,7 +84,8 @@ def test_features_with_rows_of_users_export_them() -> None:
         feature.name
         for feature in installed_features()
         for model in feature.models
-        if not feature.personal_data and any(table.name == model.__tablename__ for table, _ in find_user_columns())
+        if not feature.accounts.personal_data
+        and any(table.name == model.__tablename__ for table, _ in find_user_columns())
     }
 
     assert features_without_export == set()
@@ -121,7 +122,12 @@ async def test_features_forget_users_with_verified_emails_only(
         forgotten.append(person)
 
     notes = PersonalData(summary="Your <notes>", read=read, forget=forget)
-    app.state.features = [*app.state.features, replace(app.state.features[0], name="notes", personal_data=notes)]
+    app.state.features = [
+        *app.state.features,
+        replace(
+            app.state.features[0], name="notes", accounts=replace(app.state.features[0].accounts, personal_data=notes)
+        ),
+    ]
     async with signed_in_client(app) as bob:
         assert (await bob.get(f"{ME}/export")).json()["notes"] == {"notes": [{"text": "Grüße", "email": ""}]}
         assert "Your &lt;notes&gt;" in (await bob.get("/accounts/data")).text
@@ -162,7 +168,11 @@ async def test_row_with_two_user_columns_is_exported_once(
             session.add(AccountEvent(kind=kind, user_id=user_id, actor_id=actor_id))
     columns = [AccountEvent.user_id, AccountEvent.actor_id]
     notes = PersonalData(summary="Events that name you", owners=columns)
-    app.state.features = [replace(app.state.features[0], name="notes", personal_data=notes)]
+    app.state.features = [
+        replace(
+            app.state.features[0], name="notes", accounts=replace(app.state.features[0].accounts, personal_data=notes)
+        )
+    ]
 
     rows = (await ada_client.get("/accounts/data/export")).json()["notes"]["event"]
 
@@ -183,7 +193,11 @@ async def test_export_with_files_is_a_zip_archive(app: FastAPI, ada_client: Asyn
         return [stored, removed]
 
     notes = PersonalData(summary="Notes", read=read, files=files)
-    app.state.features = [replace(app.state.features[0], name="notes", personal_data=notes)]
+    app.state.features = [
+        replace(
+            app.state.features[0], name="notes", accounts=replace(app.state.features[0].accounts, personal_data=notes)
+        )
+    ]
 
     response = await ada_client.get("/accounts/data/export")
 

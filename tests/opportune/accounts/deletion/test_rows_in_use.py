@@ -29,7 +29,7 @@ class Invoice(LibraryTable, table=True):
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    shop = Feature(name="shop", summary="For tests.", models=[Order, Invoice])
+    shop = Feature("shop", "For tests.", models=[Order, Invoice])
     async with site_with(shop, LibraryTable.metadata, settings) as app:
         yield app
 

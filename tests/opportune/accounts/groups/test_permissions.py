@@ -66,7 +66,7 @@ async def shown(request: Request) -> Response:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """A site with a protected page and API route."""
-    cakes = Feature(name="cakes", summary="Cakes.", models=[Cake, PieCrust], pages=pages, api=api)
+    cakes = Feature("cakes", "Cakes.", models=[Cake, PieCrust], pages=pages, api=api)
     site = create_test_app(settings, [*installed_features(), cakes])
     async with site.router.lifespan_context(site):
         yield site
@@ -212,7 +212,7 @@ def test_unknown_permission_of_a_route_is_refused_at_start() -> None:
     async def eat() -> None: ...
 
     with pytest.raises(OperatorError, match=r"^/pies: may\('cake', 'eat'\): cake has no action 'eat'"):
-        create_app(settings_for("sqlite:///unused.db"), [Feature(name="cakes", summary="", models=[Cake], api=router)])
+        create_app(settings_for("sqlite:///unused.db"), [Feature("cakes", models=[Cake], api=router)])
 
 
 async def test_read_grants_works_without_a_request(database: Database) -> None:

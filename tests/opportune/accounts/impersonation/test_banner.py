@@ -45,7 +45,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr(
         templates, "environment", templates.environment.overlay(loader=ChoiceLoader([project_templates, loader]))
     )
-    app = create_test_app(settings, (accounts, Feature(name="caching", summary="Caches pages.", pages=router)))
+    app = create_test_app(settings, (accounts, Feature("caching", "Caches pages.", pages=router)))
     async with app.router.lifespan_context(app):
         yield app
 

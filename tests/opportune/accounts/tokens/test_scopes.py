@@ -23,7 +23,7 @@ from opportune.accounts.tokens.scopes import has_scope
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.feature import Feature, Link
+from opportune.feature import Feature, Link, Site
 from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
@@ -73,7 +73,7 @@ async def is_open() -> None: ...
 for route in books.routes:  # as if declared on the routes
     vars(route)["endpoint"].__module__ = "app.books.api"
 
-BOOKS_FEATURE = Feature(name="books", summary="Books.", api=books, navigation=[Link("Our books", "/books", "book")])
+BOOKS_FEATURE = Feature("books", "Books.", api=books, site=Site(navigation=[Link("Our books", "/books", "book")]))
 
 
 @pytest.fixture

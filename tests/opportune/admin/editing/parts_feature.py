@@ -14,7 +14,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.views import AdminView
 from opportune.db.models.model import utc_now
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from tests.opportune.admin.gadget_feature import Gadget, Maker, MakerAdmin, Table
 
 
@@ -60,4 +60,4 @@ class PartAdmin(AdminView, model=Part):
         row.saves += 1
 
 
-parts = Feature(name="parts", summary="For tests.", models=(Maker, Gadget, Part), admin=(MakerAdmin, PartAdmin))
+parts = Feature("parts", "For tests.", models=(Maker, Gadget, Part), admin=Admin((MakerAdmin, PartAdmin)))

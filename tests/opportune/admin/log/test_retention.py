@@ -31,17 +31,17 @@ async def read_titles(database: Database) -> list[str]:
 
 async def test_entries_are_deleted_after_the_set_days(database: Database, settings: Settings) -> None:
     await add_entries(database)
-    assert await clean_up(database, settings.model_copy(update={"audit_days": 30}), admin.cleanups) == [2]
+    assert await clean_up(database, settings.model_copy(update={"audit_days": 30}), admin.jobs.cleanups) == [2]
     assert await read_titles(database) == ["1", "29"]
 
 
 async def test_zero_days_keep_all_entries(database: Database, settings: Settings) -> None:
     await add_entries(database)
-    assert await clean_up(database, settings.model_copy(update={"audit_days": 0}), admin.cleanups) == [0]
+    assert await clean_up(database, settings.model_copy(update={"audit_days": 0}), admin.jobs.cleanups) == [0]
     assert len(await read_titles(database)) == 4
 
 
 async def test_entries_of_two_years_are_kept(database: Database, settings: Settings) -> None:
     await add_entries(database)
-    await clean_up(database, settings, admin.cleanups)
+    await clean_up(database, settings, admin.jobs.cleanups)
     assert await read_titles(database) == ["1", "29", "31"]

@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudPages
 from opportune.db import SoftDelete
-from opportune.feature import Feature, Table, UserColumn
+from opportune.feature import Admin, Feature, Table, UserColumn
 from opportune.testing import grant, make_user, signed_in_client
 from tests.opportune.admin import gadget_feature
 from tests.opportune.crud.library import user_key
@@ -63,13 +63,13 @@ class FolderAdmin(AdminView, model=Folder):
 
 
 archive = Feature(
-    name="archive",
-    summary="For tests.",
+    "archive",
+    "For tests.",
     models=(FolderPaper, Paper, Folder),
-    admin=(PaperAdmin, FolderAdmin),
+    admin=Admin(
+        (PaperAdmin, FolderAdmin), metrics=[Table("Papers", Paper)], user_columns=[UserColumn("Papers", Paper.owner_id)]
+    ),
     pages=CrudPages(Papers, "/papers").router,
-    metrics=[Table("Papers", Paper)],
-    user_columns=[UserColumn("Papers", Paper.owner_id)],
 )
 
 

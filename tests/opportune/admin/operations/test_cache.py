@@ -26,9 +26,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with a cached page. Hit counts are reset, because all sites of a process share the routes of features."""
     router = APIRouter()
     router.get("/cached")(cached_page)
-    app = create_test_app(
-        settings, (*installed_features(), Feature(name="caching", summary="For tests.", pages=router))
-    )
+    app = create_test_app(settings, (*installed_features(), Feature("caching", "For tests.", pages=router)))
     for route in app.router.routes:
         if isinstance(route, CachedRoute):
             route.counts = Counts()

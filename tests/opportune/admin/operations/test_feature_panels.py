@@ -7,15 +7,15 @@ from httpx2 import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.feature import AdminPanel, Feature, HealthLight
+from opportune.feature import Admin, AdminPanel, Feature, HealthLight, Monitoring
 from opportune.web.rendering.template_errors import missing_feature_templates
 from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
 
 PANEL_TEMPLATE = "doctor/admin_operations.html"
 
 
-def add_feature(app: FastAPI, **options: Any) -> None:
-    app.state.features = [*app.state.features, Feature(name="stars", summary="", **options)]
+def add_feature(app: FastAPI, **families: Any) -> None:
+    app.state.features = [*app.state.features, Feature("stars", **families)]
 
 
 async def show(_request: Request) -> dict[str, str]:
@@ -28,22 +28,22 @@ async def hide(_request: Request) -> None:
 
 async def test_panel_is_shown_on_the_dashboard(app: FastAPI, admin: AsyncClient) -> None:
     assert "Examine the database" not in (await admin.get("/admin/")).text
-    add_feature(app, admin_panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)])
+    add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)]))
     assert "Examine the database" in (await admin.get("/admin/")).text
 
 
 async def test_panel_without_context_is_hidden(app: FastAPI, admin: AsyncClient) -> None:
-    add_feature(app, admin_panels=[AdminPanel("dashboard", PANEL_TEMPLATE, hide)])
+    add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, hide)]))
     assert "Examine the database" not in (await admin.get("/admin/")).text
 
 
 async def test_staff_see_no_panel(app: FastAPI, staff_client: AsyncClient) -> None:
-    add_feature(app, admin_panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)])
+    add_feature(app, admin=Admin(panels=[AdminPanel("dashboard", PANEL_TEMPLATE, show)]))
     assert "Examine the database" not in (await staff_client.get("/admin/")).text
 
 
 def test_panel_without_template_is_reported() -> None:
-    feature = Feature(name="stars", summary="", admin_panels=[AdminPanel("dashboard", "stars/none.html")])
+    feature = Feature("stars", admin=Admin(panels=[AdminPanel("dashboard", "stars/none.html")]))
     (line,) = missing_feature_templates([feature])
     assert line == "Feature('stars'): the template stars/none.html does not exist."
 
@@ -52,7 +52,7 @@ async def test_operation_of_a_feature_is_logged(app: FastAPI, operator: AsyncCli
     async def count(_session: AsyncSession, _request: Request) -> str:
         return "Counted: 7 stars."
 
-    add_feature(app, admin_operations={"count-stars": count})
+    add_feature(app, admin=Admin(actions={"count-stars": count}))
     await operator.post(f"{PAGE}/do/count-stars")
     assert await flash_messages(operator) == "Counted: 7 stars."
     assert ("count-stars", "Counted: 7 stars.") in await read_entries(app)
@@ -63,12 +63,12 @@ async def read_lights(_app: FastAPI) -> list[HealthLight]:
 
 
 async def test_light_joins_an_existing_heading(app: FastAPI, admin: AsyncClient) -> None:
-    add_feature(app, status={"Database": read_lights})
+    add_feature(app, monitoring=Monitoring(status={"Database": read_lights}))
     page = (await admin.get("/admin/status")).text
     assert page.index(">Database</h2>") < page.index("all shine") < page.index(">Jobs, mail and backups</h2>")
 
 
 async def test_new_heading_comes_last(app: FastAPI, admin: AsyncClient) -> None:
-    add_feature(app, status={"Sky": read_lights})
+    add_feature(app, monitoring=Monitoring(status={"Sky": read_lights}))
     page = (await admin.get("/admin/status")).text
     assert page.index(">Language models</h2>") < page.index(">Sky</h2>") < page.index("all shine")

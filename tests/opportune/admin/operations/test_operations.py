@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
@@ -91,7 +91,7 @@ async def count_stars(_run: JobContext) -> None:
 
 
 async def test_job_of_a_feature_is_queued(app: FastAPI, operator: AsyncClient) -> None:
-    feature = Feature(name="stars", summary="", jobs=[count_stars], operations={"Count the stars": count_stars()})
+    feature = Feature("stars", jobs=Jobs([count_stars]), admin=Admin(operations={"Count the stars": count_stars()}))
     app.state.features = [*app.state.features, feature]
     app.state.jobs.jobs["tests.count_stars"] = count_stars
     assert 'action="/admin/operations/do/tests.count_stars"' in (await operator.get(PAGE)).text

@@ -69,7 +69,7 @@ def test_settings_of_features_are_shown() -> None:
         books_per_page: int = 20
 
     settings = settings_for("sqlite://", BooksSettings(books_key=SecretStr(CANARY_TEXT)))
-    books = Feature(name="books", summary="", settings=BooksSettings)
+    books = Feature("books", settings=BooksSettings)
     rows = {row.name: row for row in list_displayed_settings(settings, [books])}
     assert (rows["BOOKS_KEY"].value, rows["BOOKS_KEY"].is_secret) == ("set", True)
     assert (rows["BOOKS_PER_PAGE"].value, rows["BOOKS_PER_PAGE"].source) == ("20", "default")

@@ -37,7 +37,7 @@ def _pending_migration(app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyP
     (versions / "parcels").mkdir()
     (versions / "parcels" / "0001_initial.py").write_text(MIGRATION, encoding="utf-8")
     monkeypatch.setattr(upgrade, "MigrationGraph", partial(MigrationGraph, versions=versions))
-    app.state.features = (*app.state.features, Feature(name="parcels", summary="For tests."))
+    app.state.features = (*app.state.features, Feature("parcels", "For tests."))
 
 
 @pytest.mark.usefixtures("_pending_migration")

@@ -17,7 +17,7 @@ from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
 from opportune.db import Model, ModelBase
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.testing import Make, make_user, sign_in
 from tests.opportune.site_with import site_with
 
@@ -108,10 +108,10 @@ class VisitAdmin(AdminView, model=Visit):
 
 
 ward = Feature(
-    name="ward",
-    summary="Visits.",
+    "ward",
+    "Visits.",
     models=(City, Doctor, VisitWardLabel, WardLabel, Visit),
-    admin=(CityAdmin, DoctorAdmin, VisitAdmin),
+    admin=Admin((CityAdmin, DoctorAdmin, VisitAdmin)),
 )
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from opportune.admin import AdminView, ValidationRefused
 from opportune.config.settings import Settings
 from opportune.db import SoftDelete
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn
 from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.site_with import site_with
@@ -55,7 +55,10 @@ class StampAdmin(AdminView, model=Stamp):
 
 
 parcels = Feature(
-    name="parcels", summary="For tests.", models=(Parcel, Stamp, Receipt), admin=(ParcelAdmin, StampAdmin)
+    "parcels",
+    "For tests.",
+    models=(Parcel, Stamp, Receipt),
+    admin=Admin((ParcelAdmin, StampAdmin)),
 )
 
 

@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.cli.database import demo
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.feature import Demo, Feature
+from opportune.feature import Data, Demo, Feature
 from opportune.testing.factories import make_user
 from tests.opportune.cli.conftest import Oppman, Outcome
 
@@ -34,9 +34,9 @@ async def refuse(_session: AsyncSession) -> int:
     raise OperatorError("The demo of this feature lacks something.")
 
 
-feature_with_demo = Feature(name="people", summary="Has a demo.", demo=Demo(load, clear))
-feature_without_demo = Feature(name="plain", summary="Has no demo.")
-failing_feature = Feature(name="picky", summary="Refuses.", demo=Demo(refuse, refuse))
+feature_with_demo = Feature("people", "Has a demo.", data=Data(demo=Demo(load, clear)))
+feature_without_demo = Feature("plain", "Has no demo.")
+failing_feature = Feature("picky", "Refuses.", data=Data(demo=Demo(refuse, refuse)))
 
 
 @pytest.fixture(autouse=True)

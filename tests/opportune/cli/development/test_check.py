@@ -25,7 +25,7 @@ from opportune.db import Database
 from opportune.db.migrations.autogenerate import NewMigration
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
-from opportune.feature import Feature
+from opportune.feature import Feature, Monitoring
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.project import layout as project
 from opportune.project.layout import installed_features
@@ -153,8 +153,8 @@ def test_readable_secrets_are_an_error(folder: Path) -> None:
 def test_unlisted_hooks_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "app/books").mkdir(parents=True)
     (folder / "app/books/hooks.py").touch()
-    books = Feature(name="books", summary="")
-    monkeypatch.setattr(check, "installed_features", lambda: [books, Feature(name="films", summary="")])
+    books = Feature("books")
+    monkeypatch.setattr(check, "installed_features", lambda: [books, Feature("films")])
     (finding,) = check.check_hooks(settings_for("sqlite:///unused.db"))
     assert "app/books/hooks.py has no effect. List its functions in Feature('books'," in finding.text
 
@@ -175,7 +175,7 @@ def test_unlisted_hooks_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_invalid_command_is_an_error(monkeypatch: pytest.MonkeyPatch, commands: dict[str, str], message: str) -> None:
-    books = Feature(name="books", summary="", commands=commands)
+    books = Feature("books", commands=commands)
     monkeypatch.setattr(check, "installed_features", lambda: [books])
     (finding,) = check.check_commands(settings_for("sqlite:///unused.db"))
     assert finding.text.startswith(message)
@@ -185,8 +185,8 @@ def test_unlisted_commands_are_an_error(folder: Path, monkeypatch: pytest.Monkey
     for name in ("books", "films"):
         (folder / "app" / name).mkdir(parents=True)
         (folder / "app" / name / "commands.py").touch()
-    films = Feature(name="films", summary="", commands={"films": "app.films.commands"})
-    monkeypatch.setattr(missing_commands, "installed_features", lambda: [Feature(name="books", summary=""), films])
+    films = Feature("films", commands={"films": "app.films.commands"})
+    monkeypatch.setattr(missing_commands, "installed_features", lambda: [Feature("books"), films])
     monkeypatch.setattr(missing_commands, "feature_folder", lambda name: folder / "app" / name)
     monkeypatch.setattr(project, "PROJECT", folder)
     assert [message for _, message in missing_commands.find_unlisted_commands()] == [
@@ -338,7 +338,7 @@ def test_checks_of_features_run(oppman: Oppman, database_url: str, monkeypatch: 
     def check_shelf(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"The shelf of {settings.environment} is empty.", is_error=False)
 
-    books = Feature(name="books", summary="", checks=[check_shelf])
+    books = Feature("books", monitoring=Monitoring(checks=[check_shelf]))
     monkeypatch.setattr(check, "installed_features", lambda: [*installed_features(), books])
     code, out, _ = oppman("check", DATABASE_URL=database_url, ENVIRONMENT="test")
     assert (code, "warning: The shelf of test is empty." in out) == (0, True)

@@ -30,7 +30,7 @@ from opportune.contrib.llm import quickstart as llm_quickstart
 from opportune.contrib.llm.nearby import NearbyServer
 from opportune.contrib.llm.quickstart import offer_models
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
 from opportune.project.layout import settings_class
@@ -91,7 +91,7 @@ async def late_work(_run: JobContext) -> None:
 
 
 async def test_first_jobs_are_queued_once(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    feature = Feature(name="late", summary="For tests.", jobs=[late_work], first_jobs=[late_work()])
+    feature = Feature("late", "For tests.", jobs=Jobs([late_work], first=[late_work()]))
     monkeypatch.setattr(quickstart, "installed_features", lambda: [feature])
     monkeypatch.setattr(demo, "installed_features", lambda: [feature])
     app.state.jobs.jobs[late_work.name] = late_work

@@ -82,7 +82,7 @@ INSTALLED_TEAMS = (
 PROJECT_TEXTS = {
     "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
     "INSTALLED: tuple[Feature, ...] = (blog,)\n",
-    "app/blog/feature.py": 'from opportune.feature import Feature\n\nblog = Feature(name="blog", summary="A blog.")\n',
+    "app/blog/feature.py": 'from opportune.feature import Feature\n\nblog = Feature("blog", "A blog.")\n',
     "app/blog/models.py": "from opportune.db import Model\n\n\nclass Tag(Model, table=True):\n"
     '    __tablename__ = "blog_tag"\n',
     "app/shop/models.py": "from opportune.db import Model\n\n\nclass Label(Model, table=True):\n"
@@ -344,7 +344,7 @@ def test_unwritable_file_changes_nothing(
 
 
 def test_unexpected_argument_names_the_code_to_add(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "app/blog/feature.py").write_text("blog = Feature(name='blog', summary='', models=everything())\n")
+    (project / "app/blog/feature.py").write_text("blog = Feature('blog', models=everything())\n")
     texts_before = file_texts(project)
     assert main(["addmodel", "blog", "Post", "title:str"]) == 1
     assert "app/blog/feature.py has an unexpected models= argument. Add models.Post" in capsys.readouterr().err
@@ -352,7 +352,7 @@ def test_unexpected_argument_names_the_code_to_add(project: Path, capsys: pytest
 
 
 def test_module_name_used_for_something_else(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    feature = 'from app.blog.api import router as api\n\nblog = Feature(name="blog", summary="", api=api)\n'
+    feature = 'from app.blog.api import router as api\n\nblog = Feature("blog", api=api)\n'
     (project / "app/blog/feature.py").write_text(feature)
     assert main(["addmodel", "blog", "Post", "title:str"]) == 1
     assert "uses the name api for something else. Write `from app.blog import api`" in capsys.readouterr().err
@@ -362,13 +362,13 @@ def test_module_name_used_for_something_else(project: Path, capsys: pytest.Captu
 @pytest.mark.usefixtures("no_migration")
 def test_personal_data_created_elsewhere_is_unchanged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "app/blog/feature.py").write_bytes(
-        b"blog = Feature(\r\n    name='blog',  # comment\r\n    personal_data=personal_data,\r\n)\r\n"
+        b"blog = Feature(\r\n    'blog',  # comment\r\n    accounts=Accounts(personal_data=personal_data),\r\n)\r\n"
     )
     assert main(["addmodel", "blog", "Page", "title:str", "owner"]) == 0
     assert "Add by hand to the owners of personal_data: Page.owner_id." in capsys.readouterr().out
     lines = (project / "app/blog/feature.py").read_bytes().split(b"\r\n")
     assert b"\n" not in b"".join(lines)
-    assert lines[-3:-1] == [b"    personal_data=personal_data,", b")"]
+    assert lines[-3:-1] == [b"    accounts=Accounts(personal_data=personal_data),", b")"]
 
 
 @pytest.mark.usefixtures("no_migration")

@@ -14,19 +14,24 @@ FEATURE = '''\
 
 from app.blog import pages  # project pages
 from opportune.feature import (
+    Accounts,
+    Admin,
     Feature,  # declaration
     Link,
+    Site,
 )
 
 blog = Feature(
-    name="blog",
+    "blog",
     models=[Tag],  # only one
     pages=pages.router,
-    admin=[
+    site=Site(
+        navigation=(Link("Tags", "/tags", "tag"),),
+    ),
+    admin=Admin([
         TagAdmin,  # first
-    ],
-    navigation=(Link("Tags", "/tags", "tag"),),
-    groups={"Editors": {"tag": "*"}},
+    ]),
+    accounts=Accounts(groups={"Editors": {"tag": "*"}}),
 )
 '''
 
@@ -46,17 +51,21 @@ def test_with_model_keeps_formatting_and_comments() -> None:
     expected = expected.replace("[Tag],  # only one", "[Tag, models.Post],  # only one")
     expected = expected.replace("pages=pages.router,", "pages=[pages.router, pages.posts_router],\n    api=api.router,")
     expected = expected.replace("TagAdmin,  # first\n", "TagAdmin,  # first\n        admin.PostAdmin,\n")
+    expected = expected.replace('"tag"),),\n', '"tag"), Link("Posts", "/posts", "point")),\n')
     expected = expected.replace(
-        '"tag"),),\n',
-        '"tag"), Link("Posts", "/posts", "point")),\n'
-        '    personal_data=PersonalData(summary="Your posts", owners=[models.Post.owner_id]),\n',
-    ).replace('{"tag": "*"}', '{"tag": "*", "post": "*"}')
+        'accounts=Accounts(groups={"Editors": {"tag": "*"}}),\n',
+        "accounts=Accounts(\n"
+        '        groups={"Editors": {"tag": "*", "post": "*"}},\n'
+        '        personal_data=PersonalData(summary="Your posts", owners=[models.Post.owner_id]),\n'
+        "    ),\n",
+    )
     assert register_model(FEATURE, "app.blog", entries) == expected
 
 
 def test_with_model_adds_the_admin_module_once() -> None:
-    source = register_model('blog = Feature(name="blog")\n', "app.blog", {"admin": "admin.PostAdmin"})
-    assert source.endswith('blog = Feature(\n    name="blog",\n    admin="app.blog.admin",\n)\n')
+    source = register_model('blog = Feature("blog")\n', "app.blog", {"admin": "admin.PostAdmin"})
+    assert source.startswith("from opportune.feature import Admin\n")
+    assert source.endswith('blog = Feature(\n    "blog",\n    admin=Admin("app.blog.admin"),\n)\n')
     assert register_model(source, "app.blog", {"admin": "admin.TagAdmin"}) == source
 
 

@@ -112,7 +112,7 @@ def test_routes_in_a_language_are_errors(settings: Settings, monkeypatch: pytest
     pages = APIRouter()
     for path in ("/de/books", "/demo", "/en", "/{name}", "/api/de"):
         pages.add_api_route(path, lambda: None, methods=["GET", "POST"])
-    monkeypatch.setattr(checks, "all_features", lambda _: [Feature(name="books", summary="For tests.", pages=pages)])
+    monkeypatch.setattr(checks, "all_features", lambda _: [Feature("books", "For tests.", pages=pages)])
     changes = {"languages": ["en", "de"], "language_in_address": bool(count)}
     found = [finding.text for finding in checks.check_language_addresses(settings.model_copy(update=changes))]
     assert found == ["books: /de/books begins with the code of a language of LANGUAGES. Rename the route."] * count

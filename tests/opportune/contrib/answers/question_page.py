@@ -43,7 +43,7 @@ async def ask_about_waves(request: Request, user: CurrentUser, answers: Answers)
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     add_templates(monkeypatch, {"waves.html": PAGE})
-    feature = Feature(name="waves", summary="Waves.", pages=pages)
+    feature = Feature("waves", "Waves.", pages=pages)
     app = create_test_app(settings, [accounts, jobs, llm, answers, feature])
     async with app.router.lifespan_context(app):
         yield app

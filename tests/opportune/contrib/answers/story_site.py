@@ -41,7 +41,7 @@ class Storyteller(llm.Provider):
 
 
 def create_site() -> FastAPI:
-    stories = Feature(name="stories", summary="Stories.", api=router)
+    stories = Feature("stories", "Stories.", api=router)
     app = create_app(features=[accounts, jobs, llm_feature, answers, stories])
     app.state.llm.provider = Storyteller()
     return app

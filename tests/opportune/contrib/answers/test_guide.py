@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeProvider
 from opportune.db import RowId
 from opportune.db.hooks.registry import temporary_hooks
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs
 from opportune.features import answers
 from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs
@@ -51,8 +51,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.fixture
 async def app(settings: Settings, names: dict[str, Any]) -> AsyncIterator[FastAPI]:
-    words = Feature(name="words", summary="Words.", pages=names["router"], jobs=[names["judge"]])
-    books = Feature(name="books", summary="Books.", pages=names["pages"], jobs=[names["index_answer"]])
+    words = Feature("words", "Words.", pages=names["router"], jobs=Jobs([names["judge"]]))
+    books = Feature("books", "Books.", pages=names["pages"], jobs=Jobs([names["index_answer"]]))
     from opportune.features import accounts, jobs, llm  # noqa: PLC0415
 
     app = create_test_app(settings, [accounts, jobs, llm, answers, words, books])

@@ -132,7 +132,7 @@ async def test_running_answer_is_not_retried(app: FastAPI, owner: User, fake_llm
 
 
 async def test_token_needs_scope_of_the_feature(app: FastAPI, client: AsyncClient, owner: User) -> None:
-    app.state.features = [*app.state.features, Feature(name="books", summary="Books.")]
+    app.state.features = [*app.state.features, Feature("books", "Books.")]
     answer = await ask_question(app, owner)
     await wait_until_ended(app.state.answers, answer)
     statuses = []

@@ -26,7 +26,7 @@ WIDGETS = [Number("One", Gadget), Number("Two", Gadget), Number("Makers", Maker)
 KEYS = [f"gadgets:{widget.label}" for widget in WIDGETS]
 
 
-app = site_fixture(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata)
+app = site_fixture(replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, re
 
 
 def test_features_can_grant_the_page_to_their_groups() -> None:
-    feature = replace(gadgets, groups={"Readers": {"arrange-overview": "list"}})
+    feature = replace(gadgets, accounts=replace(gadgets.accounts, groups={"Readers": {"arrange-overview": "list"}}))
     assert Permissions([dashboard, feature]).shipped_grants() == {"Readers": {("arrange-overview", "list")}}
     assert not list(Permissions([dashboard, feature]).faults())
 

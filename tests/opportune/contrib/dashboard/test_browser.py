@@ -33,7 +33,9 @@ FILLS_ROWS = """parts => parts.length === 2 && parts.every((widgets) => {
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
+    async with site_with(
+        replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
+    ) as app:
         async with app.state.database.writer() as session:
             session.add(Maker(id=1, name="Acme"))
             await session.flush()

@@ -63,7 +63,12 @@ async def test_checklist_disappears_when_all_is_dismissed(admin: AsyncClient) ->
 
 async def test_checklist_disappears_when_all_is_done(app: FastAPI, admin: AsyncClient) -> None:
     app.state.features = [
-        replace(feature, setup_steps=[replace(step, is_done=_is_done) for step in feature.setup_steps])
+        replace(
+            feature,
+            admin=replace(
+                feature.admin, setup_steps=[replace(step, is_done=_is_done) for step in feature.admin.setup_steps]
+            ),
+        )
         for feature in app.state.features
     ]
     assert "Get started" not in (await admin.get("/admin/")).text

@@ -74,7 +74,7 @@ async def test_dashboard_has_counts_and_charts(app: FastAPI, admin: AsyncClient)
     assert read_sign_up_count(page) == "1"
     assert re.search(r'href="/admin/user/list">Users</a>\s*<span[^>]*>1</span>', page)
     assert 'href="/admin/user/create"' in page
-    labels = [metric.label for feature in app.state.features for metric in feature.metrics]
+    labels = [metric.label for feature in app.state.features for metric in feature.admin.metrics]
     assert "Sign-ups" in labels
     for label in labels:
         assert f'aria-label="{label} by day: ' in page, label

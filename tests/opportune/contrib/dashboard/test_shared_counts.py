@@ -17,7 +17,8 @@ from opportune.admin.charts import Chart, Point
 from opportune.config.settings import Settings
 from opportune.contrib.dashboard import ranges, shared_counts
 from opportune.contrib.dashboard.shared_counts import SharedCounts
-from opportune.feature import Metric, Number, Widget
+from opportune.feature import Metric, Number
+from opportune.feature.admin import Widget
 from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
@@ -41,7 +42,9 @@ class GadgetsOfUserAdmin(GadgetAdmin, model=Gadget):
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
+    async with site_with(
+        replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
+    ) as app:
         async with app.state.database.writer() as session:
             session.add(Maker(id=1, name="Acme"))
         await add_gadget(app, "first")
@@ -87,7 +90,7 @@ async def test_users_with_the_same_rows_share_counts(app: FastAPI, admin: AsyncC
 
 
 async def test_users_with_other_rows_have_their_counts(settings: Settings) -> None:
-    feature = replace(gadgets, admin=(MakerAdmin, GadgetsOfUserAdmin), metrics=WIDGETS)
+    feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, GadgetsOfUserAdmin), metrics=WIDGETS))
     async with site_with(feature, GadgetTable.metadata, settings) as app:
         async with app.state.database.writer() as session:
             session.add(Maker(id=1, name="Acme"))

@@ -24,7 +24,8 @@ from opportune.contrib.dashboard.ranges import RANGES
 from opportune.contrib.dashboard.widget_errors import find_widget_errors
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
-from opportune.feature import Metric, Number, Table, Widget
+from opportune.feature import Metric, Number, Table
+from opportune.feature.admin import Widget
 from opportune.i18n import use_language
 from opportune.testing.factories import grant, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
@@ -47,7 +48,9 @@ WIDGETS: list[Widget] = [
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(replace(gadgets, metrics=WIDGETS), GadgetTable.metadata, settings) as app:
+    async with site_with(
+        replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
+    ) as app:
         ages = {"today": 0, "week": 6, "month": 29, "quarter": 89, "year": 350, "old": 800}
         async with app.state.database.writer() as session:
             session.add(Maker(id=1, name="Acme"))
@@ -156,7 +159,9 @@ async def test_each_widget_takes_one_query(app: FastAPI, admin: AsyncClient) -> 
     ],
 )
 async def test_widget_by_a_hidden_column_is_not_shown(settings: Settings, widget: Widget) -> None:
-    feature = replace(shop, metrics=[widget, Table("First wares", Ware, columns=("name", "cost"))])
+    feature = replace(
+        shop, admin=replace(shop.admin, metrics=[widget, Table("First wares", Ware, columns=("name", "cost"))])
+    )
     async with site_with(feature, ShopTable.metadata, settings) as app:
         seller = await make_user(app.state.database, is_staff=True)
         await grant(app.state.database, seller, "ware", "list")
@@ -184,7 +189,7 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -> None:
-    feature = replace(gadgets, admin=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS)
+    feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS))
     async with site_with(feature, GadgetTable.metadata, settings) as app:
         async with app.state.database.writer() as session:
             session.add(Maker(id=1, name="Acme"))
@@ -229,14 +234,18 @@ def test_invalid_widget_is_refused(make: Any, message: str) -> None:
     ],
 )
 def test_unknown_name_in_a_widget_is_reported(widget: Widget, message: str) -> None:
-    (fault,) = find_widget_errors([replace(gadgets, metrics=[widget])], [GadgetAdmin, MakerAdmin])
+    (fault,) = find_widget_errors(
+        [replace(gadgets, admin=replace(gadgets.admin, metrics=[widget]))], [GadgetAdmin, MakerAdmin]
+    )
     assert fault.startswith(f"Feature('gadgets'): {type(widget).__name__}('Seen'): ")
     assert message in fault
 
 
 def test_repeated_label_is_reported() -> None:
     twice: list[Widget] = [Number("Gadgets", Gadget), Table("Gadgets", Gadget)]
-    (fault,) = find_widget_errors([replace(gadgets, metrics=twice)], [GadgetAdmin, MakerAdmin])
+    (fault,) = find_widget_errors(
+        [replace(gadgets, admin=replace(gadgets.admin, metrics=twice))], [GadgetAdmin, MakerAdmin]
+    )
     assert fault == "Feature('gadgets'): Table('Gadgets'): another widget of the feature has this label."
 
 
@@ -253,7 +262,7 @@ async def test_cache_removes_expired_values(monkeypatch: pytest.MonkeyPatch) -> 
     assert list(cache._values) == ["c"]
 
 
-MISSPELT = replace(gadgets, metrics=[Table("Latest", Gadget, columns=("nam",))])
+MISSPELT = replace(gadgets, admin=replace(gadgets.admin, metrics=[Table("Latest", Gadget, columns=("nam",))]))
 
 
 def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPatch) -> None:

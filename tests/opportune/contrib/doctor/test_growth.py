@@ -17,7 +17,7 @@ from opportune.contrib.doctor.results import Status
 from opportune.crud import Crud
 from opportune.db.database import Database
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
@@ -86,7 +86,10 @@ class Parcels(Crud[Parcel]):
 
 
 PARCELS = Feature(
-    name="parcels", summary="Parcels.", models=(Depot, Label, Parcel), admin=(DepotAdmin, LabelAdmin, ParcelAdmin)
+    "parcels",
+    "Parcels.",
+    models=(Depot, Label, Parcel),
+    admin=Admin((DepotAdmin, LabelAdmin, ParcelAdmin)),
 )
 
 
@@ -148,7 +151,7 @@ async def test_order_without_index_is_named(full_app: FastAPI) -> None:
 
 
 async def test_list_of_crud_without_index_is_named(full_app: FastAPI) -> None:
-    lines = await read_lines(full_app, replace(PARCELS, admin=()))
+    lines = await read_lines(full_app, replace(PARCELS, admin=replace(PARCELS.admin, views=())))
     assert (
         "indexes: list of Parcels, filter weight: reads all rows of test_parcel; add index=True to Parcel.weight"
         in lines
@@ -177,7 +180,7 @@ async def test_foreign_key_without_index_is_named(full_app: FastAPI) -> None:
 
 @pytest.mark.usefixtures("all_lists_are_slow")
 async def test_slow_list_is_named_with_its_index(full_app: FastAPI) -> None:
-    lines = await read_lines(full_app, replace(PARCELS, admin=()))
+    lines = await read_lines(full_app, replace(PARCELS, admin=replace(PARCELS.admin, views=())))
     (line,) = [line for line in lines if line.startswith("lists: list of Parcels, filter weight: ")]
     assert line.endswith(" ms; add index=True to Parcel.weight")
 
@@ -209,7 +212,7 @@ class FailingAdmin(AdminView, model=Parcel):
 
 
 async def test_list_that_needs_a_request_is_named(full_app: FastAPI) -> None:
-    lines = await read_lines(full_app, replace(PARCELS, admin=(FailingAdmin,)))
+    lines = await read_lines(full_app, replace(PARCELS, admin=replace(PARCELS.admin, views=(FailingAdmin,))))
     assert [line for line in lines if line.startswith("lists: FailingAdmin cannot be examined (AssertionError: ")]
     assert f"indexes: {FILTER.removeprefix('admin ')}" in lines
 

@@ -12,7 +12,7 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeProvider
 from opportune.contrib.llm.providers.provider import ErrorCode
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs
 from opportune.features import llm
 from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs
@@ -35,7 +35,7 @@ def names() -> dict[str, Any]:
 
 @pytest.fixture
 async def app(settings: Settings, names: dict[str, Any]) -> FastAPI:
-    texts = Feature(name="texts", summary="Texts.", pages=[names["router"], names["letters"]], jobs=[names["sum_up"]])
+    texts = Feature("texts", "Texts.", pages=[names["router"], names["letters"]], jobs=Jobs([names["sum_up"]]))
     return create_app(settings, [llm, texts])
 
 

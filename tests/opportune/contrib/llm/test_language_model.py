@@ -23,7 +23,7 @@ from opportune.contrib.llm import (
 )
 from opportune.contrib.llm.providers.fake import Step
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs
 from opportune.features import llm
 from opportune.jobs import JobContext, job
 from opportune.testing import RecordedJobs
@@ -42,7 +42,7 @@ async def sum_up(context: JobContext) -> None:
     await context.llm.complete("A long text.")
 
 
-LIBRARY = Feature(name="library", summary="Books.", pages=router, api=router, jobs=[sum_up])
+LIBRARY = Feature("library", "Books.", pages=router, api=router, jobs=Jobs([sum_up]))
 
 
 def llm_with(provider: Provider | None, **limits: float) -> LanguageModel:

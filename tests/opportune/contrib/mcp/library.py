@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from opportune.accounts import CurrentUser
 from opportune.contrib.tools import tool
 from opportune.db import WriteSession
-from opportune.feature import Feature
+from opportune.feature import Feature, Llm
 from opportune.features import accounts, mcp
 from opportune.testing.app import create_test_app
 
@@ -52,9 +52,9 @@ for function in (whoami, sign_out_everywhere, crash, send_message):
     function.__module__ = "app.library.tools"
 
 LIBRARY = Feature(
-    name="library",
-    summary="Books.",
-    tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing"), tool(send_message, asks=True)],
+    "library",
+    "Books.",
+    llm=Llm(tools=[whoami, sign_out_everywhere, tool(crash, status="Crashing"), tool(send_message, asks=True)]),
 )
 
 

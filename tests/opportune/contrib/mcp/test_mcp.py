@@ -9,7 +9,7 @@ from opportune.accounts import User
 from opportune.contrib.mcp import pages
 from opportune.contrib.teams import CurrentTeam
 from opportune.db import Database
-from opportune.feature import Feature
+from opportune.feature import Feature, Llm
 from opportune.features import teams
 from opportune.testing import make_team, make_token, signed_in_client
 from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, create_site, open_mcp_client, read_text
@@ -62,7 +62,7 @@ async def test_scopes_limit_the_tools_of_a_token(site: FastAPI, database: Databa
 
 
 async def test_header_selects_one_of_several_teams(app: FastAPI, database: Database, ada: User) -> None:
-    site = create_site(app, teams, Feature(name="library", summary="", tools=[team_name]))
+    site = create_site(app, teams, Feature("library", llm=Llm(tools=[team_name])))
     team_name.__module__ = "app.library.tools"
     token = await make_token(database, ada)
     alpha = await make_team(database, ada, {}, name="Alpha")
@@ -130,7 +130,7 @@ async def list_pages(book: int) -> list[int]:
 async def test_structured_results_match_the_output_schema(app: FastAPI, database: Database, ada: User) -> None:
     for function in (find_book, list_pages):
         function.__module__ = "app.library.tools"
-    site = create_site(app, Feature(name="library", summary="", tools=[find_book, list_pages]))
+    site = create_site(app, Feature("library", llm=Llm(tools=[find_book, list_pages])))
     async with open_mcp_client(site, headers=bearer(await make_token(database, ada))) as client:
         schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
         assert schemas["find_book"] == {"type": "object", "additionalProperties": {"type": "string"}}

@@ -17,7 +17,7 @@ from opportune.admin import AdminView, ValidationRefused
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi
 from opportune.db import ModelBase, SoftDelete, Versioned
-from opportune.feature import Feature
+from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
 from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.site_with import site_with
@@ -90,10 +90,10 @@ class EditorAdmin(AdminView, model=Editor):
 
 
 leaflets = Feature(
-    name="leaflets",
-    summary="For tests.",
+    "leaflets",
+    "For tests.",
     models=(Leaflet, Editor, Note, Label),
-    admin=(LeafletAdmin, EditorAdmin),
+    admin=Admin((LeafletAdmin, EditorAdmin)),
     api=CrudApi(Leaflets, "/leaflets").router,
 )
 

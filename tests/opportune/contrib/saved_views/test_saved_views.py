@@ -251,4 +251,4 @@ async def test_deletion_of_the_user_deletes_views(app: FastAPI, staff_client: As
 
 def test_views_are_personal_data(app: FastAPI) -> None:
     (feature,) = [feature for feature in app.state.features if feature.name == "admin"]
-    assert {owner.class_ for owner in feature.personal_data.owners} >= {SavedView, DefaultView}
+    assert {owner.class_ for owner in feature.accounts.personal_data.owners} >= {SavedView, DefaultView}

@@ -96,8 +96,8 @@ async def greeting(team: OptionalTeam) -> str:
 PATHS: Mapping[str, type[Crud[Any]]] = {"/projects": Projects, "/tasks": Tasks, "/notes": Notes}
 
 projects = Feature(
-    name="projects",
-    summary="Projects of teams.",
+    "projects",
+    "Projects of teams.",
     pages=[*(CrudPages(crud_class, path).router for path, crud_class in PATHS.items()), router],
     api=[*(CrudApi(crud_class, path).router for path, crud_class in PATHS.items()), router],
 )

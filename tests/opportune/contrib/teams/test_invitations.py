@@ -149,7 +149,7 @@ async def test_expired_invitation_is_invalid_and_deleted(
     assert (await client.get(link)).status_code == 410
     number = await only_id(database)
     assert (await clients["stranger"].post(f"/teams/invitations/{number}/accept")).status_code == 404
-    assert await clean_up(database, app.state.settings, teams.cleanups) == [1]
+    assert await clean_up(database, app.state.settings, teams.jobs.cleanups) == [1]
     assert await read_invitations(database) == []
 
 

@@ -20,7 +20,7 @@ from opportune.contrib.telemetry.metrics.families import Counter, render_familie
 from opportune.contrib.telemetry.process import WORKERS_VARIABLE, create_worker_group
 from opportune.contrib.telemetry.workers import Workers
 from opportune.errors import SettingsError
-from opportune.feature import Feature, Gauge
+from opportune.feature import Feature, Gauge, Jobs, Monitoring
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.project.layout import installed_features
@@ -54,7 +54,7 @@ async def failing(_run: JobContext) -> None:
 async def metered_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with METRICS_TOKEN and a model that has a price."""
     options = {"metrics_token": SecretStr(TOKEN), "llm_models": [MODEL]}
-    feature = Feature(name="telemetry_jobs", summary="Jobs to be counted.", jobs=[succeeding, failing])
+    feature = Feature("telemetry_jobs", "Jobs to be counted.", jobs=Jobs([succeeding, failing]))
     app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         yield app
@@ -263,7 +263,7 @@ async def test_gauges_of_features_are_current(metered_app: FastAPI, visitor: Asy
     async def read(_session: AsyncSession) -> list[Gauge]:
         return [Gauge("books_on_shelves", "Books.", [({"shelf": "top"}, shelves.pop())])]
 
-    metered_app.state.features = [*metered_app.state.features, Feature(name="books", summary="", gauges=read)]
+    metered_app.state.features = [*metered_app.state.features, Feature("books", monitoring=Monitoring(gauges=read))]
     assert value_of(await read_metrics(visitor), "books_on_shelves", shelf="top") == 3
     assert value_of(await read_metrics(visitor), "books_on_shelves", shelf="top") == 2
 

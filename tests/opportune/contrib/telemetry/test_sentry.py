@@ -15,7 +15,7 @@ from opportune.config.settings import Settings, using_settings
 from opportune.contrib.telemetry.sentry import remove_private_data, start_sentry
 from opportune.contrib.telemetry.setup import errors_reported
 from opportune.errors import OperatorError, SettingsError
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.project.layout import installed_features
@@ -59,7 +59,7 @@ def events(sink: Sink) -> list[dict[str, Any]]:
 
 
 async def test_reports_contain_nothing_private(sentry_settings: Settings, sink: Sink) -> None:
-    feature = Feature(name="sentry", summary="Errors.", pages=routes(), jobs=[broken])
+    feature = Feature("sentry", "Errors.", pages=routes(), jobs=Jobs([broken]))
     app = create_test_app(sentry_settings, (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:

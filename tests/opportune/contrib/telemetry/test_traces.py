@@ -16,7 +16,7 @@ from opportune.contrib.llm import Done, FakeProvider
 from opportune.contrib.telemetry.traces import requirements
 from opportune.db import WriteSession
 from opportune.errors import SettingsError
-from opportune.feature import Feature
+from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.models import JobState
 from opportune.project.layout import installed_features
@@ -75,7 +75,7 @@ def routes(other_server: str) -> APIRouter:
 
 async def test_spans_contain_nothing_private(settings: Settings, collector: Sink) -> None:
     options = {"otel_exporter_otlp_endpoint": collector.url, "trusted_proxies": "10.0.0.1"}
-    feature = Feature(name="traces", summary="To be traced.", pages=routes(collector.url), jobs=[later])
+    feature = Feature("traces", "To be traced.", pages=routes(collector.url), jobs=Jobs([later]))
     app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         app.state.llm.provider = FakeProvider("a private answer", Done(prompt_tokens=11, completion_tokens=7))

@@ -13,7 +13,7 @@ from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox, api_tools, toolbox_of
 from opportune.db import Database, RowId, WriteSession
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Feature, Llm
 from opportune.testing import make_token, make_user
 from tests.opportune.contrib.mcp.library import create_site, open_mcp_client, read_text
 
@@ -64,7 +64,7 @@ OFFERED_ROUTES = (list_books, read, export_books, add_copy)
 
 
 def library(*functions: Any) -> Feature:
-    return Feature(name="library", summary="Books.", api=router, tools=api_tools(router, *functions))
+    return Feature("library", "Books.", api=router, llm=Llm(tools=api_tools(router, *functions)))
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ async def test_requests_are_counted_for_all_processes(
     settings: Settings, database: Database, other_database: Database
 ) -> None:
     limiters = [
-        Services(visitors.services, settings=settings, database=each).get(RateLimiter)
+        Services(visitors.process.services, settings=settings, database=each).get(RateLimiter)
         for each in (database, other_database)
     ]
     for limiter in limiters:

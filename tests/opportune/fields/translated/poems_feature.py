@@ -7,7 +7,7 @@ from opportune.admin import AdminView, Inline
 from opportune.crud import Access, Crud, CrudApi, CrudPages
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.models.versioned import Versioned
-from opportune.feature import Feature, PersonalData
+from opportune.feature import Accounts, Admin, Feature, PersonalData
 from opportune.fields import Line, Markdown, Text, Translated
 
 
@@ -59,11 +59,11 @@ class VerseAdmin(AdminView, model=Verse):
 
 
 poems = Feature(
-    name="poems",
-    summary="For tests.",
+    "poems",
+    "For tests.",
     models=(Poem, Verse),
     pages=CrudPages(Poems, "/poems").router,
     api=(CrudApi(Poems, "/poems").router, CrudApi(Verses, "/verses").router),
-    admin=(PoemAdmin, VerseAdmin),
-    personal_data=PersonalData(summary="Your poems", owners=(Poem.user_id,)),
+    admin=Admin((PoemAdmin, VerseAdmin)),
+    accounts=Accounts(personal_data=PersonalData(summary="Your poems", owners=(Poem.user_id,))),
 )

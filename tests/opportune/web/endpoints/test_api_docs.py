@@ -22,7 +22,7 @@ async def list_words(q: str = "") -> list[str]:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with a small API, which Swagger UI renders quickly."""
-    app = create_test_app(settings, [Feature(name="words", summary="Words.", api=router)])
+    app = create_test_app(settings, [Feature("words", "Words.", api=router)])
     async with app.router.lifespan_context(app):
         yield app
 

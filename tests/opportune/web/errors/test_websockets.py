@@ -109,7 +109,7 @@ def live_api() -> APIRouter:
 
 
 def site_of(settings: Settings) -> FastAPI:
-    live = Feature(name="live", summary="Live.", pages=pages(), api=live_api())
+    live = Feature("live", "Live.", pages=pages(), api=live_api())
     return create_test_app(settings, [*installed_features(), live])
 
 

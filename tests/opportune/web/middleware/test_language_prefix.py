@@ -68,7 +68,7 @@ async def echo(websocket: WebSocket) -> None:
     await websocket.close()
 
 
-site = Feature(name="books", summary="For tests.", pages=pages)
+site = Feature("books", "For tests.", pages=pages)
 
 
 @pytest.fixture

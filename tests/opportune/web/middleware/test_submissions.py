@@ -119,9 +119,7 @@ async def members_only() -> Response:
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     titles.clear()
     may_finish.clear()
-    app = create_test_app(
-        settings, (*create_test_app(settings).state.features, Feature(name="notes", summary="", pages=router))
-    )
+    app = create_test_app(settings, (*create_test_app(settings).state.features, Feature("notes", pages=router)))
     async with app.router.lifespan_context(app):
         yield app
 

@@ -64,7 +64,7 @@ def render_numbered_page(request: Request) -> Response:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    app = create_test_app(settings, [Feature(name="messages", summary="Messages.", pages=router)])
+    app = create_test_app(settings, [Feature("messages", "Messages.", pages=router)])
     async with app.router.lifespan_context(app):
         yield app
 

@@ -6,7 +6,7 @@ import pytest
 
 from opportune.cli.development import startup
 from opportune.errors import OperatorError
-from opportune.feature import Feature, Panel
+from opportune.feature import Accounts, Feature, Panel, Site
 from opportune.mail.email import environment
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.plugin import settings_for
@@ -80,7 +80,7 @@ def test_start_checks_overridden_base_template(templates: Path) -> None:
 
 
 def test_missing_navigation_template_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = Feature(name="shop", summary="", navigation_template="shop/menu.html")
+    shop = Feature("shop", site=Site(navigation_template="shop/menu.html"))
     assert list(missing_feature_templates([shop])) == ["Feature('shop'): the template shop/menu.html does not exist."]
     monkeypatch.setattr(startup, "installed_features", lambda: [shop])
     with pytest.raises(OperatorError, match=r"template shop/menu\.html does not exist\.$"):
@@ -92,6 +92,8 @@ def test_missing_panel_template_is_reported() -> None:
         return {}
 
     shop = Feature(
-        name="shop", summary="", profile_panel=Panel("shop/panel.html", context), home_card=Panel("base.html", context)
+        "shop",
+        accounts=Accounts(profile_panel=Panel("shop/panel.html", context)),
+        site=Site(home_card=Panel("base.html", context)),
     )
     assert list(missing_feature_templates([shop])) == ["Feature('shop'): the template shop/panel.html does not exist."]

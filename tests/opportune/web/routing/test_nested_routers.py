@@ -18,7 +18,7 @@ from opportune.admin.permissions import Permissions
 from opportune.cli.development.routes import find_rows
 from opportune.contrib.tools import api_tools
 from opportune.db import Database
-from opportune.feature import Feature
+from opportune.feature import Feature, Llm
 from opportune.project.layout import installed_features
 from opportune.testing import make_token, make_user
 from opportune.testing.app import create_test_app
@@ -113,11 +113,11 @@ def build_feature() -> Feature:
     outer_api.include_router(api)
     outer_pages.include_router(pages)
     return Feature(
-        name="shelves",
-        summary="Shelves.",
+        "shelves",
+        "Shelves.",
         api=outer_api,
         pages=outer_pages,
-        tools=api_tools(outer_api, list_shelves, clear_shelves),
+        llm=Llm(tools=api_tools(outer_api, list_shelves, clear_shelves)),
     )
 
 
@@ -159,9 +159,9 @@ def test_dependencies_of_nested_routes_are_checked(monkeypatch: pytest.MonkeyPat
     inner, outer = APIRouter(prefix="/inner"), APIRouter(prefix="/outer")
     inner.post("/clear", dependencies=[may("shelves", "clear")])(nothing)
     outer.include_router(inner)
-    faults = Permissions([Feature(name="shelves", summary="", pages=outer)]).faults()
+    faults = Permissions([Feature("shelves", pages=outer)]).faults()
     assert "/outer/inner/clear: may('shelves', 'clear'): there is no model 'shelves' in an installed feature." in faults
 
 
 def test_nested_routes_can_be_tools() -> None:
-    assert [tool.name for tool in build_feature().tools] == ["list_shelves", "clear_shelves"]
+    assert [tool.name for tool in build_feature().llm.tools] == ["list_shelves", "clear_shelves"]

@@ -1,0 +1,37 @@
+"""Rows and tables of a feature."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from opportune.errors.option_names import strict
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlmodel import SQLModel
+
+
+@strict
+@dataclass(frozen=True)
+class Demo:
+    """Sample data, which can be removed without touching other rows."""
+
+    load: "Callable[[AsyncSession], Awaitable[int]]"
+    """Add the rows that are missing and return how many were added."""
+    clear: "Callable[[AsyncSession], Awaitable[int]]"
+    """Remove exactly the rows that `load` adds and return how many were removed."""
+
+
+@strict
+@dataclass(frozen=True)
+class Data:
+    """Options of the feature's tables, and rows for demonstrations and tests."""
+
+    _: KW_ONLY
+    adopts_tables: bool = False
+    """Whether its tables existed before the feature. Their names then need no prefix."""
+    database: Literal["", "postgresql"] = ""
+    """The only database that supports its tables; empty for any. Tests on SQLite are skipped."""
+    demo: Demo | None = None
+    sample_rows: "Mapping[type[SQLModel], Mapping[str, Any]]" = field(default_factory=dict)
+    """Values of rows in tests of access, for models that refuse the generated values."""

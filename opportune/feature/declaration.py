@@ -1,0 +1,124 @@
+"""The declaration of a feature, which the framework and other features read."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opportune.errors import OperatorError
+from opportune.errors.option_names import strict
+from opportune.feature.accounts import Accounts
+from opportune.feature.admin import Admin
+from opportune.feature.data import Data
+from opportune.feature.jobs import Jobs
+from opportune.feature.llm import Llm
+from opportune.feature.monitoring import Monitoring
+from opportune.feature.process import Process
+from opportune.feature.site import Site
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from sqlmodel import SQLModel
+
+T = TypeVar("T")
+
+FAMILIES: dict[str, type[Any]] = {
+    "site": Site,
+    "admin": Admin,
+    "data": Data,
+    "jobs": Jobs,
+    "llm": Llm,
+    "accounts": Accounts,
+    "monitoring": Monitoring,
+    "process": Process,
+}
+"""Classes of arguments that group others, by name."""
+RENAMED = {
+    "process": "context",
+    "admin_extension": "extension",
+    "admin_panels": "panels",
+    "admin_operations": "actions",
+    "first_jobs": "first",
+    "llm_guard": "guard",
+}
+"""Arguments of Opportune 0.2 that have another name in their family."""
+
+
+def refuse_old_options(class_: type[T]) -> type[T]:
+    """Name the family of an option that `Feature` had in Opportune 0.2."""
+    create: Any = class_.__init__
+
+    @wraps(create)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        name = args[0] if args else options.get("name", "…")
+        for option, value in options.items():
+            if replacement := _new_spelling(option, value):
+                raise OperatorError(f"Feature({name!r}, {option}=…) is now {replacement}.")
+        create(self, *args, **options)
+
+    class_.__init__ = init  # type: ignore[method-assign]
+    return class_
+
+
+def _new_spelling(option: str, value: object) -> str:
+    """Return the new spelling of an option; empty if it is up to date or unknown."""
+    argument = RENAMED.get(option, option)
+    if option in FAMILIES:
+        class_ = FAMILIES[option]
+        name = f"{argument}=" if argument != option else ""
+        return "" if isinstance(value, class_) else f"{option}={class_.__name__}({name}…)"
+    for family, class_ in FAMILIES.items():
+        if argument in class_.__dataclass_fields__:
+            return f"{family}={class_.__name__}({argument}=…)"
+    return ""
+
+
+@refuse_old_options
+@strict
+@dataclass(frozen=True)
+class Feature:
+    """One entry of `app/installed.py`."""
+
+    name: str
+    """Name of the feature, of its folders, and of its tables as their prefix."""
+    summary: str = ""
+    """One sentence for the landing page."""
+    _: KW_ONLY
+    settings: type[Any] | None = None
+    """A subclass of `BaseSettings`, read with the site's settings: `settings.of(BooksSettings)`."""
+    models: "Sequence[type[SQLModel]]" = ()
+    requires: Sequence[str] = ()
+    """Names of optional features that it uses, such as `("answers",)`. The site does not start without them."""
+    pages: "APIRouter | Sequence[APIRouter] | None" = None
+    api: "APIRouter | Sequence[APIRouter] | None" = None
+    """Mounted below /api/v1."""
+    hooks: Sequence[Callable[..., Awaitable[None]]] = ()
+    """Functions of its `hooks.py` that run when rows are created, changed or deleted (oppman.py docs hooks)."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """Modules of its commands for `oppman.py` by name, `{"books": "app.books.commands"}` (oppman.py docs commands)."""
+    site: Site = field(default_factory=Site)
+    admin: Admin = field(default_factory=Admin)
+    data: Data = field(default_factory=Data)
+    jobs: Jobs = field(default_factory=Jobs)
+    llm: Llm = field(default_factory=Llm)
+    accounts: Accounts = field(default_factory=Accounts)
+    monitoring: Monitoring = field(default_factory=Monitoring)
+    process: Process = field(default_factory=Process)
+
+    def __post_init__(self) -> None:
+        for job in self.jobs.definitions:
+            if not hasattr(job, "name"):
+                function = getattr(job, "__name__", str(job))
+                raise OperatorError(
+                    f"Feature({self.name!r}, jobs=Jobs(…)) lists {function}, which is not a job. "
+                    f'Write @job("{self.name}.{function}") above it.'
+                )
+        if not isinstance(self.commands, Mapping) or not all(map(_is_module_name, self.commands.values())):
+            raise OperatorError(
+                f"Feature({self.name!r}, commands=…) needs the name of a module for each command: "
+                f'commands={{"{self.name}": "app.{self.name}.commands"}}.'
+            )
+
+
+def _is_module_name(value: object) -> bool:
+    return isinstance(value, str) and all(map(str.isidentifier, value.split(".")))

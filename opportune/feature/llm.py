@@ -1,0 +1,23 @@
+"""The part of a feature that language models use."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from opportune.errors.option_names import strict
+
+
+@strict
+@dataclass(frozen=True)
+class Llm:
+    """Tools and sources for language models."""
+
+    _: KW_ONLY
+    tools: Sequence[Any] = ()
+    """Functions that a language model may call on behalf of the user (oppman.py docs tools)."""
+    retrieval: Sequence[Any] = ()
+    """Functions that return `Source`s for a question. They are called before a model that cannot call tools."""
+    tool_headers: Sequence[str] = ()
+    """Headers that its dependencies read. The MCP server passes them on to tools."""
+    guard: Callable[[Any, Any], Any] | None = None
+    """Return the guard that counts and limits calls of language models, from settings and database. A site has one."""
