@@ -26,7 +26,7 @@ def _open_model(services: Services) -> LanguageModel:
 def _init_app(app: FastAPI) -> None:
     """Report mistakes in settings and, in development, in tools at the start. `check` also reports them."""
     require_providers(app.state.settings)
-    is_used = any(feature.tools or feature.retrieval for feature in app.state.features)
+    is_used = any(feature.llm.tools or feature.llm.retrieval for feature in app.state.features)
     if is_used and app.state.settings.environment == "development":
         toolbox_of(app).require_valid_tools()
         retrieval_of(app).require_search_functions()

@@ -19,7 +19,7 @@ from opportune.contrib.tools.toolbox import ToolResult, toolbox_of
 from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import Busy, NotFound, OperatorError
 from opportune.feature import Feature, Llm
-from opportune.features import tools
+from opportune.features import llm
 from opportune.testing import grant, make_user
 
 
@@ -232,7 +232,7 @@ def test_mistake_in_a_tool_is_reported_at_start(settings: Settings, declared: li
     with pytest.raises(OperatorError) as caught:
         create_app(
             settings.model_copy(update={"environment": "development"}),
-            [tools, Feature("library", "Books.", llm=Llm(tools=declared))],
+            [llm, Feature("library", "Books.", llm=Llm(tools=declared))],
         )
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -244,7 +244,7 @@ def test_invalid_tool_name_is_refused() -> None:
 
 
 async def test_toolbox_has_tools_of_all_features(app: FastAPI) -> None:
-    site = create_app(app.state.settings, [tools, Feature("library", "Books.", llm=Llm(tools=[greet, with_request]))])
+    site = create_app(app.state.settings, [llm, Feature("library", "Books.", llm=Llm(tools=[greet, with_request]))])
     site.state.database = app.state.database
     toolbox = toolbox_of(site)
     assert [*toolbox.tools] == ["greet", "with_request"]
