@@ -120,6 +120,8 @@ class Templates:
 
     @staticmethod
     def _context(request: Request, context: Mapping[str, Any] | None) -> dict[str, Any]:
+        if context and "url" in context:
+            raise ValueError("The variable `url` hides the function url() of templates. Rename the variable.")
         state = request.app.state
         restore_kept_form(request, *(value for value in (context or {}).values() if isinstance(value, Form)))
         return {

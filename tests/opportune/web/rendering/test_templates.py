@@ -2,6 +2,9 @@
 
 from datetime import UTC, date, datetime
 
+import pytest
+from fastapi import Request
+
 from opportune.i18n import use_language
 from opportune.mail.email import environment
 from opportune.web import templates
@@ -32,3 +35,8 @@ def test_texts_are_not_constant() -> None:
     template = templates.environment.from_string(source)
     with use_language("xx"):
         assert template.render() == "[b~] [ç~] [é~] [g~]"
+
+
+def test_variable_that_hides_url_is_refused() -> None:
+    with pytest.raises(ValueError, match="`url` hides the function"):
+        templates.render(Request({"type": "http"}), "base.html", {"url": "/books"})
