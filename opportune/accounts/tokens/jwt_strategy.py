@@ -8,7 +8,7 @@ import base64
 import hmac
 import secrets
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -81,13 +81,13 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         lost the response and gets the same new token. Any other reuse may come from a thief: the sign-in ends, and the
         user is notified.
         """
-        hashes, content = [_hash(key, refresh_token) for key in self.keys], self._read_refresh_token(refresh_token)
-        match = await self._lock_row(hashes, content)
-        if match is None:
+        content = self._read_refresh_token(refresh_token)
+        match = await self._lock_row(content) if content else None
+        if content is None or match is None:
             return None
         row, user = match
-        number = (content.number if content else 0) + 1
-        if row.token_hash in hashes:
+        number = content.number + 1
+        if row.token_hash in [_hash(key, refresh_token) for key in self.keys]:
             row.used_at = row.refreshed_at = utc_now()
             return self._issue_tokens(row, self._store_refresh_token(row, number), scopes)
         next_token = self._make_refresh_token(row, number)
@@ -100,8 +100,8 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 
     async def find_by_refresh_token(self, refresh_token: str) -> tuple[ApiToken, User] | None:
         """Lock and return the row of a current or used refresh token, and its active user."""
-        hashes = [_hash(key, refresh_token) for key in self.keys]
-        return await self._lock_row(hashes, self._read_refresh_token(refresh_token))
+        content = self._read_refresh_token(refresh_token)
+        return await self._lock_row(content) if content else None
 
     async def destroy_token(self, token: str, user: User | None = None) -> None:
         if token.count(".") != 2:
@@ -119,15 +119,14 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         scope, seconds = response_scope(scopes), self.lifetime_seconds
         return AccessToken(access_token=token, refresh_token=refresh_token, expires_in=seconds, scope=scope)
 
-    async def _lock_row(self, hashes: Sequence[str], content: "RefreshContent | None") -> tuple[ApiToken, User] | None:
+    async def _lock_row(self, content: "RefreshContent") -> tuple[ApiToken, User] | None:
         """Lock the row of a current or used refresh token. Return it with its active user, or None."""
-        is_match = col(ApiToken.token_hash).in_(hashes) | (col(ApiToken.id) == (content.row_id if content else 0))
         query = select(ApiToken, User).join_from(ApiToken, User, col(User.id) == col(ApiToken.user_id))
-        query = query.where(is_match, col(ApiToken.expires_at) > utc_now(), col(User.is_active))
+        query = query.where(
+            col(ApiToken.id) == content.row_id, col(ApiToken.expires_at) > utc_now(), col(User.is_active)
+        )
         match = (await self.session.execute(query.with_for_update(of=ApiToken))).first()
-        if match is None or (match[0].token_hash not in hashes and not (content and content.matches_row(match[0]))):
-            return None
-        return match[0], match[1]
+        return (match[0], match[1]) if match and content.matches_row(match[0]) else None
 
     def _store_refresh_token(self, row: ApiToken, number: int) -> str:
         """Store the hash of a new refresh token in its row, and return the token. The hash uses a secret key."""
