@@ -139,7 +139,7 @@ class BaseAdminView(AdapterView):
         """Return whether a column, a relationship or a path such as `author.name` is hidden from the current user."""
         view, mapper = self._view_with_rules(self.mapper), self.mapper
         for name in path.split("."):
-            if view and name in view.hidden_names:
+            if view and name in view._hidden_names:
                 return True
             if name not in mapper.relationships:
                 return False
@@ -152,14 +152,14 @@ class BaseAdminView(AdapterView):
             return self
         return self.site.view_for_model(mapper.class_)
 
-    def visible_names(self, names: list[str]) -> list[str]:
+    def _visible_names(self, names: list[str]) -> list[str]:
         """Return the names without those that are hidden from the current user."""
         if current_request.get() is None or not self.site.has_field_rules:
             return names
         return [name for name in names if not self.hides(name)]
 
     @property
-    def hidden_names(self) -> frozenset[str]:
+    def _hidden_names(self) -> frozenset[str]:
         crud = self._field_rules()
         return crud.hidden_names if crud else NO_FIELDS
 
@@ -182,23 +182,23 @@ class BaseAdminView(AdapterView):
 
     @property
     def list_names(self) -> list[str]:
-        return self.visible_names(super().list_names)
+        return self._visible_names(super().list_names)
 
     @property
     def details_names(self) -> list[str]:
-        return self.visible_names(super().details_names)
+        return self._visible_names(super().details_names)
 
     @property
     def form_names(self) -> list[str]:
-        return self.visible_names(super().form_names)
+        return self._visible_names(super().form_names)
 
     @property
     def export_names(self) -> list[str]:
-        return self.visible_names(super().export_names)
+        return self._visible_names(super().export_names)
 
     @property
     def search_names(self) -> list[str]:
-        return self.visible_names(self._all_search_names)
+        return self._visible_names(self._all_search_names)
 
     @search_names.setter
     def search_names(self, names: list[str]) -> None:
@@ -206,7 +206,7 @@ class BaseAdminView(AdapterView):
 
     @property
     def sort_names(self) -> list[str]:
-        return self.visible_names(self._all_sort_names)
+        return self._visible_names(self._all_sort_names)
 
     @sort_names.setter
     def sort_names(self, names: list[str]) -> None:
@@ -225,7 +225,7 @@ class BaseAdminView(AdapterView):
         """Return the loader options for these names and for `load`."""
         return loading_options(self.mapper, [*names, *self.load])
 
-    def loading_for_hooks(self) -> list[Any]:
+    def _loading_for_hooks(self) -> list[Any]:
         return self.loading([*self._to_one(), *many_to_many_of(self.mapper)])
 
     def _to_one(self) -> dict[str, str]:
@@ -234,7 +234,7 @@ class BaseAdminView(AdapterView):
         columns = {key: column_of_relation(self.mapper, key) for key in keys}
         return {name: column for name, column in columns.items() if column != name}
 
-    async def load_for_hooks(self, session: AsyncSession, row: Any) -> None:
+    async def _load_relationships(self, session: AsyncSession, row: Any) -> None:
         """Load the relationships of a row whose foreign keys a form has set, before the row is written."""
         for name, column in self._to_one().items():
             relation, row_id = self.mapper.relationships[name], getattr(row, column)

@@ -8,7 +8,6 @@ from functools import cache, cached_property, lru_cache
 from inspect import unwrap
 from types import FunctionType
 from typing import Any, ClassVar, cast
-from urllib.parse import urlencode
 
 from sqladmin import Admin, ModelView
 from sqladmin.helpers import get_object_identifier
@@ -64,7 +63,7 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
         self.search_names = [property_name(value) for value in self.column_searchable_list]
         self.sort_names = [self.name_of(value) for value in self.column_sortable_list]
 
-    def configure(self, lookups: dict[str, Any], fields: dict[str, Any]) -> None:
+    def _configure(self, lookups: dict[str, Any], fields: dict[str, Any]) -> None:
         """Pass labels, names, lookups of foreign keys and form fields to SQLAdmin."""
         self._column_labels = self.labels
         self._search_fields, self._sort_fields = self.search_names, self.sort_names
@@ -104,14 +103,14 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
     def export_names(self) -> list[str]:
         return self.get_export_columns()
 
-    def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
+    def _choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         """Return the column names of one page from its options. For overriding."""
         return super()._build_column_list(defaults, include, exclude)
 
     def _build_column_list(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
-        return self.choose_names(defaults, include, exclude)
+        return self._choose_names(defaults, include, exclude)
 
-    def has_formatter(self, name: str, *, in_list: bool) -> bool:
+    def _has_formatter(self, name: str, *, in_list: bool) -> bool:
         return name in (self._list_formatters if in_list else self._detail_formatters)
 
     # Queries
@@ -142,14 +141,6 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
 
     # Actions and addresses
 
-    @property
-    def action_labels(self) -> dict[str, str]:
-        return _lazy_labels({**self._custom_actions_in_list, **self._custom_actions_in_detail})
-
-    def action_question(self, slug: str) -> str:
-        """Return the question to confirm an action, or an empty text."""
-        return gettext_lazy(self._custom_actions_confirmation.get(slug, ""))
-
     def visible_actions(self, request: Request, *, in_detail: bool = False) -> dict[str, str]:
         return _lazy_labels(self._visible_custom_actions(request, in_detail=in_detail))
 
@@ -159,12 +150,18 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
     def url_of_row(self, page: str, request: Request, row: Any) -> URL:
         return request.url_for(f"admin:{page}", identity=self.identity, pk=get_object_identifier(row))
 
-    def url_of_deletion(self, request: Request, row: Any) -> str:
-        address = request.url_for("admin:delete", identity=self.identity)
-        return f"{address}?{urlencode({'pks': get_object_identifier(row)})}"
-
     def url_of_action(self, request: Request, slug: str) -> str:
         return str(request.url_for(f"admin:action-{self.identity}-{slug}"))
+
+
+def action_labels(view: AdapterView) -> dict[str, str]:
+    """Return the labels of all actions, by slug."""
+    return _lazy_labels({**view._custom_actions_in_list, **view._custom_actions_in_detail})
+
+
+def action_question(view: AdapterView, slug: str) -> str:
+    """Return the question to confirm an action, or an empty text."""
+    return gettext_lazy(view._custom_actions_confirmation.get(slug, ""))
 
 
 def _lazy_labels(labels: Mapping[str, str]) -> dict[str, str]:

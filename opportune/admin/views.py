@@ -131,7 +131,7 @@ class AdminView(RowQueriesMixin):
             setattr(self, option, {self.name_of(name): value for name, value in getattr(self, option).items()})
         columns = self.mapper.columns
         column_labels = {name: gettext_lazy(label) for name, label in self.labels.items()}
-        self.labels = self.default_labels() | column_labels
+        self.labels = self._default_labels() | column_labels
         self.references = {
             name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self.mapper).items()
         }
@@ -144,7 +144,7 @@ class AdminView(RowQueriesMixin):
         self.search_names = [name for name in self.search_names or self._short_texts() if not is_secret(name)]
         sortable = self.sort_names or [*self._sortable_names(self.list_names)]
         self.sort_names = [name for name in sortable if not is_secret(name)]
-        self.configure(dict(self.lookups), {**pickers, **files})
+        self._configure(dict(self.lookups), {**pickers, **files})
         filters = self.column_filters or self._default_filters()
         self._filters = [filter_for(self, value) for value in filters if not is_secret(parameter_name(value))]
         self._hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
@@ -213,15 +213,15 @@ class AdminView(RowQueriesMixin):
         key = natural_key_of(self.mapper.relationships[relation].mapper.class_)
         return f"{relation}.{key}" if key else name
 
-    def choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
-        names = super().choose_names(defaults, include, exclude)
+    def _choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
+        names = super()._choose_names(defaults, include, exclude)
         if include is None or include in ([], "__all__"):  # by default no relationships, which load rows
             names = sorted(filter(self._is_default_field, names), key=lambda name: name not in self.mapper.columns)
         return [name for name in names if not is_secret(name)]
 
     def get_list_columns(self) -> list[str]:
         short_columns = [name for name, column in self.mapper.columns.items() if not is_long(column)]
-        return self.choose_names(short_columns, self.column_list, self.column_exclude_list)
+        return self._choose_names(short_columns, self.column_list, self.column_exclude_list)
 
     def get_form_columns(self) -> list[str]:
         excluded = (
@@ -302,7 +302,7 @@ class AdminView(RowQueriesMixin):
         return form
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
-        linked = {name: await self.linked_rows(obj, name) for name in self.form_names if name in self.many_to_many}
+        linked = {name: await self._linked_rows(obj, name) for name in self.form_names if name in self.many_to_many}
         return {
             name: [other.id for other in linked[name]] if name in linked else getattr(obj, name)
             for name in self.form_names

@@ -338,7 +338,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def _store_password(self, request: Request, hashed: str) -> None:
         async with self.site.database.writer() as session:
-            user = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
+            user = await self._lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
             await _check_may_change(session, user, request)
             before = {"is_verified": user.is_verified}
             user.hashed_password = hashed

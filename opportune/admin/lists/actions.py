@@ -22,7 +22,7 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.active_filters import allowed_parameters
 from opportune.admin.log import audit
-from opportune.admin.sqladmin_adapter import slug_and_label
+from opportune.admin.sqladmin_adapter import action_question, slug_and_label
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -164,7 +164,7 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
             raise HTTPException(403)
         try:
             selection = await read_selection(request, view)
-            question = view.action_question(slug)
+            question = action_question(view, slug)
             if not selection.is_confirmed and (question or len(selection.pks) > 1):
                 rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
                 return await show_confirmation_page(request, view, selection, rows, title=label, question=question)

@@ -36,17 +36,12 @@ class DisplayMixin(BaseAdminView):
         """Return whether the menu has a link to the list."""
         return self.has_permission(request, Action.LIST)
 
-    def default_labels(self) -> dict[str, str]:
+    def _default_labels(self) -> dict[str, str]:
         """Return the labels of columns and relationships, and of other names in lists, details and search."""
         choices = map(self.name_of, self.column_choices)
         displayed = (*self.list_names, *choices, *self.details_names, *self.search_names)
         names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
         return {**{name: label_of(name) for name in names}, **titles_of(self.model)}
-
-    def title_name(self, columns: Sequence[str]) -> str:
-        """Return the column that links to the row if the first is the id, which is a small target; else empty."""
-        names = columns if columns and columns[0] == "id" else ()
-        return next((name for name in names if name in self.search_names and name not in self.references), "")
 
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
         """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
@@ -63,14 +58,14 @@ class DisplayMixin(BaseAdminView):
         return getattr(obj, prop) if prop in self.choice_names else await super().get_prop_value(obj, prop)
 
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if self.has_formatter(prop, in_list=True):
+        if self._has_formatter(prop, in_list=True):
             value, text = await super().get_list_value(obj, prop, request)
         else:
             value, text = await self._format_cell(obj, prop, request, self.column_type_formatters)
         return value, truncate(text)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if self.has_formatter(prop, in_list=False):
+        if self._has_formatter(prop, in_list=False):
             return await super().get_detail_value(obj, prop, request)
         if request and prop in self.references:
             await self.name_references(request, prop, [obj])
@@ -81,7 +76,7 @@ class DisplayMixin(BaseAdminView):
             texts = (truncate(self._link_or_value(value, request, formats)) for value in read_path_values(obj, prop))
             return None, Markup(", ").join(texts) or EMPTY_CELL
         if prop in self.many_to_many:
-            rows = await self.linked_rows(obj, prop)
+            rows = await self._linked_rows(obj, prop)
             return None, Markup(", ").join(self._link_or_value(row, request, formats) for row in rows) or EMPTY_CELL
         value = await self.get_prop_value(obj, prop)
         if prop in self.files:
@@ -100,7 +95,7 @@ class DisplayMixin(BaseAdminView):
             return format_value(value, formats)
         return link_to(self.site.view_for_model(type(value)), value.id, title_of(value), request)
 
-    async def linked_rows(self, obj: Any, prop: str) -> Sequence[Any]:
+    async def _linked_rows(self, obj: Any, prop: str) -> Sequence[Any]:
         """Return the related rows of a many-to-many relationship. Load them if necessary."""
         if prop in inspect(obj).unloaded:
             rows: Sequence[Any] = await self.many_to_many[prop].linked_rows(obj)

@@ -56,7 +56,7 @@ class RowBuilder:
             str(request.url_for(f"admin:{page}", identity=view.identity, pk="")) for page in ("details", "edit")
         )
         self.delete_url = str(request.url_for("admin:delete", identity=view.identity))
-        self.title_column = view.title_name(columns)
+        self.title_column = _title_column(view, columns)
         self.columns = [(name, escape(view.labels.get(name, name)), name in view.truncated_columns) for name in columns]
 
     async def build(self, row: Any) -> ListedRow:
@@ -79,3 +79,9 @@ class RowBuilder:
             has_link = not cells or (name == self.title_column and value)
             cells.append(ListedCell(name, label, text, url if has_link else "", is_truncated, name in editable))
         return cells
+
+
+def _title_column(view: AdminView, columns: Sequence[str]) -> str:
+    """Return the column that links to the row if the first is the id, which is a small target; else empty."""
+    names = columns if columns and columns[0] == "id" else ()
+    return next((name for name in names if name in view.search_names and name not in view.references), "")

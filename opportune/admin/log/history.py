@@ -18,6 +18,7 @@ from opportune.admin.lists.filters import RunQuery
 from opportune.admin.log.audit import is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.models import AuditEntry
+from opportune.admin.sqladmin_adapter import action_labels
 from opportune.admin.trash.rows import find_deleted
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
@@ -172,7 +173,7 @@ def get_action_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
     action, _, slug = entry.action.partition(":")
     if not slug:
         return str(choice_label(action))
-    labels = view.action_labels if view else {}
+    labels = action_labels(view) if view else {}
     return str(labels.get(slug, slug.replace("-", " ").capitalize()))
 
 

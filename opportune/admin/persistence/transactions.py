@@ -77,7 +77,7 @@ class PersistenceMixin(DisplayMixin):
     async def update_model(self, request: Request, pk: str, data: dict[str, Any]) -> Any:
         tables, read_values = data.get(INLINES_KEY, ()), data.pop(READ_VALUES_KEY, {})
         async with self._writer(data) as session:
-            row = await self.lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
+            row = await self._lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
             refuse_changed_row(row, read_values)
             await self.change_row(session, request, row, data)
         await self.after_model_change(data, row, False, request)
@@ -142,14 +142,14 @@ class PersistenceMixin(DisplayMixin):
         """
         # Always in the same order, so that two transactions do not deadlock.
         writable = rows.where(*self.writable(request)).order_by(None).order_by(*self.pk_columns)
-        statement = writable.with_for_update(of=self.model).options(*self.loading_for_hooks())
+        statement = writable.with_for_update(of=self.model).options(*self._loading_for_hooks())
         locked = (await session.scalars(statement)).all()
         for row in locked:
             if not await check(request, row):
                 raise HTTPException(403)
         return locked
 
-    async def lock_one(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Any:
+    async def _lock_one(self, session: AsyncSession, request: Request, rows: Select[Any], check: Check) -> Any:
         """Lock one row. Raises HTTPException 404 if it no longer exists."""
         locked = await self.lock_rows(session, request, rows, check)
         if not locked:
@@ -272,7 +272,7 @@ class PersistenceMixin(DisplayMixin):
 
     async def _load_for_hooks(self, session: AsyncSession, row: Any) -> None:
         if self._has_hook("before_save", "after_save", "on_model_change", "after_model_change"):
-            await self.load_for_hooks(session, row)
+            await self._load_relationships(session, row)
 
     async def save_related(
         self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]
