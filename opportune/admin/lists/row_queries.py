@@ -17,6 +17,7 @@ from opportune.admin.lists.active_filters import refuse_unknown_parameters
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.positions import POSITION, ListPage
 from opportune.admin.persistence.transactions import PersistenceMixin
+from opportune.db.models.model import MAX_ID
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.keyset import OrderTerm, Position
 from opportune.db.queries.listing import Cursor, ListedRows, find_cursor, list_statement, read_page
@@ -122,9 +123,10 @@ class RowQueriesMixin(PersistenceMixin):
         page = self.validate_page_number(request.query_params.get("page"), 1)
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
+        page = min(max(page, 1), MAX_ID // size)  # databases limit the offset
         rows, columns = await self.filtered_query(request), self.listed_names(request)
         async with self.session_maker() as session:
-            result = await self._read_page(session, request, rows.options(*self.loading(columns)), max(page, 1), size)
+            result = await self._read_page(session, request, rows.options(*self.loading(columns)), page, size)
         for name in self.references.keys() & set(columns):
             await self.name_references(request, name, result.rows)
         return result
