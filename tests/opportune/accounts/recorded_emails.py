@@ -1,35 +1,20 @@
-"""Fixtures of a site whose jobs are recorded_jobs, so that tests can read their e-mails."""
+"""Clients of a user whose e-mails are recorded."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from pydantic import SecretStr
 
 from opportune.accounts.models import User
-from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
 
 
 def list_sent_subjects(recorded_jobs: RecordedJobs) -> list[tuple[str, str]]:
     """Return the recipient and subject of each e-mail."""
     return [(email.to, email.subject) for email in recorded_jobs.outbox]
-
-
-@pytest.fixture
-def settings(database_url: str, tmp_path: Path) -> Settings:
-    changes = {"storage_url": SecretStr(f"file:{tmp_path / 'uploads'}"), "jobs": "off"}
-    return settings_for(database_url).model_copy(update=changes)
-
-
-@pytest.fixture
-def recorded_jobs(app: FastAPI) -> RecordedJobs:
-    return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
 
 
 @pytest.fixture

@@ -23,9 +23,7 @@ from opportune.feature import Person, PersonalData
 from opportune.project.layout import installed_features
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.recorded_emails import list_sent_subjects, recorded_jobs, settings
-
-__all__ = ["recorded_jobs", "settings"]  # fixtures
+from tests.opportune.accounts.recorded_emails import list_sent_subjects
 
 EMAIL, ME = "ada@example.com", "/api/v1/users/me"
 DELETION_FORM = {"email": "ADA@example.com ", "current_password": PASSWORD}

@@ -13,9 +13,9 @@ from opportune.accounts.reauthentication.service import PASSWORDS_PER_USER
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs
-from tests.opportune.accounts.recorded_emails import ada_client, list_sent_subjects, recorded_jobs, settings, user
+from tests.opportune.accounts.recorded_emails import ada_client, list_sent_subjects, user
 
-__all__ = ["ada_client", "recorded_jobs", "settings", "user"]  # fixtures
+__all__ = ["ada_client", "user"]  # fixtures
 
 EMAIL, NEW_EMAIL, TAKEN_EMAIL = "ada@example.com", "new@example.com", "bob@example.com"
 PAGES = ("profile", "password", "sessions", "tokens", "data")

@@ -14,9 +14,9 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
-from tests.opportune.accounts.recorded_emails import ada_client, other_browser, recorded_jobs, settings, user
+from tests.opportune.accounts.recorded_emails import ada_client, other_browser, user
 
-__all__ = ["ada_client", "other_browser", "recorded_jobs", "settings", "user"]  # fixtures
+__all__ = ["ada_client", "other_browser", "user"]  # fixtures
 
 ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "current_password": PASSWORD}

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from opportune.accounts.models import ApiToken
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, signed_in_client
-from tests.opportune.accounts.recorded_emails import ada_client, other_browser, recorded_jobs, settings, user
+from tests.opportune.accounts.recorded_emails import ada_client, other_browser, user
 
-__all__ = ["ada_client", "other_browser", "recorded_jobs", "settings", "user"]  # fixtures
+__all__ = ["ada_client", "other_browser", "user"]  # fixtures
 
 SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "scopes": ["read", "write"], "current_password": PASSWORD}

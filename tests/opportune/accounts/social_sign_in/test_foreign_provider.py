@@ -7,17 +7,10 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
 
-from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.testing.plugin import settings_for
 from tests.opportune.accounts.social_sign_in.conftest import read_user_states, start_sign_in
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by the provider's libraries
-
-
-@pytest.fixture
-def settings(database_url: str) -> Settings:
-    return settings_for(database_url).model_copy(update={"jobs": "off"})
 
 
 async def test_visitor_registers_and_signs_in_by_a_provider(

@@ -19,21 +19,13 @@ from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT
 from opportune.accounts.tokens.service import create_token
 from opportune.accounts.two_factor import service
-from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
-from opportune.testing.plugin import settings_for
 
 TWO_FACTOR_PAGE = "/accounts/two-factor"
 TWO_FACTOR_API = "/api/v1/users/me/two-factor"
 FORMS = (TWO_FACTOR_PAGE, f"{TWO_FACTOR_PAGE}/confirm", f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off")
-
-
-@pytest.fixture
-def settings(database_url: str) -> Settings:
-    """Jobs are off, so that e-mails can be read."""
-    return settings_for(database_url).model_copy(update={"jobs": "off"})
 
 
 def make_code(key: str, periods: int = 0) -> str:

@@ -6,18 +6,11 @@ from httpx2 import AsyncClient
 
 from opportune.accounts.emails.signed_links import make_link_token
 from opportune.accounts.models import User
-from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from opportune.testing.plugin import settings_for
 
 VERIFICATION_PAGE = "/accounts/verify"
 EMAIL = "ada@example.com"
-
-
-@pytest.fixture
-def settings(database_url: str) -> Settings:
-    return settings_for(database_url).model_copy(update={"jobs": "off"})
 
 
 @pytest.fixture

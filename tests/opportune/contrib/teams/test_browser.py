@@ -3,8 +3,8 @@ from playwright.async_api import Page, expect
 
 from opportune.contrib.teams.testing import make_team
 from opportune.testing.factories import make_user, sign_in_browser
+from opportune.testing.fixtures import settings
 from opportune.testing.services.accessibility import find_violations
-from tests.opportune.accounts.recorded_emails import settings
 
 __all__ = ["settings"]  # a fixture: the site accepts any host
 
