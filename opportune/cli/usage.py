@@ -9,6 +9,7 @@ REMOVED_COMMANDS = {
     "removemodel": "use git restore or git revert, or delete the code of the model and run makemigrations.",
 }
 REMOVED_OPTIONS = {
+    "--here": "omit it. The project is created beside the clone, which you can delete.",
     "--by-hand": "omit it, and write the pages as in `oppman.py docs cookbook`.",
 }
 """Commands and options of earlier versions, with their replacements."""

@@ -80,8 +80,8 @@ def require_project(folder: Path) -> tuple[Record, str]:
     """
     if not (record := read_record(folder)):
         raise OperatorError(
-            "This is a clone of the starter. Update it with git pull, or make it a project: "
-            "python3 oppman.py startproject NAME --here"
+            "This is a clone of the starter. Update it with git pull, or create a project: "
+            "python3 oppman.py startproject NAME"
         )
     if not (pin := PIN.search((folder / BASE).read_text(encoding="utf-8"))):
         raise OperatorError(f"{BASE} does not pin opportune. Restore it: git checkout HEAD -- {BASE} {RECORD}")

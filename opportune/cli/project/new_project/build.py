@@ -38,13 +38,6 @@ from opportune.config.appearance import find_appearance, write_style_sheet
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 
-DEPLOYMENT_FILES = ("render.yaml", ".opportune-deploy.json")  # by the button in the starter's README
-ONLY_STARTER = (
-    *("opportune", "bench", "docs", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"),
-    *(*DEPLOYMENT_FILES, ".git", "hatch_build.py", "mkdocs.yml"),
-)
-"""Parts of the starter that a project does not get."""
-
 
 def require_starter() -> None:
     """Check that this is a complete clone of the starter.
@@ -84,8 +77,7 @@ def create_project(
         if language:
             write_language(scratch, language)
         note = history.first_commit(scratch, f"Create {names.title} on Opportune {__version__}")
-        replaced = [*(path.name for path in scratch.iterdir()), *ONLY_STARTER] if target == STARTER_ROOT else []
-        move_files(scratch, target, [name for name in replaced if name != ".env"])
+        move_files(scratch, target)
     return note
 
 
@@ -131,26 +123,17 @@ def _remove_example(example: str, folder: Path) -> None:
     installed.write_text(text, encoding="utf-8", newline="\n")
 
 
-def move_files(scratch: Path, target: Path, replaced: Sequence[str]) -> None:
-    """Move the files to the target, after the `replaced` ones were moved away. Undo everything if a move fails."""
+def move_files(scratch: Path, target: Path) -> None:
+    """Move the files to the target, which is empty or does not exist. Undo everything if a move fails."""
     if not target.exists():
         scratch.rename(target)
         return
-    with scratch_folder(target) as replaced_folder:
-        moved: list[tuple[Path, Path]] = []
-        try:
-            for name in replaced:
-                _move(target / name, replaced_folder / name, moved)
-            for path in sorted(scratch.iterdir()):
-                _move(path, target / path.name, moved)
-        except BaseException:
-            for destination, source in reversed(moved):
-                destination.rename(source)
-            raise
-
-
-def _move(source: Path, destination: Path, moved: list[tuple[Path, Path]]) -> None:
-    """Move a file or folder. A destination that exists, such as .env, is not overwritten."""
-    if os.path.lexists(source) and not os.path.lexists(destination):
-        source.rename(destination)
-        moved.append((destination, source))
+    moved: list[Path] = []
+    try:
+        for path in sorted(scratch.iterdir()):
+            path.rename(target / path.name)
+            moved.append(path)
+    except BaseException:
+        for path in moved:
+            (target / path.name).rename(path)
+        raise

@@ -29,7 +29,6 @@ class Arguments(NamedTuple):
     name: str
     folder: str
     examples: str | None
-    here: bool
     no_input: bool
     theme: str
     language: str
@@ -86,11 +85,10 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
     )
     parser.add_argument("--theme", choices=THEMES, default="", help="colours, corners and density [default: azure]")
     parser.add_argument("--language", default="", help="code of the site's language, such as de [default: en]")
-    parser.add_argument("--here", action="store_true", help="turn this clone into the project")
     parser.add_argument(
         *("--no-input", "--yes"),
         action="store_true",
-        help="ask no questions: use no examples without --with, and confirm --here",
+        help="ask no questions: use no examples without --with",
     )
     namespace, unknown = parser.parse_known_intermixed_args(list(arguments))
     if option := next((word for word in unknown if word.startswith("-")), ""):
@@ -106,18 +104,16 @@ def two_columns(lines: dict[str, str]) -> list[str]:
 
 def start_project(arguments: Arguments) -> None:
     """Create the project, or change nothing."""
-    target = (STARTER_ROOT if arguments.here else target_folder(arguments)).resolve()
+    target = target_folder(arguments).resolve()
     slug = folder_name(arguments.name) or "project"
     if message := name_error(arguments.name, slug):
         raise OperatorError(message)
     try:
-        refuse_here(arguments) if arguments.here else refuse_folder(target)
+        refuse_folder(target)
     except OSError as error:
         raise not_writable(target, error) from error
     language = require_offered_language(arguments.language) if arguments.language else ""
     selected = selected_examples(arguments)
-    if arguments.here and not arguments.no_input:
-        confirm()
     try:
         names = ProjectNames(site_name(arguments.name), slug)
         note = build.create_project(target, names, selected, arguments.theme, language)
@@ -150,35 +146,13 @@ def refuse_folder(target: Path) -> None:
         OperatorError: the folder is in use or inside the starter, or has no parent folder.
     """
     if target.is_relative_to(STARTER_ROOT):
-        raise OperatorError(f"{target} is inside the starter. Choose a folder outside, or --here.")
+        raise OperatorError(f"{target} is inside the starter. Choose a folder outside.")
     if target.exists() and not target.is_dir():
         raise OperatorError(f"{target} is a file. Choose another name.")
     if target.is_dir() and any(target.iterdir()):
         raise OperatorError(f"{target} is not empty. Choose another name or an empty folder.")
     if not target.parent.is_dir():
         raise OperatorError(f"There is no folder {target.parent}. Create it, or choose another folder.")
-
-
-def refuse_here(arguments: Arguments) -> None:
-    """Check that --here loses no work.
-
-    Raises:
-        OperatorError: the clone has unsaved work, or there is no terminal for the confirmation.
-    """
-    if arguments.folder:
-        raise OperatorError("--here and a folder cannot be combined. Omit one of them.")
-    if not IS_CLONE:
-        raise OperatorError(f"--here is for clones of Opportune. Enter a folder: {CALL} NAME .")
-    if problem := history.unsaved_work(STARTER_ROOT):
-        raise OperatorError(f"{STARTER_ROOT} {problem}, or create the project elsewhere: {CALL} NAME FOLDER")
-    if not arguments.no_input and not sys.stdin.isatty():
-        raise OperatorError("--here replaces the starter, and there is no terminal to confirm it. Add --yes.")
-
-
-def confirm() -> None:
-    print(f"{STARTER_ROOT} becomes the project. This deletes the starter's history, docs, tests and benchmarks.")
-    if input("It keeps .env and data/. Continue? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise KeyboardInterrupt
 
 
 def selected_examples(arguments: Arguments) -> list[str]:

@@ -30,19 +30,3 @@ def first_commit(folder: Path, message: str) -> str:
         reason = str(error).rstrip(".")
         return f"The project has no git repository ({reason}). Create it in its folder: {FIRST_COMMIT_COMMAND}"
     return ""
-
-
-def unsaved_work(folder: Path) -> str:
-    """Return the end of a sentence about work that exists only in this repository; empty if everything is pushed."""
-    if not (folder / ".git").exists():
-        return ""
-    git = Git(folder)
-    try:
-        if changes := git("status", "--porcelain").splitlines():
-            return f"has uncommitted changes ({changes[0][3:]}). Commit them"
-        commit = git("log", "--branches", "--not", "--remotes", "--format=%h %s", "--max-count=1").strip()
-        if commit and git("remote"):
-            return f"has unpushed commits ({commit}). Push them"
-    except GitError as error:
-        return f"may have uncommitted changes ({error}). Fix this"
-    return ""

@@ -10,14 +10,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from opportune.cli.project.new_project import history
+from opportune.cli.project.new_project import build, history
 from opportune.cli.project.new_project.command_line import main
 from opportune.cli.project.new_project.examples import ALWAYS, examples
 from opportune.cli.project.new_project.languages import TIME_ZONES
 from opportune.cli.project.new_project.names import folder_name, site_name
+from opportune.cli.project.record import RECORD
 from opportune.config.appearance import find_appearance, read_appearance
 from opportune.config.env_example import env_example
 from opportune.config.languages import find_language
+from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import EXAMPLES, git_environ, run_program, small_starter, small_starter_folder
@@ -62,7 +64,7 @@ def test_site_name_and_folder_name(name: str, title: str, folder: str) -> None:
         (["Shop", "nowhere/shop"], 1, "nowhere. Create it"),
         (["Shop", str(PROJECT / "shop")], 1, "is inside the starter"),
         (["Shop", "--with", "tood"], 1, "There is no example 'tood'. Choose from "),
-        (["Shop", "shop", "--here"], 1, "--here and a folder cannot be combined."),
+        (["Shop", "--here"], 2, "--here was removed: omit it. The project is created beside the clone"),
         (["Shop", "--theme", "pink"], 2, "Argument --theme: invalid choice: 'pink'"),
         (["Shop", "--language", "xq"], 1, "There is no language 'xq'. Choose from ar, bg, ca, "),
         ([], 2, "oppman.py startproject: The following arguments are required: NAME. See: "),
@@ -121,6 +123,32 @@ def test_interrupt_or_failure_leaves_nothing(
     monkeypatch.setattr(history, "first_commit", stop)
     assert main(["Shop", "--with", "none", str(tmp_path / "shop")]) == code
     assert [path.name for path in tmp_path.rglob("*")] == ["shop"] * exists
+
+
+def test_failed_move_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch, target = tmp_path / "scratch", tmp_path / "shop"
+    target.mkdir()
+    (scratch / "b").mkdir(parents=True)
+    (scratch / "a").touch()
+    rename = Path.rename
+
+    def refuse_folders(path: Path, new_path: Path) -> Path:
+        if path == scratch / "b":
+            raise OSError(13, "Permission denied")
+        return rename(path, new_path)
+
+    monkeypatch.setattr(Path, "rename", refuse_folders)
+    with pytest.raises(OSError, match="Permission denied"):
+        build.move_files(scratch, target)
+    assert (sorted(path.name for path in scratch.iterdir()), [*target.iterdir()]) == (["a", "b"], [])
+
+
+def test_only_a_complete_starter_creates_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build.require_starter()
+    monkeypatch.setattr(build, "PROJECT", tmp_path)
+    (tmp_path / RECORD).touch()
+    with pytest.raises(OperatorError, match="is a project already"):
+        build.require_starter()
 
 
 @pytest.mark.usefixtures("small_starter")
