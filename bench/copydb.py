@@ -33,7 +33,7 @@ MAX_MEMORY_RATIO = 1.2
 
 COPY = """
 import json, resource, sys, time
-from opportune.contrib.copydb import copy
+from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project.layout import installed_names

@@ -34,11 +34,15 @@ admin: Feature
 agents: Feature
 answers: Feature
 backup: Feature
+copydb: Feature
 dashboard: Feature
+deploy: Feature
 doctor: Feature
 documentation: Feature
 documents: Feature
+dumps: Feature
 import_export: Feature
+inspectdb: Feature
 jobs: Feature
 llm: Feature
 mcp: Feature

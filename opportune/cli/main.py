@@ -49,7 +49,7 @@ from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
-from opportune.project.layout import PROJECT, display_path, env_file_value
+from opportune.project.layout import PROJECT, display_path, installed_features
 
 if TYPE_CHECKING:  # private modules of Typer, needed only for types
     from typer._click import Command, Context, HelpFormatter
@@ -287,7 +287,7 @@ def abort_result(error: BaseException) -> tuple[int, str]:
 
 def report_unexpected_error(error: Exception) -> int:
     """Report an unexpected error in one line, with its traceback if -v or DEBUG is set."""
-    report_to_sentry(error)
+    report_to_features(error)
     if output.is_verbose() or os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
         traceback.print_exception(error)
         return 1
@@ -303,15 +303,14 @@ def report_unexpected_error(error: Exception) -> int:
     return print_error(f"Unexpected {description}. Add -v for the traceback.", 1)
 
 
-def report_to_sentry(error: Exception) -> None:
-    """Report the error to Sentry if SENTRY_DSN is set, because the output of a cron job may not be read."""
-    if not (os.environ.get("SENTRY_DSN") or env_file_value("SENTRY_DSN").strip()):
-        return
-    from opportune.config.settings import get_settings  # noqa: PLC0415 - only with Sentry
-    from opportune.contrib.telemetry.sentry import report_command  # noqa: PLC0415 - as above
+def report_to_features(error: Exception) -> None:
+    """Call the `report_error` of each feature. Errors of their own import are already reported."""
+    from opportune.config.settings import get_settings  # noqa: PLC0415 - only for unexpected errors
 
-    with suppress(OperatorError):
-        report_command(error, get_settings())
+    with suppress(Exception):
+        for feature in installed_features():
+            if report := feature.monitoring.report_error:
+                report(error, get_settings())
 
 
 def error_location(error: Exception) -> str:

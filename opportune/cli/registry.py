@@ -22,12 +22,10 @@ COMMANDS = {
     "Scaffold": ("startapp", "addapp", "addmodel", "removeapp"),
     "Translations": ("makemessages", "compilemessages"),
     "Database": (
-        *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "backup", "restore"),
-        *("copydb", "dumpdata", "loaddata", "flush", "demo", "inspectdb", "dbshell", "doctor"),
+        *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "demo", "dbshell"),
     ),
     "Accounts": ("createsuperuser", "changepassword", "clearsessions", "users"),
     "Jobs": ("worker", "jobs"),
-    "Deploy": ("deploy",),
 }
 """Commands by family. The family `Database` is the folder `opportune/cli/database`, with a file for each command."""
 MODULES = {name: f"opportune.cli.{family.lower()}.{name}" for family, names in COMMANDS.items() for name in names}

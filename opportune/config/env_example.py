@@ -39,7 +39,8 @@ AREAS = {
     "backup_url": "Backups",
     "cache_url": "Cache and speed",
     "jobs": "Jobs",
-    "log_format": "Logs and monitoring",
+    "log_format": "Logs",
+    "heartbeat_url": "Monitoring",
     "llm_max_tokens_per_person_per_day": "Limits and costs of language models",
     "mcp_servers": "MCP",
 }

@@ -32,7 +32,6 @@ from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.host_names import ascii_host
 from opportune.config.languages import find_language
 from opportune.config.llm_models import find_list_error
-from opportune.config.public_keys import parse_public_keys
 from opportune.config.site_settings import SiteSettings
 from opportune.errors import SettingsError
 from opportune.project.layout import PACKAGE, settings_class
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 EXAMPLE_SECRET_KEYS = {"secret", "changeme", "change-me", "changethis", "dev_secret_key_change_in_production"}
 """Well-known example keys, which production refuses."""
 MIN_SECRET_KEY_LENGTH = 32
-MIN_METRICS_TOKEN_LENGTH = 20
 MIN_CONNECTIONS = 3
 """Connections of a process: to read, to write, and to listen."""
 HOST_PATTERN = re.compile(r"\*|(\*\.)?[^*/:]+|\[.+\]")
@@ -247,29 +245,6 @@ class Settings(SiteSettings):
     @classmethod
     def _lower_log_level(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
-
-    @field_validator("backup_recipient")
-    @classmethod
-    def _check_public_keys(cls, value: str) -> str:
-        if value.strip():  # pyrage is imported only if a site uses it
-            parse_public_keys(value)
-        return value
-
-    @field_validator("heartbeat_url")
-    @classmethod
-    def _check_heartbeat_url(cls, value: SecretStr) -> SecretStr:
-        parts = urlsplit(value.get_secret_value())
-        if value.get_secret_value() and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("must be an address such as https://hc-ping.com/…")
-        return value
-
-    @field_validator("metrics_token")
-    @classmethod
-    def _check_metrics_token(cls, value: SecretStr) -> SecretStr:
-        token = value.get_secret_value()
-        if token and (len(token) < MIN_METRICS_TOKEN_LENGTH or not (token.isascii() and token.isprintable())):
-            raise ValueError(f"must have 20 or more ASCII characters. Make one: {GENERATE_KEY_COMMAND}")
-        return value
 
     @field_validator("oidc_url")
     @classmethod

@@ -174,22 +174,6 @@ class SiteSettings(BaseSettings):
     """Storage of uploaded files: file:folder, s3://key:secret@host/bucket?region=name, or database:."""
     max_upload_bytes: int = Field(default=DEFAULT_MAX_UPLOAD_BYTES, ge=1_000)
     """Maximum bytes of an uploaded file. Pictures are read into memory."""
-    backup_url: SecretStr = SecretStr("")
-    """Destination of scheduled backups: s3://key:secret@host/bucket/folder, or file:folder. Empty: off."""
-    backup_schedule: str = "30 3 * * *"
-    """Schedule as a cron expression in UTC."""
-    backup_keep: str = "7 daily, 4 weekly, 6 monthly"
-    """Backups to keep: the newest of each day, week, month (also hourly, yearly). All of the last day are kept."""
-    backup_recipient: str = ""
-    """Public keys of age (age1…, separated by commas) that encrypt backups. The site cannot read them."""
-    backup_identity: SecretStr = SecretStr("")
-    """Private key for `restore` (AGE-SECRET-KEY-1…). Set it where you restore, not on the server."""
-    backup_passphrase: SecretStr = SecretStr("")
-    """Passphrase that encrypts backups in the format of age. If you lose it, the backups cannot be read."""
-    backup_bucket_uploads: bool = True
-    """Whether backups include uploads in a bucket. Set it to false for large buckets."""
-    backup_rehearsal_schedule: str = "30 4 * * 0"
-    """Schedule of rehearsals, which restore the newest backup into a temporary database. Empty: never."""
     cache_url: SecretStr = SecretStr("memory:")
     """Cache of pages: memory: in each process, redis://host:6379/0 for all processes."""
     bus: Literal["auto", "memory", "redis", "postgresql"] = "auto"
@@ -208,13 +192,3 @@ class SiteSettings(BaseSettings):
     """text for people, json for log collectors."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level to log. Requests are logged as info; health checks and static files as debug."""
-    heartbeat_url: SecretStr = SecretStr("")
-    """Address that is called while jobs run on time (https://hc-ping.com/…). The monitor reports missing calls."""
-    heartbeat_schedule: str = "*/5 * * * *"
-    """Schedule as a cron expression in UTC."""
-    otel_exporter_otlp_endpoint: EndpointUrl = ""
-    """An OpenTelemetry collector (http://127.0.0.1:4318) for traces and metrics. OTEL_… variables apply."""
-    sentry_dsn: SecretStr = SecretStr("")
-    """DSN for error reports at Sentry or a compatible service."""
-    metrics_token: SecretStr = SecretStr("")
-    """Bearer token with which Prometheus reads /metrics, 20 characters or more. Empty: /metrics is off."""

@@ -66,6 +66,12 @@ class Monitoring:
     """Checks for `oppman.py check`."""
     production_checks: Sequence[Check] = ()
     """Checks for `oppman.py check --deploy`, for a start in production, and for the admin's page Operations."""
+    host_check: str = ""
+    """Path of a check for `check --deploy` on a known host. It replaces the framework's production checks."""
+    connection_checks: Sequence[Check] = ()
+    """Checks for `check --try`, which connect to servers."""
+    report_error: Callable[[Exception, Any], None] | None = None
+    """Report an unexpected error that ended a command, with the site's settings."""
     status: "Mapping[str, Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]]" = field(default_factory=dict)
     """Lines of the status page by their heading. Features may share a heading."""
     gauges: "Callable[[AsyncSession], Awaitable[Sequence[Gauge]]] | None" = None

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator
 from sqlalchemy import func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -84,6 +85,19 @@ def next_run_time(schedule: str, after: datetime) -> datetime:
         raise _invalid_schedule(schedule, str(error)) from error
     except StopIteration:
         raise _invalid_schedule(schedule, "no day matches") from None
+
+
+def _check_schedule(schedule: str) -> str:
+    if schedule:
+        try:
+            next_run_time(schedule, utc_now())
+        except OperatorError as error:
+            raise ValueError(str(error)) from None
+    return schedule
+
+
+CronExpression = Annotated[str, AfterValidator(_check_schedule)]
+"""Type of a setting with a schedule. Empty: never."""
 
 
 def schedule_key(name: str, time: datetime) -> str:

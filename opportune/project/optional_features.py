@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from opportune.project.feature_packages import HAS_PROJECT
@@ -30,6 +31,10 @@ OPTIONAL_FEATURES = {
     "request_panel": OptionalFeature("contrib.request_panel", ("/_debug",)),
     "backup": OptionalFeature("contrib.backup"),
     "doctor": OptionalFeature("contrib.doctor"),
+    "deploy": OptionalFeature("contrib.deploy"),
+    "copydb": OptionalFeature("contrib.copydb"),
+    "dumps": OptionalFeature("contrib.dumps"),
+    "inspectdb": OptionalFeature("contrib.inspectdb"),
     "documentation": OptionalFeature("contrib.documentation", ("/docs",)),
     "documents": OptionalFeature("contrib.documents"),
     "mcp": OptionalFeature("contrib.mcp", ("/mcp", "/accounts/oauth")),
@@ -57,9 +62,15 @@ def feature_of_path(path: str) -> str:
 
 def feature_of_setting(name: str) -> str:
     """Return the optional feature with this setting; empty if there is none. Its `settings.py` is read as text."""
-    field = re.compile(rf"^    {re.escape(name.lower())} *:", re.MULTILINE)
+    return _features_of_settings().get(name.lower(), "")
+
+
+@cache
+def _features_of_settings() -> dict[str, str]:
+    """Return the optional features by the names of their settings."""
+    features: dict[str, str] = {}
     for feature, optional in OPTIONAL_FEATURES.items():
         file = Path(FRAMEWORK, *optional.package.split("."), "settings.py")
-        if file.is_file() and field.search(file.read_text(encoding="utf-8")):
-            return feature
-    return ""
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        features |= dict.fromkeys(re.findall(r"^    ([a-z]\w*) *:", text, re.MULTILINE), feature)
+    return features

@@ -1,4 +1,4 @@
-"""Parses STORAGE_URL and BACKUP_URL."""
+"""Parses STORAGE_URL, and addresses in the same form."""
 
 import re
 from collections.abc import Collection
@@ -10,12 +10,7 @@ from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 
-EXAMPLES = {
-    "STORAGE_URL": "Write file:./data/uploads, s3://key:secret@host/bucket?region=NAME or database: "
-    "(oppman.py docs files).",
-    "BACKUP_URL": "Write s3://key:secret@host/bucket/folder?region=NAME or file:./data/backups "
-    "(oppman.py docs backups).",
-}
+EXAMPLE = "Write file:./data/uploads, s3://key:secret@host/bucket?region=NAME or database: (oppman.py docs files)."
 OPTIONS = ("region", "tls")
 HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 MEGABYTE_BYTES = 1_000_000
@@ -63,22 +58,14 @@ def parse_storage_url(settings: Settings) -> StorageLocation:
     Raises:
         OperatorError: The setting is invalid. The message contains no secret.
     """
-    return _parse(settings.storage_url.get_secret_value(), "STORAGE_URL")
+    try:
+        return parse_location(settings.storage_url.get_secret_value(), "STORAGE_URL", EXAMPLE)
+    except ValueError as error:
+        raise OperatorError(str(error)) from None
 
 
-def parse_backup_url(text: str) -> Path | Bucket:
-    """Parse BACKUP_URL.
-
-    Raises:
-        OperatorError: The setting is invalid or names the database.
-    """
-    location = _parse(text, "BACKUP_URL")
-    if isinstance(location, DatabaseFiles):
-        raise OperatorError(f"BACKUP_URL names the database. {EXAMPLES['BACKUP_URL']}")
-    return location
-
-
-def _parse(text: str, setting: str) -> StorageLocation:
+def parse_location(text: str, setting: str, example: str) -> StorageLocation:
+    """Parse the value of a setting. Raises ValueError with the name of the setting and an example."""
     scheme, _, address = text.strip().partition(":")
     try:
         if scheme == "file":
@@ -89,7 +76,7 @@ def _parse(text: str, setting: str) -> StorageLocation:
             return _parse_database(address)
         raise ValueError("names neither a folder nor a bucket")  # noqa: TRY301 - handled below
     except ValueError as error:
-        raise OperatorError(f"{setting} {error}. {EXAMPLES[setting]}") from None
+        raise ValueError(f"{setting} {error}. {example}") from None
 
 
 def _parse_folder(text: str) -> Path:

@@ -37,8 +37,9 @@ from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 make_provider(Settings(_env_file=None))
 make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 done("providers")
-for name in ("accounts.social_sign_in.identity", "llm.providers.http_client", "ops.telemetry.traces.outgoing"):
-    import_module(f"opportune.{name}")
+import_module("opportune.accounts.social_sign_in.identity")
+import_module("opportune.contrib.llm.providers.http_client")
+import_module("opportune.contrib.telemetry.traces.outgoing")
 done("clients")
 print(json.dumps(modules))
 """

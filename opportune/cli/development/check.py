@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -39,8 +40,6 @@ from opportune.config.database_variables import unused_database_notice
 from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
 from opportune.config.settings import Settings, get_settings, read_feature_settings
-from opportune.contrib.backup.store import BackupStore
-from opportune.contrib.deploy.check import check_current_host
 from opportune.db.factory import open_database
 from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.graph import MigrationGraph
@@ -56,7 +55,6 @@ from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
 from opportune.project.layout import PROJECT, display_path, feature_folder, installed_features, installed_names
-from opportune.project.optional_features import feature_of_setting, how_to_list
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
@@ -74,7 +72,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     settings = get_settings()
-    checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(CONNECTION_CHECKS if with_connections else ())]
+    checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(connection_checks() if with_connections else ())]
     with progress("Checking", len(checks), "checks") as bar:
         findings = [*run_checks(checks, settings, bar)]
     if as_json:
@@ -88,13 +86,17 @@ def command(
 
 def deploy_checks() -> tuple[Check, ...]:
     features = installed_features()
-    if not current_host():
+    names = [feature.monitoring.host_check for feature in features] if current_host() else []
+    host_checks: list[Check] = [*map(resolve_name, filter(None, names))]
+    if not host_checks:
         return (*production_checks(all_features(features)), check_superusers, check_new_texts)
-    return (
-        *HOST_CHECKS,
-        *(check for feature in features for check in feature.monitoring.production_checks),
-        check_superusers,
-    )
+    registered = (check for feature in features for check in feature.monitoring.production_checks)
+    return (check_production, *host_checks, *registered, check_superusers)
+
+
+def connection_checks() -> Iterator[Check]:
+    yield check_mail_server
+    yield from (check for feature in installed_features() for check in feature.monitoring.connection_checks)
 
 
 def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> Iterator[Finding]:
@@ -119,13 +121,10 @@ def _others_may_read(path: Path) -> bool:
 
 
 def check_names(_settings: Settings) -> Iterator[Finding]:
-    names = setting_names()
+    names, left_out = setting_names(), startup.settings_left_out()
+    yield from (Finding(message, is_error=False) for message in left_out.values())
     for name in dotenv_values(PROJECT / ".env"):
-        if name.upper() in names:
-            continue
-        if feature := feature_of_setting(name):
-            yield Finding(f"{name} in .env belongs to the feature {feature}. {how_to_list(feature)}", is_error=False)
-        else:
+        if name.upper() not in names and name not in left_out:
             hint = did_you_mean(name, names) or " List all: python3 oppman.py env --all"
             yield Finding(f"{name} in .env is not a setting and has no effect.{hint}", is_error=False)
 
@@ -247,16 +246,6 @@ def check_mail_server(settings: Settings) -> Iterator[Finding]:
                 yield Finding(str(error))
 
 
-def check_backup_storage(settings: Settings) -> Iterator[Finding]:
-    """List the backups at BACKUP_URL, without writing there."""
-    with suppress(OperatorError):  # not set, or reported by check_addresses
-        store = BackupStore(settings)
-        try:
-            store.all()
-        except OperatorError as error:
-            yield Finding(str(error))
-
-
 def check_database(settings: Settings) -> Iterator[Finding]:
     if notice := unused_database_notice(settings):
         yield Finding(notice, is_error=False)
@@ -370,6 +359,3 @@ CHECKS: tuple[Check, ...] = (
     check_language_addresses,
     check_links,
 )
-HOST_CHECKS: tuple[Check, ...] = (check_production, check_current_host)
-"""Checks that replace the framework's production checks on a known host."""
-CONNECTION_CHECKS: tuple[Check, ...] = (check_mail_server, check_backup_storage)

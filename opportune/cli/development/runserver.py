@@ -17,7 +17,6 @@ from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.database_variables import unused_database_notice
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
-from opportune.contrib.backup.marker import describe_interrupted_restore
 from opportune.db.url.database_url import DatabaseURL
 from opportune.errors import OperatorError
 from opportune.features import all_features
@@ -138,7 +137,7 @@ def check_database(settings: Settings, migrate: bool) -> None:
         startup.data_loss_warning(settings),
         unused_database_notice(settings),
         open_storage(settings).data_loss_warning,
-        describe_interrupted_restore(settings),
+        *startup.settings_left_out().values(),
     )
     checks = start_checks(all_features(installed_features())) if settings.is_production else ()
     findings = [finding.text for check in checks for finding in check(settings)]

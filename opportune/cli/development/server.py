@@ -12,7 +12,6 @@ from typing import Any
 from uvicorn.config import STARTUP_FAILURE
 
 from opportune.config.settings import Settings, clear_settings_cache
-from opportune.contrib.telemetry.process import create_worker_group
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, display_path
@@ -21,6 +20,7 @@ from opportune.server.logging import logging_config
 from opportune.server.proxies import ServerConfig
 from opportune.server.supervisor import Supervisor
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
+from opportune.server.worker_group import create_worker_group
 
 MAX_WAITING_CONNECTIONS = 2048
 """Maximum number of connections that wait to be accepted. All of them can be accepted in one step."""

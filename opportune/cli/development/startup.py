@@ -1,35 +1,35 @@
 """Checks before the server starts: addresses in the settings, database, migrations and disk."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from opportune.cli.loop import open_event_loop
 from opportune.cli.output import warn
+from opportune.config.base_settings import setting_names
 from opportune.config.hosts import is_ephemeral
 from opportune.config.settings import Settings, read_feature_settings
-from opportune.contrib.backup.marker import marker_path
-from opportune.contrib.backup.retention import parse_keep
-from opportune.contrib.backup.store import backup_location
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, read_revisions_of_site
 from opportune.db.migrations.missing_search_indexes import find_missing_search_indexes
 from opportune.db.migrations.post_migrate import due_statements
-from opportune.db.models.model import utc_now
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features import all_features
 from opportune.i18n.plurals import pluralize
-from opportune.jobs.schedules import next_run_time
 from opportune.mail.email import sender_address
 from opportune.mail.factory import transport_for
 from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.project.layout import PROJECT, installed_features, installed_names
+from opportune.project.optional_features import feature_of_setting, how_to_list
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import open_store
 from opportune.web.rendering.template_errors import missing_feature_templates, template_errors
@@ -78,10 +78,21 @@ class SchemaState:
             )
 
 
+def settings_left_out() -> dict[str, str]:
+    """Return messages about settings of optional features that are not installed, by the names of the settings."""
+    names = {*setting_names()}
+    places = dict.fromkeys(os.environ, "the environment") | dict.fromkeys(dotenv_values(PROJECT / ".env"), ".env")
+    features = {name: feature_of_setting(name) for name in places if name.upper() not in names}
+    return {
+        name: f"{name} in {places[name]} belongs to the feature {feature}. {how_to_list(feature)}"
+        for name, feature in features.items()
+        if feature
+    }
+
+
 def remove_abandoned_files(settings: Settings) -> None:
     """Remove temporary files of killed processes beside the database, the uploads and other data."""
     remove_abandoned_in(DATA_FOLDER, recursive=True)
-    remove_abandoned(marker_path(settings))
     storage, url = parse_storage_url(settings), direct_url(settings)
     if isinstance(storage, Path) and not storage.is_relative_to(DATA_FOLDER):
         remove_abandoned(storage)
@@ -94,33 +105,9 @@ def read_cache_address(settings: Settings) -> None:
     open_store(settings.cache_url.get_secret_value())
 
 
-def read_backups(settings: Settings) -> None:
-    if not settings.backup_url.get_secret_value().strip():
-        return
-    backup_location(settings)
-    parse_keep(settings.backup_keep)
-    _read_schedules(settings, "backup_schedule", "backup_rehearsal_schedule")
-
-
-def read_heartbeat(settings: Settings) -> None:
-    if settings.heartbeat_url.get_secret_value():
-        _read_schedules(settings, "heartbeat_schedule")
-
-
-def _read_schedules(settings: Settings, *names: str) -> None:
-    for name in names:
-        if schedule := getattr(settings, name):
-            try:
-                next_run_time(schedule, utc_now())
-            except OperatorError as error:
-                raise OperatorError(f"{name.upper()}: {error}") from None
-
-
 ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
     transport_for,
     parse_storage_url,
-    read_backups,
-    read_heartbeat,
     read_cache_address,
 )
 """Functions that parse an address in the settings, except the database's, and raise OperatorError if it is invalid."""

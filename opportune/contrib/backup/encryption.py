@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from io import BufferedReader
 from typing import Any, BinaryIO
 
-from opportune.config.public_keys import INSTALL, parse_public_keys
-from opportune.config.settings import Settings, has_value
+from opportune.config.settings import has_value
 from opportune.contrib.backup import age
 from opportune.contrib.backup.archive import Sink
+from opportune.contrib.backup.public_keys import INSTALL, parse_public_keys
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.errors import OperatorError
 
 PRIVATE_KEY_NEEDED = (
@@ -20,17 +21,17 @@ WRONG_PRIVATE_KEY = "It was encrypted to another public key: use the private key
 NO_PRIVATE_KEY = "The file contains no private key: age's keys are lines that begin with AGE-SECRET-KEY-1."
 
 
-def is_encrypting(settings: Settings) -> bool:
+def is_encrypting(settings: BackupSettings) -> bool:
     return bool(settings.backup_recipient.strip()) or has_value(settings.backup_passphrase)
 
 
-def can_decrypt(settings: Settings) -> bool:
+def can_decrypt(settings: BackupSettings) -> bool:
     """Return False for a site that encrypts to public keys and has no private key."""
     return not settings.backup_recipient.strip() or has_value(settings.backup_identity)
 
 
 @contextmanager
-def encrypting(sink: Sink, settings: Settings) -> Iterator[Sink]:
+def encrypting(sink: Sink, settings: BackupSettings) -> Iterator[Sink]:
     """Yield a sink that encrypts according to the settings. `BACKUP_RECIPIENT` wins over `BACKUP_PASSPHRASE`."""
     if settings.backup_recipient.strip():
         with _encrypting_to(parse_public_keys(settings.backup_recipient), sink) as target:
@@ -43,7 +44,7 @@ def encrypting(sink: Sink, settings: Settings) -> Iterator[Sink]:
         yield sink
 
 
-def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Settings) -> None:
+def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: BackupSettings) -> None:
     """Decrypt a backup into a file.
 
     Raises:

@@ -1,24 +1,44 @@
+from collections.abc import Iterator
+
 from fastapi import FastAPI
 
+from opportune.config.settings import Settings
 from opportune.contrib.backup.admin.operations import OPERATIONS, PANELS, backup_lights
 from opportune.contrib.backup.jobs import make_backup, rehearse_restore
-from opportune.contrib.backup.marker import check_restore
-from opportune.feature import Admin, Feature, Jobs, Monitoring, SetupStep
+from opportune.contrib.backup.marker import check_restore, interrupted_restore_logged
+from opportune.contrib.backup.settings import BackupSettings
+from opportune.contrib.backup.store import BackupStore
+from opportune.errors import OperatorError
+from opportune.feature import Admin, Feature, Finding, Jobs, Monitoring, Process, SetupStep
 
 
 async def _has_schedule(app: FastAPI) -> bool:
-    return bool(app.state.settings.backup_url.get_secret_value().strip())
+    return app.state.settings.of(BackupSettings).location is not None
+
+
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    """List the backups at BACKUP_URL, without writing there."""
+    if settings.of(BackupSettings).location:
+        try:
+            BackupStore(settings).all()
+        except OperatorError as error:
+            yield Finding(str(error))
 
 
 backup = Feature(
     "backup",
     "Backups of database and uploads, and rehearsals of their restore.",
+    settings=BackupSettings,
+    commands={name: f"opportune.contrib.backup.commands.{name}" for name in ("backup", "restore")},
     admin=Admin(
         "opportune.contrib.backup.admin.views",
         actions=OPERATIONS,
         panels=PANELS,
         setup_steps=(SetupStep("backup", "Schedule backups", _has_schedule, "/docs/backups"),),
     ),
-    monitoring=Monitoring(status={"Jobs, mail and backups": backup_lights}, checks=(check_restore,)),
+    monitoring=Monitoring(
+        status={"Jobs, mail and backups": backup_lights}, checks=(check_restore,), connection_checks=(check_storage,)
+    ),
     jobs=Jobs((make_backup, rehearse_restore)),
+    process=Process(context=interrupted_restore_logged),
 )

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.encryption import can_decrypt
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model, utc_now
 from opportune.errors import OperatorError
@@ -30,41 +30,40 @@ logger = logging.getLogger(__name__)
 
 
 def _backup_schedule(settings: Settings) -> str:
-    return settings.backup_schedule if settings.backup_url.get_secret_value().strip() else ""
+    backups = settings.of(BackupSettings)
+    return backups.backup_schedule if backups.location else ""
 
 
 def _rehearsal_schedule(settings: Settings) -> str:
-    return settings.backup_rehearsal_schedule if _backup_schedule(settings) and can_decrypt(settings) else ""
+    backups = settings.of(BackupSettings)
+    return backups.backup_rehearsal_schedule if _backup_schedule(settings) and can_decrypt(backups) else ""
 
 
 @job(BACKUP, attempts=MAX_ATTEMPTS, wait=60, schedule=_backup_schedule)
 async def make_backup(run: JobContext) -> None:
-    await _run_in_thread(run, BACKUP, _create_backup)
+    await _run_in_thread(run, BACKUP)
 
 
 @job(REHEARSAL, attempts=MAX_ATTEMPTS, wait=60, schedule=_rehearsal_schedule)
 async def rehearse_restore(run: JobContext) -> None:
-    await _run_in_thread(run, REHEARSAL, _rehearse_restore)
+    await _run_in_thread(run, REHEARSAL)
 
 
-def _create_backup(settings: Settings, stop_event: threading.Event) -> str:
-    from opportune.contrib.backup.scheduled import send_backup  # noqa: PLC0415 - loads Alembic and psycopg
+def _run(name: str, settings: Settings, stop_event: threading.Event) -> str:
+    from opportune.contrib.backup import rehearsal, scheduled  # noqa: PLC0415 - load Alembic and psycopg
 
-    return str(send_backup(settings, MigrationGraph(installed_names()), logger.warning, stop_event))
-
-
-def _rehearse_restore(settings: Settings, _stop: threading.Event) -> str:
-    from opportune.contrib.backup.rehearsal import rehearse  # noqa: PLC0415 - as in _create_backup
-
-    return str(rehearse(settings, MigrationGraph(installed_names()), Model.metadata.tables.keys()))
+    graph = MigrationGraph(installed_names())
+    if name == BACKUP:
+        return str(scheduled.send_backup(settings, graph, logger.warning, stop_event))
+    return str(rehearsal.rehearse(settings, graph, Model.metadata.tables.keys()))
 
 
-async def _run_in_thread(run: JobContext, name: str, function: Callable[[Settings, threading.Event], str]) -> None:
+async def _run_in_thread(run: JobContext, name: str) -> None:
     if not _backup_schedule(run.settings):  # backups were switched off after the job was queued
         return
     stop_event = threading.Event()
     try:
-        result = await asyncio.to_thread(function, run.settings, stop_event)
+        result = await asyncio.to_thread(_run, name, run.settings, stop_event)
     except OperatorError as error:
         if run.attempt >= MAX_ATTEMPTS:
             await run.write(email_failure, run.settings, name, str(error))
@@ -129,7 +128,4 @@ def _is_overdue(settings: Settings, backup: LastRun) -> bool:
     schedule = _backup_schedule(settings)
     if not schedule or backup.succeeded_at is None:
         return False
-    try:
-        return next_run_time(schedule, backup.succeeded_at) + OVERDUE_AFTER < utc_now()
-    except OperatorError:  # `check` reports it
-        return True
+    return next_run_time(schedule, backup.succeeded_at) + OVERDUE_AFTER < utc_now()

@@ -1,7 +1,8 @@
 """Marker file that exists while `restore` replaces data, so that an interrupted restore is reported."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from opportune.config.settings import Settings
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.feature import Finding
-from opportune.project.atomic_files import open_replacement, sync_folder
+from opportune.project.atomic_files import open_replacement, remove_abandoned, sync_folder
 from opportune.project.layout import PROJECT
+from opportune.services import Services
 from opportune.storage.location import parse_storage_url
 
 SUFFIX = ".restoring"
+
+logger = logging.getLogger(__name__)
 
 
 class RestoreMarker:
@@ -41,6 +45,7 @@ class RestoreMarker:
     def replacing_database(self) -> Iterator[None]:
         """Write the marker before the block replaces the database."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_abandoned(self._path)
         with open_replacement(self._path) as file:
             file.write(f"{self._argument}\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n".encode())
         yield
@@ -55,6 +60,13 @@ def marker_path(settings: Settings) -> Path:
     if url.kind == "postgresql":
         return PROJECT / "data" / f"database{SUFFIX}"
     return url.path.with_name(url.path.name + SUFFIX)
+
+
+@asynccontextmanager
+async def interrupted_restore_logged(services: Services) -> AsyncIterator[None]:
+    if message := describe_interrupted_restore(services.settings):
+        logger.warning("%s", message)
+    yield
 
 
 def check_restore(settings: Settings) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from opportune.contrib.backup import postgresql, uploads
 from opportune.contrib.backup.archive import USE_ANOTHER_BACKUP, Archive, Manifest, open_archive
 from opportune.contrib.backup.marker import RestoreMarker
 from opportune.contrib.backup.sqlite import inspect_database, replace_database
-from opportune.contrib.copydb import copy
+from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.runner import plan_migrations, run_migrations

@@ -1,11 +1,9 @@
 """Retention of backups: keep the newest of each of the last days, weeks and months."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from opportune.contrib.backup.store import StoredBackup
-from opportune.errors import OperatorError
 
 PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "hourly": lambda time: (time.date(), time.hour),
@@ -16,19 +14,6 @@ PERIODS: Mapping[str, Callable[[datetime], object]] = {
 }
 PROTECTED_PERIOD = timedelta(days=1)
 """Backups from this period before the newest always remain, because the newest may contain damaged data."""
-RULE = re.compile(r"(\d{1,4})\s*(hourly|daily|weekly|monthly|yearly)", re.IGNORECASE)
-
-
-def parse_keep(text: str) -> dict[str, int]:
-    """Parse `7 daily, 4 weekly` into `{"daily": 7, "weekly": 4}`. Raises OperatorError."""
-    rules = [RULE.fullmatch(part.strip()) for part in text.split(",")]
-    counts = {rule[2].lower(): int(rule[1]) for rule in rules if rule}
-    if len(counts) < len(rules) or not any(counts.values()):
-        raise OperatorError(
-            f"BACKUP_KEEP is {text!a}: write numbers of backups, such as '7 daily, 4 weekly, 6 monthly' "
-            f"({', '.join(PERIODS)})."
-        )
-    return counts
 
 
 def find_superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:

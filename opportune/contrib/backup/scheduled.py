@@ -9,7 +9,8 @@ from pathlib import Path
 from opportune.config.settings import Settings
 from opportune.contrib.backup.archive import Manifest, Sink
 from opportune.contrib.backup.create import Notify, refuse_unmigrated, write_archive
-from opportune.contrib.backup.retention import find_superseded, parse_keep
+from opportune.contrib.backup.retention import find_superseded
+from opportune.contrib.backup.settings import BackupSettings, parse_keep
 from opportune.contrib.backup.store import BackupStore, StoredBackup
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.direct import direct_url
@@ -44,7 +45,7 @@ def send_backup(
     Raises:
         OperatorError: The backup failed. Older backups are unchanged.
     """
-    keep, store = parse_keep(settings.backup_keep), BackupStore(settings)
+    backups, store = settings.of(BackupSettings), BackupStore(settings)
     refuse_unmigrated(settings)
     name = store.new_name(direct_url(settings).kind)
     abortable = _AbortableSink(stop or threading.Event())
@@ -53,17 +54,18 @@ def send_backup(
         def write_content(sink: Sink) -> Manifest:
             abortable.sink = sink
             try:
-                with_bucket = settings.backup_bucket_uploads
+                with_bucket = backups.backup_bucket_uploads
                 return write_archive(settings, graph, abortable, folder / "database", notify, with_bucket=with_bucket)
             except OSError as error:
                 raise OperatorError(f"The backup cannot be created in {folder}: {error.strerror or error}.") from error
 
         sent = store.write(name, write_content)
     store.verify(name, sent)
-    backups = store.all()
-    new_backup = next(backup for backup in backups if backup.name == name)
+    stored = store.all()
+    new_backup = next(backup for backup in stored if backup.name == name)
     # Ignore backups with a time in the future, written by a machine with a wrong clock.
-    old_backups = find_superseded([backup for backup in backups if backup.created <= new_backup.created], keep)
+    candidates = [backup for backup in stored if backup.created <= new_backup.created]
+    old_backups = find_superseded(candidates, parse_keep(backups.backup_keep))
     return BackupResult(new_backup, list(_delete_backups(store, old_backups, notify)))
 
 

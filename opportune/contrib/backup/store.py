@@ -15,10 +15,11 @@ from opportune.config.settings import Settings, has_value
 from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.archive import Sink
 from opportune.contrib.backup.encryption import decrypt, encrypting, is_encrypting
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.storage.bucket import open_bucket, summarize
-from opportune.storage.location import Bucket, parse_backup_url
+from opportune.storage.location import Bucket
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, S3Store
@@ -61,14 +62,14 @@ class BackupStore:
     """Bucket or folder with a site's backups. Every method raises OperatorError if the store is unavailable."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises OperatorError if BACKUP_URL is empty or malformed."""
-        location = backup_location(settings)
+        """Raises OperatorError if BACKUP_URL is empty."""
+        self._settings = settings.of(BackupSettings)
+        location = self._settings.location
         if location is None:
             raise OperatorError(SWITCHED_OFF)
         self.location = location
         self.site, self._prefix_setting = _name_prefix(settings)
-        self._settings = settings
-        self._keys = [name for name in KEY_SETTINGS if has_value(getattr(settings, name.lower()))]
+        self._keys = [name for name in KEY_SETTINGS if has_value(getattr(self._settings, name.lower()))]
         self._client: LocalStore | S3Store | None = None
 
     @property
@@ -187,12 +188,6 @@ class BackupStore:
                 self.location.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._client = LocalStore(self.location)
         return self._client
-
-
-def backup_location(settings: Settings) -> Path | Bucket | None:
-    """Parse BACKUP_URL, or return None if it is empty. Raises OperatorError."""
-    text = settings.backup_url.get_secret_value()
-    return parse_backup_url(text) if text.strip() else None
 
 
 class _HashingSink:

@@ -6,13 +6,14 @@ from starlette.responses import Response
 
 from opportune.admin.operations.view import OperationsPage, reauthentication_required
 from opportune.contrib.doctor.context import DoctorContext
-from opportune.contrib.doctor.diagnose import diagnose
 
 
 class DoctorAdmin(OperationsPage):
     @expose("/operations/doctor", identity="operations-doctor")
     @reauthentication_required
     async def show(self, request: Request) -> Response:
+        from opportune.contrib.doctor.diagnose import diagnose  # noqa: PLC0415 - loads psycopg and the whole admin
+
         state = request.app.state
         names = [feature.name for feature in state.features]
         context = {"diagnoses": await diagnose(DoctorContext(state.settings, names))}

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.config.settings import Settings
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, defer, job
@@ -30,7 +31,8 @@ logger = logging.getLogger(__name__)
 
 
 def _schedule(settings: Settings) -> str:
-    return settings.heartbeat_schedule if settings.heartbeat_url.get_secret_value() else DAILY
+    telemetry = settings.of(TelemetrySettings)
+    return telemetry.heartbeat_schedule if telemetry.heartbeat_url.get_secret_value() else DAILY
 
 
 @job("admin.watch_jobs", attempts=1, schedule=_schedule)
@@ -39,7 +41,7 @@ async def watch_jobs(run: JobContext) -> None:
     runs_only_in_requests = run.settings.jobs == "request"  # late jobs are normal
     if not runs_only_in_requests and await _read_late_jobs(run):
         await run.write(_schedule_recheck)  # a site that just woke up will run them soon
-    elif url := run.settings.heartbeat_url.get_secret_value():
+    elif url := run.settings.of(TelemetrySettings).heartbeat_url.get_secret_value():
         await send_heartbeat(url)
 
 

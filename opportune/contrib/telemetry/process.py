@@ -1,8 +1,6 @@
 """Start time, memory and event loop lag of this process."""
 
 import asyncio
-import os
-import secrets
 import sys
 import time
 from contextlib import suppress
@@ -13,13 +11,6 @@ if sys.platform != "win32":
 
 STARTED_AT = time.time()
 """Seconds since 1970."""
-WORKERS_VARIABLE = "OPPORTUNE_WORKERS"
-"""Environment variable with the name and size of a group of workers, set by their parent process."""
-
-
-def create_worker_group(workers: int) -> None:
-    """Give the child processes a common group name."""
-    os.environ[WORKERS_VARIABLE] = f"{secrets.token_hex(8)}:{workers}"
 
 
 def resident_memory_bytes() -> int:

@@ -15,6 +15,7 @@ from opportune import __version__
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry import INSTALL_TELEMETRY
 from opportune.contrib.telemetry.routes import route_template
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.shutdown import flush_seconds, run_before_shutdown
 from opportune.db.hooks.change_origin import current_origin
 from opportune.errors import OperatorError, SettingsError
@@ -59,7 +60,7 @@ def start_sentry(settings: Settings) -> None:
         return
     try:
         sentry_sdk.init(
-            dsn=settings.sentry_dsn.get_secret_value(),
+            dsn=settings.of(TelemetrySettings).sentry_dsn.get_secret_value(),
             release=os.environ.get("SENTRY_RELEASE") or f"opportune@{__version__}",
             environment=settings.environment,
             server_name="",
@@ -129,7 +130,9 @@ async def flush() -> None:
 
 
 def report_command(error: Exception, settings: Settings) -> None:
-    """Report an exception that ends a command."""
+    """Report an exception that ends a command, because nobody may read the output of a cron job."""
+    if not settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
+        return
     import sentry_sdk
 
     start_sentry(settings)

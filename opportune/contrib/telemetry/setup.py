@@ -10,10 +10,11 @@ from opportune.config.settings import Settings
 from opportune.contrib.telemetry import sentry, status_api
 from opportune.contrib.telemetry.metrics import routes as metrics
 from opportune.contrib.telemetry.metrics.metrics import Metrics
-from opportune.contrib.telemetry.process import WORKERS_VARIABLE
 from opportune.contrib.telemetry.sentry import start_sentry
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.traces.requirements import require_opentelemetry
 from opportune.contrib.telemetry.workers import get_workers
+from opportune.server.worker_group import WORKERS_VARIABLE
 from opportune.services import Services
 from opportune.services.observers import observed_by
 from opportune.web.routing.router import router_of
@@ -23,14 +24,14 @@ class Telemetry:
     """Metrics of this process, or None if they are disabled."""
 
     def __init__(self, settings: Settings) -> None:
-        self.metrics = Metrics() if settings.metrics_token.get_secret_value() else None
+        self.metrics = Metrics() if settings.of(TelemetrySettings).metrics_token.get_secret_value() else None
 
 
 def add_telemetry(app: FastAPI) -> None:
     """Start error reports, add the routes of the metrics, and check the requirements of traces."""
-    if app.state.settings.otel_exporter_otlp_endpoint:
+    if app.state.settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
         require_opentelemetry(app.state.settings)
-    if app.state.settings.sentry_dsn.get_secret_value():
+    if app.state.settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
         start_sentry(app.state.settings)
     if app.state.telemetry.metrics:
         router_of(app).include_flat(metrics.router)
@@ -43,7 +44,7 @@ async def telemetry_running(services: Services) -> AsyncIterator[None]:
     settings = services.settings
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(errors_reported(settings))
-        if settings.otel_exporter_otlp_endpoint:
+        if settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
             require_opentelemetry(settings)
             from opportune.contrib.telemetry.traces.running import tracing  # noqa: PLC0415 - after the check
 
@@ -67,7 +68,7 @@ async def server_observed(app: FastAPI) -> AsyncIterator[None]:
 @asynccontextmanager
 async def errors_reported(settings: Settings) -> AsyncIterator[None]:
     """Report an exception that ends the block to Sentry if SENTRY_DSN is set, then send pending reports."""
-    if not settings.sentry_dsn.get_secret_value():
+    if not settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
         yield
         return
 

@@ -12,6 +12,7 @@ from opportune.admin.status.status import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry import server_lights as server
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.models.model import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.formats import format_duration, format_size
@@ -102,8 +103,9 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
 
 
 async def test_json_status_without_a_database_is_english(settings: Settings) -> None:
-    secrets = {"metrics_token": SecretStr(TOKEN), "database_url": SecretStr("sqlite:////nowhere/at/all.db")}
-    app = create_test_app(settings.model_copy(update={**secrets, "language": "de", "languages": ["de"]}))
+    url = SecretStr("sqlite:////nowhere/at/all.db")
+    german = settings.model_copy(update={"database_url": url, "language": "de", "languages": ["de"]})
+    app = create_test_app(german.having(TelemetrySettings(metrics_token=SecretStr(TOKEN))))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
         assert (await client.get("/metrics/status")).status_code == 401
         response = await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})
@@ -115,7 +117,7 @@ async def test_json_status_without_a_database_is_english(settings: Settings) -> 
 
 
 async def test_json_status_masks_email_addresses(settings: Settings) -> None:
-    app = create_test_app(settings.model_copy(update={"metrics_token": SecretStr(TOKEN)}))
+    app = create_test_app(settings.having(TelemetrySettings(metrics_token=SecretStr(TOKEN))))
     async with app.router.lifespan_context(app):
         async with app.state.database.writer() as session:
             error = "550 <ada@example.com>: no such user"

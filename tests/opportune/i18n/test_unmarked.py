@@ -11,7 +11,10 @@ FOR_OPERATORS = (
     *("opportune/jobs/", "opportune/contrib/answers/gauges.py"),
     *(f"opportune/contrib/llm/providers/{name}.py" for name in ("embeddings_client", "errors", "libraries")),
     *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
-    *(f"opportune/contrib/{name}/" for name in ("backup", "copydb", "deploy", "doctor", "inspectdb", "telemetry")),
+    *(
+        f"opportune/contrib/{name}/"
+        for name in ("backup", "copydb", "deploy", "doctor", "dumps", "inspectdb", "telemetry")
+    ),
     *("opportune/contrib/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
 )
 FOR_DEVELOPERS = (

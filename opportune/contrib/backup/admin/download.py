@@ -11,8 +11,6 @@ from starlette.types import Receive, Scope, Send
 
 from opportune.admin.operations.operations import record_operation
 from opportune.config.settings import Settings
-from opportune.contrib.backup.create import create_backup
-from opportune.contrib.backup.scheduled import scratch_folder
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.web.rendering.flash import flash
@@ -62,7 +60,9 @@ async def download_backup(request: Request) -> Download:
 
 
 def _create_download(settings: Settings, features: Sequence[str], notify: Callable[[str], None]) -> Download:
+    from opportune.contrib.backup import create, scheduled  # noqa: PLC0415 - loads Alembic and psycopg
+
     with ExitStack() as cleanup:
-        folder = cleanup.enter_context(scratch_folder(PREFIX, NO_DISK))
-        path = create_backup(settings, MigrationGraph(features), folder, notify)
+        folder = cleanup.enter_context(scheduled.scratch_folder(PREFIX, NO_DISK))
+        path = create.create_backup(settings, MigrationGraph(features), folder, notify)
         return Download(path, cleanup.pop_all())

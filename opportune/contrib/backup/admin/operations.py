@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from opportune.contrib.backup.encryption import can_decrypt
 from opportune.contrib.backup.jobs import BackupState, make_backup, read_backup_state, rehearse_restore
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import SWITCHED_OFF
 from opportune.errors import OperatorError
 from opportune.feature import AdminPanel, HealthLight
@@ -38,7 +39,7 @@ async def back_up_now(session: AsyncSession, request: Request) -> str:
 
 
 async def rehearse_now(session: AsyncSession, request: Request) -> str:
-    if not can_decrypt(request.app.state.settings):
+    if not can_decrypt(request.app.state.settings.of(BackupSettings)):
         raise OperatorError(
             "Backups are encrypted to BACKUP_RECIPIENT: rehearse the restore on a machine with the private key."
         )
@@ -47,7 +48,7 @@ async def rehearse_now(session: AsyncSession, request: Request) -> str:
 
 
 def _queue_job(session: AsyncSession, request: Request, job: JobDefinition[[]], message: str) -> str:
-    if not request.app.state.settings.backup_url.get_secret_value().strip():
+    if not request.app.state.settings.of(BackupSettings).location:
         raise OperatorError(SWITCHED_OFF)
     defer(session, job())
     return message

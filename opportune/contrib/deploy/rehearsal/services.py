@@ -9,6 +9,8 @@ from cryptography import x509
 from sqlalchemy import make_url
 
 from opportune.errors import OperatorError
+from opportune.testing.services import certificate
+from opportune.testing.services.postgres import postgres
 
 MISSING = "A rehearsal needs the PostgreSQL of the tests. Install it with: python3 oppman.py test --version"
 NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
@@ -26,10 +28,6 @@ class PooledDatabase:
 @contextmanager
 def postgresql() -> Iterator["Server"]:
     """Run a PostgreSQL server for rehearsals. Raises OperatorError if it is not installed."""
-    try:
-        from opportune.testing.services.postgres import postgres  # noqa: PLC0415 - installed with the tests
-    except ImportError:
-        raise OperatorError(MISSING) from None
     with ExitStack() as stack:
         try:
             server = stack.enter_context(postgres())
@@ -48,7 +46,7 @@ class Server:
     @contextmanager
     def database(self, name: str) -> Iterator[PooledDatabase]:
         """Create an empty database for the block, behind PgBouncer with TLS if that is installed."""
-        from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # noqa: PLC0415 - as above
+        from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # noqa: PLC0415 - imports pytest
 
         url = self.create(name)
         try:
@@ -62,8 +60,6 @@ class Server:
 
 def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
     """Create a certificate for these names and this machine. Return the paths of certificate and key."""
-    from opportune.testing.services import certificate  # noqa: PLC0415 - as above
-
     folder.mkdir(exist_ok=True)
     all_names = [certificate.ADDRESS, certificate.LOCALHOST, *map(x509.DNSName, names)]
     return certificate.make_certificate(folder, names=all_names)

@@ -7,6 +7,7 @@ from starlette.responses import PlainTextResponse
 
 from opportune.contrib.telemetry.metrics import collect
 from opportune.contrib.telemetry.metrics.families import CONTENT_TYPE, add_labels, render_families
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import get_workers
 from opportune.web.endpoints.health import METRICS_PATH
 
@@ -14,7 +15,7 @@ from opportune.web.endpoints.health import METRICS_PATH
 async def metrics_token_required(request: Request) -> None:
     """Respond with 401 unless the request has METRICS_TOKEN as its bearer token."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    token: str = request.app.state.settings.metrics_token.get_secret_value()
+    token: str = request.app.state.settings.of(TelemetrySettings).metrics_token.get_secret_value()
     is_valid = hmac.compare_digest(value.strip().encode("latin-1"), token.encode())
     if scheme.lower() != "bearer" or not is_valid:
         raise HTTPException(401, "Send METRICS_TOKEN as a bearer token.", {"WWW-Authenticate": "Bearer"})

@@ -8,6 +8,7 @@ from dotenv import dotenv_values
 
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry import INSTALL_TELEMETRY
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.errors import SettingsError
 from opportune.project.layout import settings_class
 
@@ -25,7 +26,7 @@ def require_opentelemetry(settings: Settings) -> None:
     for name, value in values.items():
         if name.startswith("OTEL_") and value is not None:
             os.environ.setdefault(name, value)
-    os.environ.setdefault("OTEL_EXPORTER_OTLP_ENDPOINT", settings.otel_exporter_otlp_endpoint)
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_ENDPOINT", settings.of(TelemetrySettings).otel_exporter_otlp_endpoint)
     if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") == "grpc":
         raise SettingsError("OTEL_EXPORTER_OTLP_PROTOCOL: set it to http/protobuf and use its port, often 4318.")
     if not all(map(_is_installed, MODULES)):

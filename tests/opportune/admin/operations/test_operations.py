@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.config.settings import Settings
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.models.model import utc_now
 from opportune.feature import Admin, Feature, Jobs
 from opportune.jobs import JobContext, job
@@ -115,7 +116,7 @@ async def test_backups_are_listed_and_queued(app: FastAPI, operator: AsyncClient
     assert (await flash_messages(operator)).startswith("BACKUP_URL is empty")
     name = "opportune-20260101T000000Z-sqlite.zip"
     (tmp_path / name).write_text("x")
-    settings = app.state.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}")})
+    settings = app.state.settings.having(BackupSettings(backup_url=SecretStr(f"file:{tmp_path}")))
     app.state.settings = settings
     async with app.state.database.writer() as session:
         await record_run(session, "backups.make", error="The bucket is full.")

@@ -25,7 +25,7 @@ from opportune.cli.project import quickstart
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.contrib.backup import create, postgresql
 from opportune.contrib.backup.restore import Target, restore_backup
-from opportune.contrib.copydb import copy
+from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project.atomic_files import open_replacement, private_file, temporary_path

@@ -10,6 +10,7 @@ from pyrage import decrypt, x25519
 from opportune.config.settings import Settings
 from opportune.contrib.backup import store
 from opportune.contrib.backup.jobs import rehearse_restore
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.errors import OperatorError
 from opportune.testing.services.s3 import s3_server, s3_url
 from tests.opportune.cli.conftest import Oppman
@@ -144,8 +145,8 @@ def test_cut_backup_is_reported(oppman: Oppman, folder: Path, key_file: Path, si
 @pytest.mark.parametrize("value", ["age1x", str(KEY), f"{KEY.to_public()},age1x"], ids=["short", "private", "list"])
 def test_invalid_recipient_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("BACKUP_RECIPIENT", value)
-    message = error_line(oppman, "check")
-    assert message.startswith("BACKUP_RECIPIENT: must be one or more public keys of age (age1…), separated by commas.")
+    message = oppman("check").out
+    assert "BACKUP_RECIPIENT: must be one or more public keys of age (age1…), separated by commas." in message
     assert str(KEY) not in message
 
 
@@ -161,7 +162,9 @@ def test_error_of_the_bucket_is_reported(oppman: Oppman, folder: Path, monkeypat
 
 @pytest.mark.parametrize(("identity", "schedule"), [("", ""), (str(KEY), "30 4 * * 0")], ids=["without", "with"])
 def test_only_a_site_with_private_key_rehearses(settings: Settings, folder: Path, identity: str, schedule: str) -> None:
-    values = {"backup_url": SecretStr(f"file:{folder}"), "backup_recipient": str(KEY.to_public())}
-    site = settings.model_copy(update={**values, "backup_identity": SecretStr(identity)})
-    assert callable(rehearse_restore.schedule)
-    assert rehearse_restore.schedule(site) == schedule
+    backups = BackupSettings(
+        backup_url=SecretStr(f"file:{folder}"),
+        backup_recipient=str(KEY.to_public()),
+        backup_identity=SecretStr(identity),
+    )
+    assert rehearse_restore.schedule_in(settings.having(backups)) == schedule

@@ -10,9 +10,14 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.contrib.backup import jobs
 from opportune.contrib.backup.jobs import BACKUP, MAX_ATTEMPTS, make_backup, read_backup_state, rehearse_restore
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.schedules import find_last_run, record_run
+
+
+def to_folder(name: str) -> BackupSettings:
+    return BackupSettings(backup_url=SecretStr(f"file:{name}"), backup_schedule="0 0 1 1 *")
 
 
 class Run:
@@ -35,8 +40,8 @@ class Run:
 
 async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, recorded_jobs: Any, tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("")
-    broken_settings = {"backup_url": SecretStr(f"file:{tmp_path}/in the way/x"), "admin_email": "ada@example.org"}
-    failing = Run(app, app.state.settings.model_copy(update=broken_settings))
+    settings = app.state.settings.model_copy(update={"admin_email": "ada@example.org"})
+    failing = Run(app, settings.having(to_folder(f"{tmp_path}/in the way/x")))
 
     async def fail() -> None:
         with pytest.raises(OperatorError) as raised:
@@ -57,7 +62,7 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     assert not state.is_healthy
     assert str(state).startswith("The last backup failed: ")
 
-    good = Run(app, failing.settings.model_copy(update={"backup_url": SecretStr(f"file:{tmp_path}/away")}))
+    good = Run(app, settings.having(to_folder(f"{tmp_path}/away")))
     await make_backup.function(good)  # type: ignore[arg-type]
     await good.write(record_run, BACKUP, good.note)
     await rehearse_restore.function(good)  # type: ignore[arg-type]
@@ -72,9 +77,9 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_jobs_are_scheduled_only_with_a_backup_url(app: FastAPI) -> None:
-    settings = app.state.settings.model_copy(update={"backup_schedule": "0 0 1 1 *"})
+    settings = app.state.settings.having(BackupSettings(backup_schedule="0 0 1 1 *"))
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("", "")
-    settings = settings.model_copy(update={"backup_url": SecretStr("file:away")})
+    settings = settings.having(to_folder("away"))
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("0 0 1 1 *", "30 4 * * 0")
 
 
@@ -87,8 +92,7 @@ async def test_job_does_nothing_without_a_backup_url(app: FastAPI) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"backup_schedule": "0 0 1 1 *", "backup_url": SecretStr("file:away")}
-    settings = app.state.settings.model_copy(update=options)
+    settings = app.state.settings.having(to_folder("away"))
     async with app.state.database.writer() as session:
         await record_run(session, BACKUP, "made")
     async with app.state.database.reader(fresh=True) as session:

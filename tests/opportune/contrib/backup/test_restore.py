@@ -9,18 +9,20 @@ import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from sqlalchemy import Column, Integer, Table
 
-from opportune.cli.development.runserver import check_database
 from opportune.contrib.backup import postgresql
-from opportune.contrib.backup.marker import describe_interrupted_restore, marker_path
+from opportune.contrib.backup.marker import describe_interrupted_restore, interrupted_restore_logged, marker_path
 from opportune.contrib.backup.restore import WORK_FOLDER_PREFIX
 from opportune.contrib.backup.uploads import StagedUploads
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
 from opportune.project.layout import installed_names
+from opportune.services import Services
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step, restore_until_commit
 from tests.opportune.contrib.backup.backups import (
@@ -128,12 +130,10 @@ def test_refused_restore_leaves_no_marker(oppman: Oppman, site: Site, backup: Pa
     assert not marker_path(site.settings).exists()
 
 
-def test_start_reports_interrupted_restore(
-    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_start_reports_interrupted_restore(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     marker_path(site.settings).write_text("b.zip\n2026-11-23 09:50 UTC\n")
-    check_database(site.settings, migrate=False)
-    assert "Run it again: python3 oppman.py restore b.zip." in capsys.readouterr().err
+    async with interrupted_restore_logged(cast("Services", SimpleNamespace(settings=site.settings))):
+        assert "Run it again: python3 oppman.py restore b.zip." in caplog.text
 
 
 @pytest.mark.parametrize(

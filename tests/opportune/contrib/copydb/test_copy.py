@@ -10,7 +10,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Column, String
 
-from opportune.contrib.copydb import TableReport, copy, examine, rows, writers
+from opportune.contrib.copydb import rows, writers
+from opportune.contrib.copydb.checks import examine
+from opportune.contrib.copydb.copy import TableReport, copy
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations

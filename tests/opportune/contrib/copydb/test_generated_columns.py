@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import JSON, Column, Computed, Identity, Integer, MetaData
 from sqlmodel import Field
 
-from opportune.contrib.copydb import copy
 from opportune.contrib.copydb.connections import open_destination, open_snapshot
+from opportune.contrib.copydb.copy import copy
 from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.contrib.dumps.names import tables_by_name

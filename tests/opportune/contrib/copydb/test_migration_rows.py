@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import Column, MetaData, String
 from sqlmodel import Field
 
-from opportune.contrib.copydb import copy, examine
+from opportune.contrib.copydb.checks import examine
 from opportune.contrib.copydb.connections import open_destination
+from opportune.contrib.copydb.copy import copy
 from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.contrib.dumps.names import tables_by_name
 from opportune.db.models.model import NAMING_CONVENTION, Model

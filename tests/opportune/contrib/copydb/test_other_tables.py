@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
-from opportune.contrib.copydb import copy
+from opportune.contrib.copydb.copy import copy
 from opportune.contrib.dumps.names import find_table, select_tables, tables_by_name
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.url.database_url import DatabaseURL

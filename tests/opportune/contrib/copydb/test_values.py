@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from opportune.contrib.copydb import TableReport, copy
+from opportune.contrib.copydb.copy import TableReport, copy
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import NAMING_CONVENTION

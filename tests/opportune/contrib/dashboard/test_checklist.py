@@ -8,6 +8,7 @@ from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.accounts.models import User
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.dashboard.setup_steps import has_models_of_project
 from opportune.testing.factories import grant, make_user, signed_in_client
 
@@ -35,7 +36,8 @@ async def test_configured_steps_are_ticked(app: FastAPI, admin: AsyncClient) -> 
     items = read_items((await admin.get("/admin/")).text)
     assert items == dict.fromkeys(LABELS.values(), False) | {LABELS["llm"]: True}, "tests have a fake model"
 
-    configure(app, mail_url=SecretStr("smtp://mail.example.org"), backup_url=SecretStr("file:///backups"))
+    configure(app, mail_url=SecretStr("smtp://mail.example.org"))
+    app.state.settings = app.state.settings.having(BackupSettings(backup_url=SecretStr("file:///backups")))
     items = read_items((await admin.get("/admin/")).text)
     assert items[LABELS["mail"]]
     assert items[LABELS["backup"]]

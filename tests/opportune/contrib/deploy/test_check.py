@@ -14,10 +14,10 @@ import pytest
 import typer
 
 from opportune.checks import Finding
-from opportune.cli.deploy import deploy
 from opportune.cli.development.check import deploy_checks
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.contrib.deploy.check import check_current_host, check_deployment
+from opportune.contrib.deploy.commands import deploy
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, required_names
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from opportune.cli.deploy import deploy
 from opportune.config.settings import is_weak
+from opportune.contrib.deploy.commands import deploy
 from opportune.contrib.deploy.env_production import required_names
 from opportune.contrib.deploy.host_files import RECORD
 from opportune.contrib.deploy.recipes import RECIPES
@@ -65,7 +65,7 @@ def test_both_modes_of_leapcell_share_a_file(project: Path, oppman: Oppman) -> N
     assert oppman("deploy", "init", "leapcell").code == 0
 
 
-def test_missing_settings_are_added_to_an_existing_file(project: Path, oppman: Oppman) -> None:
+def test_missing_commands_are_added_to_an_existing_file(project: Path, oppman: Oppman) -> None:
     oppman("deploy", "init", "fly")
     (project / ".env.production").write_text("SECRET_KEY=kept\nDATABASE_URL=\n")
     code, out, _ = oppman("deploy", "init", "fly")

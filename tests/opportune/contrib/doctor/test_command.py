@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.database import doctor
+from opportune.contrib.doctor import commands as doctor
 from opportune.contrib.doctor.results import Diagnosis, fault, notice, ok
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.url.database_url import DatabaseURL

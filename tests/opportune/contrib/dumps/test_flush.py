@@ -6,8 +6,8 @@ from sqlalchemy import func, select, text
 from opportune.accounts import User
 from opportune.accounts.models import Group, Session
 from opportune.cli import call_command
-from opportune.cli.database import flush
 from opportune.config.settings import Settings
+from opportune.contrib.dumps.commands import flush
 from opportune.db import Database
 from opportune.db.models.model import utc_now
 from opportune.errors import CommandError

@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from opportune.cli.database import inspectdb
+from opportune.contrib.inspectdb import commands as inspectdb
 from opportune.project.layout import PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server

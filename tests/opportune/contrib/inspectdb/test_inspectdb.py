@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from opportune.cli import call_command
-from opportune.cli.database import inspectdb
 from opportune.config.settings import Settings
+from opportune.contrib.inspectdb import commands as inspectdb
 from opportune.db import Model
 from opportune.db.migrations.connection import connect
 from opportune.errors import CommandError

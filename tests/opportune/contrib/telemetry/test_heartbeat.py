@@ -9,8 +9,10 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from opportune.config.settings import Settings, load_settings
+from opportune.config.base_settings import read_class
+from opportune.config.settings import Settings
 from opportune.contrib.telemetry.heartbeat import report_late_jobs, watch_jobs
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.errors import SettingsError
@@ -51,12 +53,13 @@ async def monitor() -> AsyncIterator[Monitor]:
 @pytest.fixture
 def watched(recorded_jobs: RecordedJobs, monitor: Monitor) -> RecordedJobs:
     options = {
-        "heartbeat_url": SecretStr(monitor.url("/secret-path")),
         "admin_email": "root@example.org",
         "mail_url": SecretStr("smtp://127.0.0.1:9"),
         "mail_from": "site@example.org",
     }
-    recorded_jobs.context.settings = recorded_jobs.context.settings.model_copy(update=options)
+    settings = recorded_jobs.context.settings.model_copy(update=options)
+    heartbeat = TelemetrySettings(heartbeat_url=SecretStr(monitor.url("/secret-path")))
+    recorded_jobs.context.settings = settings.having(heartbeat)
     return recorded_jobs
 
 
@@ -122,7 +125,7 @@ async def test_job_runs_daily_without_a_url(recorded_jobs: RecordedJobs) -> None
 @pytest.mark.parametrize("url", ["hc-ping.com/secret", "ftp://hc-ping.com/secret"])
 def test_invalid_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^HEARTBEAT_URL: must be an address such as") as caught:
-        load_settings(heartbeat_url=url)
+        read_class(TelemetrySettings, heartbeat_url=url)
     assert "secret" not in str(caught.value)
 
 
@@ -138,7 +141,7 @@ async def test_job_with_its_own_url_calls_it_on_success(
 
     async with database.writer() as session:
         session.add(Job(name="removed.job", due_at=utc_now() - timedelta(hours=1)))
-    options = settings.model_copy(update={"heartbeat_url": SecretStr(monitor.url("/all"))})
+    options = settings.having(TelemetrySettings(heartbeat_url=SecretStr(monitor.url("/all"))))
     queue = DatabaseJobQueue(options, database, open_storage(settings), [nightly, broken, watch_jobs])
     async with queue.running():
         for call, state in ((nightly(), JobState.DONE), (broken(), JobState.FAILED), (watch_jobs(), JobState.DONE)):

@@ -13,17 +13,19 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.config.base_settings import read_class
 from opportune.config.llm_models import LlmModel
-from opportune.config.settings import Settings, load_settings
+from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, FakeProvider, LLMError
 from opportune.contrib.telemetry.metrics.families import Counter, render_families
-from opportune.contrib.telemetry.process import WORKERS_VARIABLE, create_worker_group
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import Workers
 from opportune.errors import SettingsError
 from opportune.feature import Feature, Gauge, Jobs, Monitoring
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.project.layout import installed_features
+from opportune.server.worker_group import WORKERS_VARIABLE, create_worker_group
 from opportune.services.observers import observers
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
@@ -53,9 +55,10 @@ async def failing(_run: JobContext) -> None:
 @pytest.fixture
 async def metered_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with METRICS_TOKEN and a model that has a price."""
-    options = {"metrics_token": SecretStr(TOKEN), "llm_models": [MODEL]}
+    settings = settings.model_copy(update={"llm_models": [MODEL]})
+    settings = settings.having(TelemetrySettings(metrics_token=SecretStr(TOKEN)))
     feature = Feature("telemetry_jobs", "Jobs to be counted.", jobs=Jobs([succeeding, failing]))
-    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature), runs_jobs=True)
+    app = create_test_app(settings, (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -110,7 +113,7 @@ async def test_request_without_the_token_is_refused_and_logged(
 
 def test_short_token_is_refused_without_being_shown() -> None:
     with pytest.raises(SettingsError, match=r"^METRICS_TOKEN: must have 20 or more") as caught:
-        load_settings(metrics_token="guessable")
+        read_class(TelemetrySettings, metrics_token="guessable")
     assert "guessable" not in str(caught.value)
 
 

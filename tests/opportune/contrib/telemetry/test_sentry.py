@@ -13,6 +13,7 @@ from opportune import __version__
 from opportune.cli import main
 from opportune.config.settings import Settings, using_settings
 from opportune.contrib.telemetry.sentry import remove_private_data, start_sentry
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.setup import errors_reported
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature, Jobs
@@ -49,7 +50,7 @@ def _reset_client() -> Iterator[None]:
 
 @pytest.fixture
 def sentry_settings(settings: Settings, sink: Sink) -> Settings:
-    return settings.model_copy(update={"sentry_dsn": SecretStr(f"http://{KEY}@{sink.address}/1")})
+    return settings.having(TelemetrySettings(sentry_dsn=SecretStr(f"http://{KEY}@{sink.address}/1")))
 
 
 def events(sink: Sink) -> list[dict[str, Any]]:
@@ -95,7 +96,7 @@ async def test_failed_start_is_reported_except_operator_errors(sentry_settings: 
 
 
 def test_failed_command_is_reported(sentry_settings: Settings, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SENTRY_DSN", sentry_settings.sentry_dsn.get_secret_value())
+    monkeypatch.setenv("SENTRY_DSN", sentry_settings.of(TelemetrySettings).sentry_dsn.get_secret_value())
     monkeypatch.setattr(main, "command_group", lambda: dict[str, str]()["in a command"])
     with using_settings(sentry_settings):
         assert main.main(["check"]) == 1
@@ -108,7 +109,7 @@ def test_invalid_setup_is_refused_without_showing_the_key(
 ) -> None:
     if not dsn:
         monkeypatch.setitem(sys.modules, "sentry_sdk", None)
-    options = settings.model_copy(update={"sentry_dsn": SecretStr(dsn or f"http://{KEY}@127.0.0.1:1/1")})
+    options = settings.having(TelemetrySettings(sentry_dsn=SecretStr(dsn or f"http://{KEY}@127.0.0.1:1/1")))
     with pytest.raises(SettingsError, match=line) as caught:
         start_sentry(options)
     assert KEY not in str(caught.value)

@@ -13,6 +13,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, FakeProvider
+from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.traces import requirements
 from opportune.db import WriteSession
 from opportune.errors import SettingsError
@@ -74,9 +75,10 @@ def routes(other_server: str) -> APIRouter:
 
 
 async def test_spans_contain_nothing_private(settings: Settings, collector: Sink) -> None:
-    options = {"otel_exporter_otlp_endpoint": collector.url, "trusted_proxies": "10.0.0.1"}
+    settings = settings.model_copy(update={"trusted_proxies": "10.0.0.1"})
+    settings = settings.having(TelemetrySettings(otel_exporter_otlp_endpoint=collector.url))
     feature = Feature("traces", "To be traced.", pages=routes(collector.url), jobs=Jobs([later]))
-    app = create_test_app(settings.model_copy(update=options), (*installed_features(), feature), runs_jobs=True)
+    app = create_test_app(settings, (*installed_features(), feature), runs_jobs=True)
     async with app.router.lifespan_context(app):
         app.state.llm.provider = FakeProvider("a private answer", Done(prompt_tokens=11, completion_tokens=7))
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
@@ -125,4 +127,4 @@ def test_missing_requirement_is_reported_at_start(
     else:
         monkeypatch.setattr(requirements, "MODULES", ("opentelemetry.not.there",))
     with pytest.raises(SettingsError, match=line):
-        create_test_app(settings.model_copy(update={"otel_exporter_otlp_endpoint": "http://127.0.0.1:1"}))
+        create_test_app(settings.having(TelemetrySettings(otel_exporter_otlp_endpoint="http://127.0.0.1:1")))

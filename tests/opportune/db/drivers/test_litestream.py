@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from opportune.contrib.copydb import copy
+from opportune.contrib.copydb.copy import copy
 from opportune.db.database import Database
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL

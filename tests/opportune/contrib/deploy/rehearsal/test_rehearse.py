@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from opportune.cli.deploy import rehearse as deploy_rehearse
 from opportune.config.hosts import HOSTS
+from opportune.contrib.deploy.commands import rehearse as deploy_rehearse
 from opportune.contrib.deploy.rehearsal.answer_steps import require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
 from opportune.contrib.deploy.rehearsal.limits import Limits

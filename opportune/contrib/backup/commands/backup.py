@@ -12,6 +12,7 @@ from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import create, jobs, scheduled
 from opportune.contrib.backup.archive import UPLOADS, open_archive
+from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.backup.store import BackupStore
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
@@ -37,7 +38,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="List the backups as JSON.")] = False,
 ) -> None:
     settings = get_settings()
-    is_remote = destination is None and bool(settings.backup_url.get_secret_value().strip())
+    is_remote = destination is None and settings.of(BackupSettings).location is not None
     if show_list or as_json:
         backups = read_stored_backups(settings) if is_remote else find_backups(destination or create.BACKUP_FOLDER)
         print_backups(sorted(backups, key=lambda backup: backup["created"], reverse=True), as_json)

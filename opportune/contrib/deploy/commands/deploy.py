@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from opportune.checks import Finding
-from opportune.cli.deploy.questions import complete_options
-from opportune.cli.deploy.rehearse import rehearse, suggestion
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.startup import address_faults
 from opportune.cli.output import print_json, say, warn
@@ -17,6 +15,8 @@ from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
 from opportune.config.settings import get_settings
 from opportune.contrib.deploy.check import check_deployment
+from opportune.contrib.deploy.commands.questions import complete_options
+from opportune.contrib.deploy.commands.rehearse import rehearse, suggestion
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
 from opportune.contrib.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
 from opportune.contrib.deploy.recipes import RECIPES, Recipe

@@ -19,7 +19,8 @@ from opportune.contrib.backup.archive import UPLOADS, Manifest, open_archive
 from opportune.contrib.backup.encryption import decrypt
 from opportune.contrib.backup.restore import Target, restore_backup
 from opportune.contrib.backup.scheduled import scratch_folder
-from opportune.contrib.backup.store import NAME, BackupStore, backup_location
+from opportune.contrib.backup.settings import BackupSettings
+from opportune.contrib.backup.store import NAME, BackupStore
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.models.model import Model
@@ -51,7 +52,8 @@ def command(
         raise typer.BadParameter("Enter a file, a name from `backup --list`, or --latest.")
     settings = get_settings()
     if identity:
-        settings = settings.model_copy(update={"backup_identity": read_identity(identity)})
+        keys = {"backup_identity": read_identity(identity)}
+        settings = settings.having(settings.of(BackupSettings).model_copy(update=keys))
     if is_rehearsal:
         rehearse(settings, name)
         return
@@ -84,7 +86,7 @@ def rehearse(settings: Settings, name: str) -> None:
 def open_backup(settings: Settings, name: str) -> Iterator[Path]:
     """Open a local archive, or download one from BACKUP_URL for the duration of the block."""
     path, is_local = Path(name), is_local_file(settings, name)
-    if is_local and backup_location(settings) is not None and not path.exists():
+    if is_local and settings.of(BackupSettings).location is not None and not path.exists():
         raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
     if is_local and path.suffix != SUFFIX:
         yield path
@@ -102,13 +104,15 @@ def open_backup(settings: Settings, name: str) -> Iterator[Path]:
 
 def is_local_file(settings: Settings, name: str) -> bool:
     """Return True for a local file, False for a name at BACKUP_URL."""
-    return bool(name) and (Path(name).exists() or not NAME.fullmatch(name) or backup_location(settings) is None)
+    return bool(name) and (
+        Path(name).exists() or not NAME.fullmatch(name) or settings.of(BackupSettings).location is None
+    )
 
 
 def decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:
     try:
         with path.open("rb") as source:
-            decrypt(str(path), source, file, settings)
+            decrypt(str(path), source, file, settings.of(BackupSettings))
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
     file.flush()

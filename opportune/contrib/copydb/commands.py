@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from opportune.cli.output import print_table, progress, say, warn
-from opportune.contrib.copydb import TableReport, copy, examine
+from opportune.contrib.copydb.checks import examine
+from opportune.contrib.copydb.copy import TableReport, copy
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseURL
 from opportune.project.layout import installed_names
