@@ -41,7 +41,7 @@ class MenuLink(NamedTuple):
 
 
 class AdminExtension:
-    """Base class of extensions. Name yours in the feature: `Feature(admin_extension="app.books.extension.BookTools")`.
+    """Base class of extensions. Name yours in the feature: `Admin(extension="app.books.extension.BookTools")`.
 
     The site creates one instance when it builds the admin, with all views. Override what you need.
     """
@@ -136,12 +136,21 @@ def extension_classes(features: Sequence[Feature]) -> Iterator[type[AdminExtensi
         OperatorError: A class does not exist.
     """
     for feature in features:
-        if feature.admin.extension:
-            module, _, name = feature.admin.extension.rpartition(".")
-            extension = getattr(import_module(module), name, None) if module else None
+        if path := feature.admin.extension:
+            extension = _load(path)
             if not (isinstance(extension, type) and issubclass(extension, AdminExtension)):
                 raise OperatorError(
-                    f"Feature({feature.name!r}, admin_extension={feature.admin.extension!r}): "
+                    f"Feature({feature.name!r}, admin=Admin(extension={path!r})): "
                     "this is not the path of an AdminExtension, such as app.books.extension.BookTools."
                 )
             yield extension
+
+
+def _load(path: str) -> object:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name, None) if module else None
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module exists, and one of its imports fails
+        return None

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.admin.extensions import extension_classes
 from opportune.admin.middleware import add_icons
 from opportune.admin.options import find_view_errors
 from opportune.admin.permissions import Permissions
@@ -46,6 +47,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.questions import Choices
+from opportune.db.models.versioned import Versioned
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
@@ -54,7 +56,7 @@ from opportune.features import all_features, find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.project.layout import PROJECT, display_path, feature_folder, installed_features, installed_names
+from opportune.project.layout import PACKAGE, PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering import icons
@@ -150,12 +152,28 @@ def check_features(settings: Settings) -> Iterator[Finding]:
 
 
 def check_admin(_settings: Settings) -> Iterator[Finding]:
-    """Find unknown column names in admin views, which would prevent the start of the admin."""
+    """Find unknown names in admin views and extensions, which would prevent the start of the admin."""
     features = installed_features()
     views = [view for view, _ in view_classes(features)]
     yield from map(Finding, find_view_errors(views))
+    try:
+        list(extension_classes(features))
+    except OperatorError as error:
+        yield Finding(str(error))
     for feature in features:
         yield from (Finding(line, is_error=False) for line in views_without_model(feature))
+
+
+def check_versions(_settings: Settings) -> Iterator[Finding]:
+    """Find `Versioned` models of which no versions are kept."""
+    features = installed_features()
+    if any(feature.name == "row_versions" for feature in features):
+        return
+    for model in (model for feature in features for model in feature.models if issubclass(model, Versioned)):
+        yield Finding(
+            f"{model.__name__} is Versioned, but no versions are kept. Add `row_versions` to {PACKAGE}/installed.py.",
+            is_error=False,
+        )
 
 
 def check_hooks(_settings: Settings) -> Iterator[Finding]:
@@ -345,6 +363,7 @@ CHECKS: tuple[Check, ...] = (
     check_registration,
     check_features,
     check_admin,
+    check_versions,
     check_hooks,
     check_commands,
     check_schemas,

@@ -1,7 +1,7 @@
 """The admin of sites that leave out its optional features."""
 
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from html import unescape
 from urllib.parse import urljoin
 
@@ -10,10 +10,12 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.admin.extensions import extension_classes
-from opportune.config.settings import Settings
+from opportune.cli.development.check import check_versions
+from opportune.config.settings import Settings, get_settings
+from opportune.contrib.row_versions.feature import row_versions
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature
-from tests.opportune.contrib.row_versions.leaflet_feature import leaflet_site
+from tests.opportune.contrib.row_versions.leaflet_feature import leaflet_site, leaflets
 
 pytestmark = pytest.mark.database("sqlite")
 MARKS = {
@@ -67,8 +69,17 @@ async def test_rows_are_added_edited_and_deleted(admin: AsyncClient) -> None:
     assert "Oats" not in (await admin.get("/admin/leaflet/list")).text
 
 
-@pytest.mark.parametrize("path", ["nowhere", "opportune.admin.extensions.ModelPage", "opportune.admin.Extension"])
+@pytest.mark.parametrize(
+    "path", ["nowhere", "opportune.nowhere.Tools", "opportune.admin.ModelPage", "opportune.admin.Tools"]
+)
 def test_unknown_extension_is_one_line(path: str) -> None:
     feature = Feature("books", "For tests.", admin=Admin(extension=path))
     with pytest.raises(OperatorError, match="is not the path of an AdminExtension"):
         list(extension_classes([feature]))
+
+
+@pytest.mark.parametrize("others", [(), (row_versions,)])
+def test_check_reports_models_without_versions(monkeypatch: pytest.MonkeyPatch, others: Sequence[Feature]) -> None:
+    monkeypatch.setattr("opportune.cli.development.check.installed_features", lambda: [leaflets, *others])
+    texts = [finding.text for finding in check_versions(get_settings())]
+    assert any(text.startswith("Leaflet is Versioned, but") for text in texts) == (not others)
