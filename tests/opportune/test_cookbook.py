@@ -33,7 +33,7 @@ def test_recipes_do_not_change_the_framework() -> None:
 
 def test_recipes_work(tmp_path: Path) -> None:
     copy = ProjectCopy(tmp_path / "copy").folder
-    install_required_features(copy)
+    install_required_features(copy, "llm", "import_export")
     shutil.copy(PROJECT / "pyproject.toml", copy)
     for name, text in {**files(), "app/books/__init__.py": "", "tests/books/__init__.py": ""}.items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
