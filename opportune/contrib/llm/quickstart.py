@@ -18,13 +18,13 @@ def offer_models(settings: Settings) -> Settings:
     if not servers:
         return settings
     addresses = {model: server.base_url for server in reversed(servers) for model in server.models}
-    print(f"\n{' and '.join(map(_describe_server, servers))}.")
+    typer.echo(f"\n{' and '.join(map(_describe_server, servers))}.")
     while model := typer.prompt("Use which model? (Enter for the starter's small one)", "", show_default=False).strip():
         if model in addresses:
             add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
             clear_settings_cache()
             return get_settings()
-        print(f"There is no model {model}.{did_you_mean(model, addresses)}")
+        typer.echo(f"There is no model {model}.{did_you_mean(model, addresses)}")
     return settings
 
 

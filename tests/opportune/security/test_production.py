@@ -93,9 +93,10 @@ def test_only_configured_services_are_requested() -> None:
         for path in files
         if client_import.search(path.read_text()) and not {"testing", "cli", "rehearsal"} & {*path.parts}
     ]
-    assert sorted(str(path.relative_to(PROJECT)) for path in requesting_files) == [
+    assert {str(path.relative_to(PROJECT)) for path in requesting_files} == {
         "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
+        "opportune/contrib/llm/nearby.py",  # quickstart: model servers on this machine
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/contrib/llm/providers/embeddings_client.py",
@@ -103,4 +104,4 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
         "opportune/contrib/telemetry/traces/outgoing.py",  # observes requests
-    ]
+    }
