@@ -50,7 +50,6 @@ from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
 from opportune.web.forms.kept_form import kept_form
 from opportune.web.forms.submissions import form_token
-from opportune.web.language import url
 from opportune.web.rendering import icons
 from opportune.web.rendering.environment import TemplateLoader
 from opportune.web.rendering.flash import take_messages
@@ -103,7 +102,6 @@ class AdminSite(BaseAdminSite):
             "form_token": form_token,
             "kept_form": kept_form,
             "title_of": title_of,
-            "url": url,
             "when": format_datetime,
         }
         self.templates.env.globals |= {"related_rows": related_rows, "group_fields": group_fields}

@@ -14,7 +14,7 @@ from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
 from opportune.web.forms.kept_form import kept_form, restore_kept_form
 from opportune.web.forms.submissions import form_token
-from opportune.web.language import language_choices, page_languages, url
+from opportune.web.language import language_choices, page_languages
 from opportune.web.rendering import markdown
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money, render_block
 from opportune.web.rendering.flash import has_messages, take_messages
@@ -42,7 +42,6 @@ class Templates:
             "get_language": get_language,
             "language_choices": language_choices,
             "page_languages": page_languages,
-            "url": url,
             "script_texts": file_of_language,
             "typeface": preloaded_file,
             "take_messages": take_messages,
@@ -120,8 +119,6 @@ class Templates:
 
     @staticmethod
     def _context(request: Request, context: Mapping[str, Any] | None) -> dict[str, Any]:
-        if context and "url" in context:
-            raise ValueError("The variable `url` hides the function url() of templates. Rename the variable.")
         state = request.app.state
         restore_kept_form(request, *(value for value in (context or {}).values() if isinstance(value, Form)))
         return {

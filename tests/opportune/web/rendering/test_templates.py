@@ -3,11 +3,11 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from fastapi import Request
 
 from opportune.i18n import use_language
 from opportune.mail.email import environment
 from opportune.web import templates
+from opportune.web.language import current_prefixes
 from opportune.web.rendering.environment import TemplateEnvironment
 from opportune.web.time_zone import format_datetime
 
@@ -37,6 +37,23 @@ def test_texts_are_not_constant() -> None:
         assert template.render() == "[b~] [ç~] [é~] [g~]"
 
 
-def test_variable_that_hides_url_is_refused() -> None:
-    with pytest.raises(ValueError, match="`url` hides the function"):
-        templates.render(Request({"type": "http"}), "base.html", {"url": "/books"})
+@pytest.mark.parametrize(
+    ("source", "html"),
+    [
+        ('{{ url("/books") }} {{ "/books" | url }}', "/de/books /de/books"),
+        ('{{ url("/books/" ~ (1 + 1) ~ "?a=" ~ "b c" | urlencode) }}', "/de/books/2?a=b%20c"),
+        ("{{ url(path) or none }} {{ url(url(path)) }} {{ page.url }}", "/de/a /de/a /b"),
+        ('{% trans url=url("/a") %}<a href="{{ url }}">{% endtrans %}', '<a href="/de/a">'),
+        ("{% macro link(path) %}{{ url(path) }}{% endmacro %}{{ link('/a') }}", "/de/a"),
+        ('{{ url("/a?b=1&c=" ~ quote) }}', "/de/a?b=1&amp;c=&#34;"),
+        ("url(path) {{ 'url(path)' }}", "url(path) url(path)"),
+    ],
+)
+def test_url_adds_the_language_when_rendered(source: str, html: str) -> None:
+    """A variable `url` of the route does not hide it, and literals are not evaluated at compile time."""
+    template = templates.environment.from_string(source)
+    token = current_prefixes.set({"en": "", "de": "/de"})
+    with use_language("de"):
+        context = {"path": "/a", "page": {"url": "/b"}, "quote": '"', "url": "hidden"}
+        assert template.render(context) == html
+    current_prefixes.reset(token)
