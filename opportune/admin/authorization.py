@@ -45,6 +45,11 @@ def may_change_user(request: Request, user: User) -> bool:
     return is_superuser(request) or not (user.is_superuser or user.is_staff)
 
 
+def may_act(request: Request, view: BaseView | BaseAdminView, action: str) -> bool:
+    """Return whether the user may open a view and has a permission for its model."""
+    return bool(view.is_accessible(request) and view.has_permission(request, action))
+
+
 async def may_list(request: Request, view: BaseAdminView | None) -> bool:
     """Return whether the user may search the rows of a model. Without a view only superusers may."""
     if view is None:

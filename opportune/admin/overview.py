@@ -7,11 +7,12 @@ from sqladmin.authorization import Action
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opportune.admin.authorization import may_act
 from opportune.admin.panels import read_panels
 
 
 def is_listed(view: Any, request: Request) -> bool:
-    return bool(view.is_visible(request) and view.is_accessible(request) and view.has_permission(request, Action.LIST))
+    return bool(view.is_visible(request) and may_act(request, view, Action.LIST))
 
 
 def listed_views(request: Request, site: Any) -> Mapping[str, Sequence[Any]]:

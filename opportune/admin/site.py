@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from opportune.admin.authorization import Authorization, may_list, may_look_up
+from opportune.admin.authorization import Authorization, may_act, may_list, may_look_up
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.editing.cells import editable_cells
 from opportune.admin.editing.editors import editors_url
@@ -192,7 +192,7 @@ class AdminSite(BaseAdminSite):
         identity = request.url.path.removeprefix(f"{self.base_url}/").partition("/")[0]
         view = self.view_by_identity(identity)
         list_link = {"list_url": "", "list_name": ""}
-        if view and view.is_accessible(request) and view.has_permission(request, Action.LIST):
+        if view and may_act(request, view, Action.LIST):
             url = request.url_for("admin:list", identity=identity)
             list_link = {"list_url": "" if url.path == request.url.path else str(url), "list_name": view.name_plural}
         template = self.templates.env.get_template("admin/error.html")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from sqladmin.authorization import Action
 from starlette.requests import Request
 
+from opportune.admin.authorization import may_act
 from opportune.admin.base import parameter_name
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
@@ -250,7 +251,7 @@ class AdminView(RowQueriesMixin):
 
     def may_edit_any(self, request: Request) -> bool:
         """Return whether the user may edit rows of this model."""
-        return self.can_edit and self.is_accessible(request) and self.has_permission(request, Action.EDIT)
+        return self.can_edit and may_act(request, self, Action.EDIT)
 
     def may_edit_selected(self, request: Request) -> bool:
         """Return whether the user may change fields of all selected rows together."""

@@ -32,8 +32,8 @@ from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
-from opportune.admin.authorization import has_grant, is_superuser, may_change_user
-from opportune.admin.base import BaseAdminSite, BaseAdminView, Check
+from opportune.admin.authorization import has_grant, is_superuser, may_act, may_change_user
+from opportune.admin.base import BaseAdminSite, Check
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
@@ -64,7 +64,7 @@ async def user_columns(request: Request, site: BaseAdminSite, user: User) -> lis
     """Return label and value of each column whose rows the current user may list, read in one query."""
     columns = [column for feature in request.app.state.features for column in feature.admin.user_columns]
     views = [(column, site.view_for_model(column.owner.class_)) for column in columns]
-    listed = [(column, view) for column, view in views if view and _is_listed(request, view)]
+    listed = [(column, view) for column, view in views if view and may_act(request, view, Action.LIST)]
     if not listed:
         return []
     queries = [_select_value(column, user).where(*row_conditions(view, request)) for column, view in listed]
@@ -73,10 +73,6 @@ async def user_columns(request: Request, site: BaseAdminSite, user: User) -> lis
             await session.execute(select(*(query.scalar_subquery() for query in queries)))
         ).one()
     return [(gettext(column.label), _format(value)) for (column, _), value in zip(listed, values, strict=True)]
-
-
-def _is_listed(request: Request, view: BaseAdminView) -> bool:
-    return bool(view.is_accessible(request) and view.has_permission(request, Action.LIST))
 
 
 def _select_value(column: UserColumn, user: User) -> Select[Any]:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.authorization import may_list
+from opportune.admin.authorization import may_act, may_list
 from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
@@ -160,7 +160,7 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
 
     @wraps(action)
     async def confirm_or_run(request: Request) -> Response:
-        if not (view.is_accessible(request) and view.has_permission(request, custom_action(slug))):
+        if not may_act(request, view, custom_action(slug)):
             raise HTTPException(403)
         try:
             selection = await read_selection(request, view)

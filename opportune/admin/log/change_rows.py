@@ -6,7 +6,7 @@ from typing import Any
 from sqladmin.authorization import Action
 from starlette.requests import Request
 
-from opportune.admin.authorization import is_superuser
+from opportune.admin.authorization import is_superuser, may_act
 from opportune.admin.base import BaseAdminView
 from opportune.admin.current_request import current_request
 from opportune.admin.lists.actions import describe_rows
@@ -66,7 +66,7 @@ def _count_unlisted(view: BaseAdminView, name: str, pair: Any) -> Any:
 
 
 def _lists_all(request: Request, view: BaseAdminView | None) -> bool:
-    is_listed = view is not None and view.is_accessible(request) and view.has_permission(request, Action.LIST)
+    is_listed = view is not None and may_act(request, view, Action.LIST)
     return view is not None and is_listed and listed_keys(view, request) is None
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opportune.admin.authorization import may_act
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
@@ -116,7 +117,7 @@ class LogAdmin(AdminView, model=AuditEntry):
 async def history_page(request: Request, view: AdminView) -> Response:
     """Render the history of one row, which may already be deleted."""
     pk = request.path_params["pk"]
-    if not (view.has_history and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
+    if not (view.has_history and may_act(request, view, Action.DETAILS)):
         raise HTTPException(403)
     row = await view.get_object_for_details(request)
     deleted_row = await find_deleted(request, view) if row is None else None

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from opportune.admin.authorization import may_act
 from opportune.admin.lists.actions import match_primary_keys
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
@@ -24,7 +25,7 @@ def deleted_at(view: AdminView) -> Any:
 
 def may_use_trash(request: Request, view: AdminView) -> bool:
     """Return whether the user may see, restore and permanently delete rows in the trash."""
-    is_allowed = view.can_delete and view.is_accessible(request) and view.has_permission(request, Action.DELETE)
+    is_allowed = view.can_delete and may_act(request, view, Action.DELETE)
     return view.has_trash and bool(is_allowed)
 
 

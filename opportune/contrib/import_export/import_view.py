@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqladmin.authorization import Action
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -110,7 +109,7 @@ async def _render_page(request: Request, view: AdminView, outcome: ImportResult 
         "title": gettext("Import %(names)s", names=view.name_plural),
         "fields": fields_to_import(view, form),
         "names": names_to_import(view, form),
-        "update_key": natural_key_of(view.model) if _may_update(request, view) else "",
+        "update_key": natural_key_of(view.model) if view.may_edit_any(request) else "",
         "amount": describe_rows,
         "list": list_url(request, view),
         "preview_rows": outcome.plan.rows[:MAX_PREVIEW_ROWS] if outcome and outcome.plan else (),
@@ -121,15 +120,11 @@ async def _render_page(request: Request, view: AdminView, outcome: ImportResult 
     return page
 
 
-def _may_update(request: Request, view: AdminView) -> bool:
-    return view.can_edit and view.is_accessible(request) and view.has_permission(request, Action.EDIT)
-
-
 async def _read_submission(request: Request, view: AdminView) -> tuple[str, str, bool, bool]:
     """Return name and text of the file, whether it may change stored rows, and whether the user has confirmed."""
     max_bytes = view.max_import_file_size
     async with request.form(max_files=1, max_fields=10, max_part_size=2 * max_bytes) as form:
-        if (updates := bool(form.get("update"))) and not _may_update(request, view):
+        if (updates := bool(form.get("update"))) and not view.may_edit_any(request):
             raise HTTPException(403)
         if sealed := form.get("sealed"):
             purpose = _purpose(request, view, updates=updates)

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.authorization import may_act
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.log.audit import load_emails
@@ -155,7 +156,7 @@ async def _find_row(request: Request, view: AdminView) -> Any:
     """Return the row if the user may see its history and change it."""
     if not has_versions(view):
         raise HTTPException(404)
-    if not (view.can_edit and view.is_accessible(request) and view.has_permission(request, Action.DETAILS)):
+    if not (view.can_edit and may_act(request, view, Action.DETAILS)):
         raise HTTPException(403)
     row = await view.get_object_for_edit(request)
     if row is None:

@@ -7,5 +7,3 @@ __all__ = ["oppman"]
 
 app_with_gadgets = admin_tests.app_with_gadgets
 app_with_bookshelf = admin_tests.app_with_bookshelf
-app_with_novels = admin_tests.app_with_novels
-app_with_shelves = admin_tests.app_with_shelves

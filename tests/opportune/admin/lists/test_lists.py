@@ -174,11 +174,9 @@ async def test_row_that_others_require_cannot_be_deleted(admin: AsyncClient, gad
     assert '<a href="/admin/gadget/details/1">Gadget 1</a>, ' in page
     assert "Yes, delete" not in page
     assert "Yes, delete" in (await admin.get("/admin/maker/delete?pks=2")).text
-
-
-async def test_rows_that_prevent_a_deletion_are_one_click_away(admin: AsyncClient, gadgets: None) -> None:
-    page = (await admin.get("/admin/maker/delete?pks=1")).text
-    assert '<a href="/admin/gadget/list?maker_id=1">60 Gadgets</a>' in page
+    assert (
+        '<a href="/admin/gadget/list?maker_id=1">60 Gadgets</a>' in (await admin.get("/admin/maker/delete?pks=1")).text
+    )
 
 
 async def test_export_keeps_the_order_and_is_logged(
