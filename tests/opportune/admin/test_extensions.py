@@ -1,0 +1,59 @@
+"""Pages and buttons that a feature adds to all models of the admin."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from opportune.admin import AdminExtension, MenuLink, ModelPage
+from opportune.config.settings import Settings
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Table, gadgets
+from tests.opportune.site_with import site_with
+
+EXTENSION = "tests.opportune.admin.test_extensions.Labels"
+changed: list[Collection[str]] = []
+
+
+async def print_labels(request: Request, view: Any) -> Response:
+    return PlainTextResponse(f"Labels of {view.name_plural}")
+
+
+class Labels(AdminExtension):
+    pages = (ModelPage("labels", print_labels, ["GET"], "labels"),)
+
+    async def menu_links(self, request: Request) -> Mapping[str, Sequence[MenuLink]]:
+        return {"maker": [MenuLink("Print all", "/admin/maker/labels")]}
+
+    def row_links(self, request: Request, view: Any, row: Any) -> Sequence[tuple[str, str]]:
+        return [("Label", f"/labels/{view.identity}/{row.id}")]
+
+    async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
+        changed.append(identities)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    feature = replace(gadgets, admin=replace(gadgets.admin, extension=EXTENSION))
+    async with site_with(feature, Table.metadata, settings) as app:
+        yield app
+
+
+async def test_extension_adds_pages_links_and_buttons(admin: AsyncClient) -> None:
+    assert (await admin.post("/admin/maker/create", data={"name": "Acme", "save": "Save"})).status_code == 303
+    assert changed == [{"maker"}]
+    assert '<a href="/admin/maker/labels"' in (await admin.get("/admin/")).text
+    assert (await admin.get("/admin/maker/labels")).text == "Labels of Makers"
+    for page in ("details", "edit"):
+        assert 'href="/labels/maker/1">Label</a>' in (await admin.get(f"/admin/maker/{page}/1")).text
+
+
+async def test_page_of_extension_requires_the_list(app: FastAPI) -> None:
+    staff = await make_user(app.state.database, is_staff=True)
+    async with signed_in_client(app, staff) as client:
+        assert (await client.get("/admin/maker/labels")).status_code == 403
