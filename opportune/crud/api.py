@@ -230,7 +230,7 @@ def _with_path(request: Request, response: Response) -> Response:
     """Return the response to a new row with the whole path in `Location`."""
     location = response.headers.get("Location", "/")
     if not location.startswith("/") and "://" not in location:
-        response.headers["Location"] = f"{request.url.path.rpartition('/')[0]}/{location}"
+        response.headers["Location"] = f"{request.scope['path'].rpartition('/')[0]}/{location}"
     return response
 
 

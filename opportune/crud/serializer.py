@@ -12,7 +12,6 @@ from uuid import UUID
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
-from sqlalchemy import inspect
 from typing_extensions import TypedDict
 
 from opportune.crud.declaration import Shape
@@ -69,11 +68,12 @@ class Serializer:
 
     def stored_values(self, row: Any) -> dict[str, Any] | None:
         """Return the values of a row that was just written, or None if they have to be read from the database."""
-        if not self._has_only_columns or inspect(row).expired_attributes:
+        values = vars(row)  # without attributes that are expired or were not loaded
+        if not self._has_only_columns or not values.keys() >= {*self.names}:
             return None
         if not (self._has_unchanged_types or has_stored_values(row)):
             return None
-        return {name: getattr(row, name) for name in self.names}
+        return {name: values[name] for name in self.names}
 
     def write_page(self, page: Page[Any], context: str | None = None) -> bytes:
         rows, extra = self.write_rows(page.items, context=context), b""

@@ -150,7 +150,7 @@ def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]
 
 def has_flush_listeners() -> bool:
     """Return whether SQLAlchemy's session events have active listeners, so that a flush has to write each row."""
-    listeners = (listener for name in FLUSH_EVENTS for listener in getattr(_sample_session.dispatch, name))
+    listeners = (listener for listeners in _flush_listeners for listener in listeners)
     return any(listener not in _listener_conditions or _listener_conditions[listener]() for listener in listeners)
 
 
@@ -158,6 +158,8 @@ FLUSH_EVENTS = ("before_flush", "after_flush", "after_flush_postexec", "transien
 _listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: bool}
 """Return whether a listener is active. `bool` returns False: hooks need `_record_written`, and have another check."""
 _sample_session = HookedSession()
+_flush_listeners = [getattr(_sample_session.dispatch, name) for name in FLUSH_EVENTS]
+"""The current listeners of each event, also those that are added later."""
 
 
 def has_rows_with_hooks(session: AsyncSession) -> bool:

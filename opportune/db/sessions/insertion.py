@@ -44,7 +44,7 @@ async def insert_row(session: AsyncSession, row: Any) -> None:
     changes are written before the row.
     """
     sync_session = session.sync_session
-    if sync_session.new or sync_session.dirty or sync_session.deleted:
+    if sync_session.in_transaction() and (sync_session.new or sync_session.dirty or sync_session.deleted):
         if row in sync_session.new:
             session.expunge(row)
         await session.flush()
@@ -111,19 +111,20 @@ def _values_to_insert(plan: InsertPlan, row: Any) -> dict[str, Any] | None:
 def _insert(session: Session, plan: InsertPlan, row: Any, values: Mapping[str, Any], added: Sequence[AddedRow]) -> None:
     """Write a row and the rows that are added with it, in one greenlet."""
     state: InstanceState[Any] = inspect(row)
-    connection = session.connection()
+    connection, attributes = session.connection(), state.dict
     stored = connection.execute(plan.statement, values).one()
-    state.dict.update({name: None for name, _ in plan.columns if name not in state.dict})
+    for name, _ in plan.columns:
+        attributes.setdefault(name, None)
     for name, value in zip(plan.returned, stored, strict=True):
-        if not isinstance(value, MUTABLE_TYPES) or value != state.dict[name]:
-            state.dict[name] = value
+        if not isinstance(value, MUTABLE_TYPES) or value != attributes[name]:
+            attributes[name] = value
     make_transient_to_detached(row)
     if (
         state.key and (stale := session.identity_map.get(state.key)) is not None
     ):  # a savepoint with the same id was rolled back
         session.expunge(stale)
     session.add(row)
-    state.info[STORED_VALUES] = {name: state.dict[name] for name in plan.returned}
+    state.info[STORED_VALUES] = {name: attributes[name] for name in plan.returned}
     for addition in added:
         if (fields := addition.values(row)) is not None:
             connection.execute(insert(inspect(addition.model, raiseerr=True).local_table), fields)

@@ -10,7 +10,7 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import event, select
 
-from opportune.accounts import User
+from opportune.accounts import User, get_current_user
 from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi
 from opportune.db import MAX_ID, Database
@@ -270,13 +270,14 @@ async def test_overridden_add_shares_the_transaction(settings: Settings) -> None
                 assert (await session.scalars(select(Note))).all() == []
 
 
-async def test_router_dependency_runs_before_a_direct_route(settings: Settings) -> None:
+async def test_dependencies_of_fastapi_apply(settings: Settings, librarian: AsyncClient, app: FastAPI) -> None:
     async def refuse() -> None:
         raise HTTPException(418)
 
+    app.dependency_overrides[get_current_user] = refuse
+    assert (await librarian.get(f"{API}/notes")).status_code == 418
     guarded = APIRouter(dependencies=[Depends(refuse)])
     guarded.include_router(CrudApi(NestedVolumes, "/guarded").router)
-    feature = Feature("guarded", "Guards.", models=[Volume], api=guarded)
-    app = create_test_app(settings, [feature])
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as guarded_client:
+    guarded_app = create_test_app(settings, [Feature("guarded", "Guards.", models=[Volume], api=guarded)])
+    async with AsyncClient(transport=ASGITransport(guarded_app), base_url="http://127.0.0.1") as guarded_client:
         assert (await guarded_client.get(f"{API}/guarded")).status_code == 418
