@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 
 from opportune import features as framework
 from opportune.accounts.dependencies import get_optional_user
+from opportune.accounts.events.kinds import add_event_kinds
 from opportune.accounts.rate_limits.database_storage import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
 from opportune.admin.middleware import add_admin, add_icons
@@ -89,6 +90,7 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     app.state.permissions = Permissions(features)
     app.state.permissions.require_existing()
     add_icons(features)
+    add_event_kinds(features)
     templates.add_helpers(features)
     templates.environment.auto_reload = settings.environment == "development"
     add_services(app.state, settings)

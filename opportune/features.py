@@ -10,7 +10,9 @@ from typing import Any
 
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
+from opportune.accounts.events.kinds import add_event_kinds
 from opportune.accounts.visitors import visitors
+from opportune.config.base_settings import BaseSettings
 from opportune.crud.registry import find_default_errors
 from opportune.db.hooks.registry import find_hook_error
 from opportune.db.hooks.registry import registered as registered_hooks
@@ -132,12 +134,14 @@ def find_registration_errors(features: Iterable[Feature], *, is_complete: bool =
 
 
 def _find_unlisted(features: Sequence[Feature], *, is_complete: bool) -> Iterator[str]:
-    """Yield one line for each hook and job of the project that its feature does not list."""
+    """Yield one line for each hook, job and settings class of the project that its feature does not list."""
     names = {feature.name for feature in features}
-    listed = {*chain.from_iterable(feature.hooks for feature in features)}
+    listed: set[Any] = {*chain.from_iterable(feature.hooks for feature in features)}
     listed |= {job.function for feature in features for job in feature.jobs.definitions}
+    listed |= {feature.settings for feature in features}
     declared: list[tuple[str, Any]] = [("hooks=[…]", registration.hook) for registration in registered_hooks]
     declared += [("jobs=Jobs([…])", job.function) for job in declared_jobs]
+    declared += [("settings=…", class_) for class_ in BaseSettings.__subclasses__()]
     for argument, function in declared:
         module, feature = function.__module__ or "", origin(function)
         is_checked = module.startswith((f"{PACKAGE}.", PREFIX)) and (is_complete or feature in names)
@@ -213,6 +217,7 @@ def _qualified_name(object_: Any) -> str:
 async def running_process(services: Services) -> AsyncIterator[None]:
     """Use the site's language, listen to other processes, and enter the `process` contexts of the features."""
     current_language.set(services.settings.language)  # of jobs; each request has its own
+    add_event_kinds(services.features)
     async with services.database.bus.listening(), AsyncExitStack() as stack:
         for feature in services.features:
             if feature.process.context:

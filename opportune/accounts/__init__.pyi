@@ -10,7 +10,6 @@ from opportune.accounts.dependencies import get_current_user as get_current_user
 from opportune.accounts.dependencies import get_optional_user as get_optional_user
 from opportune.accounts.dependencies import needs_scope as needs_scope
 from opportune.accounts.events.kinds import EventKind as EventKind
-from opportune.accounts.events.kinds import add_event_kind as add_event_kind
 from opportune.accounts.events.service import record_event as record_event
 from opportune.accounts.groups.permissions import FORBIDDEN as FORBIDDEN
 from opportune.accounts.groups.permissions import may as may

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.accounts.events.kinds import add_event_kinds
 from opportune.cli.loop import open_event_loop
 from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
@@ -78,6 +79,7 @@ async def open_job_queue(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
     """Open the job queue and the database, without the site."""
     database = open_database(settings)
     features = all_features(installed_features())
+    add_event_kinds(features)
     services = open_services(settings, database, open_storage(settings, database), features)
     try:
         yield open_jobs(services, features)

@@ -51,6 +51,8 @@ class Accounts:
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)
     """Groups with their rights, `{"Librarians": {"book": "*", "loan": ["list", "edit"]}}`. `migrate` creates them;
     from then on they are edited in the admin."""
+    events: Sequence[Any] = ()
+    """An `EventKind` for each event that the feature records (oppman.py docs account-events)."""
     profile_panel: Panel | None = None
     """Shown on the user's profile page, below name and address."""
     is_invited: "Callable[[AsyncSession, str], Awaitable[bool]] | None" = None

@@ -1,5 +1,6 @@
 """The declaration of a feature, and the list of features of a site."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -204,3 +205,25 @@ def test_site_with_a_feature_listed_twice_does_not_start() -> None:
 def test_longest_feature_name_owns_a_table() -> None:
     assert feature_of_table("book_reviews_review", ["book", "book_reviews"]) == "book_reviews"
     require_unique_names([make_feature("book", "book_book"), make_feature("book_reviews", "book_reviews_review")])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "replacement"),
+    [
+        ("tools", [], "llm=Llm(tools=…)"),
+        ("metrics", [], "admin=Admin(metrics=…)"),
+        ("groups", {}, "accounts=Accounts(groups=…)"),
+        ("admin_panels", [], "admin=Admin(panels=…)"),
+        ("jobs", [], "jobs=Jobs(…)"),
+        ("admin", "app.books.admin", "admin=Admin(…)"),
+        ("process", print, "process=Process(context=…)"),
+    ],
+)
+def test_old_option_names_the_new_one(option: str, value: object, replacement: str) -> None:
+    with pytest.raises(OperatorError) as refused:
+        Feature("books", **{option: value})  # type: ignore[arg-type]
+    assert str(refused.value) == f"Feature('books', {option}=…) is now {replacement}."
+
+
+def test_feature_has_few_options() -> None:
+    assert len(fields(Feature)) <= 20

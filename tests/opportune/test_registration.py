@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,24 +141,32 @@ def test_hook_registered_twice_is_reported() -> None:
     assert message.startswith(f"The hook {THIS_MODULE}.")
 
 
-def test_unlisted_hook_and_job_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("hooks=[…]", "note of app.books.hooks"),
+        ("jobs=Jobs([…])", "clean of app.books.jobs"),
+        ("settings=…", "BooksSettings of app.books.settings"),
+    ],
+)
+def test_unlisted_part_is_reported(monkeypatch: pytest.MonkeyPatch, argument: str, name: str) -> None:
     async def note(_session: Any, _row: Job) -> None: ...
 
     async def clean(run: JobContext) -> None: ...
 
     note.__module__, clean.__module__ = "app.books.hooks", "app.books.jobs"
     definition = JobDefinition(name="books.clean", function=clean)
+    settings: Any = type("BooksSettings", (), {"__module__": "app.books.settings"})
     monkeypatch.setattr("opportune.features.declared_jobs", [definition])
+    monkeypatch.setattr("opportune.features.BaseSettings", SimpleNamespace(__subclasses__=lambda: [settings]))
     with temporary_hooks():
         after_create(Job)(note)
-        assert [*find_registration_errors([books_feature()])] == [
-            "app/books/feature.py: hooks=[…] lacks note of app.books.hooks. Add it.",
-            "app/books/feature.py: jobs=Jobs([…]) lacks clean of app.books.jobs. Add it.",
-        ]
+        assert f"app/books/feature.py: {argument} lacks {name}. Add it." in find_registration_errors([books_feature()])
         assert not [*find_registration_errors([notes_feature()])]
         messages = find_registration_errors([notes_feature()], is_complete=True)
-        assert [line for line in messages if "note of app.books.hooks, or the feature is not in installed.py" in line]
-        assert not [*find_registration_errors([books_feature(hooks=[note], jobs=Jobs([definition]))])]
+        assert [line for line in messages if f"{name}, or the feature is not in installed.py" in line]
+        listed = books_feature(hooks=[note], jobs=Jobs([definition]), settings=settings)
+        assert not [*find_registration_errors([listed])]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Kinds of account events, with their texts and e-mails."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from opportune.feature import Feature
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering import icons
 
@@ -140,7 +142,9 @@ KINDS = {
 """All kinds of events by name."""
 
 
-def add_event_kind(kind: EventKind) -> None:
-    """Register an event kind of a feature. Call this before the site starts."""
-    KINDS[kind.name] = kind
-    icons.add(kind.icon)
+def add_event_kinds(features: Iterable[Feature]) -> None:
+    """Add the event kinds that features list."""
+    for feature in features:
+        for kind in feature.accounts.events:
+            KINDS[kind.name] = kind
+            icons.add(kind.icon)

@@ -16,6 +16,7 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
 from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
 from opportune.i18n import gettext, use_language
 from opportune.jobs import JobContext, job
 from opportune.pagination import Page, Paging, paginate
@@ -135,7 +136,9 @@ def _fill_in(text: str, details: Mapping[str, Any]) -> str:
 def _create_event(
     context: EventContext, user: User, kind: str, by: User | None, details: dict[str, Any]
 ) -> AccountEvent:
-    KINDS[kind].words.format(**details)  # raises KeyError for an unknown kind or a missing detail
+    if kind not in KINDS:
+        raise OperatorError(f"No feature lists the event {kind}. Add its EventKind to accounts=Accounts(events=[…]).")
+    KINDS[kind].words.format(**details)  # raises KeyError for a missing detail
     by = by or _find_impersonator(context)
     actor_id = by.id if by and by.id != user.id else superuser_id_for(user.id)
     # The user must not see the IP address of a staff member.

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.accounts.events.kinds import add_event_kinds
 from opportune.accounts.models import User
 from opportune.admin.extensions import extension_classes
 from opportune.admin.middleware import add_icons
@@ -336,6 +337,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
 def check_icons(_settings: Settings) -> Iterator[Finding]:
     features = installed_features()
     add_icons(features)
+    add_event_kinds(features)
     icons.add(*(view.icon for view, _ in view_classes(features)))
     yield from (Finding(problem, is_error=False) for problem in icons.find_icon_errors())
 

@@ -1,10 +1,7 @@
 from opportune.contrib.mcp import pages
-from opportune.contrib.mcp.oauth import (
-    events,  # noqa: F401 - registers account events
-    models,
-    routes,
-)
+from opportune.contrib.mcp.oauth import models, routes
 from opportune.contrib.mcp.oauth import pages as oauth_pages
+from opportune.contrib.mcp.oauth.events import EVENTS
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, delete_tokens_of_program
 from opportune.contrib.mcp.oauth.programs import profile_panel
 from opportune.contrib.mcp.servers.lifespan import listed_servers
@@ -19,6 +16,7 @@ mcp = Feature(
     pages=(pages.router, routes.router, oauth_pages.router),
     admin=Admin("opportune.contrib.mcp.admin"),
     accounts=Accounts(
+        events=EVENTS,
         profile_panel=profile_panel,
         personal_data=PersonalData(summary="Programs that may use your account", owners=(McpGrant.user_id,)),
     ),

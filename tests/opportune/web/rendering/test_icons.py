@@ -12,7 +12,7 @@ from sqladmin import BaseView
 
 from opportune.accounts.events import kinds
 from opportune.application import create_app
-from opportune.feature import Admin, Feature
+from opportune.feature import Accounts, Admin, Feature
 from opportune.project.layout import FRAMEWORK
 from opportune.web.rendering import icons
 from opportune.web.rendering.static_files import ICONS_FILE, assets
@@ -58,8 +58,9 @@ def test_icons_of_features_are_in_the_sheet(project: Path, app: FastAPI, monkeyp
     class OldAdmin(BaseView):
         name, icon = "Old", "fa-solid fa-user"
 
-    create_app(app.state.settings, [Feature("books", admin=Admin([ShelfAdmin, OldAdmin]))])
-    kinds.add_event_kind(kinds.EventKind("book_lost", "A book was lost", icon="ti-mood-sad"))
+    events = [kinds.EventKind("book_lost", "A book was lost", icon="ti-mood-sad")]
+    books = Feature("books", admin=Admin([ShelfAdmin, OldAdmin]), accounts=Accounts(events=events))
+    create_app(app.state.settings, [books])
     assert {"books", "mood-sad"} <= {*read_icon_names()}
     (message,) = icons.find_icon_errors()
     assert message.startswith("Tabler has no icon named fa-solid fa-user")
