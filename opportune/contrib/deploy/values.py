@@ -148,12 +148,20 @@ def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings |
     if values.pop("SECRETS_FROM", ""):
         values.setdefault("DATABASE_URL", STAND_IN_URL)
     values["ENVIRONMENT"] = "production"
+    site_class, *feature_classes = settings_classes()
     try:
-        settings, *feature_settings = [_load(type_, values) for type_ in settings_classes()]
+        settings = _load(site_class, values)
     except SettingsError as error:
         return None, [Finding(line) for line in NEXT_SETTING.split(str(error))]
     assert isinstance(settings, Settings)
-    return settings.having(*feature_settings), []
+    feature_settings, findings = list[BaseSettings](), list[Finding]()
+    for class_ in feature_classes:
+        try:
+            feature_settings.append(_load(class_, values))
+        except SettingsError as error:
+            findings += [Finding(line) for line in NEXT_SETTING.split(str(error))]
+            feature_settings.append(class_.model_construct())  # defaults, so that the rules can run
+    return settings.having(*feature_settings), findings
 
 
 def _load(type_: type[BaseSettings], values: Mapping[str, str]) -> BaseSettings:

@@ -111,7 +111,7 @@ def install_required_features(folder: Path, *names: str) -> None:
 def shared_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProjectCopy, RunCommand]]:
     """A copy of the project for all tests, and a command server in it."""
     copy = ProjectCopy(tmp_path_factory.mktemp("shared") / "copy")
-    install_required_features(copy.folder)
+    install_required_features(copy.folder, "backup", "dumps", "inspectdb")
     with command_server(copy.folder, *COMMAND_MODULES) as run:
         yield copy, run
 

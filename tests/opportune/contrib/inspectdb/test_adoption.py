@@ -53,7 +53,7 @@ def create_databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
 def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProjectCopy, RunCommand]]:
     """A copy of the project, with its pytest configuration."""
     copy = ProjectCopy(tmp_path_factory.mktemp("project_copy") / "copy")
-    install_required_features(copy.folder)
+    install_required_features(copy.folder, "inspectdb")
     shutil.copy(PROJECT / "pyproject.toml", copy.folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (copy.folder / name).parent.mkdir(exist_ok=True)
