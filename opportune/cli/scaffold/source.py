@@ -109,16 +109,22 @@ def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call
 
 
 def wrapped_if_long(source: Source, start: int) -> Source:
-    """Write one entry per line if the line is too long, for the outermost brackets that begin on it."""
-    line_start = source.bytes.rfind(b"\n", 0, start) + 1
-    if len(source.bytes[line_start : source.line_end(start)].decode()) <= MAX_LINE_LENGTH:
+    """Write one entry per line if the line is too long, for the outermost brackets whose entries begin on it."""
+    line_start, line_end = source.bytes.rfind(b"\n", 0, start) + 1, source.line_end(start)
+    if len(source.bytes[line_start:line_end].decode()) <= MAX_LINE_LENGTH:
         return source
-    nodes = [
-        node
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call) and source.span(node).start >= line_start
-    ]
-    return one_entry_per_line(source, min(nodes, key=lambda node: source.span(node).start))
+    nodes = [node for node in ast.walk(source.tree) if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call)]
+    outer = [node for node in nodes if _has_entries_between(source, node, line_start, line_end)]
+    inner = [node for node in nodes if source.span(node).start >= line_start]
+    return one_entry_per_line(source, min(outer or inner, key=lambda node: source.span(node).start))
+
+
+def _has_entries_between(
+    source: Source, node: ast.List | ast.Tuple | ast.Dict | ast.Call, start: int, end: int
+) -> bool:
+    """Return True if the brackets open before this line, and several entries begin on it."""
+    entries = _entries(source, node)
+    return len(entries) > 1 and source.span(node).start < start <= entries[0].start and entries[-1].start < end
 
 
 def one_entry_per_line(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> Source:
@@ -126,7 +132,7 @@ def one_entry_per_line(source: Source, display: ast.List | ast.Tuple | ast.Dict 
     span, entries = source.span(display), _entries(source, display)
     indent = source.indent(span.start)
     lines = [f"{indent}    {source.bytes[entry.start : entry.end].decode()},\n" for entry in entries]
-    opening = entries[0].start
+    opening = len(source.bytes[: entries[0].start].rstrip())
     return source.replaced(opening, span.end - 1, "\n" + "".join(lines) + indent)
 
 

@@ -131,7 +131,7 @@ class GeneratedProject(NamedTuple):
 def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[GeneratedProject]:
     """A copy of the project after COMMANDS, whose tests use the PostgreSQL server of this test run."""
     folder = ProjectCopy(tmp_path_factory.mktemp("generated") / "copy").folder
-    install_required_features(folder, "teams")
+    install_required_features(folder, "teams", "row_versions")
     shutil.copy(PROJECT / "pyproject.toml", folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
