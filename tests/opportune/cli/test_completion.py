@@ -45,7 +45,7 @@ def test_completion_of_commands_and_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "migrate" in complete_in_process(monkeypatch, capsys, "oppman.py ")
-    assert complete_in_process(monkeypatch, capsys, "oppman.py pyd") == ["pydocs"]
+    assert complete_in_process(monkeypatch, capsys, "oppman.py copy") == ["copydb"]
     assert complete_in_process(monkeypatch, capsys, "oppman.py test --sq") == ["--sqlite"]
     assert complete_in_process(monkeypatch, capsys, "oppman.py jobs l") == ["list"]
     assert complete_in_process(monkeypatch, capsys, "oppman.py jobs list --st") == ["--state"]
