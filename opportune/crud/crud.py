@@ -18,7 +18,8 @@ from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
 from opportune.crud.filters import TRASH_PARAMETER
 from opportune.crud.options import CrudOptions, Key, Values
 from opportune.crud.permissions import UserPermissions
-from opportune.crud.reading import (
+from opportune.crud.registry import default_crud, may_use_grants, register, related_classes
+from opportune.crud.row_reading import (
     filter_conditions,
     has_key,
     load_options,
@@ -28,10 +29,9 @@ from opportune.crud.reading import (
     read_row,
     sort_expression,
 )
-from opportune.crud.registry import default_crud, may_use_grants, register, related_classes
+from opportune.crud.row_writing import find_linked_rows, validate, writes_row
 from opportune.crud.serializer import Serializer
 from opportune.crud.teams import Team, TeamOwners
-from opportune.crud.writing import find_linked_rows, validate, writes_row
 from opportune.db.models.model import Model
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import parse_path

@@ -24,7 +24,10 @@ SOURCE_FOLDERS = (
     *(PROJECT / name for name in ("templates", "static", PACKAGE)),
     *map(Path, feature_packages().values()),
     # Icons of other modules are added with `add`.
-    *(FRAMEWORK / name for name in ("templates", "static", "admin", "accounts/events")),
+    *(
+        FRAMEWORK / name
+        for name in ("templates", "static", "admin", "accounts/admin", "accounts/events", "contrib/dashboard")
+    ),
 )
 SOURCE_FILES = [
     path for pattern in ("*/admin.py", "*/admin/*.py") for path in sorted((FRAMEWORK / "contrib").glob(pattern))

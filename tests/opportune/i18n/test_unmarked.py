@@ -12,8 +12,11 @@ FOR_OPERATORS = (
     *(f"opportune/contrib/llm/providers/{name}.py" for name in ("embeddings_client", "errors", "libraries")),
     *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
     *(
-        f"opportune/contrib/{name}/"
-        for name in ("backup", "copydb", "deploy", "doctor", "dumps", "inspectdb", "telemetry")
+        f"opportune/contrib/{name}"
+        for name in (
+            *("agents", "backup", "copydb", "deploy", "doctor", "documentation/commands.py", "dumps"),
+            *("inspectdb", "llm/commands.py", "llm/quickstart.py", "telemetry"),
+        )
     ),
     *("opportune/contrib/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
 )
@@ -23,6 +26,7 @@ FOR_DEVELOPERS = (
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
     *("opportune/db/models/translation.py", "opportune/features.py", "opportune/mail/pages.py"),
+    "opportune/project/optional_features.py",
     "opportune/errors/option_names.py",
     *("opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
