@@ -12,8 +12,9 @@ from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.strategy import SessionStrategy
+from opportune.accounts.tokens.chosen_strategy import token_strategy
 from opportune.accounts.tokens.dependencies import get_request_scopes
-from opportune.accounts.tokens.strategies import TokenStrategy, token_strategy
+from opportune.accounts.tokens.strategies import TokenStrategy
 from opportune.accounts.users.manager import UserManager
 from opportune.config.settings import get_settings
 

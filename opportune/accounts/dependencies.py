@@ -16,9 +16,10 @@ from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.lookup import Grants, LastSeen, find_by_token, find_impersonator
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
+from opportune.accounts.tokens.chosen_strategy import token_strategy
 from opportune.accounts.tokens.dependencies import get_request_scopes, require_scopes
 from opportune.accounts.tokens.scopes import register_scopes
-from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy, token_strategy
+from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
 from opportune.db.database import Database

@@ -1,4 +1,6 @@
+from opportune.db.database import Context as Context
 from opportune.db.database import Database as Database
+from opportune.db.database import ReadonlyContext as ReadonlyContext
 from opportune.db.database import after_commit as after_commit
 from opportune.db.database import before_commit as before_commit
 from opportune.db.drivers.sqlite_memory import MemoryDatabase as MemoryDatabase
@@ -31,8 +33,6 @@ from opportune.db.queries.batches import update_in_batches as update_in_batches
 from opportune.db.queries.loading import load as load
 from opportune.db.queries.matching import contains as contains
 from opportune.db.queries.matching import starts_with as starts_with
-from opportune.db.sessions.context import Context as Context
-from opportune.db.sessions.context import ReadonlyContext as ReadonlyContext
 from opportune.db.sessions.dependencies import DatabaseDependency as DatabaseDependency
 from opportune.db.sessions.dependencies import ReadonlyCtx as ReadonlyCtx
 from opportune.db.sessions.dependencies import ReadSession as ReadSession

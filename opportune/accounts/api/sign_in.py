@@ -13,8 +13,8 @@ from opportune.accounts.sessions.cookies import trusted_device
 from opportune.accounts.sign_in.service import WRONG_CODE, WRONG_CREDENTIALS, check_code, check_password
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
+from opportune.accounts.tokens.chosen_strategy import token_strategy
 from opportune.accounts.tokens.scopes import ALL_SCOPES, require_known_scopes
-from opportune.accounts.tokens.strategies import token_strategy
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.i18n import gettext_lazy as _l

@@ -61,13 +61,3 @@ class TokenStrategy:
 def response_scope(scopes: str) -> str | None:
     """Return the scopes for the response; None for all scopes, because OAuth omits scopes that are not limited."""
     return None if scopes == ALL_SCOPES else scopes
-
-
-def token_strategy(settings: Settings, database: Database, session: AsyncSession | None = None) -> TokenStrategy:
-    """Return the strategy of the BEARER setting. To create or delete tokens, it needs a session."""
-    strategy: type[TokenStrategy] = TokenStrategy
-    if settings.bearer == "jwt":
-        from opportune.accounts.tokens.jwt_strategy import JwtStrategy  # noqa: PLC0415 - loads PyJWT and FastAPI Users
-
-        strategy = JwtStrategy
-    return strategy(settings, database, session)  # type: ignore[arg-type]  # reading a token needs no session

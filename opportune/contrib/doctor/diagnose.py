@@ -28,8 +28,8 @@ from opportune.contrib.doctor.server import CHECKS
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
+from opportune.db.url.connect_password import read_password_on_connect
 from opportune.db.url.database_url import DatabaseURL, Pooled
-from opportune.db.url.passwords import read_password_on_connect
 from opportune.db.url.replicas import parse_replicas
 from opportune.project.layout import installed_features
 

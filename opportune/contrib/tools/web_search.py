@@ -3,13 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from markupsafe import Markup
 from pydantic import ValidationError
 
 from opportune.contrib.tools.declaration import Tool
+from opportune.contrib.tools.search_request import SearchRequest
 from opportune.contrib.tools.source import Source
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
@@ -25,15 +26,6 @@ MAX_EXCERPT_LENGTH = 1_500
 """Maximum characters of the excerpt of a page."""
 
 
-class SearchRequest(NamedTuple):
-    method: str
-    url: str
-    params: Sequence[tuple[str, str]] = ()
-    headers: Mapping[str, str] = {}
-    json: Mapping[str, Any] | None = None
-    auth: tuple[str, str] | None = None
-
-
 @dataclass(frozen=True)
 class WebSearch(ABC):
     url: str
@@ -47,17 +39,12 @@ class WebSearch(ABC):
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
         """Yield `title`, `url` and `text` of each result, as far as the response has them."""
 
-    @property
-    def host(self) -> str:
-        """Host for messages, without secrets."""
-        return urlsplit(self.url).netloc
-
     async def search_web(self, query: str) -> Sequence[Source]:
         """Search the web for recent or rare facts that you do not know. Returns excerpts of pages with their URLs."""
         from opportune.contrib.tools.web_search_client import fetch  # noqa: PLC0415 - imports httpx2, which takes 0.2 s
 
         words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
-        return self.sources(await fetch(self, self.request(words))) if words else []
+        return self.sources(await fetch(self.request(words))) if words else []
 
     def sources(self, response: Any) -> list[Source]:
         """Return the results as sources, without those that have no valid address."""

@@ -7,18 +7,15 @@ import asyncio
 import logging
 from functools import cache
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx2
 from fastapi import HTTPException
 from pydantic_core import from_json
 
+from opportune.contrib.tools.search_request import SearchRequest
 from opportune.db.url.providers import is_local
 from opportune.web.remote_responses import read_body
-
-if TYPE_CHECKING:
-    from opportune.contrib.tools.web_search import SearchRequest, WebSearch
 
 TIMEOUT_SECONDS = 10.0
 """Timeout of the complete response."""
@@ -34,7 +31,7 @@ class WebSearchFailed(HTTPException):
         super().__init__(424, "The web cannot be searched now. Say so if it matters, and answer without a search.")
 
 
-async def fetch(search: "WebSearch", request: "SearchRequest") -> Any:
+async def fetch(request: SearchRequest) -> Any:
     """Return the JSON response of the service.
 
     Raises:
@@ -51,16 +48,16 @@ async def fetch(search: "WebSearch", request: "SearchRequest") -> Any:
         fault = f"cannot be reached ({type(error).__name__})"
     except ValueError:
         fault = "sent a response that is too long or not JSON"
-    logger.warning("WEB_SEARCH_URL: %s %s", search.host, fault)
+    logger.warning("WEB_SEARCH_URL: %s %s", request.host, fault)
     raise WebSearchFailed
 
 
-async def _read(request: "SearchRequest") -> bytes:
+async def _read(request: SearchRequest) -> bytes:
     is_tls = request.url.startswith("https:")
     client = httpx2.AsyncClient(
         timeout=TIMEOUT_SECONDS,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        trust_env=not is_local(urlsplit(request.url).hostname or ""),
+        trust_env=not is_local(request.host),
         verify=await asyncio.to_thread(_create_tls_context) if is_tls else False,
     )
     options: dict[str, Any] = {

@@ -20,8 +20,8 @@ from opportune.db.database import Database, read_sessionmaker
 from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.replica import Replica, Replicas
 from opportune.db.errors import explain
+from opportune.db.url.connect_password import read_password_on_connect
 from opportune.db.url.database_url import DatabaseURL
-from opportune.db.url.passwords import read_password_on_connect
 from opportune.db.url.replicas import ReplicaURL
 from opportune.errors import OperatorError
 

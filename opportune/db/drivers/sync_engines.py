@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from opportune.db.drivers.sqlite import configure_sqlite
+from opportune.db.url.connect_password import read_password_on_connect
 from opportune.db.url.database_url import DatabaseURL
-from opportune.db.url.passwords import read_password_on_connect
 
 
 def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -> Engine:

@@ -158,7 +158,10 @@ class DatabaseURL:
         Raises:
             sqlalchemy.exc.OperationalError: It cannot be read.
         """
-        return self.password_source.read(self) if self.password_source else self.url.password
+        if self.password_source is None:
+            return self.url.password
+        host, port = next(iter(self.hosts), ("", 0))
+        return self.password_source.read(host, port, self.url.username or "")
 
     @property
     def environ(self) -> dict[str, str]:

@@ -1,20 +1,14 @@
 """Passwords that are read again for each connection: from a file, or from a function of the project."""
 
-import asyncio
 import re
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
-from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.util import await_
 
 from opportune.db.url.parser import InvalidURL
 from opportune.project.layout import PROJECT
-
-if TYPE_CHECKING:
-    from opportune.db.url.database_url import DatabaseURL
 
 FILE, FUNCTION = "password_file", "password_from"
 FUNCTION_NAME = re.compile(r"\w+(\.\w+)*:\w+")
@@ -44,7 +38,7 @@ class PasswordSource:
             raise InvalidURL(f"has an invalid {FUNCTION}. Name a function: {FUNCTION}=app.database:make_token")
         return source
 
-    def read(self, url: "DatabaseURL") -> str:
+    def read(self, host: str, port: int | None, user: str) -> str:
         """Return the current password.
 
         Raises:
@@ -54,21 +48,8 @@ class PasswordSource:
             if self.file:
                 password = (PROJECT / self.file).read_text(encoding="utf-8").strip()
             else:
-                host, port = next(iter(url.hosts), ("", 0))
-                password = str(resolve_name(self.function)(host, port, url.url.username or ""))
+                password = str(resolve_name(self.function)(host, port, user))
         except Exception as error:
             reason = Exception(f"the password cannot be read ({type(error).__name__})")
             raise OperationalError(None, None, reason) from error
         return password
-
-
-def read_password_on_connect(engine: Engine, url: "DatabaseURL", *, is_async: bool = False) -> None:
-    """Read the password for each new connection of an engine, if the URL has a source for it."""
-    if url.password_source is None:
-        return
-
-    def set_password(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
-        reading: Any = asyncio.to_thread(url.read_password) if is_async else None
-        parameters["password"] = await_(reading) if is_async else url.read_password()
-
-    event.listen(engine, "do_connect", set_password)

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
+from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.provider import LLMError, Timeouts
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.providers.embeddings_client import EmbeddingsClient
-
-
-NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
 
 
 class Embedded(NamedTuple):

@@ -14,7 +14,8 @@ from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
 from opportune.contrib.llm.completion.checked import plausible_usage
-from opportune.contrib.llm.embeddings.embedder import NO_EMBEDDING, Embedded, Embedder
+from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
+from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import embedding_model_of, make_embedder
 from opportune.contrib.llm.providers.provider import Chunk, Done, LLMError, Message, estimate_tokens
 from opportune.search.embeddings import Vector

@@ -9,8 +9,7 @@ from typing import Any
 
 import httpx2
 
-from opportune.contrib.llm.embeddings.embedder import NO_EMBEDDING
-from opportune.contrib.llm.providers.errors import error_for_status
+from opportune.contrib.llm.providers.errors import NO_EMBEDDING, error_for_status
 from opportune.contrib.llm.providers.http_client import Body, translate_errors
 from opportune.contrib.llm.providers.provider import LLMError, Timeouts
 from opportune.web.remote_responses import read_body

@@ -6,6 +6,8 @@ from opportune.contrib.llm.providers.provider import ErrorCode, LLMError
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.remote_responses import retry_after_seconds
 
+NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
+
 
 class _Refusal(NamedTuple):
     code: ErrorCode

@@ -7,8 +7,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from opportune.accounts.models import User
-from opportune.db.database import Database
-from opportune.db.sessions.context import Context, ReadonlyContext
+from opportune.db.database import Context, Database, ReadonlyContext
 
 EMAILS = select(User.email)  # type: ignore[call-overload]  # a column here
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session as SyncSession
 
 from opportune.accounts.models import User
 from opportune.application import create_app
-from opportune.db.sessions.context import Context
+from opportune.db.database import Context
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession, context_dependency
 from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
