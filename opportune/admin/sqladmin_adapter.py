@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.i18n import gettext_lazy
-from opportune.i18n.plurals import plural_of
 from opportune.i18n.translation import DerivedLabel
+from opportune.plurals import plural_of
 
 ENDPOINT_ATTRIBUTES = {"_action", "_exposed"}
 

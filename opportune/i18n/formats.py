@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.i18n.languages import current_language, get_language
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 DURATIONS = (("day", 86_400), ("hour", 3_600), ("minute", 60))

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
 from opportune.errors import OperatorError
-from opportune.i18n.plurals import pluralize
 from opportune.jobs.worker import Worker
+from opportune.plurals import pluralize
 from opportune.services.tasks import cancel_and_wait
 from opportune.web.rate_limit import Limiter, RateLimit
 

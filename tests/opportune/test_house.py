@@ -19,14 +19,14 @@ OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
     "code lines of the framework": 74_700,
-    "modules in the largest import circle": 10,
+    "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 30,
-    "noqa comments": 120,
-    "files directly in opportune": 9,
+    "noqa comments": 118,
+    "files directly in opportune": 8,
     "files directly in opportune/cli": 14,
     "adapters": 5,
-    "lines of tests": 100_900,
+    "lines of tests": 100_200,
 }
 
 

@@ -24,9 +24,9 @@ from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features import all_features
-from opportune.i18n.plurals import pluralize
 from opportune.mail.email import sender_address
 from opportune.mail.factory import transport_for
+from opportune.plurals import pluralize
 from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.project.layout import PROJECT, installed_features, installed_names
 from opportune.project.optional_features import feature_of_setting, how_to_list

@@ -15,12 +15,12 @@ from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
 from opportune.features import all_features
-from opportune.i18n.plurals import pluralize
 from opportune.jobs import management
 from opportune.jobs.limits import ALL_QUEUES
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
 from opportune.jobs.service import declared_jobs
+from opportune.plurals import pluralize
 from opportune.project.layout import installed_features
 
 command = typer.Typer()

@@ -10,7 +10,7 @@ from opportune.cli.project.env_file import FALLBACK_KEYS, rotate_key
 from opportune.cli.project.first_env import KEY, generate_key
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 from opportune.project.layout import PROJECT, installed_features
 
 command = typer.Typer()

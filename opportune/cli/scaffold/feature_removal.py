@@ -10,7 +10,7 @@ from pathlib import Path
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 from opportune.project.feature_packages import PREFIX, feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
 

@@ -2,7 +2,7 @@
 
 import re
 
-from opportune.i18n.plurals import IRREGULAR, UNCOUNTABLE, plural_of
+from opportune.plurals import IRREGULAR, UNCOUNTABLE, plural_of
 
 
 def snake(name: str) -> str:

@@ -14,7 +14,7 @@ from opportune.features import all_features
 from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features, replacements
 from opportune.web.language import has_language, language_prefixes
 from opportune.web.routing.router import router_list

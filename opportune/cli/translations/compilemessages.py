@@ -10,7 +10,7 @@ from opportune.cli.output import say, warn
 from opportune.cli.translations.catalogue_files import is_editable, not_a_catalogue, write_catalogue
 from opportune.i18n.catalogue_compiler import compile_catalogue, examine_catalogue
 from opportune.i18n.catalogues import locale_folders
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 from opportune.project.layout import display_path
 
 

@@ -23,8 +23,8 @@ from opportune.i18n import gettext, pgettext, use_language
 from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages
-from opportune.i18n.plurals import pluralize
 from opportune.i18n.translation import DerivedLabel
+from opportune.plurals import pluralize
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, display_path
 
 

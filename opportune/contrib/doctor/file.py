@@ -16,7 +16,7 @@ from opportune.db.errors import explain
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.url.database_url import DatabaseURL
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 LOCK_TIMEOUT_SECONDS = 1
 INTEGRITY_TIMEOUT_SECONDS = 4

@@ -16,7 +16,7 @@ from opportune.contrib.doctor.statistics import read_statistics
 from opportune.db.factory import open_database
 from opportune.db.queries.row_count import Explain
 from opportune.feature import Feature
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 LARGE_TABLE_ROWS = 10_000
 SLOW_LIST_MS = 200

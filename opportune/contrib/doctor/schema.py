@@ -5,7 +5,7 @@ from typing import Any
 
 from opportune.contrib.doctor.results import Finding, fault, notice, ok
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 MAX_SHOWN_NAMES = 3
 

@@ -17,7 +17,7 @@ from opportune.contrib.doctor.tls import Handshake, shake_hands
 from opportune.db.bus.factory import bus_kind
 from opportune.db.drivers.replica_lag import LAG_QUERY, measure_lag
 from opportune.db.migrations.history import read_revisions
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")

@@ -33,7 +33,7 @@ from opportune.db.migrations.reflection_warnings import ignore_reflection_warnin
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 from opportune.project.layout import PACKAGE, PROJECT, installed_features, installed_names
 
 HEADINGS = {

@@ -44,7 +44,7 @@ def test_missing_admin_module_is_refused() -> None:
     feature = Feature("lost", admin=Admin("opportune.lost.admin"))
     with pytest.raises(OperatorError) as error:
         create_app(settings_for("sqlite:///unused.db"), [*installed_features(), feature])
-    assert str(error.value) == "Feature('lost', admin='opportune.lost.admin'): this module does not exist."
+    assert str(error.value) == "Feature('lost', admin=Admin('opportune.lost.admin')): this module does not exist."
 
 
 async def test_head_of_a_page_that_acts_on_post_changes_nothing(app: FastAPI, database: Database) -> None:

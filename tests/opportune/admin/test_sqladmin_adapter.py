@@ -16,6 +16,8 @@ ADAPTER = Path(sqladmin_adapter.__file__)
 PRIVATE = re.compile(r"\.(_[a-z]\w*)")
 DECORATOR_ATTRIBUTES = {"_action", "_confirmation_message", "_exposed", "_slug", "_label"}
 """Attributes that `@action` and `@expose` set."""
+OWN_METHODS = {"_choose_names"}
+"""Private methods that the adapter defines for the framework's views."""
 
 
 class PlainView(ModelView, model=Group):
@@ -44,7 +46,7 @@ def test_only_the_adapter_uses_private_names() -> None:
 
 def test_private_names_of_the_adapter_exist() -> None:
     defined = set(re.findall(r"^(?:def )?(_\w+)", ADAPTER.read_text(), re.MULTILINE))
-    used = set(PRIVATE.findall(ADAPTER.read_text())) - defined
+    used = set(PRIVATE.findall(ADAPTER.read_text())) - defined - OWN_METHODS
     assert len(used) > 10
     assert used <= find_private_names()
 

@@ -7,7 +7,7 @@ from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, Instance
 from opportune.contrib.deploy.rehearsal.rules import WORD_COUNT
 from opportune.contrib.deploy.rehearsal.stage import Stage, StepFailed, StepSkipped, require_instance
 from opportune.contrib.deploy.rehearsal.streams import StreamedAnswer, read_answer
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 
 async def stream_answer(stage: Stage) -> str:

@@ -23,7 +23,7 @@ from opportune.contrib.deploy.rehearsal.stage import (
     require_instance,
     suggest_fix,
 )
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 RETRY_SECONDS = 0.5
 

@@ -10,7 +10,7 @@ from opportune.contrib.deploy.rules.deployment import Deployment, warning
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.replicas import SETTING, parse_replicas
 from opportune.errors import OperatorError
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 IPV6_ONLY = re.compile(r"^db\.\w+\.supabase\.co$")
 INTERNAL_NAMES = (

@@ -23,7 +23,7 @@ from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseURL
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 
 
 def command(

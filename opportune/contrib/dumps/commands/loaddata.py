@@ -21,7 +21,7 @@ from opportune.contrib.dumps.names import tables_by_name
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.i18n.plurals import pluralize
+from opportune.plurals import pluralize
 from opportune.project.layout import installed_features, installed_names
 
 STDIN = "-"

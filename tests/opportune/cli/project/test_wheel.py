@@ -30,7 +30,7 @@ def test_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     starter = copy_partly(tmp_path / "starter", *PROGRAM_FOLDERS)
     first = build_wheel(sys.executable, starter, tmp_path / "first")
     os.utime(starter / "opportune/errors/__init__.py", (0, 0))
-    (starter / "opportune/schemas/text.py").chmod(0o600)
+    (starter / "opportune/errors/suggestions.py").chmod(0o600)
     (starter / "opportune/__pycache__").mkdir(exist_ok=True)
     (starter / "opportune/__pycache__/errors.cpython-399.pyc").touch()
     assert hash_of(build_wheel(sys.executable, starter, tmp_path / "second")) == hash_of(first)
