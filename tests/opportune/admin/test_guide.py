@@ -94,7 +94,7 @@ def test_options_of_the_guide_exist() -> None:
 
 
 def test_settings_and_limits_of_the_guide_exist() -> None:
-    models = [Settings, *(feature.settings for feature in installed_features() if feature.settings)]
+    models: list[Any] = [Settings, *(feature.settings for feature in installed_features() if feature.settings)]
     settings = {name.upper() for model in models for name in model.model_fields}
     assert set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", GUIDE)) <= settings
     assert f"at most {actions.MAX_ROWS_PER_ACTION:,}" in GUIDE

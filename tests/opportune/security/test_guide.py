@@ -3,10 +3,11 @@
 import re
 from importlib.util import find_spec
 from itertools import chain
+from typing import Any
 
-from opportune.cli.registry import COMMANDS
+from opportune.cli.registry import COMMANDS, feature_modules
 from opportune.config.settings import Settings
-from opportune.project.layout import PROJECT
+from opportune.project.layout import PROJECT, installed_features
 
 GUIDE = (PROJECT / "docs" / "security.md").read_text(encoding="utf-8")
 
@@ -26,8 +27,9 @@ def test_named_files_commands_and_settings_exist() -> None:
     files = re.findall(r"`(opportune/[\w/.]+)`", GUIDE)
     assert [file for file in files if not (PROJECT / file).exists()] == []
     commands = re.findall(r"oppman\.py (\w+)", GUIDE)
-    assert set(commands) <= set(chain.from_iterable(COMMANDS.values()))
+    assert set(commands) <= {*chain.from_iterable(COMMANDS.values()), *feature_modules()}
     settings = re.findall(r"`([A-Z]+_[A-Z_]+)", GUIDE)
-    assert {name.lower() for name in settings} <= Settings.model_fields.keys()
+    models: list[Any] = [Settings, *(feature.settings for feature in installed_features() if feature.settings)]
+    assert {name.lower() for name in settings} <= {name for model in models for name in model.model_fields}
     for module in re.findall(r"python -m (tests[\w.]+)", GUIDE):
         assert find_spec(module)

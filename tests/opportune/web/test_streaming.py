@@ -20,6 +20,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeProvider, LLMError
 from opportune.db import ReadSession, RowId
 from opportune.feature import Feature
+from opportune.features import llm
 from opportune.project.layout import PROJECT
 from opportune.testing.app import create_test_app
 from opportune.testing.asgi_requests import send_request
@@ -62,7 +63,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     exec(PYTHON, names)  # noqa: S102 - code of the guide
     names["pages"].add_api_route("/{book_id}", detail)
     add_templates(monkeypatch, {"books/detail.html": PAGE})
-    app = create_test_app(settings, [Feature("books", "Books.", pages=names["pages"])])
+    app = create_test_app(settings, [llm, Feature("books", "Books.", pages=names["pages"])])
     async with app.router.lifespan_context(app):
         yield app
 
