@@ -304,7 +304,7 @@ def report_unexpected_error(error: Exception) -> int:
 
 
 def report_to_features(error: Exception) -> None:
-    """Call the `report_error` of each feature. Errors of their own import are already reported."""
+    """Pass the error to `report_error` of each feature. If that fails, only the command reports its error."""
     from opportune.config.settings import get_settings  # noqa: PLC0415 - only for unexpected errors
 
     with suppress(Exception):

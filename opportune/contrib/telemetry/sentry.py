@@ -130,7 +130,7 @@ async def flush() -> None:
 
 
 def report_command(error: Exception, settings: Settings) -> None:
-    """Report an exception that ends a command, because nobody may read the output of a cron job."""
+    """Report an exception that ends a command, such as one that cron runs without a reader of its output."""
     if not settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
         return
     import sentry_sdk

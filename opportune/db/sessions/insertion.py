@@ -119,9 +119,8 @@ def _insert(session: Session, plan: InsertPlan, row: Any, values: Mapping[str, A
         if not isinstance(value, MUTABLE_TYPES) or value != attributes[name]:
             attributes[name] = value
     make_transient_to_detached(row)
-    if (
-        state.key and (stale := session.identity_map.get(state.key)) is not None
-    ):  # a savepoint with the same id was rolled back
+    stale = session.identity_map.get(state.key) if state.key else None
+    if stale is not None:  # a savepoint that had used the same id was rolled back
         session.expunge(stale)
     session.add(row)
     state.info[STORED_VALUES] = {name: attributes[name] for name in plan.returned}

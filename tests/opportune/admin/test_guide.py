@@ -14,10 +14,11 @@ from sqlmodel import Field, SQLModel
 from opportune.admin.lists import actions
 from opportune.admin.views import AdminView
 from opportune.cli.registry import MODULES, feature_modules
+from opportune.config.base_settings import settings_classes
 from opportune.config.settings import Settings
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import utc_now
-from opportune.project.layout import FRAMEWORK, PROJECT, installed_features
+from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.site_with import site_with
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
@@ -94,7 +95,6 @@ def test_options_of_the_guide_exist() -> None:
 
 
 def test_settings_and_limits_of_the_guide_exist() -> None:
-    models: list[Any] = [Settings, *(feature.settings for feature in installed_features() if feature.settings)]
-    settings = {name.upper() for model in models for name in model.model_fields}
+    settings = {name.upper() for model in settings_classes() for name in model.model_fields}
     assert set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", GUIDE)) <= settings
     assert f"at most {actions.MAX_ROWS_PER_ACTION:,}" in GUIDE

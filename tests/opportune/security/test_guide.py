@@ -3,11 +3,10 @@
 import re
 from importlib.util import find_spec
 from itertools import chain
-from typing import Any
 
 from opportune.cli.registry import COMMANDS, feature_modules
-from opportune.config.settings import Settings
-from opportune.project.layout import PROJECT, installed_features
+from opportune.config.base_settings import settings_classes
+from opportune.project.layout import PROJECT
 
 GUIDE = (PROJECT / "docs" / "security.md").read_text(encoding="utf-8")
 
@@ -29,7 +28,6 @@ def test_named_files_commands_and_settings_exist() -> None:
     commands = re.findall(r"oppman\.py (\w+)", GUIDE)
     assert set(commands) <= {*chain.from_iterable(COMMANDS.values()), *feature_modules()}
     settings = re.findall(r"`([A-Z]+_[A-Z_]+)", GUIDE)
-    models: list[Any] = [Settings, *(feature.settings for feature in installed_features() if feature.settings)]
-    assert {name.lower() for name in settings} <= {name for model in models for name in model.model_fields}
+    assert {name.lower() for name in settings} <= {name for model in settings_classes() for name in model.model_fields}
     for module in re.findall(r"python -m (tests[\w.]+)", GUIDE):
         assert find_spec(module)
