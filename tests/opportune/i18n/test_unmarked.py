@@ -37,7 +37,7 @@ FOR_MODELS = tuple(
     f"opportune/contrib/{name}"
     for name in (
         *("answers/engine/task.py", "answers/engine/tool_runs.py", "answers/testing.py"),
-        *("llm/completion/structured.py", "llm/embeddings/embedder.py", "llm/language_model.py"),
+        *("llm/completion/structured.py", "llm/language_model.py"),
         *("llm/providers/factory.py", "llm/providers/http_client.py", "llm/providers/local.py", "tools/"),
     )
 )
