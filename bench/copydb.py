@@ -35,11 +35,11 @@ COPY = """
 import json, resource, sys, time
 from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import installed_names
 
 started = time.perf_counter()
-reports = copy(*map(DatabaseURL.parse, sys.argv[1:]), MigrationGraph(installed_names()))
+reports = copy(*map(DatabaseUrl.parse, sys.argv[1:]), MigrationGraph(installed_names()))
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([sum(report.rows for report in reports) / seconds, peak]))

@@ -24,7 +24,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 READERS = (1, 4, 16)
 LIST_COUNT, ROWS, OWNERS = 1600, 100_000, 1000
@@ -88,7 +88,7 @@ async def measure(path: Path, rounds: int) -> None:
 async def open_database(kind: str, path: Path) -> Database:
     database_class, scheme = KINDS[kind]
     settings = Settings(_env_file=None, environment="test", database_pool_size=max(READERS))
-    database = database_class(DatabaseURL.parse(f"{scheme}:///{path}"), settings)
+    database = database_class(DatabaseUrl.parse(f"{scheme}:///{path}"), settings)
     await database.setup()
     return database
 

@@ -24,7 +24,7 @@ from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
 MAX_FIRST_VISIT_BYTES = 190_000
 PAGES = ("/", "/", "/accounts/login", "/accounts/register")
 
-BytesByURL = dict[str, int]
+BytesByUrl = dict[str, int]
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def main() -> int:
     return int(sum(visits[0].values()) > MAX_FIRST_VISIT_BYTES or bool(repeated))
 
 
-async def visit(url: str, chromium: str) -> list[BytesByURL]:
+async def visit(url: str, chromium: str) -> list[BytesByUrl]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = await browser.new_page()
@@ -61,10 +61,10 @@ async def visit(url: str, chromium: str) -> list[BytesByURL]:
     return visits
 
 
-def record_requests(network: CDPSession) -> BytesByURL:
+def record_requests(network: CDPSession) -> BytesByUrl:
     """Record requests from now on that the browser does not serve from its cache."""
     urls: dict[str, str] = {}
-    byte_counts: BytesByURL = {}
+    byte_counts: BytesByUrl = {}
 
     def remember_url(event: dict[str, str]) -> None:
         parts = urlsplit(event["request"]["url"])  # type: ignore[index]

@@ -23,7 +23,7 @@ from opportune.admin.permissions import Permissions
 from opportune.config.settings import Settings, get_settings, load_settings, read_feature_settings, set_settings
 from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Data, Feature, Jobs
 from opportune.features import all_features, require_consistent_features, running_process
@@ -246,7 +246,7 @@ def _settings_with(database: Any, settings: Settings | None) -> Settings:
         raise OperatorError(
             f"opportune.mount() cannot use {type(database).__name__} as a database. Pass the engine or its URL."
         )
-    DatabaseURL.parse(text, name="The database of opportune.mount()")
+    DatabaseUrl.parse(text, name="The database of opportune.mount()")
     if settings is None:
         return load_settings(database_url=text)
     return settings.model_copy(update={"database_url": SecretStr(text)})

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 
 from opportune.config.settings import GENERATE_KEY_COMMAND, MIN_SECRET_KEY_LENGTH, Settings, load_settings
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.feature import Check, Feature, Finding
 from opportune.jobs.checks import check_schedules
@@ -57,7 +57,7 @@ def check_proxies(settings: Settings) -> Iterator[Finding]:
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:
-    if DatabaseURL.parse(settings.database_url.get_secret_value()).kind == "sqlite":
+    if DatabaseUrl.parse(settings.database_url.get_secret_value()).kind == "sqlite":
         yield Finding(
             "SQLite needs one machine with a persistent disk, and allows one writer at a time. For more, set "
             "DATABASE_URL to PostgreSQL.",

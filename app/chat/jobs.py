@@ -10,7 +10,7 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message, TitledBy
 from app.chat.service import MAX_TITLE_WORDS_LENGTH, find_model
 from opportune.contrib.answers import Answer, AnswerStatus
-from opportune.contrib.llm import LanguageModel, LLMError
+from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.jobs import JobContext, job
 
 TITLE_TIMEOUT_SECONDS = 60
@@ -41,7 +41,7 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
     site_model = run.service(LanguageModel)
     charged_model = site_model.charged_to(answer.payer) if answer else site_model.for_user(conversation.owner_id)
     llm, _ = find_model(charged_model, conversation)
-    with suppress(LLMError, TimeoutError):
+    with suppress(LlmError, TimeoutError):
         async with asyncio.timeout(TITLE_TIMEOUT_SECONDS):
             reply = await _read_reply(llm, excerpt)
         if title := parse_title(reply):

@@ -33,7 +33,7 @@ from opportune.contrib.answers import (
     find_attachments,
     stored_attachments,
 )
-from opportune.contrib.llm import LanguageModel, LLMError, estimate_tokens, require_sight
+from opportune.contrib.llm import LanguageModel, LlmError, estimate_tokens, require_sight
 from opportune.db import contains, restore, utc_now, with_deleted
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import gettext
@@ -135,7 +135,7 @@ def find_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[L
     name = conversation.model if conversation else ""
     try:
         return llm.using(name), ""
-    except LLMError:
+    except LlmError:
         if not llm.name:
             return llm, gettext("%(model)s is no longer available.", model=name)
         return llm, gettext("%(model)s is no longer available. %(other)s answers instead.", model=name, other=llm.name)
@@ -145,7 +145,7 @@ def check_model(answers: AnswerManager, settings: ConversationSettings | None) -
     """Raise FieldErrors if the selected model does not exist."""
     try:
         answers.llm.using(settings.model if settings else "")
-    except LLMError as error:
+    except LlmError as error:
         raise FieldErrors({"model": str(error)}) from None
 
 

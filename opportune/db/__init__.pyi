@@ -43,4 +43,4 @@ from opportune.db.sessions.trash import deleted_rows_included as deleted_rows_in
 from opportune.db.sessions.trash import purge as purge
 from opportune.db.sessions.trash import restore as restore
 from opportune.db.sessions.trash import with_deleted as with_deleted
-from opportune.db.url.database_url import DatabaseURL as DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl as DatabaseUrl

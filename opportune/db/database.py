@@ -29,7 +29,7 @@ from opportune.db.sessions.hooked_session import (
     refuse_commit_in_hook,
     run_after_hooks,
 )
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.services.tasks import run_with_timeout
 
@@ -147,7 +147,7 @@ class Database(ABC):
     snapshot_statement: ClassVar[TextClause] = text("SELECT 1")
     """Cheapest statement that makes a reader take its snapshot."""
 
-    def __init__(self, url: DatabaseURL, settings: Settings) -> None:
+    def __init__(self, url: DatabaseUrl, settings: Settings) -> None:
         self.url = url
         self.settings = settings
         self.reading_info: dict[str, Any] = {}
@@ -261,7 +261,7 @@ class Database(ABC):
         failures: dict[Role, str] = {"writer": writer, "reader": " ".join(filter(None, readers))}
         return {role: line for role, line in failures.items() if line}
 
-    async def _explain_failure(self, url: DatabaseURL, timeout_seconds: float) -> str:
+    async def _explain_failure(self, url: DatabaseUrl, timeout_seconds: float) -> str:
         try:
             await run_with_timeout(timeout_seconds, self._probe(url))
         except OperatorError as error:
@@ -271,7 +271,7 @@ class Database(ABC):
         return ""
 
     @abstractmethod
-    async def _probe(self, url: DatabaseURL) -> None:
+    async def _probe(self, url: DatabaseUrl) -> None:
         """Open a new connection and run a query.
 
         Raises:

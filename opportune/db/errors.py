@@ -6,7 +6,7 @@ import sqlite3
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 """Errors of a database that is down, full, locked or unreachable. The request is not at fault, and a retry may
@@ -125,7 +125,7 @@ EXPLANATIONS = (
 )
 
 
-def explain(error: BaseException, url: DatabaseURL) -> str:
+def explain(error: BaseException, url: DatabaseUrl) -> str:
     """Return one line that says what is wrong with the database and what to do. It contains no password.
 
     Args:

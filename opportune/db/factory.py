@@ -5,8 +5,8 @@ from opportune.db.database import Database
 from opportune.db.drivers.postgresql import PostgreSQLDatabase
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
-from opportune.db.url.database_url import DatabaseURL
-from opportune.db.url.replicas import ReplicaURL, parse_replicas
+from opportune.db.url.database_url import DatabaseUrl
+from opportune.db.url.replicas import ReplicaUrl, parse_replicas
 from opportune.errors import OperatorError
 
 
@@ -16,7 +16,7 @@ def open_database(settings: Settings) -> Database:
     Raises:
         OperatorError: DATABASE_URL or DATABASE_READER_URL is invalid, or they do not match.
     """
-    url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+    url = DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled)
     replica_urls = replicas_of(url, settings)
     if url.kind == "sqlite":
         return SQLiteDatabase(url, settings)
@@ -25,7 +25,7 @@ def open_database(settings: Settings) -> Database:
     return PostgreSQLDatabase(url, settings, replica_urls)
 
 
-def replicas_of(url: DatabaseURL, settings: Settings) -> list[ReplicaURL]:
+def replicas_of(url: DatabaseUrl, settings: Settings) -> list[ReplicaUrl]:
     """Return the addresses of the replicas in the settings.
 
     Raises:

@@ -4,6 +4,6 @@ from opportune.mail.email import EmailMessage as EmailMessage
 from opportune.mail.email import render_email as render_email
 from opportune.mail.errors import DeliveryError as DeliveryError
 from opportune.mail.errors import InvalidEmailError as InvalidEmailError
-from opportune.mail.https import APIAnswer as APIAnswer
-from opportune.mail.https import HTTPSTransport as HTTPSTransport
+from opportune.mail.https import ApiResponse as ApiResponse
+from opportune.mail.https import HttpsTransport as HttpsTransport
 from opportune.mail.parts import MessageParts as MessageParts

@@ -8,7 +8,7 @@ from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.mail.smtp import parse_smtp_url
 from opportune.mail.transport import EXAMPLES, ConsoleTransport, FileTransport, Transport
-from opportune.mail.url import MailURL
+from opportune.mail.url import MailUrl
 from opportune.project.layout import PROJECT
 
 PROVIDERS = {
@@ -50,5 +50,5 @@ def _create_transport(path: str, address: str) -> Transport:
         transport_class = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
         raise OperatorError(f"MAIL_URL: {path} cannot be imported ({error}).") from error
-    transport: Transport = transport_class(MailURL.parse(address))
+    transport: Transport = transport_class(MailUrl.parse(address))
     return transport

@@ -14,7 +14,7 @@ from opportune.errors import OperatorError
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.parts import MessageParts, split_message
 from opportune.mail.transport import Transport
-from opportune.mail.url import MailURL
+from opportune.mail.url import MailUrl
 from opportune.web.remote_responses import read_body, retry_after_seconds
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ TEMPORARY_STATUSES = frozenset({401, 402, 403, 404, 408, 409, 425, 429})
 
 
 @dataclass(frozen=True)
-class APIAnswer:
+class ApiResponse:
     """Response of a provider.
 
     Attributes:
@@ -44,7 +44,7 @@ class APIAnswer:
     json: Mapping[str, Any] = field(default_factory=dict)
 
 
-class HTTPSTransport(Transport):
+class HttpsTransport(Transport):
     """Sends each e-mail by a POST request. Subclass it for a provider."""
 
     provider: ClassVar[str]
@@ -59,7 +59,7 @@ class HTTPSTransport(Transport):
     options: ClassVar[frozenset[str]] = frozenset()
     """Names of allowed query parameters of MAIL_URL."""
 
-    def __init__(self, url: MailURL) -> None:
+    def __init__(self, url: MailUrl) -> None:
         """Check MAIL_URL.
 
         Raises:
@@ -88,7 +88,7 @@ class HTTPSTransport(Transport):
             PermanentDeliveryError: The provider cannot send this e-mail.
         """
 
-    def is_temporary(self, response: APIAnswer) -> bool:
+    def is_temporary(self, response: ApiResponse) -> bool:
         """Return whether delivery is retried after this response, which has a status from 400 to 499."""
         return response.status in TEMPORARY_STATUSES
 
@@ -112,7 +112,7 @@ class HTTPSTransport(Transport):
         if response.status not in (400, 422) or self.is_temporary(response):
             raise self._refusal(response)
 
-    async def _post(self, mail: MessageParts) -> APIAnswer:
+    async def _post(self, mail: MessageParts) -> ApiResponse:
         request = self.request(mail)
         client = await asyncio.to_thread(open_client)
         import httpx2  # noqa: PLC0415 - the thread has loaded it
@@ -120,13 +120,13 @@ class HTTPSTransport(Transport):
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), client, client.stream("POST", **request) as response:
                 content = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)
-                return APIAnswer(response.status_code, response.headers, _parse_object(content or b""))
+                return ApiResponse(response.status_code, response.headers, _parse_object(content or b""))
         except TimeoutError:
             raise self._error(DeliveryError, "did not respond in time") from None
         except httpx2.HTTPError as error:
             raise self._error(DeliveryError, f"does not respond: {str(error) or type(error).__name__}") from None
 
-    def _refusal(self, response: APIAnswer) -> DeliveryError:
+    def _refusal(self, response: ApiResponse) -> DeliveryError:
         """Return the error for a response. Messages about a wrong key are not quoted, because some repeat the key."""
         status, reason = response.status, _error_message(response.json)
         if status == 401:

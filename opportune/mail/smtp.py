@@ -36,7 +36,7 @@ PROBE_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True)
-class SMTPTransport(Transport):
+class SmtpTransport(Transport):
     """Sends e-mails to a mail server, with a new connection for each."""
 
     host: str
@@ -122,7 +122,7 @@ class SMTPTransport(Transport):
         return type_(f"{line}.")
 
 
-def parse_smtp_url(url: str) -> SMTPTransport:
+def parse_smtp_url(url: str) -> SmtpTransport:
     """Parse a MAIL_URL with the scheme smtp or smtps.
 
     Raises:
@@ -139,7 +139,7 @@ def parse_smtp_url(url: str) -> SMTPTransport:
     if bool(user) != bool(password):
         raise OperatorError(f"MAIL_URL has a user without a password, or a password without a user. {EXAMPLE}")
     tls = _parse_tls(parts, has_password=bool(password))
-    return SMTPTransport(host, port or _default_port(tls, has_password=bool(password)), user, password, tls)
+    return SmtpTransport(host, port or _default_port(tls, has_password=bool(password)), user, password, tls)
 
 
 def _parse_tls(parts: SplitResult, *, has_password: bool) -> TLS:

@@ -10,7 +10,7 @@ from opportune.errors import OperatorError
 
 
 @dataclass(frozen=True)
-class MailURL:
+class MailUrl:
     """The part of a provider's MAIL_URL after `://`."""
 
     key: str = field(repr=False)

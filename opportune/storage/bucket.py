@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from opportune.i18n import gettext as _
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.location import Bucket
-from opportune.storage.signed_urls import URLSigner
+from opportune.storage.signed_urls import UrlSigner
 from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ UNREACHABLE = "error sending request"
 class BucketStorage(Storage):
     """Storage in a bucket. The client opens with the first file."""
 
-    def __init__(self, bucket: Bucket, signer: URLSigner, timeout_seconds: float = OPERATION_TIMEOUT_SECONDS) -> None:
+    def __init__(self, bucket: Bucket, signer: UrlSigner, timeout_seconds: float = OPERATION_TIMEOUT_SECONDS) -> None:
         self.bucket = bucket
         self._signer = signer
         self._timeout_seconds = timeout_seconds

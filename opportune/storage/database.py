@@ -18,7 +18,7 @@ from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number
 from opportune.storage.location import MEGABYTE_BYTES, DatabaseFiles
 from opportune.storage.models import StoredFile, StoredPiece
-from opportune.storage.signed_urls import URLSigner
+from opportune.storage.signed_urls import UrlSigner
 from opportune.storage.storage import (
     FileTooLargeError,
     MissingFileError,
@@ -39,7 +39,7 @@ MAX_POSITION = 2**31 - 1
 class DatabaseStorage(Storage):
     """Storage in two tables. Files are written in one transaction, and in pieces to save memory."""
 
-    def __init__(self, limits: DatabaseFiles, signer: URLSigner, database: Database) -> None:
+    def __init__(self, limits: DatabaseFiles, signer: UrlSigner, database: Database) -> None:
         self.limits = limits
         self._signer = signer
         self._database = database

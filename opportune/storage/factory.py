@@ -9,7 +9,7 @@ from opportune.storage.bucket import BucketStorage
 from opportune.storage.database import DatabaseStorage
 from opportune.storage.folder import FolderStorage
 from opportune.storage.location import DatabaseFiles, parse_storage_url
-from opportune.storage.signed_urls import URLSigner
+from opportune.storage.signed_urls import UrlSigner
 from opportune.storage.storage import Storage
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def open_storage(settings: Settings, database: "Database | None" = None) -> Stor
     Raises:
         OperatorError: The URL is invalid.
     """
-    location, signer = parse_storage_url(settings), URLSigner.of(settings)
+    location, signer = parse_storage_url(settings), UrlSigner.of(settings)
     if isinstance(location, Path):
         return FolderStorage(location, signer)
     if isinstance(location, DatabaseFiles):

@@ -14,7 +14,7 @@ from opportune.db.errors import is_full
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext as _
 from opportune.project.atomic_files import open_replacement
-from opportune.storage.signed_urls import URLSigner
+from opportune.storage.signed_urls import UrlSigner
 from opportune.storage.storage import DiskFullError, MissingFileError, Storage, StorageError, is_name
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ OPEN_WITHOUT_LINKS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O
 class FolderStorage(Storage):
     """Storage in a folder. Files belong to this user only and are written atomically."""
 
-    def __init__(self, folder: Path, signer: URLSigner) -> None:
+    def __init__(self, folder: Path, signer: UrlSigner) -> None:
         self.folder = folder.resolve()
         self._signer = signer
 

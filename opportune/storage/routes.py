@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import is_public, read_part
-from opportune.storage.signed_urls import FILES_PATH, URLSigner
+from opportune.storage.signed_urls import FILES_PATH, UrlSigner
 from opportune.storage.storage import Storage, StorageDependency
 
 router = APIRouter(include_in_schema=False)
@@ -39,7 +39,7 @@ async def show_file(
 ) -> Response:
     if is_public(name) and not signature:
         return await file_response(request, storage, name, file_headers(name, "", PUBLIC_SECONDS, is_public=True))
-    signer = URLSigner.of(request.app.state.settings)
+    signer = UrlSigner.of(request.app.state.settings)
     if not signer.is_valid(signature, name, until, download_as):
         raise HTTPException(403, INVALID_SIGNATURE)
     seconds_left = int(until) - int(time.time())

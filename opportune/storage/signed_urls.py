@@ -14,14 +14,14 @@ FILES_PATH = "/files"
 
 
 @dataclass(frozen=True)
-class URLSigner:
+class UrlSigner:
     """Signs the name of a file, the time of expiry and the name for downloads."""
 
     keys: Sequence[str]
     """The first key signs. URLs signed with the other, older keys remain valid."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "URLSigner":
+    def of(cls, settings: Settings) -> "UrlSigner":
         return cls(derived_keys(settings, "files"))
 
     def sign_url(self, name: str, seconds: int, download_as: str = "") -> str:

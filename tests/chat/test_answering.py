@@ -78,7 +78,7 @@ async def test_only_one_of_concurrent_questions_is_stored(
 
 
 async def test_retry_answers_the_same_question(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    model.script = [llm.LLMError("timeout", "Too slow.")]
+    model.script = [llm.LlmError("timeout", "Too slow.")]
     conversation_id, failed = await start_conversation(manager, owner_id)
     await wait_until_ended(manager, failed)
     model.script = ["Better."]

@@ -94,7 +94,7 @@ async def test_stream_resumes_at_any_event(app: FastAPI, script: FakeProvider) -
 
 
 async def test_error_event_and_stop(app: FastAPI, script: FakeProvider) -> None:
-    script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
+    script.script = ["Half", llm.LlmError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
         created = (await client.post(CONVERSATIONS, json={"content": "Why?"})).json()
         events = await read_events(client, created["stream_url"])

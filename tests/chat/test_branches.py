@@ -95,7 +95,7 @@ async def test_view_reads_one_page(manager: AnswerManager, owner_id: int) -> Non
 
 async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakeProvider) -> None:
     async with signed_in_client(app) as client:
-        fake_llm.script = ["First <answer>.", llm.LLMError("timeout", "Too slow.")]
+        fake_llm.script = ["First <answer>.", llm.LlmError("timeout", "Too slow.")]
         page = (await client.post("/chat", data={"content": "One?"})).headers["location"]
         await client.get(f"{page}/stream")
         html = (await client.get(page)).text

@@ -61,7 +61,7 @@ async def test_second_tab_shows_the_running_answer(page: Page, app: FastAPI, use
 
 
 async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) -> None:
-    script.script = [llm.LLMError("timeout", "The model took too long.")]
+    script.script = [llm.LlmError("timeout", "The model took too long.")]
     await page.goto("/chat")
     await ask(page, "Why?")
     await expect(page.get_by_role("alert").filter(has_text="took too long")).to_have_count(1)

@@ -181,7 +181,7 @@ async def test_question_during_an_answer_is_refused_until_stop(app: FastAPI, scr
 async def test_failed_answer_shows_error_and_retry(
     app: FastAPI, script: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script.script = ["Half", llm.LLMError("timeout", "The model took too long.")]
+    script.script = ["Half", llm.LlmError("timeout", "The model took too long.")]
     async with signed_in_client(app) as client:
         page = await create_conversation(client)
         await stream(client, page)

@@ -12,7 +12,7 @@ from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
 from app.chat.service import Conversations
 from app.chat.tree import find_leaf
 from opportune.accounts import User
-from opportune.contrib.llm import FakeProvider, LLMError
+from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.testing import PASSWORD, make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
 from tests.chat.conversations import make_answer, make_conversation
@@ -106,7 +106,7 @@ async def test_continued_answers_and_inactive_owners_stay_private(
     app: FastAPI, client: AsyncClient, fake_llm: FakeProvider
 ) -> None:
     owner = await make_user(app.state.database)
-    fake_llm.script = ["Public", LLMError("interrupted", "Cut.")]
+    fake_llm.script = ["Public", LlmError("interrupted", "Cut.")]
     async with signed_in_client(app, owner) as ada:
         created = (await ada.post(API, json={"content": "Why?"})).json()
         path, answer_id = created["stream_url"].removesuffix("/stream"), created["answer"]["id"]

@@ -68,7 +68,7 @@ async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider
 UNUSABLE_SCRIPTS: list[list[Any]] = [
     [TOO_LONG_TITLE],
     ["on and on " * 50, asyncio.Event()],
-    [llm.LLMError("timeout", "Too slow.")],
+    [llm.LlmError("timeout", "Too slow.")],
 ]
 
 

@@ -10,7 +10,7 @@ from app.pydocs.settings import PydocsSettings
 from opportune.config.settings import Settings
 from opportune.contrib.documents import DocumentSearch
 from opportune.contrib.documents.document import Contents
-from opportune.db import DatabaseURL
+from opportune.db import DatabaseUrl
 from opportune.testing.plugin import settings_for
 
 
@@ -28,7 +28,7 @@ def settings_with_index(url: str) -> Settings:
 
 
 def fill_index(url: str, pieces: Iterable[Entry], source: str = "Shelf 1.0") -> None:
-    store = python_docs.store(DatabaseURL.parse(url))
+    store = python_docs.store(DatabaseUrl.parse(url))
     store.prepare()
     store.write(Contents.from_documents(source, pieces, 0), lambda number: None)
 

@@ -10,7 +10,7 @@ from app.pydocs import jobs
 from app.pydocs.feature import pydocs
 from app.pydocs.jobs import index_python
 from opportune.config.settings import Settings
-from opportune.db import DatabaseURL
+from opportune.db import DatabaseUrl
 from tests.pydocs.search_index import index_settings
 
 
@@ -32,7 +32,7 @@ async def test_job_builds_the_configured_index(
 
     call: Any = run_command.await_args
     assert call.args == ("pydocs", "index")
-    assert DatabaseURL.parse(call.kwargs["environ"]["PYDOCS_DATABASE_URL"]).path == tmp_path / "pydocs.db"
+    assert DatabaseUrl.parse(call.kwargs["environ"]["PYDOCS_DATABASE_URL"]).path == tmp_path / "pydocs.db"
 
 
 def test_quickstart_queues_the_job() -> None:

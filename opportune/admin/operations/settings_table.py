@@ -15,7 +15,7 @@ from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import setting_text
 from opportune.config.secrets.source import read_settings
 from opportune.config.settings import Settings
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature
 from opportune.i18n import pgettext_lazy
@@ -84,7 +84,7 @@ def _display_text(settings: BaseSettings, name: str, value: Any) -> str:
 
 def _address_reader(name: str) -> Callable[[Any], object] | None:
     if name.endswith("_url") and "database" in name:
-        return lambda settings: DatabaseURL.parse(getattr(settings, name).get_secret_value()).redacted
+        return lambda settings: DatabaseUrl.parse(getattr(settings, name).get_secret_value()).redacted
     return ADDRESSES.get(name)
 
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from opportune.admin.status.ttl_cache import TTLCache
+from opportune.admin.status.ttl_cache import TtlCache
 from opportune.db.drivers.replica import Replicas
 from opportune.db.errors import explain, is_outage
 from opportune.db.migrations.graph import Migration, MigrationGraph
@@ -41,8 +41,8 @@ class Health:
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
-        self._files: TTLCache[HealthLight] = TTLCache()
-        self._graph: TTLCache[MigrationGraph] = TTLCache()
+        self._files: TtlCache[HealthLight] = TtlCache()
+        self._graph: TtlCache[MigrationGraph] = TtlCache()
 
     async def lights(self) -> list[HealthLight]:
         files_check = self._files.get(current_language.get(), self._check_files)

@@ -11,7 +11,7 @@ MAX_ENTRIES = 1_000
 """Entries from which expired ones are removed."""
 
 
-class TTLCache(Generic[T]):
+class TtlCache(Generic[T]):
     """Values by key, at most one minute old, in this process."""
 
     def __init__(self) -> None:

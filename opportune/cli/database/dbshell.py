@@ -15,7 +15,7 @@ from opportune.cli.loop import open_event_loop
 from opportune.cli.process import exec_process
 from opportune.config.settings import Settings, get_settings
 from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 
 
@@ -23,7 +23,7 @@ def command(
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of sqlite3 or psql, after --.")] = None,
 ) -> None:
     settings = get_settings()
-    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    url = DatabaseUrl.parse(settings.database_url.get_secret_value())
     client = psql_command(url) if url.kind == "postgresql" else sqlite_command(url)
     with open_event_loop() as loop:
         loop.run(check_connection(settings))
@@ -43,7 +43,7 @@ async def check_connection(settings: Settings) -> None:
         await database.dispose()
 
 
-def sqlite_command(url: DatabaseURL) -> list[str]:
+def sqlite_command(url: DatabaseUrl) -> list[str]:
     startup.require_file(url)
     if shutil.which("sqlite3"):
         return ["sqlite3", str(url.path)]
@@ -52,7 +52,7 @@ def sqlite_command(url: DatabaseURL) -> list[str]:
     raise OperatorError("The program sqlite3 is missing. Install it (Debian: apt install sqlite3).")
 
 
-def psql_command(url: DatabaseURL) -> list[str]:
+def psql_command(url: DatabaseUrl) -> list[str]:
     if not shutil.which("psql"):
         raise OperatorError("The program psql is missing. Install it (Debian: apt install postgresql-client).")
     return ["psql", url.conninfo]

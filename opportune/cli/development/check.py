@@ -49,7 +49,7 @@ from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.questions import Choices
 from opportune.db.models.versioned import Versioned
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
@@ -269,7 +269,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     if notice := unused_database_notice(settings):
         yield Finding(notice, is_error=False)
     try:
-        startup.require_file(DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled))
+        startup.require_file(DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled))
     except OperatorError as error:
         # A fresh clone has no database yet, so with the default address this is only a warning.
         is_fresh = settings.environment == "development" and "database_url" not in settings.model_fields_set
@@ -307,7 +307,7 @@ def check_pending(settings: Settings) -> Iterator[Finding]:
 def notices(settings: Settings) -> Iterator[str]:
     """Yield notices about the database addresses. `check_database` reports invalid ones."""
     with suppress(OperatorError):
-        url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+        url = DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         direct = direct_url(settings)
         yield from url.notices
         if url.readonly_notice:

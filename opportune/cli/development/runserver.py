@@ -17,7 +17,7 @@ from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.database_variables import unused_database_notice
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.features import all_features
 from opportune.project.layout import installed_features
@@ -132,7 +132,7 @@ def check_database(settings: Settings, migrate: bool) -> None:
     if migrate and (schema.pending or schema.is_behind_code):
         startup.apply_migrations(settings)
         schema = startup.inspect_schema(settings)
-    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    url = DatabaseUrl.parse(settings.database_url.get_secret_value())
     risks = (
         startup.data_loss_warning(settings),
         unused_database_notice(settings),

@@ -20,7 +20,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, read_revisions_of_site
 from opportune.db.migrations.missing_search_indexes import find_missing_search_indexes
 from opportune.db.migrations.post_migrate import due_statements
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features import all_features
@@ -139,7 +139,7 @@ def validate_configuration(settings: Settings) -> None:
         raise OperatorError(error)
 
 
-def require_file(url: DatabaseURL) -> None:
+def require_file(url: DatabaseUrl) -> None:
     """Check that a SQLite file exists, because SQLite would create an empty database at a mistyped path.
 
     Raises:
@@ -225,7 +225,7 @@ def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
 
 def data_loss_warning(settings: Settings) -> str:
     """Return a warning if this host will delete the SQLite file; otherwise an empty text."""
-    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    url = DatabaseUrl.parse(settings.database_url.get_secret_value())
     if url.kind != "sqlite" or not is_ephemeral(url.path.parent):
         return ""
     return (

@@ -16,7 +16,7 @@ POSITIONS: dict[str, tuple[int, ...]] = {
     "Feature": (2,),
     "HTTPException": (2,),
     "HealthLight": (1, 2, 5),
-    "LLMError": (2,),
+    "LlmError": (2,),
     "Link": (1,),
     "Metric": (1,),
     "Number": (1,),

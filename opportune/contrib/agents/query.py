@@ -24,7 +24,7 @@ from opportune.contrib.agents.sqlite_query import Query
 from opportune.db.factory import open_database
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.models.columns import is_secret
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 
 MAX_ROWS = 200
@@ -58,7 +58,7 @@ async def run_query(settings: Settings, sql: str, max_rows: int) -> dict[str, An
         name = match[0] if match[0].isprintable() and match[0].strip() else repr(match[0])
         raise OperatorError(f"A statement cannot contain {name}. Use tables and plain functions, without comments.")
     limit = max(1, min(max_rows, MAX_ROWS))
-    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    url = DatabaseUrl.parse(settings.database_url.get_secret_value())
     if url.kind == "sqlite":
         return await _run_on_sqlite(settings, url.path, sql, limit)
 

@@ -20,7 +20,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, read_revisions_of_site
 from opportune.db.migrations.ownership import find_missing_tables, find_other_tables, read_applied_owners
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement, private_file, remove_abandoned_in, temporary_path
@@ -101,7 +101,7 @@ def write_archive(
     return manifest
 
 
-def choose_destination(destination: Path | None, url: DatabaseURL) -> Path:
+def choose_destination(destination: Path | None, url: DatabaseUrl) -> Path:
     """Return the file to write.
 
     Raises:
@@ -220,7 +220,7 @@ def _snapshot_sqlite(settings: Settings, _graph: MigrationGraph, path: Path) -> 
 def _copy_to_sqlite(settings: Settings, graph: MigrationGraph, path: Path) -> DatabaseState:
     if names := features_on_postgresql(graph.features):
         raise OperatorError(f"The tables of {', '.join(names)} need PostgreSQL: {postgresql.INSTALL_HINT}.")
-    target = DatabaseURL("sqlite", URL.create("sqlite+aiosqlite", database=str(path.absolute())))
+    target = DatabaseUrl("sqlite", URL.create("sqlite+aiosqlite", database=str(path.absolute())))
     reports = copy(direct_url(settings), target, graph, leave_others=True)
     merge_wal(path)
     path.chmod(0o600)

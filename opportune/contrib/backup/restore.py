@@ -18,7 +18,7 @@ from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.runner import plan_migrations, run_migrations
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, private_folder, sync_file, temporary_path
@@ -42,7 +42,7 @@ class Target:
     """Tables of the models."""
 
     @property
-    def url(self) -> DatabaseURL:
+    def url(self) -> DatabaseUrl:
         return direct_url(self.settings)
 
     @property
@@ -194,7 +194,7 @@ def refuse_foreign_tables(target: Target, archive: Archive) -> None:
         )
 
 
-def migrate_sqlite_file(path: Path, target: Target) -> DatabaseURL:
+def migrate_sqlite_file(path: Path, target: Target) -> DatabaseUrl:
     """Apply pending migrations to a SQLite file and return its URL: rows are only copied between equal schemas."""
     settings = target.settings.model_copy(
         update={"database_url": SecretStr(f"sqlite:///{quote(str(path))}"), "database_direct_url": SecretStr("")}

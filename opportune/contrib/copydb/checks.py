@@ -17,15 +17,15 @@ from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.db.models.model import Model
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 
 MIGRATE = "DATABASE_URL=… python3 oppman.py migrate"
 
 
 def examine(
-    source: DatabaseURL,
-    target: DatabaseURL,
+    source: DatabaseUrl,
+    target: DatabaseUrl,
     graph: MigrationGraph,
     *,
     force: bool = False,
@@ -92,7 +92,7 @@ def count(connection: Connection, table: Table) -> int:
     return connection.scalar(select(func.count()).select_from(table)) or 0
 
 
-def refuse_same_file(source: DatabaseURL, target: DatabaseURL) -> None:
+def refuse_same_file(source: DatabaseUrl, target: DatabaseUrl) -> None:
     """Raise OperatorError if both are the same SQLite file, or the target is only loaded into memory."""
     if target.kind == "memory":
         raise OperatorError("The destination is loaded into memory and never written: use sqlite:/// with its file.")

@@ -15,7 +15,7 @@ from opportune.cli.output import print_table, progress, say, warn
 from opportune.contrib.copydb.checks import examine
 from opportune.contrib.copydb.copy import TableReport, copy
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import installed_names
 
 
@@ -25,7 +25,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be copied.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing rows in DST.")] = False,
 ) -> None:
-    from_url, to_url = (DatabaseURL.parse(text, name=name) for text, name in ((source, "SRC"), (target, "DST")))
+    from_url, to_url = (DatabaseUrl.parse(text, name=name) for text, name in ((source, "SRC"), (target, "DST")))
     for url in (from_url, to_url):
         for notice in url.notices:
             warn(f"Notice: {url.name}: {notice}")

@@ -16,7 +16,7 @@ from opportune.db.drivers.sqlite_file import discard, make_private
 from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
 from opportune.db.migrations.connection import MIGRATION_LOCK_TIMEOUT_SECONDS, TABLE_LOCK_TIMEOUT_SECONDS
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import replace_file
 
@@ -35,7 +35,7 @@ TEXT_FORMAT_SETTINGS = (  # exact values, independent of the defaults of user an
 
 
 @contextmanager
-def explained_errors(url: DatabaseURL) -> Iterator[None]:
+def explained_errors(url: DatabaseUrl) -> Iterator[None]:
     """Turn a driver's error into one line about this database."""
     try:
         yield
@@ -44,7 +44,7 @@ def explained_errors(url: DatabaseURL) -> Iterator[None]:
 
 
 @contextmanager
-def open_snapshot(url: DatabaseURL) -> Iterator[Connection]:
+def open_snapshot(url: DatabaseUrl) -> Iterator[Connection]:
     """Open a read-only connection that sees one consistent state.
 
     Raises:
@@ -63,7 +63,7 @@ def open_snapshot(url: DatabaseURL) -> Iterator[Connection]:
 
 
 @contextmanager
-def open_destination(url: DatabaseURL) -> Iterator[Connection]:
+def open_destination(url: DatabaseUrl) -> Iterator[Connection]:
     """Open a transaction that is committed at the end of the block, and rolled back if the process is killed.
 
     Raises:
@@ -84,7 +84,7 @@ def open_destination(url: DatabaseURL) -> Iterator[Connection]:
 
 
 @contextmanager
-def _transaction(engine: Engine, url: DatabaseURL) -> Iterator[Connection]:
+def _transaction(engine: Engine, url: DatabaseUrl) -> Iterator[Connection]:
     with explained_errors(url):
         connection = engine.connect()
     try:

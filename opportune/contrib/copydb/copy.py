@@ -29,7 +29,7 @@ from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations_within
 from opportune.db.models.model import Model
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 
 Progress = Callable[[int], None]
@@ -46,8 +46,8 @@ class TableReport:
 
 
 def copy(
-    source: DatabaseURL,
-    target: DatabaseURL,
+    source: DatabaseUrl,
+    target: DatabaseUrl,
     graph: MigrationGraph,
     *,
     force: bool = False,
@@ -124,8 +124,8 @@ def _forward_references(tables: Sequence[Table]) -> list[Table]:
 class _Transfer:
     """Copies and compares tables between two open connections."""
 
-    source: DatabaseURL
-    target: DatabaseURL
+    source: DatabaseUrl
+    target: DatabaseUrl
     connection: Connection
     writer: Writer
     progress: Progress

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from opportune.config.settings import Settings
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 
 class Role(Enum):
@@ -41,7 +41,7 @@ class DoctorContext:
 class ServerContext:
     """Open connection to a PostgreSQL server."""
 
-    url: DatabaseURL
+    url: DatabaseUrl
     role: Role
     engine: AsyncEngine
     connection: AsyncConnection

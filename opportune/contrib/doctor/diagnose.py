@@ -29,7 +29,7 @@ from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
 from opportune.db.url.connect_password import read_password_on_connect
-from opportune.db.url.database_url import DatabaseURL, Pooled
+from opportune.db.url.database_url import DatabaseUrl, Pooled
 from opportune.db.url.replicas import parse_replicas
 from opportune.project.layout import installed_features
 
@@ -53,17 +53,17 @@ async def diagnose(context: DoctorContext) -> list[Diagnosis]:
     return list(await asyncio.gather(*(_diagnose(url, role, context) for role, url in urls)))
 
 
-def _parse_urls(role: Role, context: DoctorContext) -> list[DatabaseURL]:
+def _parse_urls(role: Role, context: DoctorContext) -> list[DatabaseUrl]:
     settings = context.settings
     address: str = getattr(settings, role.value.lower()).get_secret_value()
     if role is Role.READER:
         return [replica.url for replica in parse_replicas(address, settings.database_pooled)]
     pooled: Pooled = "auto" if role is Role.DIRECT else settings.database_pooled
     name = context.name if role is Role.WRITER else role.value
-    return [DatabaseURL.parse(address, pooled, name)] if address or role is Role.WRITER else []
+    return [DatabaseUrl.parse(address, pooled, name)] if address or role is Role.WRITER else []
 
 
-async def _diagnose(url: DatabaseURL, role: Role, context: DoctorContext) -> Diagnosis:
+async def _diagnose(url: DatabaseUrl, role: Role, context: DoctorContext) -> Diagnosis:
     findings = list(_describe_url(url, role, context.settings))
     if url.kind == "postgresql":
         await _examine_server(url, role, context, findings)
@@ -72,7 +72,7 @@ async def _diagnose(url: DatabaseURL, role: Role, context: DoctorContext) -> Dia
     return Diagnosis(url, tuple(findings))
 
 
-def _describe_url(url: DatabaseURL, role: Role, settings: Settings) -> Iterator[Finding]:
+def _describe_url(url: DatabaseUrl, role: Role, settings: Settings) -> Iterator[Finding]:
     if url.kind == "postgresql":
         system = f"{url.provider or 'PostgreSQL'}, {'through a pooler' if url.pooled else 'no pooler detected'}"
         driver = f"psycopg {version('psycopg')} ({psycopg.pq.__impl__})"
@@ -88,7 +88,7 @@ def _describe_url(url: DatabaseURL, role: Role, settings: Settings) -> Iterator[
         yield notice("address", "migrations run through the pooler", f"Set DATABASE_DIRECT_URL to {url.direct}.")
 
 
-async def _examine_file(url: DatabaseURL, context: DoctorContext, findings: list[Finding]) -> None:
+async def _examine_file(url: DatabaseUrl, context: DoctorContext, findings: list[Finding]) -> None:
     graph = await asyncio.to_thread(context.graph)
     findings += await asyncio.to_thread(lambda: list(examine_file(url, graph)))
     journal = next((finding.values["mode"] for finding in findings if finding.check == "journal"), "")
@@ -126,7 +126,7 @@ async def _examine_growth(context: DoctorContext) -> list[Finding]:
         return [notice("lists", f"unknown: they could not be examined ({type(error).__name__})")]
 
 
-async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, findings: list[Finding]) -> None:
+async def _examine_server(url: DatabaseUrl, role: Role, context: DoctorContext, findings: list[Finding]) -> None:
     engine = _create_engine(url)
     try:
         async with asyncio.timeout(SERVER_TIMEOUT_SECONDS):
@@ -144,7 +144,7 @@ async def _examine_server(url: DatabaseURL, role: Role, context: DoctorContext, 
         await engine.dispose()
 
 
-def _create_engine(url: DatabaseURL) -> AsyncEngine:
+def _create_engine(url: DatabaseUrl) -> AsyncEngine:
     connect = partial(TimedConnection.connect_with_retry, statement_timeout_seconds=SERVER_TIMEOUT_SECONDS)
     arguments = {**url.arguments, "async_creator_fn": connect}
     engine = create_async_engine(url.url, connect_args=arguments, poolclass=NullPool, hide_parameters=True)

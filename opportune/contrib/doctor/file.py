@@ -15,7 +15,7 @@ from opportune.db.drivers.sqlite_file import is_database
 from opportune.db.errors import explain
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.plurals import pluralize
 
 LOCK_TIMEOUT_SECONDS = 1
@@ -36,7 +36,7 @@ class OpenFile:
         return row and row[0]
 
 
-def examine_file(url: DatabaseURL, graph: MigrationGraph) -> Iterator[Finding]:
+def examine_file(url: DatabaseUrl, graph: MigrationGraph) -> Iterator[Finding]:
     """Run the checks of a file. Stop early if it cannot be opened."""
     path, is_written = url.path, url.kind == "sqlite"
     presence = _check_presence(url)
@@ -55,7 +55,7 @@ def examine_file(url: DatabaseURL, graph: MigrationGraph) -> Iterator[Finding]:
         yield fault_from_message("open", explain(error, url))
 
 
-def _check_presence(url: DatabaseURL) -> Finding:
+def _check_presence(url: DatabaseUrl) -> Finding:
     path, fix = url.path, f"Set {url.name} to another file."
     try:
         if not path.exists():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 
 class Status(StrEnum):
@@ -32,7 +32,7 @@ class Finding:
 class Diagnosis:
     """Findings about one database. `url.name` is the setting of its URL."""
 
-    url: DatabaseURL
+    url: DatabaseUrl
     findings: tuple[Finding, ...]
 
     @property

@@ -1,6 +1,6 @@
 """Full-text search in documents outside the database, such as the pages of a folder."""
 
-from opportune.contrib.documents.definition import IndexURL
+from opportune.contrib.documents.definition import IndexUrl
 from opportune.contrib.documents.document import (
     MAX_RANKED_HITS,
     MAX_TEXT_LENGTH,
@@ -28,7 +28,7 @@ __all__ = [
     "HtmlElement",
     "IndexMissing",
     "IndexStatus",
-    "IndexURL",
+    "IndexUrl",
     "Source",
     "parse_main",
 ]

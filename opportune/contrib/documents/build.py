@@ -18,7 +18,7 @@ from opportune.contrib.documents.postgresql_store import PostgreSQLStore
 from opportune.contrib.documents.sqlite_store import SQLiteStore
 from opportune.contrib.documents.store import Store
 from opportune.db.drivers.sqlite_file import discard, make_private
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file
 
@@ -87,7 +87,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def store_of(index: IndexDefinition[Any], url: DatabaseURL) -> Store:
+def store_of(index: IndexDefinition[Any], url: DatabaseUrl) -> Store:
     if url.kind == "postgresql":
         return PostgreSQLStore(index, url)
     return SQLiteStore(index, url)
@@ -111,7 +111,7 @@ class BuildResult(NamedTuple):
     resumed: int
 
 
-def build(index: IndexDefinition[Any], source: Source, url: DatabaseURL, show_progress: Progress) -> BuildResult:
+def build(index: IndexDefinition[Any], source: Source, url: DatabaseUrl, show_progress: Progress) -> BuildResult:
     """Build an index. The old one is used until the new one is complete. An interrupted build is resumed.
 
     Raises:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, SecretStr, ValidationInfo
 from opportune.config.base_settings import BaseSettings
 from opportune.config.settings import Settings
 from opportune.contrib.documents.document import Document, DocumentHit, IndexMissing, columns_of
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import PROJECT
 
 H = TypeVar("H", bound=DocumentHit)
@@ -30,7 +30,7 @@ class IndexDefinition(Generic[H]):
     hit: type[H] = DocumentHit  # type: ignore[assignment]  # the default of H
     """Type of the search results. A search reads only the columns of `document` that are fields of this type."""
     settings: type[BaseSettings] | None = None
-    """The feature's settings, if its field `<name>_database_url: IndexURL` may place the index in another database."""
+    """The feature's settings, if its field `<name>_database_url: IndexUrl` may place the index in another database."""
     by_meaning: bool = False
     """Also find documents by meaning, if EMBEDDING_MODEL names a model. A job computes their vectors."""
 
@@ -57,7 +57,7 @@ class IndexDefinition(Generic[H]):
     def missing_error(self) -> IndexMissing:
         return IndexMissing(self.title)
 
-    def url(self, settings: Settings) -> DatabaseURL:
+    def url(self, settings: Settings) -> DatabaseUrl:
         """Return the address of the database of the index.
 
         Raises:
@@ -66,12 +66,12 @@ class IndexDefinition(Generic[H]):
         feature_settings = settings.of(self.settings) if self.settings else None
         value = getattr(feature_settings, self.setting.lower(), SecretStr("")).get_secret_value()
         if value:
-            return DatabaseURL.parse(value, settings.database_pooled, self.setting)
-        site_url = DatabaseURL.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+            return DatabaseUrl.parse(value, settings.database_pooled, self.setting)
+        site_url = DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         if site_url.kind == "postgresql":
             return site_url
         file_url = site_url.url.set(database=str(site_url.path.with_name(f"{self.name}.db")))
-        return DatabaseURL("sqlite", file_url, name=self.setting)
+        return DatabaseUrl("sqlite", file_url, name=self.setting)
 
 
 by_meaning: dict[str, IndexDefinition[Any]] = {}
@@ -80,10 +80,10 @@ by_meaning: dict[str, IndexDefinition[Any]] = {}
 
 def _validate_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
     if address := value.get_secret_value():
-        DatabaseURL.parse(address, name=(info.field_name or "").upper())
+        DatabaseUrl.parse(address, name=(info.field_name or "").upper())
     return value
 
 
-IndexURL = Annotated[SecretStr, AfterValidator(_validate_url)]
+IndexUrl = Annotated[SecretStr, AfterValidator(_validate_url)]
 """Type of a setting with the URL of the index's database; empty for the default. The site does not start with an
 invalid URL."""

@@ -20,7 +20,7 @@ from opportune.contrib.documents.search import DocumentSearch
 from opportune.contrib.documents.store import Store
 from opportune.contrib.documents.vectors import vector_fields_of
 from opportune.db.database import Database
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.models.searchable import vector_tables
@@ -56,11 +56,11 @@ class DocumentIndex(IndexDefinition[H]):
         search: DocumentSearch[H] = getattr(request.app.state, self.name)
         return search
 
-    def store(self, url: DatabaseURL) -> Store:
+    def store(self, url: DatabaseUrl) -> Store:
         """Return the writable index in a database."""
         return store_of(self, url)
 
-    def build(self, source: Source, url: DatabaseURL, progress: Progress) -> BuildResult:
+    def build(self, source: Source, url: DatabaseUrl, progress: Progress) -> BuildResult:
         """Build the index. The old one serves searches until the new one is complete. An interrupted run resumes.
 
         Raises:

@@ -15,7 +15,7 @@ from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import Fields
 from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, SEARCH, Engine
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.search.query import Query, max_edit_distance, trigrams
 
@@ -50,7 +50,7 @@ class SQLiteEngine(Engine):
 
     listed_slugs = "SELECT value FROM json_each(:slugs)"
 
-    def __init__(self, index: IndexDefinition[Any], url: DatabaseURL, settings: Settings) -> None:
+    def __init__(self, index: IndexDefinition[Any], url: DatabaseUrl, settings: Settings) -> None:
         super().__init__(index)
         self.path = url.path
         self.database = MemoryDatabase(url, settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opportune.contrib.documents import definition
 from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import Contents
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Store(ABC):
     """Index to write, in one of the databases. Searches use the old one until the new one is complete."""
 
-    def __init__(self, index: IndexDefinition[Any], url: DatabaseURL) -> None:
+    def __init__(self, index: IndexDefinition[Any], url: DatabaseUrl) -> None:
         self.index = index
         self.url = url
         self.advice = f"Set {index.setting}."

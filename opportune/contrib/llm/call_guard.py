@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm.providers.provider import Chunk, LLMError, Message, ToolSchema, estimate_prompt_tokens
+from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, ToolSchema, estimate_prompt_tokens
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -89,7 +89,7 @@ class GuardedCall:
         return estimate_prompt_tokens(self.messages, self.tools)
 
 
-class SpendingRefused(LLMError):
+class SpendingRefused(LlmError):
     """Refusal of a call, because a limit is reached or answers are switched off. Fallback models are not tried."""
 
 

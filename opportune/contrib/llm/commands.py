@@ -20,7 +20,7 @@ from opportune.cli.output import is_quiet, print_json, print_table, progress, sa
 from opportune.cli.transaction import with_jobs
 from opportune.config.settings import get_settings
 from opportune.contrib.answers.spending import guard
-from opportune.contrib.llm import Done, LanguageModel, LLMError, LlmModel, Message, Reasoning, open_llm
+from opportune.contrib.llm import Done, LanguageModel, LlmError, LlmModel, Message, Reasoning, open_llm
 from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.contrib.llm.language_model import NOT_CONFIGURED, messages_of
 from opportune.contrib.llm.providers.provider import estimate_tokens
@@ -261,7 +261,7 @@ async def _ask_model(llm: LanguageModel, messages: Sequence[Message], *, show: b
                 trial.text += chunk
                 if show:
                     print(chunk, end="", flush=True)
-    except LLMError as error:
+    except LlmError as error:
         trial.error = error.with_advice
     trial.prompt_tokens = trial.prompt_tokens or sum(estimate_tokens(message.content) for message in messages)
     trial.answer_tokens = trial.answer_tokens or estimate_tokens(reasoning + trial.text)

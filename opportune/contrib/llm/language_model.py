@@ -35,7 +35,7 @@ from opportune.contrib.llm.providers.provider import (
     Chunk,
     Done,
     ErrorCode,
-    LLMError,
+    LlmError,
     Message,
     Provider,
     ToolSchema,
@@ -152,7 +152,7 @@ class LanguageModel:
         """Return a model of LLM_MODELS by its name; an empty name means this one.
 
         Raises:
-            LLMError: No model has this name.
+            LlmError: No model has this name.
         """
         if not name or (self.model and name == self.model.name):
             return self
@@ -161,7 +161,7 @@ class LanguageModel:
         message = gettext("There is no model %(name)s.", name=name)
         if names := ", ".join(self._models_by_name):
             message = f"{message} {gettext('Available: %(names)s.', names=names)}"
-        raise LLMError("not_configured", message)
+        raise LlmError("not_configured", message)
 
     def for_user(self, user_id: int) -> "LanguageModel":
         """Charge calls to a user, for jobs and commands that ask on the user's behalf."""
@@ -261,7 +261,7 @@ class LanguageModel:
             temperature: 0 for the most likely answer, up to 2. None for the model's default.
 
         Raises:
-            LLMError: There is no complete answer. In a route, the response is 503 with its message.
+            LlmError: There is no complete answer. In a route, the response is 503 with its message.
         """
         messages = messages_of(prompt, system)
         async with aclosing(_text_of(self.chunks(messages, temperature=temperature))) as texts:
@@ -277,7 +277,7 @@ class LanguageModel:
             attempts: Maximum number of calls.
 
         Raises:
-            LLMError: As `complete`; with the code "malformed" if all answers were invalid.
+            LlmError: As `complete`; with the code "malformed" if all answers were invalid.
         """
         return await parse(self.complete, messages_of(prompt, system), into, attempts)
 
@@ -291,7 +291,7 @@ class LanguageModel:
         Use it with `contextlib.aclosing`: closing the iterator stops the model.
 
         Raises:
-            LLMError: No model is configured (immediately), or the answer fails (during iteration).
+            LlmError: No model is configured (immediately), or the answer fails (during iteration).
         """
         messages = self.in_visitor_language(messages_of(prompt, system))
         return _text_of(self.chunks(messages, temperature=temperature))
@@ -315,10 +315,10 @@ class LanguageModel:
         With tools, the `Done` may have `tool_calls`. `opportune.contrib.tools.converse` calls them and continues.
 
         Raises:
-            LLMError: As `stream`.
+            LlmError: As `stream`.
         """
         if self.provider is None:
-            raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
+            raise LlmError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
         return self._with_fallbacks(_Request(messages, tools, temperature))
 
     async def _with_fallbacks(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
@@ -332,7 +332,7 @@ class LanguageModel:
                         has_started = True
                         yield chunk
                 return
-            except LLMError as error:
+            except LlmError as error:
                 if has_started or not candidates or isinstance(error, SpendingRefused):
                     raise
                 logger.warning("%s failed (%s), trying %s", candidate.name, error.code, candidates[0].name)
@@ -364,7 +364,7 @@ class LanguageModel:
                         has_started = True
                         yield chunk
                 return
-            except LLMError as error:
+            except LlmError as error:
                 wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**attempt
                 can_retry = error.code in RETRIED_CODES and wait_seconds <= MAX_RETRY_WAIT_SECONDS
                 if has_started or not can_retry or attempt == self._retries:
@@ -375,12 +375,12 @@ class LanguageModel:
         """Yield the answer, after waiting for one of the parallel slots."""
         provider = self.provider
         if provider is None:
-            raise LLMError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
+            raise LlmError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
         try:
             async with asyncio.timeout(self._queue_timeout):
                 await self._parallel_slots.acquire()
         except TimeoutError:
-            raise LLMError("busy", QUEUE_FULL) from None
+            raise LlmError("busy", QUEUE_FULL) from None
         try:
             sent = request.send(provider, sees_images=self.sees_images)
             answer = checked_answer(self.name, self.model, request.messages, request.tools, sent)
@@ -395,7 +395,7 @@ class LanguageModel:
     async def setup(self) -> None:
         """Prepare for the first question. Errors are ignored here and reported with the question."""
         await self.refresh()
-        with suppress(LLMError):
+        with suppress(LlmError):
             if self.provider:
                 await self.provider.setup()
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from opportune import __version__
 from opportune.contrib.telemetry.workers import WorkerReport, get_workers
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
@@ -87,7 +87,7 @@ def _pool_lights(reports: list[WorkerReport]) -> Iterator[HealthLight]:
 
 def _disk_lights(app: FastAPI) -> Iterator[HealthLight]:
     """Report the disks of the database, the uploads and temporary files, each once."""
-    url: DatabaseURL = app.state.database.url
+    url: DatabaseUrl = app.state.database.url
     folders = [url.path.parent] if url.kind == "sqlite" else []
     folders += [folder for folder in (getattr(app.state.storage, "folder", None),) if isinstance(folder, Path)]
     device_ids = set[int]()

@@ -74,7 +74,7 @@ async def converse(
         temperature: 0 for the most likely answer, up to 2.
 
     Raises:
-        LLMError: As `LanguageModel.chunks`.
+        LlmError: As `LanguageModel.chunks`.
     """
     turns, cited = [*messages], [] if sources is None else sources
     rounds, calls = _unfinished_calls(turns)

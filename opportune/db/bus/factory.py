@@ -5,7 +5,7 @@ from typing import Literal
 from opportune.config.settings import Settings
 from opportune.db.bus.base import Bus, MemoryBus
 from opportune.db.bus.redis import RedisBus
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
@@ -19,7 +19,7 @@ def open_bus(settings: Settings) -> Bus:
     return MemoryBus()
 
 
-def listening_url(settings: Settings) -> DatabaseURL | None:
+def listening_url(settings: Settings) -> DatabaseUrl | None:
     """Return the URL of PostgreSQL on which processes listen, or None if the site uses another bus."""
     return direct_url(settings) if bus_kind(settings) == "postgresql" else None
 

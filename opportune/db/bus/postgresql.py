@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.db.bus.base import Bus
 from opportune.db.url.connect_password import read_password_on_connect
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -24,7 +24,7 @@ class PostgreSQLBus(Bus):
 
     name = "PostgreSQL"
 
-    def __init__(self, engine: AsyncEngine, direct_url: DatabaseURL) -> None:
+    def __init__(self, engine: AsyncEngine, direct_url: DatabaseUrl) -> None:
         super().__init__()
         self._engine = engine
         self._direct_url = direct_url

@@ -21,8 +21,8 @@ from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.replica import Replica, Replicas
 from opportune.db.errors import explain
 from opportune.db.url.connect_password import read_password_on_connect
-from opportune.db.url.database_url import DatabaseURL
-from opportune.db.url.replicas import ReplicaURL
+from opportune.db.url.database_url import DatabaseUrl
+from opportune.db.url.replicas import ReplicaUrl
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ PING_TIMEOUT_SECONDS = 1.5
 class PostgreSQLDatabase(Database):
     """PostgreSQL: writers use READ COMMITTED, readers a read-only REPEATABLE READ snapshot."""
 
-    def __init__(self, url: DatabaseURL, settings: Settings, replica_urls: Sequence[ReplicaURL] = ()) -> None:
+    def __init__(self, url: DatabaseUrl, settings: Settings, replica_urls: Sequence[ReplicaUrl] = ()) -> None:
         self.replica_urls = replica_urls
         super().__init__(url, settings)
 
@@ -55,7 +55,7 @@ class PostgreSQLDatabase(Database):
     def _create_replicas(self) -> Replicas:
         return Replicas([self._create_replica(address) for address in self.replica_urls])
 
-    def _create_replica(self, address: ReplicaURL) -> Replica:
+    def _create_replica(self, address: ReplicaUrl) -> Replica:
         engine = self._create_snapshot_engine(address.url)
         sessions = read_sessionmaker(engine, self.reading_info)
         return Replica(address, engine, sessions, self.settings.database_replica_lag)
@@ -64,12 +64,12 @@ class PostgreSQLDatabase(Database):
         direct_url = listening_url(self.settings)
         return PostgreSQLBus(self.engine, direct_url) if direct_url else super()._create_bus()
 
-    def _create_snapshot_engine(self, url: DatabaseURL) -> AsyncEngine:
+    def _create_snapshot_engine(self, url: DatabaseUrl) -> AsyncEngine:
         engine = self._create_engine(url, isolation_level="REPEATABLE READ")
         event.listen(engine.sync_engine, "connect", _set_read_only)
         return engine
 
-    def _create_engine(self, url: DatabaseURL, **options: Any) -> AsyncEngine:
+    def _create_engine(self, url: DatabaseUrl, **options: Any) -> AsyncEngine:
         from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - SQLite does not need psycopg
 
         connect = partial(
@@ -89,7 +89,7 @@ class PostgreSQLDatabase(Database):
         event.listen(engine.sync_engine, "checkout", _check_alive)
         return engine
 
-    async def _probe(self, url: DatabaseURL) -> None:
+    async def _probe(self, url: DatabaseUrl) -> None:
         from psycopg import Error  # noqa: PLC0415 - as above
 
         from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - as above

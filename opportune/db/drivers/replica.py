@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from opportune.db.drivers.pool import Pool, dispose
 from opportune.db.drivers.replica_lag import LAG_QUERY, LagMeter
 from opportune.db.errors import explain
-from opportune.db.url.replicas import ReplicaURL
+from opportune.db.url.replicas import ReplicaUrl
 from opportune.services.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Replica:
     """Seconds between two attempts to use an unavailable replica."""
 
     def __init__(
-        self, address: ReplicaURL, engine: AsyncEngine, sessions: Callable[[], AsyncSession], max_lag_seconds: float
+        self, address: ReplicaUrl, engine: AsyncEngine, sessions: Callable[[], AsyncSession], max_lag_seconds: float
     ) -> None:
         self.engine = engine
         self.url = address.url

@@ -17,7 +17,7 @@ from opportune.db.database import Database
 from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
 from opportune.db.drivers.sqlite_file import make_private
 from opportune.db.errors import explain
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 
 BUSY_TIMEOUT_MS = 2000
@@ -58,7 +58,7 @@ class SQLiteDatabase(Database):
     async def setup(self) -> None:
         await asyncio.to_thread(make_private, self.url.path)
 
-    async def _probe(self, url: DatabaseURL) -> None:
+    async def _probe(self, url: DatabaseUrl) -> None:
         try:
             await asyncio.to_thread(_run_query, url.path)
         except sqlite3.Error as error:
@@ -70,7 +70,7 @@ def _run_query(path: Path) -> None:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
 
 
-def create_async_sqlite_engine(url: DatabaseURL, begin: str, **options: Any) -> AsyncEngine:
+def create_async_sqlite_engine(url: DatabaseUrl, begin: str, **options: Any) -> AsyncEngine:
     """Return an engine whose transactions begin with a statement, with one hop to the driver's thread if possible."""
     if driver := speedup("opportune.db.drivers.aiosqlite_adapter", "DRIVER", ""):
         return create_async_engine(url.url.set(drivername=driver), begin=begin, **ENGINE_OPTIONS, **options)

@@ -20,7 +20,7 @@ from opportune.db.database import Database
 from opportune.db.drivers.pool import pool_options
 from opportune.db.drivers.sqlite import create_async_sqlite_engine, set_query_only
 from opportune.db.errors import explain
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError, ReadOnlyError
 
 MAX_FILE_BYTES = 2**30
@@ -53,7 +53,7 @@ class MemoryDatabase(Database):
     memory_uri: ClassVar[str] = "file:/{}?vfs=memdb"
     """URI of memory that several connections share. With a shared cache they would block each other."""
 
-    def __init__(self, url: DatabaseURL, settings: Settings) -> None:
+    def __init__(self, url: DatabaseUrl, settings: Settings) -> None:
         self._snapshot: MemorySnapshot | None = None
         self._pool_counter = 0
         """Number of replacements of the pool, times two. Odd while a replacement is running."""
@@ -151,7 +151,7 @@ class MemoryDatabase(Database):
         """Raise ReadOnlyError: the database cannot be written."""
         raise ReadOnlyError(self.url.readonly_notice)
 
-    async def _probe(self, url: DatabaseURL) -> None:
+    async def _probe(self, url: DatabaseUrl) -> None:
         if self._snapshot is None:
             await asyncio.to_thread(_check_readable, url)
 
@@ -161,12 +161,12 @@ def _entry_info(entry: ConnectionPoolEntry) -> dict[str, int]:
     return cast("dict[str, int]", entry.record_info)
 
 
-def _check_readable(url: DatabaseURL) -> None:
+def _check_readable(url: DatabaseUrl) -> None:
     with _open_file(url):
         pass
 
 
-def _read_snapshot(url: DatabaseURL, address: str) -> MemorySnapshot:
+def _read_snapshot(url: DatabaseUrl, address: str) -> MemorySnapshot:
     with _open_file(url) as file:
         return MemorySnapshot(address, _copy_to_memory(file, address), [])
 
@@ -185,7 +185,7 @@ def _pop_idle(snapshot: MemorySnapshot) -> sqlite3.Connection | None:
 
 
 @contextmanager
-def _open_file(url: DatabaseURL) -> Iterator[sqlite3.Connection]:
+def _open_file(url: DatabaseUrl) -> Iterator[sqlite3.Connection]:
     """Open a consistent view of the file, also while other processes write to it.
 
     Raises:
@@ -209,7 +209,7 @@ def _readonly_uri(path: Path) -> str:
     return f"{path.as_uri()}?mode=ro{'&immutable=1' if is_immutable else ''}"
 
 
-def _check_size(file: sqlite3.Connection, url: DatabaseURL) -> None:
+def _check_size(file: sqlite3.Connection, url: DatabaseUrl) -> None:
     file.execute("BEGIN")  # the checked content is the copied content; backup() itself would wait forever for a lock
     size: int = file.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()[0]
     if not size:

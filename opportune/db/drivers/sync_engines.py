@@ -6,7 +6,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from opportune.db.drivers.sqlite import configure_sqlite
 from opportune.db.url.connect_password import read_password_on_connect
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 
 def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -> Engine:
@@ -25,7 +25,7 @@ def create_sqlite_engine(url: URL | str, begin: str = "BEGIN", **options: Any) -
     return engine
 
 
-def create_postgresql_engine(url: DatabaseURL, **options: Any) -> Engine:
+def create_postgresql_engine(url: DatabaseUrl, **options: Any) -> Engine:
     engine = create_engine(
         url.sync_url, poolclass=NullPool, connect_args=url.arguments, hide_parameters=True, **options
     )
@@ -33,7 +33,7 @@ def create_postgresql_engine(url: DatabaseURL, **options: Any) -> Engine:
     return engine
 
 
-def create_writing_engine(url: DatabaseURL) -> Engine:
+def create_writing_engine(url: DatabaseUrl) -> Engine:
     """Create an engine for short write transactions in a thread."""
     if url.kind == "postgresql":
         return create_postgresql_engine(url)

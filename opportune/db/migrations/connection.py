@@ -16,7 +16,7 @@ from opportune.db.drivers.sync_engines import create_postgresql_engine, create_s
 from opportune.db.errors import explain
 from opportune.db.migrations.sqlite_dialect import with_complete_reflection
 from opportune.db.models.native_type import recognize_all_types
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError, ReadOnlyError
 
@@ -54,14 +54,14 @@ def connect(settings: Settings) -> Iterator[Connection]:
 
 
 @contextmanager
-def _explain_errors(url: DatabaseURL) -> Iterator[None]:
+def _explain_errors(url: DatabaseUrl) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:  # errors of a migration itself are handled by the runner
         raise OperatorError(explain(error, url)) from error
 
 
-def _open(engine: Engine, url: DatabaseURL) -> Connection:
+def _open(engine: Engine, url: DatabaseUrl) -> Connection:
     try:
         if url.kind != "postgresql":
             make_private(url.path)

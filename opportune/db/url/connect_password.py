@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.util import await_
 
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 
-def read_password_on_connect(engine: Engine, url: DatabaseURL, *, is_async: bool = False) -> None:
+def read_password_on_connect(engine: Engine, url: DatabaseUrl, *, is_async: bool = False) -> None:
     """Read the password for each new connection of an engine, if the URL has a source for it."""
     if url.password_source is None:
         return

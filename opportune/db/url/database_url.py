@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from sqlalchemy import URL
 
 from opportune.db.url.options import SECRET_OPTIONS, has_pooler_option, translate_options
-from opportune.db.url.parser import EXAMPLES, Host, InvalidURL, ParsedURL, decode, parse_postgresql_url
+from opportune.db.url.parser import EXAMPLES, Host, InvalidUrl, ParsedUrl, decode, parse_postgresql_url
 from opportune.db.url.passwords import PasswordSource
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_local, is_pooler, provider_of
 from opportune.errors import OperatorError
@@ -47,7 +47,7 @@ UNSUPPORTED_SCHEMES = {
 
 
 @dataclass(frozen=True, repr=False)
-class DatabaseURL:
+class DatabaseUrl:
     """A parsed database URL. `url` contains the password; display `redacted` instead."""
 
     kind: Kind
@@ -81,7 +81,7 @@ class DatabaseURL:
         """
         try:
             return cls(**_parse_fields(_strip_wrapping(text), pooled), name=name)
-        except InvalidURL as error:
+        except InvalidUrl as error:
             raise OperatorError(f"{name} {error}") from None
 
     @property
@@ -184,7 +184,7 @@ class DatabaseURL:
         return f"{self.redacted} is read into memory and cannot be written. To write, set {self.name} to sqlite:///{self.path}"
 
     def __repr__(self) -> str:
-        return f"<DatabaseURL {self.redacted}>"
+        return f"<DatabaseUrl {self.redacted}>"
 
 
 def _strip_wrapping(text: str) -> str:
@@ -198,14 +198,14 @@ def _strip_wrapping(text: str) -> str:
         if len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES:
             text = text[1:-1]
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise InvalidURL("has a line break or another control character inside. Paste it as one line.")
+        raise InvalidUrl("has a line break or another control character inside. Paste it as one line.")
     return text
 
 
 def _parse_fields(text: str, pooled: Pooled) -> dict[str, Any]:
     match = SCHEME.fullmatch(text)
     if not match:
-        raise InvalidURL(_invalid_address_message(text))
+        raise InvalidUrl(_invalid_address_message(text))
     scheme, driver, rest = match["name"].lower(), (match["driver"] or "").lower(), match["rest"]
     if scheme == "sqlite":
         return _parse_sqlite_fields(driver, rest)
@@ -213,8 +213,8 @@ def _parse_fields(text: str, pooled: Pooled) -> dict[str, Any]:
         return _parse_postgresql_fields(driver, parse_postgresql_url(rest), pooled)
     full_scheme = f"{scheme}+{driver}" if driver else scheme
     if reason := UNSUPPORTED_SCHEMES.get(full_scheme) or UNSUPPORTED_SCHEMES.get(scheme):
-        raise InvalidURL(f"begins with {full_scheme}:// and {reason}.")
-    raise InvalidURL(f"has the unknown scheme '{scheme[:20]}'. {EXAMPLES}.")
+        raise InvalidUrl(f"begins with {full_scheme}:// and {reason}.")
+    raise InvalidUrl(f"has the unknown scheme '{scheme[:20]}'. {EXAMPLES}.")
 
 
 def _invalid_address_message(text: str) -> str:
@@ -233,11 +233,11 @@ def _parse_sqlite_fields(driver: str, rest: str) -> dict[str, Any]:
     path, _, query = rest.partition("?")
     file = decode(path[1:])  # as SQLAlchemy does
     if file in ("", ":memory:"):
-        raise InvalidURL("has no file. Use sqlite:///./data/app.db")
+        raise InvalidUrl("has no file. Use sqlite:///./data/app.db")
     if not path.startswith("/"):
-        raise InvalidURL("needs a third slash before the file: sqlite:///./data/app.db")
+        raise InvalidUrl("needs a third slash before the file: sqlite:///./data/app.db")
     if file.startswith("file:") or file.endswith(("/", "\\")):
-        raise InvalidURL("has no plain path of a file after the slashes. Use sqlite:///./data/app.db")
+        raise InvalidUrl("has no plain path of a file after the slashes. Use sqlite:///./data/app.db")
     return {
         "kind": "memory" if driver == "memory" else "sqlite",
         "url": URL.create("sqlite+aiosqlite", database=str(_resolve_in_project(file))),
@@ -250,10 +250,10 @@ def _resolve_in_project(file: str) -> Path:
     try:
         return (PROJECT / Path(file).expanduser()).resolve()
     except (RuntimeError, OSError) as error:
-        raise InvalidURL("has a path that does not exist. Use sqlite:///./data/app.db") from error
+        raise InvalidUrl("has a path that does not exist. Use sqlite:///./data/app.db") from error
 
 
-def _parse_postgresql_fields(driver: str, address: ParsedURL, pooled: Pooled) -> dict[str, Any]:
+def _parse_postgresql_fields(driver: str, address: ParsedUrl, pooled: Pooled) -> dict[str, Any]:
     provider = provider_of(address.hosts)
     all_options = dict(address.options)
     password_source = PasswordSource.pop_from(all_options, address.password)
@@ -273,7 +273,7 @@ def _parse_postgresql_fields(driver: str, address: ParsedURL, pooled: Pooled) ->
     }
 
 
-def _build_url(address: ParsedURL, options: dict[str, str]) -> URL:
+def _build_url(address: ParsedUrl, options: dict[str, str]) -> URL:
     query = dict(options)
     host, port = None, None
     if len(address.hosts) == 1 and not address.hosts[0].is_socket:
@@ -290,7 +290,7 @@ def _build_url(address: ParsedURL, options: dict[str, str]) -> URL:
     return URL.create("postgresql+psycopg", user, address.password or None, host, port, database, query)
 
 
-def _find_notices(driver: str, address: ParsedURL, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
+def _find_notices(driver: str, address: ParsedUrl, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
     if driver and not driver.startswith("psycopg"):
         yield f"The driver {driver} is not used: the site uses psycopg for PostgreSQL."
     if address.is_unescaped:

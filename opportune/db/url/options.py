@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from opportune.db.url.parser import InvalidURL, ParsedURL
+from opportune.db.url.parser import InvalidUrl, ParsedUrl
 from opportune.db.url.providers import is_local
 from opportune.errors.suggestions import did_you_mean
 
@@ -57,11 +57,11 @@ FOREIGN_OPTIONS = {
 }
 
 
-def translate_options(address: ParsedURL) -> tuple[dict[str, str], list[str]]:
+def translate_options(address: ParsedUrl) -> tuple[dict[str, str], list[str]]:
     """Return the options for libpq, including TLS, and a notice for each changed option.
 
     Raises:
-        InvalidURL: libpq does not know an option, or two options conflict.
+        InvalidUrl: libpq does not know an option, or two options conflict.
     """
     options = dict(address.options)
     notices = list(_remove_foreign_options(options, address.user))
@@ -74,7 +74,7 @@ def translate_options(address: ParsedURL) -> tuple[dict[str, str], list[str]]:
     return options, notices
 
 
-def has_pooler_option(address: ParsedURL) -> bool:
+def has_pooler_option(address: ParsedUrl) -> bool:
     """Return whether the URL has Prisma's option for a pooler."""
     return address.options.get("pgbouncer", "").lower() == "true"
 
@@ -99,12 +99,12 @@ def _refuse_unknown_options(options: dict[str, str]) -> None:
     allowed = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
     for name in options.keys() - allowed:
         if not re.fullmatch(r"[a-z_]{1,40}", name):
-            raise InvalidURL("has an option that PostgreSQL does not know. Check the text after the question mark.")
+            raise InvalidUrl("has an option that PostgreSQL does not know. Check the text after the question mark.")
         advice = did_you_mean(name, allowed) or " Remove it."
-        raise InvalidURL(f"has the option '{name}', which PostgreSQL does not know.{advice}")
+        raise InvalidUrl(f"has the option '{name}', which PostgreSQL does not know.{advice}")
 
 
-def _set_tls_mode(options: dict[str, str], address: ParsedURL) -> Iterator[str]:
+def _set_tls_mode(options: dict[str, str], address: ParsedUrl) -> Iterator[str]:
     """Set `sslmode` from the options and the hosts."""
     ssl = options.pop("ssl", "")
     mode = _parse_ssl_mode(options.get("sslmode") or ssl)
@@ -122,14 +122,14 @@ def _set_tls_mode(options: dict[str, str], address: ParsedURL) -> Iterator[str]:
 def _parse_ssl_mode(value: str) -> str:
     mode = SSL_WORDS.get(value.lower(), value.lower())
     if mode and mode not in SSL_MODES:
-        raise InvalidURL(f"has an unknown sslmode. Use one of {', '.join(SSL_MODES)}.")
+        raise InvalidUrl(f"has an unknown sslmode. Use one of {', '.join(SSL_MODES)}.")
     return mode
 
 
 def _check_certificates(mode: str, options: dict[str, str]) -> Iterator[str]:
     authorities = options.get("sslrootcert")
     if authorities == "system" and mode != "verify-full":
-        raise InvalidURL("has sslrootcert=system, which works only with sslmode=verify-full.")
+        raise InvalidUrl("has sslrootcert=system, which works only with sslmode=verify-full.")
     if mode in ("verify-ca", "verify-full") and not authorities:
         yield (
             f"sslmode={mode} needs certificates to trust: add sslrootcert=/your/provider's/ca.pem, "

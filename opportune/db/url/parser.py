@@ -29,7 +29,7 @@ PASSWORD_PLACEHOLDER = re.compile(
 )
 
 
-class InvalidURL(Exception):
+class InvalidUrl(Exception):
     """Error whose message follows the name of the setting. It contains no password."""
 
 
@@ -49,7 +49,7 @@ class Host(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ParsedURL:
+class ParsedUrl:
     """Decoded parts of a URL. `options` has the rest of the query, with names in lower case."""
 
     user: str
@@ -61,18 +61,18 @@ class ParsedURL:
     """Whether user or password contain reserved characters that are not percent-encoded."""
 
 
-def parse_postgresql_url(text: str) -> ParsedURL:
+def parse_postgresql_url(text: str) -> ParsedUrl:
     """Parse the text after `postgresql://`.
 
     Raises:
-        InvalidURL: The text is invalid or ambiguous.
+        InvalidUrl: The text is invalid or ambiguous.
     """
     credentials, location = _split_credentials(text)
     options = _parse_options(location["query"] or "")
     if "host" not in options and not re.search(r"[^:0-9]", location["hosts"]) and "hostaddr" in options:
         options["host"] = options.pop("hostaddr")
     user, _, password = credentials.partition(":")
-    address = ParsedURL(
+    address = ParsedUrl(
         user=options.pop("user", "") or decode(user),
         password=options.pop("password", "") or decode(password),
         hosts=_parse_hosts(location["hosts"], options.pop("host", ""), options.pop("port", "")),
@@ -100,7 +100,7 @@ def _split_credentials(text: str) -> tuple[str, re.Match[str]]:
         return candidates[0]
     if strict_match and not candidates:
         return "", strict_match
-    raise InvalidURL(_syntax_error_message(text))
+    raise InvalidUrl(_syntax_error_message(text))
 
 
 def _syntax_error_message(text: str) -> str:
@@ -135,14 +135,14 @@ def decode(text: str) -> str:
     """Return a part of an address with its characters instead of their codes, such as `%C3%BC`.
 
     Raises:
-        InvalidURL: the codes are not UTF-8, or contain a NUL.
+        InvalidUrl: the codes are not UTF-8, or contain a NUL.
     """
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise InvalidURL(f"has a character written with % that is not in UTF-8. {ESCAPES}") from None
+        raise InvalidUrl(f"has a character written with % that is not in UTF-8. {ESCAPES}") from None
     if "\0" in decoded:
-        raise InvalidURL("contains a NUL character (%00). Remove it.")
+        raise InvalidUrl("contains a NUL character (%00). Remove it.")
     return decoded
 
 
@@ -155,13 +155,13 @@ def _parse_hosts(authority: str, names: str, ports: str) -> tuple[Host, ...]:
     if ports:
         hosts = _with_ports(hosts, ports.split(","))
     if len(hosts) > 1 and not all(host.name for host in hosts):
-        raise InvalidURL("has an empty entry in its list of hosts.")
+        raise InvalidUrl("has an empty entry in its list of hosts.")
     return tuple(hosts) if hosts[0].name else ()
 
 
 def _with_ports(hosts: list[Host], ports: list[str]) -> list[Host]:
     if len(ports) not in (1, len(hosts)):
-        raise InvalidURL("has a different number of ports than hosts. Give one port, or one per host.")
+        raise InvalidUrl("has a different number of ports than hosts. Give one port, or one per host.")
     ports = ports if len(ports) > 1 else ports * len(hosts)
     return [Host(host.name, _parse_port(port)) for host, port in zip(hosts, ports, strict=True)]
 
@@ -171,7 +171,7 @@ def _parse_host(text: str, *, is_encoded: bool = False, port: int | None = None)
         return Host(_validate_host(text), port)
     match = HOST_AND_PORT.fullmatch(text)
     if not match:
-        raise InvalidURL(f"has a port that is not a number. {ESCAPES}")
+        raise InvalidUrl(f"has a port that is not a number. {ESCAPES}")
     name = match["host"].strip("[]").replace("%25", "%") if text.startswith("[") else decode(match["host"])
     return Host(_validate_host(name), _parse_port(match["port"]) or port)
 
@@ -180,14 +180,14 @@ def _parse_port(text: str | None) -> int | None:
     if not text:
         return None
     if not re.fullmatch("[0-9]+", text):
-        raise InvalidURL("has a port that is not a number.")
+        raise InvalidUrl("has a port that is not a number.")
     if not 0 < (port := int(text[:10])) <= MAX_PORT:
-        raise InvalidURL(f"has the port {port}, but ports go from 1 to {MAX_PORT}.")
+        raise InvalidUrl(f"has the port {port}, but ports go from 1 to {MAX_PORT}.")
     return port
 
 
 def _validate_host(host: str) -> str:
-    """Return the host, or raise InvalidURL if it is neither a host name nor an IP address."""
+    """Return the host, or raise InvalidUrl if it is neither a host name nor an IP address."""
     if not host or host.startswith(("/", "@")):
         return host
     try:
@@ -195,25 +195,25 @@ def _validate_host(host: str) -> str:
     except ValueError:
         is_valid = None
     if not is_valid:
-        raise InvalidURL("has a host that is neither a name nor an IP address. Write an IPv6 address in [brackets].")
+        raise InvalidUrl("has a host that is neither a name nor an IP address. Write an IPv6 address in [brackets].")
     return host
 
 
-def _refuse_placeholders(address: ParsedURL) -> None:
+def _refuse_placeholders(address: ParsedUrl) -> None:
     if PASSWORD_PLACEHOLDER.fullmatch(address.password):
         # Not quoted: it could be the real password.
-        raise InvalidURL(
+        raise InvalidUrl(
             "contains a placeholder such as [YOUR-PASSWORD] or stars. Replace it by your database's password."
         )
     for part in (address.user, address.database, *(host.name for host in address.hosts)):
         if placeholder := PLACEHOLDER.search(part):
-            raise InvalidURL(f"contains the placeholder {placeholder.group()}. Replace it by your provider's value.")
+            raise InvalidUrl(f"contains the placeholder {placeholder.group()}. Replace it by your provider's value.")
 
 
-def _with_default_host(address: ParsedURL, *, is_bare: bool) -> ParsedURL:
+def _with_default_host(address: ParsedUrl, *, is_bare: bool) -> ParsedUrl:
     """Use the local sockets if the URL has no host and is not incomplete."""
     if "service" in address.options:
         return address
     if not is_bare or not address.database:
-        raise InvalidURL(f"has no host. {EXAMPLES}; for a local socket add ?host=/its/folder.")
+        raise InvalidUrl(f"has no host. {EXAMPLES}; for a local socket add ?host=/its/folder.")
     return replace(address, hosts=tuple(Host(folder, None) for folder in SOCKET_FOLDERS))

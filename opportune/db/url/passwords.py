@@ -7,7 +7,7 @@ from typing import Self
 
 from sqlalchemy.exc import OperationalError
 
-from opportune.db.url.parser import InvalidURL
+from opportune.db.url.parser import InvalidUrl
 from opportune.project.layout import PROJECT
 
 FILE, FUNCTION = "password_file", "password_from"
@@ -27,15 +27,15 @@ class PasswordSource:
         """Remove the options of a password source. None if there are none.
 
         Raises:
-            InvalidURL: The options conflict, or the function has no valid name.
+            InvalidUrl: The options conflict, or the function has no valid name.
         """
         source = cls(options.pop(FILE, ""), options.pop(FUNCTION, ""))
         if not (source.file or source.function):
             return None
         if bool(password) + bool(source.file) + bool(source.function) > 1:
-            raise InvalidURL(f"has several passwords. Use only one of a password, {FILE} and {FUNCTION}.")
+            raise InvalidUrl(f"has several passwords. Use only one of a password, {FILE} and {FUNCTION}.")
         if source.function and not FUNCTION_NAME.fullmatch(source.function):
-            raise InvalidURL(f"has an invalid {FUNCTION}. Name a function: {FUNCTION}=app.database:make_token")
+            raise InvalidUrl(f"has an invalid {FUNCTION}. Name a function: {FUNCTION}=app.database:make_token")
         return source
 
     def read(self, host: str, port: int | None, user: str) -> str:

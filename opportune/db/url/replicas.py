@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from opportune.db.url.database_url import DatabaseURL, Pooled
+from opportune.db.url.database_url import DatabaseUrl, Pooled
 from opportune.errors import OperatorError
 
 SETTING = "DATABASE_READER_URL"
@@ -14,14 +14,14 @@ MAX_WEIGHT = 100
 
 
 @dataclass(frozen=True)
-class ReplicaURL:
+class ReplicaUrl:
     """Address of a replica, and its share of the reads."""
 
-    url: DatabaseURL
+    url: DatabaseUrl
     weight: int = 1
 
 
-def parse_replicas(text: str, pooled: Pooled = "auto") -> list[ReplicaURL]:
+def parse_replicas(text: str, pooled: Pooled = "auto") -> list[ReplicaUrl]:
     """Parse URLs that are separated by spaces, lines or commas. `weight=2` in a URL doubles its share of the reads.
 
     Raises:
@@ -32,11 +32,11 @@ def parse_replicas(text: str, pooled: Pooled = "auto") -> list[ReplicaURL]:
     return [_parse_replica(part, pooled) for part in urls]
 
 
-def _parse_replica(text: str, pooled: Pooled) -> ReplicaURL:
+def _parse_replica(text: str, pooled: Pooled) -> ReplicaUrl:
     weight = 1
     if match := WEIGHT.search(text):
         if not match["weight"].isdecimal() or not 1 <= int(match["weight"]) <= MAX_WEIGHT:
             raise OperatorError(f"{SETTING} has an invalid weight. Use a number from 1 to {MAX_WEIGHT}: ?weight=2")
         weight = int(match["weight"])
         text = text[: match.start()] + (match["start"] if match["end"] else "") + text[match.end() :]
-    return ReplicaURL(DatabaseURL.parse(text, pooled, SETTING), weight)
+    return ReplicaUrl(DatabaseUrl.parse(text, pooled, SETTING), weight)

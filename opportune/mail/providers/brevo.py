@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from opportune.mail.errors import PermanentDeliveryError
-from opportune.mail.https import HTTPSTransport
+from opportune.mail.https import HttpsTransport
 from opportune.mail.parts import MessageParts, encode_name, without_empty
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
 
 
-class Brevo(HTTPSTransport):
+class Brevo(HttpsTransport):
     provider = "Brevo"
     receipt = "messageId"
     example = "brevo://KEY"

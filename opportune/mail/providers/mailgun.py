@@ -5,20 +5,20 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from opportune.mail.https import HTTPSTransport
+from opportune.mail.https import HttpsTransport
 from opportune.mail.parts import MessageParts
-from opportune.mail.url import MailURL
+from opportune.mail.url import MailUrl
 
 HOSTS = {"us": "api.mailgun.net", "eu": "api.eu.mailgun.net"}
 
 
-class Mailgun(HTTPSTransport):
+class Mailgun(HttpsTransport):
     provider = "Mailgun"
     example = "mailgun://KEY@mg.example.org?region=eu"
     where = re.compile(r"[\w-]+(\.[\w-]+)+")
     options = frozenset({"region"})
 
-    def __init__(self, url: MailURL) -> None:
+    def __init__(self, url: MailUrl) -> None:
         super().__init__(url)
         if (region := url.options.get("region", "us")) not in HOSTS:
             raise self.invalid_url_error()

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from opportune.mail.https import APIAnswer, HTTPSTransport
+from opportune.mail.https import ApiResponse, HttpsTransport
 from opportune.mail.parts import Attachment, MessageParts, encode_address, without_empty
 
 TEMPORARY_CODES = frozenset({100, 400, 401, 405, 412, 413, 429})
 """Error codes after which delivery is retried: maintenance, unconfirmed senders, suspended accounts, rate limits."""
 
 
-class Postmark(HTTPSTransport):
+class Postmark(HttpsTransport):
     provider = "Postmark"
     receipt = "MessageID"
     example = "postmark://SERVER-TOKEN"
@@ -36,7 +36,7 @@ class Postmark(HTTPSTransport):
             ),
         }
 
-    def is_temporary(self, response: APIAnswer) -> bool:
+    def is_temporary(self, response: ApiResponse) -> bool:
         return super().is_temporary(response) or response.json.get("ErrorCode") in TEMPORARY_CODES
 
 

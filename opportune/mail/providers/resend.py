@@ -4,14 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from opportune.mail.https import HTTPSTransport
+from opportune.mail.https import HttpsTransport
 from opportune.mail.parts import Attachment, MessageParts, encode_name, without_empty
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
 
 
-class Resend(HTTPSTransport):
+class Resend(HttpsTransport):
     provider = "Resend"
     example = "resend://KEY"
 

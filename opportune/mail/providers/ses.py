@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from opportune.mail.https import APIAnswer, HTTPSTransport
+from opportune.mail.https import ApiResponse, HttpsTransport
 from opportune.mail.parts import MessageParts, encode_address, without_empty
-from opportune.mail.url import MailURL
+from opportune.mail.url import MailUrl
 
 PATH = "/v2/email/outbound-emails"
 TEMPORARY_ERRORS = ("LimitExceeded", "SendingPaused", "AccountSuspended", "MailFromDomainNotVerified", "Throttling")
 
 
-class SES(HTTPSTransport):
+class SES(HttpsTransport):
     provider = "Amazon SES"
     receipt = "MessageId"
     example = "ses://ACCESS-KEY:SECRET@eu-west-1"
     where = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
-    def __init__(self, url: MailURL) -> None:
+    def __init__(self, url: MailUrl) -> None:
         super().__init__(url)
         self.access_key, _, self.secret = url.key.partition(":")
         if not self.secret:
@@ -49,7 +49,7 @@ class SES(HTTPSTransport):
             "content": body,
         }
 
-    def is_temporary(self, response: APIAnswer) -> bool:
+    def is_temporary(self, response: ApiResponse) -> bool:
         error_type = response.headers.get("x-amzn-errortype", "")
         return super().is_temporary(response) or error_type.startswith(TEMPORARY_ERRORS)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.ports import free_port, wait_until_reachable
@@ -41,7 +41,7 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
     """Return the URL of the same database through a pooler with TLS and few connections."""
     if PROGRAM is None:
         skip_for_missing("PgBouncer", "apt install pgbouncer")
-    url = DatabaseURL.parse(database_url).url
+    url = DatabaseUrl.parse(database_url).url
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
     folder.chmod(0o755)

@@ -14,7 +14,7 @@ from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 
@@ -172,7 +172,7 @@ async def test_unknown_host_is_named() -> None:
 
 @pytest.mark.database("postgresql")
 async def test_wrong_password_is_not_shown(database_url: str) -> None:
-    url = DatabaseURL.parse(database_url).url.set(password="hidden").render_as_string(hide_password=False)
+    url = DatabaseUrl.parse(database_url).url.set(password="hidden").render_as_string(hide_password=False)
     message = await find_ping_error(url)
     assert "refuses the password" in message
     assert "hidden" not in message
@@ -180,7 +180,7 @@ async def test_wrong_password_is_not_shown(database_url: str) -> None:
 
 @pytest.mark.database("postgresql")
 async def test_missing_database_is_named(database_url: str) -> None:
-    url = DatabaseURL.parse(database_url).url.set(database="nosuch").render_as_string(hide_password=False)
+    url = DatabaseUrl.parse(database_url).url.set(database="nosuch").render_as_string(hide_password=False)
     assert "has no database 'nosuch'" in await find_ping_error(url)
 
 

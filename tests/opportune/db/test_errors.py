@@ -7,9 +7,9 @@ from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.db.errors import EXPLANATIONS, explain, is_outage
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
-SERVER = DatabaseURL.parse("postgresql://ada:hidden@db.example.org/site", name="DATABASE_READER_URL")
+SERVER = DatabaseUrl.parse("postgresql://ada:hidden@db.example.org/site", name="DATABASE_READER_URL")
 
 # Messages of drivers and servers, with a part of our explanation.
 MESSAGES = {
@@ -90,7 +90,7 @@ def test_every_explanation_has_a_driver_error() -> None:
 
 
 def test_unknown_error_is_named_by_its_class(tmp_path: Path) -> None:
-    url = DatabaseURL.parse(f"sqlite:///{tmp_path / 'a.db'}")
+    url = DatabaseUrl.parse(f"sqlite:///{tmp_path / 'a.db'}")
     message = f"The database at {url.path} cannot be used (OperationalError). Check DATABASE_URL."
     assert explain(make_error("quux"), url) == message
 
@@ -100,7 +100,7 @@ def test_timeout_error_is_explained() -> None:
 
 
 def test_private_host_gets_advice() -> None:
-    inside = DatabaseURL.parse("postgresql://u:p@postgres.railway.internal/railway")
+    inside = DatabaseUrl.parse("postgresql://u:p@postgres.railway.internal/railway")
     assert "DATABASE_PUBLIC_URL" in explain(make_error("failed to resolve host"), inside)
 
 

@@ -15,7 +15,7 @@ PICTURE, FILE = b"\x89PNG a picture", b"%PDF a file"
 
 
 @dataclass
-class FakeAPI:
+class FakeApi:
     """Returns the next of `responses` for each POST. The last one is repeated."""
 
     responses: list[httpx2.Response | Exception]

@@ -19,12 +19,12 @@ from botocore.credentials import Credentials
 
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, PermanentFailure, RetryLater
-from opportune.mail import HTTPSTransport, MessageParts, https
+from opportune.mail import HttpsTransport, MessageParts, https
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
 from tests.opportune.mail.conftest import email_to, settings_with
-from tests.opportune.mail.providers import FILE, PICTURE, EndlessBody, FakeAPI, newsletter, parse_form, parse_mime
+from tests.opportune.mail.providers import FILE, PICTURE, EndlessBody, FakeApi, newsletter, parse_form, parse_mime
 
 KEY = "hunter2-Key/+="
 RESEND, POSTMARK, BREVO = f"resend://{KEY}", f"postmark://{KEY}", f"brevo://{KEY}"
@@ -32,15 +32,15 @@ MAILGUN, AMAZON = f"mailgun://{KEY}@mg.example.org?region=eu", f"ses://hunter2ID
 CONFIRMATION_FIELDS = {RESEND: "id", POSTMARK: "MessageID", BREVO: "messageId", MAILGUN: "id", AMAZON: "MessageId"}
 each_provider = pytest.mark.parametrize("url", CONFIRMATION_FIELDS)
 
-FakeResponses = Callable[..., FakeAPI]
+FakeResponses = Callable[..., FakeApi]
 
 
 @pytest.fixture
 def fake_api(monkeypatch: pytest.MonkeyPatch) -> FakeResponses:
     """Return a function that replaces all providers by a fake with these responses."""
 
-    def fake(*responses: httpx2.Response | Exception) -> FakeAPI:
-        api = FakeAPI([*responses])
+    def fake(*responses: httpx2.Response | Exception) -> FakeApi:
+        api = FakeApi([*responses])
         monkeypatch.setattr(https, "open_client", api.client)
         return api
 
@@ -329,7 +329,7 @@ def test_error_of_invalid_provider_url_hides_the_key(url: str) -> None:
 async def test_project_defines_a_provider(
     fake_api: FakeResponses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Pigeon(HTTPSTransport):
+    class Pigeon(HttpsTransport):
         provider = "Pigeon"
 
         def request(self, mail: MessageParts) -> dict[str, Any]:

@@ -13,14 +13,14 @@ import pytest
 
 from opportune.jobs import JobCall
 from opportune.jobs.worker import retry_delay
-from opportune.mail import HTTPSTransport, factory, https, mailbox
+from opportune.mail import HttpsTransport, factory, https, mailbox
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.factory import transport_for
-from opportune.mail.smtp import SMTPTransport
+from opportune.mail.smtp import SmtpTransport
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.mail.conftest import email_to, settings_with
-from tests.opportune.mail.providers import FakeAPI
+from tests.opportune.mail.providers import FakeApi
 
 __all__ = ["oppman"]  # a fixture
 
@@ -54,9 +54,9 @@ def test_mail_urls_match_their_descriptions() -> None:
     assert len(ROWS) >= 5
     for url, description in ROWS:
         transport = transport_for(settings_with(url))
-        if isinstance(transport, HTTPSTransport):
+        if isinstance(transport, HttpsTransport):
             assert description.startswith(f"{transport.provider}, over HTTPS")
-        if isinstance(transport, SMTPTransport):
+        if isinstance(transport, SmtpTransport):
             assert f"Port {transport.port}." in description
             assert {"required": "is required", "offered": "offers", "implicit": "from the start"}[
                 transport.tls
@@ -69,7 +69,7 @@ async def test_example_provider_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     (url,) = re.findall(r"`MAIL_URL=(app\.\S+)`", GUIDE)
     module, _, name = url.partition("://")[0].partition(":")
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: names[name]}))
-    api = FakeAPI([httpx2.Response(202)])
+    api = FakeApi([httpx2.Response(202)])
     monkeypatch.setattr(https, "open_client", api.client)
     await send_email(settings_with(url), email_to("Zoë <zoe@example.com>", html="<p>A text.</p>"))
     assert api.requests[0].headers["Authorization"] == "Bearer KEY"

@@ -9,7 +9,7 @@ from opportune.errors import OperatorError
 from opportune.mail.delivery import send_email
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
-from opportune.mail.smtp import SMTPTransport
+from opportune.mail.smtp import SmtpTransport
 from opportune.mail.transport import ConsoleTransport, FileTransport
 from opportune.project.layout import PROJECT
 from tests.opportune.mail.conftest import email_to, settings_with
@@ -22,21 +22,21 @@ from tests.opportune.mail.conftest import email_to, settings_with
         (" CONSOLE:// ", ConsoleTransport(shows_text=True)),
         ("file:./data/mail", FileTransport(PROJECT / "data/mail")),
         ("file:///var/mail/site", FileTransport(Path("/var/mail/site"))),
-        ("smtp://localhost", SMTPTransport("localhost", 25, "", "", "offered")),
-        ("smtp://127.0.0.1:1025?tls=none", SMTPTransport("127.0.0.1", 1025, "", "", "none")),
-        ("smtp://a:b@localhost", SMTPTransport("localhost", 587, "a", "b", "offered")),
+        ("smtp://localhost", SmtpTransport("localhost", 25, "", "", "offered")),
+        ("smtp://127.0.0.1:1025?tls=none", SmtpTransport("127.0.0.1", 1025, "", "", "none")),
+        ("smtp://a:b@localhost", SmtpTransport("localhost", 587, "a", "b", "offered")),
         (
             "smtp://a%40b.c:p%2Fq%25@mail.example.org:2525",
-            SMTPTransport("mail.example.org", 2525, "a@b.c", "p/q%", "required"),
+            SmtpTransport("mail.example.org", 2525, "a@b.c", "p/q%", "required"),
         ),
-        ("smtp://a@b.c:p@q@mail.example.org", SMTPTransport("mail.example.org", 587, "a@b.c", "p@q", "required")),
-        ("smtp://a:b@mail.example.org?tls=none", SMTPTransport("mail.example.org", 587, "a", "b", "none")),
-        ("smtp://mail.example.org?tls=required", SMTPTransport("mail.example.org", 25, "", "", "required")),
-        ("smtps://a:b@mail.example.org", SMTPTransport("mail.example.org", 465, "a", "b", "implicit")),
-        ("smtps://a:b@[::1]:4650", SMTPTransport("::1", 4650, "a", "b", "implicit")),
+        ("smtp://a@b.c:p@q@mail.example.org", SmtpTransport("mail.example.org", 587, "a@b.c", "p@q", "required")),
+        ("smtp://a:b@mail.example.org?tls=none", SmtpTransport("mail.example.org", 587, "a", "b", "none")),
+        ("smtp://mail.example.org?tls=required", SmtpTransport("mail.example.org", 25, "", "", "required")),
+        ("smtps://a:b@mail.example.org", SmtpTransport("mail.example.org", 465, "a", "b", "implicit")),
+        ("smtps://a:b@[::1]:4650", SmtpTransport("::1", 4650, "a", "b", "implicit")),
     ],
 )
-def test_mail_url_selects_the_transport(url: str, expected: ConsoleTransport | FileTransport | SMTPTransport) -> None:
+def test_mail_url_selects_the_transport(url: str, expected: ConsoleTransport | FileTransport | SmtpTransport) -> None:
     assert transport_for(settings_with(url)) == expected
 
 

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from pydantic import SecretStr
 
 from opportune.storage import Storage
-from opportune.storage.signed_urls import URLSigner
+from opportune.storage.signed_urls import UrlSigner
 from opportune.testing.plugin import settings_for
 
 PICTURE = ("photos", "jpg", b"picture", "image/jpeg")
@@ -74,9 +74,9 @@ def test_older_key_stays_valid() -> None:
     settings = settings_for("sqlite:///never-opened.db")
     newer = settings.model_copy(update={"secret_key": SecretStr("x" * 40)})
     settings_with_fallback = newer.model_copy(update={"secret_key_fallbacks": settings.secret_key})
-    (signature,) = URLSigner.of(settings).signatures("photos/x.jpg", "1", "")
-    assert URLSigner.of(settings).is_valid(signature, "photos/x.jpg", "1", "")
-    assert URLSigner.of(settings_with_fallback).is_valid(signature, "photos/x.jpg", "1", ""), "the older key is valid"
-    signer, new_signer = URLSigner.of(settings_with_fallback), URLSigner.of(newer)
+    (signature,) = UrlSigner.of(settings).signatures("photos/x.jpg", "1", "")
+    assert UrlSigner.of(settings).is_valid(signature, "photos/x.jpg", "1", "")
+    assert UrlSigner.of(settings_with_fallback).is_valid(signature, "photos/x.jpg", "1", ""), "the older key is valid"
+    signer, new_signer = UrlSigner.of(settings_with_fallback), UrlSigner.of(newer)
     assert signer.sign_url("photos/x.jpg", 9) == new_signer.sign_url("photos/x.jpg", 9)
-    assert not URLSigner.of(newer).is_valid(signature, "photos/x.jpg", "1", "")
+    assert not UrlSigner.of(newer).is_valid(signature, "photos/x.jpg", "1", "")

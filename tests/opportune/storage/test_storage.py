@@ -12,7 +12,7 @@ from opportune.application import create_app
 from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, open_storage
 from opportune.storage.bucket import BucketStorage
 from opportune.storage.location import Bucket
-from opportune.storage.signed_urls import URLSigner
+from opportune.storage.signed_urls import UrlSigner
 from tests.opportune.storage.conftest import settings_with_storage
 
 SECRET = "s3cr3t"
@@ -108,7 +108,7 @@ async def test_silent_service_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         bucket = Bucket(host, "opportune", tls=False, key="access", secret=SECRET)
-        storage = BucketStorage(bucket, URLSigner(["key"]), timeout_seconds=0.1)
+        storage = BucketStorage(bucket, UrlSigner(["key"]), timeout_seconds=0.1)
         with pytest.raises(StorageError):
             await save_photo(storage)
 

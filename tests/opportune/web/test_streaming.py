@@ -17,7 +17,7 @@ from sqlalchemy import text
 from starlette.types import Message
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import FakeProvider, LLMError
+from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.db import ReadSession, RowId
 from opportune.feature import Feature
 from opportune.features import llm
@@ -112,7 +112,7 @@ async def test_model_gets_prompt_of_route(client: AsyncClient, script: FakeProvi
 
 async def test_error_is_shown_below_text(client: AsyncClient, script: FakeProvider) -> None:
     for headers in PAGE_OR_HTMX:
-        script.script = ["So far", LLMError("timeout", "The model took <too> long.")]
+        script.script = ["So far", LlmError("timeout", "The model took <too> long.")]
         status, html = await ask(client, **headers)
         assert status == 200
         assert re.search(r'So far</p>\s*(data: )?<p class="text-danger" role="alert">The model took &lt;too&gt;', html)

@@ -18,7 +18,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.documents import MAX_RANKED_HITS, DocumentSearch
 from opportune.contrib.documents.document import Fields
 from opportune.contrib.documents.sqlite_engine import SQLiteEngine
-from opportune.db import DatabaseURL
+from opportune.db import DatabaseUrl
 from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.web import assets
 from opportune.web.rendering.environment import TemplateEnvironment
@@ -40,7 +40,7 @@ class OnDisk(SQLiteEngine):
 
 app = FastAPI()
 index = DocumentSearch(
-    python_docs, lambda: OnDisk(python_docs, DatabaseURL.parse(f"sqlite:///{FILE}"), Settings(_env_file=None))
+    python_docs, lambda: OnDisk(python_docs, DatabaseUrl.parse(f"sqlite:///{FILE}"), Settings(_env_file=None))
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from app.pydocs.documents import Entry, python_docs
 from app.pydocs.sources.python import PythonSource
 from opportune.contrib.documents.document import Contents
-from opportune.db import DatabaseURL
+from opportune.db import DatabaseUrl
 
 INDEX_ENTRIES = 20_000
 
@@ -27,7 +27,7 @@ def pieces() -> Iterator[Entry]:
 if __name__ == "__main__":
     contents = Contents.from_documents(PythonSource.title, pieces(), skipped=0)
     assert len(contents.entries) == INDEX_ENTRIES
-    store = python_docs.store(DatabaseURL.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
+    store = python_docs.store(DatabaseUrl.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
     store.prepare()
     store.write(contents, lambda _: None)
     print("\n".join(entry.document.name for entry in contents.entries))

@@ -19,7 +19,7 @@ from opportune.contrib.answers.chosen_model import (
     store_chosen,
     unsealed,
 )
-from opportune.contrib.llm import LLMError, make_provider, models_of
+from opportune.contrib.llm import LlmError, make_provider, models_of
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers.known_endpoints import KNOWN_ENDPOINTS, OTHER
 from opportune.db.url.providers import is_local
@@ -130,7 +130,7 @@ async def trial_fault(settings: Settings, model: LlmModel) -> str:
     try:
         async with asyncio.timeout(TRIAL_SECONDS):
             await LanguageModel(lambda: provider).complete(TRIAL_QUESTION)
-    except LLMError as error:
+    except LlmError as error:
         if error.code == "out_of_tokens":  # a reasoning model, which needs more tokens than the test allows
             return ""
         return _("The test question failed: %(error)s", error=_(str(error)))

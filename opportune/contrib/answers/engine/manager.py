@@ -46,7 +46,7 @@ from opportune.contrib.answers.models import Answer, AnswerStatus, as_prompt
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.contrib.llm.language_model import LanguageModel, Prompt, messages_of
-from opportune.contrib.llm.providers.provider import LLMError, estimate_tokens
+from opportune.contrib.llm.providers.provider import LlmError, estimate_tokens
 from opportune.contrib.tools import Toolbox
 from opportune.db.database import Database, after_commit
 from opportune.db.models.model import utc_now
@@ -448,7 +448,7 @@ class AnswerManager:
 
     def _find_model(self, answer: Answer) -> LanguageModel:
         """Return the answer's model, or the default if it was removed from the settings."""
-        with suppress(LLMError):
+        with suppress(LlmError):
             return self.llm.using(answer.model)
         return self.llm
 

@@ -122,7 +122,7 @@ class AnswerTask:
         error = self._generation.exception()
         if error is None:
             return self._with_usage(self._generation.result())
-        if not isinstance(error, llm.LLMError):
+        if not isinstance(error, llm.LlmError):
             logger.error("answer %s", self.live.id, exc_info=error)
             return self._with_usage(INTERNAL_ERROR)
         if error.advice:
@@ -165,7 +165,7 @@ class AnswerTask:
     async def _generate(self) -> Outcome:
         try:
             return await self._consume(await self._open_stream())
-        except llm.LLMError as error:
+        except llm.LlmError as error:
             if error.code == "empty" and self._has_nothing_to_add():
                 return Outcome(AnswerStatus.DONE, usage_estimated=True)
             raise
@@ -195,7 +195,7 @@ class AnswerTask:
                         model=chunk.model,
                     )
                 self._add_text(chunk)
-        raise llm.LLMError("interrupted", "The model ended its answer in the middle. Try again.")
+        raise llm.LlmError("interrupted", "The model ended its answer in the middle. Try again.")
 
     def _add_reasoning(self, text: str) -> None:
         is_next_paragraph = self._starts_paragraph and self.unsaved.reasoning

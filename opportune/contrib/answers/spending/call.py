@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from datetime import date
 
 from opportune.contrib.llm.call_guard import MAX_REPORTED_TOKENS, GuardedCall, SpendingRefused, TokenUsage
-from opportune.contrib.llm.providers.provider import Chunk, Done, ErrorCode, LLMError, Reasoning
+from opportune.contrib.llm.providers.provider import Chunk, Done, ErrorCode, LlmError, Reasoning
 
 FREE_CODES: frozenset[ErrorCode] = frozenset(
     {"refused", "unauthorised", "rate_limited", "busy", "rejected", "unavailable", "not_configured"}
@@ -55,7 +55,7 @@ class RunningCall:
         """Yield the chunks of the answer.
 
         Raises:
-            LLMError: The call failed, or was stopped by `stop`.
+            LlmError: The call failed, or was stopped by `stop`.
         """
         chunks = self.call.chunks
         while True:
@@ -65,7 +65,7 @@ class RunningCall:
                 async with asyncio.timeout(None) as self._chunk_timeout:
                     chunk = await anext(chunks, None)
             except TimeoutError:
-                raise (self._stop_error or LLMError("timeout", "The model took too long to answer.")) from None
+                raise (self._stop_error or LlmError("timeout", "The model took too long to answer.")) from None
             finally:
                 self._chunk_timeout = None
             if chunk is None:
@@ -83,9 +83,9 @@ class RunningCall:
 
     def record_error(self, error: BaseException) -> None:
         """Record the error that ended the call, with the token counts reported before it."""
-        if isinstance(error, LLMError) and error.done:
+        if isinstance(error, LlmError) and error.done:
             self._done = error.done
-        self._is_free = isinstance(error, LLMError) and error.code in FREE_CODES and not self._bytes
+        self._is_free = isinstance(error, LlmError) and error.code in FREE_CODES and not self._bytes
 
     def record_refusal(self) -> None:
         """Record that the call was not sent."""

@@ -25,7 +25,7 @@ from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, 
 from opportune.contrib.answers.spending.models import OFF, LlmReservation, LlmState
 from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
-from opportune.contrib.llm.providers.provider import Chunk, LLMError
+from opportune.contrib.llm.providers.provider import Chunk, LlmError
 from opportune.db import Database, is_outage, utc_now
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
 from opportune.i18n import gettext_lazy as _l
@@ -215,7 +215,7 @@ class SpendingGuard(CallGuard):
         except (SQLAlchemyError, TimeoutError) as fault:
             if not (isinstance(fault, TimeoutError) or is_outage(fault)):
                 raise
-            raise LLMError("busy", "Your limits cannot be checked at the moment. Try again soon.") from fault
+            raise LlmError("busy", "Your limits cannot be checked at the moment. Try again soon.") from fault
         running.reservation_id = row.id
         running.allowed_tokens = (running.allowed_tokens or 0) + granted
 

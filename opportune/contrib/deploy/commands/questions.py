@@ -8,7 +8,7 @@ import typer
 
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
 from opportune.contrib.deploy.site_names import require_domain
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 
 FLAGS = {
     "is_paid": "--paid or --free",
@@ -52,7 +52,7 @@ def _is_relevant(name: str, deployment: Deployment) -> bool:
     return _pooler_is_unknown(url) and deployment.settings.database_pooled == "auto"
 
 
-def _pooler_is_unknown(url: DatabaseURL | None) -> bool:
+def _pooler_is_unknown(url: DatabaseUrl | None) -> bool:
     return bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
 
 

@@ -40,7 +40,7 @@ class Field:
 
 
 @dataclass
-class HTMLForm:
+class HtmlForm:
     """Form of a page."""
 
     action: str
@@ -60,7 +60,7 @@ class HTMLForm:
 class _PageParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.forms: list[HTMLForm] = []
+        self.forms: list[HtmlForm] = []
         self.links: list[str] = []
         self.images: list[str] = []
         self.texts: list[str] = []
@@ -77,7 +77,7 @@ class _PageParser(HTMLParser):
         elif tag == "form":
             multipart = attributes.get("enctype") == "multipart/form-data"
             self.forms.append(
-                HTMLForm(attributes.get("action", ""), attributes.get("method", "get").lower(), multipart)
+                HtmlForm(attributes.get("action", ""), attributes.get("method", "get").lower(), multipart)
             )
             self._is_in_form = True
         elif tag == "option" and self._select is not None:
@@ -120,7 +120,7 @@ class Page:
     status: int
     url: str
     html: str
-    forms: list[HTMLForm]
+    forms: list[HtmlForm]
     links: list[str]
     images: list[str]
     text: str
@@ -138,11 +138,11 @@ class Page:
     def path(self) -> str:
         return urlsplit(self.url).path
 
-    def form_with(self, *names: str) -> HTMLForm | None:
+    def form_with(self, *names: str) -> HtmlForm | None:
         """Return the first POST form with these fields."""
         return next((form for form in self.forms if form.method == "post" and form.has(*names)), None)
 
-    def form_to(self, path: str) -> HTMLForm | None:
+    def form_to(self, path: str) -> HtmlForm | None:
         """Return the first POST form with this action."""
         paths = ((form, urlsplit(urljoin(self.url, form.action)).path) for form in self.forms if form.method == "post")
         return next((form for form, action in paths if action == path), None)
@@ -173,15 +173,15 @@ class Visitor:
     async def get(self, path: str) -> Page:
         return Page.from_response(await self.client.get(path))
 
-    async def submit(self, page: Page, form: HTMLForm, **values: str) -> Page:
+    async def submit(self, page: Page, form: HtmlForm, **values: str) -> Page:
         """Submit a form with its current values, replaced by `values`."""
         return await self._send(page, form, values, None)
 
-    async def submit_file(self, page: Page, form: HTMLForm) -> Page:
+    async def submit_file(self, page: Page, form: HtmlForm) -> Page:
         """Submit a form with a picture in its file field."""
         return await self._send(page, form, {}, {form.file_field: ("rehearsal.png", create_picture(), "image/png")})
 
-    async def _send(self, page: Page, form: HTMLForm, values: Mapping[str, str], files: dict[str, Any] | None) -> Page:
+    async def _send(self, page: Page, form: HtmlForm, values: Mapping[str, str], files: dict[str, Any] | None) -> Page:
         data: dict[str, list[str]] = {}
         for control in form.fields:
             if control.type_ != "file":

@@ -7,7 +7,7 @@ from opportune.checks import Finding
 from opportune.config.settings import MIN_CONNECTIONS, Settings
 from opportune.contrib.deploy.recipes import SETTING_HINTS
 from opportune.contrib.deploy.rules.deployment import Deployment, warning
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.replicas import SETTING, parse_replicas
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
@@ -42,7 +42,7 @@ def check_database_url(deployment: Deployment) -> Iterator[Finding]:
             if name == SETTING:
                 parse_replicas(text, settings.database_pooled)
             else:
-                DatabaseURL.parse(text, settings.database_pooled, name)
+                DatabaseUrl.parse(text, settings.database_pooled, name)
         except OperatorError as error:
             yield Finding(str(error))
 
@@ -111,7 +111,7 @@ def check_pooler(deployment: Deployment) -> Iterator[Finding]:
     url, settings = deployment.database, deployment.settings
     if not url or url.kind != "postgresql":
         return
-    named_pooler = DatabaseURL.parse(settings.database_url.get_secret_value()).pooled
+    named_pooler = DatabaseUrl.parse(settings.database_url.get_secret_value()).pooled
     is_pooled = url.pooled or named_pooler or bool(deployment.options.has_pooler)
     direct = settings.database_direct_url.get_secret_value()
     if is_pooled and not direct:
@@ -148,7 +148,7 @@ def _advise_connections(settings: Settings, limit: int, processes: int) -> str:
     return f"use its pooler, or set DATABASE_CONNECTIONS={limit} and PROCESSES={limit // MIN_CONNECTIONS}"
 
 
-def _connection_limit(url: DatabaseURL) -> int | None:
+def _connection_limit(url: DatabaseUrl) -> int | None:
     if url.provider == "Prisma Postgres":
         return None if url.pooled else DIRECT_PRISMA_CONNECTIONS
     if url.pooled and url.provider != "Supabase":

@@ -10,7 +10,7 @@ from opportune.checks import Finding
 from opportune.config.hosts import Host
 from opportune.config.settings import Settings
 from opportune.contrib.deploy.recipes import Recipe
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.storage.location import parse_storage_url
@@ -55,10 +55,10 @@ class Deployment:
         return self.options.is_paid is not None or not self.recipe.free_limits
 
     @cached_property
-    def database(self) -> DatabaseURL | None:
+    def database(self) -> DatabaseUrl | None:
         """Database URL, or None if it is invalid, which another rule reports."""
         try:
-            return DatabaseURL.parse(self.settings.database_url.get_secret_value(), self.settings.database_pooled)
+            return DatabaseUrl.parse(self.settings.database_url.get_secret_value(), self.settings.database_pooled)
         except OperatorError:
             return None
 

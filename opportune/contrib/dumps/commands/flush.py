@@ -20,7 +20,7 @@ from opportune.contrib.copydb.writers import writer_for
 from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.models.model import Model
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.plurals import pluralize
@@ -39,7 +39,7 @@ def command(
     print_result(delete_all_rows(url), url)
 
 
-def confirm(url: DatabaseURL) -> None:
+def confirm(url: DatabaseUrl) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("Deleting all rows needs a confirmation. Add --yes.")
     with open_snapshot(url) as connection, explained_errors(url):
@@ -50,7 +50,7 @@ def confirm(url: DatabaseURL) -> None:
         raise typer.Abort
 
 
-def delete_all_rows(url: DatabaseURL) -> int:
+def delete_all_rows(url: DatabaseUrl) -> int:
     """Delete all rows in one transaction, and return the number of deleted rows.
 
     Raises:
@@ -84,6 +84,6 @@ def refuse_foreign_references(connection: Connection) -> None:
                 )
 
 
-def print_result(rows: int, url: DatabaseURL) -> None:
+def print_result(rows: int, url: DatabaseUrl) -> None:
     say(f"Deleted {pluralize(rows, 'row')} in {url.redacted}.")
     say("Create a new user: python3 oppman.py createsuperuser")

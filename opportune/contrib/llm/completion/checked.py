@@ -10,7 +10,7 @@ from opportune.contrib.llm.providers.provider import (
     EMPTY,
     Chunk,
     Done,
-    LLMError,
+    LlmError,
     Message,
     Reasoning,
     ToolSchema,
@@ -41,7 +41,7 @@ async def checked_answer(
     """Yield the answer. Implausible token counts become None, so that they are estimated.
 
     Raises:
-        LLMError: The answer is blank, or calls tools although none were offered.
+        LlmError: The answer is blank, or calls tools although none were offered.
     """
     prompt_tokens, text_tokens, has_text = estimate_prompt_tokens(messages, tools), 0, False
     try:
@@ -56,7 +56,7 @@ async def checked_answer(
                 text_tokens += estimate_tokens(text)
                 has_text = has_text or (isinstance(chunk, str) and bool(chunk.strip()))
                 yield chunk
-    except LLMError as error:
+    except LlmError as error:
         if error.done:
             error.done = plausible_usage(name, model, prompt_tokens, text_tokens, error.done)
         raise
@@ -64,9 +64,9 @@ async def checked_answer(
 
 def _require_answer(done: Done, tools: Sequence[ToolSchema], *, has_text: bool) -> None:
     if done.tool_calls and not tools:
-        raise LLMError("malformed", UNOFFERED_TOOL, done=done)
+        raise LlmError("malformed", UNOFFERED_TOOL, done=done)
     if not (has_text or done.tool_calls):
-        raise LLMError("empty", EMPTY, done=done)
+        raise LlmError("empty", EMPTY, done=done)
 
 
 def storable_done(done: Done) -> Done:

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from time import perf_counter
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.provider import Chunk, Done, LLMError, Message, Reasoning, estimate_tokens
+from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message, Reasoning, estimate_tokens
 from opportune.services.observers import LlmCall, observed_llm_call
 
 
@@ -28,7 +28,7 @@ async def observed_answer(
                     else:
                         answer_length += len(chunk.text if isinstance(chunk, Reasoning) else chunk)
                     yield chunk
-        except LLMError as error:
+        except LlmError as error:
             call.error = error.code
             if error.done:
                 _record_counts(call, error.done)

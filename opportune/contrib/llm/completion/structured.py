@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from opportune.contrib.llm.providers.provider import LLMError, Message
+from opportune.contrib.llm.providers.provider import LlmError, Message
 from opportune.schemas import describe_errors
 
 M = TypeVar("M", bound=BaseModel)
@@ -21,7 +21,7 @@ async def parse(
     """Ask until the answer is valid. Each further attempt contains the validation errors of the last answer.
 
     Raises:
-        LLMError: All answers were invalid ("malformed"), or a call failed.
+        LlmError: All answers were invalid ("malformed"), or a call failed.
     """
     conversation = [Message("system", SCHEMA_RULE.format(json.dumps(into.model_json_schema()))), *messages]
     for _ in range(attempts):
@@ -31,7 +31,7 @@ async def parse(
         except ValidationError as error:
             correction = CORRECTION.format(describe_errors(error))
             conversation += [Message("assistant", answer), Message("user", correction)]
-    raise LLMError("malformed", "The model's answer did not have the requested form. Try again.")
+    raise LlmError("malformed", "The model's answer did not have the requested form. Try again.")
 
 
 def _extract_object(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
-from opportune.contrib.llm.providers.provider import LLMError, Timeouts
+from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.providers.embeddings_client import EmbeddingsClient
@@ -33,7 +33,7 @@ class Embedder(ABC):
         """Return the embeddings of a batch of at most 64 short texts.
 
         Raises:
-            LLMError: The embeddings could not be computed.
+            LlmError: The embeddings could not be computed.
         """
 
     async def close(self) -> None:
@@ -58,7 +58,7 @@ class OpenAIEmbedder(Embedder):
             data = sorted(response["data"], key=lambda item: item["index"])
             vectors = [[float(number) for number in item["embedding"]] for item in data]
         except (KeyError, TypeError, ValueError, OverflowError):
-            raise LLMError("malformed", NO_EMBEDDING) from None
+            raise LlmError("malformed", NO_EMBEDDING) from None
         usage = response.get("usage")
         tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
         return Embedded(vectors, tokens if isinstance(tokens, int) else None)

@@ -17,7 +17,7 @@ from opportune.contrib.llm.completion.checked import plausible_usage
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import embedding_model_of, make_embedder
-from opportune.contrib.llm.providers.provider import Chunk, Done, LLMError, Message, estimate_tokens
+from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message, estimate_tokens
 from opportune.search.embeddings import Vector
 from opportune.services.tasks import cancel_and_wait
 
@@ -56,7 +56,7 @@ class Embeddings:
         """Return the vectors of a batch of documents or rows.
 
         Raises:
-            LLMError: The endpoint failed, or a limit is reached.
+            LlmError: The endpoint failed, or a limit is reached.
         """
         return await self._embed(self.model, [self.model.document_prefix + self.model.cut(text) for text in texts])
 
@@ -87,7 +87,7 @@ class Embeddings:
         try:
             (vector,) = await self._embed(model, [model.query_prefix + model.cut(key[1])])
         except Exception as error:  # noqa: BLE001 - search by words, whatever a project's embedder raises
-            self._record_outage(model, error.with_advice if isinstance(error, LLMError) else repr(error))
+            self._record_outage(model, error.with_advice if isinstance(error, LlmError) else repr(error))
             return None
         finally:
             del self._query_tasks[key]
@@ -133,10 +133,10 @@ def _normalized(vectors: Sequence[Sequence[float]], expected: int) -> list[Vecto
     """Return vectors of length 1.
 
     Raises:
-        LLMError: Their number or dimensions are wrong.
+        LlmError: Their number or dimensions are wrong.
     """
     lengths = [hypot(*vector) for vector in vectors]
     is_valid = all(isfinite(length) and length for length in lengths) and len(set(map(len, vectors))) == 1
     if len(vectors) != expected or not is_valid:
-        raise LLMError("malformed", NO_EMBEDDING)
+        raise LlmError("malformed", NO_EMBEDDING)
     return [array("f", [number / length for number in vector]) for vector, length in zip(vectors, lengths, strict=True)]

@@ -11,7 +11,7 @@ import httpx2
 
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING, error_for_status
 from opportune.contrib.llm.providers.http_client import Body, translate_errors
-from opportune.contrib.llm.providers.provider import LLMError, Timeouts
+from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 from opportune.web.remote_responses import read_body
 
 MAX_RESPONSE_BYTES = 64_000_000
@@ -39,7 +39,7 @@ class EmbeddingsClient:
         """Return the JSON object of the response.
 
         Raises:
-            LLMError: The request failed.
+            LlmError: The request failed.
         """
         url, timeouts = self._url, self._timeouts
         with _embedding_advice(), translate_errors():
@@ -49,13 +49,13 @@ class EmbeddingsClient:
                     raise error_for_status(response.status_code, response.headers.get("Retry-After"))
                 content = await read_body(response.aiter_bytes(), MAX_RESPONSE_BYTES)
         if content is None:
-            raise LLMError("malformed", "EMBEDDING_MODEL: the response of the endpoint is too long.")
+            raise LlmError("malformed", "EMBEDDING_MODEL: the response of the endpoint is too long.")
         try:
             data = json.loads(content)
         except (ValueError, RecursionError):  # no JSON, or nested too deeply
             data = None
         if not isinstance(data, dict):
-            raise LLMError("malformed", NO_EMBEDDING)
+            raise LlmError("malformed", NO_EMBEDDING)
         return data
 
 
@@ -64,5 +64,5 @@ def _embedding_advice() -> Iterator[None]:
     """Name EMBEDDING_MODEL in the advice, instead of the settings of the chat endpoint."""
     try:
         yield
-    except LLMError as error:
-        raise LLMError(error.code, error.args[0], error.retry_after, advice="Check EMBEDDING_MODEL.") from None
+    except LlmError as error:
+        raise LlmError(error.code, error.args[0], error.retry_after, advice="Check EMBEDDING_MODEL.") from None

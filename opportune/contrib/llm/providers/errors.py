@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from opportune.contrib.llm.providers.provider import ErrorCode, LLMError
+from opportune.contrib.llm.providers.provider import ErrorCode, LlmError
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.remote_responses import retry_after_seconds
 
@@ -30,7 +30,7 @@ _REJECTED = _Refusal("rejected", _l("The model's endpoint did not accept this co
 _UNAVAILABLE = _Refusal("unavailable", _l("The model's endpoint is not working at the moment."))
 
 
-def error_for_status(status: int, retry_after: str | None = None) -> LLMError:
+def error_for_status(status: int, retry_after: str | None = None) -> LlmError:
     """Return the error for an HTTP status, of the response or of an error event in the stream.
 
     Args:
@@ -38,4 +38,4 @@ def error_for_status(status: int, retry_after: str | None = None) -> LLMError:
         retry_after: Value of the Retry-After header.
     """
     refusal = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else _UNAVAILABLE)
-    return LLMError(refusal.code, refusal.sentence, retry_after_seconds(retry_after), advice=refusal.advice)
+    return LlmError(refusal.code, refusal.sentence, retry_after_seconds(retry_after), advice=refusal.advice)

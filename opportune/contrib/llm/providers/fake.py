@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from opportune.contrib.llm.providers.provider import Chunk, Done, LLMError, Message, Provider, ToolSchema
+from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message, Provider, ToolSchema
 
-Step = Chunk | asyncio.Event | LLMError
+Step = Chunk | asyncio.Event | LlmError
 
 
 class FakeProvider(Provider):
@@ -54,7 +54,7 @@ class FakeProvider(Provider):
         self.temperatures.append(temperature)
         try:
             for step in [*script, Done()]:
-                if isinstance(step, LLMError):
+                if isinstance(step, LlmError):
                     raise step
                 if isinstance(step, asyncio.Event):
                     await step.wait()

@@ -13,7 +13,7 @@ from typing import TypeVar
 import httpx2
 
 from opportune.contrib.llm.providers.errors import error_for_status
-from opportune.contrib.llm.providers.provider import INTERRUPTED, LLMError, Timeouts
+from opportune.contrib.llm.providers.provider import INTERRUPTED, LlmError, Timeouts
 from opportune.i18n import format_lazy
 from opportune.web.remote_responses import read_body
 
@@ -72,7 +72,7 @@ class ChatCompletionsClient:
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     *lines, line = (line + chunk).split(b"\n")
                     if len(line) > MAX_LINE_BYTES:
-                        raise LLMError("malformed", "The model's endpoint sent something that is not an answer.")
+                        raise LlmError("malformed", "The model's endpoint sent something that is not an answer.")
                     for data in _event_data(lines):
                         deadline.restart_idle()
                         yield data
@@ -119,12 +119,12 @@ class ChatCompletionsClient:
             await response.aclose()
         return (content or b"").decode(errors="replace")
 
-    def _refusal_error(self, response: httpx2.Response, refusal: str) -> LLMError:
+    def _refusal_error(self, response: httpx2.Response, refusal: str) -> LlmError:
         name = next((name for name in self._optional_parameters if re.search(rf"\b{re.escape(name)}\b", refusal)), "")
         logger.warning("the LLM endpoint responded with %s%s", response.status_code, name and f" and rejects {name}")
         if name:
             sentence = format_lazy("The model's endpoint rejects the parameter %(name)s.", name=name)
-            return LLMError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
+            return LlmError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
         return error_for_status(response.status_code)
 
 
@@ -154,25 +154,25 @@ def _require_event_stream(response: httpx2.Response) -> None:
         logger.warning("the LLM endpoint responded with %s", response.status_code)
         raise error_for_status(response.status_code, response.headers.get("Retry-After"))
     if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-        raise LLMError("malformed", "The model's endpoint is not a language model.", advice=CHECK_ADDRESS)
+        raise LlmError("malformed", "The model's endpoint is not a language model.", advice=CHECK_ADDRESS)
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn exceptions of httpx2 into LLMError, without their messages: these may contain the address or the key."""
+    """Turn exceptions of httpx2 into LlmError, without their messages: these may contain the address or the key."""
     try:
         yield
     except TimeoutError:
-        raise LLMError("timeout", "The model took too long to answer.") from None
+        raise LlmError("timeout", "The model took too long to answer.") from None
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, UnicodeError):
-        raise LLMError(
+        raise LlmError(
             "not_configured",
             "The address or the key of the model's endpoint is malformed.",
             advice="Check LLM_BASE_URL and LLM_API_KEY.",
         ) from None
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
         logger.warning("the LLM endpoint cannot be reached: %s", error or type(error).__name__)
-        raise LLMError("refused", "The model's endpoint cannot be reached.", advice=CHECK_ADDRESS) from None
+        raise LlmError("refused", "The model's endpoint cannot be reached.", advice=CHECK_ADDRESS) from None
     except httpx2.HTTPError as error:
         logger.warning("the LLM endpoint closed the connection: %s", type(error).__name__)
-        raise LLMError("interrupted", INTERRUPTED) from None
+        raise LlmError("interrupted", INTERRUPTED) from None

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from opportune.contrib.llm.providers.local_process import LocalProcess
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-from opportune.contrib.llm.providers.provider import Chunk, LLMError, Message, Provider, Timeouts
+from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
 
 MAX_ANSWER_TOKENS = 1_024
 SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short, correct answers.")
@@ -85,7 +85,7 @@ class LocalModel(Provider):
         )
         self.fault = process.fault
         if not process.address:
-            raise LLMError("unavailable", "The local model could not be started on this machine.")
+            raise LlmError("unavailable", "The local model could not be started on this machine.")
         self._client = OpenAICompatible(
             f"{process.address}/v1",
             SecretStr(process.key),

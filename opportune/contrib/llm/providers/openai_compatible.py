@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
-from opportune.contrib.llm.providers.provider import Chunk, LLMError, Message, Picture, Provider, Timeouts, ToolSchema
+from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Provider, Timeouts, ToolSchema
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.providers.http_client import Body, ChatCompletionsClient
@@ -68,7 +68,7 @@ class OpenAICompatible(Provider):
                         yield chunk
                     if answer.is_over:
                         break
-        except LLMError:
+        except LlmError:
             # After the finish_reason, only the token counts can be missing.
             if not answer.is_finished:
                 raise

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from opportune.contrib.llm.providers.errors import error_for_status
-from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LLMError, Reasoning, ToolCall
+from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolCall
 from opportune.contrib.llm.providers.think_tags import ThinkTagSplitter
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import Schema
@@ -123,7 +123,7 @@ class ChatCompletionReader:
         """Return the reasoning and text added by the data of one event.
 
         Raises:
-            LLMError: The data is not a chunk, or reports an error.
+            LlmError: The data is not a chunk, or reports an error.
         """
         if data == DONE_MARKER:
             self.is_over = True
@@ -143,10 +143,10 @@ class ChatCompletionReader:
         """Return the token counts and tool calls of the complete answer.
 
         Raises:
-            LLMError: The answer was interrupted or is empty.
+            LlmError: The answer was interrupted or is empty.
         """
         if not self.is_finished:
-            raise LLMError("interrupted", INTERRUPTED)
+            raise LlmError("interrupted", INTERRUPTED)
         done = self._make_done()
         if not (self._has_text or done.tool_calls):
             raise self._explain_empty_answer(done)
@@ -164,12 +164,12 @@ class ChatCompletionReader:
             reasoning_tokens=completion_details.reasoning_tokens if completion_details else None,
         )
 
-    def _explain_empty_answer(self, done: Done) -> LLMError:
+    def _explain_empty_answer(self, done: Done) -> LlmError:
         """Explain why there is no text. Some models count their reasoning but never send it."""
         if self._finish_reason == "length" or self._is_truncated:
-            return LLMError("out_of_tokens", OUT_OF_TOKENS, done=done)
+            return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
         has_reasoning = bool(self._reasoning_length or done.reasoning_tokens)
-        return LLMError("empty", ONLY_REASONING if has_reasoning else EMPTY, done=done)
+        return LlmError("empty", ONLY_REASONING if has_reasoning else EMPTY, done=done)
 
     @property
     def _is_truncated(self) -> bool:
@@ -216,7 +216,7 @@ def _parse(data: bytes) -> _Chunk:
     try:
         chunk = _Chunk.model_validate_json(data)
     except ValidationError:
-        raise LLMError("malformed", "The model's endpoint sent something that is not part of an answer.") from None
+        raise LlmError("malformed", "The model's endpoint sent something that is not part of an answer.") from None
     if chunk.error:
         code = chunk.error.get("code") if isinstance(chunk.error, dict) else None
         raise error_for_status(code if isinstance(code, int) else 500)

@@ -166,7 +166,7 @@ EMPTY = _l("The model gave an empty answer. Try again.")
 INTERRUPTED = _l("The answer was interrupted. Try again.")
 
 
-class LLMError(ServiceError):
+class LlmError(ServiceError):
     """A missing or unfinished answer. Pages show the message with status 503 (429 for a limit); commands print it.
 
     The message is one sentence for the user, without addresses, keys, settings or text of the endpoint.
@@ -235,7 +235,7 @@ class Provider(ABC):
             temperature: 0 for the most likely answer, up to 2. None for the model's default.
 
         Raises:
-            LLMError: The answer failed; no `Done` follows.
+            LlmError: The answer failed; no `Done` follows.
         """
 
     def stream_with_tools(

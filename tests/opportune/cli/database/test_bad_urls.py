@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.conftest import Oppman, Outcome
@@ -72,7 +72,7 @@ def test_malformed_url_is_reported_in_one_line(oppman: Oppman) -> None:
     """The parser is tested with all URLs, and the command with every tenth one."""
     for address, message in MALFORMED:
         with pytest.raises(OperatorError) as refused:
-            DatabaseURL.parse(address)
+            DatabaseUrl.parse(address)
         line = str(refused.value)
         assert (message in line, line.startswith("DATABASE_URL "), "\n" in line, SECRET in line) == (
             True,

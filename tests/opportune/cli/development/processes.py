@@ -27,7 +27,7 @@ from opportune.contrib.backup import create, postgresql
 from opportune.contrib.backup.restore import Target, restore_backup
 from opportune.contrib.copydb.copy import copy
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.atomic_files import open_replacement, private_file, temporary_path
 from opportune.project.layout import settings_class
 from tests.opportune.contrib.copydb.two_databases import copy_tables
@@ -192,7 +192,7 @@ def _copy(connection: Connection, names: Sequence[str], source: str, targets: Se
         connection.poll(None)
 
     def copy_to(target: str) -> None:
-        addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+        addresses = DatabaseUrl.parse(source), DatabaseUrl.parse(target)
         copy(*addresses, MigrationGraph(names), force=True, progress=pause, metadata=copy_tables(names))
 
     for target in targets:

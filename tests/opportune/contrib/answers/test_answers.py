@@ -47,7 +47,7 @@ async def test_one_answer_per_topic_runs(manager: AnswerManager, owner_id: int, 
 
 
 async def test_retry_keeps_the_failed_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    model.script = ["Half", llm.LLMError("timeout", "Too slow.")]
+    model.script = ["Half", llm.LlmError("timeout", "Too slow.")]
     failed = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     model.script = ["Better."]
     retried = await wait_until_ended(manager, await retry(manager, failed))
@@ -77,7 +77,7 @@ ERROR_CODES: list[llm.ErrorCode] = ["refused", "unauthorised", "rate_limited", "
 
 async def test_failed_answer_keeps_text_and_error(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     for code in ERROR_CODES:
-        model.script = ["Half an", llm.LLMError(code, "The model said no.")]
+        model.script = ["Half an", llm.LlmError(code, "The model said no.")]
         answer = await wait_until_ended(manager, await ask(manager, owner_id))
         assert (answer.status, answer.text, answer.error_code) == (AnswerStatus.FAILED, "Half an", code)
         assert answer.error == "The model said no."

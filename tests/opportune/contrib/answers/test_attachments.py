@@ -33,7 +33,7 @@ async def test_picture_is_loaded_for_each_question(
 ) -> None:
     name = await storage.save("shown", "jpg", b"\xffdrawn", "image/jpeg")
     prompt = Message("user", "What is it?", pictures=(Picture(stored_as=name), Picture(b"\xff\0", "image/png")))
-    model.script = [llm.LLMError("timeout", "Too slow.")]
+    model.script = [llm.LlmError("timeout", "Too slow.")]
     async with manager.database.writer() as session:
         answer = await manager.ask(session, [prompt], owner_id=owner_id, temperature=0.2, omitted="Half was left out.")
     failed = await wait_until_ended(manager, answer)

@@ -9,7 +9,7 @@ from opportune.accounts import User
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerStatus
-from opportune.contrib.llm import Done, FakeProvider, LLMError, Reasoning
+from opportune.contrib.llm import Done, FakeProvider, LlmError, Reasoning
 from opportune.db import Database
 from opportune.testing import signed_in_client
 from tests.opportune.contrib.answers.questions import (
@@ -87,7 +87,7 @@ async def test_viewer_elsewhere_sees_reasoning_grow(
 
 async def test_thinking_too_long_is_explained(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     sentence = "The model used up its length for thinking."
-    failure = LLMError("out_of_tokens", sentence, done=Done(11, 4096, reasoning_tokens=4096))
+    failure = LlmError("out_of_tokens", sentence, done=Done(11, 4096, reasoning_tokens=4096))
     model.script = [Reasoning("Hm."), failure]
     stored = await wait_until_ended(manager, await ask(manager, owner_id))
     assert (stored.status, stored.error_code, stored.error) == (AnswerStatus.FAILED, "out_of_tokens", sentence)

@@ -104,7 +104,7 @@ async def test_stopping_process_hands_over_to_another(
 async def test_complete_text_is_not_continued(manager: AnswerManager, database: Database, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await manager.close()
-    model = FakeProvider(llm.LLMError("empty", "The model gave an empty answer."))
+    model = FakeProvider(llm.LlmError("empty", "The model gave an empty answer."))
     model.continues = True
     sibling = AnswerManager(database, LanguageModel(lambda: model))
     stored = await wait_until_ended(sibling, answer)

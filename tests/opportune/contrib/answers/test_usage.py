@@ -19,7 +19,7 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending import ledger
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LLMError, LlmModel, Reasoning
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Reasoning
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import ToolCall
@@ -111,9 +111,9 @@ async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: La
 @pytest.mark.parametrize(
     ("script", "used"),
     [
-        ([LLMError("rate_limited", "No.")], []),
-        ([LLMError("timeout", "No.")], [(1, 1, 0, 1)]),
-        (["Twelve bytes", LLMError("unavailable", "No.")], [(1, 1, 3, 4)]),
+        ([LlmError("rate_limited", "No.")], []),
+        ([LlmError("timeout", "No.")], [(1, 1, 0, 1)]),
+        (["Twelve bytes", LlmError("unavailable", "No.")], [(1, 1, 3, 4)]),
         (["Twelve bytes"], [(1, 1, 3, 4)]),
         (["Twelve bytes", Done(prompt_tokens=7)], [(1, 7, 3, 3)]),
         (["A", Done(-5, 10**15)], [(1, 1, 1, 2)]),
@@ -125,7 +125,7 @@ async def test_call_is_charged_by_how_it_ends(
     guard: SpendingGuard, model: FakeProvider, llm: LanguageModel, script: list[Any], used: list[Any]
 ) -> None:
     model.script = script
-    with suppress(LLMError):
+    with suppress(LlmError):
         await llm.complete("Why?")
     assert [row[1:5] for row in await read_usage(guard, payer="total")] == used
 
@@ -144,7 +144,7 @@ async def test_fallback_is_charged_not_the_requested_model(
     other = LanguageModel(lambda: FakeProvider("Here.", REPORTED_USAGE))
     other.guard, other.model = guard, PRICED.model_copy(update={"name": "Other"})
     llm._models_by_name = other._models_by_name = {"Fast": llm, "Other": other}
-    model.script = [LLMError("unavailable", "Away.")]
+    model.script = [LlmError("unavailable", "Away.")]
     assert await llm.for_user(1).complete("Why?") == "Here."
     assert len(await read_usage(guard, model="Other", payer="total")) == 1
     assert await read_usage(guard, model="Fast") == []
@@ -235,8 +235,8 @@ async def test_unreported_reasoning_is_estimated(guard: SpendingGuard, llm: Lang
 async def test_tokens_reported_with_a_failure_count(
     guard: SpendingGuard, llm: LanguageModel, model: FakeProvider
 ) -> None:
-    model.script = [Reasoning("Hm."), LLMError("out_of_tokens", "Too long.", done=Done(70, 900))]
-    with pytest.raises(LLMError):
+    model.script = [Reasoning("Hm."), LlmError("out_of_tokens", "Too long.", done=Done(70, 900))]
+    with pytest.raises(LlmError):
         await llm.complete("Why?")
     assert (await read_usage(guard, payer="total"))[0][2:5] == (70, 900, 0)
 

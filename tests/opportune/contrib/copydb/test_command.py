@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.contrib.copydb.two_databases import Databases, databases, emails, execute, has_tables
@@ -59,7 +59,7 @@ def test_invalid_urls_are_reported_in_one_line(
     oppman: Oppman, databases: Databases, source: str, target: str, line: str
 ) -> None:
     file, damaged = databases.create_migrated("sqlite"), databases.missing_url("sqlite")
-    DatabaseURL.parse(damaged).path.write_text("not a database at all " * 50)
+    DatabaseUrl.parse(damaged).path.write_text("not a database at all " * 50)
     code, _, err = oppman("copydb", *(text.format(file=file, damaged=damaged) for text in (source, target)))
     assert (code, err.count("\n")) == (1, 1)
     assert line in err

@@ -16,7 +16,7 @@ from opportune.contrib.copydb.copy import TableReport, copy
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.layout import USERS
 from opportune.testing.plugin import settings_for
@@ -73,11 +73,11 @@ class AccountDatabases(Databases):
         if kind == "postgresql":
             return self._create(self.request.getfixturevalue("accounts_in_postgres"))
         address = self.missing_url(kind)
-        shutil.copyfile(self.request.getfixturevalue("accounts_in_sqlite"), DatabaseURL.parse(address).path)
+        shutil.copyfile(self.request.getfixturevalue("accounts_in_sqlite"), DatabaseUrl.parse(address).path)
         return address
 
     def run(self, source: str, target: str, *, force: bool = False) -> list[TableReport]:
-        addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+        addresses = DatabaseUrl.parse(source), DatabaseUrl.parse(target)
         return copy(*addresses, self.graph, force=force, metadata=self.metadata)
 
     def read_refusal(self, source: str, target: str) -> str:
@@ -109,7 +109,7 @@ def test_copy_to_postgresql_and_back_is_identical(databases: AccountDatabases) -
         assert execute(server, statement) == execute(other, statement)
         assert execute(sqlite_copy, statement) == execute(second_copy, statement)
     assert emails(second_copy) == ["ü@example.com", "b@example.com"]
-    assert DatabaseURL.parse(second_copy).path.stat().st_mode & 0o777 == 0o600
+    assert DatabaseUrl.parse(second_copy).path.stat().st_mode & 0o777 == 0o600
 
 
 def test_force_replaces_the_destination_after_the_comparison(databases: AccountDatabases) -> None:
@@ -126,7 +126,7 @@ def test_force_replaces_the_destination_after_the_comparison(databases: AccountD
             raise KeyboardInterrupt
         copied.append(rows)
 
-    addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+    addresses = DatabaseUrl.parse(source), DatabaseUrl.parse(target)
     with pytest.raises(KeyboardInterrupt):
         copy(*addresses, databases.graph, force=True, progress=stop_at_the_comparison, metadata=databases.metadata)
     assert emails(target) == ["old@example.com"]
@@ -146,8 +146,8 @@ def test_later_writes_are_not_in_the_copy(databases: AccountDatabases, kind: str
             execute(source, ADD_USER, id=2, email=late.pop())
 
     copy(
-        DatabaseURL.parse(source),
-        DatabaseURL.parse(target),
+        DatabaseUrl.parse(source),
+        DatabaseUrl.parse(target),
         databases.graph,
         progress=write_into_source,
         metadata=databases.metadata,
@@ -202,12 +202,12 @@ def test_destination_that_lacks_migrations_is_refused(tmp_path: Path) -> None:
     sample.make_migrations()
     SampleFeatures(settings_for(source), tmp_path / "versions").migrate()
     with pytest.raises(OperatorError, match=r"lacks migrations \(shop\.0001_initial"):
-        examine(DatabaseURL.parse(source), DatabaseURL.parse(target), sample.graph, metadata=sample.metadata)
+        examine(DatabaseUrl.parse(source), DatabaseUrl.parse(target), sample.graph, metadata=sample.metadata)
 
 
 def test_database_is_not_copied_onto_itself(databases: AccountDatabases, tmp_path: Path) -> None:
     file = databases.create_migrated("sqlite")
-    (tmp_path / "other.db").hardlink_to(DatabaseURL.parse(file).path)
+    (tmp_path / "other.db").hardlink_to(DatabaseUrl.parse(file).path)
     assert "the same file" in databases.read_refusal(file, file.replace("databases/", "databases/../databases/"))
     assert "the same file" in databases.read_refusal(file, f"sqlite:///{tmp_path}/other.db")
     server = databases.create_migrated("postgresql")
@@ -232,9 +232,9 @@ def test_database_in_memory_cannot_be_a_destination(databases: AccountDatabases)
 
 def test_examine_creates_no_file(databases: AccountDatabases) -> None:
     source, target = databases.create_filled("sqlite", "a@example.com"), databases.missing_url("sqlite")
-    addresses = DatabaseURL.parse(source), DatabaseURL.parse(target)
+    addresses = DatabaseUrl.parse(source), DatabaseUrl.parse(target)
     assert examine(*addresses, databases.graph, metadata=databases.metadata)["accounts_user"] == 1
-    assert [path.name for path in databases.folder.iterdir()] == [DatabaseURL.parse(source).path.name]
+    assert [path.name for path in databases.folder.iterdir()] == [DatabaseUrl.parse(source).path.name]
 
 
 def test_destination_is_locked_during_the_copy(databases: AccountDatabases) -> None:
@@ -248,8 +248,8 @@ def test_destination_is_locked_during_the_copy(databases: AccountDatabases) -> N
         migrators.extend(execute(target, "SELECT pg_try_advisory_xact_lock(:number)", number=ADVISORY_LOCK_ID))
 
     copy(
-        DatabaseURL.parse(source),
-        DatabaseURL.parse(target),
+        DatabaseUrl.parse(source),
+        DatabaseUrl.parse(target),
         databases.graph,
         progress=check_locks,
         metadata=databases.metadata,

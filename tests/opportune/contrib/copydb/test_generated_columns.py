@@ -15,7 +15,7 @@ from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.contrib.dumps.names import tables_by_name
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -57,8 +57,8 @@ def site(databases: Databases, tmp_path: Path, kind: str) -> SampleFeatures:
     return site
 
 
-def url_of(site: SampleFeatures) -> DatabaseURL:
-    return DatabaseURL.parse(site.settings.database_url.get_secret_value())
+def url_of(site: SampleFeatures) -> DatabaseUrl:
+    return DatabaseUrl.parse(site.settings.database_url.get_secret_value())
 
 
 @pytest.mark.parametrize("target_kind", KINDS)

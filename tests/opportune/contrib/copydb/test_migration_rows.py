@@ -12,7 +12,7 @@ from opportune.contrib.copydb.copy import copy
 from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.contrib.dumps.names import tables_by_name
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import Databases, databases
@@ -46,7 +46,7 @@ def with_database(source: SampleFeatures, url: str) -> SampleFeatures:
 
 
 def copy_all(source: SampleFeatures, target: SampleFeatures, *, force: bool = False) -> None:
-    urls = [DatabaseURL.parse(sample.settings.database_url.get_secret_value()) for sample in (source, target)]
+    urls = [DatabaseUrl.parse(sample.settings.database_url.get_secret_value()) for sample in (source, target)]
     copy(urls[0], urls[1], source.graph, force=force, metadata=source.metadata)
 
 
@@ -96,8 +96,8 @@ def test_changed_rows_need_force(source: SampleFeatures, databases: Databases, k
 def test_examine_ignores_rows_of_migrations(source: SampleFeatures, databases: Databases) -> None:
     target = with_database(source, address := databases.missing_url("sqlite"))
     target.migrate()
-    url = DatabaseURL.parse(source.settings.database_url.get_secret_value())
-    counts = examine(url, DatabaseURL.parse(address), source.graph, metadata=source.metadata)
+    url = DatabaseUrl.parse(source.settings.database_url.get_secret_value())
+    counts = examine(url, DatabaseUrl.parse(address), source.graph, metadata=source.metadata)
     assert counts == {"library_genre": 3, "library_book": 1}
 
 
@@ -119,7 +119,7 @@ def test_loading_replaces_rows_and_advances_sequences(
     tables = tables_by_name(source.metadata, source.features)
     monkeypatch.setattr(Genre, "metadata", source.metadata)
     rows = [{"model": "library.genre", "pk": key, "fields": {"name": name}} for key, name in read_genres(source)]
-    with open_destination(DatabaseURL.parse(address)) as connection:
+    with open_destination(DatabaseUrl.parse(address)) as connection:
         load(connection, tables, [Genre], (FixtureObject(str(row), row) for row in rows))
     assert read_genres(target) == read_genres(source)
     target.execute("INSERT INTO library_genre (name) VALUES ('essay')")

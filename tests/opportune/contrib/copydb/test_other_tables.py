@@ -9,7 +9,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table
 from opportune.contrib.copydb.copy import copy
 from opportune.contrib.dumps.names import find_table, select_tables, tables_by_name
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.layout import adopted_tables
 from opportune.testing.plugin import settings_for
@@ -33,7 +33,7 @@ def test_tables_of_migrations_are_copied(databases: Databases, tmp_path: Path, k
     source.migrate()
     source.execute("INSERT INTO library_audit VALUES (7, 'kept', '2026-01-02 03:04:05')")
     source.execute("CREATE TABLE library_archive (id INTEGER)")
-    urls = DatabaseURL.parse(source_url), DatabaseURL.parse(target_url)
+    urls = DatabaseUrl.parse(source_url), DatabaseUrl.parse(target_url)
     with pytest.raises(OperatorError, match="without a model, which would be lost: library_archive"):
         copy(*urls, source.graph, metadata=source.metadata)
     reports = copy(*urls, source.graph, metadata=source.metadata, leave_others=True)

@@ -40,7 +40,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.translated import TranslatedColumn, TranslatedText
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import Databases, databases, execute, has_tables
@@ -153,7 +153,7 @@ def read_rows(address: str) -> list[dict[str, Any]]:
 
 
 def copy_all(source: str, target: str, graph: MigrationGraph) -> list[TableReport]:
-    return copy(DatabaseURL.parse(source), DatabaseURL.parse(target), graph, metadata=METADATA)
+    return copy(DatabaseUrl.parse(source), DatabaseUrl.parse(target), graph, metadata=METADATA)
 
 
 @pytest.mark.filterwarnings("ignore:Dialect sqlite.pysqlite does .not. support Decimal")

@@ -11,7 +11,7 @@ from sqlalchemy import MetaData, text
 
 from opportune.db.migrations.connection import connect
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import feature_of_table, installed_names
 from opportune.testing.plugin import settings_for
 
@@ -49,7 +49,7 @@ class Databases:
         if kind == "postgresql":
             return self._create(self.request.getfixturevalue("postgres_template"))
         address = self.missing_url(kind)
-        shutil.copyfile(self.request.getfixturevalue("sqlite_template"), DatabaseURL.parse(address).path)
+        shutil.copyfile(self.request.getfixturevalue("sqlite_template"), DatabaseUrl.parse(address).path)
         return address
 
     def missing_url(self, kind: str) -> str:
@@ -102,7 +102,7 @@ def emails(address: str) -> list[object]:
 
 
 def has_tables(address: str) -> bool:
-    url = DatabaseURL.parse(address)
+    url = DatabaseUrl.parse(address)
     if url.kind == "sqlite":
         return url.path.exists()
     return execute(address, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != [(0,)]

@@ -254,7 +254,7 @@ async def test_cache_removes_expired_values(monkeypatch: pytest.MonkeyPatch) -> 
         return 1
 
     monkeypatch.setattr(ttl_cache, "MAX_ENTRIES", 2)
-    cache: ttl_cache.TTLCache[int] = ttl_cache.TTLCache()
+    cache: ttl_cache.TtlCache[int] = ttl_cache.TtlCache()
     await cache.get("a", read)
     monkeypatch.setattr(ttl_cache, "TTL_SECONDS", -1)
     await cache.get("b", read)

@@ -10,7 +10,7 @@ import pytest
 from opportune.contrib.doctor import commands as doctor
 from opportune.contrib.doctor.results import Diagnosis, fault, notice, ok
 from opportune.db.drivers import psycopg_timeouts
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from tests.opportune.cli.conftest import Oppman
 
 PASSWORD = "opensesame"
@@ -70,7 +70,7 @@ def test_unreachable_server_fails(oppman: Oppman, options: tuple[str, ...], monk
 
 @pytest.mark.database("postgresql")
 def test_refused_password_is_not_shown(oppman: Oppman, database_url: str) -> None:
-    url = DatabaseURL.parse(database_url).url.set(password=PASSWORD)
+    url = DatabaseUrl.parse(database_url).url.set(password=PASSWORD)
     code, out, err = oppman("doctor", url.render_as_string(hide_password=False))
     assert code == 1
     assert "refuses the password" in err
@@ -107,7 +107,7 @@ def report_lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    return list(doctor.report_lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), CHECK_RESULTS)))
+    return list(doctor.report_lines(Diagnosis(DatabaseUrl.parse("sqlite:///site.db"), CHECK_RESULTS)))
 
 
 def test_terminal_without_unicode_gets_words(report_lines: list[str]) -> None:
@@ -123,7 +123,7 @@ def test_report_has_colours_and_fits_the_terminal(report_lines: list[str]) -> No
 
 def test_no_color_disables_colours(monkeypatch: pytest.MonkeyPatch, report_lines: list[str]) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    lines = list(doctor.report_lines(Diagnosis(DatabaseURL.parse("sqlite:///site.db"), CHECK_RESULTS)))
+    lines = list(doctor.report_lines(Diagnosis(DatabaseUrl.parse("sqlite:///site.db"), CHECK_RESULTS)))
     assert not any("\x1b" in line for line in lines)
 
 

@@ -15,7 +15,7 @@ from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.file import examine_file
 from opportune.contrib.doctor.results import Finding, Status
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.scratch import scratch
@@ -38,7 +38,7 @@ def path(sqlite_template: Path) -> Iterator[Path]:
 
 
 def examine(path: Path, scheme: str = "sqlite") -> tuple[Finding, ...]:
-    return tuple(examine_file(DatabaseURL.parse(f"{scheme}:///{path}"), GRAPH))
+    return tuple(examine_file(DatabaseUrl.parse(f"{scheme}:///{path}"), GRAPH))
 
 
 def faults(findings: tuple[Finding, ...]) -> list[str]:

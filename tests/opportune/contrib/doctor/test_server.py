@@ -19,7 +19,7 @@ from opportune.contrib.doctor.results import Finding, Status
 from opportune.contrib.doctor.schema import compare_migrations
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import installed_names
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.pgbouncer import pgbouncer
@@ -42,7 +42,7 @@ async def test_healthy_database_has_no_fault(settings: Settings) -> None:
     assert find_finding("writes", diagnosis.findings).values["possible"]
     assert find_finding("migrations", diagnosis.findings).values["pending"] == []
     assert all(json.dumps(finding.values) for finding in diagnosis.findings)
-    if DatabaseURL.parse(settings.database_url.get_secret_value()).kind == "postgresql":
+    if DatabaseUrl.parse(settings.database_url.get_secret_value()).kind == "postgresql":
         check_prepared = find_finding("prepared", diagnosis.findings)
         assert (check_prepared.status, check_prepared.values["survive"]) == (Status.OK, True), "without a pooler"
 
@@ -50,7 +50,7 @@ async def test_healthy_database_has_no_fault(settings: Settings) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 async def test_examination_leaves_no_tables(settings: Settings) -> None:
     await examine(settings)
-    url = DatabaseURL.parse(settings.database_url.get_secret_value())
+    url = DatabaseUrl.parse(settings.database_url.get_secret_value())
     if url.kind == "sqlite":
         with closing(sqlite3.connect(url.path)) as connection:
             tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
@@ -63,7 +63,7 @@ async def test_examination_leaves_no_tables(settings: Settings) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_pending_migrations_are_a_fault(empty_database_url: str) -> None:
-    url = DatabaseURL.parse(empty_database_url)
+    url = DatabaseUrl.parse(empty_database_url)
     if url.kind == "sqlite":
         url.path.touch(mode=0o600)
     finding = await run_check("migrations", settings_for(empty_database_url))
@@ -102,7 +102,7 @@ async def test_pooler_loses_prepared_statements(pooled_url: str) -> None:
         finding = await check_prepared(settings)
         assert (finding.status, finding.values["survive"]) == (Status.OK, False)
         assert "does not need them" in finding.text
-    parts = DatabaseURL.parse(pooled_url).url.translate_connect_args(username="user", database="dbname")
+    parts = DatabaseUrl.parse(pooled_url).url.translate_connect_args(username="user", database="dbname")
     with (
         psycopg.connect(**parts, prepare_threshold=None) as first_connection,
         psycopg.connect(**parts, prepare_threshold=None) as second_connection,
@@ -123,7 +123,7 @@ async def test_no_statement_is_left_on_a_pooler_s_only_connection(
     monkeypatch.setattr(prepared_statements, "RIVAL_TIMEOUT_SECONDS", 0.01)  # the only connection stays occupied
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
         assert (await check_prepared(settings_for(url))).values["survive"]
-        parts = DatabaseURL.parse(url).url.translate_connect_args(username="user", database="dbname")
+        parts = DatabaseUrl.parse(url).url.translate_connect_args(username="user", database="dbname")
         with psycopg.connect(**parts, prepare_threshold=None) as connection:
             assert connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 
@@ -131,7 +131,7 @@ async def test_no_statement_is_left_on_a_pooler_s_only_connection(
 @pytest.fixture
 def unprivileged_settings(postgres_server: Postgres, settings: Settings) -> Iterator[Settings]:
     """Settings of a database user without any grants."""
-    url = DatabaseURL.parse(settings.database_url.get_secret_value()).url
+    url = DatabaseUrl.parse(settings.database_url.get_secret_value()).url
     postgres_server.connection.execute("CREATE ROLE weak LOGIN PASSWORD 'sesame'")
     unprivileged = url.set(username="weak", password="sesame").render_as_string(hide_password=False)
     yield settings_for(unprivileged)
@@ -172,7 +172,7 @@ async def test_reader_that_is_no_replica_is_a_notice(settings: Settings) -> None
 
 @on_postgresql
 async def test_connection_limit_below_demand_is_a_fault(settings: Settings, postgres_server: Postgres) -> None:
-    name = DatabaseURL.parse(settings.database_url.get_secret_value()).url.database
+    name = DatabaseUrl.parse(settings.database_url.get_secret_value()).url.database
     postgres_server.connection.execute(
         sql.SQL("ALTER DATABASE {} CONNECTION LIMIT 10").format(sql.Identifier(str(name)))
     )
@@ -244,7 +244,7 @@ async def test_silent_server_times_out(
     monkeypatch.setattr(diagnose_module, "SERVER_TIMEOUT_SECONDS", 0.3)
     proxy = FaultyProxy(postgres_server.port)
     async with proxy.open():
-        url = DatabaseURL.parse(settings.database_url.get_secret_value()).url.set(port=proxy.port)
+        url = DatabaseUrl.parse(settings.database_url.get_secret_value()).url.set(port=proxy.port)
 
         async def fall_silent(context: ServerContext) -> Finding:
             proxy.silence()

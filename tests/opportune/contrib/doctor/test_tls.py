@@ -10,7 +10,7 @@ import pytest
 
 from opportune.contrib.doctor.results import Finding, Status
 from opportune.contrib.doctor.tls import shake_hands
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.certificate import LOCALHOST, make_certificate
 from opportune.testing.services.postgres import Postgres
@@ -62,7 +62,7 @@ async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
 
 
 async def check_tls(database_url: str, port: int, sslmode: str) -> Finding:
-    url = DatabaseURL.parse(database_url).url.set(port=port, query={"sslmode": sslmode})
+    url = DatabaseUrl.parse(database_url).url.set(port=port, query={"sslmode": sslmode})
     return await run_check("tls", settings_for(url.render_as_string(hide_password=False)))
 
 
@@ -90,7 +90,7 @@ async def test_missing_tls_is_a_notice_unless_local(
     finding = await check_tls(database_url, postgres_server.port, "disable")
     assert (finding.status, finding.values["in_use"]) == (Status.OK, False)
 
-    monkeypatch.setattr(DatabaseURL, "is_local", False)
+    monkeypatch.setattr(DatabaseUrl, "is_local", False)
     finding = await check_tls(database_url, postgres_server.port, "disable")
     assert finding.status == Status.NOTICE
     assert "sslmode=require" in finding.fix

@@ -8,7 +8,7 @@ from typing import Any
 from opportune.config.settings import Settings
 from opportune.contrib.documents import Document, DocumentHit, DocumentIndex, DocumentSearch
 from opportune.contrib.documents.document import Contents
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.plugin import settings_for
 
 
@@ -31,9 +31,9 @@ class Hit(DocumentHit):
 
 
 class Shelf(DocumentIndex[Hit]):
-    def url(self, settings: Settings) -> DatabaseURL:
+    def url(self, settings: Settings) -> DatabaseUrl:
         """A separate file, unlike the index of a site in memory."""
-        return DatabaseURL.parse(settings.database_url.get_secret_value())
+        return DatabaseUrl.parse(settings.database_url.get_secret_value())
 
 
 shelf = Shelf("shelf", "the shelf", CodeDocument, Hit)
@@ -55,7 +55,7 @@ def code_document(name: str, kind: str = "function", text: str = "", parent: str
 
 def write_index(url: str, documents: Iterable[Document], source: str = "Shelf 1.0") -> None:
     """Replace the index in the database of a URL."""
-    store = shelf.store(DatabaseURL.parse(url))
+    store = shelf.store(DatabaseUrl.parse(url))
     store.prepare()
     store.write(Contents.from_documents(source, documents, 0), lambda number: None)
 

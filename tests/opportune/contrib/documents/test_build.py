@@ -9,7 +9,7 @@ import pytest
 from opportune.contrib.documents import Batch, IndexMissing, definition
 from opportune.contrib.documents.build import BuildResult
 from opportune.contrib.documents.postgresql_store import tsvector
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file
 from tests.opportune.contrib.documents.shelf_index import (
@@ -57,7 +57,7 @@ def source() -> InterruptibleSource:
 
 
 def build_index(source: InterruptibleSource, url: str) -> BuildResult:
-    return shelf.build(source, DatabaseURL.parse(url), no_progress)
+    return shelf.build(source, DatabaseUrl.parse(url), no_progress)
 
 
 async def find_names(url: str, query: str) -> list[str]:

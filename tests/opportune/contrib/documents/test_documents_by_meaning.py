@@ -16,7 +16,7 @@ from opportune.contrib.llm import EmbeddingModel, LanguageModel
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import run_due_statements
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.search.models.searchable import vector_tables
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
@@ -28,10 +28,10 @@ TEXTS = {"Baguette": "Of the bakery.", "Kitten": "Feline and small.", "Harbour":
 class Handbook(DocumentIndex[DocumentHit]):
     path: Path
 
-    def url(self, settings: Settings) -> DatabaseURL:
+    def url(self, settings: Settings) -> DatabaseUrl:
         """Beside the site's SQLite file, or in its PostgreSQL database."""
-        main = DatabaseURL.parse(settings.database_url.get_secret_value())
-        return main if main.kind == "postgresql" else DatabaseURL.parse(f"sqlite:///{main.path.with_name('book.db')}")
+        main = DatabaseUrl.parse(settings.database_url.get_secret_value())
+        return main if main.kind == "postgresql" else DatabaseUrl.parse(f"sqlite:///{main.path.with_name('book.db')}")
 
 
 class SearchableHandbook:

@@ -14,7 +14,7 @@ from opportune.contrib.copydb.connections import open_destination
 from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.db.models.model import Model
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
 
 __all__ = ["databases"]  # a fixture
@@ -50,7 +50,7 @@ STAYS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def connection(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Connection]:
-    with open_destination(DatabaseURL.parse(databases.missing_url(request.param))) as connection:
+    with open_destination(DatabaseUrl.parse(databases.missing_url(request.param))) as connection:
         yield connection
         connection.rollback()
 

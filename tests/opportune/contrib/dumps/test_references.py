@@ -12,7 +12,7 @@ from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.contrib.dumps.natural_keys import natural_keys
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
 
@@ -66,7 +66,7 @@ DUMP: list[dict[str, object]] = [
 
 @pytest.fixture(params=KINDS)
 def connection(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Connection]:
-    with open_destination(DatabaseURL.parse(databases.missing_url(request.param))) as connection:
+    with open_destination(DatabaseUrl.parse(databases.missing_url(request.param))) as connection:
         Table.metadata.create_all(connection)
         yield connection
         connection.rollback()

@@ -15,7 +15,7 @@ from opportune.admin.models import AuditEntry
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings
-from opportune.contrib.llm import Chunk, Done, LLMError, LlmModel, Message, Provider
+from opportune.contrib.llm import Chunk, Done, LlmError, LlmModel, Message, Provider
 from opportune.contrib.llm.language_model import NOT_CONFIGURED, LanguageModel
 from opportune.db import Database
 from tests.opportune.cli.conftest import Oppman
@@ -31,7 +31,7 @@ class EchoProvider(Provider):
         self, messages: Sequence[Message], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
         if self.model == "mute":
-            raise LLMError("unauthorised", "The key is refused.")
+            raise LlmError("unauthorised", "The key is refused.")
         yield " ".join(message.content for message in messages)
         yield self.model
         yield Done(1_000, 2_000)

@@ -15,7 +15,7 @@ from opportune.contrib.llm import (
     FakeProvider,
     LanguageModel,
     Llm,
-    LLMError,
+    LlmError,
     LlmModel,
     Message,
     Provider,
@@ -74,8 +74,8 @@ async def test_closing_an_answer_stops_the_model() -> None:
 
 
 async def test_interrupted_answer_is_an_error() -> None:
-    with pytest.raises(LLMError, match="Too slow"):
-        await llm_with(FakeProvider("It is", LLMError("timeout", "Too slow."))).complete("Is it?")
+    with pytest.raises(LlmError, match="Too slow"):
+        await llm_with(FakeProvider("It is", LlmError("timeout", "Too slow."))).complete("Is it?")
 
 
 async def test_missing_model_is_advice_for_operators() -> None:
@@ -102,7 +102,7 @@ async def test_queue_has_a_timeout() -> None:
     llm = llm_with(FakeProvider("It is", asyncio.Event()), max_parallel=1, queue_timeout=0.01)
     async with aclosing(llm.stream("First?")) as first:
         await anext(first)
-        with pytest.raises(LLMError, match="busy") as caught:
+        with pytest.raises(LlmError, match="busy") as caught:
             await llm.complete("Second?")
     assert caught.value.retryable
 
@@ -125,7 +125,7 @@ def test_provider_is_created_lazily_and_once() -> None:
     assert len(providers) == 1
 
 
-REFUSED = LLMError("unavailable", "The endpoint is not working.", retry_after=0)
+REFUSED = LlmError("unavailable", "The endpoint is not working.", retry_after=0)
 
 
 async def test_failed_call_is_retried() -> None:
@@ -139,14 +139,14 @@ async def test_failed_call_is_retried() -> None:
     [
         pytest.param([REFUSED], 3, id="maximum retries"),
         pytest.param(["It is", REFUSED], 1, id="after the first chunk"),
-        pytest.param([LLMError("rate_limited", "Come back later.", retry_after=3600)], 1, id="long wait"),
-        pytest.param([LLMError("unauthorised", "The key is refused.")], 1, id="wrong key"),
-        pytest.param([LLMError("timeout", "Too slow.")], 1, id="after a timeout"),
+        pytest.param([LlmError("rate_limited", "Come back later.", retry_after=3600)], 1, id="long wait"),
+        pytest.param([LlmError("unauthorised", "The key is refused.")], 1, id="wrong key"),
+        pytest.param([LlmError("timeout", "Too slow.")], 1, id="after a timeout"),
     ],
 )
 async def test_call_is_not_retried(script: list[Step], attempts: int) -> None:
     provider = FakeProvider(*script)
-    with pytest.raises(LLMError):
+    with pytest.raises(LlmError):
         await llm_with(provider, retries=2).complete("A long text.")
     assert len(provider.received) == attempts
 
@@ -176,7 +176,7 @@ async def test_model_is_selected_by_name() -> None:
     ]
     assert llm.using("Bright").using("Fast") is llm
     assert [model.name for model in llm.using("Bright").models] == ["Fast", "Bright"]
-    with pytest.raises(LLMError, match=r"^There is no model Slow\. Available: Fast, Bright\.$"):
+    with pytest.raises(LlmError, match=r"^There is no model Slow\. Available: Fast, Bright\.$"):
         llm.using("Slow")
 
 
@@ -184,7 +184,7 @@ async def test_fallback_answers_for_a_failing_model() -> None:
     llm = llm_with_models(
         LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
         LlmModel(name="Fast", base_url=BASE_URL, fallback="Bright"),
-        Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
+        Bright=FakeProvider(LlmError("unauthorised", "The key is refused.")),
         Fast=FakeProvider("Quick."),
     )
     assert [chunk async for chunk in llm.chunks([Message("user", "Is it?")])] == ["Quick.", Done(model="Fast")]
@@ -194,10 +194,10 @@ async def test_last_fallback_raises_the_error() -> None:
     llm = llm_with_models(
         LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
         LlmModel(name="Fast", base_url=BASE_URL, fallback="Bright"),
-        Bright=FakeProvider(LLMError("unauthorised", "The key is refused.")),
-        Fast=FakeProvider(LLMError("rejected", "Not this conversation.")),
+        Bright=FakeProvider(LlmError("unauthorised", "The key is refused.")),
+        Fast=FakeProvider(LlmError("rejected", "Not this conversation.")),
     )
-    with pytest.raises(LLMError, match="Not this conversation"):
+    with pytest.raises(LlmError, match="Not this conversation"):
         await llm.complete("Is it?")
 
 
@@ -205,10 +205,10 @@ async def test_interrupted_answer_has_no_fallback() -> None:
     llm = llm_with_models(
         LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
         LlmModel(name="Fast", base_url=BASE_URL),
-        Bright=FakeProvider("It is", LLMError("interrupted", "Broke off.")),
+        Bright=FakeProvider("It is", LlmError("interrupted", "Broke off.")),
         Fast=(fallback := FakeProvider("Quick.")),
     )
-    with pytest.raises(LLMError, match="Broke off"):
+    with pytest.raises(LlmError, match="Broke off"):
         await llm.complete("Is it?")
     assert not fallback.received
 
@@ -263,7 +263,7 @@ async def test_missing_model_is_503_without_setting_names(site: FastAPI, path: s
 
 
 async def test_busy_model_sends_retry_after(site: FastAPI) -> None:
-    error = LLMError("rate_limited", "Not now.", retry_after=60.2)
+    error = LlmError("rate_limited", "Not now.", retry_after=60.2)
     site.state.llm.provider = FakeProvider(error)
     status, text, headers = await get(site, "/summary")
     assert (status, headers["retry-after"]) == (503, "61")

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.base_settings import read_class
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
-from opportune.contrib.llm import Done, FakeProvider, LLMError
+from opportune.contrib.llm import Done, FakeProvider, LlmError
 from opportune.contrib.telemetry.metrics.families import Counter, render_families
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import Workers
@@ -175,10 +175,10 @@ async def test_waiting_for_a_connection_is_counted(metered_app: FastAPI, visitor
 
 async def test_model_calls_count_tokens_and_cost(metered_app: FastAPI, visitor: AsyncClient) -> None:
     metered_app.state.llm.provider = FakeProvider.in_turn(
-        ["Hello", Done(prompt_tokens=10_000, completion_tokens=5_000)], [LLMError("rejected", "No.")]
+        ["Hello", Done(prompt_tokens=10_000, completion_tokens=5_000)], [LlmError("rejected", "No.")]
     )
     await metered_app.state.llm.complete("Say hello")
-    with pytest.raises(LLMError):
+    with pytest.raises(LlmError):
         await metered_app.state.llm.complete("Say more")
     samples = await read_metrics(visitor)
 

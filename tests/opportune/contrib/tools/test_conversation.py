@@ -3,7 +3,7 @@
 import pytest
 from fastapi import FastAPI
 
-from opportune.contrib.llm import Done, FakeProvider, LLMError, Message, ToolCall
+from opportune.contrib.llm import Done, FakeProvider, LlmError, Message, ToolCall
 from opportune.contrib.tools import Toolbox, ToolResult, ToolRun, converse
 from opportune.contrib.tools import conversation as conversation_module
 from opportune.contrib.tools.conversation import MAX_ROUNDS, TOO_MANY_CALLS
@@ -90,7 +90,7 @@ async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
 
 
 async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
-    with pytest.raises(LLMError, match="requested a tool that does not exist"):
+    with pytest.raises(LlmError, match="requested a tool that does not exist"):
         await run_conversation(app, FakeProvider(request_calls(RAIN)))
 
 

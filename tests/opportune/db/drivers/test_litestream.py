@@ -10,7 +10,7 @@ from sqlalchemy import text
 from opportune.contrib.copydb.copy import copy
 from opportune.db.database import Database
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import installed_names
 
 SALT = slice(16, 24)
@@ -50,7 +50,7 @@ async def test_wal_is_kept_for_litestream(database: Database, tmp_path: Path) ->
     async with database.writer() as session:
         await session.execute(text("DROP TABLE pages"))
     # copydb ignores its tables.
-    target = DatabaseURL.parse(f"sqlite:///{tmp_path}/copy.db")
+    target = DatabaseUrl.parse(f"sqlite:///{tmp_path}/copy.db")
     copy(database.url, target, MigrationGraph(installed_names()))
     with closing(sqlite3.connect(target.path)) as copied:
         assert not copied.execute(

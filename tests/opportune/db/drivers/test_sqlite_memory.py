@@ -20,7 +20,7 @@ from opportune.application import create_app
 from opportune.db.drivers import sqlite_memory
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
@@ -179,7 +179,7 @@ async def test_refreshes_run_one_after_another(database: MemoryDatabase, monkeyp
     steps: list[str] = []
     read = sqlite_memory._read_snapshot
 
-    def record(url: DatabaseURL, address: str) -> sqlite_memory.MemorySnapshot:
+    def record(url: DatabaseUrl, address: str) -> sqlite_memory.MemorySnapshot:
         steps.append("begins")
         copy = read(url, address)
         steps.append("ends")

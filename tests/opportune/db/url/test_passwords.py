@@ -17,7 +17,7 @@ from opportune.db.database import Database
 from opportune.db.errors import explain, is_outage
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import Postgres
@@ -100,7 +100,7 @@ def test_commands_read_the_password(role: RotatedRole) -> None:
         role.rotate()
         with connect(settings) as connection:
             assert connection.scalar(USER) == ROLE
-        url = DatabaseURL.parse(settings.database_url.get_secret_value())
+        url = DatabaseUrl.parse(settings.database_url.get_secret_value())
         assert url.environ == {"PGPASSWORD": tokens[-1]}
         assert "password" not in url.conninfo
 
@@ -135,4 +135,4 @@ async def test_unreadable_password_is_an_outage(option: str) -> None:
 )
 def test_invalid_password_source_is_refused(address: str, message: str) -> None:
     with pytest.raises(OperatorError, match=message):
-        DatabaseURL.parse(address)
+        DatabaseUrl.parse(address)

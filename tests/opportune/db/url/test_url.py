@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from opportune.db.factory import open_database
-from opportune.db.url.database_url import DatabaseURL, Pooled
+from opportune.db.url.database_url import DatabaseUrl, Pooled
 from opportune.db.url.parser import parse_postgresql_url
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
@@ -16,12 +16,12 @@ from opportune.testing.services.postgres import Postgres
 
 
 def options(address: str) -> dict[str, object]:
-    return dict(DatabaseURL.parse(address).url.query)
+    return dict(DatabaseUrl.parse(address).url.query)
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"])
 def test_relative_sqlite_path_is_in_the_project(scheme: str) -> None:
-    url = DatabaseURL.parse(f"{scheme}:///./data/app.db")
+    url = DatabaseUrl.parse(f"{scheme}:///./data/app.db")
     assert (url.kind, url.path) == ("sqlite", PROJECT / "data/app.db")
     assert url.url.drivername == "sqlite+aiosqlite"
     assert url.sync_url.drivername == "sqlite+pysqlite"
@@ -29,14 +29,14 @@ def test_relative_sqlite_path_is_in_the_project(scheme: str) -> None:
 
 
 def test_sqlite_memory_url() -> None:
-    url = DatabaseURL.parse("sqlite+memory:///data/facts.db")
+    url = DatabaseUrl.parse("sqlite+memory:///data/facts.db")
     assert (url.kind, url.path) == ("memory", PROJECT / "data/facts.db")
     assert url.redacted == f"sqlite+memory:///{PROJECT / 'data/facts.db'}"
     assert url.sync_url.drivername == "sqlite+pysqlite"
 
 
 def test_sqlite_options_are_ignored_with_notice() -> None:
-    url = DatabaseURL.parse("sqlite:////tmp/a.db?mode=ro")
+    url = DatabaseUrl.parse("sqlite:////tmp/a.db?mode=ro")
     assert str(url.path) == "/tmp/a.db"  # noqa: S108 - only a name
     assert len(url.notices) == 1
 
@@ -54,7 +54,7 @@ def test_postgresql_schemes_use_psycopg() -> None:
         "POSTGRES",
         "jdbc:postgresql",
     ):
-        url = DatabaseURL.parse(f"{scheme}://me:p%40ss@db.example.org:5433/site?sslmode=require")
+        url = DatabaseUrl.parse(f"{scheme}://me:p%40ss@db.example.org:5433/site?sslmode=require")
         assert (url.kind, url.url.drivername) == ("postgresql", "postgresql+psycopg"), scheme
         assert (url.url.username, url.url.password, url.url.host, url.url.port) == (
             "me",
@@ -76,7 +76,7 @@ def test_text_copied_with_url_is_removed() -> None:
         "psql -d postgresql://u:p@h/d",
         "\ufeffpostgresql://u:p@h/d",
     ):
-        assert DatabaseURL.parse(pasted) == DatabaseURL.parse("postgresql://u:p@h/d"), pasted
+        assert DatabaseUrl.parse(pasted) == DatabaseUrl.parse("postgresql://u:p@h/d"), pasted
 
 
 def test_unambiguous_raw_password_is_accepted() -> None:
@@ -95,7 +95,7 @@ def test_unambiguous_raw_password_is_accepted() -> None:
         ("u:%2F%3F%40%25@h/d", "/?@%"),
         ("h/d?user=u&password=a+b", "a+b"),
     ):
-        url = DatabaseURL.parse(f"postgresql://{address}").url
+        url = DatabaseUrl.parse(f"postgresql://{address}").url
         assert (url.username, url.password, url.host, url.database) == (
             "u",
             password,
@@ -105,8 +105,8 @@ def test_unambiguous_raw_password_is_accepted() -> None:
 
 
 def test_raw_password_has_notice() -> None:
-    assert "not percent-encoded" in " ".join(DatabaseURL.parse("postgresql://u:p@ss@h/d").notices)
-    assert DatabaseURL.parse("postgresql://u:p%40ss@h/d").notices == ()
+    assert "not percent-encoded" in " ".join(DatabaseUrl.parse("postgresql://u:p@ss@h/d").notices)
+    assert DatabaseUrl.parse("postgresql://u:p%40ss@h/d").notices == ()
 
 
 def test_sockets_ipv6_and_multiple_hosts() -> None:
@@ -127,13 +127,13 @@ def test_sockets_ipv6_and_multiple_hosts() -> None:
         ("/d?host=h&port=7", {}, "h:7"),
         ("ignored:6/d?host=h", {}, "h:5432"),
     ):
-        url = DatabaseURL.parse(f"postgresql://{address}")
+        url = DatabaseUrl.parse(f"postgresql://{address}")
         more = {"target_session_attrs": "any"} if "target_session_attrs" in address else {}
         assert (dict(url.url.query), url.server) == (query | more, server), address
 
 
 def test_multiple_hosts_without_session_attrs_notice() -> None:
-    assert "target_session_attrs=read-write" in " ".join(DatabaseURL.parse("postgresql://u@h1,h2/d").notices)
+    assert "target_session_attrs=read-write" in " ".join(DatabaseUrl.parse("postgresql://u@h1,h2/d").notices)
 
 
 def test_tls_options_of_other_clients_are_translated() -> None:
@@ -167,20 +167,20 @@ def test_tls_is_required_for_public_hosts() -> None:
         ("db.local", None),
         ("app.flycast", None),
     ):
-        url = DatabaseURL.parse(f"postgresql://u:p@{host}/d?target_session_attrs=any")
+        url = DatabaseUrl.parse(f"postgresql://u:p@{host}/d?target_session_attrs=any")
         assert url.url.query.get("sslmode") == mode, host
         assert any("TLS" in notice for notice in url.notices) is (mode is not None), host
 
 
 def test_explicit_sslmode_is_kept() -> None:
     for mode in ("disable", "prefer", "require", "verify-ca", "verify-full"):
-        url = DatabaseURL.parse(f"postgresql://u:p@db.example.org/d?sslmode={mode}&sslrootcert=/ca.pem")
+        url = DatabaseUrl.parse(f"postgresql://u:p@db.example.org/d?sslmode={mode}&sslrootcert=/ca.pem")
         assert url.url.query["sslmode"] == mode, mode
         assert any("unencrypted" in notice for notice in url.notices) is (mode in ("disable", "prefer")), mode
 
 
 def test_verification_without_authorities_has_notice() -> None:
-    assert "sslrootcert" in " ".join(DatabaseURL.parse("postgresql://u@h.example/d?sslmode=verify-full").notices)
+    assert "sslrootcert" in " ".join(DatabaseUrl.parse("postgresql://u@h.example/d?sslmode=verify-full").notices)
 
 
 def test_system_authorities_enable_full_verification() -> None:
@@ -199,14 +199,14 @@ def test_foreign_options_are_ignored_with_notice() -> None:
         ("supa=base-pooler.x", "no such option"),
         ("schema=mine", 'ALTER ROLE "u" SET search_path = "mine"'),
     ):
-        url = DatabaseURL.parse(f"postgresql://u:p@h/d?{query}&application_name=x")
+        url = DatabaseUrl.parse(f"postgresql://u:p@h/d?{query}&application_name=x")
         assert url.url.query == {"application_name": "x"}, query
         (notice,) = url.notices
         assert message in notice, query
 
 
 def test_default_schema_has_no_notice() -> None:
-    assert DatabaseURL.parse("postgresql://u:p@h/d?schema=public").notices == ()
+    assert DatabaseUrl.parse("postgresql://u:p@h/d?schema=public").notices == ()
 
 
 def test_provider_and_pooler_detection() -> None:
@@ -235,7 +235,7 @@ def test_provider_and_pooler_detection() -> None:
         ("u:p@h/d", "", False),
         ("u:p@notneon.technology/d", "", False),
     ):
-        url = DatabaseURL.parse(f"postgresql://{address}")
+        url = DatabaseUrl.parse(f"postgresql://{address}")
         assert (url.provider, url.pooled, url.prepares) == (provider, pooled, False), address
 
 
@@ -248,13 +248,13 @@ def test_pooled_setting_overrides_detection() -> None:
         ("postgresql://u:p@h/d", "false", False, True),
     ]
     for address, setting, pooled, prepares in cases:
-        url = DatabaseURL.parse(address, setting)
+        url = DatabaseUrl.parse(address, setting)
         assert (url.pooled, url.prepares) == (pooled, prepares), address
         assert url.arguments.get("prepare_threshold", "psycopg's") == ("psycopg's" if prepares else None), address
 
 
 def test_url_options_override_arguments() -> None:
-    arguments = DatabaseURL.parse("postgresql://u:p@h/d?connect_timeout=30").arguments
+    arguments = DatabaseUrl.parse("postgresql://u:p@h/d?connect_timeout=30").arguments
     assert "connect_timeout" not in arguments
     assert arguments["application_name"] == "opportune"
 
@@ -270,12 +270,12 @@ def test_notices_about_likely_problems() -> None:
         ("u:p@x.cockroachlabs.cloud:26257/d?sslmode=require", "CockroachDB"),
         ("u:p@h", "names no database"),
     ):
-        (notice,) = DatabaseURL.parse(f"postgresql://{address}").notices
+        (notice,) = DatabaseUrl.parse(f"postgresql://{address}").notices
         assert message in notice, address
 
 
 def test_other_driver_has_notice() -> None:
-    (notice,) = DatabaseURL.parse("postgresql+asyncpg://u:p@h/d").notices
+    (notice,) = DatabaseUrl.parse("postgresql+asyncpg://u:p@h/d").notices
     assert "asyncpg" in notice
 
 
@@ -286,8 +286,8 @@ def test_advice_for_private_hosts() -> None:
         ("dpg-abc123-a", "External Database URL"),
         ("pgbouncer.x.flympg.net", "private network"),
     ):
-        assert message in DatabaseURL.parse(f"postgresql://u:p@{host}/d").advice_if_unreachable, host
-        assert DatabaseURL.parse("postgresql://u:p@db.example.org/d").advice_if_unreachable == "", host
+        assert message in DatabaseUrl.parse(f"postgresql://u:p@{host}/d").advice_if_unreachable, host
+        assert DatabaseUrl.parse("postgresql://u:p@db.example.org/d").advice_if_unreachable == "", host
 
 
 def test_redacted_forms_hide_the_password() -> None:
@@ -297,7 +297,7 @@ def test_redacted_forms_hide_the_password() -> None:
         "postgres://me@h/d?sslmode=require&sslpassword=hidden",
         "postgres://me@h/d?oauth_client_secret=hidden",
     ):
-        url = DatabaseURL.parse(address)
+        url = DatabaseUrl.parse(address)
         assert "hidden" not in f"{url.redacted} {url!r} {url} {url.notices}", address
         assert "hidden" in url.url.render_as_string(hide_password=False), address
         assert "hidden" not in repr(parse_postgresql_url(address.partition("://")[2])), address
@@ -305,11 +305,11 @@ def test_redacted_forms_hide_the_password() -> None:
 
 def test_error_names_the_setting() -> None:
     with pytest.raises(OperatorError, match=r"^DATABASE_READER_URL is empty"):
-        DatabaseURL.parse("", name="DATABASE_READER_URL")
+        DatabaseUrl.parse("", name="DATABASE_READER_URL")
 
 
 def test_conninfo_has_no_secrets() -> None:
-    url = DatabaseURL.parse("postgresql://me:hidden@h1:1,h2/d?options=-c%20a%3Db&sslpassword=hidden")
+    url = DatabaseUrl.parse("postgresql://me:hidden@h1:1,h2/d?options=-c%20a%3Db&sslpassword=hidden")
     assert psycopg.conninfo.conninfo_to_dict(url.conninfo) == {
         "user": "me",
         "dbname": "d",
@@ -328,6 +328,6 @@ async def test_second_host_is_used_if_first_is_down(postgres_server: Postgres) -
 
 @pytest.mark.parametrize("name", ["Büro 50%.db", "a?b.db", "%41.db"])
 def test_sqlite_file_may_have_any_name(name: str, tmp_path: Path) -> None:
-    url = DatabaseURL.parse(f"sqlite:///{quote(str(tmp_path / name))}")
+    url = DatabaseUrl.parse(f"sqlite:///{quote(str(tmp_path / name))}")
     assert url.path == tmp_path / name
-    assert DatabaseURL.parse(url.url.render_as_string()) == url
+    assert DatabaseUrl.parse(url.url.render_as_string()) == url

@@ -2,7 +2,7 @@
 
 import re
 
-from opportune.db.url.database_url import DatabaseURL
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import DIRECT_URL_VARIABLES
 from opportune.project.layout import PROJECT
 
@@ -17,7 +17,7 @@ def test_table_lists_main_providers() -> None:
 
 def test_table_matches_parsed_urls() -> None:
     for provider, pasted, parsed, pooler in ROWS:
-        url = DatabaseURL.parse(pasted)
+        url = DatabaseUrl.parse(pasted)
         assert (url.provider or "your own", url.redacted, url.pooled) == (provider, parsed, pooler == "yes"), provider
 
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from opportune.db.url.database_url import POSTGRESQL, DatabaseURL
+from opportune.db.url.database_url import POSTGRESQL, DatabaseUrl
 from opportune.errors import OperatorError
 from tests.opportune.db.url.bad_urls import MALFORMED, SECRET
 
@@ -41,13 +41,13 @@ def test_all_url_parts_survive_parsing(
     scheme: str, user: str, password: str, locations: list[tuple[str, int]], database: str, query: dict[str, str]
 ) -> None:
     text = build_url(scheme, user, password, [f"{host}:{port}" for host, port in locations], database, query)
-    url = DatabaseURL.parse(text)
+    url = DatabaseUrl.parse(text)
     assert (url.url.username, url.url.password, url.database) == (user, password, database)
     assert [str(host) for host in url.hosts] == [f"{host}:{port}" for host, port in locations]
     assert {name: value for name, value in url.url.query.items() if name in query} == query
     assert SECRET not in f"{url!r} {url} {url.redacted} {url.server} {url.notices} {url.arguments}"
 
-    reparsed_url = DatabaseURL.parse(url.url.render_as_string(hide_password=False))
+    reparsed_url = DatabaseUrl.parse(url.url.render_as_string(hide_password=False))
     assert reparsed_url == url
 
 
@@ -56,7 +56,7 @@ def test_all_url_parts_survive_parsing(
 def test_raw_password_is_parsed_or_refused(user: str, password: str, host: str, port: int) -> None:
     assume("%" not in password)
     try:
-        url = DatabaseURL.parse(f"postgresql://{user}:{password}@{host}:{port}/site")
+        url = DatabaseUrl.parse(f"postgresql://{user}:{password}@{host}:{port}/site")
     except OperatorError as error:
         assert SECRET not in str(error)  # noqa: PT017 - parsing may also succeed
     else:
@@ -67,12 +67,12 @@ def test_raw_password_is_parsed_or_refused(user: str, password: str, host: str, 
 @given(st.sampled_from(["", "postgresql://", "sqlite:///", "sqlite+memory:///"]), st.text(max_size=40))
 def test_error_for_any_text_has_no_line_break(start: str, text: str) -> None:
     try:
-        url = DatabaseURL.parse(start + text)
+        url = DatabaseUrl.parse(start + text)
     except OperatorError as error:
         assert "\n" not in str(error)  # noqa: PT017 - parsing may also succeed
     else:
         rendered = url.url.render_as_string(hide_password=False)
-        assert DatabaseURL.parse(rendered).url == url.url
+        assert DatabaseUrl.parse(rendered).url == url.url
 
 
 @few_examples
@@ -84,7 +84,7 @@ def test_error_for_any_text_has_no_line_break(start: str, text: str) -> None:
 def test_typos_never_reveal_the_password(bad: str, typo: str, position: int) -> None:
     assume(SECRET in (text := bad[:position] + typo + bad[position:]))
     try:
-        url = DatabaseURL.parse(text)
+        url = DatabaseUrl.parse(text)
     except OperatorError as error:
         assert SECRET not in str(error)  # noqa: PT017 - parsing may also succeed
     else:

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 
 from opportune.storage.folder import FolderStorage
-from opportune.storage.signed_urls import URLSigner
+from opportune.storage.signed_urls import UrlSigner
 from opportune.storage.storage import DiskFullError
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
@@ -158,7 +158,7 @@ async def test_error_during_a_response_is_logged_unchanged(
 
 
 async def test_full_folder_is_507_and_leaves_nothing(tmp_path: Path) -> None:
-    storage = FolderStorage(tmp_path, URLSigner(["x" * 32]))
+    storage = FolderStorage(tmp_path, UrlSigner(["x" * 32]))
     with small_disk(), pytest.raises(DiskFullError):
         await storage.save("papers", "bin", bytes(3_000_000), "application/octet-stream")
     assert not files_in(tmp_path)

@@ -9,7 +9,7 @@ from opportune.contrib.llm import (
     Done,
     FakeProvider,
     LanguageModel,
-    LLMError,
+    LlmError,
     LlmModel,
     Message,
     Reasoning,
@@ -54,7 +54,7 @@ async def test_parts_above_the_total_are_ignored() -> None:
 
 @pytest.mark.parametrize("script", [[], [""], ["\n", "  "], [Reasoning("Hm."), "\n"]])
 async def test_blank_answer_is_an_error(script: list[Chunk]) -> None:
-    with pytest.raises(LLMError) as caught:
+    with pytest.raises(LlmError) as caught:
         await read_chunks(*script)
     assert (caught.value.code, str(caught.value)) == ("empty", "The model gave an empty answer. Try again.")
 
@@ -64,7 +64,7 @@ async def test_blank_answer_of_an_endpoint_is_an_error() -> None:
 
 
 async def test_call_without_offered_tools_is_an_error() -> None:
-    with pytest.raises(LLMError) as caught:
+    with pytest.raises(LlmError) as caught:
         await read_chunks("I will.", Done(tool_calls=(CALL,)))
     assert caught.value.code == "malformed"
     assert "does not exist" in str(caught.value)

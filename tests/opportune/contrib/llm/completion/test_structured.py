@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel
 
-from opportune.contrib.llm import FakeProvider, LanguageModel, LLMError
+from opportune.contrib.llm import FakeProvider, LanguageModel, LlmError
 
 
 class Mood(BaseModel):
@@ -48,7 +48,7 @@ async def test_invalid_answer_is_sent_back() -> None:
 
 async def test_only_invalid_answers_are_an_error() -> None:
     model, provider = scripted_model(*["What?"] * 2)
-    with pytest.raises(LLMError, match="requested form") as raised:
+    with pytest.raises(LlmError, match="requested form") as raised:
         await model.parse("How is it?", Mood, attempts=2)
     assert raised.value.code == "malformed"
     assert len(provider.received) == 2

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import EmbeddingModel, LanguageModel, LLMError
+from opportune.contrib.llm import EmbeddingModel, LanguageModel, LlmError
 from opportune.contrib.llm.call_guard import GuardedCall, SpendingRefused
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
@@ -119,7 +119,7 @@ async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoi
 async def test_invalid_embedding_is_an_error(endpoint: EmbeddingEndpoint, answer: bytes) -> None:
     embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
     endpoint.responses = [response("200 OK", answer)]
-    with pytest.raises(LLMError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
+    with pytest.raises(LlmError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
         await embeddings.embed_texts(["a"])
     await embeddings.close()
 
@@ -148,7 +148,7 @@ async def test_embedding_error_hides_the_password(endpoint: EmbeddingEndpoint) -
     embeddings = embeddings_of(settings)
     assert "sesame" not in repr(settings)
     endpoint.responses = [response("401 No")]
-    with pytest.raises(LLMError) as caught:
+    with pytest.raises(LlmError) as caught:
         await embeddings.embed_texts(["bread"])
     with use_language("de"):
         assert caught.value.with_advice == "The model's endpoint refused the key. Check EMBEDDING_MODEL."

@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from pydantic import SecretStr
 
-from opportune.contrib.llm import Done, LLMError, Message, Timeouts
+from opportune.contrib.llm import Done, LlmError, Message, Timeouts
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import ToolSchema
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, Step, serve_endpoint
@@ -33,7 +33,7 @@ async def serve_provider(
             await provider.close()
 
 
-async def read_answer(provider: OpenAICompatible, tools: Sequence[ToolSchema] = ()) -> tuple[str, Done | LLMError]:
+async def read_answer(provider: OpenAICompatible, tools: Sequence[ToolSchema] = ()) -> tuple[str, Done | LlmError]:
     """Return the text of an answer and its `Done`."""
     answer = ""
     try:
@@ -43,17 +43,17 @@ async def read_answer(provider: OpenAICompatible, tools: Sequence[ToolSchema] = 
                     return answer, chunk
                 if isinstance(chunk, str):
                     answer += chunk
-    except LLMError as error:
+    except LlmError as error:
         return answer, error
     raise AssertionError("the stream ended without a Done")
 
 
-async def read_answer_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> tuple[str, Done | LLMError]:
+async def read_answer_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> tuple[str, Done | LlmError]:
     async with serve_provider(*steps, limits=limits) as (provider, _):
         return await read_answer(provider)
 
 
-async def read_error_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> LLMError:
+async def read_error_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> LlmError:
     _, outcome = await read_answer_of(*steps, limits=limits)
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     return outcome

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from opportune.contrib.llm import Done, LLMError
+from opportune.contrib.llm import Done, LlmError
 from opportune.contrib.llm.providers.http_client import MAX_LINE_BYTES
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
 from tests.opportune.contrib.llm.providers.endpoint import (
@@ -79,7 +79,7 @@ async def test_closed_port_is_an_error() -> None:
     async with serve_endpoint() as endpoint:
         address = endpoint.address
     _, outcome = await read_answer(provider_at(address))
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert (outcome.code, outcome.retryable) == ("refused", True)
 
 
@@ -92,14 +92,14 @@ async def test_endpoint_without_tls_is_an_error() -> None:
         provider = provider_at(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
         _, outcome = await read_answer(provider)
         await provider.close()
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert outcome.code == "refused"
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1/v1", "127.0.0.1/v1", "http://127.0.0.1:port/v1"])
 async def test_malformed_address_is_not_configured(address: str) -> None:
     _, outcome = await read_answer(provider_at(address))
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert outcome.code == "not_configured"
 
 
@@ -109,7 +109,7 @@ async def test_malformed_key_is_not_configured(key: str) -> None:
         provider = provider_at(endpoint.address, key=key)
         _, outcome = await read_answer(provider)
         await provider.close()
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert outcome.code == "not_configured"
     assert key not in "".join(traceback.format_exception(outcome))
 
@@ -133,7 +133,7 @@ async def test_malformed_key_is_not_configured(key: str) -> None:
 async def test_invalid_chunk_keeps_the_text(steps: list[Step], code: str) -> None:
     answer, outcome = await read_answer_of(EVENTS, text("Beca"), *steps)
     assert answer == "Beca"
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert outcome.code == code
     assert "upstream says" not in str(outcome)
 
@@ -141,7 +141,7 @@ async def test_invalid_chunk_keeps_the_text(steps: list[Step], code: str) -> Non
 async def test_lost_connection_keeps_the_text() -> None:
     answer, outcome = await read_answer_of(EVENTS_TO_BE_CUT, text("Beca"))
     assert answer == "Beca"
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert outcome.code == "interrupted"
 
 
@@ -163,14 +163,14 @@ async def test_comments_do_not_prevent_the_timeout() -> None:
 async def test_silence_between_chunks_times_out() -> None:
     answer, outcome = await read_answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, idle=0.05))
     assert answer == "Beca"
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert outcome.code == "timeout"
 
 
 async def test_slow_answer_times_out() -> None:
     answer, outcome = await read_answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, whole=0.5))
     assert answer == "Beca"
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert outcome.code == "timeout"
 
 

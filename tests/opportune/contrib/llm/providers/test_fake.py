@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from opportune.contrib.llm import Chunk, Done, LLMError, Message
+from opportune.contrib.llm import Chunk, Done, LlmError, Message
 from opportune.contrib.llm.providers.fake import FakeProvider
 
 QUESTION = [Message("user", "Why?")]
@@ -41,10 +41,10 @@ async def test_event_pauses_the_answer() -> None:
 
 
 async def test_script_raises_errors() -> None:
-    model = FakeProvider("Be", LLMError("timeout", "Too slow."))
+    model = FakeProvider("Be", LlmError("timeout", "Too slow."))
     async with aclosing(model.stream(QUESTION)) as chunks:
         assert await anext(chunks) == "Be"
-        with pytest.raises(LLMError, match=r"Too slow\."):
+        with pytest.raises(LlmError, match=r"Too slow\."):
             await anext(chunks)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from opportune.contrib.llm import Done, LanguageModel, LLMError, Message, Timeouts
+from opportune.contrib.llm import Done, LanguageModel, LlmError, Message, Timeouts
 from opportune.contrib.llm.providers import libraries, local_process
 from opportune.contrib.llm.providers.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
 from opportune.contrib.llm.providers.local_process import SERVER_PROGRAM, _try_lock, shared_folder
@@ -164,7 +164,7 @@ async def test_dying_local_model_ends_the_answer(model: LocalModel) -> None:
     async with aclosing(model.stream(LONG_QUESTION)) as chunks:
         assert await anext(chunks)
         program_of(model).kill()
-        with pytest.raises(LLMError) as caught:
+        with pytest.raises(LlmError) as caught:
             [chunk async for chunk in chunks]
     assert caught.value.code == "interrupted"
 
@@ -183,7 +183,7 @@ async def test_failed_start_is_logged_and_explained(
     program.write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
     monkeypatch.setattr(local_process, "SERVER_PROGRAM", program)
     model = LocalModel(tmp_path / "weights.gguf", Timeouts())
-    with pytest.raises(LLMError) as caught:
+    with pytest.raises(LlmError) as caught:
         await model.setup()
     await model.close()
     assert "libgomp" not in str(caught.value)
@@ -197,7 +197,7 @@ async def test_broken_weights_are_an_error(tmp_path: Path, caplog: pytest.LogCap
     broken.write_bytes(b"GGUF")
     model = LocalModel(broken, Timeouts())
     for _ in range(2):
-        with pytest.raises(LLMError) as caught:
+        with pytest.raises(LlmError) as caught:
             await read(model, CAPITAL_QUESTION)
         assert caught.value.code == "unavailable"
         assert "Failed to init server" in model.fault

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opportune.contrib.llm import Done, LanguageModel, LLMError, Reasoning
+from opportune.contrib.llm import Done, LanguageModel, LlmError, Reasoning
 from opportune.contrib.llm.providers.openai_stream import MAX_REASONING_LENGTH
 from opportune.contrib.llm.providers.provider import Chunk
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
@@ -72,7 +72,7 @@ async def test_endless_reasoning_is_cut() -> None:
     reasoning_events = [reasoning_event(reasoning="x" * 50_000)] * 5
     async with serve_provider(EVENTS, *reasoning_events, "hang") as (provider, endpoint):
         length = 0
-        with pytest.raises(LLMError) as caught:  # noqa: PT012 - the stream is read until it fails
+        with pytest.raises(LlmError) as caught:  # noqa: PT012 - the stream is read until it fails
             async with aclosing(provider.stream(QUESTION)) as chunks:
                 async for chunk in chunks:
                     assert isinstance(chunk, Reasoning)

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import LLMError, LlmModel
+from opportune.contrib.llm import LlmError, LlmModel
 from opportune.contrib.llm.providers import http_client
 from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
@@ -52,7 +52,7 @@ async def test_refused_usage_option_is_left_out() -> None:
     async with serve_provider(*ANSWER, refused_parameter="stream_options") as (provider, endpoint):
         answer, outcome = await read_answer(provider)
     assert answer == "Because."
-    assert not isinstance(outcome, LLMError)
+    assert not isinstance(outcome, LlmError)
     assert outcome.prompt_tokens == 7
     assert ["stream_options" in body for body in endpoint.bodies] == [True, False]
 
@@ -69,7 +69,7 @@ async def test_refused_usage_option_is_remembered_per_endpoint() -> None:
 async def test_vague_first_refusal_is_retried_without_usage_option() -> None:
     async with serve_provider(response("400 Bad Request", b"{}")) as (provider, endpoint):
         _, outcome = await read_answer(provider)
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert outcome.code == "rejected"
     assert ["stream_options" in body for body in endpoint.bodies] == [True, False]
 
@@ -110,7 +110,7 @@ async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixtur
     caplog.set_level(logging.WARNING)
     async with serve_endpoint(*ANSWER, refused_parameter="top_p") as endpoint:
         _, outcome = await read_answer_with(endpoint, top_p=0.5)
-    assert isinstance(outcome, LLMError)
+    assert isinstance(outcome, LlmError)
     assert str(outcome) == "The model's endpoint rejects the parameter top_p."
     assert "responded with 422 and rejects top_p" in caplog.text
 
