@@ -74,7 +74,7 @@ async def list_shares(user: CurrentUser, session: ReadSession, paging: Annotated
 
 @router.delete("/shares/{share_id}", status_code=204)
 async def delete_share(user: CurrentUser, session: WriteSession, share_id: RowId) -> None:
-    if not await Shares(session, user.id).remove(share_id):
+    if not await Shares(session, user.id).delete(share_id):
         raise HTTPException(404)
 
 
@@ -82,7 +82,7 @@ async def delete_share(user: CurrentUser, session: WriteSession, share_id: RowId
 async def create_share(user: AccountOwner, session: WriteSession, conversation: CurrentConversation) -> Share:
     """Create a public, anonymous link to the current branch. Later messages stay private."""
     try:
-        return await Shares(session, user.id).add(conversation)
+        return await Shares(session, user.id).create(conversation)
     except NothingToShareError as error:
         raise HTTPException(409, str(error)) from None
 

@@ -85,7 +85,7 @@ async def view_conversation(
     Instead of the end, read the messages `before` a message, around the message `at`, or `after` a message.
     """
     async with answers.database.reader() as session:
-        conversation = await Conversations(session, owner_id).find(conversation_id)
+        conversation = await Conversations(session, owner_id).get(conversation_id)
         if conversation is None:
             return None
         leaf = await find_leaf(session, conversation, at or after)

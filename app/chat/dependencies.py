@@ -18,7 +18,7 @@ from opportune.db import MAX_ID, RowId
 
 async def find_conversation(conversation_id: RowId, user: CurrentUser, answers: Answers) -> Conversation | None:
     async with answers.database.reader() as session:
-        return await Conversations(session, user.id).find(conversation_id)
+        return await Conversations(session, user.id).get(conversation_id)
 
 
 OptionalConversation = Annotated[Conversation | None, Depends(find_conversation)]
@@ -100,7 +100,7 @@ async def get_stream(
     # A replica may be behind the client that reconnects, so read from the primary database.
     async with answers.database.reader(fresh=True) as session:
         conversations = Conversations(session, user.id)
-        if not (conversation := await conversations.find(conversation_id)):
+        if not (conversation := await conversations.get(conversation_id)):
             return None
         message = await conversations.find_message(position[0]) if position else None
         if message is None or message.conversation_id != conversation_id or message.role != Role.ASSISTANT:

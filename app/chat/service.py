@@ -78,7 +78,7 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         ):
             return repeated
         if conversation_id:
-            conversation = await conversations.find(conversation_id)
+            conversation = await conversations.get(conversation_id)
         else:
             values = settings.model_dump(include={*ConversationSettings.model_fields}) if settings else {}
             conversation = await conversations.create_conversation(question.content, values)
@@ -246,7 +246,7 @@ class Conversations:
         query = select(func.count()).select_from(Conversation).where(self._is_owner, newer)
         return (await self.session.scalar(query) or 0) // size + 1
 
-    async def find(self, conversation_id: int) -> Conversation | None:
+    async def get(self, conversation_id: int) -> Conversation | None:
         query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)
         return (await self.session.scalars(query)).one_or_none()
 

@@ -32,7 +32,7 @@ async def create_share(
     request: Request, user: AccountOwner, session: WriteSession, conversation: CurrentConversation
 ) -> Response:
     try:
-        share = await Shares(session, user.id).add(conversation)
+        share = await Shares(session, user.id).create(conversation)
     except NothingToShareError as error:
         flash(request, str(error), "warning")
         return redirect(request, f"/chat/{conversation.id}")
@@ -41,7 +41,7 @@ async def create_share(
 
 @router.post("/shared/{share_id}/delete")
 async def delete_share(request: Request, user: CurrentUser, session: WriteSession, share_id: RowId) -> Response:
-    if not await Shares(session, user.id).remove(share_id):
+    if not await Shares(session, user.id).delete(share_id):
         raise HTTPException(404)
     flash(request, "The link is deleted.")
     return redirect(request, "/chat/shared")

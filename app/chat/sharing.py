@@ -45,7 +45,7 @@ class Shares:
         query = select(Share).where(self._is_owner).order_by(col(Share.id).desc())
         return await paginate(self.session, query, paging)
 
-    async def add(self, conversation: Conversation) -> Share:
+    async def create(self, conversation: Conversation) -> Share:
         """Return a link to the current branch, the existing one if it is the same.
 
         Raises:
@@ -64,7 +64,7 @@ class Shares:
         await self.session.flush()
         return share
 
-    async def remove(self, share_id: int) -> bool:
+    async def delete(self, share_id: int) -> bool:
         """Delete a link. Return False if it does not exist."""
         result = await self.session.execute(
             delete(Share).where(col(Share.id) == share_id, self._is_owner).returning(col(Share.id))

@@ -14,13 +14,13 @@ router = APIRouter(prefix="/events", tags=["events"])
 
 
 @router.get("", name="list")
-async def find(events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Page[EventRead]:
-    return await events.find(filters)
+async def list_events(events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Page[EventRead]:
+    return await events.list(filters)
 
 
-@router.get("/{slug}")
-async def read(events: ReadEvents, slug: Slug) -> EventRead:
-    return await events.read(slug)
+@router.get("/{slug}", name="get")
+async def get_event(events: ReadEvents, slug: Slug) -> EventRead:
+    return await events.get(slug)
 
 
 @router.get("/{slug}/registrations", dependencies=[may("registration", "list")], responses=FORBIDDEN)

@@ -15,7 +15,7 @@ MAX_SHOWN_EVENTS = 3
 
 
 async def read_next_events(session: AsyncSession, _user: User | None) -> Mapping[str, Any]:
-    return {"events": (await Events(session).find(EventFilter(size=MAX_SHOWN_EVENTS))).items}
+    return {"events": (await Events(session).list(EventFilter(size=MAX_SHOWN_EVENTS))).items}
 
 
 home_card = Panel("events/home_card.html", read_next_events)

@@ -28,7 +28,7 @@ BROKEN_LINK = _l("This link is not complete. Copy it from the mail once more, to
 
 @router.get("")
 async def index(request: Request, events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Response:
-    context: dict[str, object] = {"page": await events.find(filters), "query": filters}
+    context: dict[str, object] = {"page": await events.list(filters), "query": filters}
     if is_htmx(request):
         return templates.render_block(request, "events/list.html", "found", context)
     context["filter"] = Form(EventFilter, filters, prefix="filter-")
@@ -64,14 +64,14 @@ async def register(request: Request, registrations: WriteRegistrations, limiter:
 
 @router.get("/{slug}/registered")
 async def registered(request: Request, events: ReadEvents, slug: Slug) -> Response:
-    return templates.render(request, "events/registered.html", {"event": await events.read(slug)})
+    return templates.render(request, "events/registered.html", {"event": await events.get(slug)})
 
 
 @router.get("/{slug}/cancel")
 async def ask_to_cancel(request: Request, registrations: ReadRegistrations, slug: Slug, token: str = "") -> Response:
     context: dict[str, object] = {"slug": slug, "event": None, "registration": None}
     try:
-        context["registration"], context["event"] = await registrations.find(token)
+        context["registration"], context["event"] = await registrations.get(token)
     except RegistrationClosed as closed:
         return templates.render(request, "events/cancel.html", context | {"fault": str(closed)})
     except NotFound:
@@ -90,7 +90,7 @@ async def cancel(request: Request, registrations: WriteRegistrations, token: str
 async def show_event(
     request: Request, events: Events, slug: str, form: Form[RegistrationForm], headers: Mapping[str, str] | None = None
 ) -> Response:
-    event = await events.read(slug)
+    event = await events.get(slug)
     context = {"event": event, "description": await markdown.rendered(event.description)}
     response = templates.render_form(request, "events/event.html", form, context)
     response.headers.update(headers or {})

@@ -53,7 +53,7 @@ class Registrations:
             defer(self.session, shrink_photo(result.registration.id, name) if result.is_new else delete_photos([name]))
         self._send_email(result)
 
-    async def find(self, token: str) -> tuple[Registration, Event]:
+    async def get(self, token: str) -> tuple[Registration, Event]:
         """Return the registration of a cancellation link.
 
         Raises:
@@ -70,8 +70,8 @@ class Registrations:
         return registration, event
 
     async def cancel(self, token: str) -> None:
-        """Cancel a registration. Raises the errors of `find`."""
-        registration, _event = await self.find(token)
+        """Cancel a registration. Raises the errors of `get`."""
+        registration, _event = await self.get(token)
         if photo := await self.events.delete(registration):
             defer(self.session, delete_photos([photo]))
 

@@ -9,5 +9,5 @@ from opportune.feature import Link
 
 
 async def search_events(session: AsyncSession, user: User | None, query: str, limit: int) -> Sequence[Link]:
-    page = await Events(session).find(EventFilter(q=query, size=limit))
+    page = await Events(session).list(EventFilter(q=query, size=limit))
     return [Link(event.title, f"/events/{event.slug}", "calendar-event") for event in page.items]

@@ -41,7 +41,7 @@ class Events:
         self.session = session
         self.now = now or utc_now()
 
-    async def find(self, filters: EventFilter) -> Page[EventRead]:
+    async def list(self, filters: EventFilter) -> Page[EventRead]:
         """List events. By default upcoming ones come soonest first, past ones latest first."""
         starts_at = col(Event.starts_at)
         default = starts_at.desc() if filters.when == "past" else starts_at
@@ -53,7 +53,7 @@ class Events:
         items = [self._describe(event, seats_taken.get(event.id, 0)) for event in page.items]
         return Page[EventRead](items=items, total=page.total, page=page.page, pages=page.pages)
 
-    async def read(self, slug: str) -> EventRead:
+    async def get(self, slug: str) -> EventRead:
         """Return one event. Raises NotFound."""
         event = await self._get_event(slug)
         return self._describe(event, await self._count_seats_taken(event))

@@ -18,6 +18,6 @@ todos = Feature(
     accounts=Accounts(
         profile_panel=profile_panel, personal_data=PersonalData(summary="Your to-dos", owners=[Todo.owner_id])
     ),
-    llm=Llm(tools=[tools.list_todos, tools.add_todo]),
+    llm=Llm(tools=[tools.list_todos, tools.create_todo]),
     data=Data(demo=Demo(demo.load, demo.clear)),
 )

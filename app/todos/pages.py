@@ -25,7 +25,7 @@ async def add(request: Request, todos: WriteTodos) -> Response:
     form = await read_form(request, TodoCreate)
     if form.data is None:
         return await show_list(request, todos, TodoFilter(), form)
-    await todos.add(form.data)
+    await todos.create(form.data)
     if not is_htmx(request):
         return RedirectResponse("/todos#title", 303)  # focuses the form for another to-do
     context = await list_context(todos, TodoFilter(), Form(TodoCreate))
@@ -45,14 +45,14 @@ async def save(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
     form, todo = await read_form(request, TodoCreate), await todos.get(todo_id)
     if form.data is None:
         return templates.render_form(request, "todos/edit.html", form, {"todo": todo})
-    await todos.change(todo_id, TodoUpdate.model_validate(form.data.model_dump()))
+    await todos.update(todo_id, TodoUpdate.model_validate(form.data.model_dump()))
     flash(request, _("“%(title)s” is saved.", title=form.data.title))
     return redirect(request, list_url(request))
 
 
 @router.post("/{todo_id}/done")
 async def set_done(request: Request, todos: WriteTodos, todo_id: RowId, done: Annotated[bool, FormField()]) -> Response:
-    await todos.change(todo_id, TodoUpdate(done=done))
+    await todos.update(todo_id, TodoUpdate(done=done))
     return RedirectResponse(list_url(request), 303)
 
 
@@ -83,7 +83,7 @@ async def show_list(request: Request, todos: Todos, filters: TodoFilter, form: F
 
 async def list_context(todos: Todos, filters: TodoFilter, form: Form[TodoCreate]) -> dict[str, object]:
     return {
-        "page": await todos.find(filters),
+        "page": await todos.list(filters),
         "statistics": await todos.statistics(),
         "query": filters,
         "today": todos.today,

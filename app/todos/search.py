@@ -12,5 +12,5 @@ async def search_todos(session: AsyncSession, user: User | None, query: str, lim
     if user is None:
         return []
     todos = Todos(session, user)
-    page = await todos.find(TodoFilter(q=query, size=limit))
+    page = await todos.list(TodoFilter(q=query, size=limit))
     return [Link(todo.title, f"/todos/{todo.id}", "checkbox") for todo in page.items]

@@ -1,4 +1,4 @@
-"""Tools for language models: list and add the user's to-dos."""
+"""Tools for language models: list and create the user's to-dos."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from app.todos.schemas import State, TodoCreate, TodoFilter, TodoRead
 
 async def list_todos(todos: ReadTodos, state: State = "open", page: int = 1) -> Sequence[TodoRead]:
     """List the user's to-dos, the most urgent first, 50 on a page."""
-    results = await todos.find(TodoFilter(state=state, page=page, size=50))
+    results = await todos.list(TodoFilter(state=state, page=page, size=50))
     return [TodoRead.model_validate(row, from_attributes=True) for row in results.items]
 
 
-async def add_todo(todos: WriteTodos, todo: TodoCreate) -> str:
-    """Add a to-do."""
-    added: Todo = await todos.add(todo)
-    return f"Added: {added.title}"
+async def create_todo(todos: WriteTodos, todo: TodoCreate) -> str:
+    """Create a to-do."""
+    created: Todo = await todos.create(todo)
+    return f"Added: {created.title}"

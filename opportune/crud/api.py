@@ -24,21 +24,19 @@ from opportune.web.errors.openapi import refusals
 
 M = TypeVar("M", bound=Model)
 
-ROUTES = ("find", "add", "read", "update", "delete", "restore")
-STATUSES = {"add": 201, "delete": 204}
-ROUTE_NAMES = {"find": "list"}
-"""Names that differ from the method. They are part of the operation id, such as `books_list`."""
+ROUTES = ("list", "create", "get", "update", "delete", "restore")
+STATUSES = {"create": 201, "delete": 204}
 
 
 class CrudApi(Generic[M]):
-    """Routes that list, add, read, change and delete rows as JSON. Each method can be overridden.
+    """Routes that list, get, create, update and delete rows as JSON. Each method can be overridden.
 
     Routes that you add to `router` come before those of the class.
 
     Args:
         crud: The data layer, such as `Books`.
         prefix: Path of the routes below the API, such as `/books`.
-        without: Routes to leave out, of `find`, `add`, `read`, `update`, `delete` and `restore`.
+        without: Routes to leave out, of `list`, `create`, `get`, `update`, `delete` and `restore`.
 
     Raises:
         OperatorError: `without` names an unknown route.
@@ -59,25 +57,25 @@ class CrudApi(Generic[M]):
             message = f"without={', '.join(sorted(unknown))} names no route. There are: {', '.join(ROUTES)}."
             raise OperatorError(f"{type(self).__name__} of {crud.__name__}: {message}")
 
-    async def find(self, crud: Crud[M], query: Paging) -> Response:
+    async def list(self, crud: Crud[M], query: Paging) -> Response:
         serializer = crud.serializer
         if serializer.needs_objects:
-            page: Page[Any] = await crud.find(query)
+            page: Page[Any] = await crud.list(query)
         else:
-            page = await crud.rows(query, serializer.names)
+            page = await crud.list_values(query, serializer.names)
         languages = getattr(query, LANGUAGES, None)
         return self._make_response(serializer.write_page(page, languages), languages=languages)
 
-    async def add(self, crud: Crud[M], new: BaseModel) -> Response:
-        return await self.respond(crud, await crud.add(new), 201)
+    async def create(self, crud: Crud[M], new: BaseModel) -> Response:
+        return await self.respond(crud, await crud.create(new), 201)
 
-    async def read(self, crud: Crud[M], key: Key, languages: Languages = None) -> Response:
+    async def get(self, crud: Crud[M], key: Key, languages: Languages = None) -> Response:
         serializer = crud.serializer
-        row = await (crud.get(key) if serializer.needs_objects else crud.row(key, serializer.names))
+        row = await (crud.get(key) if serializer.needs_objects else crud.get_values(key, serializer.names))
         return self._make_response(serializer.write_row(row, context=languages), languages=languages)
 
     async def update(self, crud: Crud[M], key: Key, changes: BaseModel) -> Response:
-        return await self.respond(crud, await crud.change(key, changes), 200)
+        return await self.respond(crud, await crud.update(key, changes), 200)
 
     async def delete(self, crud: Crud[M], key: Key) -> None:
         await crud.delete(key)
@@ -93,7 +91,7 @@ class CrudApi(Generic[M]):
         serializer = crud.serializer
         values: Any = serializer.stored_values(row)
         if values is None:
-            values = await (crud.get(row.id) if serializer.needs_objects else crud.written(row, serializer.names))
+            values = await (crud.get(row.id) if serializer.needs_objects else crud.get_written(row, serializer.names))
         response = self._make_response(serializer.write_row(values), status)
         if status == HTTP_201_CREATED:
             response.headers["Location"] = self._location(getattr(row, self.crud.lookup))
@@ -116,15 +114,15 @@ class CrudApi(Generic[M]):
         read_errors, write_errors = self._error_responses(reads=True), self._error_responses(reads=False)
         page_schema: Any = Page[schema]  # type: ignore[valid-type]  # derived at run time
         options: dict[str, Mapping[str, Any]] = {
-            "find": {
+            "list": {
                 "path": "",
                 "methods": ["GET"],
                 "response_model": page_schema,
                 "responses": read_errors(422),
                 "openapi_extra": {"parameters": describe_parameters(self.crud.Filter)},
             },
-            "add": {"path": "", "methods": ["POST"], "response_model": schema, "responses": write_errors(422)},
-            "read": {"path": row_path, "methods": ["GET"], "response_model": schema, "responses": read_errors(404)},
+            "create": {"path": "", "methods": ["POST"], "response_model": schema, "responses": write_errors(422)},
+            "get": {"path": row_path, "methods": ["GET"], "response_model": schema, "responses": read_errors(404)},
             "update": {
                 "path": row_path,
                 "methods": ["PATCH"],
@@ -146,7 +144,7 @@ class CrudApi(Generic[M]):
                 router.add_api_route(
                     endpoint=getattr(self, f"_{name}_route")(),
                     status_code=STATUSES.get(name, 200),
-                    name=ROUTE_NAMES.get(name, name),
+                    name=name,
                     **route_options,
                 )
         router.complete()
@@ -164,26 +162,26 @@ class CrudApi(Generic[M]):
         statuses = () if access is Access.ANYONE else (401, 403) if may_forbid else (401,)
         return lambda *more: refusals(*statuses, *more)
 
-    def _find_route(self) -> Any:
-        async def find(request: Request, crud: Crud[M]) -> Response:
-            return await self.find(crud, validate_query(self.crud.Filter, request.query_params))
+    def _list_route(self) -> Any:
+        async def list_rows(request: Request, crud: Crud[M]) -> Response:
+            return await self.list(crud, validate_query(self.crud.Filter, request.query_params))
 
-        return set_route_types(self.crud, find, crud=self._reading)
+        return set_route_types(self.crud, list_rows, crud=self._reading)
 
-    def _add_route(self) -> Any:
-        async def add(request: Request, crud: Crud[M], new: BaseModel) -> Response:
-            return _with_path(request, await self.add(crud, crud.validated(self.crud.Create, new)))
+    def _create_route(self) -> Any:
+        async def create(request: Request, crud: Crud[M], new: BaseModel) -> Response:
+            return _with_path(request, await self.create(crud, crud.validated(self.crud.Create, new)))
 
-        return set_route_types(self.crud, add, crud=self._writing, new=self._body(self.crud.Create))
+        return set_route_types(self.crud, create, crud=self._writing, new=self._body(self.crud.Create))
 
-    def _read_route(self) -> Any:
-        async def read(crud: Crud[M], key: Key) -> Response:
-            return await self.read(crud, key)
+    def _get_route(self) -> Any:
+        async def get(crud: Crud[M], key: Key) -> Response:
+            return await self.get(crud, key)
 
-        async def read_languages(crud: Crud[M], key: Key, languages: Languages = None) -> Response:
-            return await self.read(crud, key, languages)
+        async def get_languages(crud: Crud[M], key: Key, languages: Languages = None) -> Response:
+            return await self.get(crud, key, languages)
 
-        route = read_languages if self.crud.definition.is_translated else read
+        route = get_languages if self.crud.definition.is_translated else get
         return set_route_types(self.crud, route, crud=self._reading, key=path_parameter_type(self.crud))
 
     def _update_route(self) -> Any:

@@ -336,7 +336,7 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     shape = crud.definition.shape
     links = [column.path for column in columns if column.path in shape.links]
     paths = [column.path for column in columns if column.path not in links]
-    page: Page[Any] = await crud.rows(query, list(dict.fromkeys(["id", crud.lookup, *paths])))
+    page: Page[Any] = await crud.list_values(query, list(dict.fromkeys(["id", crud.lookup, *paths])))
     for name in links:
         ids = [row["id"] for row in page.items]
         related = await read_linked(crud.session, shape, name, ids, crud.visible, (), itemgetter(0))

@@ -251,7 +251,7 @@ class Crud(CrudOptions, Generic[M]):
 
     # Reading
 
-    async def find(self, query: Paging | None = None) -> Page[M]:
+    async def list(self, query: Paging | None = None) -> Page[M]:
         """Return a page of rows with their annotations, and the total number of rows.
 
         Args:
@@ -263,16 +263,16 @@ class Crud(CrudOptions, Generic[M]):
         """
         return await read_objects(self, query or self.Filter())
 
-    async def rows(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
+    async def list_values(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
         """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
         return await read_mappings(self, query or self.Filter(), names)
 
-    async def row(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
+    async def get_values(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row by name. Raises NotFound."""
         self.require("details")
         return await read_row(self, self.query().where(self.readable(), self._has_key(key)), names)
 
-    async def written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
+    async def get_written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row that was just written, even if the user may no longer read it."""
         return await read_row(self, self.query().where(self._has_key(row.id)), names)
 
@@ -304,7 +304,7 @@ class Crud(CrudOptions, Generic[M]):
 
     # Writing
 
-    async def add(self, values: Values) -> M:
+    async def create(self, values: Values) -> M:
         """Add a row.
 
         Args:
@@ -335,7 +335,7 @@ class Crud(CrudOptions, Generic[M]):
             setattr(row, self.permissions.owner_column, self.permissions.owner_id)
         return row
 
-    async def change(self, row: M | Key, values: Values) -> M:
+    async def update(self, row: M | Key, values: Values) -> M:
         """Change the fields in `values` and flush the row.
 
         Args:

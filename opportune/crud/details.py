@@ -28,7 +28,7 @@ def default_fields(crud_class: type[Crud[Any]]) -> list[str]:
     return [name for name in definition.serializer.names if name not in ("id", *definition.owners)]
 
 
-async def read_detail_fields(
+async def read_labelled_fields(
     crud: Crud[Any],
     row: Any,
     names: Sequence[str],

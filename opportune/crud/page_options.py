@@ -26,19 +26,19 @@ M = TypeVar("M", bound=Model)
 
 # HTTP method, path, required permission, and whether the route writes.
 ROUTES: Mapping[str, tuple[str, str, str, bool]] = {
-    "index": ("GET", "", "list", False),
-    "new": ("GET", "/new", "create", False),
+    "list": ("GET", "", "list", False),
+    "create_form": ("GET", "/new", "create", False),
     "create": ("POST", "/new", "create", True),
     "choices": ("GET", "/new/choices", "", False),
-    "detail": ("GET", "/{key}", "details", False),
-    "edit": ("GET", "/{key}/edit", "edit", False),
+    "get": ("GET", "/{key}", "details", False),
+    "update_form": ("GET", "/{key}/edit", "edit", False),
     "update": ("POST", "/{key}/edit", "edit", True),
-    "confirm_delete": ("GET", "/{key}/delete", "delete", False),
+    "delete_form": ("GET", "/{key}/delete", "delete", False),
     "delete": ("POST", "/{key}/delete", "delete", True),
     "restore": ("POST", "/{key}/restore", "delete", True),
 }
-PAGE_OF_ROUTE = {"create": "new", "update": "edit", "confirm_delete": "delete", "restore": "delete"}
-"""Routes that `without` also leaves out, with the route that has to be named."""
+LEFT_OUT_WITH = {"create_form": "create", "update_form": "update", "delete_form": "delete", "restore": "delete"}
+"""Routes that `without` leaves out together with another one."""
 
 TEMPLATE_CACHE_SECONDS = 1
 """Time for which the choice between the project's template and the default is cached."""
@@ -111,7 +111,7 @@ class PageOptions(Generic[M]):
         """Return whether this route exists."""
         if name == "restore" and not self.crud_class.definition.has_trash:
             return False
-        return name not in self.without and PAGE_OF_ROUTE.get(name, name) not in self.without
+        return name not in self.without and LEFT_OUT_WITH.get(name, name) not in self.without
 
     def _endpoint(self, name: str) -> Any:
         _, path, action, is_writing = ROUTES[name]
@@ -159,7 +159,7 @@ class PageOptions(Generic[M]):
         return folder.removeprefix(PREFIX)
 
     def may_create(self, crud: Crud[Any]) -> bool:
-        return self.has("new") and crud.may("create")
+        return self.has("create") and crud.may("create")
 
 
 def pages_of(model: type[Any], among: Sequence[PageOptions[Any]] | None = None) -> PageOptions[Any] | None:
@@ -182,4 +182,4 @@ def add_url(crud: Crud[Any], model: type[Any]) -> str:
 def address_of(row: Any) -> str:
     """Return the address of the page of a row of any model, or an empty text if it has none."""
     pages = pages_of(type(row))
-    return pages.address(row) if pages and pages.has("detail") else ""
+    return pages.address(row) if pages and pages.has("get") else ""

@@ -14,7 +14,7 @@ from opportune.crud.choices import find_rows, reference_choices, references_in
 from opportune.crud.columns import ListColumn, make_cell_renderer, names_of, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
-from opportune.crud.details import read_detail_fields, read_field_texts
+from opportune.crud.details import read_field_texts, read_labelled_fields
 from opportune.crud.filters import CURSOR
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
@@ -40,9 +40,9 @@ DIALOG_PREFIX = "dialog-"
 
 
 class CrudPages(PageOptions[M]):
-    """HTML pages that list, show, add, edit and delete the rows of a model. Each method can be overridden.
+    """HTML pages that list, show, create, update and delete the rows of a model. Each method can be overridden.
 
-    The templates are `crud/list.html`, `crud/detail.html`, `crud/form.html` and `crud/confirm_delete.html`. A template
+    The templates are `crud/list.html`, `crud/get.html`, `crud/form.html` and `crud/delete.html`. A template
     of the project such as `books/book_list.html` replaces one of them, and may extend it.
 
         class BookPages(CrudPages[Book]):
@@ -64,7 +64,7 @@ class CrudPages(PageOptions[M]):
         super().__init_subclass__(**options)
         refuse_misspelt(cls, CrudPages)
 
-    async def index(self, request: Request, crud: Any) -> Response:
+    async def list(self, request: Request, crud: Any) -> Response:
         """Show the list. Responses to htmx requests contain only the block `found`."""
         if (params := to_machine_formats(crud, request.query_params)) != request.query_params:
             return RedirectResponse(f"{request.url.path}?{params}", 303)
@@ -77,7 +77,7 @@ class CrudPages(PageOptions[M]):
         context["filter"] = await self._filter_form(crud, query)
         return templates.render(request, self.template("list"), context)
 
-    async def detail(self, request: Request, crud: Any, key: Key, form: Form[Any] | None = None) -> Response:
+    async def get(self, request: Request, crud: Any, key: Key, form: Form[Any] | None = None) -> Response:
         """Show one row. Responses to htmx requests contain only the block `below`.
 
         If the template has a form of the project, the route that reads it can pass the form to show its errors. The
@@ -86,18 +86,18 @@ class CrudPages(PageOptions[M]):
         row = await crud.get(key)
         context = {
             **await self._row_context(crud, row),
-            "fields": await read_detail_fields(
+            "fields": await read_labelled_fields(
                 crud, row, self.fields, self.formats, address_of, request.app.state.storage
             ),
-            **await self.detail_context(request, crud, row),
+            **await self.get_context(request, crud, row),
             **({"form": form} if form else {}),
         }
-        status, template = form.status if form else 200, self.template("detail")
+        status, template = form.status if form else 200, self.template("get")
         if is_htmx(request):
             return templates.render_block(request, template, "below", context, status)
         return templates.render(request, template, context, status)
 
-    async def new(self, request: Request, crud: Any) -> Response:
+    async def create_form(self, request: Request, crud: Any) -> Response:
         """Show the form of a new row. Query parameters, such as `?title=Emma`, prefill its fields."""
         form = await self._form(request, crud)
         form.prefill(request.query_params)
@@ -106,11 +106,11 @@ class CrudPages(PageOptions[M]):
     async def create(self, request: Request, crud: Any) -> Response:
         """Add a row, or show the form with its errors."""
         form = await self._read_form(request, crud)
-        if row := await self._save(request, form, crud.add):
+        if row := await self._save(request, form, crud.create):
             return await self._after_save(request, crud, row, _l("“%(title)s” is added."))
         return await self._show_form(request, crud, form, None)
 
-    async def edit(self, request: Request, crud: Any, key: Key) -> Response:
+    async def update_form(self, request: Request, crud: Any, key: Key) -> Response:
         """Show the form of a row."""
         row = await self._writable_row(crud, key, "edit")
         return await self._show_form(request, crud, await self._form(request, crud, row), row)
@@ -124,11 +124,11 @@ class CrudPages(PageOptions[M]):
         form = await self._read_form(request, crud, row)
         title = await title_of(crud, row)
 
-        if await self._save(request, form, partial(crud.change, row)):
+        if await self._save(request, form, partial(crud.update, row)):
             return await self._after_save(request, crud, row, _l("“%(title)s” is saved."))
         return await self._show_form(request, crud, form, row, title)
 
-    async def confirm_delete(self, request: Request, crud: Any, key: Key) -> Response:
+    async def delete_form(self, request: Request, crud: Any, key: Key) -> Response:
         """Ask for confirmation, with a preview of the related rows that are affected."""
         return await self._confirm(request, crud, await self._writable_row(crud, key, "delete"))
 
@@ -150,7 +150,7 @@ class CrudPages(PageOptions[M]):
     async def restore(self, request: Request, crud: Any, key: Key) -> Response:
         """Take a row out of the trash."""
         row = await crud.restore(key)
-        return redirect(request, self.address(row) if self.has("detail") else self.path)
+        return redirect(request, self.address(row) if self.has("get") else self.path)
 
     async def choices(self, request: Request, crud: Any) -> Response:
         """Return the rows that a field can refer to and that match `?term=`, as JSON."""
@@ -177,7 +177,7 @@ class CrudPages(PageOptions[M]):
         """Return additional values for the template of the list."""
         return {}
 
-    async def detail_context(self, request: Request, crud: Any, row: M) -> Context:
+    async def get_context(self, request: Request, crud: Any, row: M) -> Context:
         """Return additional values for the template of one row."""
         return {}
 
@@ -187,7 +187,7 @@ class CrudPages(PageOptions[M]):
 
     def after_save_url(self, request: Request, row: M) -> str:
         """Return the address to redirect to after a row was added or changed."""
-        return self.address(row) if self.has("detail") else self.path
+        return self.address(row) if self.has("get") else self.path
 
     def form_schema(self, row: M | None) -> type[BaseModel]:
         """Return the schema of the form. `row` is None for a new row."""
@@ -283,7 +283,7 @@ class CrudPages(PageOptions[M]):
             "hidden": crud.hidden_names,
             "sections": _sections(form, self.sections),
             "action": f"{request.url.path}{f'?{DIALOG}=1' if in_dialog else ''}",
-            "cancel": self.address(row) if row and self.has("detail") else self.path,
+            "cancel": self.address(row) if row and self.has("get") else self.path,
             "in_dialog": in_dialog,
             **await self.form_context(request, crud, row),
         }
@@ -308,7 +308,7 @@ class CrudPages(PageOptions[M]):
             "consequences": await deletion_impact(crud, row, address_of),
             "fault": fault,
         }
-        return templates.render(request, self.template("confirm_delete"), context, 422 if fault else 200)
+        return templates.render(request, self.template("delete"), context, 422 if fault else 200)
 
     async def _row_context(self, crud: Crud[M], row: M) -> Context:
         return {
@@ -318,7 +318,7 @@ class CrudPages(PageOptions[M]):
             "title": await title_of(crud, row),
             "address": self.address(row),
             "moves_to_trash": self.crud_class.definition.has_trash,
-            "may_change": self.has("edit") and await _may_write(crud, row, "edit"),
+            "may_update": self.has("update") and await _may_write(crud, row, "edit"),
             "may_delete": self.has("delete") and await _may_write(crud, row, "delete"),
         }
 

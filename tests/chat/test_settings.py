@@ -44,7 +44,7 @@ async def manager(database: Database, llm: LanguageModel, settings: Settings) ->
 
 async def read_conversation(manager: AnswerManager, owner_id: int, id_: int) -> Conversation:
     async with manager.database.reader(fresh=True) as session:
-        conversation = await Conversations(session, owner_id).find(id_)
+        conversation = await Conversations(session, owner_id).get(id_)
     assert conversation
     return conversation
 

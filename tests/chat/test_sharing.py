@@ -33,7 +33,7 @@ async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClie
 
         async with app.state.database.writer() as session:  # later messages, and another branch
             conversations = Conversations(session, owner.id)
-            conversation = await conversations.find(number)
+            conversation = await conversations.get(number)
             assert conversation
             leaf = await find_leaf(session, conversation)
             later = await conversations.add_question(conversation, "A later question?", parent_id=leaf)

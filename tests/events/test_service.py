@@ -17,7 +17,7 @@ from tests.events.conftest import ADA, MakeEvent, add_registration, read_registr
 
 async def list_titles(database: Database, **filters: object) -> list[str]:
     async with database.reader() as session:
-        page = await Events(session).find(EventFilter.model_validate(filters))
+        page = await Events(session).list(EventFilter.model_validate(filters))
     return [event.title for event in page.items]
 
 
@@ -99,7 +99,7 @@ async def test_seats_left_are_counted_per_event(database: Database, make_event: 
         await add_registration(database, soup, name)
 
     async with database.reader() as session:
-        page = await Events(session).find(EventFilter())
+        page = await Events(session).list(EventFilter())
 
     assert [(event.slug, event.seats_left, event.closed) for event in page.items] == [
         ("tea", 1, ""),

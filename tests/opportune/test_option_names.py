@@ -35,7 +35,7 @@ def declare(base: Any, *mixins: type[Any], **attributes: Any) -> Any:
         (lambda: declare(Crud, hidden_field=lambda self: {"text"}), "hidden_fields"),
         (lambda: declare(Notes, ordr=("text",)), "order"),
         (lambda: declare(CrudPages, colums=("text",)), "columns"),
-        (lambda: declare(CrudPages, detail_contxt=lambda self: {}), "detail_context"),
+        (lambda: declare(CrudPages, form_contxt=lambda self: {}), "form_context"),
         (lambda: CrudPages(Notes, "/misspelt", colums=("text",)), "columns"),
         (lambda: declare(CrudApi, withot=("delete",)), "without"),
         (lambda: Feature("x", "X.", hoks=[]), "hooks"),  # type: ignore[call-arg]  # misspelt

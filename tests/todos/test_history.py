@@ -49,8 +49,8 @@ async def test_page_changes_are_recorded(app: FastAPI, ann: User) -> None:
 
 async def test_tool_changes_are_recorded(app: FastAPI, ann: User) -> None:
     arguments = json.dumps({"todo": {"title": "Buy milk"}})
-    await toolbox_of(app).call(ToolCall("call_0", "add_todo", arguments), ann)
-    assert await read_changes(app) == [(ann.email, "tool add_todo", "create")]
+    await toolbox_of(app).call(ToolCall("call_0", "create_todo", arguments), ann)
+    assert await read_changes(app) == [(ann.email, "tool create_todo", "create")]
 
 
 async def test_job_changes_are_recorded(app: FastAPI, ann: User) -> None:

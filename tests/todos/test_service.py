@@ -62,14 +62,14 @@ async def five_todos(ann: User, bob: User, make_todo: MakeTodo) -> None:
 
 
 async def list_titles(todos: Todos, **filters: object) -> list[str]:
-    page = await todos.find(TodoFilter.model_validate(filters))
+    page = await todos.list(TodoFilter.model_validate(filters))
     return [todo.title for todo in page.items]
 
 
 async def test_new_todo_is_open_and_owned(todos: Todos, ann: User) -> None:
     assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
 
-    todo = await todos.add(TodoCreate(title="  Buy milk ", notes="2 litres\nfresh", due_on=TOMORROW))
+    todo = await todos.create(TodoCreate(title="  Buy milk ", notes="2 litres\nfresh", due_on=TOMORROW))
 
     stored = await todos.get(todo.id)
     assert (stored.title, stored.notes, stored.due_on) == ("Buy milk", "2 litres\nfresh", TOMORROW)
@@ -77,17 +77,17 @@ async def test_new_todo_is_open_and_owned(todos: Todos, ann: User) -> None:
 
 
 async def test_change_keeps_omitted_fields(todos: Todos) -> None:
-    todo = await todos.add(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
+    todo = await todos.create(TodoCreate(title="Buy milk", notes="2 litres", due_on=TODAY))
 
-    await todos.change(todo.id, TodoUpdate(title="Buy oat milk"))
+    await todos.update(todo.id, TodoUpdate(title="Buy oat milk"))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", TODAY)
 
-    await todos.change(todo.id, TodoUpdate(due_on=None))
+    await todos.update(todo.id, TodoUpdate(due_on=None))
     assert (todo.title, todo.notes, todo.due_on) == ("Buy oat milk", "2 litres", None)
 
 
 async def test_deleted_todo_is_not_found(todos: Todos) -> None:
-    todo = await todos.add(TodoCreate(title="Buy milk"))
+    todo = await todos.create(TodoCreate(title="Buy milk"))
 
     await todos.delete(todo.id)
 
@@ -109,12 +109,12 @@ async def test_filters(todos: Todos) -> None:
 
 @pytest.mark.usefixtures("five_todos")
 async def test_pagination(todos: Todos) -> None:
-    page = await todos.find(TodoFilter(page=2, size=3))
+    page = await todos.list(TodoFilter(page=2, size=3))
 
     assert [todo.title for todo in page.items] == ["Pay taxes"]
     assert (page.total, page.page, page.pages) == (4, 2, 2)
 
-    page = await todos.find(TodoFilter(page=1_000_000, size=100))
+    page = await todos.list(TodoFilter(page=1_000_000, size=100))
 
     assert (list(page.items), page.total, page.pages) == ([], 4, 1)
 
@@ -127,21 +127,21 @@ async def test_statistics_count_only_own_todos(todos: Todos) -> None:
 async def test_done_keeps_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, done_at=NOON)
 
-    assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at == NOON
-    assert (await todos.change(todo.id, TodoUpdate(done=False))).done_at is None
-    assert (await todos.change(todo.id, TodoUpdate(done=True))).done_at is not None
+    assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at == NOON
+    assert (await todos.update(todo.id, TodoUpdate(done=False))).done_at is None
+    assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at is not None
 
 
 async def test_todo_of_another_user_is_not_found(todos: Todos, make_todo: MakeTodo, bob: User) -> None:
     other = await make_todo(bob)
-    for attempt in (todos.get(other.id), todos.change(other.id, TodoUpdate(done=True)), todos.delete(other.id)):
+    for attempt in (todos.get(other.id), todos.update(other.id, TodoUpdate(done=True)), todos.delete(other.id)):
         with pytest.raises(NotFound):
             await attempt
 
 
 async def test_rollback_discards_a_new_todo(database: Database, ann: User) -> None:
     async with database.writer() as session:
-        await Todos(session, ann).add(TodoCreate(title="Buy milk"))
+        await Todos(session, ann).create(TodoCreate(title="Buy milk"))
         await session.rollback()
 
     async with database.reader() as session:
@@ -149,7 +149,7 @@ async def test_rollback_discards_a_new_todo(database: Database, ann: User) -> No
 
 
 async def test_deleting_a_user_deletes_the_todos(session: AsyncSession, todos: Todos, ann: User) -> None:
-    await todos.add(TodoCreate(title="Buy milk"))
+    await todos.create(TodoCreate(title="Buy milk"))
 
     await session.execute(delete(User).where(col(User.id) == ann.id))
 

@@ -28,10 +28,10 @@ async def test_tool_lists_only_own_todos(app: FastAPI, ann: User, bob: User, mak
 
 
 async def test_tool_adds_a_todo_after_approval(app: FastAPI, ann: User) -> None:
-    assert toolbox_of(app).asks("add_todo")
+    assert toolbox_of(app).asks("create_todo")
     assert not toolbox_of(app).asks("list_todos")
-    assert await call_tool(app, ann, "add_todo", todo={"title": "Buy milk"}) == ("Added: Buy milk", False)
+    assert await call_tool(app, ann, "create_todo", todo={"title": "Buy milk"}) == ("Added: Buy milk", False)
     assert "Buy milk" in (await call_tool(app, ann, "list_todos"))[0]
-    text, is_error = await call_tool(app, ann, "add_todo", todo={"title": "", "owner_id": 1})
+    text, is_error = await call_tool(app, ann, "create_todo", todo={"title": "", "owner_id": 1})
     assert is_error
     assert "title" in text

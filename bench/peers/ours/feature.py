@@ -141,7 +141,7 @@ class Items(Crud[Item]):
 
 class ItemPages(CrudPages[Item]):
     columns = ("id", "title", "note", "done", "created_at")
-    without = ("new", "edit", "delete")
+    without = ("create", "update", "delete")
 
 
 class FilteredItems(Crud[Item]):
@@ -156,7 +156,7 @@ class FilteredItems(Crud[Item]):
 
 class FilteredItemPages(CrudPages[Item]):
     columns = ("id", "title")
-    without = ("new", "edit", "delete")
+    without = ("create", "update", "delete")
 
 
 items = Feature(

@@ -107,7 +107,7 @@ class CrudSearch:
 
     def sources(self, query: str) -> Iterator[tuple[str, Source]]:
         for pages in self._mounted:
-            if pages.has("index") and pages.has("detail") and "q" in pages.crud_class.Filter.model_fields:
+            if pages.has("list") and pages.has("get") and "q" in pages.crud_class.Filter.model_fields:
                 yield pages.plural, partial(self._search, pages, query)
 
     async def additions(self) -> Sequence[Entry]:
@@ -133,7 +133,7 @@ class CrudSearch:
         crud = await self._open(pages)
         if crud is None or not crud.may("list"):
             return None
-        page = await crud.find(crud.Filter(q=query, size=HITS_PER_GROUP))
+        page = await crud.list(crud.Filter(q=query, size=HITS_PER_GROUP))
         titles = await names_of(self.session, page.items)
         entries = [
             make_entry(title, pages.address(row), ROW_ICON) for title, row in zip(titles, page.items, strict=True)

@@ -143,7 +143,7 @@ def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: b
     """Create a tool with options, for `Feature(tools=[...])`, which also accepts plain functions.
 
     Example:
-        tool(add_todo, status="Adding a to-do", asks=False)
+        tool(create_todo, status="Adding a to-do", asks=False)
 
     Args:
         function: Async function with types and a docstring.

@@ -12,7 +12,7 @@ class ChangeOrigin:
     """Cause of the current changes."""
 
     channel: str
-    """For example `api`, `page`, `job books.summarise` or `tool add_todo`."""
+    """For example `api`, `page`, `job books.summarise` or `tool create_todo`."""
     scope: Mapping[str, Any] = field(default_factory=dict)
     """ASGI scope of the request. Its state holds the user once a dependency has loaded it."""
 

@@ -49,7 +49,7 @@ library_feature = Feature(
     api=[
         CrudApi(Writers, "/writers").router,
         volumes.router,
-        CrudApi(NestedVolumes, "/nested", without=("add", "update", "delete")).router,
+        CrudApi(NestedVolumes, "/nested", without=("create", "update", "delete")).router,
         CrudApi(Opinions, "/opinions").router,
         CrudApi(Notes, "/notes").router,
     ],

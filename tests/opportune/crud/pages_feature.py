@@ -14,12 +14,12 @@ class VolumePages(CrudPages[Volume]):
     sections = (("Book", ("title", "slug", "writer_id", "topics")), ("Print", ("price", "pages", "published_on")))
     formats = {"price": lambda value: f"€ {value}"}
 
-    async def detail_context(self, request: Request, crud: Crud[Volume], row: Volume) -> dict[str, Any]:
+    async def get_context(self, request: Request, crud: Crud[Volume], row: Volume) -> dict[str, Any]:
         return {"shelf": f"Shelf {row.title[0]}"}
 
 
 class NotePages(CrudPages[Any]):
-    without = ("detail",)
+    without = ("get",)
 
     def after_save_url(self, request: Request, row: Any) -> str:
         return f"{self.path}?q={row.text}"

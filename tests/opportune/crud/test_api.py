@@ -255,10 +255,10 @@ def test_random_requests_cause_no_server_error(settings: Settings, users: UserHe
     assert list(find_crashes(create_test_app(settings, [feature]), users, examples=2, with_constants=False)) == []
 
 
-async def test_overridden_add_shares_the_transaction(settings: Settings) -> None:
+async def test_overridden_create_shares_the_transaction(settings: Settings) -> None:
     class Refusing(CrudApi[Note]):
-        async def add(self, crud: Crud[Note], new: BaseModel) -> Response:
-            await super().add(crud, new)
+        async def create(self, crud: Crud[Note], new: BaseModel) -> Response:
+            await super().create(crud, new)
             raise HTTPException(418)
 
     feature = Feature("notes", "Notes.", models=[Note], api=Refusing(Notes, "/notes").router)

@@ -58,12 +58,12 @@ class TopicsWithAnySort(Crud[Topic]):
 
 async def test_unknown_orders_share_a_statement(session: AsyncSession) -> None:
     for sort in ("colour", "-size", "weight"):
-        await TopicsWithAnySort(session).rows(PagingWithAnySort(sort=sort))
+        await TopicsWithAnySort(session).list_values(PagingWithAnySort(sort=sort))
     assert len(TopicsWithAnySort.definition.list_statements) == 1
 
 
 async def test_row_is_found_by_lookup_and_id(volumes: Volumes) -> None:
-    emma = await volumes.add({**VOLUME_VALUES, "topics": [2, 1]})
+    emma = await volumes.create({**VOLUME_VALUES, "topics": [2, 1]})
     row = await volumes.get("emma")
     assert_type(row, Volume)
     assert (row.id, row.price, row.status) == (emma.id, Decimal("12.50"), BookStatus.PUBLISHED)
@@ -82,14 +82,14 @@ async def test_impossible_key_is_not_found(volumes: Volumes) -> None:
 
 
 async def test_change_keeps_other_fields(volumes: Volumes) -> None:
-    emma = await volumes.add({**VOLUME_VALUES, "topics": [1]})
-    changed = await volumes.change("emma", {"price": "3", "topics": [2]})
+    emma = await volumes.create({**VOLUME_VALUES, "topics": [1]})
+    changed = await volumes.update("emma", {"price": "3", "topics": [2]})
     assert changed is emma
     assert (emma.title, emma.price, [topic.id for topic in emma.topics]) == ("Emma", Decimal(3), [2])
 
 
 async def test_deleted_row_is_not_found(volumes: Volumes) -> None:
-    emma = await volumes.add(VOLUME_VALUES)
+    emma = await volumes.create(VOLUME_VALUES)
     await volumes.delete(emma)
     with pytest.raises(NotFound):
         await volumes.get("emma")
@@ -101,7 +101,7 @@ async def three_volumes(volumes: Volumes) -> Volumes:
     for number, topics in enumerate([[1], [1, 2], []], 1):
         day = date(2020 + number, 1, 1)
         slug = price = str(number)
-        await volumes.add({**VOLUME_VALUES, "slug": slug, "price": price, "topics": topics, "published_on": day})
+        await volumes.create({**VOLUME_VALUES, "slug": slug, "price": price, "topics": topics, "published_on": day})
     return volumes
 
 
@@ -124,130 +124,130 @@ SLUGS_BY_QUERY: list[tuple[dict[str, Any], list[str]]] = [
 @pytest.mark.database("sqlite", "postgresql")
 async def test_list_is_filtered_and_sorted(three_volumes: Volumes) -> None:
     for query, slugs in SLUGS_BY_QUERY:
-        page = await three_volumes.find(three_volumes.Filter(**query))
+        page = await three_volumes.list(three_volumes.Filter(**query))
         assert_type(page, Page[Volume])
         assert ([volume.slug for volume in page.items], page.total) == (slugs, len(slugs)), query
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_page_past_the_end_is_empty_and_has_the_total(three_volumes: Volumes) -> None:
-    page = await three_volumes.find(three_volumes.Filter(page=9, size=2))
+    page = await three_volumes.list(three_volumes.Filter(page=9, size=2))
     assert (page.items, page.total, page.pages) == ([], 3, 2)
 
 
 async def test_rows_have_their_annotations(volumes: Volumes, ann: User, bob: User) -> None:
-    emma = await volumes.add(VOLUME_VALUES)
-    await volumes.add({**VOLUME_VALUES, "slug": "other"})
+    emma = await volumes.create(VOLUME_VALUES)
+    await volumes.create({**VOLUME_VALUES, "slug": "other"})
     volumes.session.add_all(
         [Opinion(volume_id=emma.id, user_id=user.id, stars=stars) for user, stars in ((ann, 4), (bob, 5))]
     )
-    page = await volumes.find(volumes.Filter(sort="-rating"))
+    page = await volumes.list(volumes.Filter(sort="-rating"))
     assert [vars(volume)["rating"] for volume in page.items] == [4.5, None]
     assert vars(await volumes.get("emma"))["rating"] == 4.5
 
 
 async def test_readable_rows_depend_on_the_user(volumes: Volumes, ann: User) -> None:
-    await volumes.add({**VOLUME_VALUES, "status": "draft"})
+    await volumes.create({**VOLUME_VALUES, "status": "draft"})
     for crud in (Volumes(volumes.session), Volumes(volumes.session, ann)):
-        assert (await crud.find()).total == 0
+        assert (await crud.list()).total == 0
         with pytest.raises(NotFound):
             await crud.get("emma")
         with pytest.raises(Forbidden):
-            await crud.change("emma", {"title": "Mine"})
+            await crud.update("emma", {"title": "Mine"})
     editor_volumes = Volumes(volumes.session, ann, {("volume", "edit")})
-    assert (await editor_volumes.change("emma", {"title": "Ours"})).title == "Ours"
+    assert (await editor_volumes.update("emma", {"title": "Ours"})).title == "Ours"
     with pytest.raises(Forbidden):
         await editor_volumes.delete("emma")
 
 
 async def test_row_of_another_owner_is_not_found(session: AsyncSession, ann: User, bob: User) -> None:
     ann_notes, bob_notes = Notes(session, ann), Notes(session, bob)
-    note = await ann_notes.add({"text": "Buy milk"})
+    note = await ann_notes.create({"text": "Buy milk"})
     assert note.owner_id == ann.id
-    assert [row.text for row in (await ann_notes.find(ann_notes.Filter(q="milk"))).items] == ["Buy milk"]
-    assert (await bob_notes.find()).total == 0
-    for attempt in (bob_notes.get(note.id), bob_notes.change(note, {"text": "Mine"}), bob_notes.delete(note.id)):
+    assert [row.text for row in (await ann_notes.list(ann_notes.Filter(q="milk"))).items] == ["Buy milk"]
+    assert (await bob_notes.list()).total == 0
+    for attempt in (bob_notes.get(note.id), bob_notes.update(note, {"text": "Mine"}), bob_notes.delete(note.id)):
         with pytest.raises(NotFound):
             await attempt
     with pytest.raises(FieldErrors) as refused:
-        await bob_notes.add({"text": "Below yours", "parent_id": note.id})
+        await bob_notes.create({"text": "Below yours", "parent_id": note.id})
     assert list(refused.value.errors) == ["parent_id"]
     with pytest.raises(Forbidden):
-        await Notes(session).find()
+        await Notes(session).list()
 
 
 async def test_public_row_is_only_writable_by_its_owner(volumes: Volumes, ann: User, bob: User) -> None:
-    emma = await volumes.add(VOLUME_VALUES)
+    emma = await volumes.create(VOLUME_VALUES)
     ann_opinions, bob_opinions = Opinions(volumes.session, ann), Opinions(volumes.session, bob)
-    opinion = await ann_opinions.add({"volume_id": emma.id, "stars": 5})
+    opinion = await ann_opinions.create({"volume_id": emma.id, "stars": 5})
     assert (await bob_opinions.get(opinion.id)).stars == 5
     with pytest.raises(NotFound):
-        await bob_opinions.change(opinion.id, {"stars": 1})
+        await bob_opinions.update(opinion.id, {"stars": 1})
     with pytest.raises(Forbidden):
-        await Opinions(volumes.session).add({"volume_id": emma.id, "stars": 5})
+        await Opinions(volumes.session).create({"volume_id": emma.id, "stars": 5})
 
 
 async def test_guarded_fields_are_refused_by_name(volumes: Volumes) -> None:
     names = ("id", "is_staff", "secret_note", "created_at", "rating", "nonsense")
     for name in names:
         with pytest.raises(FieldErrors) as refused:
-            await volumes.add({**VOLUME_VALUES, name: 1})
+            await volumes.create({**VOLUME_VALUES, name: 1})
         assert list(refused.value.errors) == [name]
-    await volumes.add(VOLUME_VALUES)
+    await volumes.create(VOLUME_VALUES)
     for name in names:
         with pytest.raises(FieldErrors) as refused:
-            await volumes.change("emma", {name: 1})
+            await volumes.update("emma", {name: 1})
         assert list(refused.value.errors) == [name]
 
 
 async def test_owner_cannot_be_set_by_values(volumes: Volumes, ann: User, bob: User) -> None:
-    emma = await volumes.add(VOLUME_VALUES)
+    emma = await volumes.create(VOLUME_VALUES)
     with pytest.raises(FieldErrors):
-        await Opinions(volumes.session, ann).add({"volume_id": emma.id, "stars": 1, "user_id": bob.id})
+        await Opinions(volumes.session, ann).create({"volume_id": emma.id, "stars": 1, "user_id": bob.id})
 
 
 async def test_reference_to_an_invisible_row_is_refused(volumes: Volumes, ann: User) -> None:
     editor_volumes = Volumes(volumes.session, ann, {("volume", "*")})
     for invalid in ({"writer_id": 2}, {"writer_id": 99}, {"topics": [1, 3]}, {"topics": [99]}):
         with pytest.raises(FieldErrors) as refused:
-            await editor_volumes.add({**VOLUME_VALUES, **invalid})
+            await editor_volumes.create({**VOLUME_VALUES, **invalid})
         assert list(refused.value.errors) == list(invalid)
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_session_is_usable_after_constraint_errors(volumes: Volumes) -> None:
-    emma = await volumes.add(VOLUME_VALUES)
+    emma = await volumes.create(VOLUME_VALUES)
     for invalid, field in (({"slug": "emma"}, "slug"), ({"slug": "x", "pages": 0}, "pages")):
         with pytest.raises(FieldErrors) as refused:
-            await volumes.add({**VOLUME_VALUES, **invalid})
+            await volumes.create({**VOLUME_VALUES, **invalid})
         assert list(refused.value.errors) == [field]
-    other = await volumes.add({**VOLUME_VALUES, "slug": "other"})
+    other = await volumes.create({**VOLUME_VALUES, "slug": "other"})
     with pytest.raises(FieldErrors):
-        await volumes.change(other, {"slug": "emma", "title": "Changed"})
+        await volumes.update(other, {"slug": "emma", "title": "Changed"})
     assert (other.slug, other.title, other.writer.name) == ("other", "Emma", "Jane Austen")
     with pytest.raises(FieldErrors) as refused:
         await Writers(volumes.session, volumes.user).delete(1)
     assert list(refused.value.errors) == [""]
-    assert (await volumes.find()).total == 2
+    assert (await volumes.list()).total == 2
     assert emma.title == "Emma"
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_session_is_usable_if_its_first_statement_fails(volumes: Volumes) -> None:
-    await volumes.add(VOLUME_VALUES)
+    await volumes.create(VOLUME_VALUES)
     await volumes.session.commit()
     with pytest.raises(FieldErrors) as refused:
-        await volumes.add(VOLUME_VALUES)
+        await volumes.create(VOLUME_VALUES)
     assert list(refused.value.errors) == ["slug"]
-    assert (await volumes.find()).total == 1
+    assert (await volumes.list()).total == 1
 
 
 async def test_invisible_links_are_kept(volumes: Volumes) -> None:
-    emma = await volumes.add({**VOLUME_VALUES, "topics": [1]})
+    emma = await volumes.create({**VOLUME_VALUES, "topics": [1]})
     emma.topics.append(await Topics(volumes.session).session.get_one(Topic, 3))
     await volumes.session.commit()
     volumes.session.expunge_all()
-    changed = await volumes.change("emma", {"topics": [2]})
+    changed = await volumes.update("emma", {"topics": [2]})
     assert [topic.id for topic in changed.topics] == [2]
     stored = await volumes.session.get_one(Volume, changed.id, populate_existing=True)
     await volumes.session.refresh(stored, ["topics"])
@@ -258,9 +258,9 @@ async def test_cached_statement_respects_the_rules_of_related_rows(volumes: Volu
     class Shelf(Crud[Volume]):
         read_access = Access.ANYONE
 
-    await volumes.add({**VOLUME_VALUES, "writer_id": 2})
+    await volumes.create({**VOLUME_VALUES, "writer_id": 2})
     names = ["title", "writer.name"]
-    pages = [await Shelf(volumes.session, user).rows(None, names) for user in (volumes.user, None, volumes.user)]
+    pages = [await Shelf(volumes.session, user).list_values(None, names) for user in (volumes.user, None, volumes.user)]
     assert [page.items[0]["writer.name"] for page in pages] == ["Nobody", None, "Nobody"]
 
 
@@ -286,9 +286,9 @@ async def test_owners_see_their_rows_and_a_group_sees_all(
     session.add_all([Note(id=1, owner_id=ann.id, text="own"), Note(id=2, owner_id=bob.id, text="other")])
     await session.flush()
     notes = SharedNotes(session, ann, {("note", action) for action in actions})
-    assert (await notes.find()).total == (await notes.rows(None, ("text",))).total == listed
-    assert (await notes.change(1, {"text": "new"})).text == "new", "owners may change their own rows"
+    assert (await notes.list()).total == (await notes.list_values(None, ("text",))).total == listed
+    assert (await notes.update(1, {"text": "new"})).text == "new", "owners may change their own rows"
     with nullcontext() if changed else pytest.raises(NotFound):
-        await notes.change(2, {"text": "changed"})
+        await notes.update(2, {"text": "changed"})
     with nullcontext() if deleted else pytest.raises(NotFound):
         await notes.delete(2)

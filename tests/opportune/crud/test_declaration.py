@@ -128,7 +128,7 @@ def test_class_without_a_model_is_refused() -> None:
 
 
 def test_api_without_an_unknown_route_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"without=remove names no route\. There are: find, add"):
+    with pytest.raises(OperatorError, match=r"without=remove names no route\. There are: list, create"):
         CrudApi(Volumes, "/volumes", without=("remove",))
 
 

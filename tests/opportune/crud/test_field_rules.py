@@ -259,11 +259,11 @@ async def test_data_layer_refuses_hidden_and_locked_fields(tables: Database) -> 
     async with tables.writer() as session:
         wares = Wares(session, user)
         with pytest.raises(FieldErrors, match="no field"):
-            await wares.change(1, {"status": "sold"})
+            await wares.update(1, {"status": "sold"})
         with pytest.raises(FieldErrors, match="no field"):
-            await wares.add(Wares.Create(name="Pen", cost=Decimal(1)))
+            await wares.create(Wares.Create(name="Pen", cost=Decimal(1)))
         with pytest.raises(FieldErrors, match="no field"):
-            await wares.find(Wares.Filter(cost__gte=5))
+            await wares.list(Wares.Filter(cost__gte=5))
 
 
 async def test_required_locked_field_is_optional(tables: Database) -> None:
@@ -277,7 +277,7 @@ async def test_required_locked_field_is_optional(tables: Database) -> None:
             return Vendor(name="", region="Here")
 
     async with tables.writer() as session:
-        vendor = await Plain(session).add({"name": "Acme"})
+        vendor = await Plain(session).create({"name": "Acme"})
     assert vendor.region == "Here"
 
 
@@ -301,7 +301,7 @@ async def test_custom_schema_omits_hidden_fields(tables: Database) -> None:
     async with tables.reader() as session:
         for crud, cost in ((Catalogue(session), b""), (Catalogue(session, user), b',"cost":"3.00"')):
             serializer = crud.serializer
-            page, row = await crud.rows(None, serializer.names), await crud.row(2, serializer.names)
+            page, row = await crud.list_values(None, serializer.names), await crud.get_values(2, serializer.names)
             assert serializer.write_rows(page.items[:1]) == b'[{"id":2,"name":"Mug"%b}]' % cost
             assert serializer.write_row(row) == b'{"id":2,"name":"Mug"%b}' % cost
 

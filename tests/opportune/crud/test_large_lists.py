@@ -95,7 +95,7 @@ async def read_ids(
     async with database.reader() as session:
         crud = Volumes(session, user)
         filters = crud.Filter(**query)
-        page: Page[Any] = await crud.find(filters) if objects else await crud.rows(filters, ["title", "id"])
+        page: Page[Any] = await crud.list(filters) if objects else await crud.list_values(filters, ["title", "id"])
         return [row.id if objects else row["id"] for row in page.items], page
 
 
@@ -161,7 +161,7 @@ async def test_cursor_of_hidden_row_is_refused(database: Database) -> None:
     async with database.reader() as session:
         volumes = Volumes(session)
         with pytest.raises(FieldErrors, match="There is no such row"):
-            await volumes.rows(volumes.Filter(cursor=f"after:{NUMBER}"))
+            await volumes.list_values(volumes.Filter(cursor=f"after:{NUMBER}"))
 
 
 class VolumesWithPaging(Crud[Volume]):
@@ -172,7 +172,7 @@ class VolumesWithPaging(Crud[Volume]):
 @pytest.mark.database("sqlite", "postgresql")
 async def test_list_without_parameter_has_no_cursor(database: Database) -> None:
     async with database.reader() as session:
-        page = await VolumesWithPaging(session).rows(Paging(size=5))
+        page = await VolumesWithPaging(session).list_values(Paging(size=5))
     assert (page.next_cursor, len(page.items)) == ("", 5)
 
 

@@ -46,9 +46,9 @@ def _temporary_hooks() -> Iterator[None]:
 
 async def test_hooks_run_when_a_row_is_written(session: AsyncSession, superuser: User, events: list[str]) -> None:
     writers = Writers(session, superuser)
-    jane = await writers.add({"name": "Jane Austen"})
+    jane = await writers.create({"name": "Jane Austen"})
     assert events == ["1 created"]
-    await writers.change(jane, {"is_hidden": True})
+    await writers.update(jane, {"is_hidden": True})
     await writers.delete(jane)
     assert events == ["1 created", "1 changed is_hidden", "1 deleted"]
 
@@ -57,10 +57,10 @@ async def test_session_is_usable_after_a_hook_refuses(
     session: AsyncSession, superuser: User, events: list[str]
 ) -> None:
     writers = Writers(session, superuser)
-    jane = await writers.add({"name": "Jane Austen"})
+    jane = await writers.create({"name": "Jane Austen"})
     with pytest.raises(FieldErrors) as refused:
-        await writers.change(jane, {"name": "Anonymous"})
+        await writers.update(jane, {"name": "Anonymous"})
     assert refused.value.errors == {"name": "Give a real name."}
     assert jane.name == "Jane Austen"
-    await writers.change(jane, {"name": "Jane"})
+    await writers.update(jane, {"name": "Jane"})
     assert events == ["1 created", "1 changed name"]

@@ -26,7 +26,7 @@ PALETTE = {"HX-Request-Type": "partial"}
 async def find_notes(session: AsyncSession, user: User | None, query: str, limit: int) -> Sequence[Link]:
     if user is None:
         return []
-    page = await Notes(session, user).find(Notes.Filter(q=query, size=limit))
+    page = await Notes(session, user).list(Notes.Filter(q=query, size=limit))
     return [Link(note.text, f"/notes/{note.id}/edit", "note") for note in page.items]
 
 

@@ -61,11 +61,11 @@ async def record_acts(database: Database, user: User, crud_class: Any, api_class
     query = crud_class.Filter(q="a", size=5)
     with counted_statements("library_") as statements:
         async with database.reader() as session:
-            await api.find(crud_class(session, user), query)
-            await crud_class(session, user).find(query)
+            await api.list(crud_class(session, user), query)
+            await crud_class(session, user).list(query)
         async with database.writer() as session:
             crud = crud_class(session, user)
-            await api.add(crud, crud.validated(crud_class.Create, values))
+            await api.create(crud, crud.validated(crud_class.Create, values))
             await session.rollback()
     return [re.sub(r"%\(\w+\)s", "?", statement) for statement in statements]  # names of parameters may differ
 

@@ -104,7 +104,7 @@ async def test_trash_needs_the_permission_to_delete(client: AsyncClient) -> None
 
 async def test_objects_of_the_trash(app: FastAPI, owner: User, client: AsyncClient) -> None:
     async with app.state.database.reader() as session:
-        page = await Tools(session, owner).find(Tools.Filter(deleted=True))
+        page = await Tools(session, owner).list(Tools.Filter(deleted=True))
     assert ([tool.name for tool in page.items], page.total) == (["Hammer"], 1)
 
 

@@ -127,6 +127,6 @@ async def test_code_without_a_request_reads_the_current_team(
     await make(Note, team_id=crew.team.id, name="Ours")
     for expected in ("Ours", "Mine"):
         async with database.reader(fresh=True) as session:
-            page = await (await Notes.for_user(session, user)).find()
+            page = await (await Notes.for_user(session, user)).list()
         assert [note.name for note in page.items] == [expected]
         await clients[TeamRole.ADMIN].post(PERSONAL)

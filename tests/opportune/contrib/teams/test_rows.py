@@ -138,8 +138,8 @@ async def test_service_takes_a_team_without_a_request(database: Database, crew: 
     user = crew.users["owner"]
     async with database.writer() as session:
         team = (await service.read_teams(session, user)).teams[0]
-        await Projects(session, user, team=team).add({"name": "By a job"})
-        assert (await Projects(session, user, team=team).find()).total == 1
+        await Projects(session, user, team=team).create({"name": "By a job"})
+        assert (await Projects(session, user, team=team).list()).total == 1
         assert not Projects(session, user).may("create")
         assert not Projects(session, None, team=team).may("delete")
 

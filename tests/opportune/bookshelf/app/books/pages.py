@@ -20,14 +20,14 @@ class ReviewForm(BaseModel):
 class BookPages(CrudPages[Book]):
     columns = ("cover", "title", "author", "tags", "price", "published_on", "rating")
 
-    async def detail_context(self, request: Request, crud: Books, row: Book) -> dict[str, Any]:
+    async def get_context(self, request: Request, crud: Books, row: Book) -> dict[str, Any]:
         reviews = Reviews(crud.session, crud.user, crud.grants)
-        page = await reviews.find(Reviews.Filter.model_validate({"book_id": row.id, "size": 100}))
+        page = await reviews.list(Reviews.Filter.model_validate({"book_id": row.id, "size": 100}))
         return {"reviews": page, "user": crud.user, "form": Form(ReviewForm)}
 
 
 class ReviewPages(CrudPages[Review]):
-    without = ("index", "detail", "new")
+    without = ("list", "get", "create")
 
     def after_save_url(self, request: Request, row: Review) -> str:
         return f"/books/{row.book.slug}"
@@ -46,9 +46,9 @@ async def review(
     reviews: Annotated[Reviews, writing(Reviews, "create")],
 ) -> Response:
     book, form = await books.get(slug), await read_form(request, ReviewForm)
-    if await form.save(lambda sent: reviews.add({**sent.model_dump(), "book_id": book.id})) and not is_htmx(request):
+    if await form.save(lambda sent: reviews.create({**sent.model_dump(), "book_id": book.id})) and not is_htmx(request):
         return redirect(request, f"/books/{slug}")
-    return await books_pages.detail(request, books, slug, form if form.errors else None)
+    return await books_pages.get(request, books, slug, form if form.errors else None)
 
 
 @router.post("/{slug}/ask", dependencies=[Depends(RateLimit("books.ask", 20))])
