@@ -1,6 +1,7 @@
 """Replacement of files that are complete or unchanged, and removal of abandoned ones."""
 
 import os
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -90,3 +91,14 @@ def test_file_of_another_user_is_not_written(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OperatorError, match="belongs to another user"), atomic_files.open_replacement(path):
         pass
     assert atomic_files.temporary_path(path).read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no owner there")
+def test_folder_of_others_is_not_private(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    assert atomic_files.make_private_folder(folder)
+    folder.chmod(0o755)
+    assert not atomic_files.make_private_folder(folder)
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert not atomic_files.make_private_folder(folder)

@@ -10,7 +10,6 @@ from opportune.contrib.llm.embeddings.embedder import OpenAIEmbedder
 from opportune.contrib.llm.providers import libraries, local
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel
-from opportune.contrib.llm.providers.local_process import shared_folder
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
 from opportune.errors import OperatorError
@@ -67,7 +66,7 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     weights = local.find_weights()
-    return local.LocalModel(weights, Timeouts.of(settings), shared_folder(weights)) if weights else None
+    return local.LocalModel(weights, Timeouts.of(settings)) if weights else None
 
 
 def _make_compatible(settings: Settings, model: LlmModel) -> Provider:

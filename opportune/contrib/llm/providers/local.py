@@ -37,11 +37,9 @@ class LocalModel(Provider):
     is_toy = True
     context_budget = 1_000  # one core reads some 150 tokens a second
 
-    def __init__(self, weights: Path, timeouts: Timeouts, folder: Path | None = None) -> None:
-        """`folder`: folder in which the site's processes find their shared model process."""
+    def __init__(self, weights: Path, timeouts: Timeouts) -> None:
         self._weights = weights
         self._timeouts = timeouts
-        self._folder = folder
         self.fault = ""
         self._process: LocalProcess | None = None
         self._client: OpenAICompatible | None = None
@@ -68,17 +66,14 @@ class LocalModel(Provider):
                 yield chunk
 
     async def _open_client(self) -> OpenAICompatible:
-        if self._start_task is None or (self._start_task.done() and not self._is_alive()):
+        if self._start_task is None or (self._start_task.done() and not (self._process and self._process.is_alive())):
             self._start_task = asyncio.create_task(self._start())
         # A cancelled question must not cancel the loading of the model.
         return await asyncio.shield(self._start_task)
 
-    def _is_alive(self) -> bool:
-        return self._process is not None and self._process.is_alive()
-
     async def _start(self) -> OpenAICompatible:
         await self._close_model()
-        self._process = process = LocalProcess(self._weights, self._folder)
+        self._process = process = LocalProcess(self._weights)
         await asyncio.gather(
             asyncio.to_thread(process.open),
             asyncio.to_thread(import_module, "opportune.contrib.llm.providers.http_client"),  # while the model loads

@@ -1,4 +1,4 @@
-"""The local model: its process, shared by the processes of a site, and its answers."""
+"""The local model: its process and its answers."""
 
 import asyncio
 import os
@@ -6,7 +6,6 @@ import select
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -19,11 +18,8 @@ import pytest
 from opportune.contrib.llm import Done, LanguageModel, LlmError, Message, Timeouts
 from opportune.contrib.llm.providers import libraries, local_process
 from opportune.contrib.llm.providers.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
-from opportune.contrib.llm.providers.local_process import SERVER_PROGRAM, _try_lock, shared_folder
-from opportune.project.atomic_files import make_private_folder
+from opportune.contrib.llm.providers.local_process import SERVER_PROGRAM
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
-from tests.opportune.contrib.llm.providers.processes import use_model
-from tests.opportune.forked import PROCESSES
 
 pytestmark = pytest.mark.model
 
@@ -84,13 +80,8 @@ async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
 def program_of(model: LocalModel) -> subprocess.Popen[str]:
     """Return the process of the program."""
     assert model._process
-    assert model._process.process
-    return model._process.process
-
-
-def address_of(model: LocalModel) -> str:
-    assert model._process
-    return model._process.address
+    assert model._process.program
+    return model._process.program
 
 
 async def request_slots(model: LocalModel, **headers: str) -> httpx2.Response:
@@ -248,119 +239,6 @@ async def test_close_during_the_start_ends_the_program(stand_in: Path, monkeypat
     gate.set()
     await asyncio.gather(starting, closing, return_exceptions=True)
     assert [program.poll() is None for program in programs] == [False]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_in: Path) -> Path:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    found = shared_folder(stand_in)
-    assert found
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # An orphaned process may remain until its new parent reaps it.
-    return b"\nState:\tZ" not in Path(f"/proc/{pid}/status").read_bytes()
-
-
-def modes_of(*paths: Path) -> list[int]:
-    return [path.stat().st_mode & 0o777 for path in paths]
-
-
-async def test_processes_share_one_local_model(stand_in: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = (LocalModel(stand_in, Timeouts(), folder) for _ in range(2))
-    await asyncio.gather(first.setup(), second.setup())
-    assert address_of(first) == address_of(second)
-    starter, joined = (first, second) if first._process and first._process.process else (second, first)
-    program = program_of(starter)
-    with monkeypatch.context() as patch:
-        patch.setattr(local_process, "EXIT_TIMEOUT_SECONDS", 0.01)
-        await starter.close()
-    answer, _ = await read(joined, CAPITAL_QUESTION)
-    assert answer, "the shared model still answers"
-    await joined.close()
-    assert await asyncio.to_thread(program.wait, 30) == 0
-    await starter.setup()
-    assert program_of(starter).pid != program.pid
-    await starter.close()
-    assert not folder.exists(), "the last process removes the folder"  # noqa: ASYNC240 - takes no time
-
-
-async def test_dead_shared_model_is_restarted(stand_in: Path, folder: Path) -> None:
-    first = LocalModel(stand_in, Timeouts(), folder)
-    await first.setup()
-    second = LocalModel(stand_in, Timeouts(), folder)
-    await second.setup()
-    program_of(first).kill()
-    await asyncio.to_thread(program_of(first).wait)
-    assert (await read(second, CAPITAL_QUESTION))[0]
-    assert program_of(second).poll() is None
-    assert (await read(first, CAPITAL_QUESTION))[0]
-    assert address_of(first) == address_of(second)
-    await first.close()
-    await second.close()
-
-
-async def test_shared_model_ends_with_killed_processes(stand_in: Path, folder: Path) -> None:
-    """Kill a process with SIGKILL: the kernel closes its files."""
-    parent_end, child_end = PROCESSES.Pipe()
-    site = PROCESSES.Process(target=use_model, args=(stand_in, folder, child_end))
-    site.start()
-    model = LocalModel(stand_in, Timeouts(), folder)
-    async with asyncio.timeout(60):
-        assert await asyncio.to_thread(parent_end.poll, 30)
-        program = parent_end.recv()
-        await model.setup()
-        site.kill()
-        await asyncio.to_thread(site.join, 30)
-        assert (await read(model, CAPITAL_QUESTION))[0], "the shared model survives the process that started it"
-        await model.close()
-        while is_running(program):
-            await asyncio.sleep(0.01)
-
-
-async def test_shared_folder_is_private(stand_in: Path, folder: Path) -> None:
-    model = LocalModel(stand_in, Timeouts(), folder)
-    await model.setup()
-    assert modes_of(folder, *folder.iterdir()) == [0o700, 0o600, 0o600, 0o600]  # noqa: ASYNC240 - takes no time
-    await model.close()
-
-
-def test_insecure_shared_folder_is_not_used(folder: Path) -> None:
-    assert make_private_folder(folder)
-    folder.chmod(0o755)
-    assert not make_private_folder(folder)
-    folder.rename(folder.with_name("elsewhere"))
-    folder.symlink_to(folder.with_name("elsewhere"))
-    assert not make_private_folder(folder)
-
-
-def test_removed_lock_is_taken_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = folder / "lock"
-    lock_operations: list[object] = []
-
-    def remove_lock(file: object, operation: int) -> None:
-        lock_operations.append(operation)
-        if len(lock_operations) == 1:
-            shutil.rmtree(folder)
-
-    monkeypatch.setattr("fcntl.flock", remove_lock)
-    assert _try_lock(path) is None
-    assert not folder.exists()
-    found = _try_lock(path)
-    assert found
-    found.close()
-
-
-async def test_without_a_folder_models_are_separate(stand_in: Path, folder: Path) -> None:
-    folder.touch()  # noqa: ASYNC240 - takes no time
-    model = LocalModel(stand_in, Timeouts(), folder)
-    assert (await read(model, CAPITAL_QUESTION))[0]
-    await model.close()
 
 
 def test_local_model_is_a_toy_without_tools() -> None:
