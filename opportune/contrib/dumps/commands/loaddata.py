@@ -3,19 +3,17 @@
 Existing rows with the same key are replaced. Either all rows are loaded or, if one is invalid, none.
 """
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Any
 
 import typer
 
 from opportune.cli.output import Progress, progress, say
 from opportune.cli.transaction import migrated_settings
 from opportune.contrib.copydb.connections import explained_errors, open_destination
-from opportune.contrib.dumps.json_stream import read_objects
 from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.contrib.dumps.names import tables_by_name
 from opportune.db.models.model import Model
@@ -49,23 +47,23 @@ def with_progress(bar: Progress, rows: Iterator[FixtureObject]) -> Iterator[Fixt
 def read_files(files: Sequence[str]) -> Iterator[FixtureObject]:
     for name in files:
         label = "Standard input" if name == STDIN else name
-        number = 0
-        with open_input(name) as file:
-            try:
-                for number, value in enumerate(read_objects(file), 1):
-                    yield FixtureObject(f"{label}, object {number}", value)
-            except ValueError as error:
-                location = f" after object {number}" if number else ""
-                raise OperatorError(f"{label}{location} {error}. Nothing was loaded.") from None
+        for number, value in enumerate(read_list(name, label), 1):
+            yield FixtureObject(f"{label}, object {number}", value)
 
 
-@contextmanager
-def open_input(name: str) -> Iterator[TextIO]:
-    if name == STDIN:
-        yield TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig")
-        return
+def read_list(name: str, label: str) -> list[Any]:
+    """Return the list in a file. Raises OperatorError, with the label of the file, if it contains something else."""
     try:
-        with Path(name).open(encoding="utf-8-sig") as file:
-            yield file
+        content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+        objects = json.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise OperatorError(f"{name} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise OperatorError(f"{label} is not UTF-8 text. Nothing was loaded.") from None
+    except RecursionError:
+        raise OperatorError(f"{label} is nested too deeply. Nothing was loaded.") from None
+    except ValueError as error:
+        raise OperatorError(f"{label} is not JSON: {error}. Nothing was loaded.") from None
+    if not isinstance(objects, list):
+        raise OperatorError(f"{label} is not a JSON list. Nothing was loaded.")
+    return objects

@@ -125,15 +125,11 @@ def test_objects_load_in_any_order(oppman: Oppman, databases: Databases, monkeyp
 
 
 SQLITE_ERRORS: tuple[tuple[str | bytes, str], ...] = (
-    ("", "Standard input is not a JSON list."),
+    ("", "Standard input is not JSON: Expecting value: line 1 column 1 (char 0). Nothing was loaded."),
     ('{"model": 1}', "Standard input is not a JSON list."),
     (b"[\xff", "Standard input is not UTF-8 text."),
-    ("[{", "Standard input ends unexpectedly."),
-    (f"[{USER % (1, 'a@b.c')}, ", "Standard input after object 1 ends unexpectedly."),
-    (f"[{USER % (1, 'a@b.c')}", "Standard input after object 1 ends unexpectedly."),
-    (f"[{USER % (1, 'a@b.c')} {USER % (2, 'd@b.c')}]", "Standard input after object 1 lacks a comma."),
-    (f"[{USER % (1, 'a@b.c')}] x", "Standard input after object 1 has text after the end of its list."),
-    ("[{nonsense" + " " * 40 + "}]", "Standard input is not JSON: Expecting property name"),
+    (f"[{USER % (1, 'a@b.c')}", "Standard input is not JSON: Expecting ',' delimiter: line 1"),
+    (f"[{USER % (1, 'a@b.c')}] x", "Standard input is not JSON: Extra data: line 1"),
     ("[" * 100_000, "Standard input is nested too deeply."),
     ("[5]", 'object 1: does not have the form {"model"'),
     ('[{"model": "accounts.usr", "pk": 1, "fields": {}}]', "object 1: no table 'accounts.usr' is installed, but"),
