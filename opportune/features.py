@@ -84,12 +84,6 @@ def all_features(installed: Iterable[Feature]) -> list[Feature]:
     return sorted(features, key=lambda feature: not feature.site.is_outermost)
 
 
-def features_left_out(installed: Iterable[Feature]) -> Iterator[Feature]:
-    """Import and yield the optional features that the project does not list, for messages about what they have."""
-    names = {feature.name for feature in installed}
-    yield from (_optional_feature(name) for name in OPTIONAL_FEATURES if name not in names)
-
-
 def require_consistent_features(features: Iterable[Feature], *, is_complete: bool = False) -> None:
     """Check that no name is registered twice, and that required features are installed.
 

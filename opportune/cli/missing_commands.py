@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 
-from opportune.features import features_left_out
+from opportune.project.declared_commands import commands_of_optional
 from opportune.project.layout import display_path, feature_folder, feature_module, installed_features
-from opportune.project.optional_features import how_to_list
+from opportune.project.optional_features import OPTIONAL_FEATURES, how_to_list
 
 
 def find_missing_command(name: str) -> str:
     """Return what to add for the command, in one line; empty if there is none of this name."""
-    installed = installed_features()
-    if feature := next((feature for feature in features_left_out(installed) if name in feature.commands), None):
-        return f"The command {name} belongs to the feature {feature.name}. {how_to_list(feature.name)}"
+    if feature := next((feature for feature in OPTIONAL_FEATURES if name in commands_of_optional(feature)), ""):
+        return f"The command {name} belongs to the feature {feature}. {how_to_list(feature)}"
     return next((message for feature, message in find_unlisted_commands() if feature == name), "")
 
 

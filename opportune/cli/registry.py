@@ -1,17 +1,18 @@
 """Names of all commands, and the overview for `--help`.
 
 Uses only the standard library and imports no command, because it runs before packages are installed. Features register
-their commands in `Feature(commands=…)`. They are imported for the overview, and for names that are not in `COMMANDS`.
+their commands in `Feature(commands=…)`, which is read from the source of the features.
 """
 
 import ast
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
-from pkgutil import get_data
 
 from opportune.cli.terminal import columns, fold, styled
+from opportune.project.declared_commands import NotLiteral, commands_of_installed, source_of
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import installed_features
 
@@ -88,23 +89,17 @@ def _section(heading: str, entries: Mapping[str, str], width: int) -> Iterator[s
 
 def help_line(module: str) -> str:
     """Return the one-line help of a command: the first line of its module, which is not imported."""
-    return _source_of(module).decode(errors="replace").partition("\n")[0].strip('"')
-
-
-def _source_of(module: str) -> bytes:
-    """Return the source of a module, also from the framework's wheel; empty if it does not exist."""
-    package, *names = module.split(".")
-    try:
-        return get_data(package, f"{'/'.join(names)}.py") or b""
-    except (OSError, ImportError):
-        return b""
+    return source_of(module).decode(errors="replace").partition("\n")[0].strip('"')
 
 
 def describe_command(name: str) -> str:
     """Return the help of a command without its options, which need packages; the overview for other names."""
-    if name not in MODULES:
+    module = ""
+    with suppress(Exception):  # a computed list of features, which needs packages
+        module = command_module(name)
+    if not module:
         return "\n".join(overview())
-    text = ast.get_docstring(ast.parse(_source_of(MODULES[name]))) or ""
+    text = ast.get_docstring(ast.parse(source_of(module))) or ""
     note = "The options are listed here once packages are installed, for example by `quickstart`."
     return f"Usage: {PROGRAM} {name} [OPTIONS] [ARGS]...\n\n{text}\n\n{note}"
 
@@ -117,9 +112,13 @@ def handle_broken_pipe() -> int:
 
 def feature_commands() -> dict[str, dict[str, str]]:
     """Return the modules of commands by name, for each installed feature that has some. `COMMANDS` hide theirs."""
+    try:
+        declared: Mapping[str, Mapping[str, str]] = commands_of_installed()
+    except NotLiteral:
+        declared = {feature.name: feature.commands for feature in installed_features()}
     commands = {
-        feature.name: {name: module for name, module in feature.commands.items() if name not in MODULES}
-        for feature in installed_features()
+        feature: {name: module for name, module in modules.items() if name not in MODULES}
+        for feature, modules in declared.items()
     }
     return {feature: modules for feature, modules in commands.items() if modules}
 

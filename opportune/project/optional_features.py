@@ -1,16 +1,15 @@
 """Features of the framework that a project lists in `installed.py`. Nothing here imports them."""
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK, PACKAGE
 
 
-@dataclass(frozen=True)
-class OptionalFeature:
+class OptionalFeature(NamedTuple):
     package: str
     """Package below `opportune`, with `feature.py`."""
     urls: tuple[str, ...] = ()

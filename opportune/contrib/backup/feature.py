@@ -29,7 +29,10 @@ backup = Feature(
     "backup",
     "Backups of database and uploads, and rehearsals of their restore.",
     settings=BackupSettings,
-    commands={name: f"opportune.contrib.backup.commands.{name}" for name in ("backup", "restore")},
+    commands={
+        "backup": "opportune.contrib.backup.commands.backup",
+        "restore": "opportune.contrib.backup.commands.restore",
+    },
     admin=Admin(
         "opportune.contrib.backup.admin.views",
         actions=OPERATIONS,

@@ -7,16 +7,17 @@ from types import ModuleType
 import pytest
 import typer
 
-from opportune.cli import missing_commands, registry
+from opportune import features
+from opportune.cli import registry
 from opportune.cli.main import main
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.project import declared_commands
+from opportune.project.declared_commands import NotLiteral, commands_of_installed, commands_of_optional
+from opportune.project.optional_features import OPTIONAL_FEATURES
 
 MODULE = "gadgets.commands"
-GADGETS = Feature(
-    "gadgets",
-    commands={"gadgets": MODULE, "lend": "gadgets.lending", "migrate": MODULE},
-)
+COMMANDS = {"gadgets": MODULE, "lend": "gadgets.lending", "migrate": MODULE}
 
 
 @pytest.fixture
@@ -26,8 +27,7 @@ def module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     (tmp_path / "gadgets/__init__.py").touch()
     (tmp_path / "gadgets/lending.py").write_text('"""Lend a gadget."""\nraise SystemExit("imported")\n')
     monkeypatch.syspath_prepend(tmp_path)
-    for loaded in (registry, missing_commands):
-        monkeypatch.setattr(loaded, "installed_features", lambda: [GADGETS])
+    monkeypatch.setattr(registry, "commands_of_installed", lambda: {"gadgets": COMMANDS})
     module = ModuleType(MODULE)
     monkeypatch.setitem(sys.modules, MODULE, module)
     return module
@@ -47,11 +47,16 @@ def test_help_lists_commands_of_features(capsys: pytest.CaptureFixture[str]) -> 
     assert lines[lines.index("Feature gadgets:") :] == ["Feature gadgets:", "gadgets", "lend Lend a gadget."]
 
 
+def not_literal() -> dict[str, dict[str, str]]:
+    raise NotLiteral
+
+
 def broken() -> list[Feature]:
     raise OperatorError("app/installed.py has no INSTALLED.")
 
 
 def test_help_survives_a_broken_feature(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(registry, "commands_of_installed", not_literal)
     monkeypatch.setattr(registry, "installed_features", broken)
     assert main(["--help"]) == 0
     assert capsys.readouterr().out.endswith(
@@ -85,18 +90,61 @@ def test_feature_cannot_replace_a_command(module: ModuleType) -> None:
 
 
 @pytest.mark.usefixtures("module")
-def test_command_of_missing_feature_names_the_feature(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    vault = Feature("vault", commands={"store": "vault.commands"})
-    monkeypatch.setattr(missing_commands, "features_left_out", lambda _installed: [vault])
-    assert main(["store"]) == 1
-    assert (
-        capsys.readouterr().err == "The command store belongs to the feature vault. Add `vault` to app/installed.py.\n"
-    )
+def test_command_of_missing_feature_names_the_feature(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore"]) == 1
+    message = "The command restore belongs to the feature backup. Add `backup` to app/installed.py.\n"
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.parametrize("commands", [["books"], {"books": typer_with}, {"books": "app/books/commands.py"}, "books"])
 def test_invalid_mapping_is_refused(commands: object) -> None:
     with pytest.raises(OperatorError, match=r'commands={"books": "app.books.commands"}'):
         Feature("books", commands=commands)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The package of a project, with a feature that cannot be imported."""
+    package = tmp_path / "shop_of_tests"
+    (package / "books").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "books/feature.py").write_text(
+        "import missing\nbooks = Feature('books', commands={'lend': 'shop.books.lend'})\nfilms = Feature(NAME)\n"
+    )
+    monkeypatch.delitem(sys.modules, package.name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(declared_commands, "PACKAGE", package.name)
+    return package
+
+
+IMPORTS = "from opportune.features import copydb as copies\nfrom shop_of_tests.books.feature import books, films\n"
+
+
+def test_commands_are_read_without_imports(shop: Path) -> None:
+    (shop / "installed.py").write_text(f"{IMPORTS}INSTALLED: tuple[Feature, ...] = (copies, books)")
+    assert commands_of_installed() == {
+        "copydb": {"copydb": "opportune.contrib.copydb.commands"},
+        "books": {"lend": "shop.books.lend"},
+    }
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "INSTALLED = (books,",
+        "INSTALLED = (films,)",
+        "INSTALLED = (unknown,)",
+        "INSTALLED = (*CORE, books)",
+        "INSTALLED = [books]\nINSTALLED += [copies]",
+    ],
+)
+def test_computed_features_are_not_guessed(shop: Path, source: str) -> None:
+    (shop / "installed.py").write_text(IMPORTS + source)
+    with pytest.raises(NotLiteral):
+        commands_of_installed()
+
+
+@pytest.mark.parametrize("name", OPTIONAL_FEATURES)
+def test_framework_features_are_read_as_declared(name: str) -> None:
+    assert commands_of_optional(name) == getattr(features, name).commands
