@@ -1,12 +1,13 @@
 """SELECT statements on SQLite, which asks an authorizer for each column that a statement reads."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 from time import monotonic
 
+from opportune.contrib.agents.masks import MaskedTable, with_masks
 from opportune.errors import OperatorError
 
 MAX_VALUE_BYTES = 1_000_000
@@ -16,66 +17,40 @@ STEPS_BETWEEN_CHECKS = 10_000
 ALLOWED_ACTIONS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 SCHEMA_TABLES = {"sqlite_master", "sqlite_schema"}
 
-Masks = Mapping[str, Mapping[str, str]]
-"""Expressions that replace the columns of tables with secrets, by table and column."""
 
+def read_rows(
+    path: Path, tables: Sequence[MaskedTable], sql: str, limit: int, seconds: float
+) -> Generator[Sequence[object]]:
+    """Yield the names of the columns, then up to `limit` rows, in a separate read-only connection.
 
-class Query:
-    """A statement in a separate read-only connection."""
+    Raises:
+        OperatorError: SQLite refuses the statement, or it takes too long.
+    """
+    # Only views with these names may read secrets, and no statement can know the names.
+    views = {table.name: f"masked_{token_hex(16)}" for table in tables}
+    secrets = {table.name: table.secrets for table in tables}
+    masks = {table.quoted: f"SELECT * FROM temp.{views[table.name]}" for table in tables}  # noqa: S608 - a random name
 
-    def __init__(self, path: Path, masks: Masks, secrets: Iterable[tuple[str, str]], seconds: float) -> None:
-        self._path, self._masks, self._secrets = path, masks, {*secrets}
-        self._seconds = seconds
-        # Only views with these names may read secrets, and no statement can know the names.
-        self._views = {table: f"masked_{token_hex(16)}" for table in masks}
-
-    def run(self, sql: str, limit: int) -> Iterator[tuple[object, ...]]:
-        """Yield the names of the columns, then up to `limit` rows.
-
-        Raises:
-            OperatorError: SQLite refuses the statement, or it takes too long.
-        """
-        deadline = monotonic() + self._seconds
-        try:
-            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
-                self._create_views(connection)
-                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
-                connection.set_progress_handler(lambda: monotonic() > deadline, STEPS_BETWEEN_CHECKS)
-                connection.set_authorizer(self._authorize)
-                cursor = connection.execute(self._with_views(sql), (limit,))
-                yield tuple(column[0] for column in cursor.description)
-                yield from cursor
-        except (sqlite3.Error, sqlite3.Warning, MemoryError) as error:
-            if monotonic() > deadline:
-                message = f"The statement took more than {self._seconds} seconds and was cancelled."
-                raise OperatorError(message) from None
-            raise OperatorError(f"The database refuses the statement: {error or 'it needs too much memory'}") from None
-
-    def _create_views(self, connection: sqlite3.Connection) -> None:
-        for table, columns in self._masks.items():
-            selected = ", ".join(f"{expression} AS {_quote(name)}" for name, expression in columns.items())
-            view = ["CREATE TEMP VIEW", self._views[table], "AS SELECT", selected, "FROM", f"main.{_quote(table)}"]
-            connection.execute(" ".join(view))
-
-    def _with_views(self, sql: str) -> str:
-        tables = [
-            " ".join([_quote(table), "AS (SELECT * FROM", f"temp.{view})"]) for table, view in self._views.items()
-        ]
-        masks = ["WITH", ", ".join(tables)] if tables else []
-        return " ".join([*masks, "SELECT * FROM (", "\n", sql, "\n", ") AS statement LIMIT ?"])
-
-    def _authorize(
-        self, action: int, table: str | None, column: str | None, _schema: str | None, source: str | None
-    ) -> int:
+    def authorize(action: int, table: str | None, column: str | None, _schema: str | None, source: str | None) -> int:
         """Allow to read columns, except secrets outside of the views that mask them, and statistics of columns."""
-        if action != sqlite3.SQLITE_READ:
-            return sqlite3.SQLITE_OK if action in ALLOWED_ACTIONS else sqlite3.SQLITE_DENY
-        table = table or ""
-        is_masked = (table, column or "") not in self._secrets or source == self._views[table]
-        is_internal = table.lower().startswith("sqlite_") and table.lower() not in SCHEMA_TABLES
-        return sqlite3.SQLITE_OK if is_masked and not is_internal else sqlite3.SQLITE_DENY
+        name = table or ""
+        is_hidden = column in secrets.get(name, ()) and source != views[name]
+        is_internal = name.lower().startswith("sqlite_") and name.lower() not in SCHEMA_TABLES
+        is_allowed = not (is_hidden or is_internal) if action == sqlite3.SQLITE_READ else action in ALLOWED_ACTIONS
+        return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
 
-
-def _quote(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
+    deadline = monotonic() + seconds
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            for table in tables:
+                connection.execute(f"CREATE TEMP VIEW {views[table.name]} AS {table.statement}")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+            connection.set_progress_handler(lambda: monotonic() > deadline, STEPS_BETWEEN_CHECKS)
+            connection.set_authorizer(authorize)
+            cursor = connection.execute(f"{with_masks(masks, sql)} LIMIT ?", (limit,))
+            yield [column[0] for column in cursor.description]
+            yield from cursor
+    except (sqlite3.Error, sqlite3.Warning, MemoryError) as error:
+        if monotonic() > deadline:
+            raise OperatorError(f"The statement took more than {seconds} seconds and was cancelled.") from None
+        raise OperatorError(f"The database refuses the statement: {error or 'it needs too much memory'}") from None

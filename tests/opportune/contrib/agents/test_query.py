@@ -10,7 +10,8 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.contrib.agents import read_only
-from opportune.contrib.agents.query import MASK, MAX_RESULT_CHARS, require_masked, run_query
+from opportune.contrib.agents.masks import MASK
+from opportune.contrib.agents.query import MAX_RESULT_CHARS, require_masked, run_query
 from opportune.contrib.agents.schema import read_schema
 from opportune.contrib.agents.tools import list_routes, run_tests
 from opportune.db.database import Database
