@@ -1,6 +1,7 @@
 """Commands that features declare, read from source text. Importing a feature would import all its code."""
 
 import ast
+import sys
 from pkgutil import get_data
 
 from opportune.project.feature_packages import HAS_PROJECT
@@ -12,17 +13,19 @@ INSTALLED = "INSTALLED"
 
 
 class NotLiteral(Exception):
-    """The text alone does not tell the commands: a feature or the list of features is computed."""
+    """The commands cannot be read from the text, for example because the list of features is computed."""
 
 
 def commands_of_installed() -> dict[str, dict[str, str]]:
     """Return the modules of commands by name, for each feature in the project's `installed.py`.
 
     Raises:
-        NotLiteral: The list or a feature is computed, or invalid. Import the features instead.
+        NotLiteral: The list or a feature is computed, invalid, or already imported. Use the features instead.
     """
     file = f"{PACKAGE}.installed"
-    body = _statements_of(file) if HAS_PROJECT else []
+    if file in sys.modules or not HAS_PROJECT:
+        raise NotLiteral
+    body = _statements_of(file)
     modules = {
         alias.asname or alias.name: (node.module or "", alias.name)
         for node in body
