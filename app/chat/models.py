@@ -8,6 +8,7 @@ from typing import ClassVar
 from sqlalchemy import Index
 from sqlmodel import Field, Relationship
 
+from opportune.accounts import OwnerId
 from opportune.contrib.answers import Answer
 from opportune.contrib.llm import MAX_MODEL_NAME_LENGTH
 from opportune.db import BigId, Model, SoftDelete, utc_now
@@ -35,7 +36,7 @@ class Conversation(Model, SoftDelete, table=True):
     keeps_history: ClassVar[bool] = False  # each question would add an entry
     __table_args__ = (Index("ix_chat_conversation_owner_used", "owner_id", "used_at"),)
 
-    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
+    owner_id: OwnerId = Field(index=False)
     title: str = Field(max_length=MAX_TITLE_LENGTH)
     titled_by: TitledBy = TitledBy.QUESTION
     leaf_id: int | None = Field(default=None, sa_type=BigId)

@@ -5,7 +5,7 @@ from opportune.crud import Crud
 class Contacts(Crud[Contact]):
     """Contacts of the user's current team. Rows of other teams are not found."""
 
-    owner = "team_id"
+    team_column = "team_id"
     search = ("name", "email", "notes")
     sort = ("name", "email")
     order = ("name",)

@@ -17,7 +17,7 @@ from opportune.db import utc_now
 class Todos(Crud[Todo]):
     """To-dos. Rows of other owners are not found."""
 
-    owner = "owner_id"
+    owner_column = "owner_id"
     search = ("title", "notes")
     filters = ("due_on",)
     sort = ("due_on", "title", "created_at")

@@ -1,7 +1,7 @@
 """Models of users, their credentials and permissions."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint, event, false, func, text
 from sqlalchemy import Text as SqlText
@@ -13,6 +13,9 @@ from opportune.db.models.soft_delete import SoftDelete
 from opportune.errors import OperatorError
 from opportune.i18n import pgettext_lazy as _p
 from opportune.project.layout import PACKAGE, USER_TABLE, users_module
+
+OwnerId = Annotated[int, Field(foreign_key=f"{USER_TABLE}.id", ondelete="CASCADE", index=True)]
+"""Id of the user a row belongs to, and with whom it is deleted: `owner_id: OwnerId`."""
 
 
 class UserBase(Model):
@@ -87,7 +90,7 @@ class Session(Model, table=True):
     __tablename__ = "accounts_session"
 
     token_hash: str = Field(max_length=64, unique=True)
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
     seen_at: datetime = Field(default_factory=utc_now)
@@ -111,7 +114,7 @@ class ApiToken(Model, table=True):
     __tablename__ = "accounts_token"
 
     token_hash: str = Field(max_length=64, unique=True)
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     name: str = Field(max_length=100)
     hint: str = Field(default="", max_length=16, title=_p("token", "Hint"))
     """First characters of the token, so that users recognise it in a list."""
@@ -130,7 +133,7 @@ class RecoveryCode(Model, table=True):
     __tablename__ = "accounts_recovery_code"
     __table_args__ = (UniqueConstraint("user_id", "code_hash"),)
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     code_hash: str = Field(max_length=64)
 
 
@@ -140,7 +143,7 @@ class LinkedAccount(Model, table=True):
     __tablename__ = "accounts_linked_account"
     __table_args__ = (UniqueConstraint("issuer", "subject"),)
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     issuer: str = Field(max_length=255, title=_p("account", "Issuer"))
     """Address of the issuer. Subjects are unique for each issuer."""
     subject: str = Field(max_length=255, title=_p("account", "Subject"))
@@ -155,7 +158,7 @@ class Passkey(Model, table=True):
 
     __tablename__ = "accounts_passkey"
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     name: str = Field(max_length=100)
     credential_id: str = Field(max_length=1400, unique=True)
     """Credential id in base64url."""
@@ -180,7 +183,7 @@ class AccountEvent(Model, table=True):
 
     __tablename__ = "accounts_event"
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     kind: str = Field(max_length=50)
     """A name in `opportune.accounts.events.kinds.KINDS`."""
     details: dict[str, Any] = Field(default_factory=dict)
@@ -231,7 +234,7 @@ class Membership(Model, table=True):
     __tablename__ = "accounts_membership"
     __table_args__ = (UniqueConstraint("user_id", "group_id"),)
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True)
 
 

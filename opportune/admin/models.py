@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
+from opportune.accounts.models import OwnerId
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import Model, utc_now
 from opportune.schemas.text import Line, Text
@@ -50,7 +51,7 @@ class SavedView(Model, table=True):
     __tablename__ = "admin_saved_view"
     __table_args__ = (UniqueConstraint("owner_id", "identity", "name"),)
 
-    owner_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
+    owner_id: OwnerId = Field(index=False)
     identity: str = Field(max_length=100)
     """The model's name in the admin's addresses, such as `todo`."""
     name: Line = Field(min_length=1, max_length=60)
@@ -71,7 +72,7 @@ class DefaultView(Model, table=True):
     __tablename__ = "admin_default_view"
     __table_args__ = (UniqueConstraint("user_id", "identity"),)
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
+    user_id: OwnerId = Field(index=False)
     identity: str = Field(max_length=100)
     view_id: int = Field(foreign_key="admin_saved_view.id", ondelete="CASCADE", index=True)
 
@@ -85,7 +86,7 @@ class DashboardLayout(Model, table=True):
     """`overview`, `group:` with an id, `user:` with an id, or `checklist`."""
     group_id: int | None = Field(default=None, foreign_key="accounts_group.id", ondelete="CASCADE", index=True)
     """Group of the page; None for the overview of superusers."""
-    user_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId | None = None
     """User whose first page this is."""
     widgets: dict[str, Any] = Field(default_factory=dict)
     """Keys of widgets and sections: `order` and `hidden`."""

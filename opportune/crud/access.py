@@ -9,7 +9,7 @@ class Access(Enum):
     ANYONE = "anyone"
     SIGNED_IN = "signed in"
     OWNER = "owner"
-    """The user or the members of the team in the `owner` column of a row."""
+    """The user or the members of the team in the `owner_column` or `team_column` of a row."""
     OWNER_OR_PERMITTED = "owner or permitted"
     """Owners may do everything with their rows, and members of groups with the permission with all rows."""
     PERMITTED = "permitted"

@@ -67,7 +67,7 @@ class Crud(CrudOptions, Generic[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refuse_misspelt(cls, Crud)
+        refuse_misspelt(cls, Crud, renamed={"owner": "owner_column"})
         args = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         if model := next((arg for arg in args if isinstance(arg, type)), None):
             cls.model = model

@@ -58,8 +58,10 @@ class Definition:
     def __init__(self, crud_class: type[CrudOptions], overridden: AbstractSet[str]) -> None:
         require_integer_id(crud_class.__name__, crud_class.model)
         self.crud_class = crud_class
+        self.owners = frozenset(name for name in (crud_class.owner_column, crud_class.team_column) if name)
+        """The columns that the data layer sets to the owner of a new row."""
         has_paths = any("." in path for path in (*crud_class.sort, *crud_class.order))
-        depends_on_user = has_paths or crud_class.nested or crud_class.team_column
+        depends_on_user = has_paths or crud_class.nested or (crud_class.owner_column and crud_class.team_column)
         is_same_for_all = not depends_on_user and self.read_access is not Access.OWNER_OR_PERMITTED
         self.shares_statement = is_same_for_all and overridden.isdisjoint(QUERY_METHODS)
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
@@ -75,8 +77,6 @@ class Definition:
         )
         self._serializers: dict[frozenset[str], Serializer] = {}
         self._schemas_without_locked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
-        self.owners = frozenset(name for name in (crud_class.owner, crud_class.team_column) if name)
-        """The columns that the data layer sets to the owner of a new row."""
         self.options = SchemaOptions(
             owners=self.owners,
             write_fields=crud_class.write_fields,
@@ -112,8 +112,9 @@ class Definition:
             declaration.require_readable_path("sort" if path in crud_class.sort else "order", path.removeprefix("-"))
         check_schemas(declaration, self.options)
         self._check_lookup(declaration)
-        self._check_owner(declaration)
-        self._check_team_column(declaration)
+        self._check_owner_column(declaration, "owner_column", {User})
+        self._check_owner_column(declaration, "team_column", team_owners.keys())
+        self._check_access(declaration)
         self._check_team_roles(declaration)
         if not has_assign:
             self._check_write_schemas(declaration)
@@ -132,34 +133,26 @@ class Definition:
         if lookup != "id" and not (is_text(self.shape.columns[lookup]) and is_unique(self.shape.columns[lookup])):
             raise declaration.error("lookup", f"{lookup!r} is not a unique text column. Set unique=True on its field.")
 
-    def _check_owner(self, declaration: Declaration) -> None:
-        crud_class, owner = self.crud_class, self.crud_class.owner
-        owners = {User, *team_owners}
-        if owner is not None and self.shape.references.get(owner) not in owners:
-            columns = [name for name, target in self.shape.references.items() if target in owners]
-            declaration.require_one_of("owner", owner, columns or self.shape.columns)
-            raise declaration.error("owner", f"{owner!r} is not a foreign key to accounts_user.id. Make it one.")
-        for option in ("read_access", "write_access"):
-            if getattr(crud_class, option) in (Access.OWNER, Access.OWNER_OR_PERMITTED) and owner is None:
-                raise declaration.error(option, 'rows have no owner. Set its column: owner = "user_id".')
-
-    def _check_team_column(self, declaration: Declaration) -> None:
-        owner, team_column = self.crud_class.owner, self.crud_class.team_column
-        if team_column is None:
+    def _check_owner_column(self, declaration: Declaration, option: str, owners: AbstractSet[type[Any]]) -> None:
+        column, references = getattr(self.crud_class, option), self.shape.references
+        if column is None or references.get(column) in owners:
             return
-        references = self.shape.references
-        teams = [name for name, target in references.items() if target in team_owners]
-        declaration.require_one_of("team_column", team_column, teams or self.shape.columns)
-        if team_column not in teams:
-            raise declaration.error(
-                "team_column", f"{team_column!r} is not a foreign key to teams_team.id. Make it one."
-            )
-        if owner is None or references[owner] is not User:
-            raise declaration.error("team_column", 'rows also need a user. Set its column: owner = "user_id".')
+        if references.get(column) in {User, *team_owners}:
+            other = "team_column" if option == "owner_column" else "owner_column"
+            raise declaration.error(option, f'write {other} = "{column}" instead, which refers to its table.')
+        columns = [name for name, target in references.items() if target in owners]
+        declaration.require_one_of(option, column, columns or self.shape.columns)
+        table = "accounts_user" if option == "owner_column" else "teams_team"
+        raise declaration.error(option, f"{column!r} is not a foreign key to {table}.id. Make it one.")
+
+    def _check_access(self, declaration: Declaration) -> None:
+        for option in ("read_access", "write_access"):
+            if getattr(self.crud_class, option) in (Access.OWNER, Access.OWNER_OR_PERMITTED) and not self.owners:
+                raise declaration.error(option, 'rows have no owner. Set its column: owner_column = "user_id".')
 
     def _check_team_roles(self, declaration: Declaration) -> None:
         if self.crud_class.team_roles and not self.team:
-            raise declaration.error("team_roles", 'no team owns the rows. Set its column: owner = "team_id".')
+            raise declaration.error("team_roles", 'no team owns the rows. Set its column: team_column = "team_id".')
         for role in self.crud_class.team_roles.values():
             declaration.require_one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
 
@@ -171,13 +164,12 @@ class Definition:
     @property
     def team(self) -> TeamOwners | None:
         """The model of teams that can own the rows, or None if rows only belong to users or have no owner."""
-        column = self.crud_class.team_column or self.crud_class.owner or ""
-        return team_owners.get(self.shape.references.get(column) or object)
+        return team_owners.get(self.shape.references.get(self.crud_class.team_column or "") or object)
 
     @cached_property
     def belongs_to_team(self) -> bool:
         """Whether every row belongs to a team."""
-        return self.team is not None and self.crud_class.team_column is None
+        return self.crud_class.team_column is not None and self.crud_class.owner_column is None
 
     @cached_property
     def prefix(self) -> str:
@@ -187,11 +179,11 @@ class Definition:
 
     @property
     def read_access(self) -> Access:
-        return self.crud_class.read_access or (Access.OWNER if self.crud_class.owner else Access.PERMITTED)
+        return self.crud_class.read_access or (Access.OWNER if self.owners else Access.PERMITTED)
 
     @property
     def write_access(self) -> Access:
-        return self.crud_class.write_access or (Access.OWNER if self.crud_class.owner else Access.PERMITTED)
+        return self.crud_class.write_access or (Access.OWNER if self.owners else Access.PERMITTED)
 
     @cached_property
     def create_schema(self) -> type[BaseModel]:

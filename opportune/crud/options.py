@@ -35,14 +35,15 @@ class CrudOptions:
     classes, exactly one of them is the default. Subclasses do not inherit it."""
     lookup: ClassVar[str] = "id"
     """The column that identifies rows in addresses: `id`, or a unique text such as `slug`."""
-    owner: ClassVar[str | None] = None
-    """The foreign key column of the owner: a user or a team."""
+    owner_column: ClassVar[str | None] = None
+    """The foreign key column of the user who owns a row."""
     team_column: ClassVar[str | None] = None
-    """The foreign key column of a team. While the user has a current team, rows belong to it instead of `owner`."""
+    """The foreign key column of the team that owns a row. With an `owner_column`, rows belong to the user while no team
+    is selected."""
     team_roles: ClassVar[Mapping[str, str]] = {}
     """Team roles that actions require: `{"delete": "admin"}`. Members of any role may do other actions."""
     read_access: ClassVar[Access | None] = None
-    """Users who may read rows: by default the `owner`, or users with a grant if rows have no owner."""
+    """Users who may read rows: by default the owner, or users with the permission if rows have no owner."""
     write_access: ClassVar[Access | None] = None
     """Users who may add, change and delete rows. The default is the same as for `read_access`."""
     search: ClassVar[Sequence[str]] = ()

@@ -26,21 +26,24 @@ class UserPermissions:
 
     @property
     def owner_column(self) -> str | None:
-        """The column with the owner of new rows: `team_column` if the user has a current team, otherwise `owner`."""
-        return self.options.team_column if self.options.team_column and self.team else self.options.owner
+        """The column with the owner of new rows: that of the current team, or else that of the user."""
+        return self.options.team_column if self._belongs_to_team else self.options.owner_column
 
     @property
     def owner_id(self) -> int | None:
         """The owner of new rows: the id of the user or of the current team."""
-        belongs_to_team = self.definition.belongs_to_team or (self.options.team_column and self.team)
-        owner = self.team if belongs_to_team else self.user
+        owner = self.team if self._belongs_to_team else self.user
         return owner.id if owner else None
+
+    @property
+    def _belongs_to_team(self) -> bool:
+        return self.definition.belongs_to_team or (self.options.team_column is not None and self.team is not None)
 
     def may(self, action: str) -> bool:
         """Return whether the user may do an action on any row."""
         if role := self.options.team_roles.get(action):
             if self.team is None:
-                return self.user is not None and self.options.team_column is not None
+                return self.user is not None and self.options.owner_column is not None
             return self.user is not None and self.team.has_role(role)
         if action in READ_ACTIONS:
             access = self.definition.read_access

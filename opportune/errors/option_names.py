@@ -35,7 +35,7 @@ def find_misspelt(
         class_: A subclass, such as `Books`.
         base: The class with the options, such as `Crud`.
         similarity: Similarity from which a value counts as a misspelt option.
-        renamed: Names of options in other frameworks, with ours.
+        renamed: Names of options in other frameworks and earlier versions, with ours.
     """
     declaring = [other for other in class_.__mro__ if issubclass(other, base) and other is not base]
     mixins = [other for other in class_.__mro__ if not issubclass(other, base) and not issubclass(base, other)]
@@ -50,9 +50,9 @@ def find_misspelt(
             yield f"{class_.__name__} has no option {name}. Did you mean {suggestion}?"
 
 
-def refuse_misspelt(class_: type[Any], base: type[Any]) -> None:
+def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:
     """Raise OperatorError for the first misspelt option of a class."""
-    if message := next(find_misspelt(class_, base), ""):
+    if message := next(find_misspelt(class_, base, renamed=renamed), ""):
         raise OperatorError(message)
 
 

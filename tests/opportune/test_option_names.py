@@ -33,6 +33,7 @@ def declare(base: Any, *mixins: type[Any], **attributes: Any) -> Any:
         (lambda: declare(Crud, fields=("text",)), "read_fields"),
         (lambda: declare(Crud, readabel=lambda self: True), "readable"),
         (lambda: declare(Crud, hidden_field=lambda self: {"text"}), "hidden_fields"),
+        (lambda: declare(Crud, owner="owner_id"), "owner_column"),
         (lambda: declare(Notes, ordr=("text",)), "order"),
         (lambda: declare(CrudPages, colums=("text",)), "columns"),
         (lambda: declare(CrudPages, form_contxt=lambda self: {}), "form_context"),

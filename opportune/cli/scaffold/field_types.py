@@ -110,7 +110,7 @@ FIELD_TYPES = {
     "list": FieldType("TextList", FIELDS, empty="list", sample='"one\\ntwo"', is_listed=False),
     "reference": FieldType("int", sample="{target}.id", invalid=["999"]),
     "many": FieldType("list", sample="[{target}.id]", invalid=["[999]"]),
-    "owner": FieldType("int"),
+    "owner": FieldType("OwnerId", "opportune.accounts"),
     "team": FieldType("int"),
     "created_at": date_type("datetime"),
     "updated_at": date_type("datetime"),

@@ -152,7 +152,7 @@ class NewModel:
         if self.slug:
             yield f'lookup = "{self.slug.name}"'
         if self.owner:
-            yield f'owner = "{self.owner.column}"'
+            yield f'{self.owner.type}_column = "{self.owner.column}"'
         if self.account_fields:  # Crud writes columns that refer to users only if they are listed
             writable = [field.column for field in self.fields if field.is_sent]
             yield f"write_fields = {tuple_code(writable)}"

@@ -107,8 +107,6 @@ def _assigned_code(field: Field, table: str) -> str:
     if field.type in TIMESTAMPS:
         changes = ', sa_column_kwargs={"onupdate": utc_now}' if field.type == "updated_at" else ""
         return f"Field(default_factory=utc_now{changes})"
-    if field.type == "owner":
-        return 'Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)'
     if field.type in ("json", "list"):
         return f"Field(default_factory={field.spec.empty})"
     default, options = default_code(field), [*_field_arguments(field, table)]

@@ -142,7 +142,7 @@ def _crud_options(model: ExistingModel) -> dict[str, Any]:
     for node in sorted(classes, key=lambda node: "default" not in _assignments(node)):
         if any(ast.unparse(base) == f"Crud[{model.name}]" for base in node.bases):
             options = _assignments(node)
-            owner, access = options.get("owner"), options.get("read_access")
+            owner, access = options.get("owner_column", options.get("team_column")), options.get("read_access")
             column = owner.value if isinstance(owner, ast.Constant) else ""
             read = access.attr.lower().replace("_", "-") if isinstance(access, ast.Attribute) else ""
             path = _path_of(model.file.with_name("pages.py"), node.name)

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field
 
+from opportune.accounts.models import OwnerId
 from opportune.contrib.answers.engine.citations import with_sources
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment
@@ -88,7 +89,7 @@ class Answer(Model, table=True):
         ),
     )
 
-    owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE")
+    owner_id: OwnerId | None = Field(default=None, index=False)
     topic: str = Field(default="", max_length=500)
     question: Text = ""
     prompt: list[dict[str, Any]] = Field(default_factory=list)
@@ -178,7 +179,7 @@ class AnswerAttachment(Model, table=True):
 
     __tablename__ = "answers_attachment"
 
-    owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    owner_id: OwnerId | None = None
     topic: str = Field(default="", max_length=500, index=True)
     filename: str = Field(max_length=100)
     content_type: str = Field(max_length=100)

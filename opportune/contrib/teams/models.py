@@ -7,7 +7,7 @@ from sqlalchemy import BindParameter, ColumnElement, UniqueConstraint, and_, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col
 
-from opportune.accounts.models import User
+from opportune.accounts.models import OwnerId, User
 from opportune.db.models.model import Model, utc_now
 from opportune.i18n import pgettext, pgettext_lazy
 from opportune.schemas.text import Line
@@ -57,7 +57,7 @@ class TeamMember(Model, table=True):
     __table_args__ = (UniqueConstraint("user_id", "team_id"),)
 
     team_id: int = Field(foreign_key="teams_team.id", ondelete="CASCADE", index=True)
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE")
+    user_id: OwnerId = Field(index=False)
     role: TeamRole
     joined_at: datetime = Field(default_factory=utc_now)
     switched_at: datetime | None = Field(default_factory=utc_now)
@@ -76,7 +76,7 @@ class TeamInvitation(Model, table=True):
     """Address in lower case."""
     role: TeamRole
     token_hash: str = Field(max_length=64, unique=True)
-    invited_by_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    invited_by_id: OwnerId
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
 
@@ -121,7 +121,7 @@ class TeamShared(SQLModel):
 
     Example:
         class Note(Model, TeamShared, table=True):
-            owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+            owner_id: OwnerId | None = None
     """
 
     team_id: int | None = Field(default=None, foreign_key="teams_team.id", ondelete="CASCADE", index=True)

@@ -1,7 +1,6 @@
 """Column types from the annotations of fields."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import MaxLen
@@ -21,16 +20,20 @@ LITERAL_COLUMN_LENGTH = 64
 
 
 def choose_column_type(info: FieldInfo) -> None:
-    """Set the column's `sa_type`, unless the field has one or SQLModel supports its type."""
-    sa_fields = [item for item in info.metadata if hasattr(item, "sa_type")]
-    if any(item.sa_type is not PydanticUndefined or item.sa_column is not PydanticUndefined for item in sa_fields):
-        return
-    if (column_type := _find_column_type(info)) is None:
-        return
-    if sa_fields:  # a copy, because fields of the same type alias share the object
-        info.metadata[info.metadata.index(sa_fields[0])] = replace(sa_fields[0], sa_type=column_type)
-    else:
-        info.metadata.extend(Field(sa_type=column_type).metadata)
+    """Set the column's options: those of `Field`, else those of the field's type, also inside `OwnerId | None`.
+
+    The column gets a `sa_type`, unless it has one or SQLModel supports the type.
+    """
+    of_type = [item for field in annotations_of(info, FieldInfo) for item in field.metadata]
+    columns = [vars(item) for item in (*info.metadata, *of_type) if hasattr(item, "sa_type")]  # `Field` comes first
+    options = {
+        name: value for column in reversed(columns) for name, value in column.items() if value is not PydanticUndefined
+    }
+    if options.keys().isdisjoint(("sa_type", "sa_column")) and (column_type := _find_column_type(info)) is not None:
+        options["sa_type"] = column_type
+    if options:  # a new object, because fields of the same type alias share it
+        others = [item for item in info.metadata if not hasattr(item, "sa_type")]
+        info.metadata = [*others, *Field(**options).metadata]
 
 
 def _find_column_type(info: FieldInfo) -> Any:

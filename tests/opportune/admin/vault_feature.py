@@ -39,7 +39,7 @@ class Dossier(Table, SoftDelete, Versioned, table=True):
 
 
 class Dossiers(Crud[Dossier]):
-    owner = "keeper_id"
+    owner_column = "keeper_id"
     read_access = write_access = Access.OWNER
     search = ("title", "rating")
 

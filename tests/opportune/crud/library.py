@@ -158,14 +158,14 @@ class Volumes(Crud[Volume]):
 
 
 class Opinions(Crud[Opinion]):
-    owner = "user_id"
+    owner_column = "user_id"
     read_access = Access.ANYONE
     filters = ("volume_id", "stars")
 
 
 class Notes(Crud[Note]):
     default = True
-    owner = "owner_id"
+    owner_column = "owner_id"
     search = ("text",)
 
 

@@ -265,7 +265,7 @@ async def test_cached_statement_respects_the_rules_of_related_rows(volumes: Volu
 
 
 class SharedNotes(Crud[Note]):
-    owner = "owner_id"
+    owner_column = "owner_id"
     read_access = write_access = Access.OWNER_OR_PERMITTED
 
 

@@ -76,8 +76,14 @@ def test_dates_numbers_and_choices_do_not_wrap() -> None:
         ({"lookup": "title"}, "Books.lookup: 'title' is not a unique text column. Set unique=True on its field."),
         ({"nested": ("price",)}, "Books.nested: Volume has no 'price'. There are: editor, topics, writer."),
         ({"write_fields": ("id",)}, "Books.write_fields: 'id' is set by the site. Leave it out."),
-        ({"owner": "writer_id"}, "Books.owner: 'writer_id' is not a foreign key to accounts_user.id. Make it one."),
-        ({"read_access": Access.OWNER}, 'Books.read_access: rows have no owner. Set its column: owner = "user_id".'),
+        (
+            {"owner_column": "writer_id"},
+            "Books.owner_column: 'writer_id' is not a foreign key to accounts_user.id. Make it one.",
+        ),
+        (
+            {"read_access": Access.OWNER},
+            'Books.read_access: rows have no owner. Set its column: owner_column = "user_id".',
+        ),
         (
             {"create_schema": UnknownFieldSchema},
             "Books.create_schema: Volume has no 'mood'. Leave it out, or store it in `assign`.",

@@ -57,12 +57,12 @@ open_pages = CrudPages(OpenPosts, "/open-posts", columns=("id",))
 
 class Posts(Crud[Post]):
     default = True
-    owner = "owner_id"
+    owner_column = "owner_id"
     search = ("title",)
 
 
 class Comments(Crud[Comment]):
-    owner = "owner_id"
+    owner_column = "owner_id"
     search = ("text",)
 
 

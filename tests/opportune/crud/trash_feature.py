@@ -27,7 +27,7 @@ class Tool(LibraryTable, SoftDelete, table=True):
 
 class Tools(Crud[Tool]):
     default = True
-    owner = "owner_id"
+    owner_column = "owner_id"
     order = ("name",)
 
 

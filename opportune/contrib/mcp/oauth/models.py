@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
-from opportune.accounts.models import ApiToken
+from opportune.accounts.models import ApiToken, OwnerId
 from opportune.db.hooks.registry import before_delete
 from opportune.db.models.model import Model, utc_now
 from opportune.feature import Cleanup
@@ -39,7 +39,7 @@ class McpGrant(Model, table=True):
     __tablename__ = "mcp_grant"
 
     client_id: int = Field(foreign_key="mcp_client.id", ondelete="CASCADE", index=True, title=_p("program", "Client"))
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     session_id: int | None = Field(default=None, foreign_key="accounts_session.id", ondelete="CASCADE", index=True)
     """Browser session of the authorization. The code ends with it. None after the code was exchanged."""
     token_id: int | None = Field(default=None, foreign_key="accounts_token.id", ondelete="CASCADE", index=True)

@@ -48,7 +48,7 @@ class Folder(gadget_feature.Table, table=True):
 
 
 class Papers(Crud[Paper]):
-    owner = "owner_id"
+    owner_column = "owner_id"
     search = ("title",)
 
 

@@ -59,17 +59,17 @@ class Note(NoteTable, table=True):
 
 
 class Projects(Crud[Project]):
-    owner = "team_id"
+    team_column = "team_id"
     team_roles = {"delete": "admin"}
     search = ("name",)
 
 
 class Tasks(Crud[Task]):
-    owner = "team_id"
+    team_column = "team_id"
 
 
 class Notes(Crud[Note]):
-    owner = "user_id"
+    owner_column = "user_id"
     team_column = "team_id"
     team_roles = {"delete": "admin"}
     search = ("name",)

@@ -148,7 +148,7 @@ def test_invalid_declaration_is_an_error() -> None:
     with pytest.raises(OperatorError, match=r"Wrong\.team_roles: A team has no 'boss'"):
 
         class Wrong(Crud[Task]):
-            owner = "team_id"
+            team_column = "team_id"
             team_roles = {"delete": "boss"}
 
     with pytest.raises(OperatorError, match="no team owns the rows"):
@@ -159,15 +159,15 @@ def test_invalid_declaration_is_an_error() -> None:
     with pytest.raises(OperatorError, match="team_id"):
 
         class Elsewhere(Crud[Task]):
-            owner = "project_id"
+            team_column = "project_id"
 
-    with pytest.raises(OperatorError, match=r"Shared\.team_column: .*'user_id'.*team_id"):
+    with pytest.raises(OperatorError, match=r'Shared\.team_column: write owner_column = "user_id"'):
 
         class Shared(Crud[Note]):
-            owner = "user_id"
+            owner_column = "user_id"
             team_column = "user_id"
 
-    with pytest.raises(OperatorError, match=r"Alone\.team_column: rows also need a user"):
+    with pytest.raises(OperatorError, match=r'Theirs\.owner_column: write team_column = "team_id" instead'):
 
-        class Alone(Crud[Note]):
-            team_column = "team_id"
+        class Theirs(Crud[Task]):
+            owner_column = "team_id"

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table
 from sqlmodel import Field
 
+from opportune.accounts.models import OwnerId
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.schemas.annotations import Stored
 from opportune.schemas.text import Text
@@ -77,4 +78,28 @@ def test_column_types_without_id_column() -> None:
         "left": "INTEGER",
         "right": "INTEGER",
         "words": "JSON",
+    }
+
+
+class Owned(Model, table=True):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    __tablename__ = "test_owned"
+
+    owner_id: OwnerId
+    writer_id: OwnerId = Field(index=False)
+    reader_id: OwnerId | None = None
+    editor_id: OwnerId | None = Field(default=None, unique=True, index=False)
+
+
+def test_owner_id_is_a_foreign_key_of_users() -> None:
+    described = {
+        column.name: (column.nullable, column.index, key.target_fullname, key.ondelete)
+        for column in Owned.__table__.columns  # type: ignore[attr-defined]
+        for key in column.foreign_keys
+    }
+    assert described == {
+        "owner_id": (False, True, "accounts_user.id", "CASCADE"),
+        "writer_id": (False, False, "accounts_user.id", "CASCADE"),
+        "reader_id": (True, True, "accounts_user.id", "CASCADE"),
+        "editor_id": (True, False, "accounts_user.id", "CASCADE"),
     }

@@ -6,6 +6,7 @@ from pydantic import AfterValidator
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, Relationship
 
+from opportune.accounts import OwnerId
 from opportune.db import Model, ModelBase, utc_now
 from opportune.fields import Image, Line, Markdown, Money, Slug, image_field, money_field, slug_field
 
@@ -75,7 +76,7 @@ class Review(Model, table=True):
     __tablename__ = "books_review"
     __table_args__ = (UniqueConstraint("user_id", "book_id"),)
 
-    user_id: int = Field(foreign_key="accounts_user.id", ondelete="CASCADE", index=True)
+    user_id: OwnerId
     book_id: int = Field(foreign_key="books_book.id", ondelete="CASCADE", index=True)
     stars: int = Field(ge=1, le=5)
     text: Markdown = Field("", max_length=2000)

@@ -41,7 +41,7 @@ class Books(Crud[Book]):
 
 
 class Reviews(Crud[Review]):
-    owner = "user_id"
+    owner_column = "user_id"
     filters = ("book_id", "stars")
     sort = ("created_at", "stars")
     read_access = Access.ANYONE
