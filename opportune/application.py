@@ -21,7 +21,6 @@ from opportune.accounts.tokens.openapi import describe
 from opportune.admin.middleware import add_admin, add_icons
 from opportune.admin.permissions import Permissions
 from opportune.config.settings import Settings, get_settings, load_settings, read_feature_settings, set_settings
-from opportune.config.speedups import speedup
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -48,7 +47,7 @@ from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.routing.router import Router, build_mounted_routes, operation_id, router_list
+from opportune.web.routing.router import Router, build_mounted_routes, operation_id, router_class, router_list
 
 OWN_FEATURE = "application"
 """Name of the feature with the views and jobs of an existing application."""
@@ -80,8 +79,7 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
         openapi_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # else FastAPI searches for telemetry providers
     )
-    router_class = speedup("opportune.web.routing.fast_router_adapter", "FastRouter", Router)
-    app.router = router = router_class(
+    app.router = router = router_class()(
         lifespan=lifespan, dependency_overrides_provider=app, generate_unique_id_function=operation_id
     )
     router.page_dependencies = [Depends(get_optional_user)]  # templates show the user

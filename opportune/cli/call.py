@@ -6,17 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, redirect_stdout
 from contextvars import copy_context
 from io import BytesIO, TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opportune.cli.main import load, run
+from typer.core import TyperOption
+
+from opportune.cli.main import Command, load, run
 from opportune.cli.process import forbid_exec
 from opportune.cli.registry import command_module
 from opportune.config.settings import Settings, using_settings
 from opportune.errors import CommandError
 from opportune.errors.suggestions import did_you_mean
-
-if TYPE_CHECKING:
-    from typer._click import Command, Parameter
 
 
 def call_command(name: str, *arguments: object, settings: Settings | None = None, **options: Any) -> str:
@@ -52,7 +51,7 @@ def call_command(name: str, *arguments: object, settings: Settings | None = None
         return pool.submit(copy_context().run, run_captured, command_line, settings).result()
 
 
-def find_command(command_line: Sequence[str]) -> "Command":
+def find_command(command_line: Sequence[str]) -> Command:
     """Return the command or subcommand at the start of a command line."""
     command = load(command_line[0])
     for word in command_line[1:]:
@@ -60,7 +59,7 @@ def find_command(command_line: Sequence[str]) -> "Command":
     return command
 
 
-def option_arguments(command: "Command", options: Mapping[str, Any]) -> Iterator[str]:
+def option_arguments(command: Command, options: Mapping[str, Any]) -> Iterator[str]:
     names = {name: option for option in command.params for name in python_names(option)}
     for name, value in options.items():
         if name not in names:
@@ -68,14 +67,14 @@ def option_arguments(command: "Command", options: Mapping[str, Any]) -> Iterator
         yield from arguments_for_option(names[name], value)
 
 
-def python_names(option: "Parameter") -> set[str]:
+def python_names(option: TyperOption) -> set[str]:
     """Return the Python names of an option: `dry_run` for --dry-run, and its parameter's name. Arguments have none."""
     if option.param_type_name != "option":
         return set()
     return {option.name or "", *(name.lstrip("-").replace("-", "_") for name in option.opts)}
 
 
-def arguments_for_option(option: "Parameter", value: Any) -> Iterator[str]:
+def arguments_for_option(option: TyperOption, value: Any) -> Iterator[str]:
     if isinstance(value, bool) and getattr(option, "is_flag", False):
         yield from (option.opts if value else option.secondary_opts)[:1]
     elif value is not None:

@@ -23,7 +23,7 @@ from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -31,7 +31,7 @@ from typer.main import get_command_name
 
 from opportune import __version__
 from opportune.cli import output
-from opportune.cli.completion_adapter import complete_after_python
+from opportune.cli.completion import complete_after_python
 from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.cli.missing_commands import find_missing_command
 from opportune.cli.registry import (
@@ -51,9 +51,9 @@ from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import PROJECT, display_path, installed_features
 
-if TYPE_CHECKING:  # private modules of Typer, needed only for types
-    from typer._click import Command, Context, HelpFormatter
-    from typer._click.shell_completion import CompletionItem
+Command: TypeAlias = Any
+Context: TypeAlias = Any
+# Typer has no public names for these types.
 
 PERMISSION_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
 MAX_NEW_OBJECTS = 20_000
@@ -65,27 +65,27 @@ MAX_HELP_COLUMNS = 120
 class Commands(TyperGroup):
     """Group of all commands. Only the module of the called command is imported."""
 
-    def list_commands(self, ctx: "Context") -> list[str]:
+    def list_commands(self, ctx: Context) -> list[str]:
         return [*MODULES, *feature_modules()]
 
-    def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         if cmd_name not in MODULES:
             ctx.with_resource(output.show_work_progress())  # for `opportune.progress`
         command = load(cmd_name) if command_module(cmd_name) else None
         collect_garbage_again()
         return command
 
-    def resolve_command(self, ctx: "Context", args: list[str]) -> "tuple[str | None, Command | None, list[str]]":
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         if not ctx.resilient_parsing and not command_module(args[0]):
             if message := find_missing_command(args[0]):
                 raise OperatorError(message)
             ctx.fail(unknown_command(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
-    def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:
+    def format_help(self, ctx: Context, formatter: Any) -> None:
         formatter.write("\n".join(overview()))
 
-    def shell_complete(self, ctx: "Context", incomplete: str) -> "list[CompletionItem]":
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[Any]:
         """Complete the name of a command without loading any."""
         modules = MODULES.copy()
         with suppress(Exception):  # a mistake in a feature is reported by commands
@@ -114,7 +114,7 @@ def unattended_options(
     """Options of commands that ask no questions, so that scripts may add them to every command."""
 
 
-def load(name: str) -> "Command":
+def load(name: str) -> Command:
     """Load a command from its module and add the common options.
 
     Raises:
@@ -158,7 +158,7 @@ def import_command(name: str, module_name: str) -> ModuleType:
     return module
 
 
-def add_common_options(command: "Command") -> None:
+def add_common_options(command: Command) -> None:
     subcommands = getattr(command, "commands", {})
     for options in (common_options, *(() if subcommands else (unattended_options,))):
         app = typer.Typer(add_completion=False)
@@ -170,12 +170,13 @@ def add_common_options(command: "Command") -> None:
         add_common_options(subcommand)
 
 
-def command_group() -> "Command":
+def command_group() -> Command:
     settings = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_COLUMNS}
     app = typer.Typer(cls=Commands, context_settings=settings, rich_markup_mode=None)
     app.callback()(common_options)
-    complete_after_python()
-    return typer.main.get_command(app)  # unlike get_group, this adds the options that install completion
+    group = typer.main.get_command(app)  # unlike get_group, this adds the options that install completion
+    complete_after_python(group)
+    return group
 
 
 def collect_garbage_again() -> None:
@@ -239,7 +240,7 @@ def print_error(message: str, code: int) -> int:
 
 
 def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
-    ctx: Context | None = getattr(error, "ctx", None)
+    ctx: Context = getattr(error, "ctx", None)
     # Typer sets no context if the value of an option is missing.
     names = [name for name in arguments[:1] if not name.startswith("-") and command_module(name)]
     path = ctx.command_path if ctx else " ".join([PROGRAM, *names])
@@ -250,7 +251,7 @@ def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
 def unknown_option_message(error: typer.TyperException) -> str:
     """Return the message about an unknown option, with a suggestion; empty for other errors."""
     option: str | None = getattr(error, "option_name", None)
-    ctx: Context | None = getattr(error, "ctx", None)
+    ctx: Context = getattr(error, "ctx", None)
     if not option or not ctx or not hasattr(error, "possibilities"):
         return ""
     params = ctx.command.get_params(ctx)

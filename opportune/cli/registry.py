@@ -35,7 +35,6 @@ OPTIONS = {
     "-v, --verbose": "Print more details, and the traceback of unexpected errors.",
     "--version": "Print the version of the framework.",
     "--install-completion": "Install completion of commands and options with Tab.",
-    "--show-completion": "Print the completion script.",
     "-h, --help": "Print this help, or the help of a command.",
 }
 COMPLETION_VARIABLE = "_OPPMAN.PY_COMPLETE"

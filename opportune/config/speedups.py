@@ -1,15 +1,19 @@
-"""Adapters around private names of libraries that save time, each with a public fallback.
+"""Hook for `opportune/speedups`, modules with private names of libraries that save time.
 
-`SPEEDUPS=off` turns them off. If a library no longer has its private names, the fallback is used.
+The core asks for a name of a module and has a fallback with public names. The fallback is used if SPEEDUPS is off, if
+the folder has been deleted, or if a library no longer has its private names.
 """
 
 import logging
 import os
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TypeVar
 
 from opportune.project.layout import env_file_value
+
+PACKAGE = "opportune.speedups"
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -17,30 +21,22 @@ T = TypeVar("T")
 
 @cache
 def are_on() -> bool:
-    """Return whether SPEEDUPS is on, from the environment or `.env`. Works before the settings are read."""
-    return (os.environ.get("SPEEDUPS") or env_file_value("SPEEDUPS").strip()) != "off"
+    """Return whether the folder exists and SPEEDUPS is on, in the environment or `.env`, before settings are read."""
+    spec = find_spec(PACKAGE)
+    is_deleted = spec is None or spec.origin is None  # a folder of old bytecode has no origin
+    return not is_deleted and (os.environ.get("SPEEDUPS") or env_file_value("SPEEDUPS").strip()) != "off"
 
 
 @cache
-def module_of(adapter: str) -> object:
-    """Import an adapter. Return None if its library no longer has the names that it needs."""
+def module_of(name: str) -> object:
+    """Import a module of the folder. Return None if its library no longer has the names that it needs."""
     try:
-        return import_module(adapter)
+        return import_module(f"{PACKAGE}.{name}")
     except (ImportError, AttributeError) as error:
-        logger.warning("%s is not used, which makes the site slower: %s", adapter, error)
+        logger.warning("%s.%s is not used, which makes the site slower: %s", PACKAGE, name, error)
         return None
 
 
-def speedup(adapter: str, name: str, fallback: T) -> T:
-    """Return an attribute of an adapter, or the fallback if speed-ups are off or the adapter cannot be used."""
-    return getattr(module_of(adapter), name, fallback) if are_on() else fallback
-
-
-def require(owner: type, *names: str) -> None:
-    """Check the private names that an adapter overrides or calls.
-
-    Raises:
-        ImportError: One of them no longer exists.
-    """
-    if missing := [name for name in names if not hasattr(owner, name)]:
-        raise ImportError(f"{owner.__module__}.{owner.__name__} no longer has {', '.join(missing)}")
+def speedup(module: str, name: str, fallback: T) -> T:
+    """Return a name of a module in `opportune/speedups`, or the fallback."""
+    return getattr(module_of(module), name, fallback) if are_on() else fallback

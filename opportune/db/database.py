@@ -214,7 +214,7 @@ class Database(ABC):
 
         It costs a third of a session with a transaction. Build the statement once, at module level.
         """
-        fetch: Any = speedup("opportune.db.drivers.statement_adapter", "fetch", None)
+        fetch: Any = speedup("statements", "fetch", None)
         rows: Rows | None = await fetch(self.reading_engine.sync_engine, statement, parameters) if fetch else None
         return await greenlet_spawn(self._fetch_with_public_api, statement, parameters) if rows is None else rows
 

@@ -17,10 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from opportune import application
 from opportune.admin.middleware import LazyAdmin
 from opportune.config.settings import Settings
-from opportune.config.speedups import speedup
 from opportune.feature import Feature
 from opportune.web.cache.rule import rule_of
-from opportune.web.routing.router import Router, build_handler
+from opportune.web.routing.router import Router, build_handler, router_class
 
 GC_THRESHOLDS = (100_000, 20, 50)
 
@@ -59,8 +58,8 @@ async def skip_warm_up(_app: FastAPI) -> None:
 
 def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
     """Analyse the parameters of each route once, and not again for each of the thousands of sites of a run."""
-    router_class = speedup("opportune.web.routing.fast_router_adapter", "FastRouter", Router)
-    copy_route, copies = router_class.copy_route, dict[object, tuple[APIRoute, APIRoute]]()
+    class_ = router_class()
+    copy_route, copies = class_.copy_route, dict[object, tuple[APIRoute, APIRoute]]()
 
     def copy_shared(router: Router, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
         if rule_of(route.endpoint):  # each site counts the hits of its cached routes
@@ -73,7 +72,7 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
         copied.app = first_use(copied)
         return copied
 
-    patch.setattr(router_class, "copy_route", copy_shared)
+    patch.setattr(class_, "copy_route", copy_shared)
 
 
 def first_use(route: APIRoute) -> ASGIApp:

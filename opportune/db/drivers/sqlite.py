@@ -72,7 +72,7 @@ def _run_query(path: Path) -> None:
 
 def create_async_sqlite_engine(url: DatabaseUrl, begin: str, **options: Any) -> AsyncEngine:
     """Return an engine whose transactions begin with a statement, with one hop to the driver's thread if possible."""
-    if driver := speedup("opportune.db.drivers.aiosqlite_adapter", "DRIVER", ""):
+    if driver := speedup("sqlite_driver", "DRIVER", ""):
         return create_async_engine(url.url.set(drivername=driver), begin=begin, **ENGINE_OPTIONS, **options)
     engine = create_async_engine(url.url.set(drivername="sqlite+aiosqlite"), **ENGINE_OPTIONS, **options)
     event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))

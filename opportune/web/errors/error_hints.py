@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import TemplateNotFound
 from sqlalchemy.exc import MissingGreenlet, OperationalError
+from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.db.migrations.post_migrate import is_derived
@@ -108,14 +109,14 @@ def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
         return None
     title = "An attribute was not loaded with its row"
     match = DETACHED.match(str(error))
-    model, name = match.groups() if match else _accessed_attribute(error)
+    model, name, is_relationship = (*match.groups(), True) if match else _accessed_attribute(error)
     if not name:
         return ErrorHint(
             title,
             "Accessing it would run a query outside a session or in a template, where it cannot be awaited.",
             "Load everything that the page needs in the service, while the session is open.",
         )
-    if match or _is_relationship(error):
+    if is_relationship:
         cause = f"{model}.{name} is a relationship, which is only loaded if the query asks for it."
         if (view := _admin_view(error)) is not None:
             return ErrorHint(title, cause, "Name it in the admin view:", view.advise_loading(model, name))
@@ -131,18 +132,16 @@ def _admin_view(error: BaseException) -> Any:
     return next((value for value in values if hasattr(type(value), "advise_loading")), None)
 
 
-def _accessed_attribute(error: BaseException) -> tuple[str, str]:
-    """Return model and attribute from the frames of SQLAlchemy."""
-    model = name = ""
+def _accessed_attribute(error: BaseException) -> tuple[str, str, bool]:
+    """Return model and attribute from the frames of SQLAlchemy, and whether it is a relationship."""
+    model, name, is_relationship = "", "", False
     for frame, _line in traceback.walk_tb(error.__traceback__):
         variables = frame.f_locals
         if frame.f_code.co_name == "__get__" and "instance" in variables:
-            model, name = type(variables["instance"]).__name__, str(getattr(variables.get("self"), "key", ""))
-    return model, name
-
-
-def _is_relationship(error: BaseException) -> bool:
-    return any(frame.f_code.co_name == "_load_for_state" for frame, _line in traceback.walk_tb(error.__traceback__))
+            attribute = variables.get("self")
+            model, name = type(variables["instance"]).__name__, str(getattr(attribute, "key", ""))
+            is_relationship = isinstance(getattr(attribute, "property", None), RelationshipProperty)
+    return model, name, is_relationship
 
 
 def _outdated_database_hint(error: BaseException) -> ErrorHint | None:

@@ -3,26 +3,26 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from opportune.cli.completion_adapter import BASH
+from opportune.cli.completion import BASH
 from opportune.cli.main import main
 from opportune.cli.registry import COMPLETION_VARIABLE
 from opportune.project.layout import PROJECT
 
-SCRIPT = BASH % {"complete_func": "_complete", "prog_name": "oppman.py", "autocomplete_var": COMPLETION_VARIABLE}
 PRINT_COMPLETIONS = """
 COMP_WORDS=({words})
 COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-_complete "${{COMP_WORDS[0]}}"
+_oppman_completion "${{COMP_WORDS[0]}}"
 echo ${{COMPREPLY[*]}}
 """
 
 
 def complete_in_bash(*words: str) -> list[str]:
     quoted = " ".join(f"'{word}'" for word in words)
-    command = ["bash", "--norc", "-c", SCRIPT + PRINT_COMPLETIONS.format(words=quoted)]
+    command = ["bash", "--norc", "-c", BASH + PRINT_COMPLETIONS.format(words=quoted)]
     return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=True).stdout.split()
 
 
@@ -52,11 +52,13 @@ def test_completion_of_commands_and_options(
     assert complete_in_process(monkeypatch, capsys, "oppman.py jobs list --state w") == ["waiting"]
 
 
-def test_show_completion_prints_the_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+@pytest.mark.parametrize(("shell", "file"), [("bash", ".bash_completions/oppman.py.sh"), ("zsh", ".zfunc/_oppman.py")])
+def test_installed_completion_also_follows_python(
+    shell: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
     with pytest.raises(SystemExit) as caught:
-        main(["--show-completion"])
+        main(["--install-completion"])
     assert caught.value.code == 0
-    script = capsys.readouterr().out
-    assert script.rstrip().endswith(" oppman.py python3 python py")
-    assert COMPLETION_VARIABLE in script
+    assert "oppman.py python3 python" in (tmp_path / file).read_text()

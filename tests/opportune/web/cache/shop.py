@@ -9,11 +9,11 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from httpx2 import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse
 
+from opportune.speedups.router import FastRouter
 from opportune.web.cache import Cache, cached
 from opportune.web.cache.cache import CachedRequest
 from opportune.web.cache.cached_response import CachedResponse
 from opportune.web.cache.store import CacheLookup, Store
-from opportune.web.routing.fast_router_adapter import FastRouter
 from opportune.web.routing.router import CachedRoute
 
 

@@ -14,8 +14,8 @@ from httpx2 import ASGITransport, AsyncClient, Response
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import BaseRoute, Host, Mount, Route
 
+from opportune.speedups.router import FastRouter
 from opportune.web.cache import cached
-from opportune.web.routing.fast_router_adapter import FastRouter
 from opportune.web.routing.router import CachedRoute, Router
 
 ROUTER_CLASSES = [Router, FastRouter]

@@ -17,7 +17,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
-from opportune.config.speedups import require
+from opportune.speedups import require
 
 require(Engine, "_has_events", "_should_log_info")
 require(ClauseElement, "_compile_w_cache")

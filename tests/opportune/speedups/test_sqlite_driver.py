@@ -12,8 +12,8 @@ from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text, event
 from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from opportune.db.drivers import aiosqlite_adapter
-from opportune.db.drivers.aiosqlite_adapter import DRIVER
+from opportune.speedups import sqlite_driver
+from opportune.speedups.sqlite_driver import DRIVER
 
 METADATA = MetaData()
 PARENT = Table("parent", METADATA, Column("id", Integer, primary_key=True))
@@ -336,14 +336,14 @@ async def test_close_is_idempotent(engines: Engines) -> None:
 
 
 async def test_cancelled_connect_leaves_no_connection_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executors: list[aiosqlite_adapter.HopExecutor] = []
+    executors: list[sqlite_driver.HopExecutor] = []
 
-    class RecordedExecutor(aiosqlite_adapter.HopExecutor):
+    class RecordedExecutor(sqlite_driver.HopExecutor):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             executors.append(self)
 
-    monkeypatch.setattr(aiosqlite_adapter, "HopExecutor", RecordedExecutor)
+    monkeypatch.setattr(sqlite_driver, "HopExecutor", RecordedExecutor)
     reading = make_engine(tmp_path / "test.db", "BEGIN")
 
     async def read() -> None:

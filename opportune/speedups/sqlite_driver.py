@@ -24,7 +24,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 )
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
-from opportune.config.speedups import require
+from opportune.speedups import require
 
 require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_close", "_terminate_graceful_close")
 require(AsyncAdapt_aiosqlite_cursor, "_aenter_cursor", "_awaitable_cursor_close", "_make_new_cursor")

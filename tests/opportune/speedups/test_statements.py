@@ -1,4 +1,4 @@
-"""Statements run by the adapter behave like those of SQLAlchemy's connection."""
+"""Statements run by `opportune.speedups.statements` behave like those of SQLAlchemy's connection."""
 
 import asyncio
 import gc
@@ -33,8 +33,8 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.db import Database, open_database
-from opportune.db.drivers import statement_adapter
 from opportune.db.errors import is_outage
+from opportune.speedups import statements
 from opportune.testing import make_user
 
 VALUES: Mapping[str, tuple[Any, Any]] = {
@@ -50,10 +50,10 @@ ONE: Select[int] = select(literal_column("1"))
 
 
 async def fetch(database: Database, statement: Executable, values: Mapping[str, Any]) -> Any:
-    """Fetch with the adapter after a first connection."""
+    """Fetch with `opportune.speedups.statements` after a first connection."""
     async with database.reading_engine.connect():
         pass
-    return await statement_adapter.fetch(database.reading_engine.sync_engine, statement, values)
+    return await statements.fetch(database.reading_engine.sync_engine, statement, values)
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -84,9 +84,9 @@ async def test_unsupported_statement_uses_the_public_api(database: Database) -> 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_first_statement_uses_the_public_api(settings: Settings) -> None:
     database = open_database(settings)
-    assert await statement_adapter.fetch(database.reading_engine.sync_engine, ONE, {}) is None
+    assert await statements.fetch(database.reading_engine.sync_engine, ONE, {}) is None
     assert await database.lookup(ONE, {}) == (1,)
-    assert await statement_adapter.fetch(database.reading_engine.sync_engine, ONE, {}) is not None
+    assert await statements.fetch(database.reading_engine.sync_engine, ONE, {}) is not None
     await database.dispose()
 
 
