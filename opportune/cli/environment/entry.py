@@ -42,7 +42,7 @@ BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK, BUILD = (
     for name in ("", "/model", "/aws", "/gcp", "/azure", "/backup", "/telemetry", "/dev", "/framework", "/build")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
-DEVELOPMENT_COMMANDS = (["lock"], ["addapp"], ["inspectdb"], ["deploy", "rehearse"])
+DEVELOPMENT_COMMANDS = (["lock"], ["startapp"], ["addmodel"], ["addapp"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need the development dependencies."""
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 OPTIONAL_LOCKS = {**LOCKS_OF_SECRETS, "backup": BACKUP, "telemetry": TELEMETRY}

@@ -125,7 +125,8 @@ def list_feature(package: FeaturePackage) -> None:
     if package.feature not in feature_packages():
         path = PROJECT / INSTALLED
         text = with_feature(path.read_text(encoding="utf-8"), package.feature, package.module)
-        path.write_text(text, encoding="utf-8")
+        with write_files({path: text}, PROJECT / VENDOR):
+            pass
 
 
 def require_start(package: FeaturePackage) -> None:

@@ -2,16 +2,8 @@
 
 import ast
 
-from opportune.cli.scaffold.line_wrapping import wrap_lines
 from opportune.cli.scaffold.module_imports import with_imports
-from opportune.cli.scaffold.source import (
-    Source,
-    UnexpectedStructure,
-    bound_names,
-    one_entry_per_line,
-    with_item,
-    wrapped_if_long,
-)
+from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, with_item, with_line
 
 ORDER = (
     *("name", "summary", "settings", "models", "requires", "pages", "api", "site", "admin", "data", "jobs", "hooks"),
@@ -38,15 +30,10 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
     Raises:
         UnexpectedStructure: there is no `Feature(…)`, or an argument cannot be extended.
     """
-    original = text
     if "admin" in entries and not _lists_views(text):
         entries = entries | {"admin": f'"{package}.admin"'}
     for entry, code in entries.items():
-        source = Source(text)
-        call = feature_call(source)
-        if "\n" not in source.segment(call):
-            source = one_entry_per_line(source, call)
-        text = _with_argument(source, entry, code).text
+        text = _with_argument(Source(text), entry, code).text
     modules = {code.partition(".")[0] for code in entries.values()} & {"admin", "api", "models", "pages"}
     if "personal_data" in entries:
         modules |= {"models"}
@@ -54,7 +41,7 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
     declarations = {"navigation": "Link", "personal_data": "PersonalData"}
     names = {name for entry, name in declarations.items() if entry in entries}
     names |= {class_ for entry, (_, class_) in FAMILIES.items() if entry in entries}
-    return wrap_lines(with_imports(text, {package: modules, "opportune.feature": names}), unchanged=original)
+    return with_imports(text, {package: modules, "opportune.feature": names})
 
 
 def _lists_views(text: str) -> bool:
@@ -157,13 +144,10 @@ def _with_new_argument(source: Source, call: ast.Call, entry: str, code: str) ->
     preceding = before or call.args
     if not preceding:
         raise UnexpectedStructure(f"has no name in its Feature(…). Add {entry}={code} by hand")
-    last = source.span(preceding[-1])
-    text = source.bytes[last.end :].lstrip()
-    if not text.startswith(b","):
-        source = source.replaced(last.end, last.end, ",")
-    end = source.line_end(last.end)
-    new_source = source.replaced(end, end, f"\n{source.indent(last.start)}{entry}={code},")
-    return wrapped_if_long(new_source, end + 1)
+    last, argument = source.span(preceding[-1]), f"{entry}={code}"
+    if "\n" in source.segment(call):
+        return with_line(source, last, argument)
+    return source.replaced(last.end, last.end, f", {argument}")
 
 
 def _with_owner(source: Source, value: ast.expr, code: str) -> Source:

@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opportune.errors import OperatorError
+from opportune.project.ruff import find_formatted, format_files
 
 
 @contextmanager
 def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequence[Path] = ()) -> Iterator[None]:
     """Write and delete files. All changes are undone if one of them or the block fails or is interrupted.
+
+    Python files are formatted, unless they existed in another format.
 
     Args:
         texts: New contents of files, by path.
@@ -23,6 +26,8 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
     before = {path: path.read_bytes() if path.is_file() else None for path in (*texts, *deleted)}
     new_folders = [parent for path in (*texts, folder / "new") for parent in path.parents if not parent.exists()]
     existing = {*folder.glob("*")}
+    code = [path for path in texts if path.suffix == ".py"]
+    formatted = [path for path in code if before[path] is None] + find_formatted(filter(before.get, code))
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +36,7 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
                 continue
             newline = "\r\n" if b"\r\n" in (before[path] or b"") else "\n"
             path.write_text(text, encoding="utf-8", newline=newline)
+        format_files(formatted)
         for path in deleted:
             path.unlink()
         yield

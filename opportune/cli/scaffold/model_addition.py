@@ -15,7 +15,6 @@ from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, reg
 from opportune.cli.scaffold.field_definitions import OWNERS, check_mixins, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
-from opportune.cli.scaffold.line_wrapping import wrap_lines
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model import ACCESS_LEVELS, NewModel, render_skeleton, tuple_code
 from opportune.cli.scaffold.model_code import link_name, models_module
@@ -212,9 +211,8 @@ def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) ->
 def _module_additions(model: NewModel, router: str) -> dict[str, str]:
     """Return the code to add to each module of the feature, by file name."""
     models = models_module(model.feature, model.name, model.table, model.fields, model.mixins)
-    additions = {"models.py": models}
-    additions |= {file: render_skeleton(file, placeholders_for(model, file, router)) for file in CRUD_MODULES}
-    return {file: wrap_lines(code) for file, code in additions.items()}
+    crud = {file: render_skeleton(file, placeholders_for(model, file, router)) for file in CRUD_MODULES}
+    return {"models.py": models, **crud}
 
 
 def _register(texts: FileTexts, path: Path, model: NewModel, entries: dict[str, str]) -> None:
@@ -232,7 +230,7 @@ def _add_tests(texts: FileTexts, model: NewModel) -> None:
     """Add a test module and the expected responses to each role."""
     tests = texts.project / "tests" / model.feature
     names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
-    texts[next(path for name in names if not (path := tests / name).exists())] = wrap_lines(tests_module(model))
+    texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
     table = tests / "access.txt"
     texts[table] = with_model_rows(texts[table], model)
     for target in (field.target for field in model.fields if field.prevents_deletion):

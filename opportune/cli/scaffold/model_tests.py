@@ -54,12 +54,7 @@ def tests_module(model: NewModel) -> str:
         imports["opportune.db"] = names
     if "await versions(" in text:
         imports["opportune.contrib.row_versions"] = {"versions"}
-    return _with_pytest(with_imports("", imports)) + "\n" + text
-
-
-def _with_pytest(imports: str) -> str:
-    first, _, third_party_imports = imports.partition("\n\n")
-    return f"{first}\n\nimport pytest\n{third_party_imports}".rstrip() + "\n"
+    return f"import pytest\n{with_imports('', imports)}\n{text}"
 
 
 def writer_client(model: NewModel) -> str:

@@ -4,7 +4,6 @@ import ast
 import re
 from dataclasses import dataclass
 
-from opportune.cli.scaffold.line_wrapping import MAX_LINE_LENGTH, split_items
 from opportune.errors import OperatorError
 
 
@@ -81,19 +80,23 @@ def is_docstring(node: ast.stmt) -> bool:
 def with_item(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call, item: str) -> Source:
     """Append an item to a list, tuple, dict or call."""
     span, entries = source.span(display), _entries(source, display)
-    inside = source.bytes[entries[-1].end if entries else span.start : span.end - 1]
     if not entries:
-        return source.replaced(span.end - 1, span.end - 1, item)
-    last, has_comma = entries[-1], inside.lstrip()[:1] == b","
+        return source.replaced(span.end - 1, span.end - 1, f"{item}," if isinstance(display, ast.Tuple) else item)
+    last = entries[-1]
+    inside = source.bytes[last.end : span.end - 1]
+    has_comma = inside.lstrip()[:1] == b","
     if b"\n" not in source.bytes[span.start : span.end]:
-        comma = last.end + inside.index(b",") + 1 if has_comma else last.end
-        new_source = source.replaced(comma, comma, f" {item}" if has_comma else f", {item}")
-        return wrapped_if_long(new_source, span.start)
-    if not has_comma:
-        source = source.replaced(last.end, last.end, ",")
-    end = source.line_end(last.end)
-    indent = source.indent(last.start)
-    return source.replaced(end, end, "".join(f"\n{indent}{part}," for part in split_items(item)))
+        end = last.end + inside.index(b",") + 1 if has_comma else last.end
+        return source.replaced(end, end, f" {item}" if has_comma else f", {item}")
+    return with_line(source, last, item)
+
+
+def with_line(source: Source, previous: Span, item: str) -> Source:
+    """Write an item on the line after another item."""
+    if source.bytes[previous.end :].lstrip()[:1] != b",":
+        source = source.replaced(previous.end, previous.end, ",")
+    end = source.line_end(previous.end)
+    return source.replaced(end, end, f"\n{source.indent(previous.start)}{item},")
 
 
 def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> list[Span]:
@@ -106,34 +109,6 @@ def _entries(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call
             return [*map(source.span, args), *map(source.span, keywords)]
         case _:
             return [source.span(element) for element in display.elts]
-
-
-def wrapped_if_long(source: Source, start: int) -> Source:
-    """Write one entry per line if the line is too long, for the outermost brackets whose entries begin on it."""
-    line_start, line_end = source.bytes.rfind(b"\n", 0, start) + 1, source.line_end(start)
-    if len(source.bytes[line_start:line_end].decode()) <= MAX_LINE_LENGTH:
-        return source
-    nodes = [node for node in ast.walk(source.tree) if isinstance(node, ast.List | ast.Tuple | ast.Dict | ast.Call)]
-    outer = [node for node in nodes if _has_entries_between(source, node, line_start, line_end)]
-    inner = [node for node in nodes if source.span(node).start >= line_start]
-    return one_entry_per_line(source, min(outer or inner, key=lambda node: source.span(node).start))
-
-
-def _has_entries_between(
-    source: Source, node: ast.List | ast.Tuple | ast.Dict | ast.Call, start: int, end: int
-) -> bool:
-    """Return True if the brackets open before this line, and several entries begin on it."""
-    entries = _entries(source, node)
-    return len(entries) > 1 and source.span(node).start < start <= entries[0].start and entries[-1].start < end
-
-
-def one_entry_per_line(source: Source, display: ast.List | ast.Tuple | ast.Dict | ast.Call) -> Source:
-    """Write one entry per line."""
-    span, entries = source.span(display), _entries(source, display)
-    indent = source.indent(span.start)
-    lines = [f"{indent}    {source.bytes[entry.start : entry.end].decode()},\n" for entry in entries]
-    opening = len(source.bytes[: entries[0].start].rstrip())
-    return source.replaced(opening, span.end - 1, "\n" + "".join(lines) + indent)
 
 
 def read_source(text: str, name: str) -> Source:

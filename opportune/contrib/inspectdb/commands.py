@@ -217,7 +217,7 @@ def feature_files(name: str, inspected: InspectionResult, classes: Sequence[str]
     return {
         code / "__init__.py": "",
         code / "models.py": inspected.code,
-        code / "feature.py": format_code(FEATURE.format(**placeholders)),
+        code / "feature.py": FEATURE.format(**placeholders),
         tests / "__init__.py": "",
-        tests / "test_models.py": format_code(TESTS.format(**placeholders)),
+        tests / "test_models.py": TESTS.format(**placeholders),
     }

@@ -1,8 +1,5 @@
 """Rendering of migration files, also of Python code that is not an Alembic operation."""
 
-import shutil
-import subprocess
-import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from opportune.project.layout import PROJECT
+from opportune.project.ruff import format_files
 
 PLACEHOLDER = "# code "
 """Placeholder line for code, because Alembic cannot render it."""
@@ -133,7 +131,7 @@ def write_file(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     template_to_file(TEMPLATE, path, "utf-8", **code, imports="\n".join(sorted(imports)), **variables)
-    _format_file(path)
+    format_files([path], rules="")
 
 
 def render_code(operations: Sequence[ops.MigrateOperation]) -> str:
@@ -169,9 +167,3 @@ def render_item(imports: set[str], item_type: str, item: Any, context: Any) -> s
             # Otherwise the type of an enum array would not be created.
             return rendered.replace(", _create_events=False", "") if rendered else rendered
     return False
-
-
-def _format_file(path: Path) -> None:
-    """Format the file with ruff, if it is installed."""
-    if ruff := shutil.which("ruff", path=sysconfig.get_path("scripts")):
-        subprocess.run([ruff, "format", "--quiet", "--no-cache", str(path)], check=True)

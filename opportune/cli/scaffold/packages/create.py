@@ -1,9 +1,6 @@
 """Creation of a package with a feature and its first model."""
 
-import importlib.util
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from opportune import __version__
@@ -58,15 +55,7 @@ def create_package(request: ModelRequest, feature_file: str, folder: Path) -> Ne
     migration = draft_creation(model.feature, texts[code / "models.py"], code / "models.py", tables, graph)
     with write_files(files, graph.folder(model.feature)):
         write_migration(graph, migration)
-        _format_files([path for path in files if path.suffix == ".py"])
     return model
-
-
-def _format_files(files: Sequence[Path]) -> None:
-    """Sort imports by the name of the package, and format files, if ruff is installed."""
-    if importlib.util.find_spec("ruff"):
-        for arguments in (["check", "--fix-only", "--select=I"], ["format"]):
-            subprocess.run([sys.executable, "-m", "ruff", *arguments, "--quiet", "--no-cache", *files], check=False)
 
 
 def _refuse_models_of_project(model: NewModel) -> None:

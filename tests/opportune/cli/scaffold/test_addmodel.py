@@ -80,6 +80,7 @@ INSTALLED_TEAMS = (
     "INSTALLED: tuple[Feature, ...] = (teams, blog)\n"
 )
 PROJECT_TEXTS = {
+    "pyproject.toml": (PROJECT / "pyproject.toml").read_text(),
     "app/installed.py": "from app.blog.feature import blog\nfrom opportune.feature import Feature\n\n"
     "INSTALLED: tuple[Feature, ...] = (blog,)\n",
     "app/blog/feature.py": 'from opportune.feature import Feature\n\nblog = Feature("blog", "A blog.")\n',
@@ -155,7 +156,6 @@ def test_generated_code_passes_the_linter(generated: GeneratedProject) -> None:
 
 @pytest.mark.usefixtures("no_migration")
 def test_long_names_pass_the_linter(project: Path) -> None:
-    shutil.copy(PROJECT / "pyproject.toml", project)
     (project / "app/installed.py").write_text(INSTALLED_TEAMS)
     name = "x" * 23
 

@@ -118,9 +118,9 @@ def test_unwritable_folder_leaves_nothing(project: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ("()", "(\n    notes,\n)"),
-        ("(accounts,)", "(\n    accounts,\n    notes,\n)"),
-        ("(accounts, plants)", "(\n    accounts,\n    plants,\n    notes,\n)"),
+        ("()", "(notes,)"),
+        ("(accounts,)", "(accounts, notes)"),
+        ("(accounts, plants)", "(accounts, plants, notes)"),
         ("(\n    accounts,  # comment\n)", "(\n    accounts,  # comment\n    notes,\n)"),
     ],
 )
@@ -129,12 +129,6 @@ def test_entry_is_added_to_any_tuple_format(entries: str, expected: str) -> None
     result = with_feature(source, "notes")
     assert result.endswith(f"INSTALLED: tuple[Feature, ...] = {expected}\n")
     ast.parse(result)
-
-
-def test_import_is_sorted() -> None:
-    plants = "from app.plants.feature import plants\n"
-    assert f"\n\nfrom app.notes.feature import notes\n{plants}" in with_feature(INSTALLED, "notes")
-    assert f"{plants}from app.zoo.feature import zoo\n" in with_feature(INSTALLED, "zoo")
 
 
 @pytest.mark.parametrize("change", [with_feature, without_feature])

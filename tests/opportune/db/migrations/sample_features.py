@@ -88,7 +88,7 @@ class SampleFeatures:
     def _write(self, migration: NewMigration) -> Path:
         with pytest.MonkeyPatch.context() as patch:
             if not self.formats:
-                patch.setattr(rendering, "_format_file", lambda _path: None)
+                patch.setattr(rendering, "format_files", lambda *_arguments, **_options: None)
             return write_migration(self.graph, migration)
 
     def migrate(self, feature: str | None = None, target: str | None = None) -> list[str]:
