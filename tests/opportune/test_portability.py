@@ -10,9 +10,9 @@ from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from opportune.cli.environment.entry import BASE, DEV
-from opportune.cli.environment.installation import normalize_name
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import require_git
 
@@ -106,10 +106,10 @@ def test_mypy_knows_modules_that_a_project_lacks() -> None:
     config = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
     optional = {name.removesuffix(".*") for override in config["overrides"] for name in override["module"]}
     locks = [(PROJECT / lock).read_text(encoding="utf-8") for lock in (BASE, DEV)]
-    locked = {normalize_name(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    locked = {canonicalize_name(name) for lock in locks for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
     known_modules = {*sys.stdlib_module_names, *SOURCES, "tests", *optional}
     for name, packages in packages_distributions().items():
-        for package in {package for package in packages if normalize_name(package) in locked}:
+        for package in {package for package in packages if canonicalize_name(package) in locked}:
             shared = [".".join(path.parts[:2]) for path in files(package) or () if path.parts[0] == name]
             known_modules |= {part.removesuffix(".py") for part in shared} if name == SHARED else {name}
     codes = [path.read_text(encoding="utf-8") for path in python_files()]

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from opportune.cli.development import test as test_command
 from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK
-from opportune.cli.environment.installation import normalize_name
 from opportune.cli.main import main
 from opportune.project.layout import PROJECT
 from opportune.testing import plugin
@@ -141,7 +141,9 @@ def test_missing_packages_name_the_command(
 def test_feature_tests_need_only_the_dev_lock() -> None:
     framework_packages = packages_of(FRAMEWORK) - packages_of(DEV) - packages_of(BASE)
     packages = packages_distributions().items()
-    modules = [module for module, names in packages if {normalize_name(name) for name in names} <= framework_packages]
+    modules = [
+        module for module, names in packages if {canonicalize_name(name) for name in names} <= framework_packages
+    ]
     assert {"moto", "boto3", "schemathesis"} < set(modules)
     options = [*PYTEST_OPTIONS, "--collect-only", "-q", "tests", "--ignore=tests/opportune"]
     program = "import sys, pytest; sys.modules.update(dict.fromkeys(sys.argv[2:])); print(int(pytest.main(%s)))"
