@@ -12,10 +12,7 @@ from tests.opportune.cli.command_server import AUTHENTICATION_KEY, start_fork_se
 
 PROCESSES = get_context("forkserver")
 MODULES = (
-    *(
-        f"tests.opportune.{folder}.processes"
-        for folder in ("cli.development", "jobs", "contrib.answers", "contrib.llm.providers")
-    ),
+    *(f"tests.opportune.{folder}.processes" for folder in ("cli.development", "jobs", "contrib.answers")),
     f"{PACKAGE}.installed",
 )
 """Modules with functions that run in forked processes. The only server imports all of them."""
