@@ -1,24 +1,22 @@
-"""Interface of the guard that counts and limits calls of models, with payers and token usage.
+"""Interface of the guard that counts and limits calls of models, with their payers.
 
 `Llm(guard=…)` of a feature creates the guard of the site. Without a guard, calls are neither counted nor limited.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, ToolSchema, estimate_prompt_tokens
+from opportune.contrib.llm.completion.usage import CallMeter
+from opportune.contrib.llm.providers.provider import Chunk, LlmError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from opportune.config.llm_models import LlmModel
     from opportune.db import Database
-
-MAX_REPORTED_TOKENS = 10**9
-"""Maximum tokens of one call. Larger counts come from broken endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +49,15 @@ class Payer:
 SITE = Payer()
 
 
-@dataclass(slots=True)
-class TokenUsage:
-    """Number, tokens and cost (in millionths of the currency) of calls."""
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    estimated_tokens: int = 0
-    """Part of the tokens that was estimated, not reported."""
-    cost_micro: int = 0
-
-    def add(self, other: Self) -> None:
-        for name, number in asdict(other).items():
-            setattr(self, name, getattr(self, name) + number)
-
-
 @dataclass(frozen=True, slots=True)
 class GuardedCall:
     """A call of a model that has not started."""
 
-    name: str
-    """Name of the model, as shown to users."""
-    model: "LlmModel | None"
-    """None for the local model."""
-    messages: Sequence[Message]
-    tools: Sequence[ToolSchema]
+    meter: CallMeter
+    """Counts its tokens."""
     payer: Payer
     chunks: AsyncGenerator[Chunk, None] = field(repr=False)
     """The answer. Its first iteration sends the request."""
-    usage: TokenUsage | None = None
-    """The usage of the ended call is added to it."""
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Estimated tokens of the prompt."""
-        return estimate_prompt_tokens(self.messages, self.tools)
 
 
 class SpendingRefused(LlmError):

@@ -18,12 +18,14 @@ from opportune.admin.models import AuditEntry
 from opportune.cli.options import AsJson
 from opportune.cli.output import is_quiet, print_json, print_table, progress, say
 from opportune.cli.transaction import with_jobs
+from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.config.settings import get_settings
 from opportune.contrib.answers.spending import guard
-from opportune.contrib.llm import Done, LanguageModel, LlmError, LlmModel, Message, Reasoning, open_llm
+from opportune.contrib.llm import Done, LanguageModel, LlmError, LlmModel, Message, open_llm
+from opportune.contrib.llm.call_guard import SITE
+from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.contrib.llm.language_model import NOT_CONFIGURED, messages_of
-from opportune.contrib.llm.providers.provider import estimate_tokens
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT, installed_features
 
@@ -245,28 +247,22 @@ def _selected_models(llm: LanguageModel, names: Sequence[str] | None, use_all: b
 
 
 async def _ask_model(llm: LanguageModel, messages: Sequence[Message], *, show: bool = False) -> Trial:
-    trial, start, reasoning = Trial(llm.name), time.perf_counter(), ""
+    trial, start, usage = Trial(llm.name), time.perf_counter(), TokenUsage()
     try:
-        async with aclosing(llm.chunks(messages)) as chunks:
+        async with aclosing(llm.charged_to(SITE, usage).chunks(messages)) as chunks:
             async for chunk in chunks:
                 trial.seconds = time.perf_counter() - start
                 if isinstance(chunk, Done):
                     trial.model = chunk.model
-                    trial.prompt_tokens, trial.answer_tokens = chunk.prompt_tokens or 0, chunk.completion_tokens or 0
-                    continue
-                if isinstance(chunk, Reasoning):
-                    reasoning += chunk.text
-                    continue
-                trial.first_seconds = trial.first_seconds or trial.seconds
-                trial.text += chunk
-                if show:
-                    print(chunk, end="", flush=True)
+                elif isinstance(chunk, str):
+                    trial.first_seconds = trial.first_seconds or trial.seconds
+                    trial.text += chunk
+                    if show:
+                        print(chunk, end="", flush=True)
     except LlmError as error:
         trial.error = error.with_advice
-    trial.prompt_tokens = trial.prompt_tokens or sum(estimate_tokens(message.content) for message in messages)
-    trial.answer_tokens = trial.answer_tokens or estimate_tokens(reasoning + trial.text)
-    model = llm.using(trial.model).model if llm.models else None
-    trial.cost = model.cost(trial.prompt_tokens, trial.answer_tokens) if model else Decimal(0)
+    trial.prompt_tokens, trial.answer_tokens = usage.prompt_tokens, usage.completion_tokens
+    trial.cost = Decimal(usage.cost_micro) / MICRO_PER_UNIT
     return trial
 
 

@@ -23,12 +23,12 @@ from opportune.contrib.llm.call_guard import (
     GuardedCall,
     Payer,
     SpendingRefused,
-    TokenUsage,
     guard_of,
 )
 from opportune.contrib.llm.completion.checked import checked_answer
 from opportune.contrib.llm.completion.observed import observed_answer
 from opportune.contrib.llm.completion.structured import parse
+from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
 from opportune.contrib.llm.providers.factory import make_provider, models_of
 from opportune.contrib.llm.providers.provider import (
@@ -346,20 +346,26 @@ class LanguageModel:
             model = fallback.model
         return [*candidates.values()]
 
-    def _guarded(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
-        chunks = self._with_retries(request)
-        if self.guard is None:
-            return chunks
-        return self.guard.watch(
-            GuardedCall(self.name, self.model, request.messages, request.tools, self._payer, chunks, self._usage)
-        )
+    async def _guarded(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+        """Yield the answer, limited by the guard, and count its usage."""
+        meter = CallMeter(self.name, self.model, request.messages, request.tools)
+        answer = self._with_retries(request, meter)
+        if self.guard:
+            answer = self.guard.watch(GuardedCall(meter, self._payer, answer))
+        try:
+            async with aclosing(answer) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            if self._usage:
+                self._usage.add(meter.usage())
 
-    async def _with_retries(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+    async def _with_retries(self, request: "_Request", meter: CallMeter) -> AsyncGenerator[Chunk, None]:
         """Yield the answer, with retries before the first chunk."""
         for attempt in range(self._retries + 1):
             has_started = False
             try:
-                async with aclosing(self._queued(request)) as chunks:
+                async with aclosing(self._queued(request, meter)) as chunks:
                     async for chunk in chunks:
                         has_started = True
                         yield chunk
@@ -371,7 +377,7 @@ class LanguageModel:
                     raise
             await asyncio.sleep(wait_seconds)
 
-    async def _queued(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+    async def _queued(self, request: "_Request", meter: CallMeter) -> AsyncGenerator[Chunk, None]:
         """Yield the answer, after waiting for one of the parallel slots."""
         provider = self.provider
         if provider is None:
@@ -383,9 +389,9 @@ class LanguageModel:
             raise LlmError("busy", QUEUE_FULL) from None
         try:
             sent = request.send(provider, sees_images=self.sees_images)
-            answer = checked_answer(self.name, self.model, request.messages, request.tools, sent)
+            answer = checked_answer(meter, request.tools, sent)
             if observers:
-                answer = observed_answer(self.name, self.model, request.messages, answer)
+                answer = observed_answer(meter, answer)
             async with aclosing(answer) as chunks:
                 async for chunk in chunks:
                     yield replace(chunk, model=chunk.model or self.name) if isinstance(chunk, Done) else chunk

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
-from opportune.contrib.llm.call_guard import MAX_REPORTED_TOKENS
+from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
 from opportune.db import Database, utc_now
 from opportune.db.hooks.registry import has_hooks
 from opportune.db.queries.upsert import upsert

@@ -31,7 +31,7 @@ from opportune.contrib.answers.engine.tool_runs import (
     update_run,
 )
 from opportune.contrib.answers.models import AnswerStatus
-from opportune.contrib.llm.call_guard import TokenUsage
+from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.providers.provider import without_pictures
 from opportune.contrib.tools import Toolbox, ToolRun, converse
 from opportune.contrib.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
@@ -131,35 +131,25 @@ class AnswerTask:
         return self._with_usage(Outcome(status, error.code, error.english))
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
-        """Add the token usage. Estimate missing numbers, because providers report usage only with the last chunk."""
-        reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning)
-        return replace(self._with_total_usage(outcome), reasoning_tokens=reasoning_tokens)
-
-    def _with_total_usage(self, outcome: Outcome) -> Outcome:
-        usage, stored = self.usage, self.live.progress.answer
-        if usage.calls:
-            outcome = replace(
-                outcome,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                usage_estimated=bool(usage.estimated_tokens),
-                cost_micro=usage.cost_micro,
-            )
-        if (usage.calls or not outcome.usage_estimated) and not (self.live.progress.text and stored.usage_estimated):
-            # Add the usage from before the answer waited for an approval.
-            return replace(
-                outcome,
-                prompt_tokens=outcome.prompt_tokens + stored.prompt_tokens,
-                completion_tokens=outcome.completion_tokens + stored.completion_tokens,
-                usage_estimated=outcome.usage_estimated or bool(stored.prompt_tokens and stored.usage_estimated),
-                cost_micro=outcome.cost_micro + stored.cost_micro,
-            )
-        # Token counts of the process that started the answer are unknown.
-        text = self.unsaved.reasoning + self.unsaved.text
-        tokens = sum(map(llm.estimate_tokens, self.prompt)), llm.estimate_tokens(text)
-        cost = self.model.model.cost_micro(*tokens) if self.model.model else 0
+        """Add the token usage of this process and of the ones that wrote the answer before."""
+        usage, stored, text = self.usage, self.live.progress.answer, self.unsaved.text
+        prompt, completion, cost = usage.prompt_tokens, usage.completion_tokens, usage.cost_micro
+        is_estimated = bool(usage.estimated_tokens)
+        if self.live.progress.text and stored.usage_estimated:  # the counts of the other processes are unknown
+            prompt = sum(map(llm.estimate_tokens, self.prompt))
+            completion, is_estimated = llm.estimate_tokens(self.unsaved.reasoning + text), True
+            cost = self.model.model.cost_micro(prompt, completion) if self.model.model else 0
+        else:
+            prompt, completion = prompt + stored.prompt_tokens, completion + stored.completion_tokens
+            cost += stored.cost_micro
+            is_estimated = is_estimated or bool(stored.prompt_tokens and stored.usage_estimated)
         return replace(
-            outcome, prompt_tokens=tokens[0], completion_tokens=tokens[1], usage_estimated=True, cost_micro=cost
+            outcome,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            reasoning_tokens=outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning),
+            usage_estimated=is_estimated,
+            cost_micro=cost,
         )
 
     async def _generate(self) -> Outcome:
@@ -167,7 +157,7 @@ class AnswerTask:
             return await self._consume(await self._open_stream())
         except llm.LlmError as error:
             if error.code == "empty" and self._has_nothing_to_add():
-                return Outcome(AnswerStatus.DONE, usage_estimated=True)
+                return Outcome(AnswerStatus.DONE)
             raise
 
     def _has_nothing_to_add(self) -> bool:
@@ -188,10 +178,7 @@ class AnswerTask:
                 if isinstance(chunk, llm.Done):
                     return Outcome(
                         AnswerStatus.WAITING if self._unapproved_runs else _final_status(chunk),
-                        prompt_tokens=chunk.prompt_tokens or 0,
-                        completion_tokens=chunk.completion_tokens or 0,
                         reasoning_tokens=chunk.reasoning_tokens or 0,
-                        usage_estimated=chunk.completion_tokens is None,
                         model=chunk.model,
                     )
                 self._add_text(chunk)

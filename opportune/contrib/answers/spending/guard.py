@@ -170,22 +170,14 @@ class SpendingGuard(CallGuard):
     async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
         running = RunningCall(call, self.now().date())
         try:
-            await self._reserve(running, call.prompt_tokens, running.max_answer_tokens)
-        except BaseException:
-            running.record_refusal()
-            self._record_usage(running)
-            raise
-        self._running.add(running)
-        self.switch.watch(self._stop_all)
-        try:
+            await self._reserve(running, call.meter.prompt_tokens, running.max_answer_tokens)
+            self._running.add(running)
+            self.switch.watch(self._stop_all)
             async with aclosing(call.chunks), aclosing(running.chunks()) as chunks:
                 async for chunk in chunks:
                     yield chunk
                     if running.needs_reservation:
                         await self._reserve(running, 0, running.max_answer_tokens)
-        except BaseException as error:
-            running.record_error(error)
-            raise
         finally:
             self._record_usage(running)
 
@@ -195,7 +187,7 @@ class SpendingGuard(CallGuard):
         Raises:
             SpendingRefused: Too little remains, or answers are switched off.
         """
-        payer, model = running.call.payer, running.call.model
+        payer, model = running.call.payer, running.model
         limits = self._limits_for(payer)
         if not limits:
             await self.switch.require_on()
@@ -222,7 +214,7 @@ class SpendingGuard(CallGuard):
     async def _save_reservation(
         self, session: AsyncSession, running: RunningCall, prompt_tokens: int, granted: int
     ) -> LlmReservation:
-        model, max_seconds = running.call.model, self.settings.llm_timeout + self.settings.llm_first_byte_timeout
+        model, max_seconds = running.model, self.settings.llm_timeout + self.settings.llm_first_byte_timeout
         row = await session.get(LlmReservation, running.reservation_id) if running.reservation_id else None
         if row is None:  # new, or expired and deleted
             row = LlmReservation(payer=str(running.call.payer), tokens=0, cost_micro=0, expires_at=utc_now())
@@ -290,11 +282,8 @@ class SpendingGuard(CallGuard):
         self._running.discard(running)
         if not self._running:
             self.switch.unwatch()
-        usage = running.usage()
-        if running.call.usage is not None:
-            running.call.usage.add(usage)
-        key = UsageKey(running.day, running.call.payer, running.call.name)
-        self.flusher.add(key, usage, running.reservation_id)
+        key = UsageKey(running.day, running.call.payer, running.meter.name)
+        self.flusher.add(key, running.meter.usage(), running.reservation_id)
 
     def _stop_all(self) -> None:
         for running in self._running:

@@ -14,7 +14,8 @@ from sqlmodel import UTCDateTime, col
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.spending.limits import Limit, Sums
 from opportune.contrib.answers.spending.models import OFF, SITE_CALLS, TOTAL, VISITORS, LlmReservation, LlmState
-from opportune.contrib.llm.call_guard import Payer, TokenUsage
+from opportune.contrib.llm.call_guard import Payer
+from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.db import Database, utc_now
 from opportune.services.tasks import cancel_and_wait
 

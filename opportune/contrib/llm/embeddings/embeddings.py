@@ -13,11 +13,11 @@ from typing import Self
 from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
-from opportune.contrib.llm.completion.checked import plausible_usage
+from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import embedding_model_of, make_embedder
-from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message, estimate_tokens
+from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
 from opportune.search.embeddings import Vector
 from opportune.services.tasks import cancel_and_wait
 
@@ -105,13 +105,18 @@ class Embeddings:
 
     async def _embed(self, model: EmbeddingModel, texts: Sequence[str]) -> list[Vector]:
         embedded: list[Embedded] = []
+        meter = CallMeter(model.name, model, [Message("user", text) for text in texts])
 
         async def chunks() -> AsyncGenerator[Chunk, None]:
-            embedded.append(await self._embedder(model).embed(texts))
-            done = Done(embedded[0].prompt_tokens, 0, model=model.name)
-            yield plausible_usage(model.name, model, sum(map(estimate_tokens, texts)), 0, done)
+            meter.start()
+            try:
+                embedded.append(await self._embedder(model).embed(texts))
+            except LlmError as error:
+                meter.fail(error)
+                raise
+            yield meter.count(Done(embedded[0].prompt_tokens, 0, model=model.name))
 
-        call = GuardedCall(model.name, model, [Message("user", text) for text in texts], (), SITE, chunks())
+        call = GuardedCall(meter, SITE, chunks())
         async with aclosing(self.guard.watch(call) if self.guard else call.chunks) as watched:
             async for _ in watched:
                 pass

@@ -36,8 +36,9 @@ class CountingGuard:
             raise SpendingRefused("switched_off", "Off.")
         async for chunk in call.chunks:
             assert isinstance(chunk, Done)
-            assert call.model is not None
-            self.spent.append((call.name, chunk.prompt_tokens, call.model.cost_micro(chunk.prompt_tokens or 0, 0)))
+            assert call.meter.model is not None
+            cost = call.meter.model.cost_micro(chunk.prompt_tokens or 0, 0)
+            self.spent.append((call.meter.name, chunk.prompt_tokens, cost))
             yield chunk
 
     async def close(self) -> None:

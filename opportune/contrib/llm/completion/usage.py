@@ -1,0 +1,133 @@
+"""Token usage of calls: estimated from their texts, unless the endpoint reports plausible counts."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Self
+
+from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.provider import (
+    Chunk,
+    Done,
+    ErrorCode,
+    LlmError,
+    Message,
+    Reasoning,
+    ToolSchema,
+    estimate_prompt_tokens,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_REPORTED_TOKENS = 10**9
+"""Maximum tokens of one call. Larger counts come from broken endpoints."""
+PLAUSIBLE_TOKENS_PER_ESTIMATED = 8
+"""Maximum ratio of a reported count to the estimate. A token has at least one byte, and the estimate assumes four."""
+PLAUSIBLE_MARGIN_TOKENS = 10_000
+"""Tokens that an endpoint may add: instructions, search results, hidden reasoning."""
+MAX_ANSWERS_PER_LIMIT = 4
+"""Maximum ratio of an answer to `max_answer_tokens`. Some endpoints do not limit reasoning by it."""
+FREE_CODES: frozenset[ErrorCode] = frozenset(
+    {"refused", "unauthorised", "rate_limited", "busy", "rejected", "unavailable", "not_configured"}
+)
+"""Errors that cost nothing if they occur before the first chunk."""
+
+
+@dataclass(slots=True)
+class TokenUsage:
+    """Number, tokens and cost (in millionths of the currency) of calls."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated_tokens: int = 0
+    """Part of the tokens that was estimated, not reported."""
+    cost_micro: int = 0
+
+    def add(self, other: Self) -> None:
+        for name, number in asdict(other).items():
+            setattr(self, name, getattr(self, name) + number)
+
+
+class CallMeter:
+    """Counts the tokens of one call of a model."""
+
+    def __init__(
+        self, name: str, model: LlmModel | None, messages: Sequence[Message], tools: Sequence[ToolSchema] = ()
+    ) -> None:
+        """`name`: name of the model, as shown to users. `model`: None for the local model."""
+        self.name, self.model = name, model
+        self.prompt_tokens = estimate_prompt_tokens(messages, tools)
+        """Estimated tokens of the prompt."""
+        self.done: Done | None = None
+        """End of the answer, or of a failed one."""
+        self._bytes = 0
+        self._is_free = True
+
+    @property
+    def answer_tokens(self) -> int:
+        """Estimated tokens of the answer so far."""
+        return -(-self._bytes // 4)
+
+    def start(self) -> None:
+        """Record that the request is sent. Until then, it costs nothing."""
+        self._is_free = False
+
+    def count(self, chunk: Chunk) -> Chunk:
+        """Count a chunk of the answer, and return it without implausible counts."""
+        if isinstance(chunk, Done):
+            self._bytes += sum(len((call.name + call.arguments).encode(errors="replace")) for call in chunk.tool_calls)
+            self.done = self._plausible(chunk)
+            return self.done
+        self._bytes += len((chunk.text if isinstance(chunk, Reasoning) else chunk).encode(errors="replace"))
+        return chunk
+
+    def fail(self, error: LlmError) -> None:
+        """Record the error that ended the call, with the token counts reported before it."""
+        if error.done:
+            error.done = self.done = self._plausible(error.done)
+        self._is_free = error.code in FREE_CODES and not self._bytes
+
+    def usage(self) -> TokenUsage:
+        """Return the token usage, also of an answer that was stopped early."""
+        if self._is_free:
+            return TokenUsage()
+        done, estimated = self.done or Done(), 0
+        prompt, completion = done.prompt_tokens, done.completion_tokens
+        if not prompt:  # no endpoint can claim to be free
+            estimated += (prompt := self.prompt_tokens)
+        if not completion:
+            estimated += (completion := self.answer_tokens)
+        cost = self.model.cost_micro(prompt, completion, done.cached_tokens or 0) if self.model else 0
+        return TokenUsage(1, prompt, completion, estimated, cost)
+
+    def _plausible(self, done: Done) -> Done:
+        """Replace token counts by None if they are far above the estimates for the prompt and the text."""
+        context, answer = (self.model.context_tokens, self.model.max_answer_tokens) if self.model else (0, 0)
+        margin = PLAUSIBLE_MARGIN_TOKENS
+        prompt_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.prompt_tokens + context + margin
+        answer_limit = PLAUSIBLE_TOKENS_PER_ESTIMATED * self.answer_tokens + MAX_ANSWERS_PER_LIMIT * answer + margin
+        checked = replace(
+            done,
+            prompt_tokens=_plausible_count(prompt_limit, done.prompt_tokens),
+            completion_tokens=_plausible_count(answer_limit, done.completion_tokens),
+        )
+        if (checked.prompt_tokens, checked.completion_tokens) != (done.prompt_tokens, done.completion_tokens):
+            logger.warning(
+                "%s reported %s prompt tokens and %s answer tokens, but the estimates are %s and %s: "
+                "the implausible count is replaced by its estimate",
+                self.name,
+                done.prompt_tokens,
+                done.completion_tokens,
+                self.prompt_tokens,
+                self.answer_tokens,
+            )
+        return replace(
+            checked,
+            cached_tokens=_plausible_count(checked.prompt_tokens or 0, done.cached_tokens),
+            reasoning_tokens=_plausible_count(checked.completion_tokens or 0, done.reasoning_tokens),
+        )
+
+
+def _plausible_count(limit: int, tokens: int | None) -> int | None:
+    return tokens if tokens is not None and 0 <= tokens <= min(limit, MAX_REPORTED_TOKENS) else None
