@@ -42,7 +42,7 @@ async def set_password(session: AsyncSession, email: str, password: str) -> User
     with as_operator_error(email):
         credentials = UserCreate(email=user.email, password=password)
         user = await user_manager(session).change(user, password=credentials.password)
-    record_event(session, user, "changed_by_staff", fields="Password")
+    record_event(session, user, "updated_by_staff", fields="Password")
     return user
 
 
@@ -90,7 +90,7 @@ async def change_email(session: AsyncSession, user: User, email: str) -> User:
     normalised = normalise_email(email)
     with as_operator_error(email):
         user = await user_manager(session).change(user, email=normalised)
-    record_event(session, user, "changed_by_staff", fields="E-mail")
+    record_event(session, user, "updated_by_staff", fields="E-mail")
     return user
 
 

@@ -227,7 +227,7 @@ class Grant(Model, table=True):
     identity: str = Field(max_length=100)
     """Identity of the model in the admin, such as `todo`; `*` for all models."""
     action: str = Field(max_length=100)
-    """`list`, `details`, `create`, `edit`, `delete`, `export`, `import` or `action:NAME`; `*` for all actions."""
+    """`list`, `get`, `create`, `update`, `delete`, `export`, `import` or `action:NAME`; `*` for all actions."""
 
 
 class Membership(Model, table=True):

@@ -6,7 +6,7 @@ from sqladmin import BaseView
 from sqladmin.authorization import Action, AuthorizationBackend
 from starlette.requests import Request
 
-from opportune.accounts.groups.grants import matches_grant
+from opportune.accounts.groups.grants import RENAMED_ACTIONS, matches_grant
 from opportune.accounts.models import User
 from opportune.admin.base import BaseAdminView
 
@@ -19,7 +19,8 @@ class Authorization(AuthorizationBackend):
 
 
 def has_grant(request: Request, identity: str, action: str) -> bool:
-    return matches_grant(request.state.grants, identity, action)
+    """Return whether the user has a grant. The action may have SQLAdmin's name."""
+    return matches_grant(request.state.grants, identity, RENAMED_ACTIONS.get(action, action))
 
 
 class SuperuserOnly(BaseView):

@@ -29,7 +29,7 @@ class AuditEntry(Model, table=True):
     actor: str = Field(default="", max_length=320)
     """E-mail address of the user."""
     action: str = Field(max_length=100)
-    """`create`, `edit`, `delete`, `restore`, `export`, `import`, `action:` with a name, or the name of an operation."""
+    """`create`, `update`, `delete`, `restore`, `export`, `import`, `action:` with a name or an operation's name."""
     channel: str = Field(default="admin", max_length=100, sa_column_kwargs={"server_default": "admin"})
     """`admin`, `page` or `api`, or `job` or `tool` with its name."""
     identity: str = Field(max_length=100)

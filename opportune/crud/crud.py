@@ -118,7 +118,7 @@ class Crud(CrudOptions, Generic[M]):
         """Return whether the user may do an action on any row. `readable` and `writable` say on which rows.
 
         Args:
-            action: `list`, `details`, `create`, `edit` or `delete`, or another action that groups can be granted.
+            action: `list`, `get`, `create`, `update` or `delete`, or another action that groups can be granted.
         """
         return self.permissions.may(action)
 
@@ -133,10 +133,10 @@ class Crud(CrudOptions, Generic[M]):
 
     def writable(self) -> ColumnElement[bool]:
         """Return the condition for readable rows that the user may change or delete."""
-        return self.permissions.owned(self.definition.write_access, "edit", "delete")
+        return self.permissions.owned(self.definition.write_access, "update", "delete")
 
     def writable_by(self, action: str) -> ColumnElement[bool]:
-        """Return the condition for rows that the user may change by `edit`, or delete by `delete`."""
+        """Return the condition for rows that the user may change by `update`, or delete by `delete`."""
         if self.definition.write_access is not Access.OWNER_OR_PERMITTED:
             return self.writable()
         return and_(self.writable(), self.permissions.owned(Access.OWNER_OR_PERMITTED, action))
@@ -159,7 +159,7 @@ class Crud(CrudOptions, Generic[M]):
         Users are special if their model has no `Crud` class. Superusers and members of groups that may write here can
         choose all of them. Other users can only choose themselves, so that forms do not reveal which accounts exist.
         """
-        writes = self.definition.write_access.uses_grants and self.permissions.is_granted("create", "edit")
+        writes = self.definition.write_access.uses_grants and self.permissions.is_granted("create", "update")
         if model is not User or default_crud(User) or writes or (self.user and self.user.is_superuser):
             return self.visible(model)
         return col(User.id) == self.user.id if self.user else false()
@@ -269,7 +269,7 @@ class Crud(CrudOptions, Generic[M]):
 
     async def get_values(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row by name. Raises NotFound."""
-        self.require("details")
+        self.require("get")
         return await read_row(self, self.query().where(self.readable(), self._has_key(key)), names)
 
     async def get_written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
@@ -286,10 +286,10 @@ class Crud(CrudOptions, Generic[M]):
             NotFound: The row does not exist for this user.
             Forbidden: The user may not open rows at all.
         """
-        self.require("details")
+        self.require("get")
         return await self._load(self.query().where(self.readable(), self._has_key(key)))
 
-    async def get_writable(self, key: Key, action: str = "edit") -> M:
+    async def get_writable(self, key: Key, action: str = "update") -> M:
         """Return a row and lock it for a change. Raises NotFound."""
         self.require(action)
         query = self.query().where(self.readable(), self.writable_by(action), self._has_key(key))

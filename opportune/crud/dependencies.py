@@ -46,10 +46,10 @@ def writing(crud_class: type[C], action: str = "") -> Any:
 
     Args:
         crud_class: The data layer, such as `Books`.
-        action: Permission that the route needs, such as `edit`.
+        action: Permission that the route needs, such as `update`.
 
     Returns:
-        The dependency: `books: Annotated[Books, writing(Books, "edit")]`.
+        The dependency: `books: Annotated[Books, writing(Books, "update")]`.
     """
     get_user = _user_dependency(crud_class.definition.write_access)
 

@@ -112,7 +112,7 @@ class CrudPages(PageOptions[M]):
 
     async def update_form(self, request: Request, crud: Any, key: Key) -> Response:
         """Show the form of a row."""
-        row = await self._writable_row(crud, key, "edit")
+        row = await self._writable_row(crud, key, "update")
         return await self._show_form(request, crud, await self._form(request, crud, row), row)
 
     async def update(self, request: Request, crud: Any, key: Key) -> Response:
@@ -156,7 +156,7 @@ class CrudPages(PageOptions[M]):
         """Return the rows that a field can refer to and that match `?term=`, as JSON."""
         params = request.query_params
         schemas: list[type[BaseModel]] = [crud.Filter] if crud.may("list") else []
-        schemas += [crud.Create] if crud.may("create") or crud.may("edit") else []
+        schemas += [crud.Create] if crud.may("create") or crud.may("update") else []
         fields = {
             name: model
             for schema in schemas
@@ -318,7 +318,7 @@ class CrudPages(PageOptions[M]):
             "title": await title_of(crud, row),
             "address": self.address(row),
             "moves_to_trash": self.crud_class.definition.has_trash,
-            "may_update": self.has("update") and await _may_write(crud, row, "edit"),
+            "may_update": self.has("update") and await _may_write(crud, row, "update"),
             "may_delete": self.has("delete") and await _may_write(crud, row, "delete"),
         }
 

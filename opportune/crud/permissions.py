@@ -11,8 +11,8 @@ from opportune.crud.access import Access
 from opportune.crud.definition import Definition
 from opportune.crud.teams import Team
 
-READ_ACTIONS = {"list", "details"}
-WRITE_ACTIONS = {"create", "edit", "delete"}
+READ_ACTIONS = {"list", "get"}
+WRITE_ACTIONS = {"create", "update", "delete"}
 
 
 class UserPermissions:

@@ -8,12 +8,12 @@ from opportune.db.errors import explain as explain
 from opportune.db.errors import is_outage as is_outage
 from opportune.db.factory import open_database as open_database
 from opportune.db.hooks.registry import Change as Change
-from opportune.db.hooks.registry import after_change as after_change
 from opportune.db.hooks.registry import after_create as after_create
 from opportune.db.hooks.registry import after_delete as after_delete
-from opportune.db.hooks.registry import before_change as before_change
+from opportune.db.hooks.registry import after_update as after_update
 from opportune.db.hooks.registry import before_create as before_create
 from opportune.db.hooks.registry import before_delete as before_delete
+from opportune.db.hooks.registry import before_update as before_update
 from opportune.db.hooks.registry import changes as changes
 from opportune.db.hooks.registry import has_hooks as has_hooks
 from opportune.db.models.column_types import BigId as BigId

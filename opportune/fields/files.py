@@ -13,7 +13,7 @@ from sqlalchemy import Dialect, String, TypeDecorator
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from opportune.db.hooks.registry import after_change, after_delete, changes
+from opportune.db.hooks.registry import after_delete, after_update, changes
 from opportune.errors.option_names import strict
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
@@ -203,7 +203,7 @@ class FileAttachment(Attached):
             if file := getattr(row, name):
                 defer(session, delete_files(self.column.names(file)))
 
-        after_change(model)(delete_replaced_file)
+        after_update(model)(delete_replaced_file)
         after_delete(model)(delete_file)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import String, Text, cast, desc, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from opportune.db.hooks.registry import before_change, before_create, changes
+from opportune.db.hooks.registry import before_create, before_update, changes
 from opportune.db.sessions.trash import with_deleted
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
@@ -105,9 +105,9 @@ class SlugSource(Attached):
                 setattr(row, self.keeps_old, [*older, change.before])
 
         before_create(model)(fill_slug)
-        before_change(model)(fill_slug)
+        before_update(model)(fill_slug)
         if self.keeps_old:
-            before_change(model)(keep_old_slug)
+            before_update(model)(keep_old_slug)
 
     def _is_outdated(self, session: AsyncSession, row: SQLModel, name: str) -> bool:
         if not self.follows or row in session.new:

@@ -48,7 +48,7 @@ async def grant(database: Database, user: User, identity: str, action: str) -> G
         database: The test's database.
         user: The user.
         identity: The model, such as `book`.
-        action: The action, such as `edit`, or `*`.
+        action: The action, such as `update`, or `*`.
     """
     async with database.writer() as session:
         session.add(group := Group(name=f"group {next(_numbers):05}"))

@@ -37,7 +37,7 @@ async def test_api_changes_are_recorded(app: FastAPI, client: AsyncClient, ann: 
     url = f"/api/v1/todos/{added.json()['id']}"
     await client.patch(url, json={"title": "Buy oat milk"}, headers=headers)
     await client.delete(url, headers=headers)
-    assert await read_changes(app) == [(ann.email, "api", action) for action in ("create", "edit", "delete")]
+    assert await read_changes(app) == [(ann.email, "api", action) for action in ("create", "update", "delete")]
     assert (await read_entries(app))[1].changes["title"] == ["Buy milk", "Buy oat milk"]
 
 

@@ -57,4 +57,4 @@ class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
 
     async def before_delete(self, session: AsyncSession, row: Passkey, request: Request) -> None:
         owner = await session.get_one(User, row.user_id)
-        record_staff_change(session, request, owner, "passkey_removed", name=row.name)
+        record_staff_change(session, request, owner, "passkey_deleted", name=row.name)

@@ -13,9 +13,9 @@ from opportune.admin.views import AdminView
 from opportune.web.user_agent import describe_user_agent
 
 EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
-    "activate": ("changed_by_staff", {"fields": "Active"}),
-    "deactivate": ("changed_by_staff", {"fields": "Active"}),
-    "force-deactivation": ("changed_by_staff", {"fields": "Active"}),
+    "activate": ("updated_by_staff", {"fields": "Active"}),
+    "deactivate": ("updated_by_staff", {"fields": "Active"}),
+    "force-deactivation": ("updated_by_staff", {"fields": "Active"}),
     "sign-out": ("all_sessions_ended", {}),
     "reset-two-factor": ("two_factor_off", {}),
 }

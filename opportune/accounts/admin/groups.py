@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 
-from opportune.accounts.groups.grants import WILDCARD, matches_grant
+from opportune.accounts.groups.grants import RENAMED_ACTIONS, WILDCARD, matches_grant
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.authorization import SuperuserOnly, has_grant
 from opportune.admin.base import BaseAdminSite
@@ -30,14 +30,16 @@ from opportune.web.rendering.templates import templates
 COLUMNS: Mapping[str, str] = {
     WILDCARD: _l("All"),
     "list": _l("List"),
-    "details": _l("Details"),
+    "get": _l("Details"),
     "create": _l("Create"),
-    "edit": _l("Edit"),
+    "update": _l("Edit"),
     "delete": _l("Delete"),
     "export": _l("Export"),
     "import": _l("Import"),
 }
 """Titles of the columns by action. Other actions of a model are listed below its row."""
+
+SQLADMIN_ACTIONS = {new: old for old, new in RENAMED_ACTIONS.items()}
 
 Groups = Mapping[str, Collection[str]]
 """Grants such as `user:list`, by the name of the group."""
@@ -103,7 +105,7 @@ def editable_table(site: BaseAdminSite, request: Request, grants: Collection[str
     def may_grant(identity: str, action: str) -> bool:
         if WILDCARD in (identity, action):
             return has_grant(request, identity, action)
-        return bool(views[identity].has_permission(request, action))
+        return bool(views[identity].has_permission(request, SQLADMIN_ACTIONS.get(action, action)))
 
     def make_cell(identity: str, action: str, label: str) -> PermissionCell:
         grant = f"{identity}:{action}"
@@ -156,7 +158,8 @@ def _model_actions(site: BaseAdminSite, grants: Collection[str]) -> Sequence[tup
     for row in build_permission_rows(cast("Any", site)):
         if not isinstance(views[row.identity], SuperuserOnly):
             labels = {_split_grant(choice.value)[1]: str(choice.label) for choice in row.choices}
-            rows.append((row.identity, str(row.label), {WILDCARD: COLUMNS[WILDCARD], **labels}))
+            actions = {RENAMED_ACTIONS.get(action, action): label for action, label in labels.items()}
+            rows.append((row.identity, str(row.label), {WILDCARD: COLUMNS[WILDCARD], **actions}))
     return rows
 
 

@@ -189,16 +189,16 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         written = {} if is_created else dict(changes(row))
         if email := written.pop("email", None):
             record_staff_change(
-                session, request, row, "email_changed", to=email.before, old=email.before, new=email.after
+                session, request, row, "email_updated", to=email.before, old=email.before, new=email.after
             )
         if written:
             fields = ", ".join(self.labels.get(name, label_of(name)) for name in written)
-            record_staff_change(session, request, row, "changed_by_staff", fields=fields)
+            record_staff_change(session, request, row, "updated_by_staff", fields=fields)
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Any:
         group_changes = await set_groups(session, request, row, related["groups"]) if "groups" in related else {}
         if group_changes:
-            record_staff_change(session, request, row, "changed_by_staff", fields="Groups")
+            record_staff_change(session, request, row, "updated_by_staff", fields="Groups")
         return group_changes
 
     async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
@@ -339,7 +339,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             before = {"is_verified": user.is_verified}
             user.hashed_password = hashed
             user.is_verified = user.is_verified and is_superuser(request)
-            record_staff_change(session, request, user, "password_changed")
+            record_staff_change(session, request, user, "password_updated")
             changed = diff.diff_values(before, {"is_verified": user.is_verified})
             audit.record_row(session, request, "set password", self.identity, user, changed)
 

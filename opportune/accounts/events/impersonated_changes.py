@@ -97,7 +97,7 @@ def _store_event(session: Session) -> None:
         session.add(
             AccountEvent(
                 user_id=recording.user_id,
-                kind="changed_by_superuser",
+                kind="updated_by_superuser",
                 details={"changes": _join_changes(changes)},
                 actor_id=recording.superuser_id,
             )

@@ -44,7 +44,7 @@ KINDS = {
         EventKind("session_ended", "A device was signed out: {device}", icon="ti-logout"),
         EventKind("sessions_ended", "Every other device was signed out", icon="ti-logout"),
         EventKind("all_sessions_ended", "Every device was signed out", icon="ti-logout"),
-        EventKind("password_changed", "Your password was changed", OTHER_DEVICES_SIGNED_OUT, icon="ti-lock"),
+        EventKind("password_updated", "Your password was changed", OTHER_DEVICES_SIGNED_OUT, icon="ti-lock"),
         EventKind(
             "password_was_reset",
             "You have a new password",
@@ -53,7 +53,7 @@ KINDS = {
             "ti-lock",
         ),
         EventKind(
-            "email_changed",
+            "email_updated",
             "Your e-mail address was changed",
             "The new e-mail address of your account is {new}. We send e-mails there, and you sign in with it.",
             "site",
@@ -74,13 +74,13 @@ KINDS = {
             icon="ti-shield-lock",
         ),
         EventKind(
-            "passkey_added",
+            "passkey_created",
             "New passkey: {name}",
             "From now on you can sign in with it, and no longer with your password alone.",
             icon="ti-fingerprint",
         ),
         EventKind(
-            "passkey_removed",
+            "passkey_deleted",
             "A passkey was removed: {name}",
             "It no longer signs you in. Devices that are signed in stay signed in until you sign them out.",
             icon="ti-fingerprint",
@@ -134,9 +134,9 @@ KINDS = {
             " are listed on the page Activity of your account. The reason: {reason}",
             icon="ti-spy",
         ),
-        EventKind("changed_by_superuser", "A superuser, signed in as you, {changes}", icon="ti-spy"),
+        EventKind("updated_by_superuser", "A superuser, signed in as you, {changes}", icon="ti-spy"),
         EventKind("impersonation_ended", "The superuser left your account", icon="ti-spy"),
-        EventKind("changed_by_staff", "Staff changed your account: {fields}", icon="ti-user-cog"),
+        EventKind("updated_by_staff", "Staff changed your account: {fields}", icon="ti-user-cog"),
     )
 }
 """All kinds of events by name."""

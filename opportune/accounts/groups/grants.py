@@ -1,6 +1,6 @@
 """Grants of groups: pairs of a model's identity in the admin and an action; either may be `*`.
 
-The names follow SQLAdmin. This module does not import SQLAdmin, because every process needs the names when it starts.
+This module does not import SQLAdmin, because every process needs the names when it starts.
 """
 
 import re
@@ -9,7 +9,9 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-ACTIONS = ("list", "details", "create", "edit", "delete", "export", "import")
+ACTIONS = ("list", "get", "create", "update", "delete", "export", "import")
+RENAMED_ACTIONS = {"details": "get", "edit": "update"}
+"""SQLAdmin's names of two actions, which grants also had until 0.2, and the names in grants."""
 WILDCARD = "*"
 
 
@@ -26,3 +28,8 @@ def _hyphenate(name: str) -> str:
 
 def matches_grant(grants: AbstractSet[tuple[str, str]], identity: str, action: str) -> bool:
     return not grants.isdisjoint(product((identity, WILDCARD), (action, WILDCARD)))
+
+
+def renamed_action(action: str) -> str:
+    """Return ` It is called update now.` for the end of an error message; empty if the action has no new name."""
+    return f" It is called {RENAMED_ACTIONS[action]} now." if action in RENAMED_ACTIONS else ""

@@ -59,7 +59,7 @@ def may(identity: str, action: str) -> Any:
 
     Args:
         identity: The model as in the admin's addresses, such as `book-loan`.
-        action: `list`, `details`, `create`, `edit`, `delete`, `export`, `import`, or `action:NAME`.
+        action: `list`, `get`, `create`, `update`, `delete`, `export`, `import`, or `action:NAME`.
 
     Returns:
         A dependency. Anonymous visitors are asked to sign in, other users get 403.

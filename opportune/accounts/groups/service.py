@@ -35,7 +35,7 @@ async def set_flags(session: AsyncSession, user: User, flags: Mapping[str, bool]
     for name, value in flags.items():
         setattr(user, name, value)
     if labels := [label_of(name) for name in changes(user)]:
-        record_event(session, user, "changed_by_staff", fields=", ".join(labels))
+        record_event(session, user, "updated_by_staff", fields=", ".join(labels))
     if not (user.is_superuser and user.is_active):
         await require_other_superuser(session, user)
 

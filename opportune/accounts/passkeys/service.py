@@ -45,7 +45,7 @@ async def remove_passkey(context: AccountContext, user: User, row_id: int) -> No
     await session.execute(delete(Passkey).where(col(Passkey.id) == row_id))
     if not await has_second_factor(session, user):
         await delete_recovery_codes(session, user)
-    record_event(context, user, "passkey_removed", name=passkey.name)
+    record_event(context, user, "passkey_deleted", name=passkey.name)
 
 
 async def reset_two_factor(session: AsyncSession, user: User) -> None:

@@ -31,7 +31,7 @@ async def change_password(context: AccountContext, user: User, password: str) ->
         InvalidPasswordError: with a message for the user.
     """
     user = await context.manager.change(user, password=password)
-    record_event(context, user, "password_changed")
+    record_event(context, user, "password_updated")
     return user
 
 
@@ -91,4 +91,4 @@ async def confirm_email_change(context: AccountContext, user: User, email: str) 
 async def _change_email(context: AccountContext, user: User, email: str, *, is_verified: bool | None) -> None:
     old_email = user.email
     await context.manager.change(user, email=email, is_verified=is_verified)
-    record_event(context, user, "email_changed", to=old_email, old=old_email, new=email)
+    record_event(context, user, "email_updated", to=old_email, old=old_email, new=email)

@@ -136,7 +136,7 @@ class PasskeyCeremonies:
         except IntegrityError:
             await session.rollback()
             raise PasskeyRefused(ALREADY_ADDED) from None
-        record_event(context, user, "passkey_added", name=name)
+        record_event(context, user, "passkey_created", name=name)
         await context.limiter.refund(session, failure)
         if not is_first:
             return []

@@ -1,4 +1,4 @@
-"""Deactivation of accounts. A `before_change` hook of a feature may refuse it, unless it is forced."""
+"""Deactivation of accounts. A `before_update` hook of a feature may refuse it, unless it is forced."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,6 +21,6 @@ def may_refuse_deactivation(session: AsyncSession, user: User) -> bool:
         user: The changed user.
 
     Returns:
-        True if a `before_change` hook may raise `FieldErrors`. False if the operator forces the deactivation.
+        True if a `before_update` hook may raise `FieldErrors`. False if the operator forces the deactivation.
     """
     return not user.is_active and "is_active" in changes(user) and FORCED_KEY not in session.info

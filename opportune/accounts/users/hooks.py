@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.accounts.users.context import user_manager
-from opportune.db.hooks.registry import after_change, after_create, after_delete, before_delete, changes
+from opportune.db.hooks.registry import after_create, after_delete, after_update, before_delete, changes
 from opportune.db.models.columns import is_secret
 
 
@@ -18,8 +18,8 @@ async def after_register(session: AsyncSession, user: User) -> None:
         await manager.on_after_verify(user, manager.request)
 
 
-@after_change(User)
-async def after_update(session: AsyncSession, user: User) -> None:
+@after_update(User)
+async def pass_changes(session: AsyncSession, user: User) -> None:
     """Pass the changed fields to the manager. Secrets such as the password hash are passed as None."""
     manager = user_manager(session)
     values: dict[str, Any] = {name: None if is_secret(name) else change.after for name, change in changes(user).items()}
@@ -40,4 +40,4 @@ async def after_deletion(session: AsyncSession, user: User) -> None:
     await manager.on_after_delete(user, manager.request)
 
 
-HOOKS = (after_register, after_update, before_deletion, after_deletion)
+HOOKS = (after_register, pass_changes, before_deletion, after_deletion)

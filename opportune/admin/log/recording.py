@@ -16,7 +16,7 @@ from opportune.accounts.models import UserBase
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
 from opportune.admin.models import PURGE, AuditEntry
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
-from opportune.db.hooks.registry import Change, add_after_create, after_change, after_delete, changes
+from opportune.db.hooks.registry import Change, add_after_create, after_delete, after_update, changes
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import ModelBase, utc_now
 from opportune.db.models.soft_delete import SoftDelete
@@ -39,7 +39,7 @@ def record_created(row: SQLModel) -> Mapping[str, Any] | None:
     return _entry_values("create", row, {})
 
 
-@after_change(ModelBase, where=keeps_history)
+@after_update(ModelBase, where=keeps_history)
 async def record_changed(session: AsyncSession, row: SQLModel) -> None:
     changed = changes(row)
     before = {name: _titles_or_value(change.before) for name, change in changed.items()}
@@ -49,9 +49,9 @@ async def record_changed(session: AsyncSession, row: SQLModel) -> None:
 
 
 def _action(changed: Mapping[str, Change]) -> str:
-    """Return `delete` if the changes moved a row to the trash, `restore` if they took it out, else `edit`."""
+    """Return `delete` if the changes moved a row to the trash, `restore` if they took it out, else `update`."""
     deletion = changed.get("deleted_at")
-    return "edit" if deletion is None else "delete" if deletion.after else "restore"
+    return "update" if deletion is None else "delete" if deletion.after else "restore"
 
 
 @after_delete(ModelBase, where=keeps_history)

@@ -243,7 +243,7 @@ class PersistenceMixin(DisplayMixin):
         related = await self.save_related(session, request, row, change.related)
         changes = diff.diff_edited(change.before, row) | change.links | related
         if is_created or changes:
-            audit.record_row(session, request, "create" if is_created else "edit", self.identity, row, changes)
+            audit.record_row(session, request, "create" if is_created else "update", self.identity, row, changes)
         for table in change.tables:
             await table.save(session, request, row)
         await self.after_save(session, row, request, is_created=is_created)

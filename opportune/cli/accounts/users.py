@@ -122,7 +122,7 @@ def change(
             await service.leave_group(session, user, name)
         if reset_two_factor:
             await passkeys.reset_two_factor(session, user)
-            record_event(session, user, "changed_by_staff", fields="Two-factor")
+            record_event(session, user, "updated_by_staff", fields="Two-factor")
         return await _with_groups(session, user)
 
     _print_user(in_transaction(change_user))

@@ -6,7 +6,7 @@ from functools import wraps
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.contrib.answers.models import Answer
-from opportune.db.hooks.registry import Hook, after_change, changes
+from opportune.db.hooks.registry import Hook, after_update, changes
 
 
 def after_answer(topic: str) -> Callable[[Hook[Answer]], Hook[Answer]]:
@@ -30,6 +30,6 @@ def after_answer(topic: str) -> Callable[[Hook[Answer]], Hook[Answer]]:
             if answer.topic.partition(":")[0] == topic and "status" in changes(answer) and not answer.is_running:
                 await hook(session, answer)
 
-        return after_change(Answer)(run)
+        return after_update(Answer)(run)
 
     return register

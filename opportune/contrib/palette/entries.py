@@ -150,7 +150,7 @@ class CrudSearch:
 
     async def _find_row(self, pages: Pages, key: str) -> Any:
         crud = await self._open(pages)
-        if crud is None or not crud.may("details"):
+        if crud is None or not crud.may("get"):
             return None
         try:
             return await crud.get(int(key) if pages.crud_class.lookup == "id" else key)
@@ -162,7 +162,7 @@ class CrudSearch:
         if self.user is None or not (self.user.is_staff or self.user.is_superuser):
             return False
         has_view = any(feature.admin.views and model in feature.models for feature in self.request.app.state.features)
-        return has_view and matches_grant(self.request.state.grants, identity_of(model), "details")
+        return has_view and matches_grant(self.request.state.grants, identity_of(model), "get")
 
 
 def mounted_pages(request: Request) -> Sequence[Pages]:

@@ -21,7 +21,7 @@ class RowVersionsExtension(AdminExtension):
         first_version = await first_version_time(view, row)
         if first_version is None:
             return None
-        is_change = col(AuditEntry.action).in_(("create", "edit"))
+        is_change = col(AuditEntry.action).in_(("create", "update"))
         return ~is_change | (col(AuditEntry.at) < first_version)
 
     async def versions_of(self, request: Request, view: Any, row: Any, *, may_restore: bool) -> dict[str, Any]:

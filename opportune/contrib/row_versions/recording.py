@@ -13,7 +13,7 @@ from opportune.contrib.row_versions.service import find_newest, row_key, table_o
 from opportune.contrib.row_versions.values import stored_values, to_json, versioned_columns
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import acting_user_id, current_origin
-from opportune.db.hooks.registry import add_after_create, after_change, after_delete, changes
+from opportune.db.hooks.registry import add_after_create, after_delete, after_update, changes
 from opportune.db.models.model import tables_with, utc_now
 from opportune.db.models.versioned import Versioned
 from opportune.db.queries.batches import delete_in_batches
@@ -25,7 +25,7 @@ def record_first_version(row: Versioned) -> Mapping[str, Any]:
     return _version_fields(row, 1, stored_values(row))
 
 
-@after_change(Versioned)
+@after_update(Versioned)
 async def record_version(session: AsyncSession, row: Versioned) -> None:
     """Keep the new values. Rows from before the model was `Versioned` first get a version with the old values."""
     columns = versioned_columns(type(row))

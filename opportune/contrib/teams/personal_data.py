@@ -11,7 +11,7 @@ from opportune.accounts.models import User
 from opportune.accounts.users.deactivation import may_refuse_deactivation
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
 from opportune.contrib.teams.service import find_sole_ownerships, remove_team
-from opportune.db.hooks.registry import before_change, before_delete
+from opportune.db.hooks.registry import before_delete, before_update
 from opportune.errors import FieldErrors
 from opportune.feature import Person, PersonalData
 from opportune.i18n import gettext
@@ -72,7 +72,7 @@ async def keep_owners(session: AsyncSession, user: User) -> None:
         await remove_team(session, ownership.team)
 
 
-@before_change(User)
+@before_update(User)
 async def keep_active_owners(session: AsyncSession, user: User) -> None:
     """Refuse to deactivate the only active owner of a team with other active members."""
     if not may_refuse_deactivation(session, user):

@@ -29,7 +29,7 @@ Predicate = Callable[[type[Any]], bool]
 
 CREATION = {"before_create", "after_create"}
 WRITTEN_CHANGES = "changes"
-"""Key in a row's `info` for its written changes. It exists while the `after_change` hooks of the row run."""
+"""Key in a row's `info` for its written changes. It exists while the `after_update` hooks of the row run."""
 
 
 class Change(NamedTuple):
@@ -89,7 +89,7 @@ def add_after_create(
     return register
 
 
-def before_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
+def before_update(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Run a hook before changes of a row are written. `changes(row)` returns them.
 
     Args:
@@ -97,13 +97,13 @@ def before_change(model: type[M], *, where: Predicate | None = None) -> Callable
         where: Limits the hook to subclasses for which it returns true.
 
     Example:
-        @before_change(Book)
+        @before_update(Book)
         async def check_price(session: AsyncSession, book: Book) -> None: ...
     """
-    return _hook_decorator("before_change", model, where)
+    return _hook_decorator("before_update", model, where)
 
 
-def after_change(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
+def after_update(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
     """Run a hook after changes of a row are written. `changes(row)` returns them.
 
     Args:
@@ -111,10 +111,10 @@ def after_change(model: type[M], *, where: Predicate | None = None) -> Callable[
         where: Limits the hook to subclasses for which it returns true.
 
     Example:
-        @after_change(Book)
+        @after_update(Book)
         async def queue_update(session: AsyncSession, book: Book) -> None: ...
     """
-    return _hook_decorator("after_change", model, where)
+    return _hook_decorator("after_update", model, where)
 
 
 def before_delete(model: type[M], *, where: Predicate | None = None) -> Callable[[Hook[M]], Hook[M]]:
@@ -148,7 +148,7 @@ def after_delete(model: type[M], *, where: Predicate | None = None) -> Callable[
 def changes(row: SQLModel) -> Mapping[str, Change]:
     """Return the changes of a row by field: `"price" in changes(book)`.
 
-    In `after_change` hooks these are the changes that were written, elsewhere the pending ones. `before` is None if
+    In `after_update` hooks these are the changes that were written, elsewhere the pending ones. `before` is None if
     the old value was not loaded.
     """
     state = state_of(row)

@@ -22,7 +22,7 @@ from opportune.db.hooks.registry import (
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.trash import TrashSession
 
-Operation = Literal["create", "change", "delete"]
+Operation = Literal["create", "update", "delete"]
 
 MAX_HOOK_ROUNDS = 100
 """Maximum rounds of hooks that write rows with hooks. More are treated as an endless loop."""
@@ -64,7 +64,7 @@ def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:
             yield "create", row
     for row in session.dirty:
         if hooks_of(type(row)) and session.is_modified(row):
-            yield "change", row
+            yield "update", row
     for row in session.deleted:
         if hooks_of(type(row)):
             yield "delete", row
@@ -90,7 +90,7 @@ async def _run_before_hooks(sync_session: Session) -> None:
 
 async def _run_before_hooks_of_row(session: AsyncSession, operation: Operation, row: SQLModel) -> None:
     hooks = hooks_of(type(row))
-    guards = hooks.get("before_delete", ()) if operation == "change" and _is_moved_to_trash(row) else ()
+    guards = hooks.get("before_delete", ()) if operation == "update" and _is_moved_to_trash(row) else ()
     try:
         for hook in (*guards, *hooks.get(f"before_{operation}", ())):
             session.info[BEFORE_HOOK] = hook
@@ -137,7 +137,7 @@ def _record_deleted(session: Session, row: SQLModel) -> None:
 
 
 def record_write(session: Session, row: SQLModel, operation: Operation) -> None:
-    changes = unwritten_changes(state_of(row)) if operation == "change" else {}
+    changes = unwritten_changes(state_of(row)) if operation == "update" else {}
     session.info.setdefault(WRITES, []).append(Write(row, operation, changes, session.get_nested_transaction()))
 
 
@@ -202,7 +202,7 @@ async def run_after_hooks(session: AsyncSession, flush: Callable[[], Awaitable[N
 
 async def _run_after_hooks_of_row(session: AsyncSession, write: Write) -> None:
     info = state_of(write.row).info
-    if write.operation == "change":
+    if write.operation == "update":
         info[WRITTEN_CHANGES] = write.changes
     try:
         for hook in hooks_of(type(write.row)).get(f"after_{write.operation}", ()):

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
 from opportune.db.database import Database
-from opportune.db.hooks.registry import after_change, after_create
+from opportune.db.hooks.registry import after_create, after_update
 from opportune.db.migrations.post_migrate import post_migrate
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
@@ -88,7 +88,7 @@ class Searchable(Generic[M]):
         _validate(table, self.fields, fields, url)
         registered[table.name] = self.fields
         if by_meaning:
-            for hook in (after_create, after_change):
+            for hook in (after_create, after_update):
                 hook(model)(self._embed_later)
 
     def search(self, session: AsyncSession, query: str, within: Select[M] | None = None) -> Select[M]:

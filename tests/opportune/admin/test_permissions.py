@@ -19,12 +19,12 @@ from tests.opportune.admin.gadget_feature import Gadget
 
 REQUIRED_ACTIONS = {
     "GET gadget/list": "list",
-    "GET gadget/details/1": "details",
-    "GET gadget/history/1": "details",
+    "GET gadget/details/1": "get",
+    "GET gadget/history/1": "get",
     "GET gadget/create": "create",
     "POST gadget/create": "create",
-    "GET gadget/edit/1": "edit",
-    "POST gadget/edit/1": "edit",
+    "GET gadget/edit/1": "update",
+    "POST gadget/edit/1": "update",
     "GET gadget/delete?pks=1": "delete",
     "POST gadget/delete?pks=1": "delete",
     "GET gadget/export/csv": "export",
@@ -34,9 +34,9 @@ REQUIRED_ACTIONS = {
 LOOKUP_REQUEST = "GET gadget/ajax/lookup?name=maker_id&term=Acme"
 BUTTONS = {
     "list": 'href="/admin/gadget/list"',
-    "details": "/admin/gadget/details/1",
+    "get": "/admin/gadget/details/1",
     "create": "/admin/gadget/create",
-    "edit": "/admin/gadget/edit/1",
+    "update": "/admin/gadget/edit/1",
     "delete": "/admin/gadget/delete",
     "export": "/admin/gadget/export/csv",
     "action:polish": "/admin/gadget/action/polish",
@@ -119,13 +119,13 @@ async def test_wildcard_opens_no_pages_for_superusers_only(
 async def test_lookup_needs_grants_on_both_models(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
     cases = {
         (("gadget", "create"), ("maker", "list")): True,
-        (("gadget", "edit"), ("maker", "list")): True,
+        (("gadget", "update"), ("maker", "list")): True,
         (("gadget", "list"), ("maker", "list")): True,
         (("gadget", "create"),): False,
-        (("gadget", "edit"), ("maker", "details")): False,
+        (("gadget", "update"), ("maker", "get")): False,
         (("maker", "list"),): False,
         (("gadget", "list"),): False,
-        (("gadget", "details"), ("maker", "details")): False,
+        (("gadget", "get"), ("maker", "get")): False,
     }
     for grants, is_allowed in cases.items():
         await set_grants(app_with_gadgets, group, *grants)
@@ -135,8 +135,8 @@ async def test_lookup_needs_grants_on_both_models(app_with_gadgets: FastAPI, cli
 async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
     # Any two actions differ in at least one of these requests.
     for actions in (
-        ("details", "edit", "export"),
-        ("create", "edit", "action:polish"),
+        ("get", "update", "export"),
+        ("create", "update", "action:polish"),
         ("delete", "export", "action:polish"),
     ):
         await set_grants(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
@@ -144,7 +144,7 @@ async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, clien
         assert {name for name, address in BUTTONS.items() if address in page} == {"list", *actions}
         assert "/admin/maker/" not in page
 
-    await set_grants(app_with_gadgets, group, ("maker", "list"), ("gadget", "details"))
+    await set_grants(app_with_gadgets, group, ("maker", "list"), ("gadget", "get"))
     page = (await client.get("/admin/")).text
     assert "/admin/maker/list" in page
     for hidden in (

@@ -65,7 +65,7 @@ async def test_palette_says_that_there_are_more_results(admin: AsyncClient, quer
 
 async def test_rows_of_the_project_come_first(shelf: FastAPI, admin: AsyncClient) -> None:
     async with shelf.state.database.writer() as session:
-        session.add(AuditEntry(actor="me", action="edit", identity="author", title="Ada 8"))
+        session.add(AuditEntry(actor="me", action="update", identity="author", title="Ada 8"))
     page = (await admin.get("/admin/search?q=ada", headers=PALETTE)).text
     assert max(page.index("Ada 7"), page.index("Adaland")) < page.index("Ada 8")
 

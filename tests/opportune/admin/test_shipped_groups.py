@@ -24,7 +24,7 @@ from opportune.web.rendering import template_errors
 from tests.opportune.admin.gadget_feature import gadgets
 
 Groups = Mapping[str, Mapping[str, str | Sequence[str]]]
-ACTIONS = "create, delete, details, edit, export, import, list"
+ACTIONS = "create, delete, export, get, import, list, update"
 
 
 class Table(SQLModel):
@@ -63,23 +63,23 @@ async def test_migrate_merges_groups_of_features(database: Database, monkeypatch
     await migrate(
         database,
         monkeypatch,
-        make_feature({"Librarians": {"book": "*", "book-loan": ["edit"]}, "Friends": {"book": "list"}}),
+        make_feature({"Librarians": {"book": "*", "book-loan": ["update"]}, "Friends": {"book": "list"}}),
         films,
     )
     assert await read_groups(database) == {
         "Friends": ["book:list"],
-        "Librarians": [*(f"book:{action}" for action in ACTIONS.split(", ")), "book-loan:edit", "book-loan:list"],
+        "Librarians": [*(f"book:{action}" for action in ACTIONS.split(", ")), "book-loan:list", "book-loan:update"],
     }
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_migrate_keeps_changed_grants_and_adds_new(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "edit"]}}))
+    await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "update"]}}))
     async with database.writer() as session:
-        await session.execute(delete(Grant).where(col(Grant.action) == "edit"))
+        await session.execute(delete(Grant).where(col(Grant.action) == "update"))
         group = (await session.scalars(select(Group))).one()
         session.add(Grant(group_id=group.id, identity="user", action="list"))
-    await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "edit", "export"]}}))
+    await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "update", "export"]}}))
     assert await read_groups(database) == {"Librarians": ["book:export", "book:list", "user:list"]}
 
 
@@ -89,7 +89,7 @@ async def test_migrate_does_not_recreate_a_deleted_group(database: Database, mon
     async with database.writer() as session:
         await session.execute(delete(Group).where(col(Group.name) == "Friends"))
         await session.execute(update(Group).values(name="Staff"))
-    await migrate(database, monkeypatch, make_feature({name: {"book": ["list", "edit"]} for name in shipped}))
+    await migrate(database, monkeypatch, make_feature({name: {"book": ["list", "update"]} for name in shipped}))
     assert await read_groups(database) == {"Staff": ["book:list"]}
 
 
@@ -111,8 +111,12 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"Staff": {"bok": "*"}}, "there is no model 'bok' in an installed feature. Did you mean book?"),
     ({"Staff": {"Book": "*"}}, "there is no model 'Book' in an installed feature. Did you mean book?"),
     ({"Staff": {"*": "*"}}, "there is no model '*' in an installed feature."),
-    ({"Staff": {"book": ["list", "edti"]}}, f"book has no action 'edti'. There are: {ACTIONS}. Did you mean edit?"),
+    (
+        {"Staff": {"book": ["list", "updte"]}},
+        f"book has no action 'updte'. There are: {ACTIONS}. Did you mean update?",
+    ),
     ({"Staff": {"book": ["read"]}}, f"book has no action 'read'. There are: {ACTIONS}."),
+    ({"Staff": {"book": ["edit"]}}, f"book has no action 'edit'. There are: {ACTIONS}. It is called update now."),
     ({"Staff": {"book": []}}, f"book has no action ''. There are: {ACTIONS}."),
     ({"Staff": {"membership": "*"}}, "membership is for superusers only."),
     ({"Staff": {}}, "a group needs a name of at most 150 characters and a model."),

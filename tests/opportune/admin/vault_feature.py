@@ -19,7 +19,7 @@ from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_with
 
-ACTIONS = ("list", "details", "create", "edit", "delete", "export", "import")
+ACTIONS = ("list", "get", "create", "update", "delete", "export", "import")
 
 
 class Dossier(Table, SoftDelete, Versioned, table=True):

@@ -117,7 +117,7 @@ class Writers(Crud[Writer]):
     order = ("name",)
 
     def readable(self) -> ColumnElement[bool]:
-        return true() if self.may("edit") else col(Writer.is_hidden).is_(False)
+        return true() if self.may("update") else col(Writer.is_hidden).is_(False)
 
 
 class Topics(Crud[Topic]):
@@ -150,7 +150,7 @@ class Volumes(Crud[Volume]):
     annotations = {"rating": select(func.avg(col(Opinion.stars))).where(col(Opinion.volume_id) == col(Volume.id))}
 
     def readable(self) -> ColumnElement[bool]:
-        return true() if self.may("edit") else col(Volume.status) == BookStatus.PUBLISHED
+        return true() if self.may("update") else col(Volume.status) == BookStatus.PUBLISHED
 
     @filter_by
     def year(self, year: int) -> ColumnElement[bool]:

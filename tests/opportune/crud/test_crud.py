@@ -154,7 +154,7 @@ async def test_readable_rows_depend_on_the_user(volumes: Volumes, ann: User) -> 
             await crud.get("emma")
         with pytest.raises(Forbidden):
             await crud.update("emma", {"title": "Mine"})
-    editor_volumes = Volumes(volumes.session, ann, {("volume", "edit")})
+    editor_volumes = Volumes(volumes.session, ann, {("volume", "update")})
     assert (await editor_volumes.update("emma", {"title": "Ours"})).title == "Ours"
     with pytest.raises(Forbidden):
         await editor_volumes.delete("emma")
@@ -275,9 +275,9 @@ class SharedNotes(Crud[Note]):
     [
         ([], 1, False, False),
         (["list"], 2, False, False),
-        (["list", "edit"], 2, True, False),
+        (["list", "update"], 2, True, False),
         (["list", "delete"], 2, False, True),
-        (["edit"], 1, False, False),
+        (["update"], 1, False, False),
     ],
 )
 async def test_owners_see_their_rows_and_a_group_sees_all(

@@ -47,7 +47,7 @@ trips = Feature(
         navigation=[
             Link("Public", "/trips", "map"),
             Link("Members", "/trips/members", "map", signed_in=True),
-            Link("Guides", "/trips/guides", "map", right=("trip", "edit")),
+            Link("Guides", "/trips/guides", "map", right=("trip", "update")),
         ]
     ),
 )
@@ -90,7 +90,7 @@ async def test_filters_use_the_format_of_the_visitor(client: AsyncClient, langua
 
 async def test_navigation_shows_links_that_the_user_may_open(app: FastAPI, client: AsyncClient) -> None:
     guide = await make_user(app.state.database)
-    await grant(app.state.database, guide, "trip", "edit")
+    await grant(app.state.database, guide, "trip", "update")
     async with signed_in_client(app) as member_client, signed_in_client(app, guide) as guide_client:
         pages = [(await user_client.get("/trips")).text for user_client in (client, member_client, guide_client)]
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
-from opportune.db import after_change, after_create, after_delete, before_change, changes
+from opportune.db import after_create, after_delete, after_update, before_update, changes
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.crud.library import Topic, Writer, Writers
@@ -22,12 +22,12 @@ def events() -> list[str]:
         session.add(Topic(name=f"About {writer.name}"))
         events.append(f"{writer.id} created")
 
-    @before_change(Writer)
+    @before_update(Writer)
     async def refuse(session: AsyncSession, writer: Writer) -> None:
         if writer.name == "Anonymous":
             raise FieldErrors({"name": "Give a real name."})
 
-    @after_change(Writer)
+    @after_update(Writer)
     async def on_change(session: AsyncSession, writer: Writer) -> None:
         events.append(f"{writer.id} changed {', '.join(changes(writer))}")
 

@@ -33,7 +33,7 @@ async def find_notes(session: AsyncSession, user: User | None, query: str, limit
 SEARCHES = [SiteSearch("Notes", find_notes, "/notes")]
 MEMBERS = [
     Link("Members", "/members", "users", signed_in=True),
-    Link("Editors", "/editors", "pencil", ("volume", "edit")),
+    Link("Editors", "/editors", "pencil", ("volume", "update")),
 ]
 
 
@@ -104,7 +104,7 @@ async def test_group_links_to_all_results(client: AsyncClient) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_editor_finds_drafts(app: FastAPI, user: User) -> None:
-    await grant(app.state.database, user, "volume", "edit")
+    await grant(app.state.database, user, "volume", "update")
     async with signed_in_client(app, user) as editor:
         assert "Emma draft" in await read(editor, "draft")
 
@@ -134,7 +134,7 @@ async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient,
 
 async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, staff, "volume", "details")
+    await grant(app.state.database, staff, "volume", "get")
     async with signed_in_client(app, staff) as client:
         assert 'href="/admin/volume/details/1"' in await read(client, at="/volumes/emma-1")
         for path in ("/volumes/emma-draft", "/volumes", "/volumes/nothing", "/writers/1"):

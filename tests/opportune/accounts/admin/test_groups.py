@@ -47,9 +47,9 @@ async def reload_user(database: Database, user: User) -> User:
 
 async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
-    form_data = {"name": "Editors", "permissions": ["user:list", "user:details"], "save": "Save"}
+    form_data = {"name": "Editors", "permissions": ["user:list", "user:get"], "save": "Save"}
     assert (await admin.post("/admin/group/create", data=form_data)).status_code == 303
-    assert await read_grants(database, "Editors") == {"user:list", "user:details"}
+    assert await read_grants(database, "Editors") == {"user:list", "user:get"}
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
     assert "✓ Details yes" in extract_text(await admin.get("/admin/group/details/1"))
     user = await make_user(database, "anna@example.com")
@@ -59,7 +59,7 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
     assert re.search(r'<input checked [^>]*name="groups"[^>]*value="1"> <label[^>]*>Editors', page)
     async with signed_in_client(app, user) as client:
         assert (await client.get("/admin/user/list")).status_code == 200
-        form_data = {"name": "Editors", "permissions": ["user:details"], "save": "Save"}
+        form_data = {"name": "Editors", "permissions": ["user:get"], "save": "Save"}
         assert (await admin.post("/admin/group/edit/1", data=form_data)).status_code == 303
         assert (await client.get("/admin/user/list")).status_code == 403
         membership.pop("groups")
@@ -211,9 +211,9 @@ async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClie
     page = (await admin.get(edit)).text
     assert 'value="user:*" id="permissions-user:*" checked aria-label="Users: All"' in page
     assert 'value="user:list" id="permissions-user:list" aria-label="Users: List"' in page
-    form_data = {"name": group.name, "permissions": ["user:*", "user:edit", "user:action:activate"], "save": "Save"}
+    form_data = {"name": group.name, "permissions": ["user:*", "user:update", "user:action:activate"], "save": "Save"}
     assert (await admin.post(edit, data=form_data)).status_code == 303
-    assert await read_grants(database, group.name) == {"user:*", "user:edit", "user:action:activate"}
+    assert await read_grants(database, group.name) == {"user:*", "user:update", "user:action:activate"}
     text = extract_text(await admin.get(f"/admin/group/details/{group.id}"))
     assert "Users user ✓ All yes ✓ List yes" in text
     assert "✓ Activate" in text

@@ -38,7 +38,7 @@ async def test_column_without_rows_is_zero(app: FastAPI, admin: AsyncClient) -> 
 
 async def test_columns_need_permission_to_list_their_rows(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    for action in ("list", "details"):
+    for action in ("list", "get"):
         await grant(app.state.database, staff, "user", action)
     async with signed_in_client(app, staff) as browser:
         response = await browser.get(f"/admin/user/details/{staff.id}")

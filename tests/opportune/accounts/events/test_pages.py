@@ -149,7 +149,7 @@ async def test_account_changes_are_recorded_without_secrets(app: FastAPI, databa
 
     kinds = ["session_ended", "sessions_ended", "token_created", "token_revoked", "tokens_revoked", "data_exported"]
     assert [item["kind"] for item in exported] == kinds
-    assert await read_event_kinds(app) == [*kinds, "data_exported", "password_changed"]
+    assert await read_event_kinds(app) == [*kinds, "data_exported", "password_updated"]
     assert await read_sent_subjects(app) == [(EMAIL, "New API token: Backup"), (EMAIL, "Your password was changed")]
     for secret in (token["token"], PASSWORD, NEW_PASSWORD, user.hashed_password):
         assert secret not in page

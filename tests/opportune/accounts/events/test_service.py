@@ -45,7 +45,7 @@ async def test_event_is_stored_and_sent_with_client_and_advice(app: FastAPI, dat
 async def test_event_by_staff_hides_their_client(app: FastAPI, database: Database) -> None:
     user, boss = await make_user(database, EMAIL), await make_user(database, "boss@example.com", is_superuser=True)
     async with app.state.database.writer() as session:
-        record_event(make_context(app, session), user, "password_changed", by=boss)
+        record_event(make_context(app, session), user, "password_updated", by=boss)
 
     async with database.reader() as session:
         event = (await session.scalars(select(AccountEvent))).one()

@@ -6,11 +6,12 @@ import pytest
 from sqladmin import authorization
 from sqladmin.helpers import slugify_class_name
 
-from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of, matches_grant
+from opportune.accounts.groups.grants import ACTIONS, RENAMED_ACTIONS, WILDCARD, identity_of, matches_grant
 
 
 def test_actions_match_sqladmin() -> None:
-    assert (*map(str, authorization.ACTIONS), authorization.WILDCARD) == (*ACTIONS, WILDCARD)
+    names = [RENAMED_ACTIONS.get(action, str(action)) for action in authorization.ACTIONS]
+    assert (*names, authorization.WILDCARD) == (*ACTIONS, WILDCARD)
 
 
 @pytest.mark.parametrize("name", ["Book", "BookTag", "LLMUsage", "Oauth2Grant", "ABTest", "X"])
@@ -19,6 +20,6 @@ def test_identities_match_sqladmin(name: str) -> None:
 
 
 def test_grants_match_sqladmin() -> None:
-    words = ["book", "tag", "*", "list", "edit"]
+    words = ["book", "tag", "*", "list", "update"]
     for held, requested in product(product(words, words), product(words, words)):
         assert matches_grant({held}, *requested) == authorization.matches_grant({held}, *requested), (held, requested)

@@ -145,7 +145,7 @@ def test_openapi_documents_the_permission() -> None:
 @pytest.fixture
 def template(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Templates of a page that checks a permission."""
-    texts = {"cakes/shown.html": """{% if may("cake", "edit") %}may{% else %}may not{% endif %}"""}
+    texts = {"cakes/shown.html": """{% if may("cake", "update") %}may{% else %}may not{% endif %}"""}
     monkeypatch.setattr(templates.environment, "loader", DictLoader(texts))
     return texts
 
@@ -158,7 +158,7 @@ async def test_template_checks_a_permission(app: FastAPI, database: Database) ->
     for user, message in ((user_without_grants, "may not"), (superuser, "may")):
         async with signed_in_client(app, user) as client:
             assert (await client.get("/cakes/shown")).text == message
-    group = await grant(database, user_without_grants, "cake", "edit")
+    group = await grant(database, user_without_grants, "cake", "update")
     await grant(database, user_without_grants, "pie-crust", "action:bake")
     async with signed_in_client(app, user_without_grants) as client:
         assert (await client.get("/cakes/shown")).text == "may"
@@ -189,10 +189,13 @@ async def test_user_and_grants_are_one_query(
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ('may("pie_crust", "edit")', "there is no model 'pie_crust' in an installed feature. Did you mean pie-crust?"),
         (
-            'may("cake", "edti")',
-            "cake has no action 'edti'. There are: create, delete, details, edit, export, import, list.",
+            'may("pie_crust", "list")',
+            "there is no model 'pie_crust' in an installed feature. Did you mean pie-crust?",
+        ),
+        (
+            'may("cake", "updte")',
+            "cake has no action 'updte'. There are: create, delete, export, get, import, list, update.",
         ),
     ],
 )
@@ -217,8 +220,8 @@ def test_unknown_permission_of_a_route_is_refused_at_start() -> None:
 
 async def test_read_grants_works_without_a_request(database: Database) -> None:
     baker, superuser = await make_user(database), await make_user(database, is_superuser=True)
-    await grant(database, baker, "cake", "edit")
+    await grant(database, baker, "cake", "update")
     async with database.reader() as session:
-        assert await read_grants(session, baker) == {("cake", "edit")}
+        assert await read_grants(session, baker) == {("cake", "update")}
         assert await read_grants(session, superuser) == {("*", "*")}
         assert await read_grants(session, None) == set()

@@ -194,7 +194,7 @@ async def test_change_and_event_are_one_transaction_on_postgresql(
     await impersonate(boss_client, ada, may_write=True)
     await boss_client.post("/fail")
     async with database.reader(fresh=True) as session:
-        count = select(func.count()).select_from(AccountEvent).where(col(AccountEvent.kind) == "changed_by_superuser")
+        count = select(func.count()).select_from(AccountEvent).where(col(AccountEvent.kind) == "updated_by_superuser")
         assert await session.scalar(count) == 0
     assert await read_team_name(database) == "Crew"
     await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})

@@ -121,7 +121,7 @@ async def test_first_passkey_ends_other_sessions(
     await confirm_sessions(database)
     assert await submit_passkey(ada_client, Authenticator(), "Key") == PASSKEYS, "later passkeys end no session"
     assert await is_signed_in(client)
-    assert [type_ for type_ in await read_event_kinds(database, user) if "passkey" in type_] == ["passkey_added"] * 2
+    assert [type_ for type_ in await read_event_kinds(database, user) if "passkey" in type_] == ["passkey_created"] * 2
 
 
 async def test_passkey_is_renamed_and_removed(ada_client: AsyncClient, user: User, database: Database) -> None:
@@ -145,7 +145,7 @@ async def test_passkey_is_renamed_and_removed(ada_client: AsyncClient, user: Use
     assert await read_passkeys(database, user) == []
     async with database.reader(fresh=True) as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
-    assert "passkey_removed" in await read_event_kinds(database, user)
+    assert "passkey_deleted" in await read_event_kinds(database, user)
     assert (await send_password(ada_client)).headers["location"] == "/"
 
 
@@ -285,7 +285,7 @@ async def test_superuser_removes_a_passkey_in_the_admin(app: FastAPI, user: User
         assert re.search(r">Passkeys</dt>\s*<dd[^>]*>1</dd>", user_page.text)
         await admin.post(f"/admin/passkey/delete?pks={row_id}", data={"confirmed": "yes"})
     assert await read_passkeys(database, user) == []
-    assert "passkey_removed" in await read_event_kinds(database, user), "the user is notified"
+    assert "passkey_deleted" in await read_event_kinds(database, user), "the user is notified"
 
 
 async def test_password_reset_of_unverified_address_removes_passkeys(

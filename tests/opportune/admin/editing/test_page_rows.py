@@ -93,7 +93,7 @@ async def test_rows_and_columns_need_their_permission(app: FastAPI) -> None:
         assert EDIT_PAGE not in (await browser.get(LIST)).text
         assert (await browser.get(EDIT_PAGE)).status_code == 403
         assert (await browser.post(EDIT_PAGE, data={"pk": "1"})).status_code == 403
-        await grant(app.state.database, staff, "part", "edit")
+        await grant(app.state.database, staff, "part", "update")
         fields = await open_rows(browser)
         assert {"1-price", "3-state"}.isdisjoint(fields)
         forged = fields | {"1-(seen)": ["price:0"], "1-price": ["9"], "3-(seen)": ["state:0"], "3-state": ["used"]}

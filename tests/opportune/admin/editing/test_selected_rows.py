@@ -138,7 +138,7 @@ async def test_selected_rows_need_their_permission(app: FastAPI) -> None:
     async with signed_in_client(app, staff) as browser:
         assert EDIT_SELECTED not in (await browser.get(LIST)).text
         assert (await preview(browser, "1", {"state": "used"})).status_code == 403
-        await grant(app.state.database, staff, "part", "edit")
+        await grant(app.state.database, staff, "part", "update")
         assert "new-price" not in (await browser.post(EDIT_SELECTED, data={"pk": "1"})).text
         forged = {"pks": "1", "change": ["price", "state"], "new-price": "9", "new-state": "used", "confirmed": "yes"}
         await browser.post(EDIT_SELECTED, data=forged)

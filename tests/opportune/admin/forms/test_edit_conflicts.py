@@ -72,7 +72,7 @@ async def test_change_of_another_user_is_shown(app: FastAPI, admin: AsyncClient)
 
 async def test_author_needs_the_permission_for_history(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, is_staff=True)
-    for action in ("list", "edit"):
+    for action in ("list", "update"):
         await grant(app, user.id, "shelf", action)
     async with signed_in_client(app, user) as staff:
         form_data = await open_form(staff)

@@ -89,7 +89,7 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
 
 
 async def test_choosing_needs_details_and_searching_needs_list(app: FastAPI, group: Group, staff: AsyncClient) -> None:
-    await set_grants(app, group, ("gadget", "*"), ("maker", "details"))
+    await set_grants(app, group, ("gadget", "*"), ("maker", "get"))
     page = (await staff.get("/admin/gadget/create?maker_id=3")).text
     assert f'<option value="3" selected>{SECRET_TITLE}</option>' in page
     assert 'data-role="select2-ajax"' not in page
@@ -135,7 +135,7 @@ async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group
     for address in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
         assert (await staff.post(f"/admin/{address}", data={"all": "1"})).status_code == 403
 
-    await set_grants(app, group, ("audit-entry", "list"), ("gadget", "details"), ("maker", "list"))
+    await set_grants(app, group, ("audit-entry", "list"), ("gadget", "get"), ("maker", "list"))
     page = (await staff.get("/admin/audit-entry/list")).text
     assert ('value="gadget"' in page, 'value="maker"' in page) == (True, False)
 

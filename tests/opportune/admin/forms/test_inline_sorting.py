@@ -60,7 +60,7 @@ async def test_new_order_is_stored_and_logged(app: FastAPI, admin: AsyncClient) 
     assert (await admin.post(EDIT, data=order_of("1", "new0", "2", "3"))).status_code == 303
     assert await read_positions(app) == [("third", 1), ("new0", 2), ("first", 3), ("second", 4)]
     async with app.state.database.reader(fresh=True) as session:
-        entries = await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "edit"))
+        entries = await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "update"))
         assert {entry.title: entry.changes for entry in entries}["third"] == {"position": [30, 1]}
 
 

@@ -48,7 +48,7 @@ async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncC
     async with app.state.database.reader() as session:
         recorded = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
         assert [(entry.action, entry.identity, entry.title) for entry in recorded] == [
-            ("edit", "label", "crimson"),
+            ("update", "label", "crimson"),
             ("delete", "label", "blue"),
             ("create", "label", "gold"),
         ], "unchanged rows are not logged"
@@ -63,13 +63,13 @@ async def test_new_row_is_saved_with_its_inlines(app: FastAPI, admin: AsyncClien
 async def test_inlines_run_the_hooks_of_their_view(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[tuple[str, bool]] = []
 
-    async def after_change(_self: object, _data: object, label: Label, is_created: bool, _request: object) -> None:
+    async def after_update(_self: object, _data: object, label: Label, is_created: bool, _request: object) -> None:
         events.append((label.text, is_created))
 
     async def after_delete(_self: object, label: Label, _request: object) -> None:
         events.append((f"{label.text} deleted", False))
 
-    monkeypatch.setattr(LabelAdmin, "after_model_change", after_change)
+    monkeypatch.setattr(LabelAdmin, "after_model_change", after_update)
     monkeypatch.setattr(LabelAdmin, "after_model_delete", after_delete)
     changes = {"label-1-text": "crimson", "label-2-delete": "1", "label-new0-text": "gold"}
     await admin.post(EDIT, data={**FORM, **changes})
@@ -140,7 +140,7 @@ async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
         assert 'href="/admin/label/list?shelf_id=1"' in page, "shown as related rows only"
         assert (await staff.post(EDIT, data=changes)).status_code == 303
         assert await read_labels(app) == LABELS_BEFORE
-        await grant(app, user.id, "label", "edit")
+        await grant(app, user.id, "label", "update")
         page = (await staff.get(EDIT)).text
         assert "label-1-text" in page
         assert "label-1-delete" not in page

@@ -101,5 +101,5 @@ async def test_details_columns_need_the_permission(app: FastAPI, monkeypatch: py
     async with signed_in_client(app, user) as client:
         assert (await client.get(f"{LIST}?columns=size")).status_code == 400
         assert (await client.get(f"{LIST}?sortBy=size")).status_code == 400
-        await grant(app.state.database, user, "gadget", "details")
+        await grant(app.state.database, user, "gadget", "get")
         assert (await client.get(f"{LIST}?columns=size&sortBy=size")).status_code == 200

@@ -48,7 +48,7 @@ async def test_form_of_a_related_row_is_prefilled(admin: AsyncClient) -> None:
 
 async def test_related_rows_need_permission_to_list(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
-    cases = ((("shelf", "details"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))
+    cases = ((("shelf", "get"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))
     for (identity, action), sees_rows, sees_add_link in cases:
         await grant(app, user.id, identity, action)
         async with signed_in_client(app, user) as staff:

@@ -46,7 +46,7 @@ async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
         assert deleted.changes["name"] == ["Heavy anvil", None]
         assert deleted.changes["notes"] == ["polished", None]
         page = (await admin.get("/admin/gadget/history/1")).text
-        order = [page.index(f"<strong>{action}</strong>") for action in ("Delete", "Polish", "Edit", "Create")]
+        order = [page.index(f"<strong>{action}</strong>") for action in ("Delete", "Polish", "Update", "Create")]
         assert order == sorted(order)
         assert "Heavy anvil" in page
         assert "(deleted)" in page
@@ -68,7 +68,7 @@ async def test_log_shows_titles_of_visible_references(app_with_gadgets: FastAPI)
         for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
             assert extract_changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
     staff = await make_user(database, is_staff=True)
-    await grant(database, staff, "gadget", "details")
+    await grant(database, staff, "gadget", "get")
     async with signed_in_client(app_with_gadgets, staff) as client:
         assert extract_changed_maker((await client.get("/admin/gadget/history/1")).text) == ["1", "2"]
 
@@ -99,14 +99,14 @@ async def test_refused_changes_are_not_logged(app_with_gadgets: FastAPI) -> None
 
 async def test_group_permissions_and_members_are_logged(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": ["user:list"]})
-    await admin.post("/admin/group/edit/1", data={"name": "Editors", "permissions": ["user:list", "user:edit"]})
+    await admin.post("/admin/group/edit/1", data={"name": "Editors", "permissions": ["user:list", "user:update"]})
     user = await make_user(app.state.database)
     await admin.post(f"/admin/user/edit/{user.id}", data={"email": user.email, "is_active": "y", "groups": "1"})
     created, changed, joined = await read_entries(app)
     assert created.changes == {"name": [None, "Editors"], "permissions": [[], ["user:list"]]}
-    assert changed.changes == {"permissions": [["user:list"], ["user:edit", "user:list"]]}
+    assert changed.changes == {"permissions": [["user:list"], ["user:list", "user:update"]]}
     assert joined.changes == {"groups": [[], ["Editors"]]}
-    assert "user:edit, user:list" in (await admin.get("/admin/group/history/1")).text
+    assert "user:list, user:update" in (await admin.get("/admin/group/history/1")).text
 
 
 async def test_log_is_escaped_and_read_only(admin: AsyncClient) -> None:
@@ -124,7 +124,7 @@ async def test_history_omits_a_deleted_user_with_the_same_id(admin: AsyncClient,
     hour = timedelta(hours=1)
     async with app.state.database.writer() as session:
         for moment, title in ((user.created_at - hour, "deleted user"), (user.created_at + hour, "current user")):
-            session.add(AuditEntry(at=moment, identity="user", row_id=str(user.id), action="edit", actor=title))
+            session.add(AuditEntry(at=moment, identity="user", row_id=str(user.id), action="update", actor=title))
     page = (await admin.get(f"/admin/user/history/{user.id}")).text
     assert "current user" in page
     assert "deleted user" not in page
@@ -183,14 +183,14 @@ async def test_wildcard_hides_entries_for_superusers(app: FastAPI, superuser: Us
     database = app.state.database
     async with database.writer() as session:
         session.add(AuditEntry(actor="root@example.com", action="delete", identity="session", title="Telltale"))
-        session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", row_id="1", title="Ordinary"))
+        session.add(AuditEntry(actor="root@example.com", action="update", identity="user", row_id="1", title="Usual"))
     staff = await make_user(database, is_staff=True)
     await grant(database, staff, "*", "*")
     for user, sees_session_entry in ((staff, False), (superuser, True)):
         async with signed_in_client(app, user) as client:
             for path in ("audit-entry/list", "audit-entry/export/json", ""):
                 page = (await client.get(f"/admin/{path}")).text
-                assert ("Ordinary" in page, "Telltale" in page) == (True, sees_session_entry), path
+                assert ("Usual" in page, "Telltale" in page) == (True, sees_session_entry), path
 
 
 async def test_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> None:

@@ -20,7 +20,7 @@ async def add_entries(database: Database) -> None:
     async with database.writer() as session:
         for days in (1, 29, 31, 800):
             session.add(
-                AuditEntry(action="edit", identity="book", title=str(days), at=utc_now() - timedelta(days=days))
+                AuditEntry(action="update", identity="book", title=str(days), at=utc_now() - timedelta(days=days))
             )
 
 

@@ -18,7 +18,7 @@ from tests.opportune.site_with import site_with
 
 TEXTS_OF_HIDDEN_FIELDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 # Granted one by one, because "*" would include the grants of fields.
-ACTIONS = ("list", "details", "create", "edit", "delete", "import", "export")
+ACTIONS = ("list", "get", "create", "update", "delete", "import", "export")
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: Asy
     }
     assert (await admin.post("/admin/ware/edit/1", data=form_data)).status_code == 303
     async with app.state.database.reader(fresh=True) as session:
-        number = (await session.scalars(select(col(AuditEntry.id)).where(col(AuditEntry.action) == "edit"))).one()
+        number = (await session.scalars(select(col(AuditEntry.id)).where(col(AuditEntry.action) == "update"))).one()
     for page in ("/admin/ware/history/1", f"/admin/audit-entry/details/{number}", "/admin/audit-entry/export/csv"):
         seller_page, full_page = [(await client.get(page)) for client in (seller, admin)]
         assert (seller_page.status_code, full_page.status_code) == (200, 200), page

@@ -98,7 +98,7 @@ async def test_rows_outside_list_query_are_not_found(
 async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> None:
     changes = {"email": ["a@example.com", "b@example.com"], "totp_step": [98765, 98766]}
     async with app.state.database.writer() as session:
-        session.add(AuditEntry(action="edit", identity="user", row_id="7", changes=changes))
+        session.add(AuditEntry(action="update", identity="user", row_id="7", changes=changes))
     for page in ("audit-entry/details/1", "audit-entry/export/json", "audit-entry/export/csv", "user/history/7"):
         text = (await admin.get(f"/admin/{page}")).text
         assert "b@example.com" in text, page

@@ -90,7 +90,7 @@ async def test_trash_links_to_the_history_of_a_row(app: FastAPI, admin: AsyncCli
 
 async def test_history_of_a_deleted_row_needs_the_trash(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, staff, "parcel", "details")
+    await grant(app.state.database, staff, "parcel", "get")
     async with signed_in_client(app, staff) as client:
         assert (await client.get(f"/admin/parcel/history/{await _row_id(app, 'Gone')}")).status_code == 404
 

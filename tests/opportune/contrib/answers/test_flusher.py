@@ -21,7 +21,7 @@ from opportune.contrib.answers.engine.manager import MAX_RUNNING_ANSWERS, Answer
 from opportune.contrib.answers.engine.store import AnswerDelta, AnswerProgress, Claim
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider, LanguageModel
-from opportune.db import Database, after_change
+from opportune.db import Database, after_update
 from opportune.db.hooks.registry import temporary_hooks
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
@@ -132,7 +132,7 @@ async def test_hundreds_of_ends_share_a_transaction(
     event.listen(database.engine.sync_engine, "before_cursor_execute", record_statement)
     with temporary_hooks(), count_connections(database, "commit") as commits:
 
-        @after_change(Answer)
+        @after_update(Answer)
         async def note(_session: AsyncSession, answer: Answer) -> None:
             notified_ids.append(answer.id)
 

@@ -113,13 +113,13 @@ async def test_dashboard_links_to_pending_migrations(app: FastAPI, admin: AsyncC
 
 async def test_recent_action_of_the_site_has_no_author(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
-        session.add(AuditEntry(actor="", action="edit", identity="user", title="Tea"))
+        session.add(AuditEntry(actor="", action="update", identity="user", title="Tea"))
     assert re.search(r'text-break">\s*<time', (await admin.get("/admin/")).text)
 
 
 async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) -> None:
     async with app.state.database.writer() as session:
-        session.add(AuditEntry(actor="root@example.com", action="edit", identity="user", title="Tea"))
+        session.add(AuditEntry(actor="root@example.com", action="update", identity="user", title="Tea"))
     async with signed_in_client(app, staff) as client:
         page = (await client.get("/admin/")).text
     assert "/admin/group/list" in page

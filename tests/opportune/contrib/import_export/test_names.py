@@ -97,10 +97,10 @@ async def test_created_related_rows_run_the_hooks_of_their_view(
 ) -> None:
     calls: list[tuple[str, bool]] = []
 
-    async def after_change(_self: object, _data: object, author: Author, is_created: bool, _request: object) -> None:
+    async def after_update(_self: object, _data: object, author: Author, is_created: bool, _request: object) -> None:
         calls.append((author.name, is_created))
 
-    monkeypatch.setattr(AuthorAdmin, "after_model_change", after_change)
+    monkeypatch.setattr(AuthorAdmin, "after_model_change", after_update)
     preview = await upload(admin, "title,slug,isbn,author\nEmma,emma,1,Jane\n")
     assert calls == [], "a preview stores nothing"
     await confirm_preview(admin, preview)

@@ -81,7 +81,7 @@ async def test_restoration_is_logged_and_kept(app: FastAPI, admin: AsyncClient) 
     async with app.state.database.reader(fresh=True) as session:
         entry = (await session.scalars(select(AuditEntry))).one()
         newest = (await versions(session, await session.get_one(Leaflet, 1)))[0]
-    assert (entry.action, entry.changes["title"]) == ("edit", ["Cocoa", "Tea"])
+    assert (entry.action, entry.changes["title"]) == ("update", ["Cocoa", "Tea"])
     assert (newest.number, newest.channel) == (4, "admin")
 
 
@@ -133,9 +133,9 @@ async def test_anonymous_visitor_signs_in_first(app: FastAPI, client: AsyncClien
     assert "/accounts/login" in (await client.get(f"{VERSION}?number=1")).headers["location"]
 
 
-async def test_restore_needs_the_permission_to_edit(app: FastAPI) -> None:
+async def test_restore_needs_the_permission_to_update(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    for action in ("list", "details"):
+    for action in ("list", "get"):
         await grant(app.state.database, staff, "leaflet", action)
     async with signed_in_client(app, staff) as client:
         history = (await client.get(HISTORY)).text

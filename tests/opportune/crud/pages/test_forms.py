@@ -30,7 +30,7 @@ async def test_writing_needs_a_grant(app: FastAPI, client: AsyncClient, member: 
 
 
 async def test_granted_actions_are_allowed(app: FastAPI, member: AsyncClient, ann: User) -> None:
-    await grant(app.state.database, ann, "volume", "edit")
+    await grant(app.state.database, ann, "volume", "update")
     assert (await member.get("/volumes/emma/edit")).status_code == 200
     assert (await member.get("/volumes/emma/delete")).status_code == 403
     text = (await member.get("/volumes/emma")).text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db import after_change, after_create, after_delete, before_change, before_create, before_delete
+from opportune.db import after_create, after_delete, after_update, before_create, before_delete, before_update
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
 from tests.opportune.db.hooks.plays import Play, Table
@@ -36,6 +36,6 @@ def calls() -> list[str]:
 
         decorator(Play)(hook)
 
-    for decorator in (before_create, after_create, before_change, after_change, before_delete, after_delete):
+    for decorator in (before_create, after_create, before_update, after_update, before_delete, after_delete):
         register(decorator, decorator.__name__)
     return calls

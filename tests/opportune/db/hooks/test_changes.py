@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db import Change, after_change, before_change, before_create, changes
+from opportune.db import Change, after_update, before_create, before_update, changes
 from opportune.db.database import Database
 from tests.opportune.db.hooks.plays import Play, Stage, Tag, Ticket, add_play
 
@@ -21,12 +21,12 @@ async def test_equal_value_is_not_a_change(database: Database, calls: list[str])
 async def test_changes_before_and_after_the_write(database: Database) -> None:
     recorded_changes: list[object] = []
 
-    @before_change(Play)
+    @before_update(Play)
     async def record_before(session: AsyncSession, play: Play) -> None:
         recorded_changes.append(dict(changes(play)))
         play.slug = play.title.lower()
 
-    @after_change(Play)
+    @after_update(Play)
     async def record_after(session: AsyncSession, play: Play) -> None:
         recorded_changes.append(dict(changes(play)))
 
@@ -46,7 +46,7 @@ async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
         keys.append((ticket.play_id, changes(ticket)["play_id"].after))
 
     before_create(Ticket)(record)
-    before_change(Ticket)(record)
+    before_update(Ticket)(record)
     hamlet_id, faust_id = [(await add_play(database, title=title)).id for title in ("Hamlet", "Faust")]
     async with database.writer() as session:
         ticket = Ticket(play=await session.get_one(Play, hamlet_id))
@@ -62,7 +62,7 @@ async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
 async def test_changes_of_a_transaction_are_combined(database: Database) -> None:
     recorded_changes: list[object] = []
 
-    @after_change(Play)
+    @after_update(Play)
     async def record_after(session: AsyncSession, play: Play) -> None:
         recorded_changes.append(dict(changes(play)))
 
@@ -78,7 +78,7 @@ async def test_changes_of_a_transaction_are_combined(database: Database) -> None
 async def test_many_to_many_change_runs_hooks(database: Database) -> None:
     recorded_changes: list[object] = []
 
-    @after_change(Play)
+    @after_update(Play)
     async def record_after(session: AsyncSession, play: Play) -> None:
         recorded_changes.append([[tag.name for tag in tags] for tags in changes(play)["tags"]])
 
@@ -91,10 +91,10 @@ async def test_many_to_many_change_runs_hooks(database: Database) -> None:
 
 
 async def test_cleared_foreign_key_runs_change_hooks(database: Database, calls: list[str]) -> None:
-    # The flush clears the foreign key itself, so only `after_change` runs.
+    # The flush clears the foreign key itself, so only `after_update` runs.
     async with database.writer() as session:
         session.add(stage := Stage(name="Globe", plays=[Play(title="Hamlet")]))
     calls.clear()
     async with database.writer() as session:
         await session.delete(await session.get_one(Stage, stage.id))
-    assert calls == ["after_change Hamlet"]
+    assert calls == ["after_update Hamlet"]

@@ -21,7 +21,7 @@ async def test_hooks_run_for_all_operations(database: Database, calls: list[str]
         (await session.get_one(Play, play.id)).seats = 3
     async with database.writer() as session:
         await session.delete(await session.get_one(Play, play.id))
-    events = ["before_create", "after_create", "before_change", "after_change", "before_delete", "after_delete"]
+    events = ["before_create", "after_create", "before_update", "after_update", "before_delete", "after_delete"]
     assert calls == [f"{decorator} Hamlet" for decorator in events]
 
 
@@ -75,7 +75,7 @@ async def test_rows_written_by_hooks_run_hooks(database: Database, calls: list[s
 
     async with database.writer() as session:
         session.add(Theatre(name="Globe"))
-    assert calls == ["before_create Hamlet", "after_create Hamlet", "before_change Hamlet"]
+    assert calls == ["before_create Hamlet", "after_create Hamlet", "before_update Hamlet"]
 
 
 async def test_endless_after_hooks_are_refused(database: Database) -> None:

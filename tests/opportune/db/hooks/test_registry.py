@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db import after_change, after_create, before_create
+from opportune.db import after_create, after_update, before_create
 from opportune.db.database import Database
 from opportune.db.hooks.registry import add_after_create, find_hook_error, has_hooks, may_run_hooks, rows_added_with
 from opportune.errors import OperatorError
@@ -28,7 +28,7 @@ async def test_hook_of_a_base_class_runs_for_subclasses(database: Database) -> N
 
 
 def test_change_hooks_ignore_new_rows() -> None:
-    @after_change(Theatre)
+    @after_update(Theatre)
     async def ignore(session: AsyncSession, theatre: Theatre) -> None:
         pass
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 from sqlmodel import col
 
-from opportune.db import after_change, after_delete, before_delete, changes, deleted_rows_included, purge, restore
+from opportune.db import after_delete, after_update, before_delete, changes, deleted_rows_included, purge, restore
 from opportune.db import with_deleted as include
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
@@ -151,7 +151,7 @@ async def test_deletion_runs_guards_and_change_hooks(session: AsyncSession) -> N
     async def guard(_session: AsyncSession, _good: Good) -> None:
         calls.append("guard")
 
-    @after_change(Good)
+    @after_update(Good)
     async def changed(_session: AsyncSession, good: Good) -> None:
         calls.append(",".join(changes(good)))
 

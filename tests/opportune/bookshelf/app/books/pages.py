@@ -42,7 +42,7 @@ routers = [router, reviews_pages.router, CrudPages(Authors, "/authors").router, 
 async def review(
     request: Request,
     slug: str,
-    books: Annotated[Books, writing(Books, "details")],
+    books: Annotated[Books, writing(Books, "get")],
     reviews: Annotated[Reviews, writing(Reviews, "create")],
 ) -> Response:
     book, form = await books.get(slug), await read_form(request, ReviewForm)
@@ -55,7 +55,7 @@ async def review(
 async def ask(
     request: Request,
     slug: str,
-    books: Annotated[Books, reading(Books, "details")],
+    books: Annotated[Books, reading(Books, "get")],
     llm: Llm,
     question: Annotated[Line, FormField(max_length=500)],
 ) -> Response:

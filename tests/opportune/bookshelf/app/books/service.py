@@ -33,7 +33,7 @@ class Books(Crud[Book]):
     }
 
     def readable(self) -> ColumnElement[bool]:
-        return true() if self.may("edit") else col(Book.status) == Status.PUBLISHED
+        return true() if self.may("update") else col(Book.status) == Status.PUBLISHED
 
     @filter_by
     def year(self, year: int) -> ColumnElement[bool]:
