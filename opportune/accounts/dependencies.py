@@ -73,32 +73,32 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     The call sets these attributes of `request.state`: `user`, `session` (of the browser), `token` (the API token) and
     `impersonator` (the superuser who is signed in as this user) may be None. `grants` has the grants of the user.
     """
-    if not hasattr(request.state, "user"):
-        request = on_site(request)
-        request.state.user = await _read_user(request)
-        _use_language_of_user(request)
-        _require_same_user(request)
-        _guard_impersonation(request)
-        await load_kept_form(request, request.state.user)
-    user: User | None = request.state.user
+    state = request.state
+    if hasattr(state, "user"):
+        loaded: User | None = state.user
+        return loaded
+    request = on_site(request)
+    state.user = user = await _read_user(request)
+    _use_language_of_user(request, user)
+    _require_same_user(request, user)
+    _guard_impersonation(request)
+    await load_kept_form(request, user)
     return user
 
 
-def _use_language_of_user(request: HTTPConnection) -> None:
+def _use_language_of_user(request: HTTPConnection, user: User | None) -> None:
     """Continue in the language of the user's profile, if the site offers it and the address selects none."""
     if PREFIX_KEY in request.scope:
         return
-    user: User | None = request.state.user
     if user and user.language and user.language in offered_languages(request.app.state.settings):
         current_language.set(user.language)
 
 
-def _require_same_user(request: HTTPConnection) -> None:
+def _require_same_user(request: HTTPConnection, user: User | None) -> None:
     """Refuse a form that was rendered for another user. Its page shows the text again. Raises HTTPException."""
     mark = "" if request.scope.get("method") in SAFE_METHODS or request.state.token else submitted_mark(request)
     if not mark:
         return
-    user: User | None = request.state.user
     if user is None:
         raise make_sign_in_error(request)
     if mark not in user_marks(request.app.state.settings, user.id):
@@ -108,11 +108,12 @@ def _require_same_user(request: HTTPConnection) -> None:
 
 def _guard_impersonation(request: HTTPConnection) -> None:
     """Refuse or record changes by a superuser who is signed in as another user. Raises HTTPException."""
-    if request.state.impersonator is None:
+    state = request.state
+    if state.impersonator is None:
         stop_recording()
         return
-    if request.state.session.impersonator_may_write:
-        record_changes(request.state.user, request.state.impersonator)
+    if state.session.impersonator_may_write:
+        record_changes(state.user, state.impersonator)
         return
     scope = request.scope  # a WebSocket has no method
     if scope.get("method") not in SAFE_METHODS and scope["path"] not in IMPERSONATION_END_PATHS:
@@ -120,8 +121,9 @@ def _guard_impersonation(request: HTTPConnection) -> None:
 
 
 async def _read_user(request: HTTPConnection) -> User | None:
-    request.state.session = request.state.token = request.state.impersonator = None
-    request.state.grants = frozenset()
+    state = request.state
+    state.session = state.token = state.impersonator = None
+    state.grants = frozenset()
     database: Database = request.app.state.database
     takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
     bearer_token = read_bearer_token(request) if takes_tokens else None
@@ -138,12 +140,12 @@ async def _read_user(request: HTTPConnection) -> User | None:
     if isinstance(row, ApiToken):
         require_scopes(row.scopes, get_request_scopes(request))
     elif row.impersonator_session_id is not None:
-        request.state.impersonator = await find_impersonator(database, row, user)
-        if request.state.impersonator is None:
+        state.impersonator = await find_impersonator(database, row, user)
+        if state.impersonator is None:
             return None
-    request.state.grants = grants
-    request.state.session = row if isinstance(row, Session) else None
-    request.state.token = row if isinstance(row, ApiToken) else None
+    state.grants = grants
+    state.session = row if isinstance(row, Session) else None
+    state.token = row if isinstance(row, ApiToken) else None
     _record_use(request, row)
     return user
 
