@@ -10,7 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import aiosqlite
@@ -24,6 +24,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 )
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
+from opportune.db.drivers.pool import DEFERRED
 from opportune.speedups import require
 
 require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_close", "_terminate_graceful_close")
@@ -38,6 +39,8 @@ class Hop:
     is_executemany: bool = False
     begin_statement: str = ""
     """Runs before the statement. Empty once it has run, or if a transaction is open."""
+    earlier: list[tuple[str, Any]] = field(default_factory=list)
+    """Deferred statements with their values, which run before the statement."""
     is_finished: bool = False
     rows: Sequence[Any] = ()
     description: Any = None
@@ -64,6 +67,8 @@ class HopExecutor(sqlite3.Connection):
         if hop.begin_statement:
             super().execute(hop.begin_statement)
             hop.begin_statement = ""
+        while hop.earlier:
+            super().execute(*hop.earlier.pop(0))
         cursor = (super().executemany if hop.is_executemany else super().execute)(statement, hop.values)
         if cursor.description:
             hop.description, hop.rows = cursor.description, cursor.fetchall()
@@ -87,6 +92,9 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
     def execute(self, operation: Any, parameters: Any = None) -> None:
         self._send(operation, Hop(() if parameters is None else parameters))
 
+    def defer(self, operation: Any, parameters: Any) -> None:
+        self._adapt_connection.deferred.append((operation, parameters))
+
     def executemany(self, operation: Any, seq_of_parameters: Any) -> None:
         self._send(operation, Hop(seq_of_parameters, is_executemany=True))
 
@@ -99,14 +107,18 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
 
 
 class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
-    """Connection that sends BEGIN with the first statement and ends read transactions without a hop."""
+    """Connection that sends BEGIN with the first statement, deferred statements with the next one or COMMIT, and ends
+    read transactions without a hop.
+    """
 
-    __slots__ = ("_in_transaction", "_is_read_only", "_last_hop", "_pending_begin", "_sqlite", "_streams")
+    __slots__ = ("_in_transaction", "_is_read_only", "_last_hop", "_pending_begin", "_sqlite", "_streams", "deferred")
 
     def __init__(self, dbapi: Any, connection: Any, executor: HopExecutor) -> None:
         super().__init__(dbapi, connection)
         self._sqlite = executor
         self._pending_begin = ""
+        self.deferred: list[tuple[str, Any]] = []
+        """Statements with their values, which run with the next statement."""
         self._in_transaction = self._is_read_only = False
         self._last_hop = Hop((), is_finished=True)
         self._streams: list[AsyncAdapt_dbapi_cursor] = []
@@ -123,26 +135,31 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         if self._pending_begin:
             hop.begin_statement, self._pending_begin = self._pending_begin, ""
             self._is_read_only, self._in_transaction = hop.begin_statement == "BEGIN", True
+        hop.earlier, self.deferred = self.deferred, []
         self._last_hop = hop
         try:
             await_(self._connection.execute_fetchall(statement, hop))
         except sqlite3.Error:
-            self._pending_begin = hop.begin_statement  # if BEGIN failed, the next statement must send it
+            # If BEGIN failed, the next statement must send it.
+            self._pending_begin, self.deferred = hop.begin_statement, hop.earlier
             raise
 
     def cursor(self, server_side: bool = False) -> AsyncAdapt_dbapi_cursor:
         if not server_side:
             return SingleHopCursor(self)
-        if self._pending_begin:  # a streaming cursor does not use `send`
+        if self._pending_begin or self.deferred:  # a streaming cursor does not use `send`
             self.send("SELECT 1", Hop(()))
         self._streams.append(super().cursor(server_side))
         return self._streams[-1]
 
     def commit(self) -> None:
-        if not self._discard_pending_begin():
+        if not self.deferred and not self._discard_pending_begin():
             return
         try:
-            super().commit()
+            if self.deferred:
+                SingleHopCursor(self).execute("COMMIT")
+            else:
+                super().commit()
         except sqlite3.Error:
             self.rollback()  # SQLAlchemy treats a failed commit as the end; the pool would return an open transaction
             raise
@@ -151,6 +168,7 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
     def rollback(self) -> None:
         while self._streams:  # a cursor with unread rows would keep its snapshot
             self._streams.pop().close()
+        self.deferred = []
         if not self._discard_pending_begin():
             return
         if not self._last_hop.is_finished:  # left running by a cancelled request
@@ -228,6 +246,12 @@ class SingleHopDialect(SQLiteDialect_aiosqlite):
     def do_begin(self, dbapi_connection: Any) -> None:
         # Not an event listener: an engine with one checks for others before and after each statement.
         dbapi_connection.begin(self.begin)
+
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        if context and context.execution_options.get(DEFERRED):
+            cursor.defer(statement, parameters)
+        else:
+            cursor.execute(statement, parameters)
 
 
 DRIVER = "sqlite+fused"

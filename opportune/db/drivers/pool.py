@@ -14,6 +14,10 @@ MAX_COMPILED_STATEMENTS = 200
 
 Each combination of filters and number of search words is a separate statement of 36 to 105 kB.
 """
+DEFERRED = "deferred"
+"""Execution option of a statement whose result is not used. SQLite's faster driver runs it with the next statement or
+the commit, which also raises its error. Other drivers run it immediately.
+"""
 POOL_TIMEOUT_SHARE = 0.9
 """Share of DATABASE_POOL_TIMEOUT to wait for a connection, so that the error response is sent in time."""
 

@@ -11,15 +11,16 @@ They run in the transaction of the change. A feature lists its hooks in `Feature
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from inspect import iscoroutinefunction, signature
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import insert, inspect
+from sqlalchemy import Insert, insert, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState
 from sqlmodel import SQLModel
 
+from opportune.db.drivers.pool import DEFERRED
 from opportune.errors import OperatorError
 
 M = TypeVar("M", bound=SQLModel)
@@ -79,7 +80,7 @@ def add_after_create(
             if has_hooks(added_model):
                 session.add(added_model(**fields))
             else:  # a statement takes a third of the time of an object and a second flush
-                await session.execute(insert(inspect(added_model, raiseerr=True).local_table), fields)
+                await session.execute(insert_statement(added_model), fields)
 
         update_wrapper(add_row, values)  # features list hooks by name
         registered.append(Registration("after_create", model, add_row, where, AddedRow(added_model, values)))
@@ -237,6 +238,14 @@ def rows_added_with(model: type[SQLModel]) -> Sequence[AddedRow] | None:
         all_add_rows = len(rows) == len(hooks) and not any(hooks_of(row.model).keys() & CREATION for row in rows)
         _added_rows[model] = rows if all_add_rows else None
     return _added_rows[model]
+
+
+@cache
+def insert_statement(model: type[SQLModel]) -> Insert:
+    """Return the INSERT of an added row. It is deferred if the table has no constraints, so that it cannot fail."""
+    table: Any = inspect(model, raiseerr=True).local_table
+    may_fail = len(table.constraints) > 1 or any(index.unique for index in table.indexes)
+    return insert(table).inline().execution_options(**{DEFERRED: not may_fail})
 
 
 def may_run_hooks(model: type[SQLModel]) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import Boolean, Integer
 from sqlmodel import AutoString
 
-from opportune.db.hooks.registry import AddedRow, hooks_of, rows_added_with
+from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with
 from opportune.db.models.model import Model
 from opportune.db.sessions.hooked_session import has_flush_listeners, record_write
 
@@ -126,7 +126,7 @@ def _insert(session: Session, plan: InsertPlan, row: Any, values: Mapping[str, A
     state.info[STORED_VALUES] = {name: attributes[name] for name in plan.returned}
     for addition in added:
         if (fields := addition.values(row)) is not None:
-            connection.execute(insert(inspect(addition.model, raiseerr=True).local_table), fields)
+            connection.execute(insert_statement(addition.model), fields)
 
 
 async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:

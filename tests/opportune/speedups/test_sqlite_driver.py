@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import aiosqlite
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text, event, insert, select, text, update
+from sqlalchemy import Column, ForeignKey, Insert, Integer, MetaData, Table, Text, event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -132,6 +132,42 @@ async def test_write_and_commit_are_two_hops(engines: Engines, statements: list[
     assert statements == ["BEGIN IMMEDIATE", "DELETE FROM item WHERE id = 1", "COMMIT"]
     assert hops == ["_execute_fetchall", "commit"]
     assert await read_titles(engines) == ["two", "three"]
+
+
+def deferred(title: str) -> Insert:
+    return insert(ITEM).values(title=title).inline().execution_options(deferred=True)
+
+
+async def test_deferred_statement_is_sent_with_commit(engines: Engines, hops: list[str]) -> None:
+    async with engines.writer() as session:
+        await session.execute(deferred("four"))
+        await session.commit()
+    assert hops == ["_execute_fetchall"]
+    assert (await read_titles(engines))[-1] == "four"
+
+
+async def test_deferred_statements_keep_their_order(engines: Engines, hops: list[str]) -> None:
+    async with engines.writer() as session:
+        await session.execute(deferred("four"))
+        async with session.begin_nested() as savepoint:
+            await session.execute(deferred("five"))
+            await savepoint.rollback()
+        await session.execute(deferred("six"))
+        assert (await session.scalars(TITLES)).all()[3:] == ["four", "six"]
+        await session.execute(deferred("seven"))
+        await session.rollback()
+        await session.execute(deferred("eight"))
+        await session.commit()
+    assert (await read_titles(engines))[3:] == ["eight"]
+
+
+async def test_commit_reports_deferred_errors(engines: Engines) -> None:
+    async with engines.writer() as session:
+        await session.execute(text("DELETE FROM item WHERE id = 1"))
+        await session.execute(deferred("two"))
+        with pytest.raises(IntegrityError, match="UNIQUE"):
+            await session.commit()
+    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_uncommitted_changes_are_rolled_back(engines: Engines, statements: list[str]) -> None:
