@@ -24,8 +24,7 @@ from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.forms.controls import PICKER, RowChoices
-from opportune.web.forms.forms import EMPTY_MESSAGES
+from opportune.web.forms.controls import EMPTY_MESSAGES, PICKER, RowChoices
 from opportune.web.rendering.templates import templates
 
 MAX_IDS_PER_QUERY = 500

@@ -39,7 +39,8 @@ from opportune.web.forms.controls import (
 )
 from opportune.web.forms.controls import Field as PageField
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
-from opportune.web.forms.forms import ZONE_SUFFIX, parse_local_time
+from opportune.web.forms.forms import ZONE_SUFFIX
+from opportune.web.forms.submitted_values import parse_local_time
 from opportune.web.forms.translations import form_languages, submitted_texts, translation_fields
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name

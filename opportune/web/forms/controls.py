@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from enum import Enum
 from functools import cache
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -15,7 +16,8 @@ from pydantic.json_schema import JsonSchemaValue
 
 from opportune.db.models.references import reference_of
 from opportune.db.models.translation import translation_of
-from opportune.i18n import get_language, gettext, gettext_lazy
+from opportune.i18n import get_language, gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.parsing import MACHINE_NUMBER, Source, parse_date, parse_moment, parse_number
 from opportune.i18n.translation import DerivedLabel
 from opportune.schemas.annotations import Attribute, options_of
@@ -54,6 +56,17 @@ MACHINE_FORMATS = {
 """Formats of the texts that inputs of these types send and show. Browsers display them in the user's format."""
 MAX_VALUES = {"date": "9999-12-31", DATETIME_LOCAL: "9999-12-31T23:59"}
 """Attribute `max` by input type. Without it, browsers expect years of six digits while the user types."""
+MAX_CHECKBOXES = 10
+"""Maximum number of rows that a field for several rows shows as checkboxes."""
+EMPTY_MESSAGES = {
+    "checkbox": _l("Please tick this."),
+    "checkboxes": _l("Please tick at least one."),
+    "file": _l("Please choose a file."),
+    PICKER: _l("Please choose one."),
+    "radio": _l("Please choose one."),
+    "select": _l("Please choose one."),
+}
+"""Messages for a required field without a value, by its type."""
 MIN_SORTED_CHOICES = 8
 """Number of choices whose alphabetical order in English is no coincidence."""
 LANGUAGES_WITHOUT_ALPHABET = ("ja", "zh")
@@ -162,6 +175,16 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
     return controls
 
 
+def with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> Control:
+    """Return a control with choices that depend on the request."""
+    rows = choices if isinstance(choices, RowChoices) else None
+    labels = choices.names if isinstance(choices, RowChoices) else choices
+    type_ = control.type if control.type in ("radio", "checkboxes") else "select"
+    if rows and control.type == PICKER and (rows.lookup_url or control.multiple):
+        type_ = "checkboxes" if not rows.lookup_url and 0 < len(labels) <= MAX_CHECKBOXES else PICKER
+    return replace(control, type=type_, rows=rows, choices={as_text(value): label for value, label in labels.items()})
+
+
 def as_text(value: object) -> str:
     """Return the HTML text of a value. Datetimes are converted to the visitor's time zone."""
     match value:
@@ -207,7 +230,7 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
     if "" in choices:
         choices = {"": choices[""], **choices}
     type_ = options.type or (PICKER if reference_of(info) else _control_type(name, schema))
-    example = gettext_lazy(str(info.examples[0])) if info.examples else None
+    example = _l(str(info.examples[0])) if info.examples else None
     return Control(
         name=name,
         label=default_label(name, info),

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -16,21 +15,20 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attribute
 from opportune.web.forms.controls import (
-    DATETIME_LOCAL,
-    LOCAL_TIME,
+    EMPTY_MESSAGES,
     PICKER,
     Control,
     Field,
     RowChoices,
-    as_text,
     controls_of,
     html_attributes,
     input_type,
-    to_machine_format,
     translated_choices,
+    with_choices,
 )
-from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
+from opportune.web.forms.error_messages import messages_by_field
 from opportune.web.forms.initial_values import initial_texts, initial_value, initial_values, time_zones
+from opportune.web.forms.submitted_values import parse_texts, texts_of_field
 from opportune.web.forms.translations import (
     current_input,
     form_languages,
@@ -39,7 +37,7 @@ from opportune.web.forms.translations import (
     translation_fields,
 )
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
-from opportune.web.time_zone import in_utc, parse_zone_name, to_utc
+from opportune.web.time_zone import parse_zone_name
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
@@ -47,21 +45,11 @@ R = TypeVar("R")
 Choices = Mapping[str, Mapping[Any, str] | RowChoices]
 """Labels by value, or rows, for each field whose choices depend on the request."""
 
-MAX_CHECKBOXES = 10
-"""Maximum number of rows that a field for several rows shows as checkboxes."""
 SEARCH_SUFFIX = ".search"
 """Suffix of the search field beside a picker, for browsers without JavaScript."""
 
 MAX_FIELDS = 1_000
 MAX_FILES = 20
-EMPTY_MESSAGES = {
-    "checkbox": _l("Please tick this."),
-    "checkboxes": _l("Please tick at least one."),
-    "file": _l("Please choose a file."),
-    PICKER: _l("Please choose one."),
-    "radio": _l("Please choose one."),
-    "select": _l("Please choose one."),
-}
 CHOOSE_AGAIN = _l("Please choose the file again.")
 ROW_ID = re.compile("[0-9]{1,18}")
 ZONE_SUFFIX = ".zone"
@@ -87,7 +75,8 @@ class Form(Generic[M]):
         self.model = model
         self.prefix = prefix
         """Prefix of the ids, for pages with two forms that have fields of the same name."""
-        self.controls = {**controls_of(model), **_controls_with_choices(model, choices or {})}
+        self.controls = {**controls_of(model)}
+        self.offer(choices or {})
         self.values: dict[str, str | list[str]] = initial_values(model, self.controls, row, is_in_utc=self.is_in_utc)
         for name in self._translated_names:
             texts = initial_texts(model, name, row)
@@ -123,7 +112,8 @@ class Form(Generic[M]):
 
     def offer(self, choices: Choices) -> None:
         """Set the choices that depend on the request."""
-        self.controls = {**self.controls, **_controls_with_choices(self.model, choices)}
+        controls = controls_of(self.model)
+        self.controls |= {name: with_choices(controls[name], options) for name, options in choices.items()}
 
     def leave_out(self, names: Collection[str], texts: Mapping[str, tuple[str, str]] | None = None) -> None:
         """Remove fields from the form.
@@ -295,9 +285,10 @@ class Form(Generic[M]):
 
     async def fill(self, submitted: FormData) -> None:
         """Read and validate submitted fields. Empty fields count as missing, because browsers always send them."""
-        await self._read_values(submitted)
+        self._read_texts(submitted)
+        await self._read_uploads(submitted)
+        self._read_cleared(submitted)
         data: dict[str, Any] = {}
-        self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, submitted)}
         for name, control in self.controls.items():
             if name in self.cleared:
                 continue
@@ -305,8 +296,7 @@ class Form(Generic[M]):
                 if translations or self.model.model_fields[name].default is not None:
                     data[name] = translations
                 continue
-            texts = [text for text in _texts(submitted, name) if text]
-            values = self.files.get(name) or self._parse_texts(control, texts)
+            values = self.files.get(name) or self._parse_texts(control, submitted)
             if control.multiple or values:
                 data[name] = values if control.multiple else values[-1]
             elif control.type == "checkbox":
@@ -315,10 +305,10 @@ class Form(Generic[M]):
                 data[name] = self.stored_files[name]
         self._validate(data)
 
-    def _is_cleared(self, control: Control, submitted: FormData) -> bool:
-        """Return whether to remove a stored file. A new file takes precedence over the checkbox."""
-        can_remove = control.name in self.stored_files and not control.required
-        return can_remove and not self.files.get(control.name) and CLEAR_VALUE in _texts(submitted, control.name)
+    def _read_cleared(self, submitted: FormData) -> None:
+        """Read which stored files to remove. A new file takes precedence over the checkbox."""
+        removable = {name for name in self.stored_files if not (self.controls[name].required or self.files.get(name))}
+        self.cleared = {name for name in removable if CLEAR_VALUE in texts_of_field(submitted, name)}
 
     @property
     def field_count(self) -> int:
@@ -331,10 +321,9 @@ class Form(Generic[M]):
     def restore(self, submitted: FormData) -> None:
         """Show submitted texts again, without validation."""
         self._read_texts(submitted)
-        self.cleared = {name for name, control in self.controls.items() if self._is_cleared(control, submitted)}
+        self._read_cleared(submitted)
 
-    async def _read_values(self, submitted: FormData) -> None:
-        self._read_texts(submitted)
+    async def _read_uploads(self, submitted: FormData) -> None:
         for name, control in self.controls.items():
             if control.type == "file" and name in submitted:
                 files = [file for file in submitted.getlist(name) if isinstance(file, UploadFile)]
@@ -350,31 +339,16 @@ class Form(Generic[M]):
             control = self.controls.get(name)
             if "password" not in name and not (control and control.type in ("file", "password")):
                 # Surrogates, which cannot be encoded, become question marks.
-                texts = [text.encode(errors="replace").decode() for text in _texts(submitted, name)]
+                texts = [text.encode(errors="replace").decode() for text in texts_of_field(submitted, name)]
                 self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
 
-    def _parse_texts(self, control: Control, texts: list[str]) -> list[Any]:
-        """Convert submitted texts to values for the model."""
-        if control.is_closed and not control.choices.keys() >= set(texts):
-            self.errors[control.name] = gettext(INVALID_CHOICE)
-        texts = [self._to_machine_format(control, text) for text in texts]
-        if control.type == DATETIME_LOCAL:
-            return [self._parse_datetime(control.name, text) for text in texts]
-        return [control.values_by_text.get(text, text) for text in texts]
-
-    def _to_machine_format(self, control: Control, text: str) -> str:
+    def _parse_texts(self, control: Control, submitted: FormData) -> list[Any]:
+        texts = [text for text in texts_of_field(submitted, control.name) if text]
         try:
-            return to_machine_format(control, text)
+            return parse_texts(control, texts, self.zones.get(control.name, ""))
         except ValueError as error:
             self.errors[control.name] = str(error)
-        return text
-
-    def _parse_datetime(self, name: str, text: str) -> str | datetime:
-        try:
-            return parse_local_time(text, self.zones[name])
-        except ValueError as error:
-            self.errors[name] = str(error)
-        return text
+            return texts
 
     def _validate(self, values: Mapping[str, Any]) -> None:
         try:
@@ -425,38 +399,3 @@ async def fill_form(request: Request, form: Form[M]) -> Form[M]:
     except UnicodeError as error:  # the encoding in Content-Type is wrong
         raise HTTPException(400, "The encoding of this form is invalid.") from error
     return form
-
-
-def parse_local_time(text: str, zone: str) -> str | datetime:
-    """Convert a local time in a zone to UTC. Return other texts unchanged, for the model to validate.
-
-    Raises:
-        ValueError: Clocks skip this time, or UTC has no such year.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    if moment.tzinfo is not None:
-        in_utc(moment)
-    return to_utc(moment, zone) if LOCAL_TIME.fullmatch(text) else text
-
-
-def _controls_with_choices(model: type[BaseModel], choices: Choices) -> dict[str, Control]:
-    """Return the controls whose choices depend on the request."""
-    controls = controls_of(model)
-    return {name: _with_choices(controls[name], options) for name, options in choices.items()}
-
-
-def _with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> Control:
-    rows = choices if isinstance(choices, RowChoices) else None
-    labels = choices.names if isinstance(choices, RowChoices) else choices
-    type_ = control.type if control.type in ("radio", "checkboxes") else "select"
-    if rows and control.type == PICKER and (rows.lookup_url or control.multiple):
-        type_ = "checkboxes" if not rows.lookup_url and 0 < len(labels) <= MAX_CHECKBOXES else PICKER
-    return replace(control, type=type_, rows=rows, choices={as_text(value): label for value, label in labels.items()})
-
-
-def _texts(submitted: FormData, name: str) -> list[str]:
-    # Browsers send CRLF, but count one character for maxlength.
-    return [value.replace("\r\n", "\n") for value in submitted.getlist(name) if isinstance(value, str)]
