@@ -6,9 +6,10 @@ from sqladmin import BaseView
 from sqladmin.authorization import Action, AuthorizationBackend
 from starlette.requests import Request
 
-from opportune.accounts.groups.grants import RENAMED_ACTIONS, matches_grant
+from opportune.accounts.groups.grants import matches_grant
 from opportune.accounts.models import User
 from opportune.admin.base import BaseAdminView
+from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 
 
 class Authorization(AuthorizationBackend):

@@ -9,9 +9,11 @@ from itertools import chain, starmap
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of, renamed_action
+from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of
 from opportune.accounts.groups.permissions import required_permissions
 from opportune.errors import OperatorError
+from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
+from opportune.errors.renamed_names import renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
 from opportune.web.routing.router import router_list
@@ -107,7 +109,7 @@ class Permissions:
             return f"there is no model {identity!r} in an installed feature.{did_you_mean(identity, self.actions)}"
         if action not in actions and action != WILDCARD:
             names = ", ".join(sorted(actions))
-            advice = renamed_action(action) or did_you_mean(action, actions)
+            advice = renamed_to(action, RENAMED_ACTIONS) or did_you_mean(action, actions)
             return f"{identity} has no action {action!r}. There are: {names}.{advice}"
         return ""
 

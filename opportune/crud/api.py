@@ -16,7 +16,7 @@ from opportune.crud.filters import LANGUAGES, Languages
 from opportune.crud.queries import describe_parameters, validate_query
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
-from opportune.errors import OperatorError
+from opportune.errors import OperatorError, renamed_names
 from opportune.errors.option_names import refuse_misspelt
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
@@ -46,7 +46,7 @@ class CrudApi(Generic[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refuse_misspelt(cls, CrudApi)
+        refuse_misspelt(cls, CrudApi, renamed=renamed_names.CRUD_API)
 
     def __init__(self, crud: type[Crud[M]], prefix: str, *, without: Collection[str] | None = None) -> None:
         self.crud = crud
@@ -54,7 +54,8 @@ class CrudApi(Generic[M]):
         if without is not None:
             self.without = without
         if unknown := set(self.without) - set(ROUTES):
-            message = f"without={', '.join(sorted(unknown))} names no route. There are: {', '.join(ROUTES)}."
+            advice = "".join(renamed_names.renamed_to(name, renamed_names.CRUD_API) for name in sorted(unknown))
+            message = f"without={', '.join(sorted(unknown))} names no route. There are: {', '.join(ROUTES)}.{advice}"
             raise OperatorError(f"{type(self).__name__} of {crud.__name__}: {message}")
 
     async def list(self, crud: Crud[M], query: Paging) -> Response:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, false, 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.groups.grants import identity_of
+from opportune.accounts.groups.grants import identity_of, refuse_renamed_action
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
@@ -37,7 +37,7 @@ from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import parse_path
 from opportune.db.sessions.insertion import insert_row
 from opportune.db.sessions.trash import purge, restore, with_deleted
-from opportune.errors import FieldErrors, Forbidden, OperatorError
+from opportune.errors import FieldErrors, Forbidden, OperatorError, renamed_names
 from opportune.errors.option_names import refuse_misspelt
 from opportune.pagination import Page, Paging, order
 
@@ -67,7 +67,7 @@ class Crud(CrudOptions, Generic[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refuse_misspelt(cls, Crud, renamed={"owner": "owner_column"})
+        refuse_misspelt(cls, Crud, renamed=renamed_names.CRUD)
         args = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         if model := next((arg for arg in args if isinstance(arg, type)), None):
             cls.model = model
@@ -137,6 +137,7 @@ class Crud(CrudOptions, Generic[M]):
 
     def writable_by(self, action: str) -> ColumnElement[bool]:
         """Return the condition for rows that the user may change by `update`, or delete by `delete`."""
+        refuse_renamed_action(action)
         if self.definition.write_access is not Access.OWNER_OR_PERMITTED:
             return self.writable()
         return and_(self.writable(), self.permissions.owned(Access.OWNER_OR_PERMITTED, action))

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Label, Select
 from sqlalchemy import cast as convert
 from sqlalchemy.types import Float, NullType
 
+from opportune.accounts.groups.grants import refuse_renamed_action
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
@@ -153,7 +154,8 @@ class Definition:
     def _check_team_roles(self, declaration: Declaration) -> None:
         if self.crud_class.team_roles and not self.team:
             raise declaration.error("team_roles", 'no team owns the rows. Set its column: team_column = "team_id".')
-        for role in self.crud_class.team_roles.values():
+        for action, role in self.crud_class.team_roles.items():
+            refuse_renamed_action(action)
             declaration.require_one_of("team_roles", role, self.team.roles if self.team else (), noun="A team")
 
     def _check_filter_schema(self, declaration: Declaration) -> None:

@@ -7,6 +7,7 @@ from fastapi import Depends, HTTPException, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import get_current_user, get_optional_user, make_sign_in_error
+from opportune.accounts.groups.grants import refuse_renamed_action
 from opportune.accounts.groups.permissions import get_grants
 from opportune.accounts.models import User
 from opportune.crud.access import Access
@@ -32,6 +33,7 @@ def reading(crud_class: type[C], action: str = "") -> Any:
     Returns:
         The dependency: `books: Annotated[Books, reading(Books, "list")]`.
     """
+    refuse_renamed_action(action)
     get_user = _user_dependency(crud_class.definition.read_access)
 
     async def read(request: Request, session: ReadSession, user: Annotated[User | None, Depends(get_user)]) -> C:
@@ -51,6 +53,7 @@ def writing(crud_class: type[C], action: str = "") -> Any:
     Returns:
         The dependency: `books: Annotated[Books, writing(Books, "update")]`.
     """
+    refuse_renamed_action(action)
     get_user = _user_dependency(crud_class.definition.write_access)
 
     async def write(request: Request, session: WriteSession, user: Annotated[User | None, Depends(get_user)]) -> C:

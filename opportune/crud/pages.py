@@ -19,7 +19,7 @@ from opportune.crud.filters import CURSOR
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.db.queries.row_count import RowCount
-from opportune.errors import FieldErrors, NotFound
+from opportune.errors import FieldErrors, NotFound, renamed_names
 from opportune.errors.option_names import refuse_misspelt
 from opportune.fields.files import stored_uploads
 from opportune.i18n import gettext, lower_name
@@ -62,7 +62,7 @@ class CrudPages(PageOptions[M]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refuse_misspelt(cls, CrudPages)
+        refuse_misspelt(cls, CrudPages, renamed=renamed_names.CRUD_PAGES)
 
     async def list(self, request: Request, crud: Any) -> Response:
         """Show the list. Responses to htmx requests contain only the block `found`."""

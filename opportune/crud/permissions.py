@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, false, true
 
-from opportune.accounts.groups.grants import identity_of, matches_grant
+from opportune.accounts.groups.grants import identity_of, matches_grant, refuse_renamed_action
 from opportune.accounts.models import User
 from opportune.crud.access import Access
 from opportune.crud.definition import Definition
@@ -48,6 +48,7 @@ class UserPermissions:
         if action in READ_ACTIONS:
             access = self.definition.read_access
         else:
+            refuse_renamed_action(action)
             access = self.definition.write_access if action in WRITE_ACTIONS else Access.PERMITTED
         if access in (Access.ANYONE, Access.SIGNED_IN):
             return access is Access.ANYONE or self.user is not None

@@ -43,7 +43,7 @@ def find_misspelt(
         if name.startswith("_") or name.isupper() or name in _names(base) or any(name in vars(m) for m in mixins):
             continue
         if callable(value) or hasattr(value, "__get__"):
-            if suggestion := _similar_method(name, base):
+            if suggestion := renamed.get(name) or _similar_method(name, base):
                 advice = "Rename it, or begin the name with _ if it is your own."
                 yield f"{class_.__name__} overrides no method {name}. Did you mean {suggestion}? {advice}"
         elif suggestion := renamed.get(name) or _similar_option(name, base, similarity):

@@ -10,6 +10,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from opportune.errors.renamed_names import EXPORTS
+
 
 def lazy_exports(package: str) -> Callable[[str], Any]:
     """Return the `__getattr__` of a package, for the names in its stub: lines `from module import name as name`."""
@@ -23,6 +25,9 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
     def import_export(name: str) -> Any:
         if name == "__all__":
             return [*find_modules()]
+        # Python replaces the message of an AttributeError.
+        if new := EXPORTS.get(package, {}).get(name):
+            raise ImportError(f"{package} has no {name}. It is called {new} now.")
         if name not in find_modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(find_modules()[name]), name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
+from opportune.accounts.groups.grants import refuse_renamed_action
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.sessions.cookies import cookie_name
@@ -50,6 +51,7 @@ async def grant(database: Database, user: User, identity: str, action: str) -> G
         identity: The model, such as `book`.
         action: The action, such as `update`, or `*`.
     """
+    refuse_renamed_action(action)
     async with database.writer() as session:
         session.add(group := Group(name=f"group {next(_numbers):05}"))
         await session.flush()

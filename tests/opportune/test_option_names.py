@@ -1,12 +1,14 @@
 """Misspelt options, which would have no effect, in all classes that declare a part of a site."""
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.admin import AdminView, ImageColumn, Inline
-from opportune.crud import Crud, CrudApi, CrudPages
+from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
@@ -32,6 +34,9 @@ def declare(base: Any, *mixins: type[Any], **attributes: Any) -> Any:
         (lambda: declare(Crud, readonl=("text",)), "readonly"),
         (lambda: declare(Crud, fields=("text",)), "read_fields"),
         (lambda: declare(Crud, readabel=lambda self: True), "readable"),
+        (lambda: declare(Crud, find=lambda self: []), "list"),
+        (lambda: declare(CrudApi, add=lambda self, crud, new: None), "create"),
+        (lambda: declare(CrudPages, detail_context=lambda self: {}), "get_context"),
         (lambda: declare(Crud, hidden_field=lambda self: {"text"}), "hidden_fields"),
         (lambda: declare(Crud, owner="owner_id"), "owner_column"),
         (lambda: declare(Notes, ordr=("text",)), "order"),
@@ -80,3 +85,25 @@ def test_arguments_of_jobs_can_have_names() -> None:
 def test_class_can_leave_out_routes_of_its_api() -> None:
     api = declare(CrudApi, without=("delete",))(Notes, "/notes")
     assert not [route for route in api.router.routes if "DELETE" in getattr(route, "methods", ())]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        (lambda: CrudApi(Notes, "/x", without=("read",)), "It is called get now."),
+        (lambda: CrudPages(Notes, "/x", without=("detail",)), "It is called get now."),
+        (lambda: writing(Notes, "edit"), "There is no action 'edit'. It is called update now."),
+        (
+            lambda: Notes(cast("AsyncSession", None)).may("details"),
+            "There is no action 'details'. It is called get now.",
+        ),
+    ],
+)
+def test_names_until_0_2_are_refused(declaration: Callable[[], Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=f"{re.escape(message)}$"):
+        declaration()
+
+
+def test_import_of_a_renamed_hook_names_the_new_one() -> None:
+    with pytest.raises(ImportError, match=r"^opportune\.db has no after_change\. It is called after_update now\.$"):
+        exec("from opportune.db import after_change")  # noqa: S102 - type checkers refuse the name

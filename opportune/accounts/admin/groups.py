@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 
-from opportune.accounts.groups.grants import RENAMED_ACTIONS, WILDCARD, matches_grant
+from opportune.accounts.groups.grants import WILDCARD, matches_grant
 from opportune.accounts.models import Grant, Group, Membership, User
 from opportune.admin.authorization import SuperuserOnly, has_grant
 from opportune.admin.base import BaseAdminSite
@@ -23,6 +23,7 @@ from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.log.diff import Changes
 from opportune.admin.views import AdminView
 from opportune.db.database import Database
+from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering.templates import templates

@@ -9,9 +9,11 @@ from functools import cache
 from itertools import product
 from typing import Any
 
+from opportune.errors import OperatorError
+from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
+from opportune.errors.renamed_names import renamed_to
+
 ACTIONS = ("list", "get", "create", "update", "delete", "export", "import")
-RENAMED_ACTIONS = {"details": "get", "edit": "update"}
-"""SQLAdmin's names of two actions, which grants also had until 0.2, and the names in grants."""
 WILDCARD = "*"
 
 
@@ -30,6 +32,7 @@ def matches_grant(grants: AbstractSet[tuple[str, str]], identity: str, action: s
     return not grants.isdisjoint(product((identity, WILDCARD), (action, WILDCARD)))
 
 
-def renamed_action(action: str) -> str:
-    """Return ` It is called update now.` for the end of an error message; empty if the action has no new name."""
-    return f" It is called {RENAMED_ACTIONS[action]} now." if action in RENAMED_ACTIONS else ""
+def refuse_renamed_action(action: str) -> None:
+    """Raise OperatorError for an action that had another name until 0.2."""
+    if action in RENAMED_ACTIONS:
+        raise OperatorError(f"There is no action {action!r}.{renamed_to(action, RENAMED_ACTIONS)}")

@@ -6,7 +6,8 @@ import pytest
 from sqladmin import authorization
 from sqladmin.helpers import slugify_class_name
 
-from opportune.accounts.groups.grants import ACTIONS, RENAMED_ACTIONS, WILDCARD, identity_of, matches_grant
+from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of, matches_grant
+from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 
 
 def test_actions_match_sqladmin() -> None:
