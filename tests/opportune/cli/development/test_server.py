@@ -23,7 +23,7 @@ from opportune.config.site_url import site_url
 from opportune.errors import OperatorError
 from opportune.project.layout import settings_class
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN
-from opportune.testing.plugin import settings_for
+from opportune.testing.plugin import SECRET_KEY, settings_for
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
 from tests.opportune.cli.development.processes import serve_site
 from tests.opportune.forked import PROCESSES
@@ -118,7 +118,9 @@ def test_each_worker_gets_connections(tmp_path: Path, stay_open: bool) -> None:
 
 
 def test_workers_are_replaced_without_refused_connections(tmp_path: Path) -> None:
-    with running_server(tmp_path, options={"workers": 2}) as site:
+    """Only in production do workers wait for requests on connections that they have accepted."""
+    production = {"ENVIRONMENT": "production", "SECRET_KEY": SECRET_KEY, "ALLOWED_HOSTS": "127.0.0.1"}
+    with running_server(tmp_path, options={"workers": 2}, **production) as site:
         old_processes = {get_process(site) for _ in range(30)}
         assert site.process.pid
         os.kill(site.process.pid, signal.SIGHUP)
