@@ -32,6 +32,12 @@ COPY_SECONDS = 90.0
 """Time for all jobs to end, including those of machines that died."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("machines")
+
+
 @dataclass
 class Site:
     machines: dict[str, Machine]
