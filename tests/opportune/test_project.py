@@ -9,8 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from inspect import isasyncgenfunction, isclass, iscoroutinefunction
-from itertools import combinations, count, permutations
-from math import comb
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -29,6 +28,7 @@ from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.cli.command_server import FEATURE_MODULES, RunCommand, command_server, link
+from tests.opportune.feature_rounds import feature_rounds
 
 FEATURES = sorted(path.parent.name for path in (PROJECT / "app").glob("*/feature.py") if path.parent.name != USERS)
 
@@ -142,25 +142,15 @@ def run_tool(project: Path, tool: str, *arguments: str) -> None:
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 
-def feature_rounds() -> list[list[str]]:
-    """Return groups of features to leave out, so that every feature is tested without every other feature.
-
-    Each feature is installed in a different set of rounds, and all sets have the same size.
-    """
-    number = next(number for number in count(1) if comb(number, number // 2) >= len(FEATURES))
-    rounds_by_feature = dict(zip(FEATURES, combinations(range(number), number // 2), strict=False))
-    return [[name for name in FEATURES if index not in rounds_by_feature[name]] for index in range(number)]
-
-
 def test_rounds_separate_every_pair_of_features() -> None:
-    groups = feature_rounds()
+    groups = feature_rounds(FEATURES)
     for feature, other in permutations(FEATURES, 2):
         assert any(feature in names and other not in names for names in groups), f"{feature} without {other}"
 
 
 async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_path: Path) -> None:
     """Read all pages as owner. The test also runs in a copy without features."""
-    for number, excluded in enumerate(feature_rounds()):
+    for number, excluded in enumerate(feature_rounds(FEATURES)):
         file = tmp_path / f"{number}.db"
         shutil.copyfile(sqlite_template, file)
         installed = [feature for feature in installed_features() if feature.name not in excluded]

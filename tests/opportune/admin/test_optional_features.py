@@ -16,6 +16,7 @@ from opportune.contrib.row_versions.feature import row_versions
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature
 from tests.opportune.contrib.row_versions.leaflet_feature import leaflet_site, leaflets
+from tests.opportune.feature_rounds import feature_rounds
 
 pytestmark = pytest.mark.database("sqlite")
 MARKS = {
@@ -32,7 +33,7 @@ PAGES = (
 LINK = re.compile(r'(?:href|action|formaction)="(/admin[^"#]*|\?[^"]*)"')
 
 
-@pytest.fixture(params=[(), *((name,) for name in MARKS), tuple(MARKS)], ids="+".join)
+@pytest.fixture(params=[*feature_rounds([*MARKS]), [*MARKS]], ids="+".join)
 def without(request: pytest.FixtureRequest) -> Collection[str]:
     """Names of the features that the site leaves out."""
     names: Collection[str] = request.param
@@ -60,6 +61,7 @@ async def test_admin_works_and_has_no_dead_links(admin: AsyncClient, without: Co
     assert ("leaflet:export" in form) == ("import_export" not in without)
 
 
+@pytest.mark.parametrize("without", [[*MARKS]], indirect=True, ids=["all"])
 async def test_rows_are_added_edited_and_deleted(admin: AsyncClient) -> None:
     leaflet = {"title": "Milk", "status": "draft", "tags": "{}", "save": "Save"}
     assert (await admin.post("/admin/leaflet/create", data=leaflet)).status_code == 303

@@ -15,10 +15,12 @@ from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.testing.app import create_test_app
 from opportune.testing.commands import Oppman
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.feature_rounds import feature_rounds, features_without
 
 CONTRIB = [name for name, feature in OPTIONAL_FEATURES.items() if feature.package.startswith("contrib.")]
 REQUIRED = {name for feature in installed_features() for name in feature.requires}
-"""Features that the project cannot leave out, because it has features that use them."""
+OPTIONAL = [name for name in CONTRIB if name not in REQUIRED]
+"""Features that the project can leave out, because none of its features uses them."""
 SMALL_SITE = """
 import sys
 from types import ModuleType
@@ -37,7 +39,7 @@ sys.exit(main(["migrate"]) or main(["check"]))
 @pytest.fixture
 def installed(names: Sequence[str], monkeypatch: pytest.MonkeyPatch, database_url: str) -> list[Feature]:
     """The features of a project that does not list these, although its database has their tables."""
-    features = [each for each in installed_features() if not {*names} & {each.name, *each.requires}]
+    features = features_without(names)
     monkeypatch.setattr(f"{PACKAGE}.installed.INSTALLED", features)
     return features
 
@@ -55,9 +57,9 @@ async def test_pages_open_without_contrib(settings: Settings, installed: list[Fe
     assert responses == [200] * 5
 
 
-@pytest.mark.parametrize("names", [[name] for name in CONTRIB if name not in REQUIRED], ids=str)
+@pytest.mark.parametrize("names", feature_rounds(OPTIONAL), ids=len)
 @pytest.mark.usefixtures("installed")
-def test_check_finds_no_errors_without_feature(oppman: Oppman, database_url: str) -> None:
+def test_check_finds_no_errors_without_features(oppman: Oppman, database_url: str) -> None:
     code, out, _ = oppman("check", DATABASE_URL=database_url)
     assert code == 0, out
 
