@@ -35,7 +35,6 @@ class Host:
     """Whether files survive deploys and restarts, without an added volume."""
     writable_folders: tuple[str, ...] = ()
     """The only writable folders. Empty: all folders of the user."""
-    has_shell: bool = False
     stream_idle_seconds: float | None = None
     """Seconds without data after which the host closes a stream."""
     stream_total_seconds: float | None = None
@@ -50,8 +49,6 @@ class Host:
     """Seconds between the stop signal and the end of the process."""
     sleeps_after_seconds: float | None = None
     """Seconds without a request after which the host stops the process."""
-    wake_seconds: float = 0.0
-    """Seconds until the host has restarted the process, without the startup time of the site."""
     runs_between_requests: bool = True
     """False if the host freezes the process between requests."""
     blocked_ports: tuple[int, ...] = ()
@@ -70,14 +67,12 @@ FLY = Host(
     "FLY_APP_NAME",
     port=8080,
     client_address_header="Fly-Client-IP",  # the last entry of its X-Forwarded-For is the site's address
-    has_shell=True,
     stream_idle_seconds=60,
     memory_bytes=256 * MEBIBYTE_BYTES,
     cpu_cores=1,  # shared: a sixteenth on average
     stop_signal="SIGINT",
     stop_seconds=5,
     sleeps_after_seconds=300,  # with auto_stop_machines, checked every few minutes
-    wake_seconds=3,
 )
 RENDER = Host(
     "render",
@@ -90,7 +85,6 @@ RENDER = Host(
     cpu_cores=0.1,
     stop_seconds=30,
     sleeps_after_seconds=900,
-    wake_seconds=60,
     blocked_ports=SMTP_PORTS,
 )
 RAILWAY = Host(
@@ -99,7 +93,6 @@ RAILWAY = Host(
     "RAILWAY_ENVIRONMENT",
     port=8080,
     client_address_header="X-Real-IP",
-    has_shell=True,
     stream_total_seconds=900,
     memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=1,
@@ -119,7 +112,6 @@ LEAPCELL = Host(
     memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
     sleeps_after_seconds=1800,
-    wake_seconds=0.25,
     runs_between_requests=False,
     max_environment_bytes=3 * 1024,
     health_path="/kaithhealth",
@@ -141,13 +133,11 @@ KOYEB = Host(
     "koyeb",
     "Koyeb",
     "KOYEB_APP_NAME",
-    has_shell=True,
     stream_total_seconds=100,  # estimated
     memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=0.1,
     stop_seconds=30,
     sleeps_after_seconds=3600,
-    wake_seconds=5,
     blocked_ports=SMTP_PORTS,  # estimated for the free plan
 )
 HEROKU = Host(
@@ -155,13 +145,11 @@ HEROKU = Host(
     "Heroku (Procfile)",
     "DYNO",
     port=5000,  # a different one at each start
-    has_shell=True,
     stream_idle_seconds=55,
     memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=1,
     stop_seconds=30,
     sleeps_after_seconds=1800,
-    wake_seconds=15,
     blocked_ports=(25,),
     max_environment_bytes=32 * 1024,
 )
@@ -187,7 +175,6 @@ HUGGING_FACE = Host(
     memory_bytes=16 * 1024 * MEBIBYTE_BYTES,
     cpu_cores=2,
     sleeps_after_seconds=48 * 3600,
-    wake_seconds=60,
     open_ports=(80, 443, 8080),
 )
 FASTAPI_CLOUD = Host(  # publishes no limits, so all of these are estimated
@@ -204,14 +191,13 @@ LINUX = Host(
     "linux",
     "Linux (systemd)",
     keeps_disk=True,
-    has_shell=True,
     memory_bytes=512 * MEBIBYTE_BYTES,
     cpu_cores=1,
     stop_seconds=30,  # set in the unit file
     blocked_ports=SMTP_PORTS,  # of a droplet; other providers block port 25 or none
 )
-COMPOSE = Host("compose", "Docker Compose", keeps_disk=True, has_shell=True, stop_seconds=30)
-KUBERNETES = Host("kubernetes", "Kubernetes", has_shell=True, stop_seconds=30)
+COMPOSE = Host("compose", "Docker Compose", keeps_disk=True, stop_seconds=30)
+KUBERNETES = Host("kubernetes", "Kubernetes", stop_seconds=30)
 
 HOSTS: dict[str, Host] = {
     host.name: host

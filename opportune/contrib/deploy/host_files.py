@@ -51,9 +51,9 @@ def render_files(recipe: Recipe, site: SiteNames) -> dict[str, str]:
     }
 
 
-def render_lines(name: str, recipe: Recipe, site: SiteNames) -> list[str]:
-    """Return the lines of a text for the operator: `next` (steps) or `traps` (pitfalls)."""
-    return render(f"{name}.txt", recipe, site).splitlines()
+def render_steps(recipe: Recipe, site: SiteNames) -> list[str]:
+    """Return the next steps of the operator, line by line."""
+    return render("next.txt", recipe, site).splitlines()
 
 
 def render(template: str, recipe: Recipe, site: SiteNames) -> str:

@@ -63,8 +63,6 @@ class Recipe:
     """Processes started by the host's files, each with its own connection pools."""
     strips_quotes: bool = True
     """Quotes around values in `.env.production` are removed when it is copied to the host."""
-    uncertain_fields: tuple[str, ...] = ()
-    """Fields of `Host` that are undocumented or disputed."""
     folder: str = ""
     """Folder of the templates. Empty: the name of the host."""
     secrets: tuple[str, ...] = ()
@@ -105,7 +103,6 @@ RECIPES: dict[str, Recipe] = {
             provides_address=True,
             sets={**WITHOUT_DISK, "SECRET_KEY": "made by Render"},
             hints={"SECRET_KEY": "", "STORAGE_URL": ""},
-            uncertain_fields=("stream_total_seconds",),
             has_volumes=True,
             free_limits=("blocked_ports", "sleeps_after_seconds"),
         ),
@@ -128,14 +125,12 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["leapcell"],
             "leapcell.dev",
-            uncertain_fields=("stop_seconds", "max_request_bytes"),
             defaults={**WITHOUT_DISK, "ENVIRONMENT": "production", "JOBS": "request", "DATABASE_POOL_SIZE": "2"},
             strips_quotes=False,
         ),
         Recipe(
             HOSTS["leapcell-persistent"],
             "leapcell.dev",
-            uncertain_fields=("stop_seconds", "max_request_bytes"),
             defaults={**WITHOUT_DISK, "ENVIRONMENT": "production"},
             strips_quotes=False,
             folder="leapcell",
@@ -143,7 +138,6 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["koyeb"],
             "koyeb.app",
-            uncertain_fields=("stop_seconds", "stream_total_seconds", "blocked_ports"),
             provides_address=True,
             defaults=WITHOUT_DISK,
             has_volumes=True,
@@ -176,7 +170,6 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["huggingface"],
             "hf.space",
-            uncertain_fields=("stop_seconds", "open_ports"),
             provides_address=True,
             defaults=WITHOUT_DISK,
             hints={
@@ -190,10 +183,6 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["fastapicloud"],
             "fastapicloud.dev",
-            uncertain_fields=(
-                *("stream_total_seconds", "memory_bytes", "sleeps_after_seconds", "runs_between_requests"),
-                *("blocked_ports", "stop_seconds", "health_path"),
-            ),
             defaults={
                 **WITHOUT_DISK,
                 "ENVIRONMENT": "production",

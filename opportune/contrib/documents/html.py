@@ -1,5 +1,6 @@
 """HTML as a tree, for sources of documents. Based on Python's parser, tolerant like browsers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -29,6 +30,19 @@ class HtmlElement:
         """Whether the element has no visible text."""
         return self.tag in SILENT
 
+    @property
+    def elements(self) -> "Iterator[HtmlElement]":
+        """All elements within this one, in the order of the page."""
+        for child in self.children:
+            if isinstance(child, HtmlElement):
+                yield child
+                yield from child.elements
+
+    @property
+    def text(self) -> str:
+        """All text within this element."""
+        return "".join(child if isinstance(child, str) else child.text for child in self.children)
+
 
 class TreeParser(HTMLParser):
     def __init__(self) -> None:
@@ -53,18 +67,26 @@ class TreeParser(HTMLParser):
         self.stack[-1].children.append(data)
 
 
+def parse_page(page: str) -> HtmlElement:
+    """Return an element with all elements of a page."""
+    return _parse(page).stack[0]
+
+
 def parse_main(page: str) -> HtmlElement:
     """Return the main element of a page (`<main>` or `role="main"`), or an empty one.
-
-    Unclosed elements end with their parent; end tags without a start tag are ignored.
 
     Raises:
         ValueError: Python's parser rejects the markup.
     """
+    return _parse(page).main
+
+
+def _parse(page: str) -> TreeParser:
+    """Parse a page. Unclosed elements end with their parent; end tags without a start tag are ignored."""
     parser = TreeParser()
     try:
         parser.feed(page.replace("\0", ""))
         parser.close()
     except AssertionError as error:  # raised for invalid markup declarations
         raise ValueError(f"its markup is invalid: {error}") from error
-    return parser.main
+    return parser

@@ -18,7 +18,7 @@ from opportune.contrib.deploy.check import check_deployment
 from opportune.contrib.deploy.commands.questions import complete_options
 from opportune.contrib.deploy.commands.rehearse import rehearse, suggestion
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
-from opportune.contrib.deploy.host_files import FileResult, Outcome, render_files, render_lines, write_files, write_text
+from opportune.contrib.deploy.host_files import FileResult, Outcome, render_files, render_steps, write_files, write_text
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
 from opportune.contrib.deploy.site_names import (
@@ -29,7 +29,6 @@ from opportune.contrib.deploy.site_names import (
     require_domain,
     require_name,
 )
-from opportune.contrib.deploy.traps import list_traps
 from opportune.contrib.deploy.values import (
     check_domain,
     check_file,
@@ -77,9 +76,9 @@ def init(
         print_file_result(result)
     print_env_result(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
     ignore_in_git()
-    print_lines(f"Notes on {recipe.host.title}", [f"- {line}" for line in list_traps(recipe, site)])
-    print_lines("Next steps", [*first_commands(recipe.host.name), *render_lines("next", recipe, site)])
-    say(f"\nMore: python3 oppman.py docs deploy/{recipe.host.name.removesuffix('-persistent')}")
+    print_lines("Next steps", [*first_commands(recipe.host.name), *render_steps(recipe, site)])
+    page = f"deploy/{recipe.host.name.removesuffix('-persistent')}"
+    say(f"\nLimits of {recipe.host.title}, and more: python3 oppman.py docs {page}")
     if edited := [result.path for result in results if result.outcome is Outcome.KEPT]:
         raise OperatorError(
             f"Not overwritten, because they were edited: {', '.join(edited)}. Add --force to write them as shown above."

@@ -2,9 +2,8 @@
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,37 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
+from opportune.contrib.documents.html import HtmlElement, parse_page
+
 TIMEOUT_SECONDS = 30.0
 
 
-@dataclass
+UNSENT_TYPES = ("button", "image", "reset", "submit")
+"""Types of controls without a value."""
+
+
+@dataclass(frozen=True)
 class Field:
     """Control of a form."""
 
     name: str
     type_: str
-    value: str = ""
-    is_required: bool = False
-    options: list[str] = field(default_factory=list)
+    value: str
+    is_required: bool
+    options: list[str]
+
+    @classmethod
+    def from_element(cls, element: HtmlElement) -> "Field":
+        attributes = element.attributes
+        type_ = attributes.get("type", "text") if element.tag == "input" else element.tag
+        value = attributes.get("value", "on" if type_ == "checkbox" else "")
+        options = [option for option in element.elements if option.tag == "option"]
+        if element.tag == "textarea":
+            value = element.text.removeprefix("\n")
+        for option in options:
+            value = option.attributes.get("value", "") if "selected" in option.attributes else value
+        values = [option.attributes.get("value", "") for option in options]
+        return cls(attributes["name"], type_, value, "required" in attributes, values)
 
     @property
     def value_to_send(self) -> str:
@@ -39,14 +57,21 @@ class Field:
         return texts.get(self.type_, "Rehearsal")
 
 
-@dataclass
+@dataclass(frozen=True)
 class HtmlForm:
     """Form of a page."""
 
     action: str
     method: str
     is_multipart: bool
-    fields: list[Field] = field(default_factory=list)
+    fields: list[Field]
+
+    @classmethod
+    def from_element(cls, form: HtmlElement) -> "HtmlForm":
+        attributes = form.attributes
+        fields = [Field.from_element(element) for element in form.elements if _is_sent(element)]
+        is_multipart = attributes.get("enctype") == "multipart/form-data"
+        return cls(attributes.get("action", ""), attributes.get("method", "get").lower(), is_multipart, fields)
 
     @property
     def file_field(self) -> str:
@@ -57,60 +82,12 @@ class HtmlForm:
         return {control.name for control in self.fields}.issuperset(names)
 
 
-class _PageParser(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.forms: list[HtmlForm] = []
-        self.links: list[str] = []
-        self.images: list[str] = []
-        self.texts: list[str] = []
-        self._select: Field | None = None
-        self._textarea: Field | None = None
-        self._is_in_form = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        if tag == "a" and "href" in attributes:
-            self.links.append(attributes["href"])
-        elif tag == "img" and "src" in attributes:
-            self.images.append(attributes["src"])
-        elif tag == "form":
-            multipart = attributes.get("enctype") == "multipart/form-data"
-            self.forms.append(
-                HtmlForm(attributes.get("action", ""), attributes.get("method", "get").lower(), multipart)
-            )
-            self._is_in_form = True
-        elif tag == "option" and self._select is not None:
-            self._select.options.append(attributes.get("value", ""))
-            if "selected" in attributes:
-                self._select.value = attributes.get("value", "")
-        elif self._is_in_form and attributes.get("name") and "disabled" not in attributes:
-            self._add_control(tag, attributes)
-
-    def _add_control(self, tag: str, attributes: Mapping[str, str]) -> None:
-        type_ = attributes.get("type", "text") if tag == "input" else tag
-        is_ignored = tag not in ("input", "select", "textarea") or type_ in ("submit", "button", "image", "reset")
-        if is_ignored or (type_ in ("checkbox", "radio") and "checked" not in attributes):
-            return
-        value = attributes.get("value", "on" if type_ == "checkbox" else "")
-        control = Field(attributes["name"], type_, value, "required" in attributes)
-        self.forms[-1].fields.append(control)
-        self._select = control if tag == "select" else self._select
-        self._textarea = control if tag == "textarea" else self._textarea
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._is_in_form = False
-        elif tag == "select":
-            self._select = None
-        elif tag == "textarea":
-            self._textarea = None
-
-    def handle_data(self, data: str) -> None:
-        if self._textarea is not None:
-            self._textarea.value += data.removeprefix("\n")
-        elif data.strip():
-            self.texts.append(data.strip())
+def _is_sent(element: HtmlElement) -> bool:
+    """Return True for a control whose value a browser sends."""
+    attributes = element.attributes
+    is_off = attributes.get("type") in ("checkbox", "radio") and "checked" not in attributes
+    is_control = element.tag in ("input", "select", "textarea") and attributes.get("type") not in UNSENT_TYPES
+    return is_control and bool(attributes.get("name")) and "disabled" not in attributes and not is_off
 
 
 @dataclass(frozen=True)
@@ -128,11 +105,18 @@ class Page:
 
     @classmethod
     def from_response(cls, response: httpx2.Response) -> "Page":
-        reader = _PageParser()
-        reader.feed(response.text)
-        url = str(response.url)
-        links, images = ([urljoin(url, link) for link in urls] for urls in (reader.links, reader.images))
-        return cls(response.status_code, url, response.text, reader.forms, links, images, " ".join(reader.texts))
+        url, root = str(response.url), parse_page(response.text)
+        elements = [*root.elements]
+        forms = [HtmlForm.from_element(element) for element in elements if element.tag == "form"]
+        links, images = (
+            [
+                urljoin(url, element.attributes[name])
+                for element in elements
+                if element.tag == tag and name in element.attributes
+            ]
+            for tag, name in (("a", "href"), ("img", "src"))
+        )
+        return cls(response.status_code, url, response.text, forms, links, images, root.text)
 
     @property
     def path(self) -> str:

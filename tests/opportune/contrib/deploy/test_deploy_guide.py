@@ -8,10 +8,9 @@ from opportune import features
 from opportune.cli.registry import MODULES, feature_modules
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.settings import Settings
-from opportune.contrib.deploy.host_files import render_lines
+from opportune.contrib.deploy.host_files import render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
-from opportune.contrib.deploy.traps import list_traps
 from opportune.project.layout import PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.web.endpoints.health import HEALTH_PATHS
@@ -48,11 +47,6 @@ OTHER_VARIABLES = {
 }
 
 
-def unwrapped(text: str) -> str:
-    """Return the text of a page without line breaks."""
-    return " ".join(text.split())
-
-
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_each_host_has_a_page_with_the_output_of_init(recipe: Recipe) -> None:
     site = SiteNames("your-site", "Your site")
@@ -62,8 +56,7 @@ def test_each_host_has_a_page_with_the_output_of_init(recipe: Recipe) -> None:
         return
     page = PAGES[name]
     assert f"python3 oppman.py deploy init {name}\n" in page
-    assert "\n".join(render_lines("next", recipe, site)) in page
-    assert [line for line in list_traps(recipe, site) if unwrapped(line) not in unwrapped(page)] == []
+    assert "\n".join(render_steps(recipe, site)) in page
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -91,7 +84,7 @@ def test_hosts_install_exactly_the_production_lock() -> None:
     assert f"pip {INSTALL}" in GUIDE
     assert f"pip {INSTALL}" in (RECIPES["leapcell"].templates / "files/leapcell.yaml").read_text(encoding="utf-8")
     options = ("--python /environment/bin/python ", "--no-cache-dir ", "--no-compile ")
-    command = unwrapped(DOCKERFILE.replace("\\\n", ""))
+    command = " ".join(DOCKERFILE.replace("\\\n", "").split())
     for option in options:
         command = command.replace(option, "")
     assert f"pip {INSTALL}" in command

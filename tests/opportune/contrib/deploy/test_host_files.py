@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from opportune.contrib.backup.create import BACKUP_FOLDER
-from opportune.contrib.deploy.host_files import render_files, render_lines
+from opportune.contrib.deploy.host_files import render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
-from opportune.contrib.deploy.traps import list_traps
 from opportune.project.layout import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.contrib.deploy.published_formats import FORMATS
@@ -32,9 +31,8 @@ def test_files_have_the_published_format(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_texts_for_the_operator_are_complete(recipe: Recipe) -> None:
-    text = "\n".join([*render_lines("next", recipe, SITE), *list_traps(recipe, SITE)])
+    text = "\n".join(render_steps(recipe, SITE))
     assert "reading-circle" in text or recipe.host.name.startswith(("leapcell", "render", "compose"))
-    assert recipe.host.health_path in text
     assert "{{" not in text.replace("${{Postgres", "")
     assert "None" not in text
 
@@ -47,7 +45,7 @@ def test_commands_copy_settings_unchanged(host: str, tmp_path: Path) -> None:
     for program in ("fastapi", "fly", "heroku", "koyeb", "railway"):
         (tmp_path / program).write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"; cat\n")
         (tmp_path / program).chmod(0o755)
-    commands = "\n".join(render_lines("next", RECIPES[host], SITE)).replace("\\\n", " ").splitlines()
+    commands = "\n".join(render_steps(RECIPES[host], SITE)).replace("\\\n", " ").splitlines()
     arguments = subprocess.run(
         ["sh", "-c", *(command for command in commands if ".env.production" in command)],
         cwd=tmp_path,
@@ -70,12 +68,12 @@ def test_commands_copy_settings_unchanged(host: str, tmp_path: Path) -> None:
 
 def test_koyeb_allows_a_slow_start() -> None:
     """Koyeb's default grace period is five seconds."""
-    assert "--checks-grace-period 8000=20" in "\n".join(render_lines("next", RECIPES["koyeb"], SITE))
+    assert "--checks-grace-period 8000=20" in "\n".join(render_steps(RECIPES["koyeb"], SITE))
 
 
 def test_railway_creates_the_service_before_the_deploy() -> None:
     """If there is only the database, `railway up` deploys the site to its service."""
-    commands = "\n".join(render_lines("next", RECIPES["railway"], SITE))
+    commands = "\n".join(render_steps(RECIPES["railway"], SITE))
     service = commands.index("railway add --service=reading-circle")
     assert service < commands.index("railway domain") < commands.index("railway up")
 

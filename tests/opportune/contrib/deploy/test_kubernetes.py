@@ -17,7 +17,7 @@ from opportune.config.base_settings import setting_names
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.config.settings import load_settings
 from opportune.contrib.deploy.env_production import setting_hints
-from opportune.contrib.deploy.host_files import render_files, render_lines
+from opportune.contrib.deploy.host_files import render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.contrib.telemetry.metrics.metrics import Metrics
@@ -43,7 +43,7 @@ def write_project(folder: Path) -> None:
 
 
 def run_steps(folder: Path, *beginnings: str) -> None:
-    lines = [line for line in render_lines("next", RECIPE, SITE) if line.startswith(beginnings)]
+    lines = [line for line in render_steps(RECIPE, SITE) if line.startswith(beginnings)]
     subprocess.run(
         ["sh", "-ec", "\n".join(lines)], cwd=folder, env={"PATH": f"{folder}:{PATH}"}, check=True, timeout=60
     )
