@@ -13,13 +13,12 @@ from app.pydocs.sources import python
 from app.pydocs.sources.docstrings import first_line, to_html
 from app.pydocs.sources.language import create_language_entries
 from app.pydocs.sources.python import PythonSource
-from opportune.contrib.documents import Batch
 from tests.pydocs.search_index import fill_index, make_piece, open_search
 
 
 @pytest.fixture(scope="module")
 def pieces_by_slug() -> dict[str, Entry]:
-    batches = [Batch(name, "") for name in ("builtins", "collections", "json", "math", "os.path", "typing")]
+    batches = ["builtins", "collections", "json", "math", "os.path", "typing"]
     results = [result for _, result in PythonSource().read(batches)]
     return {piece.slug: piece for pieces in results if not isinstance(pieces, str) for piece in pieces}
 
@@ -37,7 +36,7 @@ def test_python_objects_are_described(pieces_by_slug: dict[str, Entry]) -> None:
 
 
 def test_module_list_omits_private_and_test_modules() -> None:
-    names = {batch.name for batch in PythonSource().batches()}
+    names = set(PythonSource().batches())
     assert {"os.path", "asyncio", "concurrent.futures", "xml.etree.ElementTree", "collections.abc"} <= names
     assert not names & {"antigravity", "this", "posixpath", "test.support", "idlelib.idle", "_io", "unittest.__main__"}
     assert len(names) > 300
@@ -45,17 +44,15 @@ def test_module_list_omits_private_and_test_modules() -> None:
 
 def test_failing_module_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(python, "INSPECT_PROGRAM", copy_script_with_bad_modules(tmp_path))
-    results_to_come = PythonSource().read(
-        [Batch(name, "") for name in ("hangs", "exits", "fails", "prints", "absent", "json")]
-    )
+    results_to_come = PythonSource().read(["hangs", "exits", "fails", "prints", "absent", "json"])
     with monkeypatch.context() as short_timeout:
         short_timeout.setattr(python, "MODULE_TIMEOUT_SECONDS", 0.3)
         results = dict([next(results_to_come)])
     results |= dict(results_to_come)
-    assert results[Batch("hangs", "")] == "its process exited, or took more than 0.3 seconds"
-    assert results[Batch("exits", "")] == "its process exited, or took more than 20 seconds"
-    assert results[Batch("fails", "")] == "RuntimeError: no"
-    assert results[Batch("absent", "")] == []
+    assert results["hangs"] == "its process exited, or took more than 0.3 seconds"
+    assert results["exits"] == "its process exited, or took more than 20 seconds"
+    assert results["fails"] == "RuntimeError: no"
+    assert results["absent"] == []
     assert [pieces[0].slug for pieces in results.values() if isinstance(pieces, list) and pieces] == ["prints", "json"]
 
 
@@ -76,7 +73,7 @@ def copy_script_with_bad_modules(folder: Path) -> Path:
 
 def test_index_contains_no_local_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "a secret of this machine")
-    ((_, pieces),) = PythonSource().read([Batch("os", "")])
+    ((_, pieces),) = PythonSource().read(["os"])
     assert "os.environ" in {piece.slug for piece in pieces if isinstance(piece, Entry)}
     texts = " ".join(piece.body + piece.signature for piece in pieces if isinstance(piece, Entry))
     assert "a secret of this machine" not in texts

@@ -14,7 +14,6 @@ from typing import Any
 from app.pydocs.documents import Entry
 from app.pydocs.sources.docstrings import create_entry
 from app.pydocs.sources.language import create_language_entries
-from opportune.contrib.documents import Batch
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
 INSPECT_PROGRAM = Path(__file__).with_name("inspecting.py")
@@ -33,16 +32,16 @@ ALIASES["_collections_abc"] = "collections.abc"  # which has no file since Pytho
 class PythonSource:
     title = "Python " + ".".join(map(str, sys.version_info[:3]))
 
-    def batches(self) -> list[Batch]:
+    def batches(self) -> list[str]:
         names = (ALIASES.get(name, name) for name in sorted(sys.stdlib_module_names) if is_public(name))
         all_names = {name for top in names if top for name in (top, *submodules(top))}
         # Packages first, so that re-exported objects belong to the package.
         modules = sorted(all_names, key=lambda name: (name.count("."), name))
-        return [Batch(name, sys.version) for name in (LANGUAGE, *modules)]
+        return [LANGUAGE, *modules]
 
-    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Entry] | str], None, None]:
+    def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Entry] | str], None, None]:
         queue = deque(batches)
-        if queue and queue[0].name == LANGUAGE:
+        if queue and queue[0] == LANGUAGE:
             yield queue.popleft(), list(create_language_entries()) or "this Python does not include it"
         while queue:
             yield from describe_modules(queue)
@@ -60,10 +59,10 @@ def submodules(package: str) -> Iterator[str]:
             yield ".".join(names)
 
 
-def describe_modules(queue: deque[Batch]) -> Generator[tuple[Batch, list[Entry] | str], None, None]:
+def describe_modules(queue: deque[str]) -> Generator[tuple[str, list[Entry] | str], None, None]:
     """Describe modules in a process until one of them ends it. Closing the generator kills the process."""
     command = [sys.executable, "-I", "-W", "ignore", "-X", "utf8", str(INSPECT_PROGRAM), str(MODULE_TIMEOUT_SECONDS)]
-    command += [batch.name for batch in queue]
+    command += queue
     with TemporaryDirectory(prefix="opportune-pydocs-") as folder:
         # Modules must not see the settings in the environment.
         environ = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}

@@ -3,7 +3,6 @@
 import posixpath
 import re
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urldefrag
@@ -14,7 +13,6 @@ from app.pydocs.documents import Entry
 from app.pydocs.schemas import Kind
 from app.pydocs.sources.inventory import Inventory, read_inventory
 from app.pydocs.sources.pages import Part, read_parts
-from opportune.contrib.documents import Batch
 from opportune.errors import OperatorError
 
 # Pages that only list other pages.
@@ -52,7 +50,7 @@ class SphinxSource:
         self.inventory = read_inventory(folder)
         self.title = self.inventory.title or folder.name
 
-    def batches(self) -> list[Batch]:
+    def batches(self) -> list[str]:
         """Return the pages.
 
         Raises:
@@ -64,17 +62,11 @@ class SphinxSource:
         pages = {page for page in listed if page.endswith(".html") and not LIST_PAGES.fullmatch(page)}
         if not pages:
             raise OperatorError(f"{self.folder} has no HTML pages. Pass the output folder of `sphinx-build -b html`.")
-        return [Batch(page, self._page_version(page)) for page in sorted(pages)]
+        return sorted(pages)
 
-    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Entry] | str], None, None]:
-        for batch in batches:
-            yield batch, self._read_page(batch.name)
-
-    def _page_version(self, page: str) -> str:
-        with suppress(OSError, ValueError):
-            status = (self.folder / page).stat()
-            return f"{self.title} {status.st_mtime_ns} {status.st_size}"
-        return "missing"
+    def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Entry] | str], None, None]:
+        for page in batches:
+            yield page, self._read_page(page)
 
     def _read_page(self, page: str) -> list[Entry] | str:
         path = self.folder / page

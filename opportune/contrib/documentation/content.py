@@ -8,7 +8,7 @@ from itertools import pairwise
 from posixpath import dirname, join, normpath
 from typing import Any
 
-from opportune.contrib.documents import MAX_TEXT_LENGTH, Batch, Document
+from opportune.contrib.documents import MAX_TEXT_LENGTH, Document
 from opportune.project.layout import FRAMEWORK
 from opportune.web import url
 
@@ -99,9 +99,9 @@ class PageSource:
 
     title = "Opportune"
 
-    def batches(self) -> list[Batch]:
-        return [Batch(name, "") for name in page_names()]
+    def batches(self) -> list[str]:
+        return [*page_names()]
 
-    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, list[Any] | str], None, None]:
-        for batch in batches:
-            yield batch, sections_of(batch.name)
+    def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Any] | str], None, None]:
+        for name in batches:
+            yield name, sections_of(name)

@@ -4,7 +4,6 @@ from opportune.contrib.documents.definition import IndexUrl
 from opportune.contrib.documents.document import (
     MAX_RANKED_HITS,
     MAX_TEXT_LENGTH,
-    Batch,
     Document,
     DocumentHit,
     DocumentRead,
@@ -19,7 +18,6 @@ from opportune.contrib.documents.search import DocumentSearch
 __all__ = [
     "MAX_RANKED_HITS",
     "MAX_TEXT_LENGTH",
-    "Batch",
     "Document",
     "DocumentHit",
     "DocumentIndex",

@@ -65,14 +65,12 @@ def build_index(documents: IndexDefinition[Any], source: Source, settings: Setti
     try:
         result = build(documents, source, documents.url(settings), work)
     except KeyboardInterrupt:
-        typer.echo("Stopped. The old index is unchanged. Run the same command to continue.", err=True)
+        typer.echo("Stopped. The old index is unchanged.", err=True)
         raise typer.Exit(130) from None
     for name in list(result.skipped)[:MAX_NAMES_SHOWN]:
         typer.echo(f"Skipped {name}: {result.skipped[name]}", err=True)
     if len(result.skipped) > MAX_NAMES_SHOWN:
         typer.echo(f"Skipped {len(result.skipped) - MAX_NAMES_SHOWN} more.", err=True)
-    if result.resumed:
-        typer.echo(f"{result.resumed} were read by an earlier run.")
     typer.echo(f"{result.entries} entries of {source.title} in {time.monotonic() - started_at:.1f} s.")
 
 

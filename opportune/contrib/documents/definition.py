@@ -10,12 +10,8 @@ from opportune.config.base_settings import BaseSettings
 from opportune.config.settings import Settings
 from opportune.contrib.documents.document import Document, DocumentHit, IndexMissing, columns_of
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.project.layout import PROJECT
 
 H = TypeVar("H", bound=DocumentHit)
-
-FOLDER = PROJECT / "data"
-"""Folder of the spool file while an index in PostgreSQL is built."""
 
 
 @dataclass(frozen=True)

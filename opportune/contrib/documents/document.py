@@ -55,13 +55,6 @@ def columns_of(document: type[Document]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(document))
 
 
-class Batch(NamedTuple):
-    """Unit of a source, such as a page. A resumed build reads it again if its mark, such as a date, has changed."""
-
-    name: str
-    mark: str
-
-
 class Source(Protocol):
     """A source of documents.
 
@@ -71,12 +64,12 @@ class Source(Protocol):
 
     title: str
 
-    def batches(self) -> list[Batch]:
-        """Return all batches."""
+    def batches(self) -> list[str]:
+        """Return the names of batches: documents that are read together, such as those of a page."""
         ...
 
-    def read(self, batches: Iterable[Batch]) -> "Generator[tuple[Batch, list[Any] | str], None, None]":
-        """Yield each batch with its documents, or with the reason why it cannot be read."""
+    def read(self, batches: Iterable[str]) -> "Generator[tuple[str, list[Any] | str], None, None]":
+        """Yield the name of each batch with its documents, or with the reason why it cannot be read."""
         ...
 
 

@@ -61,10 +61,10 @@ class DocumentIndex(IndexDefinition[H]):
         return store_of(self, url)
 
     def build(self, source: Source, url: DatabaseUrl, progress: Progress) -> BuildResult:
-        """Build the index. The old one serves searches until the new one is complete. An interrupted run resumes.
+        """Build the index. The old one serves searches until the new one is complete.
 
         Raises:
-            OperatorError: There is nothing to read, the target is not writable, or another run is in progress.
+            OperatorError: There is nothing to read, or the target is not writable.
         """
         return build(self, source, url, progress)
 

@@ -35,7 +35,7 @@ BATCH_ROWS = 500
 
 class SQLiteStore(Store):
     def prepare(self) -> None:
-        probe = temporary_path(self.url.path)
+        probe = temporary_path(self.url.path, "probe")
         make_private(probe, f"Set {self.url.name}.")
         probe.unlink(missing_ok=True)
 

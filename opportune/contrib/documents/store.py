@@ -1,10 +1,8 @@
 """Interface of writable indexes."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opportune.contrib.documents import definition
 from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import Contents
 from opportune.db.url.database_url import DatabaseUrl
@@ -19,15 +17,6 @@ class Store(ABC):
     def __init__(self, index: IndexDefinition[Any], url: DatabaseUrl) -> None:
         self.index = index
         self.url = url
-        self.advice = f"Set {index.setting}."
-        """Advice if the location is not writable."""
-
-    @property
-    def spool(self) -> Path:
-        """File with the documents read so far."""
-        if self.url.kind == "postgresql":
-            return definition.FOLDER / f"{self.index.name}-postgresql.part"
-        return self.url.path.with_name(f"{self.url.path.name}.part")
 
     @abstractmethod
     def prepare(self) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from opportune.contrib.documents import Batch, IndexMissing, definition
+from opportune.contrib.documents import IndexMissing
 from opportune.contrib.documents.build import BuildResult
 from opportune.contrib.documents.postgresql_store import tsvector
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from opportune.project.atomic_files import private_file
+from opportune.project.atomic_files import private_file, temporary_path
 from tests.opportune.contrib.documents.shelf_index import (
     CodeDocument,
     code_document,
@@ -24,39 +24,31 @@ from tests.opportune.contrib.documents.shelf_index import (
 DocumentsOrError = list[CodeDocument] | str
 
 
-class InterruptibleSource:
+class ScriptedSource:
     """Source of documents that raises KeyboardInterrupt at the batch `stops_at`."""
 
-    title = "InterruptibleSource 1.0"
+    title = "ScriptedSource 1.0"
 
-    def __init__(self, results: dict[str, DocumentsOrError], mark: str = "") -> None:
+    def __init__(self, results: dict[str, DocumentsOrError]) -> None:
         self.results = results
-        self.mark = mark
-        self.read_so_far: list[str] = []
         self.stops_at = ""
 
-    def batches(self) -> list[Batch]:
-        return [Batch(name, self.mark) for name in self.results]
+    def batches(self) -> list[str]:
+        return [*self.results]
 
-    def read(self, batches: Iterable[Batch]) -> Generator[tuple[Batch, DocumentsOrError], None, None]:
-        for batch in batches:
-            if batch.name == self.stops_at:
+    def read(self, batches: Iterable[str]) -> Generator[tuple[str, DocumentsOrError], None, None]:
+        for name in batches:
+            if name == self.stops_at:
                 raise KeyboardInterrupt
-            self.read_so_far.append(batch.name)
-            yield batch, self.results[batch.name]
-
-
-@pytest.fixture(autouse=True)
-def _temporary_spool_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+            yield name, self.results[name]
 
 
 @pytest.fixture
-def source() -> InterruptibleSource:
-    return InterruptibleSource({"a": [code_document("alpha")], "b": "it is broken", "c": [code_document("gamma")]})
+def source() -> ScriptedSource:
+    return ScriptedSource({"a": [code_document("alpha")], "b": "it is broken", "c": [code_document("gamma")]})
 
 
-def build_index(source: InterruptibleSource, url: str) -> BuildResult:
+def build_index(source: ScriptedSource, url: str) -> BuildResult:
     return shelf.build(source, DatabaseUrl.parse(url), no_progress)
 
 
@@ -69,70 +61,53 @@ async def find_names(url: str, query: str) -> list[str]:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_build_skips_unreadable_batches(source: InterruptibleSource, empty_database_url: str) -> None:
-    assert build_index(source, empty_database_url) == BuildResult(2, {"b": "it is broken"}, 0)
+async def test_build_skips_unreadable_batches(source: ScriptedSource, empty_database_url: str) -> None:
+    assert build_index(source, empty_database_url) == BuildResult(2, {"b": "it is broken"})
     search = open_search(empty_database_url)
     status = await search.status()
     await search.close()
-    assert (status.entries, status.skipped, status.source) == (2, 1, "InterruptibleSource 1.0")
+    assert (status.entries, status.skipped, status.source) == (2, 1, "ScriptedSource 1.0")
     assert status.mends_typos
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_build_replaces_the_index(source: InterruptibleSource, empty_database_url: str) -> None:
+async def test_build_replaces_the_index(source: ScriptedSource, empty_database_url: str) -> None:
     build_index(source, empty_database_url)
-    build_index(InterruptibleSource({"d": [code_document("delta")]}), empty_database_url)
+    build_index(ScriptedSource({"d": [code_document("delta")]}), empty_database_url)
     assert await find_names(empty_database_url, "delta") == ["delta"]
     assert await find_names(empty_database_url, "alpha") == []
 
 
-async def test_interrupted_build_is_resumed(source: InterruptibleSource, empty_database_url: str) -> None:
-    build_index(InterruptibleSource({"d": [code_document("delta")]}), empty_database_url)
+async def test_interrupted_build_keeps_the_old_index(source: ScriptedSource, empty_database_url: str) -> None:
+    build_index(ScriptedSource({"d": [code_document("delta")]}), empty_database_url)
     source.stops_at = "c"
     with pytest.raises(KeyboardInterrupt):
         build_index(source, empty_database_url)
     assert await find_names(empty_database_url, "delta") == ["delta"]
-    source.stops_at = ""
-    assert build_index(source, empty_database_url).resumed == 2
-    assert source.read_so_far == ["a", "b", "c"]
-    assert await find_names(empty_database_url, "alpha") == ["alpha"]
 
 
-def test_resumed_build_reads_changed_batches_again(source: InterruptibleSource, tmp_path: Path) -> None:
-    source.stops_at = "c"
-    with pytest.raises(KeyboardInterrupt):
-        build_index(source, f"sqlite:///{tmp_path / 'index.db'}")
-    source.stops_at, source.mark = "", "newer"
-    assert build_index(source, f"sqlite:///{tmp_path / 'index.db'}").resumed == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["index.db"]
-
-
-def test_damaged_spool_is_rebuilt(source: InterruptibleSource, tmp_path: Path) -> None:
-    (tmp_path / "index.db.part").write_bytes(b"no database " * 100)
-    assert build_index(source, f"sqlite:///{tmp_path / 'index.db'}").entries == 2
-
-
-async def test_empty_source_keeps_the_old_index(source: InterruptibleSource, empty_database_url: str) -> None:
+async def test_empty_source_keeps_the_old_index(source: ScriptedSource, empty_database_url: str) -> None:
     build_index(source, empty_database_url)
     with pytest.raises(OperatorError, match="contains nothing to index"):
-        build_index(InterruptibleSource({"b": "it is broken"}), empty_database_url)
+        build_index(ScriptedSource({"b": "it is broken"}), empty_database_url)
     assert await find_names(empty_database_url, "alpha") == ["alpha"]
 
 
 def test_empty_source_leaves_no_temporary_file(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="contains nothing to index"):
-        build_index(InterruptibleSource({"b": "it is broken"}), f"sqlite:///{tmp_path / 'index.db'}")
+        build_index(ScriptedSource({"b": "it is broken"}), f"sqlite:///{tmp_path / 'index.db'}")
     assert not list(tmp_path.glob("*.tmp*"))
 
 
-def test_concurrent_build_is_refused(source: InterruptibleSource, tmp_path: Path) -> None:
-    with private_file(tmp_path / "index.db.lock"), pytest.raises(OperatorError, match="Another process is writing"):
+def test_concurrent_build_is_refused(source: ScriptedSource, tmp_path: Path) -> None:
+    with (
+        private_file(temporary_path(tmp_path / "index.db")),
+        pytest.raises(OperatorError, match="Another process is writing"),
+    ):
         build_index(source, f"sqlite:///{tmp_path / 'index.db'}")
 
 
-def test_full_disk_keeps_the_old_index(
-    source: InterruptibleSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_keeps_the_old_index(source: ScriptedSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "index.db"
     build_index(source, f"sqlite:///{path}")
     before = path.read_bytes()
