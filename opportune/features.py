@@ -1,11 +1,13 @@
 """The framework's features: core features of every site, and optional features for the project's `installed.py`."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from fastapi.routing import APIRoute, APIWebSocketRoute
@@ -14,7 +16,7 @@ from opportune.accounts.events.kinds import add_event_kinds
 from opportune.accounts.visitors import visitors
 from opportune.config.base_settings import BaseSettings
 from opportune.crud.registry import find_default_errors
-from opportune.db.hooks.registry import find_hook_error
+from opportune.db.hooks.registry import find_hook_error, limited_hooks
 from opportune.db.hooks.registry import registered as registered_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Feature
@@ -72,6 +74,8 @@ CORE_FEATURES = (visitors, web, storage, mail, search)
 """Features of every site. They have no tables, and a project does not list them."""
 FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURES.keys()
 """Names of the framework's features. Features of projects and packages have other names."""
+FEATURE_MODULES = (f"{PACKAGE}.", PREFIX, "opportune.contrib.")
+"""Beginnings of the names of modules that belong to a feature."""
 PARAMETER = re.compile(r"\{[^}]*\}")
 """A parameter in the path of a route."""
 RESERVED_SERVICES = ("settings", "features", "permissions", "database", "storage", "services", "jobs", "shutting_down")
@@ -89,7 +93,7 @@ def require_consistent_features(features: Iterable[Feature], *, is_complete: boo
 
     Args:
         features: Features of the site.
-        is_complete: Whether these are all features of the project, whose hooks and jobs must then be listed.
+        is_complete: Whether these are all features of the project. No other may then be imported.
 
     Raises:
         OperatorError: A name is registered twice, or a feature is missing. The message describes the first error.
@@ -110,6 +114,18 @@ def find_registration_errors(features: Iterable[Feature], *, is_complete: bool =
             if other := locations.get((type_, name)):
                 yield f"The {type_} {name} is registered twice: in {other} and in {location}. Rename one."
             locations[type_, name] = location
+    yield from _find_missing(features, locations)
+    for feature in features:
+        if fault := find_hook_error(feature.name, feature.hooks):
+            yield fault
+    yield from find_default_errors()
+    yield from _find_unlisted_parts(features)
+    if is_complete:
+        yield from _find_unlisted_features(features)
+
+
+def _find_missing(features: Sequence[Feature], locations: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    """Yield one line for each required feature and queued job that is missing."""
     names = {feature.name for feature in features}
     for feature in features:
         for required in feature.requires:
@@ -121,14 +137,10 @@ def find_registration_errors(features: Iterable[Feature], *, is_complete: bool =
                     f"Feature({feature.name!r}) queues the job {call.job.name} of {call.job.function.__module__}, "
                     "which no installed feature lists: add it to jobs=Jobs([…]), or install its feature."
                 )
-        if fault := find_hook_error(feature.name, feature.hooks):
-            yield fault
-    yield from find_default_errors()
-    yield from _find_unlisted(features, is_complete=is_complete)
 
 
-def _find_unlisted(features: Sequence[Feature], *, is_complete: bool) -> Iterator[str]:
-    """Yield one line for each hook, job and settings class of the project that its feature does not list."""
+def _find_unlisted_parts(features: Sequence[Feature]) -> Iterator[str]:
+    """Yield one line for each hook, job and settings class that its feature in the project does not list."""
     names = {feature.name for feature in features}
     listed: set[Any] = {*chain.from_iterable(feature.hooks for feature in features)}
     listed |= {job.function for feature in features for job in feature.jobs.definitions}
@@ -136,18 +148,30 @@ def _find_unlisted(features: Sequence[Feature], *, is_complete: bool) -> Iterato
     declared: list[tuple[str, Any]] = [("hooks=[…]", registration.hook) for registration in registered_hooks]
     declared += [("jobs=Jobs([…])", job.function) for job in declared_jobs]
     declared += [("settings=…", class_) for class_ in BaseSettings.__subclasses__()]
-    for argument, function in declared:
-        module, feature = function.__module__ or "", origin(function)
-        is_checked = module.startswith((f"{PACKAGE}.", PREFIX)) and (is_complete or feature in names)
-        if not is_checked or function in listed:
+    for argument, part in declared:
+        module, feature = part.__module__ or "", origin(part)
+        if part in listed or feature not in names or not module.startswith((f"{PACKAGE}.", PREFIX)):
             continue
         package = module.split(".")[0]
         folder = f"{package}/{feature}" if package == PACKAGE else package
-        name = f"{getattr(function, '__name__', function)} of {module}"
-        if feature in names:
-            yield f"{folder}/feature.py: {argument} lacks {name}. Add it."
-        else:
-            yield f"{folder}/feature.py: {argument} lacks {name}, or the feature is not in installed.py. Add it."
+        yield f"{folder}/feature.py: {argument} lacks {getattr(part, '__name__', part)} of {module}. Add it."
+
+
+def _find_unlisted_features(features: Sequence[Feature]) -> Iterator[str]:
+    """Yield one line for each feature of the project that is imported, so that its models have an effect."""
+    names = {feature.name for feature in features}
+    for name, package in sorted(sys.modules.items()):
+        is_in_project = name.startswith(f"{PACKAGE}.") and name.count(".") == 1
+        if not (is_in_project or (name.startswith(PREFIX) and "." not in name)) or not hasattr(package, "__path__"):
+            continue
+        feature = name.removeprefix(f"{PACKAGE}.").removeprefix(PREFIX)
+        exports = vars(sys.modules.get(f"{name}.feature", package)).values()
+        is_listed = feature in names or any(export is listed for export in exports for listed in features)
+        if not is_listed and any(Path(folder, "feature.py").is_file() for folder in package.__path__):
+            yield (
+                f"{name} is imported, but {PACKAGE}/installed.py does not list its feature. "
+                "Add it to INSTALLED, or remove the imports."
+            )
 
 
 def _find_name_errors(features: Sequence[Feature]) -> Iterator[str]:
@@ -207,12 +231,19 @@ def _qualified_name(object_: Any) -> str:
     return f"{object_.__module__}.{getattr(object_, '__qualname__', object_)}"
 
 
+def installed_hooks(features: Iterable[Feature]) -> AbstractContextManager[None]:
+    """Run no hooks of other features in this block, although their modules may be imported."""
+    listed = {*chain.from_iterable(feature.hooks for feature in features)}
+    return limited_hooks(lambda hook: hook in listed or not (hook.__module__ or "").startswith(FEATURE_MODULES))
+
+
 @asynccontextmanager
 async def running_process(services: Services) -> AsyncIterator[None]:
     """Use the site's language, listen to other processes, and enter the `process` contexts of the features."""
     current_language.set(services.settings.language)  # of jobs; each request has its own
     add_event_kinds(services.features)
     async with services.database.bus.listening(), AsyncExitStack() as stack:
+        stack.enter_context(installed_hooks(services.features))
         for feature in services.features:
             if feature.process.context:
                 await stack.enter_async_context(feature.process.context(services))

@@ -5,11 +5,8 @@ from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, Row
 from opportune.admin.personal_data import personal_data
 from opportune.admin.shipped_groups import shipped_group_statements
 from opportune.admin.trash.retention import empty_trash_daily
-from opportune.db.migrations.post_migrate import post_migrate
 from opportune.db.queries.batches import older_than
-from opportune.feature import Accounts, Admin, Cleanup, Feature, Jobs
-
-post_migrate(shipped_group_statements)
+from opportune.feature import Accounts, Admin, Cleanup, Data, Feature, Jobs
 
 admin = Feature(
     "admin",
@@ -17,6 +14,7 @@ admin = Feature(
     models=(AuditEntry, SavedView, DefaultView, DashboardLayout, RowVersion),
     admin=Admin("opportune.admin.site_views"),
     hooks=RECORDING,
+    data=Data(post_migrate=(shipped_group_statements,)),
     accounts=Accounts(personal_data=personal_data),
     jobs=Jobs(
         (empty_trash_daily,),

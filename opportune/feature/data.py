@@ -1,12 +1,13 @@
 """Rows and tables of a feature."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from opportune.errors.option_names import strict
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection, Executable
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlmodel import SQLModel
 
@@ -35,3 +36,5 @@ class Data:
     demo: Demo | None = None
     sample_rows: "Mapping[type[SQLModel], Mapping[str, Any]]" = field(default_factory=dict)
     """Values of rows in tests of access, for models that refuse the generated values."""
+    post_migrate: "Sequence[Callable[[Connection], Sequence[str | Executable]]]" = ()
+    """Functions that return the SQL to run after migrations, depending on the current tables. Empty if all is done."""

@@ -1,8 +1,9 @@
 """Features that register a name twice, or need a feature that is not installed."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,10 @@ from opportune.admin.options import find_view_errors
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db import after_create
-from opportune.db.hooks.registry import temporary_hooks
+from opportune.db.hooks.registry import hooks_of, temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature, Finding, Jobs, Llm, Monitoring, Process, Site
-from opportune.features import CORE_FEATURES, all_features, find_registration_errors
+from opportune.features import CORE_FEATURES, all_features, find_registration_errors, installed_hooks
 from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.models import Job
 from opportune.project import layout
@@ -163,10 +164,38 @@ def test_unlisted_part_is_reported(monkeypatch: pytest.MonkeyPatch, argument: st
         after_create(Job)(note)
         assert f"app/books/feature.py: {argument} lacks {name}. Add it." in find_registration_errors([books_feature()])
         assert not [*find_registration_errors([notes_feature()])]
-        messages = find_registration_errors([notes_feature()], is_complete=True)
-        assert [line for line in messages if f"{name}, or the feature is not in installed.py" in line]
         listed = books_feature(hooks=[note], jobs=Jobs([definition]), settings=settings)
         assert not [*find_registration_errors([listed])]
+
+
+@pytest.mark.parametrize("name", ["app.books", "opportune_books"])
+def test_imported_feature_must_be_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    (tmp_path / "feature.py").touch()
+    package, declaration = ModuleType(name), ModuleType(f"{name}.feature")
+    package.__path__ = [str(tmp_path)]
+    for module in (package, declaration):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    message = (
+        f"{name} is imported, but app/installed.py does not list its feature. "
+        "Add it to INSTALLED, or remove the imports."
+    )
+    assert message in find_registration_errors([notes_feature()], is_complete=True)
+    assert message not in find_registration_errors([books_feature()], is_complete=True)
+    vars(declaration)["library"] = library = Feature("library")
+    assert message not in find_registration_errors([library], is_complete=True)
+
+
+@pytest.mark.parametrize("module", ["app.books.hooks", "opportune_books.hooks", "opportune.contrib.books.hooks"])
+def test_hook_runs_only_if_its_feature_is_listed(module: str) -> None:
+    async def note(_session: Any, _row: Job) -> None: ...
+
+    note.__module__ = module
+    with temporary_hooks():
+        after_create(Job)(note)
+        with installed_hooks([notes_feature()]):
+            assert note not in hooks_of(Job).get("after_create", ())
+        with installed_hooks([books_feature(hooks=[note])]):
+            assert note in hooks_of(Job)["after_create"]
 
 
 @pytest.mark.parametrize(

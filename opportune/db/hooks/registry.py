@@ -168,6 +168,18 @@ def temporary_hooks() -> Iterator[None]:
         _clear_caches()
 
 
+@contextmanager
+def limited_hooks(is_installed: Callable[[Hook[Any]], bool]) -> Iterator[None]:
+    """Run only the hooks of installed features until this block ends. Other features may be imported."""
+    _limits.append(is_installed)
+    _clear_caches()
+    try:
+        yield
+    finally:
+        _limits.remove(is_installed)
+        _clear_caches()
+
+
 def has_hooks(model: type[SQLModel]) -> bool:
     """Return whether a model has hooks. If so, write its rows as objects instead of by statements.
 
@@ -209,11 +221,14 @@ class Registration(NamedTuple):
     """Row that the hook adds, if it was registered with `add_after_create`."""
 
     def applies_to(self, model: type[SQLModel]) -> bool:
-        return issubclass(model, self.model) and (self.where is None or self.where(model))
+        is_installed = all(is_installed(self.hook) for is_installed in _limits)
+        return is_installed and issubclass(model, self.model) and (self.where is None or self.where(model))
 
 
 registered: list[Registration] = []
 """All hooks, in the order they run."""
+_limits: list[Callable[[Hook[Any]], bool]] = []
+"""Conditions that hooks meet to run, of each site that runs in this process."""
 _hooks_by_model: dict[Any, Mapping[str, Sequence[Hook[Any]]]] = {}
 _related_hooks: dict[Any, bool] = {}
 _added_rows: dict[Any, Sequence[AddedRow] | None] = {}

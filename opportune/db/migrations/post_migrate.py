@@ -1,11 +1,13 @@
 """Statements that run after migrations: for search indexes, and for rows that features provide."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pkgutil import resolve_name
 
 from sqlalchemy import Connection, Executable
 
 from opportune.db.models.search_index import TRIGRAMS_PREFIX
 from opportune.progress import work
+from opportune.project.layout import installed_features
 
 FTS_PREFIX = "fts_"
 """Prefix of tables and indexes for text search. Migrations and copies ignore them."""
@@ -19,13 +21,8 @@ LITESTREAM_PREFIX = "_litestream_"
 StatementsFactory = Callable[[Connection], Sequence[str | Executable]]
 """Return the statements to run, depending on the current tables."""
 
-_factories: list[StatementsFactory] = []
-
-
-def post_migrate(factory: StatementsFactory) -> StatementsFactory:
-    """Register a function that returns statements to run after migrations."""
-    _factories.append(factory)
-    return factory
+SEARCH_INDEXES = "opportune.search.models.searchable:due_statements"
+"""Factory of the search indexes of every site. It is named as text, because the search imports this package."""
 
 
 def is_derived(name: str | None) -> bool:
@@ -34,8 +31,8 @@ def is_derived(name: str | None) -> bool:
 
 
 def due_statements(connection: Connection) -> list[str | Executable]:
-    """Return the statements that the registered functions want to run now."""
-    return [statement for find_statements in _factories for statement in find_statements(connection)]
+    """Return the statements that the functions of the installed features want to run now."""
+    return [statement for find_statements in _factories() for statement in find_statements(connection)]
 
 
 def run_due_statements(connection: Connection) -> None:
@@ -48,3 +45,9 @@ def run_due_statements(connection: Connection) -> None:
             else:
                 connection.execute(statement)
             progress.advance()
+
+
+def _factories() -> Iterator[StatementsFactory]:
+    yield resolve_name(SEARCH_INDEXES)
+    for feature in installed_features():
+        yield from feature.data.post_migrate

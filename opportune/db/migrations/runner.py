@@ -104,7 +104,7 @@ def run_migrations(
         graph: All migrations.
         plan: Steps to run.
         announce: Context manager around each step, for output.
-        derive: Also run the statements registered with `post_migrate`, such as those for search indexes.
+        derive: Also run the statements of `Data(post_migrate=…)`, such as those for search indexes.
 
     Returns:
         Number of steps that this process has run.

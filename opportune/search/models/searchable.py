@@ -13,7 +13,6 @@ from sqlmodel import SQLModel
 
 from opportune.db.database import Database
 from opportune.db.hooks.registry import after_create, after_update
-from opportune.db.migrations.post_migrate import post_migrate
 from opportune.errors import OperatorError
 from opportune.pagination import Paging, paginate
 from opportune.search.embeddings import EMBED_LATER, EMBEDDINGS
@@ -191,7 +190,6 @@ def _validate(table: Table, fields: Fields, names: Sequence[str], url: str) -> N
             )
 
 
-@post_migrate
 def due_statements(connection: Connection) -> list[str]:
     """Return the statements that update the indexes of all searchable models."""
     inspector = inspect(connection)

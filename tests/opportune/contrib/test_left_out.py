@@ -46,7 +46,7 @@ def installed(names: Sequence[str], monkeypatch: pytest.MonkeyPatch, database_ur
 
 @pytest.mark.parametrize("names", [CONTRIB], ids=["all"])
 async def test_pages_open_without_contrib(settings: Settings, installed: list[Feature]) -> None:
-    app = create_test_app(settings, installed)
+    app = create_test_app(settings, [*installed])
     async with app.router.lifespan_context(app):
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as visitor:
             responses = [(await visitor.get(path)).status_code for path in ("/", "/health")]
