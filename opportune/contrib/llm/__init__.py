@@ -2,6 +2,7 @@
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 from opportune.contrib.llm.call_guard import SpendingRefused
+from opportune.contrib.llm.dependencies import Llm, open_llm
 from opportune.contrib.llm.documents.attachment import (
     MAX_ATTACHMENTS,
     Attachment,
@@ -12,7 +13,7 @@ from opportune.contrib.llm.documents.attachment import (
     require_sight,
 )
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
-from opportune.contrib.llm.language_model import LanguageModel, Llm, open_llm
+from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.llm.providers.errors import error_for_status
 from opportune.contrib.llm.providers.factory import make_provider, missing_library, models_of
 from opportune.contrib.llm.providers.fake import FakeProvider

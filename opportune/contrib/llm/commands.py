@@ -25,7 +25,8 @@ from opportune.contrib.llm import Done, LanguageModel, LlmError, LlmModel, Messa
 from opportune.contrib.llm.call_guard import SITE
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
-from opportune.contrib.llm.language_model import NOT_CONFIGURED, messages_of
+from opportune.contrib.llm.language_model import NOT_CONFIGURED
+from opportune.contrib.llm.prompts import messages_of
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT, installed_features
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from copy import copy
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
+from itertools import repeat
 from time import monotonic
-from typing import Annotated, Self, TypeVar
+from typing import Self, TypeVar
 
-from fastapi import Depends, Request
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import (
@@ -23,13 +22,15 @@ from opportune.contrib.llm.call_guard import (
     GuardedCall,
     Payer,
     SpendingRefused,
-    guard_of,
 )
+from opportune.contrib.llm.completion.attempts import first_answer
 from opportune.contrib.llm.completion.checked import checked_answer
 from opportune.contrib.llm.completion.observed import observed_answer
+from opportune.contrib.llm.completion.request import ModelRequest, Tools
 from opportune.contrib.llm.completion.structured import parse
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
+from opportune.contrib.llm.prompts import Prompt, in_visitor_language, messages_of
 from opportune.contrib.llm.providers.factory import make_provider, models_of
 from opportune.contrib.llm.providers.provider import (
     Chunk,
@@ -38,21 +39,14 @@ from opportune.contrib.llm.providers.provider import (
     LlmError,
     Message,
     Provider,
-    ToolSchema,
-    without_pictures,
 )
-from opportune.db.factory import open_database
 from opportune.errors import OperatorError
-from opportune.i18n import get_language, gettext
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.project.layout import installed_features
 from opportune.services.observers import observers
 
 M = TypeVar("M", bound=BaseModel)
 
-Prompt = str | Sequence[Message]
-"""A question, or a conversation that ends with one."""
-Tools = Sequence[ToolSchema]
 
 NO_MODEL = _l("No language model is set up yet.")
 SET_UP_ADVICE = "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or select a model in the admin."
@@ -63,15 +57,12 @@ QUEUE_FULL = _l("The model is busy with other answers. Try again in a moment.")
 MAX_RETRY_WAIT_SECONDS = 10.0
 """Longest wait before a retry. Longer waits are reported to the user instead."""
 SELECTION_CHECK_SECONDS = 5.0
+"""Seconds between queries for the model selected in the admin."""
 MODEL_TOPIC = "llm.model"
 """Topic of messages that another model was selected in the admin."""
-"""Seconds between queries for the model selected in the admin."""
 RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
 
 logger = logging.getLogger(__name__)
-VISITOR_LANGUAGE = (
-    "The language of the user is {}. Answer in it, unless the question is in another language or asks for one."
-)
 
 
 class LanguageModel:
@@ -134,19 +125,12 @@ class LanguageModel:
         site.answers_in_visitor_language = settings.llm_answers_in_visitor_language
         site.follows_choice = not models and guard is not None and settings.environment != "test"
         site.embeddings = Embeddings.of(settings, guard)
-        by_name = {model.name: site if model is models[0] else site._sibling(settings, model) for model in models}
+        site.models = models
         for model in models:
-            language_model = by_name[model.name]
-            language_model.answers_in_visitor_language = site.answers_in_visitor_language
-            language_model.model, language_model.models, language_model._models_by_name = model, models, by_name
+            language_model = site if model is models[0] else copy(site)  # shares the queue and the names
+            language_model.model, language_model._make_provider = model, partial(make_provider, settings, model)
+            site._models_by_name[model.name] = language_model
         return site
-
-    def _sibling(self, settings: Settings, model: LlmModel) -> "LanguageModel":
-        sibling = LanguageModel(
-            lambda: make_provider(settings, model), queue_timeout=self._queue_timeout, retries=self._retries
-        )
-        sibling._parallel_slots, sibling.guard = self._parallel_slots, self.guard
-        return sibling
 
     def using(self, name: str) -> "LanguageModel":
         """Return a model of LLM_MODELS by its name; an empty name means this one.
@@ -293,19 +277,12 @@ class LanguageModel:
         Raises:
             LlmError: No model is configured (immediately), or the answer fails (during iteration).
         """
-        messages = self.in_visitor_language(messages_of(prompt, system))
-        return _text_of(self.chunks(messages, temperature=temperature))
+        return _text_of(self.chunks(self.visitor_messages(prompt, system), temperature=temperature))
 
-    def in_visitor_language(self, messages: Sequence[Message]) -> list[Message]:
-        """Add the language of the request to the system message, if it is not English and the setting allows it."""
-        language = get_language()
-        if not self.answers_in_visitor_language or language.code in (SOURCE_LANGUAGE, PSEUDO_LANGUAGE):
-            return [*messages]
-        rule = VISITOR_LANGUAGE.format(language.locale.english_name)
-        first, rest = messages[0], messages[1:]
-        if first.role == "system":
-            return [replace(first, content=f"{first.content}\n\n{rule}"), *rest]
-        return [Message("system", rule), *messages]
+    def visitor_messages(self, prompt: Prompt, system: str = "") -> list[Message]:
+        """Return the messages for an answer in the language of the visitor, if the setting allows it."""
+        messages = messages_of(prompt, system)
+        return in_visitor_language(messages) if self.answers_in_visitor_language else messages
 
     def chunks(
         self, messages: Sequence[Message], tools: Tools = (), *, temperature: float | None = None
@@ -319,23 +296,20 @@ class LanguageModel:
         """
         if self.provider is None:
             raise LlmError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
-        return self._with_fallbacks(_Request(messages, tools, temperature))
+        return self._with_fallbacks(ModelRequest(messages, tools, temperature))
 
-    async def _with_fallbacks(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
-        """Yield the answer of the first model that starts one."""
+    def _with_fallbacks(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
+        """Return the answer of the first model that starts one."""
         candidates = self._candidates()
-        while True:
-            candidate, has_started = candidates.pop(0), False
-            try:
-                async with aclosing(candidate._guarded(request)) as chunks:
-                    async for chunk in chunks:
-                        has_started = True
-                        yield chunk
-                return
-            except LlmError as error:
-                if has_started or not candidates or isinstance(error, SpendingRefused):
-                    raise
-                logger.warning("%s failed (%s), trying %s", candidate.name, error.code, candidates[0].name)
+
+        async def tries_fallback(number: int, error: LlmError) -> bool:
+            if number + 1 == len(candidates) or isinstance(error, SpendingRefused):
+                return False
+            names = candidates[number].name, candidates[number + 1].name
+            logger.warning("%s failed (%s), trying %s", names[0], error.code, names[1])
+            return True
+
+        return first_answer([partial(candidate._guarded, request) for candidate in candidates], tries_fallback)
 
     def _candidates(self) -> "list[LanguageModel]":
         """Return this model and its chain of fallbacks."""
@@ -346,7 +320,7 @@ class LanguageModel:
             model = fallback.model
         return [*candidates.values()]
 
-    async def _guarded(self, request: "_Request") -> AsyncGenerator[Chunk, None]:
+    async def _guarded(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Yield the answer, limited by the guard, and count its usage."""
         meter = CallMeter(self.name, self.model, request.messages, request.tools)
         answer = self._with_retries(request, meter)
@@ -360,24 +334,18 @@ class LanguageModel:
             if self._usage:
                 self._usage.add(meter.usage())
 
-    async def _with_retries(self, request: "_Request", meter: CallMeter) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer, with retries before the first chunk."""
-        for attempt in range(self._retries + 1):
-            has_started = False
-            try:
-                async with aclosing(self._queued(request, meter)) as chunks:
-                    async for chunk in chunks:
-                        has_started = True
-                        yield chunk
-                return
-            except LlmError as error:
-                wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**attempt
-                can_retry = error.code in RETRIED_CODES and wait_seconds <= MAX_RETRY_WAIT_SECONDS
-                if has_started or not can_retry or attempt == self._retries:
-                    raise
+    def _with_retries(self, request: ModelRequest, meter: CallMeter) -> AsyncGenerator[Chunk, None]:
+        async def tries_again(number: int, error: LlmError) -> bool:
+            wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**number
+            is_temporary = error.code in RETRIED_CODES and wait_seconds <= MAX_RETRY_WAIT_SECONDS
+            if number == self._retries or not is_temporary:
+                return False
             await asyncio.sleep(wait_seconds)
+            return True
 
-    async def _queued(self, request: "_Request", meter: CallMeter) -> AsyncGenerator[Chunk, None]:
+        return first_answer(repeat(partial(self._queued, request, meter)), tries_again)
+
+    async def _queued(self, request: ModelRequest, meter: CallMeter) -> AsyncGenerator[Chunk, None]:
         """Yield the answer, after waiting for one of the parallel slots."""
         provider = self.provider
         if provider is None:
@@ -415,63 +383,8 @@ class LanguageModel:
             await self.guard.close()
 
 
-@dataclass(frozen=True)
-class _Request:
-    messages: Sequence[Message]
-    tools: Tools
-    temperature: float | None
-
-    def send(self, provider: Provider, *, sees_images: bool) -> AsyncGenerator[Chunk, None]:
-        turns = self.messages if sees_images else [*map(without_pictures, self.messages)]
-        # A project's provider may lack the parameter, so pass it only if it is set.
-        options = {} if self.temperature is None else {"temperature": self.temperature}
-        if self.tools:
-            return provider.stream_with_tools(turns, self.tools, **options)
-        return provider.stream(turns, **options)
-
-
-def messages_of(prompt: Prompt, system: str = "") -> list[Message]:
-    """Return the messages of a prompt."""
-    messages = [Message("user", prompt)] if isinstance(prompt, str) else [*prompt]
-    return [Message("system", system), *messages] if system else messages
-
-
 async def _text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, None]:
     async with aclosing(chunks):
         async for chunk in chunks:
             if isinstance(chunk, str):
                 yield chunk
-
-
-@asynccontextmanager
-async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
-    """Open the language model in a command or script. Routes have `Llm`, jobs `run.service(LanguageModel)`.
-
-    Example:
-        async with open_llm(settings) as llm:
-            answer = await llm.complete("Hello")
-
-    Args:
-        settings: Settings of the site, from `load_settings()`.
-    """
-    database = open_database(settings)
-    # Calls are not counted before the SQLite file exists, and must not create it.
-    exists = database.url.kind != "sqlite" or database.url.path.exists()
-    features = installed_features() if exists else ()
-    llm = LanguageModel.of(settings, guard_of(features, settings, database))
-    try:
-        await llm.refresh()
-        yield llm
-    finally:
-        await llm.close()
-        await database.dispose()
-
-
-async def get_llm(request: Request) -> LanguageModel:
-    llm: LanguageModel = request.app.state.llm
-    await llm.refresh()
-    return llm.charged_to(llm.guard.payer_of(request)) if llm.guard else llm
-
-
-Llm = Annotated[LanguageModel, Depends(get_llm)]
-"""Dependency of a route: the language model, with calls charged to the user or visitor."""

@@ -45,7 +45,8 @@ from opportune.contrib.answers.engine.tool_runs import (
 from opportune.contrib.answers.models import Answer, AnswerStatus, as_prompt
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
-from opportune.contrib.llm.language_model import LanguageModel, Prompt, messages_of
+from opportune.contrib.llm.language_model import LanguageModel
+from opportune.contrib.llm.prompts import Prompt
 from opportune.contrib.llm.providers.provider import LlmError, estimate_tokens
 from opportune.contrib.tools import Toolbox
 from opportune.db.database import Database, after_commit
@@ -174,7 +175,7 @@ class AnswerManager:
             AttachmentRefused: The model cannot see attached pictures (422).
         """
         language_model = self.llm.using(model)
-        messages = language_model.in_visitor_language(messages_of(prompt, system))
+        messages = language_model.visitor_messages(prompt, system)
         if attachments:
             require_sight(attachments, language_model.name, sees_images=language_model.sees_images)
             remaining = language_model.context_budget - sum(map(estimate_tokens, messages))

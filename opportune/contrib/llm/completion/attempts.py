@@ -1,0 +1,33 @@
+"""Repeated attempts at an answer, by the same model or by others."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+
+from opportune.contrib.llm.providers.provider import Chunk, LlmError
+
+
+async def first_answer(
+    attempts: Iterable[Callable[[], AsyncGenerator[Chunk, None]]],
+    tries_next: Callable[[int, LlmError], Awaitable[bool]],
+) -> AsyncGenerator[Chunk, None]:
+    """Yield the answer of the first attempt that starts one.
+
+    Args:
+        attempts: Functions that start an attempt.
+        tries_next: Called with the number and the error of an attempt that failed before its first chunk. Returns True
+            when the next attempt may start.
+
+    Raises:
+        LlmError: The error of the last attempt, or of one that had started its answer.
+    """
+    for number, attempt in enumerate(attempts):
+        has_started = False
+        try:
+            async with aclosing(attempt()) as chunks:
+                async for chunk in chunks:
+                    has_started = True
+                    yield chunk
+            return
+        except LlmError as error:
+            if has_started or not await tries_next(number, error):
+                raise
