@@ -18,11 +18,11 @@ from app.chat.models import Conversation, Message, Share
 from app.chat.schemas import (
     AttachmentRead,
     ConversationCreate,
-    ConversationDetail,
     ConversationExport,
     ConversationFilter,
     ConversationRead,
     ConversationUpdate,
+    ConversationWithMessages,
     MessageCreated,
     MessageRead,
     QuestionCreate,
@@ -88,7 +88,7 @@ async def create_share(user: AccountOwner, session: WriteSession, conversation: 
 
 
 @router.get("/{conversation_id}")
-async def read_conversation(view: CurrentConversationView) -> ConversationDetail:
+async def get_conversation(view: CurrentConversationView) -> ConversationWithMessages:
     """Return the newest messages of the current branch, oldest first.
 
     `before` (the value of `earlier`) selects older messages; `at` selects the messages around one, on any branch.
@@ -96,7 +96,7 @@ async def read_conversation(view: CurrentConversationView) -> ConversationDetail
     messages = [MessageRead.of(message, view.branches[message.id]) for message in view.messages]
     read = ConversationRead.model_validate(view.conversation)
     files = [AttachmentRead.model_validate(file) for _, file in sorted(view.files.items())]
-    return ConversationDetail(**read.model_dump(), messages=messages, attachments=files, earlier=view.earlier)
+    return ConversationWithMessages(**read.model_dump(), messages=messages, attachments=files, earlier=view.earlier)
 
 
 @router.patch("/{conversation_id}", response_model=ConversationRead)

@@ -119,7 +119,7 @@ class ShareRead(Schema):
     """Path of the public page."""
 
 
-class ConversationDetail(ConversationRead):
+class ConversationWithMessages(ConversationRead):
     messages: list[MessageRead]
     attachments: list[AttachmentRead]
     """Files of these messages. The owner can read them at `/answers/attachments/{id}`."""

@@ -27,7 +27,7 @@ BROKEN_LINK = _l("This link is not complete. Copy it from the mail once more, to
 
 
 @router.get("")
-async def index(request: Request, events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Response:
+async def list_events(request: Request, events: ReadEvents, filters: Annotated[EventFilter, Query()]) -> Response:
     context: dict[str, object] = {"page": await events.list(filters), "query": filters}
     if is_htmx(request):
         return templates.render_block(request, "events/list.html", "found", context)

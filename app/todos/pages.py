@@ -16,12 +16,12 @@ router = APIRouter(prefix="/todos")
 
 
 @router.get("")
-async def index(request: Request, todos: ReadTodos, filters: Annotated[TodoFilter, Query()]) -> Response:
+async def list_todos(request: Request, todos: ReadTodos, filters: Annotated[TodoFilter, Query()]) -> Response:
     return await show_list(request, todos, filters, Form(TodoCreate))
 
 
 @router.post("")
-async def add(request: Request, todos: WriteTodos) -> Response:
+async def create(request: Request, todos: WriteTodos) -> Response:
     form = await read_form(request, TodoCreate)
     if form.data is None:
         return await show_list(request, todos, TodoFilter(), form)
@@ -35,16 +35,16 @@ async def add(request: Request, todos: WriteTodos) -> Response:
 
 
 @router.get("/{todo_id}")
-async def edit(request: Request, todos: ReadTodos, todo_id: RowId) -> Response:
+async def update_form(request: Request, todos: ReadTodos, todo_id: RowId) -> Response:
     todo = await todos.get(todo_id)
-    return templates.render_form(request, "todos/edit.html", Form(TodoCreate, todo), {"todo": todo})
+    return templates.render_form(request, "todos/update.html", Form(TodoCreate, todo), {"todo": todo})
 
 
 @router.post("/{todo_id}")
-async def save(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
+async def update(request: Request, todos: WriteTodos, todo_id: RowId) -> Response:
     form, todo = await read_form(request, TodoCreate), await todos.get(todo_id)
     if form.data is None:
-        return templates.render_form(request, "todos/edit.html", form, {"todo": todo})
+        return templates.render_form(request, "todos/update.html", form, {"todo": todo})
     await todos.update(todo_id, TodoUpdate.model_validate(form.data.model_dump()))
     flash(request, _("“%(title)s” is saved.", title=form.data.title))
     return redirect(request, list_url(request))

@@ -23,12 +23,12 @@ async def list_passkeys(user: CurrentUser, session: ReadSession) -> Sequence[Pas
 
 
 @router.patch("/{passkey_id}", status_code=204)
-async def rename_passkey(passkey_id: RowId, body: PasskeyUpdate, user: CurrentUser, session: WriteSession) -> None:
-    await service.rename_passkey(session, user, passkey_id, body.name)
+async def update_passkey(passkey_id: RowId, body: PasskeyUpdate, user: CurrentUser, session: WriteSession) -> None:
+    await service.update_passkey(session, user, passkey_id, body.name)
 
 
 @router.delete("/{passkey_id}", status_code=204)
-async def remove_passkey(passkey_id: RowId, proof: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
+async def delete_passkey(passkey_id: RowId, proof: Confirmation, user: CurrentUser, context: AccountCtx) -> None:
     """Remove a passkey. 409 for the last sign-in method."""
     await check_full_identity(context, user, proof)
-    await service.remove_passkey(context, user, passkey_id)
+    await service.delete_passkey(context, user, passkey_id)

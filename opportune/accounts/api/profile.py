@@ -14,7 +14,7 @@ router = APIRouter(tags=["accounts"])
 
 
 @router.get("/users/me", response_model=UserRead, dependencies=[needs_scope("accounts:read")])
-async def show_me(user: CurrentUser) -> User:
+async def get_me(user: CurrentUser) -> User:
     return user
 
 
@@ -24,7 +24,7 @@ async def show_me(user: CurrentUser) -> User:
     responses={202: {"model": UserRead}},
     dependencies=[needs_scope("accounts:write")],
 )
-async def change_me(
+async def update_me(
     request: Request, response: Response, body: UserUpdate, user: CurrentUser, context: AccountCtx
 ) -> User:
     """Change the given fields. To change e-mail or password, also send the current password.

@@ -27,8 +27,8 @@ async def list_tokens(user: CurrentUser, database: DatabaseDependency) -> Sequen
         return await UserTokens(session, user.id).list_valid()
 
 
-@router.post("", status_code=201)
-async def make_token(
+@router.post("", name="create_token", status_code=201)
+async def create(
     request: Request, response: Response, body: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
     """Create a token. Only this response contains it. A token cannot create another one with more scopes."""

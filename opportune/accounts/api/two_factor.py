@@ -19,7 +19,7 @@ router = APIRouter(prefix="/users/me/two-factor", tags=["accounts"])
 
 
 @router.get("")
-async def show_two_factor(user: CurrentUser, session: ReadSession) -> TwoFactorRead:
+async def get_two_factor(user: CurrentUser, session: ReadSession) -> TwoFactorRead:
     codes_left = await count_recovery_codes(session, user)
     return TwoFactorRead(is_on=user.has_two_factor, recovery_codes_left=codes_left)
 

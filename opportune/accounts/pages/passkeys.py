@@ -83,13 +83,13 @@ async def list_passkeys(request: Request, user: CurrentUser, context: AccountCtx
 
 
 @router.get("/passkeys/add")
-async def show_add_form(request: Request, user: ConfirmedUser) -> Response:
+async def create_form(request: Request, user: ConfirmedUser) -> Response:
     initial = {"name": describe_user_agent(request.headers.get("user-agent", ""))}
-    return show(request, "passkey_add", form=Form(PasskeyCreate, initial))
+    return show(request, "passkey_create", form=Form(PasskeyCreate, initial))
 
 
 @router.post("/passkeys/add")
-async def add(request: Request, user: ConfirmedUser, context: AccountCtx) -> Response:
+async def create(request: Request, user: ConfirmedUser, context: AccountCtx) -> Response:
     form = await read_form(request, PasskeyCreate)
     current: Session | None = request.state.session
     if form.data:
@@ -103,22 +103,22 @@ async def add(request: Request, user: ConfirmedUser, context: AccountCtx) -> Res
                 return redirect_with_message(request, "passkeys", ADDED)
             flash(request, ADDED)
             return show(request, "two_factor_codes", headers=SECRET_HEADERS, codes=codes, is_new=True)
-    return show(request, "passkey_add", form=form)
+    return show(request, "passkey_create", form=form)
 
 
 @router.post("/passkeys/{passkey_id}/rename")
-async def rename(request: Request, passkey_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
+async def update(request: Request, passkey_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, PasskeyUpdate)
     if form.data is None:
         return await _show_list(request, context, user, form)
-    await service.rename_passkey(context.session, user, passkey_id, form.data.name)
+    await service.update_passkey(context.session, user, passkey_id, form.data.name)
     return redirect_with_message(request, "passkeys", "The passkey is renamed.")
 
 
 @router.post("/passkeys/{passkey_id}/remove")
-async def remove(request: Request, passkey_id: RowId, user: ConfirmedUser, context: AccountCtx) -> Response:
+async def delete(request: Request, passkey_id: RowId, user: ConfirmedUser, context: AccountCtx) -> Response:
     try:
-        await service.remove_passkey(context, user, passkey_id)
+        await service.delete_passkey(context, user, passkey_id)
     except PasskeyRefused as refusal:
         return redirect_with_error(request, PATH, refusal)
     return redirect_with_message(request, "passkeys", "That passkey is removed. Also remove it from your device.")

@@ -19,14 +19,14 @@ from opportune.i18n import gettext_lazy as _l
 LAST_SIGN_IN_METHOD = _l("This is your only sign-in method. Choose a password first.")
 
 
-async def rename_passkey(session: AsyncSession, user: User, row_id: int, name: str) -> None:
+async def update_passkey(session: AsyncSession, user: User, row_id: int, name: str) -> None:
     """Rename a passkey. Raises NotFound if the user has no such passkey."""
     statement = update(Passkey).where(col(Passkey.id) == row_id, col(Passkey.user_id) == user.id)
     if await session.scalar(statement.values(name=name).returning(col(Passkey.id))) is None:
         raise NotFound
 
 
-async def remove_passkey(context: AccountContext, user: User, row_id: int) -> None:
+async def delete_passkey(context: AccountContext, user: User, row_id: int) -> None:
     """Remove a passkey, and notify the user by e-mail.
 
     Raises:

@@ -70,12 +70,12 @@ async def decline(invitation_id: RowId, user: CurrentUser, session: WriteSession
 
 
 @router.get("/{team_id}", responses=refusals(401, 404))
-async def read_team(team_id: RowId, user: CurrentUser, session: ReadSession) -> TeamRead:
+async def get_team(team_id: RowId, user: CurrentUser, session: ReadSession) -> TeamRead:
     return await _read_team(session, team_id, user)
 
 
 @router.patch("/{team_id}", responses=REFUSALS)
-async def rename(team_id: RowId, changes: TeamUpdate, user: CurrentUser, session: WriteSession) -> TeamRead:
+async def update(team_id: RowId, changes: TeamUpdate, user: CurrentUser, session: WriteSession) -> TeamRead:
     await service.rename_team(session, team_id, user, changes.name)
     return await _read_team(session, team_id, user)
 
@@ -123,18 +123,18 @@ async def list_members(
 
 
 @router.patch("/{team_id}/members/{member_id}", responses=REFUSALS)
-async def change_role(
+async def update_member(
     team_id: RowId, member_id: RowId, changes: MemberUpdate, user: AccountOwner, session: WriteSession
 ) -> MemberRead:
     """Change the role of a member, at most to one's own. Returns 422 for the only owner."""
-    member = await service.change_role(session, team_id, user, member_id, changes.role)
+    member = await service.update_role(session, team_id, user, member_id, changes.role)
     return service.to_member_read(member, await session.get_one(User, member.user_id), user)
 
 
 @router.delete("/{team_id}/members/{member_id}", status_code=204, responses=REFUSALS)
-async def remove_member(team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession) -> None:
+async def delete_member(team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession) -> None:
     """Remove a member with at most one's own role. Returns 422 for the only owner."""
-    await service.remove_member(session, team_id, user, member_id)
+    await service.delete_member(session, team_id, user, member_id)
 
 
 @router.get("/{team_id}/invitations", responses=REFUSALS, response_model=list[InvitationRead])

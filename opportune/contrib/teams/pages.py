@@ -42,7 +42,7 @@ router = APIRouter(prefix=TEAMS_PATH, dependencies=[Depends(get_user_teams)])
 
 
 @router.get("")
-async def index(request: Request, user: CurrentUser, session: ReadSession) -> Response:
+async def list_teams(request: Request, user: CurrentUser, session: ReadSession) -> Response:
     context = {
         "mine": await service.read_teams(session, user),
         "invitations": await invitations.find_own_invitations(session, user),
@@ -69,7 +69,7 @@ async def switch_to_personal(request: Request, user: CurrentUser, session: Write
 
 
 @router.get("/new")
-async def new(request: Request, _user: CurrentUser) -> Response:
+async def create_form(request: Request, _user: CurrentUser) -> Response:
     return _render_new_team(request, Form(TeamCreate))
 
 
@@ -84,7 +84,7 @@ async def create(request: Request, user: CurrentUser, session: WriteSession) -> 
 
 def _render_new_team(request: Request, form: Form[TeamCreate]) -> Response:
     next_path = safe_redirect_path(form.value("next") or request.query_params.get("next"), "")
-    return templates.render(request, "teams/new.html", {"form": form, "next": next_path}, form.status)
+    return templates.render(request, "teams/create.html", {"form": form, "next": next_path}, form.status)
 
 
 # Invitations for their recipients. GET changes nothing, because e-mail programs open links automatically.
@@ -151,7 +151,7 @@ async def switch(request: Request, team_id: RowId, user: CurrentUser, session: W
 
 
 @router.post("/{team_id}/members/{member_id}/role")
-async def change_role(
+async def update_member(
     request: Request, team_id: RowId, member_id: RowId, user: AccountOwner, session: WriteSession
 ) -> Response:
     form = await read_form(request, MemberUpdate)
@@ -159,18 +159,18 @@ async def change_role(
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
         return _redirect_with_error(request, team_id, gettext("This role does not exist."))
     try:
-        await service.change_role(session, team_id, user, member_id, form.data.role)
+        await service.update_role(session, team_id, user, member_id, form.data.role)
     except FieldErrors as refusal:
         return _redirect_with_error(request, team_id, str(refusal))
     return _redirect_with_message(request, _path(team_id), "The role is changed.")
 
 
 @router.post("/{team_id}/members/{member_id}/remove")
-async def remove_member(
+async def delete_member(
     request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
     try:
-        await service.remove_member(session, team_id, user, member_id)
+        await service.delete_member(session, team_id, user, member_id)
     except FieldErrors as refusal:
         return _redirect_with_error(request, team_id, str(refusal))
     return _redirect_with_message(request, _path(team_id), "The member is removed.")

@@ -223,21 +223,21 @@ async def remove_team(session: AsyncSession, team: Team) -> None:
 async def leave_team(session: AsyncSession, team_id: int, user: User) -> Team:
     """Remove the user from a team. Raises FieldErrors for its only owner."""
     access = await lock_team(session, team_id, user, TeamRole.MEMBER)
-    await _remove_member(session, access.team, access.member)
+    await _delete_member(session, access.team, access.member)
     record_event(session, user, "team_left", team=access.team.name)
     return access.team
 
 
-async def remove_member(session: AsyncSession, team_id: int, user: User, member_id: int) -> None:
+async def delete_member(session: AsyncSession, team_id: int, user: User, member_id: int) -> None:
     """Remove a member with at most the user's role. Raises NotFound, Forbidden and FieldErrors."""
     access = await lock_team(session, team_id, user, TeamRole.ADMIN)
     member = await _read_member(session, team_id, member_id)
     access.require(member.role)
-    await _remove_member(session, access.team, member)
+    await _delete_member(session, access.team, member)
     record_for_member(session, member.user_id, "team_removed", user, team=access.team.name)
 
 
-async def change_role(session: AsyncSession, team_id: int, user: User, member_id: int, role: TeamRole) -> TeamMember:
+async def update_role(session: AsyncSession, team_id: int, user: User, member_id: int, role: TeamRole) -> TeamMember:
     """Change a member's role, at most to the user's role. Raises NotFound, Forbidden and FieldErrors."""
     access = await lock_team(session, team_id, user, TeamRole.ADMIN)
     member = await _read_member(session, team_id, member_id)
@@ -359,7 +359,7 @@ async def _read_member(session: AsyncSession, team_id: int, member_id: int) -> T
     return member
 
 
-async def _remove_member(session: AsyncSession, team: Team, member: TeamMember) -> None:
+async def _delete_member(session: AsyncSession, team: Team, member: TeamMember) -> None:
     if member.role is TeamRole.OWNER:
         await require_other_owner(session, team.id, member.id)
     await session.delete(member)

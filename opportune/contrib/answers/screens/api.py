@@ -14,7 +14,7 @@ router = APIRouter(prefix="/answers", tags=["answers"])
 
 
 @router.get("/{answer_id}", response_model=AnswerRead)
-async def read(answer: CurrentAnswer, answers: Answers) -> Answer:
+async def get(answer: CurrentAnswer, answers: Answers) -> Answer:
     await answers.refresh([answer])
     return answer
 

@@ -37,7 +37,7 @@ async def test_last_active_owner_cannot_leave(database: Database, crew: Crew, in
         with pytest.raises(FieldErrors, match="no active owner"):
             await service.leave_team(session, crew.team.id, owner)
         with pytest.raises(FieldErrors, match="no active owner"):
-            await service.change_role(session, crew.team.id, owner, number, TeamRole.MEMBER)
+            await service.update_role(session, crew.team.id, owner, number, TeamRole.MEMBER)
     assert (await roles_in(database, crew.team))["owner"] == "owner"
 
 
@@ -51,7 +51,7 @@ async def test_last_active_owner_cannot_delete_the_account(
 async def test_inactive_owner_can_be_removed(database: Database, crew: Crew, inactive_owner: User) -> None:
     number = await member_id(database, crew.team, inactive_owner)
     async with database.writer() as session:
-        await service.remove_member(session, crew.team.id, crew.users["owner"], number)
+        await service.delete_member(session, crew.team.id, crew.users["owner"], number)
     assert await roles_in(database, crew.team) == {"owner": "owner", "member": "member"}
 
 

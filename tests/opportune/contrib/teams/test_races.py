@@ -108,7 +108,7 @@ async def test_demoted_owner_cannot_finish_a_change(database: Database) -> None:
     bobs_id, began = await member_id(database, team, bob), asyncio.Event()
 
     async def demote(session: AsyncSession) -> None:
-        await service.change_role(session, team.id, ann, bobs_id, TeamRole.MEMBER)
+        await service.update_role(session, team.id, ann, bobs_id, TeamRole.MEMBER)
         began.set()
         await asyncio.sleep(0)  # the other task reaches the lock
 
@@ -133,7 +133,7 @@ async def test_invitation_of_a_removed_member_is_refused(database: Database) -> 
     bobs_id = await member_id(database, team, bob)
 
     async def remove(session: AsyncSession) -> None:
-        await service.remove_member(session, team.id, ann, bobs_id)
+        await service.delete_member(session, team.id, ann, bobs_id)
         began.set()
         await asyncio.sleep(0)  # the other task reaches the lock
 

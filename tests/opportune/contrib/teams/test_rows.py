@@ -126,7 +126,7 @@ async def test_program_names_the_team_in_a_header(app: FastAPI, crew: Crew, data
 async def test_removed_member_cannot_finish_a_write(clients: Clients, crew: Crew, database: Database) -> None:
     number = await member_id(database, crew.team, crew.users["member"])
     async with database.writer() as session:
-        await service.remove_member(session, crew.team.id, crew.users["owner"], number)
+        await service.delete_member(session, crew.team.id, crew.users["owner"], number)
         writing = asyncio.create_task(clients["member"].post(API, json={"name": "Late"}))
         await asyncio.sleep(0)  # the write has not begun, or waits for the removal
     async with asyncio.timeout(30):
