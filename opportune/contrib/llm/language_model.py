@@ -23,8 +23,8 @@ from opportune.contrib.llm.call_guard import (
     Payer,
     SpendingRefused,
 )
-from opportune.contrib.llm.completion.attempts import first_answer
 from opportune.contrib.llm.completion.checked import checked_answer
+from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.completion.observed import observed_answer
 from opportune.contrib.llm.completion.request import ModelRequest, Tools
 from opportune.contrib.llm.completion.structured import parse

@@ -12,13 +12,12 @@ from opportune.web.rendering.code_colours import highlight_code
 from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
 from opportune.web.rendering.markdown_parser import to_html
 
-MAX_CACHED_TEXTS = 64
-"""Number of texts whose HTML is cached."""
+MAX_CACHED_LENGTH = 5_000_000
+"""Maximum number of characters of the texts whose HTML is cached in a process."""
 MAX_RENDERING_THREADS = 2
 """More threads would not be faster, because of the GIL, and would delay requests."""
 R = TypeVar("R")
 _threads = ThreadPoolExecutor(MAX_RENDERING_THREADS, "markdown")
-_cache: dict[str, Markup] = {}
 _CONTINUED = " data-continued"
 _SEAM = re.compile(
     rf"</code></pre>\n<pre{_CONTINUED}><code[^>]*>"
@@ -26,6 +25,27 @@ _SEAM = re.compile(
     rf'|</([ou]l)>\n<\1(?: start="\d+")?{_CONTINUED}>\n',
     re.DOTALL,
 )
+
+
+class HtmlCache(dict[str, Markup]):
+    """LRU cache of HTML by text."""
+
+    total_length = 0
+    """Characters of all texts."""
+
+    def put(self, text: str, html: Markup) -> None:
+        self.take(text)  # another request may have rendered it at the same time
+        self[text] = html
+        self.total_length += len(text)
+        while len(self) > 1 and self.total_length > MAX_CACHED_LENGTH:
+            self.take(next(iter(self)))
+
+    def take(self, text: str) -> Markup | None:
+        self.total_length -= len(text) if text in self else 0
+        return self.pop(text, None)
+
+
+_cache = HtmlCache()
 
 
 def render(text: str) -> Markup:
@@ -38,11 +58,11 @@ def render(text: str) -> Markup:
 
 async def rendered(text: str) -> Markup:
     """Render a text in a thread, because it may take long, and cache the HTML."""
-    if text not in _cache:
-        _cache[text] = await in_thread(lambda: render(text))
-        if len(_cache) > MAX_CACHED_TEXTS:
-            del _cache[next(iter(_cache))]
-    return _cache[text]
+    html = _cache.take(text)
+    if html is None:
+        html = await in_thread(lambda: render(text))
+    _cache.put(text, html)
+    return html
 
 
 def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":

@@ -3,16 +3,13 @@
 import asyncio
 
 import pytest
-from markupsafe import Markup
 
 from opportune.contrib import llm
 from opportune.contrib.answers.engine.errors import AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.engine.manager import MAX_RUNNING_ANSWERS, AnswerManager
-from opportune.contrib.answers.engine.shown import ShownAnswer
-from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database
-from opportune.web import markdown
 from tests.opportune.contrib.answers.questions import ask, retry, wait_until_ended
 
 
@@ -126,23 +123,3 @@ async def test_concurrent_questions_respect_the_limit(
     model.script = [asyncio.Event()]
     results = await asyncio.gather(*(ask(manager, owner_id) for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(result, TooManyAnswers) for result in results) == 8 - MAX_RUNNING_ANSWERS
-
-
-async def test_finished_answer_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    rendered = list[str]()
-    render = markdown.render
-
-    def record_and_render(text: str) -> Markup:
-        rendered.append(text)
-        return render(text)
-
-    monkeypatch.setattr(markdown, "render", record_and_render)
-    monkeypatch.setattr("opportune.contrib.answers.engine.shown.MAX_CACHED_LENGTH", 1_000)
-    answers = [Answer(id=number, text=f"*{number}*", status=AnswerStatus.DONE) for number in range(200)]
-    for _ in range(2):
-        shown_answers = [await ShownAnswer.of(answer) for answer in answers]
-    assert shown_answers[7].blocks == "<p><em>7</em></p>\n"
-    assert len(rendered) == 200
-    await ShownAnswer.of(Answer(id=0, text="long " * 1_000, status=AnswerStatus.DONE))
-    await ShownAnswer.of(answers[0])
-    assert len(rendered) == 202, "the cache has a maximum size"

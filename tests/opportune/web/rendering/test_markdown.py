@@ -245,14 +245,15 @@ async def test_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch
         return render(text)
 
     monkeypatch.setattr(markdown, "render", render_and_record)
-    monkeypatch.setattr(markdown, "_cache", {})
-    texts = [f"*{number}*" for number in range(markdown.MAX_CACHED_TEXTS + 1)]
-    for text in [*texts, *texts[1:]]:
+    monkeypatch.setattr(markdown, "MAX_CACHED_LENGTH", 100)
+    texts = ["*a*", "*b*", "*c*"]
+    for text in [*texts, *texts]:
         assert await rendered(text) == render(text)
     assert len(threads) == len(texts)
     assert threading.current_thread() not in threads
+    await rendered("long " * 100)
     await rendered(texts[0])
-    assert len(threads) == len(texts) + 1, "the oldest text is no longer cached"
+    assert len(threads) == len(texts) + 2, "the oldest texts are no longer cached"
 
 
 def test_too_deep_nesting_is_plain_text() -> None:
