@@ -1,7 +1,6 @@
 """Sample features, settings and engines for tests of the database."""
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ MakeSample = Callable[..., SampleFeatures]
 def settings(settings: Settings) -> Settings:
     """Settings without a worker, so that only the test uses the database."""
     return settings.model_copy(update={"jobs": "off"})
-
-
-@pytest.fixture
-def only_young_garbage() -> Iterator[None]:
-    """Keep the garbage of the test in generation 0, so that `gc.collect(0)` is fast."""
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture
