@@ -64,7 +64,7 @@ class CrudApi(Generic[M]):
             page: Page[Any] = await crud.list(query)
         else:
             page = await crud.list_values(query, serializer.names)
-        languages = getattr(query, LANGUAGES, None)
+        languages = getattr(query, LANGUAGES, None) if crud.definition.is_translated else None
         return self._make_response(serializer.write_page(page, languages), languages=languages)
 
     async def create(self, crud: Crud[M], new: BaseModel) -> Response:

@@ -251,7 +251,7 @@ async def _fetch(crud: Any, selection: Selection, statement: Select[Any], limits
 
 def _make_page(query: Paging, listed: ListedRows, items: Sequence[Any], ids: Sequence[int]) -> Page[Any]:
     """Return the page of a list. Pages of large lists name their neighbours."""
-    page = AnyPage.model_construct(
+    page = AnyPage(
         items=items,
         total=listed.count.number,
         page=query.page,

@@ -88,7 +88,7 @@ class Session(AsyncSession):
             await super().__aexit__(type_, value, traceback)
         elif self.sync_session.in_transaction():
             await self.close()
-        else:  # no transaction, so closing needs no I/O
+        elif self.sync_session.identity_map or self.sync_session.new:  # no transaction, so closing needs no I/O
             self.sync_session.close()
 
 

@@ -3,9 +3,8 @@
 SQLAlchemy's public API is `Connection.execute`, which makes a statement take 1.5 times as long.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from sqlalchemy import Engine, Executable
@@ -15,7 +14,7 @@ from sqlalchemy.pool.base import _ConnectionFairy as Pooled
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util import await_, greenlet_spawn
 
 from opportune.speedups import require
 
@@ -35,7 +34,6 @@ AUTOCOMMIT = "set_autocommit"
 
 Processor = Callable[[Any], Any]
 Processors = Sequence[tuple[int, Processor]]
-Result = TypeVar("Result")
 RawResult = tuple[Sequence[Sequence[Any]], Processors]
 
 
@@ -75,8 +73,7 @@ async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]
     if (prepared := _prepare(engine, statement, (*values,))) is None:
         return None
     parameters = _bind_parameters(prepared, values)
-    use_connection = partial(_fetch_rows, engine.dialect, prepared.compiled, parameters)
-    rows, processors = await _run(engine, prepared.compiled, use_connection)
+    rows, processors = await greenlet_spawn(_run, engine, prepared.compiled, parameters)
     return _convert_rows(rows, processors)
 
 
@@ -121,16 +118,16 @@ def _compile(engine: Engine, statement: Executable, names: Sequence[str]) -> Pre
     return prepared
 
 
-async def _run(engine: Engine, compiled: Any, use_connection: Callable[[Any], Awaitable[Result]]) -> Result:
-    """Run a function on a pooled connection."""
+def _run(engine: Engine, compiled: Any, parameters: Any) -> RawResult:
+    """Run a statement on a pooled connection, inside a greenlet."""
     dialect, pooled = engine.dialect, None
     try:
-        pooled = await greenlet_spawn(engine.raw_connection)
-        result = await use_connection(pooled)
+        pooled = engine.raw_connection()
+        result = _fetch_rows(dialect, compiled, parameters, pooled)
     except dialect.loaded_dbapi.Error as error:
         is_lost = pooled is None or dialect.is_disconnect(error, pooled, None)
         if pooled:
-            await _release(pooled, error if is_lost else None)
+            _release(pooled, error if is_lost else None)
         raise DBAPIError.instance(
             compiled.string,
             None,
@@ -142,28 +139,29 @@ async def _run(engine: Engine, compiled: Any, use_connection: Callable[[Any], Aw
         ) from error
     except BaseException as error:
         if pooled:
-            await _release(pooled, error)
+            _release(pooled, error)
         raise
-    await _release(pooled)
+    _release(pooled)
     return result
 
 
-async def _fetch_rows(dialect: Dialect, compiled: Any, parameters: Any, pooled: Any) -> RawResult:
+def _fetch_rows(dialect: Dialect, compiled: Any, parameters: Any, pooled: Any) -> RawResult:
     connection = pooled.driver_connection
-    if not hasattr(connection, AUTOCOMMIT):
-        return await greenlet_spawn(_execute, pooled, dialect, compiled, parameters)
-    # Awaited directly: switching greenlets copies the stack each time.
+    if hasattr(connection, AUTOCOMMIT):
+        rows, cursor = await_(_fetch_in_autocommit(connection, compiled.string, parameters))
+    else:
+        cursor = pooled.cursor()
+        cursor.execute(compiled.string, parameters)
+        rows = cursor.fetchall()
+    return rows, _cached_processors(dialect, compiled, cursor)
+
+
+async def _fetch_in_autocommit(connection: Any, sql: str, parameters: Any) -> tuple[Sequence[Sequence[Any]], Any]:
+    # One coroutine, because switching greenlets copies the stack each time.
     await connection.set_autocommit(True)
     cursor = connection.cursor()
-    await cursor.execute(compiled.string, parameters)
-    return await cursor.fetchall(), _cached_processors(dialect, compiled, cursor)
-
-
-def _execute(pooled: Any, dialect: Dialect, compiled: Any, parameters: Any) -> RawResult:
-    """Run a statement inside a greenlet."""
-    cursor = pooled.cursor()
-    cursor.execute(compiled.string, parameters)
-    return cursor.fetchall(), _cached_processors(dialect, compiled, cursor)
+    await cursor.execute(sql, parameters)
+    return await cursor.fetchall(), cursor
 
 
 def _cached_processors(dialect: Dialect, compiled: Any, cursor: Any) -> Processors:
@@ -172,14 +170,14 @@ def _cached_processors(dialect: Dialect, compiled: Any, cursor: Any) -> Processo
     return processors
 
 
-async def _release(pooled: Any, error: BaseException | None = None) -> None:
+def _release(pooled: Any, error: BaseException | None = None) -> None:
     """Return a connection to the pool. After an error that may have broken it, close it instead."""
     connection = pooled.driver_connection
     if error:
-        await greenlet_spawn(pooled.invalidate, error)
+        pooled.invalidate(error)
     elif hasattr(connection, AUTOCOMMIT):
-        await connection.set_autocommit(False)
-    await greenlet_spawn(pooled._close_special, transaction_reset=True)  # no transaction to roll back
+        await_(connection.set_autocommit(False))
+    pooled._close_special(transaction_reset=True)  # no transaction to roll back
 
 
 def _find_processors(dialect: Dialect, compiled: Any, description: Sequence[Any]) -> Iterator[tuple[int, Processor]]:

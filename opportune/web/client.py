@@ -22,7 +22,7 @@ class Client(NamedTuple):
 def client_address(request: HTTPConnection) -> str:
     """Return the address of the client, behind trusted proxies. For IPv6, return its /64 network."""
     peer = request.client.host if request.client else ""
-    for host in (_forwarded_address(request), peer):
+    for host in filter(None, (_forwarded_address(request), peer)):
         with suppress(ValueError):  # a forged header, a Unix socket or a test client
             return _normalize(ip_address(host))
     return peer

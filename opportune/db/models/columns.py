@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from enum import Enum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Literal, get_args, get_origin
 from weakref import WeakKeyDictionary
 
@@ -215,10 +215,16 @@ def choice_label(value: Any) -> LazyText:
 
 def title_of(row: Any) -> str:
     """Return `str(row)` if its model defines `__str__`, else the label of the model and the primary key."""
-    if name_method(type(row)):
+    model: Any = type(row)
+    if _has_name_method(model):
         return str(row)
-    key = " ".join(map(str, inspect(type(row)).primary_key_from_instance(row)))
-    return format_lazy("%(model)s %(key)s", model=label_of_class(type(row)), key=key)
+    key = " ".join(map(str, inspect(model).primary_key_from_instance(row)))
+    return format_lazy("%(model)s %(key)s", model=label_of_class(model), key=key)
+
+
+@cache
+def _has_name_method(model: Any) -> bool:
+    return name_method(model) is not None
 
 
 def name_method(model: type[Any]) -> Any:
