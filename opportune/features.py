@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
+from inspect import isfunction
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from opportune.i18n.languages import current_language
 from opportune.jobs.declaration import declared as declared_jobs
 from opportune.mail.feature import mail
 from opportune.project.feature_packages import PREFIX
-from opportune.project.layout import PACKAGE, display_path, feature_folder, origin
-from opportune.project.optional_features import OPTIONAL_FEATURES
+from opportune.project.layout import PACKAGE, REQUIRED, display_path, feature_folder, feature_of_table, origin
+from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, how_to_list
 from opportune.search.feature import search
 from opportune.services import Services
 from opportune.storage.feature import storage
@@ -137,6 +138,33 @@ def _find_missing(features: Sequence[Feature], locations: Mapping[tuple[str, str
                     f"Feature({feature.name!r}) queues the job {call.job.name} of {call.job.function.__module__}, "
                     "which no installed feature lists: add it to jobs=Jobs([…]), or install its feature."
                 )
+    for feature in features:
+        uses = chain(_features_of_dependencies(feature), _features_of_foreign_keys(feature, features))
+        for user, required in uses:
+            if required not in names and required not in REQUIRED:
+                yield f"Feature({feature.name!r}): {user} needs the feature {required}. {how_to_list(required)}"
+
+
+def _features_of_dependencies(feature: Feature) -> Iterator[tuple[str, str]]:
+    """Yield each route with the optional features whose dependencies it has."""
+    for path, route in _routes(feature):
+        dependants = [route.dependant]
+        for dependant in dependants:  # grows during the loop
+            dependants += dependant.dependencies
+        calls = (dependant.call for dependant in dependants if isfunction(dependant.call))
+        for required in dict.fromkeys(feature_of_module(call.__module__) for call in calls):
+            if required:
+                yield f"the route {path}", required
+
+
+def _features_of_foreign_keys(feature: Feature, installed: Iterable[Feature]) -> Iterator[tuple[str, str]]:
+    """Yield each model that refers to a table of an optional feature."""
+    tables = {model.__tablename__ for each in installed for model in each.models}
+    for model in feature.models:
+        for key in getattr(getattr(model, "__table__", None), "foreign_keys", ()):
+            table = key.target_fullname.rpartition(".")[0]
+            if table not in tables and (required := feature_of_table(table, [*OPTIONAL_FEATURES])):
+                yield f"the model {model.__name__}", required
 
 
 def _find_unlisted_parts(features: Sequence[Feature]) -> Iterator[str]:
@@ -200,7 +228,7 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
             (_qualified_name(type_), handler) for type_, handler in feature.site.error_handlers.items()
         ),
         "template name": (*feature.site.template_filters.items(), *feature.site.template_globals.items()),
-        "route": _routes(feature),
+        "route": ((path, route.endpoint) for path, route in _routes(feature)),
     }
     for type_, entries in registered.items():
         for name, object_ in entries:
@@ -217,14 +245,14 @@ def _named_tool(tool: Any) -> tuple[str, Any]:
     return getattr(tool, "name", function.__name__), function
 
 
-def _routes(feature: Feature) -> Iterator[tuple[str, Any]]:
-    """Yield the method and path of each route, with its function."""
+def _routes(feature: Feature) -> Iterator[tuple[str, APIRoute | APIWebSocketRoute]]:
+    """Yield the method and path of each route, with the route."""
     for prefix, routers in (("/api/v1", feature.api), ("", feature.pages), ("", feature.site.routes)):
         for route in chain.from_iterable(router.routes for router in router_list(routers)):
             if isinstance(route, APIRoute | APIWebSocketRoute):
                 path = PARAMETER.sub("{}", prefix + route.path)
                 for method in getattr(route, "methods", ("WEBSOCKET",)):
-                    yield f"{method} {path}", route.endpoint
+                    yield f"{method} {path}", route
 
 
 def _qualified_name(object_: Any) -> str:

@@ -1,13 +1,15 @@
 """The context of a running job."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.models import Job, JobStep
 from opportune.jobs.store import JobStore, renew_lease
-from opportune.services import Services
+from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, require_feature
+from opportune.services import ServiceMissing, Services
 from opportune.storage import Storage
 
 T = TypeVar("T")
@@ -23,10 +25,22 @@ class ServicesContext:
         self.storage: Storage = services.storage
 
     def service(self, type_: type[T]) -> T:
-        return self.services.get(type_)
+        with self._naming(feature_of_module(type_.__module__)):
+            return self.services.get(type_)
 
     def __getattr__(self, name: str) -> Any:
-        return self.services.named(name)
+        with self._naming(name if name in OPTIONAL_FEATURES else ""):
+            return self.services.named(name)
+
+    @contextmanager
+    def _naming(self, feature: str) -> Iterator[None]:
+        """Name the optional feature with a missing service."""
+        try:
+            yield
+        except ServiceMissing:
+            if feature:
+                require_feature(feature, self.services.features)
+            raise
 
 
 class DatabaseJobContext(ServicesContext):

@@ -1,10 +1,12 @@
 """Features of the framework that a project lists in `installed.py`. Nothing here imports them."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from opportune.errors import OperatorError
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK, PACKAGE
 
@@ -49,6 +51,23 @@ def how_to_list(name: str) -> str:
     """Return `Add `backup` to app/installed.py.` for the end of a message."""
     place = f"{PACKAGE}/installed.py" if HAS_PROJECT else "opportune.mount(features=[…])"
     return f"Add `{name}` to {place}."
+
+
+def require_feature(name: str, installed: Iterable[Any]) -> None:
+    """Check that the features of a site include an optional one.
+
+    Raises:
+        OperatorError: The feature is missing. The message names it and the file to change.
+    """
+    if all(feature.name != name for feature in installed):
+        raise OperatorError(f"The feature {name} is not installed. {how_to_list(name)}")
+
+
+@cache
+def feature_of_module(name: str) -> str:
+    """Return the optional feature with this module; empty if there is none."""
+    packages = ((feature, f"opportune.{optional.package}.") for feature, optional in OPTIONAL_FEATURES.items())
+    return next((feature for feature, package in packages if f"{name}.".startswith(package)), "")
 
 
 def feature_of_path(path: str) -> str:

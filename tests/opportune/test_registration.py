@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -9,16 +10,25 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 from sqladmin import BaseView
+from starlette.requests import Request
 
+from app.contacts.models import Contact
 from opportune.admin.options import find_view_errors
 from opportune.application import create_app
 from opportune.config.settings import Settings
+from opportune.contrib.answers.screens.dependencies import Answers, get_answers
+from opportune.contrib.llm.dependencies import Llm as Llm_
+from opportune.contrib.llm.dependencies import get_llm
+from opportune.contrib.llm.language_model import LanguageModel
+from opportune.contrib.teams import TeamAdmin
+from opportune.contrib.teams.dependencies import get_user_teams
 from opportune.db import after_create
 from opportune.db.hooks.registry import hooks_of, temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature, Finding, Jobs, Llm, Monitoring, Process, Site
 from opportune.features import CORE_FEATURES, all_features, find_registration_errors, installed_hooks
 from opportune.jobs import JobContext, JobDefinition, job
+from opportune.jobs.context import ServicesContext
 from opportune.jobs.models import Job
 from opportune.project import layout
 from opportune.project.layout import installed_features
@@ -234,6 +244,46 @@ def test_operation_of_an_unlisted_job_is_reported() -> None:
 def test_missing_required_feature_is_reported() -> None:
     (message,) = find_registration_errors([books_feature(requires=["answers"])])
     assert message == "Feature('books', requires=…) needs the feature answers. Add it to installed.py."
+
+
+async def use_llm(llm: Llm_) -> None: ...
+
+
+async def use_answers(answers: Answers) -> None: ...
+
+
+async def use_team(team: TeamAdmin) -> None: ...
+
+
+@pytest.mark.parametrize(("page", "name"), [(use_llm, "llm"), (use_answers, "answers"), (use_team, "teams")])
+def test_dependency_of_missing_feature_is_reported(page: Any, name: str) -> None:
+    router = APIRouter()
+    router.get("/books")(page)
+    assert [*find_registration_errors([books_feature(pages=router)])] == [
+        f"Feature('books'): the route GET /books needs the feature {name}. Add `{name}` to app/installed.py."
+    ]
+    assert not [*find_registration_errors([books_feature(pages=router), Feature(name)])]
+
+
+def test_reference_to_missing_feature_is_reported() -> None:
+    books = books_feature(models=[Contact])
+    message = "Feature('books'): the model Contact needs the feature teams. Add `teams` to app/installed.py."
+    assert message in find_registration_errors([books])
+    assert message not in find_registration_errors([books, Feature("teams")])
+
+
+def test_missing_feature_is_named_on_use() -> None:
+    context = ServicesContext(Services(settings=None, database=None, storage=None, features=[]))
+    for use in (lambda: context.llm, lambda: context.service(LanguageModel)):
+        with pytest.raises(OperatorError, match="The feature llm is not installed"):
+            use()
+
+
+async def test_request_names_the_missing_feature() -> None:
+    app = SimpleNamespace(state=SimpleNamespace(features=[]))
+    for dependency in (get_llm, get_user_teams, partial(get_answers, _user=None)):
+        with pytest.raises(OperatorError, match=r"The feature (llm|teams|answers) is not installed"):
+            await dependency(Request({"type": "http", "app": app}))
 
 
 def test_service_without_required_service_does_not_start() -> None:

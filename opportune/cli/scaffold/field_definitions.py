@@ -14,7 +14,7 @@ from opportune.db.models import columns
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.layout import PACKAGE
+from opportune.project.optional_features import how_to_list
 
 OPTIONS = ("unique", "index", "optional", "translated", "default=", "min=", "max=", "cascade")
 TRANSLATABLE_TYPES = ("str", "text", "markdown")
@@ -172,10 +172,10 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
 def _check_team(definition: str, name: str, models: ExistingModels) -> None:
     if name not in ("team", "team_id"):
         raise OperatorError(f"{definition!r}: the field for the team must be called team. Write team.")
-    if not models.has_teams:
+    if "teams" not in models.optional_features:
         raise OperatorError(
-            f"{definition!r}: teams are not installed. Add `teams` of opportune.features to {PACKAGE}/installed.py, or "
-            "write owner: rows then belong to the user who adds them."
+            f"{definition!r}: the feature teams is not installed. {how_to_list('teams')} Or write owner: rows then "
+            "belong to the user who adds them."
         )
 
 
@@ -185,17 +185,22 @@ def _split_definition(definition: str) -> list[str]:
     return re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
 
 
-def check_mixins(mixins: Sequence[str], fields: Sequence[Field]) -> None:
-    """Check that no field has the name of an attribute of `SoftDelete` or `Versioned`.
+def check_mixins(mixins: Sequence[str], fields: Sequence[Field], models: ExistingModels) -> None:
+    """Check that no field has the name of an attribute of `SoftDelete` or `Versioned`, and that versions are kept.
 
     Raises:
-        OperatorError: a field has such a name.
+        OperatorError: a field has such a name, or the feature of the versions is not installed.
     """
     for mixin in mixins:
         for field in fields:
             if field.column in MIXIN_NAMES[mixin]:
                 option = "--soft-delete" if mixin == "SoftDelete" else "--versioned"
                 raise OperatorError(f"{field.column!r} belongs to {mixin}. Rename the field, or omit {option}.")
+    if "Versioned" in mixins and "row_versions" not in models.optional_features:
+        raise OperatorError(
+            f"--versioned: the feature row_versions is not installed. {how_to_list('row_versions')} "
+            "Or omit --versioned."
+        )
 
 
 def check_name(name: str) -> None:

@@ -86,7 +86,7 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     models = ExistingModels(project)
     check_model_name(request.name, models)
     fields = parse_fields(request.fields, request.feature, request.name, models)
-    check_mixins(request.mixins, fields)
+    check_mixins(request.mixins, fields, models)
     is_owned = any(field.type in OWNERS for field in fields)
     read, write = (_check_access(value, is_owned=is_owned) for value in (request.read, request.write))
     if read == "owner" and write != "owner":

@@ -66,17 +66,17 @@ class ExistingModels:
     project: Path
 
     @cached_property
-    def has_teams(self) -> bool:
-        """True if the project has installed the framework's teams."""
+    def optional_features(self) -> set[str]:
+        """Names of the framework's features that the project has installed."""
         file = self.project / PACKAGE / "installed.py"
         imports = ast.parse(file.read_bytes()).body if file.is_file() else []
         features = [node for node in imports if isinstance(node, ast.ImportFrom) and node.module == FEATURES]
-        return any(alias.name == "teams" for node in features for alias in node.names)
+        return {alias.name for node in features for alias in node.names}
 
     @cached_property
     def all(self) -> list[ExistingModel]:
         files = [*self.project.glob(f"{PACKAGE}/*/models.py"), *FRAMEWORK.rglob("models.py")]
-        if not self.has_teams:  # without teams, the project may use their model names
+        if "teams" not in self.optional_features:  # without teams, the project may use their model names
             files.remove(FRAMEWORK / "contrib/teams/models.py")
         return [model for file in sorted(files) for model in _models_in(file)]
 

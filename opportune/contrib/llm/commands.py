@@ -29,6 +29,7 @@ from opportune.contrib.llm.language_model import NOT_CONFIGURED
 from opportune.contrib.llm.prompts import messages_of
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT, installed_features
+from opportune.project.optional_features import require_feature
 
 command = typer.Typer()
 
@@ -188,13 +189,12 @@ def on() -> None:
 
 def _switch_answers(state: Literal["on", "off"]) -> None:
     """Switch answers on or off for all processes, and record it in the admin's audit log if there is one."""
-    names = {feature.name for feature in installed_features()}
-    if "answers" not in names:
-        raise OperatorError("Answers are not installed. Add `answers` of opportune.features to app/installed.py.")
+    features = installed_features()
+    require_feature("answers", features)
 
     async def work(_jobs: object, session: AsyncSession) -> bool:
         changed = await (guard.switch_off(session, "oppman.py") if state == "off" else guard.switch_on(session))
-        if changed and "admin" in names:
+        if changed and any(feature.name == "admin" for feature in features):
             action = f"switch-llm-{state}"
             session.add(AuditEntry(actor="oppman.py", action=action, identity="operations", title=MESSAGES[state]))
         return changed

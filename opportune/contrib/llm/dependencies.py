@@ -11,6 +11,7 @@ from opportune.contrib.llm.call_guard import guard_of
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.db.factory import open_database
 from opportune.project.layout import installed_features
+from opportune.project.optional_features import require_feature
 
 
 @asynccontextmanager
@@ -38,6 +39,7 @@ async def open_llm(settings: Settings) -> AsyncIterator[LanguageModel]:
 
 
 async def get_llm(request: Request) -> LanguageModel:
+    require_feature("llm", request.app.state.features)
     llm: LanguageModel = request.app.state.llm
     await llm.refresh()
     return llm.charged_to(llm.guard.payer_of(request)) if llm.guard else llm

@@ -21,6 +21,7 @@ from opportune.crud.teams import TeamOwners, team_owners
 from opportune.errors import NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.project.optional_features import require_feature
 from opportune.web.errors.handlers import wants_json
 from opportune.web.forms.form_user import TEAM_KEY, submitted_team
 from opportune.web.middleware.csrf import SAFE_METHODS
@@ -40,6 +41,7 @@ TEAM_HEADER_NEEDED = f"You are in several teams: send the id of one in the heade
 async def get_user_teams(request: Request) -> UserTeams:
     """Return the user's teams. They are read once per request and stored in `request.state.teams`."""
     if not hasattr(request.state, "teams"):
+        require_feature("teams", request.app.state.features)
         user = await get_optional_user(request)
         request.state.teams = UserTeams()
         if user:

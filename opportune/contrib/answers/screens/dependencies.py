@@ -12,7 +12,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.events import AnswerStream, parse_event_id
 from opportune.db.models.model import RowId
-from opportune.errors import OperatorError
+from opportune.project.optional_features import require_feature
 from opportune.web import EventStream
 from opportune.web.middleware.csrf import SAFE_METHODS
 
@@ -22,9 +22,8 @@ async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
 
     A superuser who impersonates a user gets tools that only read, because tools act as that user.
     """
-    manager: AnswerManager | None = getattr(request.app.state, "answers", None)
-    if manager is None:
-        raise OperatorError("Answers are not installed. Add `answers` of opportune.features to app/installed.py.")
+    require_feature("answers", request.app.state.features)
+    manager: AnswerManager = request.app.state.answers
     await manager.llm.refresh()
     if manager.llm.guard and (payer := manager.llm.guard.payer_of(request)).kind == "visitor":
         manager = manager.charging(payer)

@@ -76,8 +76,9 @@ SELECTED_TESTS = (
 )
 """Generated tests to run: all tests of the model with every field type; tests of owners and access for other models."""
 INSTALLED_TEAMS = (
-    "from app.blog.feature import blog\nfrom opportune.feature import Feature\nfrom opportune.features import teams\n\n"
-    "INSTALLED: tuple[Feature, ...] = (teams, blog)\n"
+    "from app.blog.feature import blog\nfrom opportune.feature import Feature\n"
+    "from opportune.features import row_versions, teams\n\n"
+    "INSTALLED: tuple[Feature, ...] = (row_versions, teams, blog)\n"
 )
 PROJECT_TEXTS = {
     "pyproject.toml": (PROJECT / "pyproject.toml").read_text(),
@@ -255,7 +256,8 @@ INVALID_ARGUMENTS = (
     ("blog Post user:account:index", "user: reference cannot have an extra index"),
     ("blog Post user:account --write anyone --read anyone", "visitors who are not signed in cannot choose an account"),
     ("blog Post user:account user:str", "Two fields are called 'user'"),
-    ("blog Post team", "teams are not installed. Add `teams` of opportune.features to app/installed.py"),
+    ("blog Post team", "the feature teams is not installed. Add `teams` to app/installed.py."),
+    ("blog Post title:str --versioned", "row_versions is not installed. Add `row_versions` to app/installed.py."),
     ("blog Post crew:team", "the field for the team must be called team."),
     ("blog Post author:Author", "There is no model Author."),
     ("blog Post tag:Tga", "There is no model Tga. Did you mean Tag?"),
