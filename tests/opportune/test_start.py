@@ -39,7 +39,7 @@ make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 done("providers")
 import_module("opportune.accounts.social_sign_in.identity")
 import_module("opportune.contrib.llm.providers.http_client")
-import_module("opportune.contrib.telemetry.traces.outgoing")
+import_module("opportune.contrib.telemetry.traces.running")
 done("clients")
 print(json.dumps(modules))
 """

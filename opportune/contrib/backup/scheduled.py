@@ -1,15 +1,15 @@
 """Create a backup at BACKUP_URL and delete superseded ones."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup.archive import Manifest, Sink
 from opportune.contrib.backup.create import Notify, refuse_unmigrated, write_archive
-from opportune.contrib.backup.retention import find_superseded
 from opportune.contrib.backup.settings import BackupSettings, parse_keep
 from opportune.contrib.backup.store import BackupStore, StoredBackup
 from opportune.db.migrations.graph import MigrationGraph
@@ -17,6 +17,29 @@ from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.progress import Progress, watched_by
 from opportune.project.atomic_files import private_folder
+
+PERIODS: Mapping[str, Callable[[datetime], object]] = {
+    "hourly": lambda time: (time.date(), time.hour),
+    "daily": lambda time: time.date(),
+    "weekly": lambda time: time.isocalendar()[:2],
+    "monthly": lambda time: (time.year, time.month),
+    "yearly": lambda time: time.year,
+}
+PROTECTED_PERIOD = timedelta(days=1)
+"""Backups from this period before the newest always remain, because the newest may contain damaged data."""
+
+
+def find_superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
+    """Return the backups to delete, oldest first. The newest and those less than a day older always remain."""
+    newest_first = sorted(backups, reverse=True)
+    remaining = {backup for backup in newest_first if newest_first[0].created - backup.created < PROTECTED_PERIOD}
+    for period, count in keep.items():
+        newest_per_period: dict[object, StoredBackup] = {}
+        for backup in newest_first:
+            newest_per_period.setdefault(PERIODS[period](backup.created), backup)
+        remaining |= set(list(newest_per_period.values())[:count])
+    return sorted(set(backups) - remaining)
+
 
 PREFIX = "opportune-backup-"
 NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR to a writable folder."

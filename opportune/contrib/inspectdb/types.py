@@ -1,5 +1,6 @@
 """Conversion of column types, so that models can use them."""
 
+import re
 from typing import Any
 
 from sqlalchemy import (
@@ -22,8 +23,21 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import NullType, TypeEngine
 
-from opportune.contrib.inspectdb.defaults import portable_default
 from opportune.db.models.native_type import NativeType
+
+CAST_LITERAL = re.compile(r"""(?P<literal>'(?:[^']|'')*')::[\w" .]+(?:\(\d+(?:,\s*\d+)?\))?[\w ]*""")
+CAST_SEQUENCE = re.compile(r"(?P<call>nextval\('.+')::regclass\)")
+NOW = ("now()", "CURRENT_TIMESTAMP")
+
+
+def portable_default(expression: str) -> str:
+    """Return `'x'` for `'x'::text`, and CURRENT_TIMESTAMP for now(). PostgreSQL treats them as equal."""
+    if match := CAST_LITERAL.fullmatch(expression):
+        return match["literal"]
+    if match := CAST_SEQUENCE.fullmatch(expression):  # the form that Alembic compares
+        return f"{match['call']})"
+    return NOW[1] if expression == NOW[0] else expression
+
 
 SQLITE_TYPES = {NVARCHAR: String, NCHAR: String, CLOB: Text, DOUBLE: Double}
 """Types that only SQLite accepts, with portable replacements."""

@@ -1,7 +1,9 @@
 """Server of the protocol, using its SDK. Import this module on the first message only, because the SDK is slow."""
 
+import inspect
 import json
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from mcp import types
@@ -9,6 +11,8 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,9 +20,54 @@ from starlette.types import Receive, Scope, Send
 import opportune
 from opportune.accounts.models import ApiToken, User
 from opportune.contrib.llm.providers.provider import ToolCall
-from opportune.contrib.mcp.caller import Caller
-from opportune.contrib.mcp.results import output_schema, structured_content
-from opportune.contrib.tools.toolbox import toolbox_of
+from opportune.contrib.tools.declaration import Tool
+from opportune.contrib.tools.toolbox import Headers, Toolbox, ToolResult, toolbox_of
+
+RESULT = "result"
+"""Key of results that are not objects, which the protocol requires."""
+
+
+def output_schema(tool: Tool) -> dict[str, Any] | None:
+    """Return the JSON Schema of a tool's result, or None without a usable return type."""
+    if tool.result_type is inspect.Signature.empty:
+        return None
+    try:
+        schema = TypeAdapter(tool.result_type).json_schema(mode="serialization")
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return None
+    if schema.get("type") == "object":
+        return schema
+    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+    return {"type": "object", "properties": {RESULT: schema}, "required": [RESULT], **definitions}
+
+
+def structured_content(tool: Tool | None, result: ToolResult) -> dict[str, Any] | None:
+    """Return a result in the form of the output schema, or None for errors and tools without a schema."""
+    schema = output_schema(tool) if tool and not result.is_error else None
+    if schema is None:
+        return None
+    is_object = isinstance(result.data, dict) and [*schema.get("properties", ())] != [RESULT]
+    return result.data if is_object else {RESULT: result.data}
+
+
+@dataclass(frozen=True)
+class Caller:
+    toolbox: Toolbox
+    user: User
+    token: ApiToken
+    headers: Headers = ()
+    """Additional headers for tools, such as the team."""
+
+    @property
+    def tools(self) -> list[Tool]:
+        """Tools allowed by the token's scopes."""
+        return list(self.toolbox.allowed(self.token.scopes).tools.values())
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        if call.name in self.toolbox.tools and (missing := self.toolbox.missing_scopes(call.name, self.token.scopes)):
+            return ToolResult(f"This token lacks the scope {' and '.join(missing)}.", is_error=True)
+        return await self.toolbox.call(call, self.user, token=self.token, headers=self.headers)
+
 
 logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it logs the start and end of each message
 

@@ -103,5 +103,5 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/contrib/llm/providers/http_client.py",
         "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
-        "opportune/contrib/telemetry/traces/outgoing.py",  # observes requests
+        "opportune/contrib/telemetry/traces/running.py",  # observes requests
     }

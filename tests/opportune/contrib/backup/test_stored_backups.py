@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from opportune.contrib.backup import age, rehearsal, store
 from opportune.contrib.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
-from opportune.contrib.backup.retention import find_superseded
+from opportune.contrib.backup.scheduled import find_superseded
 from opportune.contrib.backup.settings import parse_keep
 from opportune.contrib.backup.store import StoredBackup
 from opportune.errors import OperatorError

@@ -107,7 +107,7 @@ async def test_oldest_unused_programs_are_replaced(
     program: AsyncClient, browser: AsyncClient, client_id: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await connect(program, browser, client_id)
-    monkeypatch.setattr("opportune.contrib.mcp.oauth.registration.MAX_UNUSED_CLIENTS", 2)
+    monkeypatch.setattr("opportune.contrib.mcp.oauth.provider.MAX_UNUSED_CLIENTS", 2)
     for number in range(4):
         await register(program, client_name=f"Flood\u202e {number}")
     assert await list_program_names(database) == ["Assistant", "Flood 2", "Flood 3"]

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
 from opportune.contrib.deploy.commands import rehearse as deploy_rehearse
-from opportune.contrib.deploy.rehearsal.answer_steps import require_complete
+from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.process import Launcher, free_port
@@ -33,7 +33,6 @@ from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
 from opportune.contrib.deploy.rehearsal.steps import STEPS
-from opportune.contrib.deploy.rehearsal.streams import StreamedAnswer, read_answer
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 from opportune.errors import OperatorError
 from opportune.testing.commands import Oppman
