@@ -19,7 +19,7 @@ EXAMPLES = [path.parent.name for path in (PROJECT / "app").glob("*/feature.py") 
 LLM_FILES = ("jobs.py", "hooks.py", "summary.txt")
 """Files that use a language model."""
 BIO_AFTER = (("models.py", '{"small": 96}, default="")\n'), ("schemas.py", "    avatar: Image\n", 'title="Picture")\n'))
-MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 252, 60, 60
+MAX_PYTHON_LINES, MAX_TEMPLATE_LINES, MAX_MODEL_LINES = 253, 60, 60
 
 
 def lines(pattern: str) -> dict[str, int]:

@@ -28,7 +28,7 @@ FOR_DEVELOPERS = (
     *("opportune/db/models/translation.py", "opportune/features.py", "opportune/mail/pages.py"),
     "opportune/project/optional_features.py",
     "opportune/errors/option_names.py",
-    *("opportune/server/loop_monitor.py", "opportune/templates/components.html"),
+    *("opportune/runtime/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
     *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),
     *("opportune/web/middleware/mounted_site.py", "opportune/web/rendering/"),
@@ -37,7 +37,7 @@ FOR_MODELS = tuple(
     f"opportune/contrib/{name}"
     for name in (
         *("answers/engine/task.py", "answers/engine/tool_runs.py", "answers/testing.py"),
-        *("llm/completion/structured.py", "llm/language_model.py"),
+        *("llm/completion/structured.py", "llm/language_model.py", "llm/prompts.py"),
         *("llm/providers/factory.py", "llm/providers/http_client.py", "llm/providers/local.py", "tools/"),
     )
 )
