@@ -47,7 +47,7 @@ from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.routing.router import Router, build_mounted_routes, operation_id, router_class, router_list
+from opportune.web.routing.router import Router, build_mounted_routes, operation_id, router_list
 
 OWN_FEATURE = "application"
 """Name of the feature with the views and jobs of an existing application."""
@@ -81,7 +81,7 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
         openapi_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # else FastAPI searches for telemetry providers
     )
-    app.router = router = router_class()(
+    app.router = router = Router(
         lifespan=lifespan, dependency_overrides_provider=app, generate_unique_id_function=operation_id
     )
     router.page_dependencies = [Depends(get_optional_user)]  # templates show the user

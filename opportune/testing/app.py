@@ -19,7 +19,7 @@ from opportune.admin.middleware import LazyAdmin
 from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.web.cache.rule import rule_of
-from opportune.web.routing.router import Router, build_handler, router_class
+from opportune.web.routing.router import Router, build_handler
 
 GC_THRESHOLDS = (100_000, 20, 50)
 
@@ -58,21 +58,23 @@ async def skip_warm_up(_app: FastAPI) -> None:
 
 def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
     """Analyse the parameters of each route once, and not again for each of the thousands of sites of a run."""
-    class_ = router_class()
-    copy_route, copies = class_.copy_route, dict[object, tuple[APIRoute, APIRoute]]()
+    copy_route, copies = Router.copy_route, dict[object, tuple[APIRoute, APIRoute]]()
 
-    def copy_shared(router: Router, route: APIRoute, prefix: str, dependencies: Sequence[Depends]) -> APIRoute:
+    def copy_shared(
+        router: Router, route: APIRoute, prefix: str, dependencies: Sequence[Depends], include_in_schema: bool = True
+    ) -> APIRoute:
+        arguments = route, prefix, dependencies, include_in_schema
         if rule_of(route.endpoint):  # each site counts the hits of its cached routes
-            return copy_route(router, route, prefix, dependencies)
-        key = id(route), prefix, *router.dependencies, *dependencies
+            return copy_route(router, *arguments)
+        key = id(route), prefix, include_in_schema, *router.dependencies, *dependencies
         if key not in copies:
-            copies[key] = route, copy_route(router, route, prefix, dependencies)  # the id belongs to a living route
+            copies[key] = route, copy_route(router, *arguments)  # the id belongs to a living route
         copied = copy(copies[key][1])
         copied.dependency_overrides_provider = router.dependency_overrides_provider
         copied.app = first_use(copied)
         return copied
 
-    patch.setattr(class_, "copy_route", copy_shared)
+    patch.setattr(Router, "copy_route", copy_shared)
 
 
 def first_use(route: APIRoute) -> ASGIApp:

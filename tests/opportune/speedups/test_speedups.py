@@ -15,18 +15,18 @@ import pytest
 
 from opportune.application import create_app
 from opportune.config import speedups
-from opportune.config.speedups import PACKAGE, are_on, module_of
+from opportune.config.speedups import PACKAGE, are_on, module_of, speedup
 from opportune.db.drivers.sqlite import SQLiteDatabase
 from opportune.project import layout
 from opportune.project.layout import FRAMEWORK, PROJECT, env_file_value
 from opportune.speedups import require
 from opportune.testing.plugin import settings_for
-from opportune.web.routing.router import Router, router_class
 from tests.opportune.cli.command_server import PYTEST_OPTIONS, command_server
 from tests.opportune.cli.conftest import ProjectCopy
 
 FOLDER = FRAMEWORK / "speedups"
 MODULES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+FETCH = "statements", "fetch"
 SQLADMIN_ADAPTER = FRAMEWORK / "admin/sqladmin_adapter.py"
 """The only other module with private names. The admin needs it."""
 
@@ -108,20 +108,20 @@ def test_environment_switches_speedups_before_the_file(
     if file is not None:
         (tmp_path / ".env").write_text(file)
     assert env_file_value("SPEEDUPS") == ("" if file is None or "#" in file else file.removeprefix("SPEEDUPS="))
-    assert (router_class() is not Router) is on
+    assert (speedup(*FETCH, None) is not None) is on
 
 
 @pytest.mark.usefixtures("cleared_cache")
 def test_broken_module_is_replaced_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.delattr("fastapi.dependencies.utils._get_body_field")
-    monkeypatch.delitem(sys.modules, f"{PACKAGE}.router")
+    monkeypatch.delattr("sqlalchemy.Engine._should_log_info")
+    monkeypatch.delitem(sys.modules, f"{PACKAGE}.statements")
     with caplog.at_level(logging.WARNING, speedups.logger.name):
-        assert [router_class() for _ in range(2)] == [Router, Router]
+        assert [speedup(*FETCH, None) for _ in range(2)] == [None, None]
     (line,) = caplog.messages
-    assert line.startswith("opportune.speedups.router is not used")
-    assert "_get_body_field" in line
+    assert line.startswith("opportune.speedups.statements is not used")
+    assert "_should_log_info" in line
 
 
 def test_missing_private_name_is_reported() -> None:

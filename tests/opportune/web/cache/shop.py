@@ -9,12 +9,11 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from httpx2 import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse
 
-from opportune.speedups.router import FastRouter
 from opportune.web.cache import Cache, cached
 from opportune.web.cache.cache import CachedRequest
 from opportune.web.cache.cached_response import CachedResponse
 from opportune.web.cache.store import CacheLookup, Store
-from opportune.web.routing.router import CachedRoute
+from opportune.web.routing.router import CachedRoute, Router
 
 
 class User:
@@ -74,7 +73,7 @@ class Shop:
 
     def client_of(self, endpoint: Any, path: str = "/things") -> AsyncClient:
         app = FastAPI(openapi_url=None)
-        app.router = router = FastRouter(dependency_overrides_provider=app)
+        app.router = router = Router(dependency_overrides_provider=app)
         app.state.cache = self.cache
         inner = APIRouter()
         inner.add_api_route(path, endpoint, methods=["GET"])
