@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Dialect, Engine, create_engine
-from sqlalchemy.orm import Mapper
 
 from opportune.db.database import Database
 from opportune.db.drivers import sync_engines
@@ -64,5 +63,4 @@ def share_compiled_statements() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "__init__", initialize_with_cache)
         patch.setattr(sync_engines, "create_engine", create_engine_with_cache)
-        patch.setattr(Mapper, "_compiled_cache", compiled, raising=False)  # statements of flushes
         yield
