@@ -1,7 +1,8 @@
 """Address and user agent of the client."""
 
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import NamedTuple, Self
 
 from starlette.requests import HTTPConnection
@@ -24,11 +25,13 @@ def client_address(request: HTTPConnection) -> str:
     peer = request.client.host if request.client else ""
     for host in filter(None, (_forwarded_address(request), peer)):
         with suppress(ValueError):  # a forged header, a Unix socket or a test client
-            return _normalize(ip_address(host))
+            return _normalize(host)
     return peer
 
 
-def _normalize(address: IPv4Address | IPv6Address) -> str:
+@lru_cache(1024)
+def _normalize(host: str) -> str:
+    address = ip_address(host)
     if isinstance(address, IPv4Address):
         return str(address)
     # Dual-stack sockets show IPv4 addresses as mapped IPv6 addresses.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from inspect import Signature
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import Path
@@ -132,3 +133,7 @@ def tables_with(mixin: type[T]) -> list[type[T]]:
 def utc_now() -> datetime:
     """Return the current time in UTC, for `default_factory`."""
     return datetime.now(UTC)
+
+
+# Pydantic reads the signature for each new row. Without this line, that takes a third of the time of creating a row.
+utc_now.__signature__ = Signature()  # type: ignore[attr-defined]
