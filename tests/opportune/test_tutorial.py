@@ -23,7 +23,7 @@ TUTORIAL = PROJECT / "docs/tutorial.md"
 TEXT = TUTORIAL.read_text(encoding="utf-8")
 # Commands that install, serve or need a release.
 NOT_RUN = ("startproject", "quickstart", "runserver", "upgrade")
-ONE_DATABASE = ("pytest", "-q", "-k", "not postgresql")
+BOOK_TESTS = ("pytest", "-q", "-k", "not postgresql", "tests/books", "tests/test_access.py")
 """Replacement of `test`, which would start new processes. `test_bookshelf.py` runs such tests on both databases."""
 SEPARATE = ("startapp", "addmodel", "test")
 """Commands that write code, which a running process does not see, or that replace the process."""
@@ -43,7 +43,7 @@ def steps() -> list[list[str]]:
         for _, _, *typed in lines:
             if typed[0] in NOT_RUN:
                 continue
-            words = [*ONE_DATABASE, "tests"] if typed == ["test"] else typed
+            words = [*BOOK_TESTS] if typed == ["test"] else typed
             if words[0] in SEPARATE or not steps or not steps[-1] or steps[-1][0] in SEPARATE:
                 steps.append(words)
             else:

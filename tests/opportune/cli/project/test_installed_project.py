@@ -45,7 +45,11 @@ if command == "venv":
 sys.exit(code)
 """
 TIMEOUT_SECONDS = 240
-PRINT_ASSET = "from opportune.web.rendering.static_files import assets; print(assets.url('reviews/stars.css'))"
+PRINT_SITE = """
+from app.main import create_app
+from opportune.web.rendering.static_files import assets
+print(assets.url("reviews/stars.css"), *(route.path for route in create_app().routes))
+"""
 
 
 class Site:
@@ -130,8 +134,9 @@ def test_feature_package_is_added(site: Site, package: Package) -> None:
     assert "Added reviews of opportune-reviews 0.1.0" in package.output
     assert "Applying reviews.0001_initial... OK" in site.run("migrate")
     assert site.run("check").endswith("No errors found.\n")
-    assert "/reviews/new" in site.run("routes")
-    assert site.run("shell", "-c", PRINT_ASSET).startswith("/static/reviews/stars.css?v=")
+    style_sheet, *paths = site.run("shell", "-c", PRINT_SITE).split()
+    assert style_sheet.startswith("/static/reviews/stars.css?v=")
+    assert "/reviews/new" in paths
     assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "--pyargs", "opportune_reviews.tests")
 
 
@@ -143,14 +148,13 @@ def test_package_that_breaks_the_site_changes_no_file(site: Site, tmp_path: Path
     message = site.run("addapp", str(tmp_path / "source"), fails=True)
     assert message.startswith("The site does not start with ratings, so it was not added.")
     assert run_git(site.folder, "status", "--porcelain") == ""
-    assert site.run("check").endswith("No errors found.\n")
+    assert not [*(site.folder / ".venv").rglob("*ratings*")]
 
 
 def test_project_is_installed_upgraded_and_emptied(site: Site, package: Package, next_wheel: Path) -> None:
     assert site.run("--version").startswith(f"Opportune {__version__} (")
     packages = site.folder / ".venv/lib"
     assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
-    assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "tests/test_access.py")
 
     edit(site.folder / "Dockerfile", "useradd", "useradd --system")
     commit(site.folder)
@@ -162,7 +166,6 @@ def test_project_is_installed_upgraded_and_emptied(site: Site, package: Package,
     assert ("useradd --system" in text, "EXPOSE 8080" in text) == (True, True)
     assert run_git(site.folder, "status", "--porcelain") == ""
     assert "opportune-reviews==0.1.0" in (site.folder / "requirements.lock").read_text()
-    assert site.run("check").endswith("No errors found.\n")
 
     run_git(site.folder, "switch", "--quiet", "--force", "main")
     assert site.run("--version").startswith(f"Opportune {__version__} (")
