@@ -17,7 +17,7 @@ from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MO
 from tests.opportune.cli.conftest import Files, Oppman, ProjectCopy, install_required_features
 
 SCHEMAS = Path(__file__).parent / "schemas"
-POSTGRESQL = ("pagila", "chinook", "northwind", "wordpress", "django", "unusual")
+POSTGRESQL = ("pagila", "northwind", "wordpress", "django", "unusual")
 SQLITE = ("sakila_sqlite", "chinook_sqlite", "wordpress_sqlite")
 COMMANDS_FOR_EXISTING_DATABASE = "makemigrations && migrate --fake-initial && makemigrations --check legacy && check"
 COMMANDS_FOR_NEW_DATABASE = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
