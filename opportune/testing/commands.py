@@ -1,10 +1,12 @@
 """Commands as users run them, with exit code and output."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import pytest
 
+from opportune.cli import output
 from opportune.cli.main import main
 from opportune.config.settings import clear_settings_cache
 from opportune.project.layout import settings_class
@@ -27,7 +29,8 @@ class Oppman(Protocol):
 
 @pytest.fixture
 def oppman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Oppman]:
-    """Run a command in this process with these settings only."""
+    """Run a command in this process with these settings only. Without lines of progress, which a busy machine adds."""
+    monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", math.inf)
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
 
     def run(*arguments: str, **environ: str) -> Outcome:
