@@ -51,8 +51,8 @@ accounts = Feature(
         Membership,
         ShippedGrant,
     ),
-    pages=pages.router,
-    api=api.router,
+    pages=pages.ROUTERS,
+    api=api.ROUTERS,
     admin=Admin(
         "opportune.accounts.admin.views",
         metrics=(Metric("Sign-ups", User.created_at),),

@@ -1,5 +1,6 @@
 """Base classes of the views and of the site, for modules that `AdminView` and `AdminSite` import."""
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -118,13 +119,13 @@ class BaseAdminView(AdapterView):
     def has_trash(self) -> bool:
         return issubclass(self.model, SoftDelete)
 
+    @abstractmethod
     async def filtered_query(self, request: Request) -> Select[Any]:
         """Select the rows that match the search and filters of the address."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
         """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
-        raise NotImplementedError
 
     # Fields
 

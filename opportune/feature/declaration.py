@@ -96,6 +96,9 @@ class Feature:
     """Functions of its `hooks.py` that run when rows are created, changed or deleted (oppman.py docs hooks)."""
     commands: Mapping[str, str] = field(default_factory=dict)
     """Modules of its commands for `oppman.py` by name, `{"books": "app.books.commands"}` (oppman.py docs commands)."""
+    quickstart: str = ""
+    """Module for `oppman.py quickstart`, with `configure(settings)`, which asks for settings of a new site and returns
+    them, and `notes(settings)`, which yields lines for the operator."""
     site: Site = field(default_factory=Site)
     admin: Admin = field(default_factory=Admin)
     data: Data = field(default_factory=Data)

@@ -1,7 +1,5 @@
 """API of accounts, below /api/v1."""
 
-from fastapi import APIRouter
-
 from opportune.accounts.api import (
     activity_log,
     deletion,
@@ -20,24 +18,20 @@ from opportune.accounts.api import (
     verification,
 )
 
-MODULES = (
-    sign_in,
-    email_sign_in,
-    registration,
-    verification,
-    password_reset,
-    profile,
-    social_sign_in,
-    deletion,
-    sessions,
-    activity_log,
-    tokens,
-    two_factor,
-    passkeys,
-    reauthentication,
-    email_confirmation,
+ROUTERS = (
+    sign_in.router,
+    email_sign_in.router,
+    registration.router,
+    verification.router,
+    password_reset.router,
+    profile.router,
+    social_sign_in.router,
+    deletion.router,
+    sessions.router,
+    activity_log.router,
+    tokens.router,
+    two_factor.router,
+    passkeys.router,
+    reauthentication.router,
+    email_confirmation.router,
 )
-
-router = APIRouter()
-for module in MODULES:
-    router.routes += module.router.routes  # `include_router` would analyse each route again

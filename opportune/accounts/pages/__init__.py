@@ -23,32 +23,32 @@ from opportune.accounts.pages import (
     verification,
 )
 
-MODULES = (
-    sign_in,
-    email_sign_in,
-    social_sign_in,
-    registration,
-    verification,
-    password_reset,
-    two_factor,
-    passkeys,
-    reauthentication,
-    email_confirmation,
-    profile,
-    sessions,
-    activity_log,
-    impersonation,
-    tokens,
-    deletion,
-    setup,
-)
-
 router = APIRouter()
-for module in MODULES:
-    router.routes += module.router.routes  # `include_router` would analyse each route again
 
 
 @router.get("/.well-known/change-password")
 async def redirect_to_password_page() -> Response:
     """Redirect password managers, which know only this address, to the page on which users change their password."""
     return RedirectResponse("/accounts/password", 302)
+
+
+ROUTERS = (
+    sign_in.router,
+    email_sign_in.router,
+    social_sign_in.router,
+    registration.router,
+    verification.router,
+    password_reset.router,
+    two_factor.router,
+    passkeys.router,
+    reauthentication.router,
+    email_confirmation.router,
+    profile.router,
+    sessions.router,
+    activity_log.router,
+    impersonation.router,
+    tokens.router,
+    deletion.router,
+    setup.router,
+    router,
+)

@@ -5,7 +5,8 @@ You can run it again; it does not change what already exists.
 
 import secrets
 import sys
-from typing import Annotated, NamedTuple
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from pydantic import ValidationError
@@ -25,7 +26,6 @@ from opportune.cli.options import NoInput
 from opportune.cli.project.env_file import write_env
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings, load_settings
-from opportune.contrib.llm.quickstart import model_notes, offer_models
 from opportune.errors import OperatorError
 from opportune.jobs import defer
 from opportune.project.layout import PROJECT, installed_features
@@ -76,8 +76,8 @@ def command(
             if interactive and not (email and password):
                 candidate = prompt_superuser(email, password, settings)
             superuser = save_superuser(candidate)
-            if interactive and has_models():
-                settings = offer_models(settings)
+            for module in quickstart_modules() if interactive else ():
+                settings = module.configure(settings)
             in_transaction(add_initial_data)  # only for a new site, because users may delete the demonstration data
             print("Added demonstration data. To delete it, run: python3 oppman.py demo clear")
         print("\n".join(summary(settings, server.listener_url(listener, https=settings.local_https), superuser)))
@@ -152,11 +152,11 @@ def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
     lines = ["", f"{settings.site_name} is ready:", "", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
     lines += [f"  {'Superuser':<{width}}{superuser.email}{password_note(superuser)}", ""]
-    return [*lines, *model_notes(settings)] if has_models() else lines
+    return [*lines, *(note for module in quickstart_modules() for note in module.notes(settings))]
 
 
-def has_models() -> bool:
-    return any(feature.name == "llm" for feature in installed_features())
+def quickstart_modules() -> list[Any]:
+    return [import_module(feature.quickstart) for feature in installed_features() if feature.quickstart]
 
 
 def password_note(superuser: Superuser) -> str:

@@ -12,7 +12,7 @@ from opportune.errors.suggestions import did_you_mean
 from opportune.project.layout import PROJECT
 
 
-def offer_models(settings: Settings) -> Settings:
+def configure(settings: Settings) -> Settings:
     """Offer the models of servers on this machine if the site has none. Return the settings with the selected model."""
     servers = find_servers(settings)
     if not servers:
@@ -37,7 +37,7 @@ def _describe_server(server: NearbyServer) -> str:
     return f"{server.label} runs here with {', '.join(server.models)}"
 
 
-def model_notes(settings: Settings) -> Iterator[str]:
+def notes(settings: Settings) -> Iterator[str]:
     """Yield lines about a missing model, and about model servers on this machine."""
     if make_provider(settings) is None:
         yield "No language model is configured. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL in .env to use one."

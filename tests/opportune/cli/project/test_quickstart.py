@@ -28,7 +28,7 @@ from opportune.cli.project.quickstart import (
 from opportune.config.settings import clear_settings_cache, get_settings
 from opportune.contrib.llm import quickstart as llm_quickstart
 from opportune.contrib.llm.nearby import NearbyServer
-from opportune.contrib.llm.quickstart import offer_models
+from opportune.contrib.llm.quickstart import configure
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job
@@ -249,7 +249,7 @@ def test_models_of_this_machine_are_offered(
     monkeypatch.setattr(llm_quickstart, "find_nearby", lambda: NEARBY)
     monkeypatch.setitem(settings_class().model_config, "env_file", folder / ".env")
     clear_settings_cache()
-    settings = offer_models(get_settings())
+    settings = configure(get_settings())
     assert (settings.llm_base_url, settings.llm_model) == (address, model)
     output = capsys.readouterr().out
     assert "Ollama runs here with llama3.2, qwen3 and LM Studio runs here with qwen3, phi-4." in output
@@ -259,7 +259,7 @@ def test_models_of_this_machine_are_offered(
 def test_configured_site_is_offered_no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(llm_quickstart, "find_nearby", lambda: NEARBY)
     configured_settings = settings_for("sqlite://").model_copy(update={"llm_base_url": "https://llm.example/v1"})
-    assert offer_models(configured_settings) is configured_settings
+    assert configure(configured_settings) is configured_settings
 
 
 def test_summary_names_models_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
