@@ -43,7 +43,7 @@ EDITABLE_PAGES = {
     "100 rows": "/admin/item/list?pageSize=100",
     "100 editable rows": "/admin/editable-item/list?pageSize=100",
 }
-"""Pages of our site only: a list, and the same list with `column_editable`."""
+"""Pages of our site only: a list, and the same list with `editable`."""
 MAX_EDITABLE_RATIO = 1.3
 
 Figures = dict[str, dict[str, list[Figure]]]

@@ -3,7 +3,7 @@ from opportune.admin import AdminView
 
 
 class ConversationAdmin(AdminView, model=Conversation):
-    readonly_columns = ("owner_id", "created_at")
+    readonly = ("owner_id", "created_at")
     can_create = False
     icon, category = "ti ti-messages", "Chat"
 
@@ -11,8 +11,8 @@ class ConversationAdmin(AdminView, model=Conversation):
 class MessageAdmin(AdminView, model=Message):
     """Read-only list of messages."""
 
-    column_list = ("id", "conversation_id", "role", "text", "created_at")
-    column_searchable_list = ("question", "answer.text")
-    column_filters = ("conversation_id", "role", "created_at")
+    columns = ("id", "conversation_id", "role", "text", "created_at")
+    search = ("question", "answer.text")
+    filters = ("conversation_id", "role", "created_at")
     can_create = can_edit = False
     icon, category = "ti ti-message", "Chat"

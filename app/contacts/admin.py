@@ -3,7 +3,7 @@ from opportune.admin import AdminView
 
 
 class ContactAdmin(AdminView, model=Contact):
-    column_list = ("id", "name", "email", "phone", "team_id")
-    column_searchable_list = ("name", "email", "notes")
-    column_filters = ("team_id",)
+    columns = ("id", "name", "email", "phone", "team_id")
+    search = ("name", "email", "notes")
+    filters = ("team_id",)
     icon, category = "ti ti-address-book", "Contacts"

@@ -23,10 +23,10 @@ CHECK_IN, CHECK_OUT = ("check-in", "ti-x"), ("check-out", "ti-check text-green")
 
 
 class EventAdmin(AdminView, model=Event):
-    column_list = ("title", "starts_at", "place", "capacity", "is_published")
-    column_searchable_list = ("title", "summary", "place")
-    column_filters = ("starts_at", "is_published")
-    column_default_sort = ("starts_at", True)
+    columns = ("title", "starts_at", "place", "capacity", "is_published")
+    search = ("title", "summary", "place")
+    filters = ("starts_at", "is_published")
+    order = ("-starts_at",)
     can_import = True
     fieldsets = (
         ("What", ("title", "slug", "summary", "description")),
@@ -52,10 +52,10 @@ class EventAdmin(AdminView, model=Event):
 
 
 class RegistrationAdmin(AdminView, model=Registration):
-    name, name_plural = "Attendee", "Attendees"
-    column_list = ("name", "is_present", "email", "event_id", "group", "created_at")
-    column_searchable_list = ("name", "email", "organisation")
-    column_filters = ("event_id", "group", "is_present", "created_at")
+    name, plural = "Attendee", "Attendees"
+    columns = ("name", "is_present", "email", "event_id", "group", "created_at")
+    search = ("name", "email", "organisation")
+    filters = ("event_id", "group", "is_present", "created_at")
     column_labels = {"email": "E-mail"}
     column_export_exclude_list = ["photo"]
     file_columns = {"photo": ImageColumn(FOLDER, max_side_pixels=MAX_SIDE_PIXELS)}

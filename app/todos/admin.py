@@ -3,10 +3,10 @@ from opportune.admin import AdminView
 
 
 class TodoAdmin(AdminView, model=Todo):
-    name, name_plural = "To-do", "To-dos"
-    column_list = ("id", "title", "owner_id", "due_on", "done_at")
-    column_filters = ("owner_id", "due_on", "done_at")
-    column_editable = ("title", "due_on", "owner_id")
-    column_searchable_list = ("title", "notes")
+    name, plural = "To-do", "To-dos"
+    columns = ("id", "title", "owner_id", "due_on", "done_at")
+    filters = ("owner_id", "due_on", "done_at")
+    editable = ("title", "due_on", "owner_id")
+    search = ("title", "notes")
     can_import = True
     icon, category = "ti ti-checkbox", "To-dos"

@@ -9,6 +9,7 @@ from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
 from opportune.admin.forms.conditional_fields import conditional_faults
+from opportune.admin.short_names import written_name
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
@@ -34,8 +35,8 @@ SORT_OPTIONS = ("column_sortable_list", "column_default_sort")
 SEARCH_OPTIONS = ("column_searchable_list",)
 FILTER_OPTIONS = ("column_filters",)
 FORM_OPTIONS = (
-    "column_editable",
     "column_import_list",
+    "editable",
     "form_ajax_refs",
     "form_args",
     "form_columns",
@@ -44,7 +45,7 @@ FORM_OPTIONS = (
     "form_overrides",
     "form_rules",
     "form_widget_args",
-    "readonly_columns",
+    "readonly",
     "readonly_after_create",
 )
 COLUMN_OPTIONS = ("file_columns", "prepopulated", "show_when")
@@ -59,18 +60,19 @@ NAMES_OPTIONS = (
     *LOAD_OPTIONS,
 )
 """Options with several names, which a text without a comma is not."""
-RENAMED_METHODS = {"readonly": "get_readonly_fields"}
-DJANGO_OPTIONS = {
-    "list_display": "column_list",
-    "list_editable": "column_editable",
-    "list_filter": "column_filters",
+RENAMED_OPTIONS = {
+    "column_editable": "editable",
+    "list_display": "columns",
+    "list_editable": "editable",
+    "list_filter": "filters",
     "list_per_page": "page_size",
-    "ordering": "column_default_sort",
+    "ordering": "order",
     "prepopulated_fields": "prepopulated",
-    "readonly_fields": "readonly_columns",
-    "search_fields": "column_searchable_list",
+    "readonly_columns": "readonly",
+    "readonly_fields": "readonly",
+    "search_fields": "search",
 }
-"""Names of options in Django's admin."""
+"""Options by their names in Django's admin and in earlier versions."""
 SECRET_FREE_OPTIONS = {*DATE_OPTIONS, *DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}
 
 
@@ -124,18 +126,17 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
             value = getattr(view, option)
             if value is not getattr(base, option) and value != "__all__":
                 faults = (_name_fault(view, mapper, option, name, check) for name in _names_in_option(option, value))
-                yield from (f"{owner}.{option}: {fault}" for fault in faults if fault)
+                yield from (f"{owner}.{written_name(view, option)}: {fault}" for fault in faults if fault)
     if fault := _identity_fault(view):
         yield f"{owner}.identity {fault}"
     if view.crud and view.crud.model is not view.model:
         yield f"{owner}.crud: {view.crud.__name__} is for {view.crud.model.__name__}, not for {view.model.__name__}."
-    yield from (f"{owner}.column_editable: {fault}" for fault in _editable_faults(view, mapper))
+    yield from (f"{owner}.editable: {fault}" for fault in _editable_faults(view, mapper))
     yield from (f"{owner}.inlines: {fault}" for inline in view.inlines for fault in _inline_faults(mapper, inline))
-    yield from (f"{owner}.{old} is now {new}. Rename it." for old, new in RENAMED_METHODS.items() if hasattr(view, old))
     if not any(name not in mapper.columns for name in view.show_when):
         yield from (f"{owner}.show_when: {fault}" for fault in conditional_faults(view.show_when, mapper))
     view_class = view if isinstance(view, type) else type(view)
-    yield from find_misspelt(view_class, base, MIN_MISSPELT_SIMILARITY, DJANGO_OPTIONS)
+    yield from find_misspelt(view_class, base, MIN_MISSPELT_SIMILARITY, RENAMED_OPTIONS)
 
 
 def _identity_fault(view: Any) -> str:
@@ -150,10 +151,12 @@ def _identity_fault(view: Any) -> str:
 
 def _shape_faults(view: Any) -> Iterator[str]:
     """Yield a message for each option that is not a tuple, or not a name where one is expected."""
+    if callable(view.readonly):
+        yield "readonly is now get_readonly_fields. Rename it."
     for option in NAMES_OPTIONS:
         value = getattr(view, option)
         if isinstance(value, str) and value != "__all__":
-            yield f'{option} is a text. Write a tuple: ("{value}",)'
+            yield f'{written_name(view, option)} is a text. Write a tuple: ("{value}",)'
     if isinstance(view.date_hierarchy, tuple | list):
         yield f'date_hierarchy is a {type(view.date_hierarchy).__name__}. Write one name: "published_on"'
     if not isinstance(view.inlines, Sequence):
@@ -197,7 +200,7 @@ def filter_fault(view: Any, parameter: str) -> str:
     names = [str(getattr(item, "parameter_name", getattr(item, "key", item))) for item in view.column_filters]
     if not names or name in [*names, *(column_of_relation(mapper, name) for name in names)]:
         return _path_fault(mapper, name)
-    return f"{name!r} is not in {_name_of(view)}.column_filters."
+    return f"{name!r} is not in {_name_of(view)}.{written_name(view, 'column_filters')}."
 
 
 def _name_of(view: Any) -> str:
@@ -306,14 +309,14 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
 def _editable_faults(view: Any, mapper: Mapper[Any]) -> Iterator[str]:
     """Yield a message for each column that lists cannot edit. Unknown names have their own message."""
     files = {*file_columns_of(view.model), *view.file_columns}
-    for name in _column_names(view, mapper, "column_editable"):
+    for name in _column_names(view, mapper, "editable"):
         if not mapper.has_property(name):
             continue
         if name not in mapper.columns or name in files:
             yield f"{name!r} is a file or several rows. Edit it in the form."
         elif view.column_list and name not in {*_column_names(view, mapper, "column_list")}:
-            yield f"{name!r} is not in column_list."
-        elif name in {*view.readonly_after_create, *_column_names(view, mapper, "readonly_columns")}:
+            yield f"{name!r} is not in {written_name(view, 'column_list')}."
+        elif name in {*view.readonly_after_create, *_column_names(view, mapper, "readonly")}:
             yield f"{name!r} is read-only."
 
 

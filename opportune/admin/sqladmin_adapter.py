@@ -18,6 +18,7 @@ from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from opportune.admin.short_names import add_long_names
 from opportune.i18n import gettext_lazy
 from opportune.i18n.translation import DerivedLabel
 from opportune.plurals import plural_of
@@ -40,9 +41,10 @@ def action_texts(view: type[Any]) -> list[str]:
 
 
 class AdapterViewMeta(ModelViewMeta):
-    """Derives a view's name and its plural, to which SQLAdmin adds an s: "Categorys"."""
+    """Sets the options with short names, and derives a view's plural, to which SQLAdmin adds an s: "Categorys"."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any], **options: Any) -> Any:
+        add_long_names(name, bases, attributes)
         view: Any = super().__new__(cls, name, bases, attributes, **options)
         if options.get("model") and "name" not in attributes:
             view.name = DerivedLabel(view.name)

@@ -21,6 +21,7 @@ from opportune.admin.lists.filters import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import names_of_hook, option_faults
+from opportune.admin.short_names import short_name
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.models.columns import (
     foreign_keys_of,
@@ -44,14 +45,14 @@ class AdminView(RowQueriesMixin):
     """The admin pages of one model: list, details, form, deletion and export. Only `model` is required:
 
         class BookAdmin(AdminView, model=Book):
-            column_list = ["id", "title", "owner_id", "published_on"]
-            column_searchable_list = ["title", "notes"]
-            column_filters = ["owner_id", "published_on"]
-            readonly_columns = ["owner_id", "created_at"]
+            columns = ("id", "title", "owner_id", "published_on")
+            search = ("title", "notes")
+            filters = ("owner_id", "published_on")
+            readonly = ("owner_id", "created_at")
             icon, category = "ti ti-book", "Books"
 
-    Name the module of the view in the feature: `Feature(admin="app.books.admin")`. All options of
-    SQLAdmin's ModelView apply, with these differences:
+    Name the module of the view in the feature: `Feature(admin=Admin("app.books.admin"))`. The names of
+    SQLAdmin's options (`column_list`) are aliases. All options of its ModelView apply, with these differences:
 
     - Defaults depend on the column types. Lists show short columns, which are sortable, and search short texts.
       Choices, times, numbers and references are filters.
@@ -69,19 +70,41 @@ class AdminView(RowQueriesMixin):
     - With `crud = Books`, the row rules of that data layer apply.
     """
 
-    column_filters: ClassVar[Sequence[Any]] = ()
+    columns: ClassVar[Any] = short_name("columns")
+    """Columns of the list: columns, relationships and paths such as `author.name`."""
+
+    fields: ClassVar[Any] = short_name("fields")
+    """Fields on the page of one row."""
+
+    write_fields: ClassVar[Any] = short_name("write_fields")
+    """Fields of the form."""
+
+    search: ClassVar[Any] = short_name("search")
+    """Texts that the search looks in, also of related rows."""
+
+    filters: ClassVar[Any] = short_name("filters")
     """Names of columns, or filters of SQLAdmin."""
+    column_filters: ClassVar[Sequence[Any]] = ()
+
+    sort: ClassVar[Any] = short_name("sort")
+    """Columns and paths by which the list can be sorted."""
+
+    order: ClassVar[Any] = short_name("order")
+    """Default order of the list, with `-` for descending: `("-published_on", "title")`."""
+
+    plural: ClassVar[Any] = short_name("plural")
+    """Name of several rows, such as "Books". `name` is that of one."""
 
     date_hierarchy: ClassVar[str] = ""
     """A date or time whose years, months and days are links above the list."""
 
-    column_editable: ClassVar[Sequence[Any]] = ()
+    editable: ClassVar[Sequence[Any]] = ()
     """Columns of the list that are edited in their cells."""
 
     can_edit_selected: ClassVar[bool] = True
     """Whether users who may edit rows can change fields of all selected rows together."""
 
-    readonly_columns: ClassVar[Sequence[Any]] = ("created_at", "updated_at")
+    readonly: ClassVar[Sequence[Any]] = ("created_at", "updated_at")
     """Columns that the form shows as text and never reads."""
 
     readonly_after_create: ClassVar[Sequence[str]] = ()
@@ -154,7 +177,7 @@ class AdminView(RowQueriesMixin):
         }
         choices = (*self.list_names, *further_columns(self))
         self.truncated_columns |= {name for name in choices if name in linked or "." in name}
-        readonly = dict.fromkeys((*map(self.name_of, self.readonly_columns), *incomplete_links_of(self.mapper)))
+        readonly = dict.fromkeys((*map(self.name_of, self.readonly), *incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
     # Columns
@@ -227,7 +250,7 @@ class AdminView(RowQueriesMixin):
     def get_form_columns(self) -> list[str]:
         excluded = (
             {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)}
-            | {self.name_of(value) for value in self.readonly_columns}
+            | {self.name_of(value) for value in self.readonly}
             | {*incomplete_links_of(self.mapper)}
         )
         return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in excluded]
@@ -264,9 +287,9 @@ class AdminView(RowQueriesMixin):
 
     @property
     def editable_names(self) -> list[str]:
-        """Columns of `column_editable` that the current user may see and that the form has."""
-        fields = self.form_names if self.column_editable else ()
-        return [name for name in map(self.name_of, self.column_editable) if name in fields]
+        """Columns of `editable` that the current user may see and that the form has."""
+        fields = self.form_names if self.editable else ()
+        return [name for name in map(self.name_of, self.editable) if name in fields]
 
     # Forms
 

@@ -13,11 +13,11 @@ from opportune.admin.views import AdminView
 class SessionAdmin(SuperuserOnly, AdminView, model=Session):
     """Browser sessions. Deleting a session signs its browser out."""
 
-    column_list = ("id", "user_id", "agent", "address", "created_at", "seen_at")
+    columns = ("id", "user_id", "agent", "address", "created_at", "seen_at")
     column_labels = {"agent": "Device"}
     column_formatters = {"agent": lambda row, _: describe_session_device(row)}
-    column_searchable_list = ("address", "agent")
-    column_filters = ("user_id", "created_at", "seen_at", "expires_at")
+    search = ("address", "agent")
+    filters = ("user_id", "created_at", "seen_at", "expires_at")
     can_create = can_edit = False
     icon, category = "ti ti-devices", "Accounts"
 
@@ -25,10 +25,10 @@ class SessionAdmin(SuperuserOnly, AdminView, model=Session):
 class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
     """API tokens. A program whose token is deleted loses access."""
 
-    name, name_plural = "API token", "API tokens"
-    column_list = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
-    column_searchable_list = ("name",)
-    column_filters = ("user_id", "created_at", "used_at", "expires_at")
+    name, plural = "API token", "API tokens"
+    columns = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
+    search = ("name",)
+    filters = ("user_id", "created_at", "used_at", "expires_at")
     can_create = can_edit = False
     icon, category = "ti ti-key", "Accounts"
 
@@ -36,10 +36,10 @@ class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
 class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
     """Accounts at identity providers. Only their owner can change them."""
 
-    name, name_plural = "Linked account", "Linked accounts"
-    column_list = ("id", "user_id", "issuer", "email", "created_at")
-    column_searchable_list = ("issuer", "subject", "email")
-    column_filters = ("user_id", "issuer", "created_at")
+    name, plural = "Linked account", "Linked accounts"
+    columns = ("id", "user_id", "issuer", "email", "created_at")
+    search = ("issuer", "subject", "email")
+    filters = ("user_id", "issuer", "created_at")
     can_create = can_edit = can_delete = False
     icon, category = "ti ti-link", "Accounts"
 
@@ -47,11 +47,11 @@ class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
 class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
     """Passkeys. Delete the passkey of a lost device, so that the device can no longer sign in."""
 
-    column_list = ("id", "user_id", "name", "created_at", "used_at")
-    column_details_list = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")
+    columns = ("id", "user_id", "name", "created_at", "used_at")
+    fields = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")
     column_labels = {"verifies_user": "Verifies the user", "is_synced": "Synced"}
-    column_searchable_list = ("name",)
-    column_filters = ("user_id", "created_at", "used_at")
+    search = ("name",)
+    filters = ("user_id", "created_at", "used_at")
     can_create = can_edit = False
     icon, category = "ti ti-fingerprint", "Accounts"
 

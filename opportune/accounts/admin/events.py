@@ -29,17 +29,17 @@ def record_staff_change(session: AsyncSession, request: Request, user: User, eve
 class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
     """The account events that owners also see on their account page."""
 
-    name, name_plural = "Account event", "Account events"
-    column_list = ("created_at", "user_id", "kind", "address", "agent", "actor_id")
-    column_details_list = (*column_list, "details")
+    name, plural = "Account event", "Account events"
+    columns = ("created_at", "user_id", "kind", "address", "agent", "actor_id")
+    fields = (*columns, "details")
     column_labels = {"created_at": "When", "kind": "Activity", "agent": "Device", "actor_id": "Staff"}
     column_formatters = {
         "kind": lambda row, _: describe_event(row),
         "agent": lambda row, _: describe_user_agent(row.agent) if row.agent else "",
     }
-    column_searchable_list = ("address", "agent")
-    column_filters = ("user_id", "kind", "created_at")
-    column_default_sort = ("id", True)
+    search = ("address", "agent")
+    filters = ("user_id", "kind", "created_at")
+    order = ("-id",)
     can_create = can_edit = can_delete = False
     has_history = False
     icon, category = "ti ti-history", "Accounts"

@@ -237,8 +237,8 @@ async def read_grants_by_group(session: AsyncSession, user: User) -> dict[str, l
 class GroupAdmin(AdminView, model=Group):
     """Groups. Editors may grant and revoke only permissions that they have themselves; other permissions are kept."""
 
-    column_list = ("name",)
-    column_details_list = ("name", "permissions")
+    columns = ("name",)
+    fields = ("name", "permissions")
     column_labels = {"permissions": "Permissions"}
     related_fields = ("permissions",)
     icon, category = "ti ti-users-group", "Accounts"
@@ -283,8 +283,8 @@ class GroupAdmin(AdminView, model=Group):
 class MembershipAdmin(SuperuserOnly, AdminView, model=Membership):
     """Members of groups, for superusers only. Other staff could join a group with more permissions than their own."""
 
-    name, name_plural = "Membership", "Memberships"
-    column_list = ("user_id", "group_id")
+    name, plural = "Membership", "Memberships"
+    columns = ("user_id", "group_id")
     can_edit = False
     icon, category = "ti ti-user-plus", "Accounts"
 

@@ -114,13 +114,13 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     Only an e-mail to the address or a superuser verifies it. An address that other staff enter is not verified.
     """
 
-    column_list = LISTED_COLUMNS
-    column_searchable_list = SEARCHED_COLUMNS
+    columns = LISTED_COLUMNS
+    search = SEARCHED_COLUMNS
     column_export_list = USER_COLUMNS
-    column_details_list = [*USER_COLUMNS, "has_two_factor"]
-    column_filters = ("is_active", "is_staff", "is_superuser", "is_verified", "created_at")
+    fields = [*USER_COLUMNS, "has_two_factor"]
+    filters = ("is_active", "is_staff", "is_superuser", "is_verified", "created_at")
     column_labels = {"email": "E-mail", "has_two_factor": "Two-factor"}
-    form_columns = ("email", *PROJECT_FIELDS, "is_active", "is_verified", *PRIVILEGE_FIELDS)
+    write_fields = ("email", *PROJECT_FIELDS, "is_active", "is_verified", *PRIVILEGE_FIELDS)
     form_args = {"email": {"lines": False}}
     related_fields = ("groups",)
     can_edit_selected = False  # the actions below also sign users out and write account events

@@ -47,7 +47,7 @@ class Undo:
 
 
 async def editable_cells(request: Request, view: AdminView, rows: Sequence[Any]) -> Mapping[str, frozenset[str]]:
-    """Return the columns that the user may edit in the list, by the key of the row. Empty without `column_editable`."""
+    """Return the columns that the user may edit in the list, by the key of the row. Empty without `editable`."""
     names = frozenset(view.editable_names)
     if not (names and rows and view.may_edit_any(request)):
         return {}

@@ -50,10 +50,10 @@ class ModelFilter:
 class LogAdmin(AdminView, model=AuditEntry):
     """The audit log. It cannot be changed. Staff see the entries of rows that they may list and open."""
 
-    name, name_plural = "Log entry", "Audit log"
-    column_list = ["at", "actor", "channel", "action", "identity", "title", "address"]
-    column_details_list = [*column_list, "changes"]
-    column_export_list = [*column_list, "row_id", "changes"]
+    name, plural = "Log entry", "Audit log"
+    columns = ["at", "actor", "channel", "action", "identity", "title", "address"]
+    fields = [*columns, "changes"]
+    column_export_list = [*columns, "row_id", "changes"]
     column_labels = {
         "at": "When",
         "actor": "User",
@@ -63,8 +63,8 @@ class LogAdmin(AdminView, model=AuditEntry):
         "title": "Row",
         "address": "Address",
     }
-    column_searchable_list = ("actor", "title")
-    column_default_sort = ("id", True)
+    search = ("actor", "title")
+    order = ("-id",)
     can_create = can_edit = can_delete = False
     has_history = False
     icon, category = "ti ti-history", "Operations"

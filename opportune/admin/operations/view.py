@@ -209,9 +209,9 @@ def _state(job: Any, _name: str) -> Markup:
 class JobAdmin(SuperuserOnly, AdminView, model=Job):
     """Jobs, for superusers only. Arguments of jobs contain e-mails, which can contain sign-in links."""
 
-    name, name_plural = "Job", "Jobs"
-    column_list = ("id", "state", "name", "due_at", "attempt", "remark")
-    column_details_list = (
+    name, plural = "Job", "Jobs"
+    columns = ("id", "state", "name", "due_at", "attempt", "remark")
+    fields = (
         "id",
         "state",
         "name",
@@ -227,9 +227,9 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
         "ended_at",
         "key",
     )
-    column_searchable_list = ("name", "error")
-    column_filters = ("state", "queue", "created_at", "due_at")
-    column_sortable_list = ("id", "state", "name", "due_at", "attempt")
+    search = ("name", "error")
+    filters = ("state", "queue", "created_at", "due_at")
+    sort = ("id", "state", "name", "due_at", "attempt")
     column_labels = {
         "due_at": "Due",
         "group_name": "Group",

@@ -136,11 +136,11 @@ class NewModel:
         owner = [self.owner.column] if self.owner else []
         timestamps = [name for name in listed if name in TIMESTAMPS]
         columns = ["id", *(name for name in listed if name not in timestamps), *owner, *timestamps]
-        yield f"column_list = {tuple_code(columns)}"
+        yield f"columns = {tuple_code(columns)}"
         if search_fields := self._search_fields():
-            yield f"column_searchable_list = {tuple_code(search_fields)}"
+            yield f"search = {tuple_code(search_fields)}"
         if filters := [*owner, *self._filters()]:
-            yield f"column_filters = {tuple_code(filters)}"
+            yield f"filters = {tuple_code(filters)}"
         icon = f'icon, category = "ti ti-{self.icon}", ' if self.icon != "point" else "category = "
         yield f'{icon}"{label(self.feature)}"'
 

@@ -5,9 +5,9 @@ from opportune.contrib.mcp.oauth.models import McpClient
 class McpClientAdmin(AdminView, model=McpClient):
     """Read-only list with deletion. Programs register themselves; deleting one also deletes its tokens."""
 
-    name, name_plural = "MCP program", "MCP programs"
-    column_list = ("id", "name", "redirect_uris", "created_at", "used_at")
+    name, plural = "MCP program", "MCP programs"
+    columns = ("id", "name", "redirect_uris", "created_at", "used_at")
     column_labels = {"redirect_uris": "Redirect addresses", "used_at": "Last used"}
-    column_searchable_list = ("name",)
+    search = ("name",)
     can_create = can_edit = False
     icon, category = "ti ti-plug-connected", "Accounts"

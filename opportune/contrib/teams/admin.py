@@ -12,15 +12,15 @@ CATEGORY = "Teams"
 
 
 class TeamAdmin(AdminView, model=Team):
-    column_list = ("id", "name", "created_at")
-    column_searchable_list = ("name",)
+    columns = ("id", "name", "created_at")
+    search = ("name",)
     icon, category = "ti ti-users-group", CATEGORY
 
 
 class TeamMemberAdmin(AdminView, model=TeamMember):
-    name, name_plural = "Member of a team", "Members of teams"
-    column_list = ("id", "team_id", "user_id", "role", "joined_at")
-    column_filters = ("team_id", "user_id", "role")
+    name, plural = "Member of a team", "Members of teams"
+    columns = ("id", "team_id", "user_id", "role", "joined_at")
+    filters = ("team_id", "user_id", "role")
     icon, category = "ti ti-users", CATEGORY
 
     async def before_save(self, session: AsyncSession, row: TeamMember, request: Request, *, is_created: bool) -> None:
@@ -46,8 +46,8 @@ class TeamMemberAdmin(AdminView, model=TeamMember):
 class TeamInvitationAdmin(AdminView, model=TeamInvitation):
     """Read-only list with deletion. Only members create invitations, because these send an e-mail."""
 
-    name, name_plural = "Invitation to a team", "Invitations to teams"
-    column_list = ("id", "team_id", "email", "role", "expires_at")
-    column_searchable_list = ("email",)
+    name, plural = "Invitation to a team", "Invitations to teams"
+    columns = ("id", "team_id", "email", "role", "expires_at")
+    search = ("email",)
     can_create = can_edit = False
     icon, category = "ti ti-mail", CATEGORY

@@ -134,10 +134,10 @@ class ReviewAdmin(AdminView, model=Review):
 
 
 class BookAdmin(AdminView, model=Book):
-    column_list = ("title", "author", "author.country.name", "tags", "price", "status")
-    column_searchable_list = ("title", "isbn", "author.name")
-    column_sortable_list = ("title", "author.name", "author.country.name", "price")
-    column_filters = ("author", "author.country", "author.name", "tags", "status", "price", "published_on")
+    columns = ("title", "author", "author.country.name", "tags", "price", "status")
+    search = ("title", "isbn", "author.name")
+    sort = ("title", "author.name", "author.country.name", "price")
+    filters = ("author", "author.country", "author.name", "tags", "status", "price", "published_on")
     file_columns = {"cover": ImageColumn("books")}
     prepopulated = {"slug": "title"}
     inlines = (Inline(Review, "book_id", ("stars", "critic", "mood", "photo", "tags")),)

@@ -46,7 +46,7 @@ class Lamps(Crud[Lamp]):
 class LampAdmin(AdminView, model=Lamp):
     category = "Lights"
     can_import = True
-    column_list = ("title", "mood", "is_dimmable", "height", "origin")
+    columns = ("title", "mood", "is_dimmable", "height", "origin")
     column_labels = {"is_dimmable": "Can be dimmed"}
     fieldsets = (("Looks", ("mood", "height")),)
 

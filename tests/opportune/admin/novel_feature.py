@@ -104,8 +104,8 @@ class GenreAdmin(AdminView, model=Genre):
 
 
 class NovelAdmin(AdminView, model=Novel):
-    column_list = ("id", "title", "genres")
-    readonly_columns = ("added_by",)
+    columns = ("id", "title", "genres")
+    readonly = ("added_by",)
     can_import = True
 
     async def before_save(self, session: AsyncSession, row: Novel, request: Request, *, is_created: bool) -> None:

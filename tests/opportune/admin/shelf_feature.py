@@ -66,7 +66,7 @@ class Label(Table, table=True):
 
 
 class ShelfAdmin(AdminView, model=Shelf):
-    name_plural = "Shelves"
+    plural = "Shelves"
     fieldsets = (("Name", ("title", "slug")), ("Looks", ("photo", "plan")))
     file_columns = {"photo": ImageColumn("shelves", max_side_pixels=20), "plan": FileColumn("plans")}
     prepopulated = {"slug": "title"}

@@ -73,7 +73,7 @@ async def test_words_of_a_title_stay_whole_beside_buttons(phone: Page) -> None:
 
 
 async def test_open_cell_fits_a_phone(phone: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GadgetAdmin, "column_editable", ("state",))
+    monkeypatch.setattr(GadgetAdmin, "editable", ("state",))
     await phone.goto(LIST)
     await phone.get_by_role("button", name="Edit State of 260").press("Enter")
     await expect(phone.get_by_role("combobox", name="State")).to_be_visible()

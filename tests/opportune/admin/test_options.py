@@ -91,14 +91,20 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"inlines": (Inline(Review, "book_id", ("starrs",)),)}, "Review has no 'starrs'."),
         ({"inlines": (Inline(Review, "book_id", (), sortable="star"),)}, "Review has no 'star'. Did you mean stars?"),
         ({"inlines": (Inline(Review, "book_id", (), sortable="mood"),)}, "has no whole numbers"),
-        ({"column_editable": ("tags",)}, "'tags' is a file or several rows. Edit it in the form."),
-        ({"column_editable": ("cover",), "file_columns": {"cover": FileColumn("books")}}, "'cover' is a file"),
-        ({"column_editable": ("price",), "column_list": ("title",)}, "'price' is not in column_list."),
-        ({"column_editable": ("price",), "readonly_columns": ("price",)}, "'price' is read-only."),
-        ({"column_editable": ("pricce",), "column_list": ("title",)}, "Book has no 'pricce'."),
+        ({"editable": ("tags",)}, "'tags' is a file or several rows. Edit it in the form."),
+        ({"editable": ("cover",), "file_columns": {"cover": FileColumn("books")}}, "'cover' is a file"),
+        ({"editable": ("price",), "column_list": ("title",)}, "'price' is not in column_list."),
+        ({"editable": ("price",), "readonly": ("price",)}, "'price' is read-only."),
+        ({"editable": ("pricce",), "column_list": ("title",)}, "Book has no 'pricce'."),
         ({"column_filter": ("price",)}, "has no option column_filter. Did you mean column_filters?"),
-        ({"list_display": ("price",)}, "has no option list_display. Did you mean column_list?"),
-        ({"column_editable": "price"}, 'BookAdmin.column_editable is a text. Write a tuple: ("price",)'),
+        ({"list_display": ("price",)}, "has no option list_display. Did you mean columns?"),
+        ({"editable": "price"}, 'BookAdmin.editable is a text. Write a tuple: ("price",)'),
+        ({"columns": ("autor.name",)}, "BookAdmin.columns: Book has no 'autor'. Did you mean author?"),
+        ({"order": ("-pricce",)}, "BookAdmin.order: Book has no 'pricce'. Did you mean price?"),
+        ({"search": "title"}, 'BookAdmin.search is a text. Write a tuple: ("title",)'),
+        ({"serch": ("title",)}, "has no option serch. Did you mean search?"),
+        ({"column_editable": ("price",)}, "has no option column_editable. Did you mean editable?"),
+        ({"editable": ("price",), "columns": ("title",)}, "'price' is not in columns."),
         ({"date_hierarchy": ("price",)}, "BookAdmin.date_hierarchy is a tuple. Write one name"),
         ({"inlines": Inline(Review, "book_id", ())}, "BookAdmin.inlines is an Inline. Write a tuple: (Inline(…),)"),
         (
@@ -178,3 +184,26 @@ def test_shared_identity_has_advice_for_views_of_models() -> None:
     view = make_view(Book, {})
     (line,) = shared_identities([view, type("NovelAdmin", (view,), {})])
     assert line.endswith("/admin/book: write class NovelAdmin(BookAdmin) without model=…, and set identity=… in it.")
+
+
+def test_short_names_set_the_options_of_sqladmin() -> None:
+    base: Any = make_view(Book, {"columns": ("title",), "order": ("-price", "title"), "plural": "Tomes"})
+    assert (base.column_list, base.name_plural) == (("title",), "Tomes")
+    assert base.column_default_sort == [("price", True), ("title", False)]
+    view: Any = type("NovelAdmin", (base,), {"column_list": ("price",), "column_default_sort": ("id", True)})
+    assert (view.columns, view.order, view.column_list) == (("price",), ("-id",), ("price",))
+    mixin = type("Mixin", (), {"search": ("summary",)})
+    assert type("MixedAdmin", (mixin, view), {}).column_searchable_list == ("summary",)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"search": (), "column_searchable_list": ()}, "sets search and column_searchable_list, which are the same"),
+        ({"order": "price"}, r'BookAdmin\.order: write a tuple of names, with - for descending: \("-created_at",\)'),
+        ({"order": (("price", True),)}, "write a tuple of names"),
+    ],
+)
+def test_unclear_short_name_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        make_view(Book, options)

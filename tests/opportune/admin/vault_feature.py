@@ -53,10 +53,10 @@ class Dossiers(Crud[Dossier]):
 class DossierAdmin(AdminView, model=Dossier):
     crud = Dossiers
     can_import = True
-    column_list = ("title", "rating", "stage", "opened_on")
-    column_editable = ("title", "rating", "stage", "opened_on")
-    column_searchable_list = ("title", "rating")
-    column_filters = ("rating", "stage", "opened_on", "keeper_id")
+    columns = ("title", "rating", "stage", "opened_on")
+    editable = ("title", "rating", "stage", "opened_on")
+    search = ("title", "rating")
+    filters = ("rating", "stage", "opened_on", "keeper_id")
     date_hierarchy = "opened_on"
 
 

@@ -100,10 +100,10 @@ class Wares(Crud[Ware]):
 class WareAdmin(AdminView, model=Ware):
     crud = Wares
     can_import = True
-    column_list = ("name", "cost", "price", "status", "vendor.region", "buyer", "margin")
-    column_searchable_list = ("name", "note")
-    column_filters = ("cost", "status", "marks")
-    column_default_sort = ("cost", True)
+    columns = ("name", "cost", "price", "status", "vendor.region", "buyer", "margin")
+    search = ("name", "note")
+    filters = ("cost", "status", "marks")
+    order = ("-cost",)
     logged_fields = ("note",)
 
 

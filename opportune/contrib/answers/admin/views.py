@@ -20,7 +20,7 @@ from opportune.web.rendering.flash import flash
 class AnswerAdmin(AdminView, model=Answer):
     """Figures and ratings of answers. Questions, texts and prompts are private and not shown."""
 
-    column_list = (
+    columns = (
         "id",
         "created_at",
         "owner_id",
@@ -31,12 +31,12 @@ class AnswerAdmin(AdminView, model=Answer):
         "completion_tokens",
         "rating",
     )
-    column_details_list = (*column_list, "rating_note", "error_code", "usage_estimated", "cost_micro", "finished_at")
-    column_export_list = [*column_details_list]
-    column_searchable_list = ("topic", "model", "rating_note")
-    column_filters = ("rating", "status", "owner_id", "created_at", "completion_tokens")
+    fields = (*columns, "rating_note", "error_code", "usage_estimated", "cost_micro", "finished_at")
+    column_export_list = [*fields]
+    search = ("topic", "model", "rating_note")
+    filters = ("rating", "status", "owner_id", "created_at", "completion_tokens")
     column_labels = {"created_at": "When", "rating_note": "Why", "cost_micro": "Cost in millionths"}
-    column_default_sort = ("id", True)
+    order = ("-id",)
     can_create = can_edit = can_delete = False
     has_history = False
     icon, category = "ti ti-message-2", "Language models"

@@ -36,10 +36,10 @@ class Part(Table, table=True):
 
 
 class PartAdmin(AdminView, model=Part):
-    column_list = ("name", "maker_id", "state", "price", "is_ready", "due_on", "seen_at", "saves")
-    column_editable = ("name", "maker_id", "state", "price", "is_ready", "due_on", "seen_at")
-    column_default_sort = "id"
-    readonly_columns = ("saves", "updated_at")
+    columns = ("name", "maker_id", "state", "price", "is_ready", "due_on", "seen_at", "saves")
+    editable = ("name", "maker_id", "state", "price", "is_ready", "due_on", "seen_at")
+    order = ("id",)
+    readonly = ("saves", "updated_at")
 
     def get_readonly_fields(self, request: Request, row: Any) -> Sequence[str]:
         user: User = request.state.user

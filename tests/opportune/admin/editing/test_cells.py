@@ -211,7 +211,7 @@ async def test_editable_list_sends_as_many_queries_as_a_plain_one(
     await admin.get(LIST)
     with counted_statements() as editable:
         assert "cell-edit" in (await admin.get(LIST)).text
-    monkeypatch.setattr(PartAdmin, "column_editable", ())
+    monkeypatch.setattr(PartAdmin, "editable", ())
     with counted_statements() as plain:
         assert "cell-edit" not in (await admin.get(LIST)).text
     # The worker of the site also looks for jobs.

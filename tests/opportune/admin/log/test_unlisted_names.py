@@ -54,7 +54,7 @@ class Papers(Crud[Paper]):
 
 class PaperAdmin(AdminView, model=Paper):
     crud = Papers
-    readonly_columns = ()
+    readonly = ()
     can_import = True
 
 

@@ -72,7 +72,7 @@ class CityAdmin(AdminView, model=City):
 
 class DoctorAdmin(AdminView, model=Doctor):
     load = ("city",)
-    column_list = ("name", "city_id")
+    columns = ("name", "city_id")
 
     @action("count", "Count")
     async def count_visits(self, request: Request) -> Response:

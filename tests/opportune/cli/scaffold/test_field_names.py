@@ -42,7 +42,7 @@ def test_admin_derives_english_plurals() -> None:
         name = "Shelf"
 
     class StockAdmin(AdminView, model=Category):
-        name_plural = "Stock"
+        plural = "Stock"
 
     views = (CategoryAdmin, ShelfAdmin, StockAdmin)
     assert [view.name_plural for view in views] == ["Categories", "Shelves", "Stock"]

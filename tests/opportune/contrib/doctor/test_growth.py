@@ -67,7 +67,7 @@ class Label(ParcelTable, table=True):
 
 
 class LabelAdmin(AdminView, model=Label):
-    column_searchable_list = ("code",)
+    search = ("code",)
 
 
 class DepotAdmin(AdminView, model=Depot):
@@ -75,9 +75,9 @@ class DepotAdmin(AdminView, model=Depot):
 
 
 class ParcelAdmin(AdminView, model=Parcel):
-    column_filters = ("weight", "sent_on")
-    column_sortable_list = ("sent_on", "code")
-    column_searchable_list = ("code",)
+    filters = ("weight", "sent_on")
+    sort = ("sent_on", "code")
+    search = ("code",)
 
 
 class Parcels(Crud[Parcel]):

@@ -77,7 +77,7 @@ class Leaflets(Crud[Leaflet]):
 
 
 class LeafletAdmin(AdminView, model=Leaflet):
-    readonly_columns = ("number",)
+    readonly = ("number",)
     can_import = True
 
     async def before_save(self, session: AsyncSession, row: Leaflet, request: Request, *, is_created: bool) -> None:

@@ -20,7 +20,7 @@ class Shops(Crud[Shop]):
 """
 ADMIN = """\
 class BookAdmin(AdminView, model=Book):
-    column_list = ("title", "price")
+    columns = ("title", "price")
 
 
 inlines = (Inline(Book, by="shop_id", columns=("price",)),)

@@ -50,12 +50,12 @@ class Verses(Crud[Verse]):
 
 class PoemAdmin(AdminView, model=Poem):
     can_import = True
-    column_filters = ("title",)
+    filters = ("title",)
     inlines = (Inline(Verse, "poem_id", ("text",)),)
 
 
 class VerseAdmin(AdminView, model=Verse):
-    column_list = ("id", "poem", "poem.title")
+    columns = ("id", "poem", "poem.title")
 
 
 poems = Feature(

@@ -20,8 +20,8 @@ class ReviewAdmin(AdminView, model=Review):
 
 
 class BookAdmin(AdminView, model=Book):
-    column_list = ("cover", "title", "author", "tags", "status", "price")
-    column_filters = ("status", "author", "tags", "published_on")
+    columns = ("cover", "title", "author", "tags", "status", "price")
+    filters = ("status", "author", "tags", "published_on")
     inlines = (Inline(Review, "book_id", ("user_id", "stars", "text")),)
     can_import = True
     icon, category = "ti ti-book", "Books"

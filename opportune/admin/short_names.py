@@ -1,0 +1,74 @@
+"""Short names of the options of `AdminView`, as in `Crud` and `CrudPages`. SQLAdmin's own names are aliases."""
+
+from collections.abc import Mapping, Sequence
+from inspect import getattr_static
+from typing import Any
+
+from opportune.errors import OperatorError
+
+SHORT_NAMES: Mapping[str, str] = {
+    "columns": "column_list",
+    "fields": "column_details_list",
+    "write_fields": "form_columns",
+    "search": "column_searchable_list",
+    "filters": "column_filters",
+    "sort": "column_sortable_list",
+    "order": "column_default_sort",
+    "plural": "name_plural",
+}
+"""SQLAdmin's option by its short name."""
+
+
+class ShortName:
+    """Option with a short name, whose value is in SQLAdmin's option."""
+
+    def __init__(self, short: str) -> None:
+        self.short = short
+
+    def __get__(self, instance: object, owner: type[Any]) -> Any:
+        value = getattr(owner if instance is None else instance, SHORT_NAMES[self.short])
+        return _order_of(value) if self.short == "order" else value
+
+
+def short_name(short: str) -> Any:
+    """Declare an option with a short name."""
+    return ShortName(short)
+
+
+def add_long_names(view: str, bases: Sequence[type[Any]], attributes: dict[str, Any]) -> None:
+    """Set SQLAdmin's options from the short names in the body of a view, or in a mixin.
+
+    Raises:
+        OperatorError: The body sets an option by both names.
+    """
+    bodies = [attributes, *(vars(class_) for base in bases for class_ in base.__mro__)]
+    for short, long in SHORT_NAMES.items():
+        body = next((body for body in bodies if short in body or long in body), {})
+        if isinstance(body.get(short), ShortName):
+            continue
+        if short not in body:
+            if body is attributes:  # a base may have set the short name
+                attributes[short] = ShortName(short)
+        elif body is attributes and long in body:
+            raise OperatorError(f"{view} sets {short} and {long}, which are the same option. Remove {long}.")
+        elif long not in body:
+            attributes[long] = _default_sort_of(view, body[short]) if short == "order" else body[short]
+
+
+def written_name(view: Any, option: str) -> str:
+    """Return the name by which a view or its class sets an option of SQLAdmin."""
+    view_class = view if isinstance(view, type) else type(view)
+    short = next((short for short, long in SHORT_NAMES.items() if long == option), "")
+    return short if short and not isinstance(getattr_static(view_class, short, None), ShortName) else option
+
+
+def _default_sort_of(view: str, order: Any) -> list[tuple[str, bool]]:
+    if isinstance(order, str) or not all(isinstance(name, str) for name in order):
+        raise OperatorError(f'{view}.order: write a tuple of names, with - for descending: ("-created_at",)')
+    return [(name.removeprefix("-"), name.startswith("-")) for name in order]
+
+
+def _order_of(default_sort: Any) -> tuple[str, ...]:
+    columns = default_sort if isinstance(default_sort, list) else [default_sort]
+    pairs = [column if isinstance(column, tuple) else (column, False) for column in columns]
+    return tuple(f"{'-' if descending else ''}{getattr(name, 'key', name)}" for name, descending in pairs)
