@@ -5,6 +5,6 @@ The core is `users`, `sessions`, `tokens`, `groups`, `events`, `passwords`, `ema
 does not use the request. Flows import the core, but the core does not import flows. import-linter checks this.
 """
 
-from opportune.runtime.lazy_exports import lazy_exports
+from opportune.project.lazy_exports import lazy_exports
 
 __getattr__ = lazy_exports(__name__)

@@ -1,5 +1,5 @@
 """The admin at /admin: SQLAdmin with the forms, lists and permissions of this framework."""
 
-from opportune.runtime.lazy_exports import lazy_exports
+from opportune.project.lazy_exports import lazy_exports
 
 __getattr__ = lazy_exports(__name__)

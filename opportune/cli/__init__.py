@@ -1,5 +1,5 @@
 """Management commands. Imports only the standard library, because `oppman.py` runs before packages are installed."""
 
-from opportune.runtime.lazy_exports import lazy_exports
+from opportune.project.lazy_exports import lazy_exports
 
 __getattr__ = lazy_exports(__name__)

@@ -1,5 +1,5 @@
 """Tables, sessions and databases: SQLite and PostgreSQL behind one interface."""
 
-from opportune.runtime.lazy_exports import lazy_exports
+from opportune.project.lazy_exports import lazy_exports
 
 __getattr__ = lazy_exports(__name__)

@@ -101,7 +101,7 @@ class Table:
     label: str
     model: type[Any]
     columns: Sequence[str] = ()
-    """Names as in the `column_list` of the model's view; empty for the first columns of its list."""
+    """Names as in the `columns` of the model's view; empty for the first columns of its list."""
     limit: int = 5
     filters: Mapping[str, str] = field(default_factory=dict)
     """Filters of the model's list, `{"state": "open"}`. The table links to this list."""

@@ -1,5 +1,5 @@
 """E-mails: text and HTML from templates, sent by a job after the transaction is committed."""
 
-from opportune.runtime.lazy_exports import lazy_exports
+from opportune.project.lazy_exports import lazy_exports
 
 __getattr__ = lazy_exports(__name__)

@@ -3,6 +3,6 @@
 They are imported on first use, because the plugin is also imported in processes that need none of them.
 """
 
-from opportune.runtime.lazy_exports import lazy_exports
+from opportune.project.lazy_exports import lazy_exports
 
 __getattr__ = lazy_exports(__name__)

@@ -228,7 +228,7 @@ def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: s
         "opportune/config/__init__.py",
         "opportune/project/feature_packages.py",
         "opportune/project/layout.py",
-        "opportune/runtime/lazy_exports.py",
+        "opportune/project/lazy_exports.py",
         "opportune/errors/suggestions.py",
     ):
         (tmp_path / path).parent.mkdir(exist_ok=True)

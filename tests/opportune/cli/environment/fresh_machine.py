@@ -75,7 +75,7 @@ class Machine:
             "opportune/cli/terminal.py",
             "opportune/cli/usage.py",
             "opportune/cli/environment/framework_wheel.py",
-            "opportune/runtime/lazy_exports.py",
+            "opportune/project/lazy_exports.py",
             "opportune/errors/suggestions.py",
             *(f"{module.replace('.', '/')}.py" for module in MODULES.values()),
         ):
