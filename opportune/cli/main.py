@@ -58,6 +58,8 @@ Context: TypeAlias = Any
 PERMISSION_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
 MAX_NEW_OBJECTS = 20_000
 """Number of new objects after which garbage is collected. Many commands import the project, which creates more."""
+RENAMES = "opportune.cli.project.renames"
+"""Imported only for code of an earlier version."""
 MAX_HELP_COLUMNS = 120
 """Maximum width of the help."""
 
@@ -301,7 +303,9 @@ def report_unexpected_error(error: Exception) -> int:
         return print_error(f"{error.filename}: {error.strerror}. Choose another path, or give this user access.", 1)
     first_line = next(iter(text.splitlines()), "")
     description = f"{type(error).__name__}: {first_line} ({error_location(error)})"
-    return print_error(f"Unexpected {description}. Add -v for the traceback.", 1)
+    new = import_module(RENAMES).find_current_name(error) if isinstance(error, ImportError) else ""
+    advice = f"It is now {new}. Run: python3 oppman.py upgrade" if new else "Add -v for the traceback."
+    return print_error(f"Unexpected {description}. {advice}", 1)
 
 
 def report_to_features(error: Exception) -> None:

@@ -1,7 +1,7 @@
 """Upgrade the framework on a new git branch.
 
 The branch is called upgrade-VERSION. It gets the new wheel in `vendor/`, its pin in requirements.lock, and the changes
-of files such as Dockerfile, merged with yours. Your other files are not changed.
+of files such as Dockerfile, merged with yours. Names of earlier versions in your code are changed to the current ones.
 """
 
 import re
@@ -19,12 +19,14 @@ from opportune import __version__
 from opportune.cli.environment.entry import BASE, VENV
 from opportune.cli.environment.framework_wheel import PIN
 from opportune.cli.output import say
+from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.cli.project.git import Git, GitError
 from opportune.cli.project.merge import Merge, merge_release, work_tree
 from opportune.cli.project.record import RECORD, Record, read_record
 from opportune.cli.project.release import Release, install_from_index, read_release
 from opportune.cli.project.shared_files import STARTER, ProjectNames
 from opportune.cli.project.wheel import NAME, hash_of
+from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.terminal import printable
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_folder
@@ -33,23 +35,28 @@ from opportune.project.layout import FRAMEWORK, PROJECT
 COUNTED = ("Added", "Changed", "Fixed")
 """Headings of the changelog whose entries need no action."""
 CHECK, TEST, MIGRATE, MAKE_MIGRATIONS = ["check"], ["test", "--project"], ["migrate"], ["makemigrations", "--no-input"]
+RENAME = ["upgrade"]
 
 
 def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="WHEEL|VERSION",
-            help="A wheel, or a version of the package index. #sha256=… after a wheel checks its hash.",
+            metavar="[WHEEL|VERSION]",
+            help="A wheel, or a version of the package index. #sha256=… after a wheel checks its hash. "
+            "Without it, your code is changed to the names of the installed release.",
             show_default=False,
         ),
-    ],
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the changes.")] = False,
     no_test: Annotated[bool, typer.Option("--no-test", help="Do not run the project's tests.")] = False,
 ) -> None:
     record, pinned_hash = require_project(PROJECT)
     git = Git(PROJECT, is_uninterruptible=True)
     main = require_clean_branch(git)
+    if not source:
+        rename_in_code(dry_run=dry_run)
+        return
     with private_folder("opportune-upgrade-") as folder:
         release = fetch_release(source, folder)
         if not is_newer(release):
@@ -70,6 +77,26 @@ def command(
             switch_to(git, branch, tree("rev-parse", "HEAD").strip())
         new_migrations = sorted(migrations_in(release.root / NAME) - migrations_in(FRAMEWORK))
     finish(merge, main, release.version, new_migrations, no_test=no_test)
+
+
+def rename_in_code(*, dry_run: bool) -> None:
+    """Change names of earlier versions in the project's code, and print those that the user has to change."""
+    upgrade = upgrade_code(PROJECT)
+    if not dry_run:
+        with write_files(upgrade.texts, PROJECT):
+            pass
+    for line in upgrade.changed:
+        say(printable(line))
+    if upgrade.remaining:
+        print("Change these lines yourself:")
+    for line in upgrade.remaining:
+        print(f"  {printable(line)}")
+    if dry_run:
+        say("Nothing was changed (--dry-run).")
+    elif upgrade.texts:
+        say(f"Changed {len(upgrade.texts)} files. To see the changes: git diff")
+    elif not upgrade.remaining:
+        say("The code uses no names of earlier versions.")
 
 
 def require_project(folder: Path) -> tuple[Record, str]:
@@ -217,14 +244,14 @@ def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str],
     say(f"You are now on the branch {branch}. To see the changes: git diff {main}. To go back: {switch_back}")
     if new_migrations:
         say(f"New migrations of the framework: {', '.join(new_migrations)}.")
-    all_steps = list(map(_command, (MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)))
+    all_steps = list(map(_command, (RENAME, MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)))
     if merge.conflicts:
         print_steps("git commit --all --message='Resolve conflicts'", *all_steps, after="resolving the conflicts")
         raise typer.Exit(1)
     if Path(sys.prefix).resolve() != PROJECT / VENV.name:
         print_steps(f"python3 -m pip install --no-deps --require-hashes -r {BASE}", *all_steps)
         return
-    failed = [] if update_generated_files(version) else [MAKE_MIGRATIONS]
+    failed = [] if update_code(version) else [MAKE_MIGRATIONS]
     # The user decides when to migrate the database, and `check` fails until then.
     pending = [MIGRATE, *failed, CHECK] if new_migrations or failed else []
     for arguments in [CHECK, TEST]:
@@ -235,14 +262,15 @@ def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str],
     print_steps(*map(_command, [*pending, *([TEST] if no_test else [])]), f"{switch_back} && git merge {branch}")
 
 
-def update_generated_files(version: str) -> bool:
-    """Commit generated files that depend on the framework: migrations and .env.example. Return False on failure."""
-    if run(MAKE_MIGRATIONS) or subprocess.call([sys.executable, "-m", "opportune.config.env_example"], cwd=PROJECT):
+def update_code(version: str) -> bool:
+    """Commit what the release changes in the code: names, migrations and .env.example. Return False on failure."""
+    write_env_example = [sys.executable, "-m", "opportune.config.env_example"]
+    if run(RENAME) or run(MAKE_MIGRATIONS) or subprocess.call(write_env_example, cwd=PROJECT):
         return False
     git = Git(PROJECT)
     if git("status", "--porcelain").strip():
         git("add", "--all")
-        git("commit", "--quiet", "--message", f"Update generated files for Opportune {version}")
+        git("commit", "--quiet", "--message", f"Update the code for Opportune {version}")
     return True
 
 

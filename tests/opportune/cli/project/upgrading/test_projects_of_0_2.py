@@ -11,12 +11,11 @@ from zipfile import ZipFile
 
 import pytest
 
+from opportune.cli.project.renames import read_renames
 from opportune.cli.registry import MODULES
 
 IMPORTS = (Path(__file__).parent / "imports_of_0_2.txt").read_text().splitlines()
 """Modules and names that the code imports that 0.2 wrote: examples, their tests, and the scaffold."""
-MOVED = [line.split() for line in (Path(__file__).parent / "moved_since_0_2.txt").read_text().splitlines()]
-"""Old and new place of a name, `module:name`, or of all names of a module and its packages. The first match counts."""
 
 
 def test_wheel_is_readable_by_0_2(wheel: Path, tmp_path: Path) -> None:
@@ -43,20 +42,9 @@ def test_programs_that_0_2_runs_exist() -> None:
     assert find_spec("opportune.config.env_example")
 
 
-def find_place(module: str, name: str) -> tuple[str, str]:
-    """Return the current module and name of a name that 0.2 had."""
-    for old, new in MOVED:
-        if old == f"{module}:{name}":
-            new_module, _, new_name = new.partition(":")
-            return new_module, new_name
-        if f"{module}.".startswith(f"{old}."):
-            return new + module.removeprefix(old), name
-    return module, name
-
-
 @pytest.mark.parametrize("line", IMPORTS, ids=lambda line: line.split()[0])
 def test_names_of_0_2_exist_or_have_moved(line: str) -> None:
     old_module, *names = line.split()
-    for module, name in (find_place(old_module, name) for name in names):
+    for module, name in (read_renames().find_import(old_module, name) for name in names):
         if not hasattr(import_module(module), name):
             import_module(f"{module}.{name}")

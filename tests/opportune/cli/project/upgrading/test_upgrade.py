@@ -23,6 +23,7 @@ You are now on the branch upgrade-99.0. To see the changes: git diff main. To go
 New migrations of the framework: accounts/0099_names.py.
 Next:
   python3 -m pip install --no-deps --require-hashes -r requirements.lock
+  python3 oppman.py upgrade
   python3 oppman.py makemigrations --no-input
   python3 oppman.py migrate
   python3 oppman.py check

@@ -1,0 +1,130 @@
+"""Use of the current names in the code of a project: its Python files, templates and list of features."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from opportune.cli.project.renamed_code import Change, RenamedCode
+from opportune.cli.project.renames import read_renames
+from opportune.cli.scaffold.installed import FRAMEWORK_FEATURES, INSTALLED, with_feature
+from opportune.errors import OperatorError
+from opportune.project.layout import PACKAGE
+
+FOLDERS = (PACKAGE, "tests", "templates", "migrations")
+MAX_PASSES = 4
+"""A change inside another one, such as a name in the arguments of `Feature`, takes one more pass."""
+PERMISSION_IN_TEMPLATE = re.compile(r"""\bmay\(\s*(["'])[\w-]+\1\s*,\s*(["'])(?P<action>\w+)\2""")
+
+
+@dataclass
+class CodeUpgrade:
+    """Changes of the code of a project. Nothing is written."""
+
+    texts: dict[Path, str] = field(default_factory=dict)
+    """New texts of the changed files."""
+    changed: list[str] = field(default_factory=list)
+    """Lines such as `app/books/api.py:3: old -> new`."""
+    remaining: list[str] = field(default_factory=list)
+    """Lines that the user has to change."""
+
+
+def upgrade_code(root: Path) -> CodeUpgrade:
+    """Return the changes of a project's code.
+
+    Raises:
+        OperatorError: a file cannot be parsed.
+    """
+    files = [
+        file for folder in FOLDERS for file in sorted((root / folder).rglob("*")) if file.suffix in (".py", ".html")
+    ]
+    texts = {file: _read(file, root) for file in files if file.is_file() and not file.is_symlink()}
+    code = {file: text for file, text in texts.items() if file.suffix == ".py"}
+    upgrade, roots = CodeUpgrade(), _roots_of(code, root)
+    for file, text in texts.items():
+        name = file.relative_to(root).as_posix()
+        new = _rename(upgrade, name, text, roots) if file in code else _rename_in_template(upgrade, name, text)
+        if name == INSTALLED:
+            new = _list_features(upgrade, new)
+        if new != text:
+            upgrade.texts[file] = new
+    return upgrade
+
+
+def _read(file: Path, root: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(
+            f"{file.relative_to(root).as_posix()} cannot be read ({error}). Save it as UTF-8."
+        ) from None
+
+
+def _roots_of(code: Mapping[Path, str], root: Path) -> dict[str, str]:
+    """Return the classes of the framework that the project's classes extend, by the name of the class."""
+    bases: dict[str, set[str]] = {}
+    for file, text in code.items():
+        try:
+            tree = ast.parse(text)
+        except SyntaxError as error:
+            name = file.relative_to(root).as_posix()
+            raise OperatorError(f"{name}:{error.lineno} has a syntax error ({error.msg}). Fix it first.") from None
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                bases.setdefault(node.name, set()).update(map(_name_of_base, node.bases))
+    known = dict.fromkeys(read_renames().attributes)
+    roots = {name: name for name in known}
+    for _ in bases:  # at most as many levels as classes
+        new = {name: roots[base] for name, names in bases.items() for base in names & roots.keys() if name not in roots}
+        if not new:
+            break
+        roots |= new
+    return roots
+
+
+def _name_of_base(node: ast.expr) -> str:
+    node = node.value if isinstance(node, ast.Subscript) else node
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _rename(upgrade: CodeUpgrade, name: str, text: str, roots: Mapping[str, str]) -> str:
+    for _ in range(MAX_PASSES):
+        code = RenamedCode(text, roots)
+        if (new := code.text) == text:
+            upgrade.remaining += _lines(name, (change for change in code.changes if change.new is None))
+            break
+        upgrade.changed += _lines(name, (change for change in code.changes if change.new is not None))
+        text = new
+    return text
+
+
+def _lines(name: str, changes: Iterator[Change]) -> list[str]:
+    return [f"{name}:{change.line}: {change.description}" for change in changes]
+
+
+def _rename_in_template(upgrade: CodeUpgrade, name: str, text: str) -> str:
+    actions = read_renames().actions
+
+    def rename(match: re.Match[str]) -> str:
+        if (new := actions.get(old := match["action"])) is None:
+            return match[0]
+        line = text.count("\n", 0, match.start()) + 1
+        upgrade.changed.append(f'{name}:{line}: "{old}" -> "{new}"')
+        return match[0][: match.start("action") - match.start()] + new + match[0][match.end("action") - match.start() :]
+
+    return PERMISSION_IN_TEMPLATE.sub(rename, text)
+
+
+def _list_features(upgrade: CodeUpgrade, text: str) -> str:
+    """List the features that every site of 0.2 had, unless the project already lists one of them."""
+    imports = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
+    listed = {alias.name for node in imports if node.module == FRAMEWORK_FEATURES for alias in node.names}
+    features = read_renames().features
+    if not listed or listed & features.keys():
+        return text
+    for name, needed in features.items():
+        if listed.issuperset(needed):
+            text = with_feature(text, name, FRAMEWORK_FEATURES)
+            upgrade.changed.append(f"{INSTALLED}: lists the feature {name}")
+    return text

@@ -1,0 +1,186 @@
+"""Changes of Python files that use names of earlier versions. Comments and formatting stay."""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from opportune.cli.project.old_features import old_feature_arguments
+from opportune.cli.project.renames import read_renames
+from opportune.cli.scaffold.module_imports import with_imports
+from opportune.cli.scaffold.source import Source, Span, bound_names
+from opportune.project.layout import FRAMEWORK
+
+PACKAGE = FRAMEWORK.name
+DOTTED_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
+MAX_LINE_LENGTH = 120
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Change:
+    """A name to change: `new` is the whole code between the positions, or None if the file cannot be changed safely."""
+
+    line: int
+    description: str
+    span: Span
+    new: str | None = None
+    imports: frozenset[str] = frozenset()
+    """Families of arguments to import."""
+
+
+class RenamedCode:
+    """Names of earlier versions in a Python file.
+
+    Args:
+        text: Text of the file. Raises SyntaxError if it cannot be parsed.
+        roots: Classes of the framework that the project's classes extend, by the name of the class.
+    """
+
+    def __init__(self, text: str, roots: Mapping[str, str]) -> None:
+        self.source, self.roots, self.renames = Source(text), roots, read_renames()
+        self.bound: set[str] = set()
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+                self.bound.add(node.id)
+            elif isinstance(node, ast.arg):
+                self.bound.add(node.arg)
+        self.changes = sorted(self._find(), key=lambda change: change.span.start)
+
+    @property
+    def text(self) -> str:
+        """The file with the changes that are safe. A call that contains other changes is left for the next pass."""
+        result = self.source.bytes
+        safe = [change for change in self.changes if change.new is not None]
+        imports: set[str] = set()
+        for index, change in reversed([*enumerate(safe)]):
+            if not any(other.span.start < change.span.end for other in safe[index + 1 :]):
+                result = result[: change.span.start] + str(change.new).encode() + result[change.span.end :]
+                imports |= change.imports
+        return with_imports(result.decode(), {f"{PACKAGE}.feature": imports} if imports else {})
+
+    def _find(self) -> Iterator[Change]:
+        for node in ast.walk(self.source.tree):
+            match node:
+                case ast.ImportFrom(level=0, module=str(module)) if module.partition(".")[0] == PACKAGE:
+                    yield from self._change_import_from(node, module)
+                case ast.Import():
+                    yield from self._change_import(node)
+                case ast.Constant(value=str(text)) if DOTTED_NAME.fullmatch(text):
+                    if (new := self._moved(text)) != text:
+                        yield Change(node.lineno, f"{text} -> {new}", self.source.span(node))
+                case ast.ClassDef() if attributes := self.renames.attributes.get(self.roots.get(node.name, "")):
+                    yield from self._change_attributes(node, attributes)
+                case ast.Call():
+                    yield from self._change_call(node)
+
+    # Imports
+
+    def _change_import_from(self, node: ast.ImportFrom, module: str) -> Iterator[Change]:
+        places = [self.renames.find_import(module, alias.name) for alias in node.names]
+        if all(place == (module, alias.name) for place, alias in zip(places, node.names, strict=True)):
+            return
+        names: dict[str, list[str]] = {}
+        span = self.source.span(node)
+        has_comment = b"#" in self.source.bytes[span.start : span.end]
+        for (new_module, new_name), alias in zip(places, node.names, strict=True):
+            as_name = alias.asname
+            if new_name != alias.name and not as_name:
+                if alias.name in self.bound or new_name in bound_names(self.source.tree):
+                    as_name = alias.name  # the new name would hide another one, or the old one means something else
+                elif not has_comment:
+                    yield from self._change_uses(alias.name, new_name)
+            names.setdefault(new_module, []).append(f"{new_name} as {as_name}" if as_name else new_name)
+        code = f"\n{self.source.indent(span.start)}".join(_import_code(*item) for item in names.items())
+        old = ", ".join(f"{module}.{alias.name}" for alias in node.names)
+        new = ", ".join(f"{new_module}.{name}" for new_module, new_names in names.items() for name in new_names)
+        yield Change(node.lineno, f"{old} -> {new}", span, None if has_comment else code)
+
+    def _change_uses(self, old: str, new: str) -> Iterator[Change]:
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.Name) and node.id == old:
+                yield Change(node.lineno, f"{old} -> {new}", self.source.span(node), new)
+
+    def _change_import(self, node: ast.Import) -> Iterator[Change]:
+        for alias in node.names:
+            if (new := self.renames.find_module(alias.name)) != alias.name:
+                # Without an alias, the uses have the old name.
+                code = f"{new} as {alias.asname}" if alias.asname else None
+                yield Change(node.lineno, f"{alias.name} -> {new}", self.source.span(alias), code)
+
+    def _moved(self, dotted_name: str) -> str:
+        module, _, name = dotted_name.rpartition(".")
+        new_module, new_name = self.renames.find_import(module, name)
+        module_as_whole = self.renames.find_module(dotted_name)
+        return module_as_whole if module_as_whole != dotted_name else f"{new_module}.{new_name}"
+
+    # Attributes of classes
+
+    def _change_attributes(self, class_: ast.ClassDef, attributes: Mapping[str, str]) -> Iterator[Change]:
+        assigned = [pair for statement in class_.body for pair in _assigned(statement)]
+        existing = {target.id for target, _ in assigned}
+        methods = {statement.name for statement in class_.body if isinstance(statement, Function)}
+        attributes = {old: new for old, new in attributes.items() if old not in methods}
+        for target, value in assigned:
+            code = f"{target.id} = {_code_of(value)}"
+            if new := (attributes.get(code) or attributes.get(target.id, "")).partition(" ")[0]:
+                is_free = new not in existing
+                span = self.source.span(target)
+                yield Change(target.lineno, f"{target.id} -> {new}", span, new if is_free else None)
+        for node in (node for statement in class_.body for node in ast.walk(statement)):
+            match node:
+                case ast.Name(id=name, ctx=ast.Load()) if name in existing and name in attributes:
+                    yield Change(node.lineno, f"{name} -> {attributes[name]}", self.source.span(node), attributes[name])
+                case ast.Attribute(attr=name) if name in attributes and _is_own(node.value):
+                    end = self.source.span(node).end
+                    span = Span(end - len(name.encode()), end)
+                    yield Change(node.lineno, f"{name} -> {attributes[name]}", span, attributes[name])
+
+    # Calls
+
+    def _change_call(self, node: ast.Call) -> Iterator[Change]:
+        function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if function in self.renames.action_functions:
+            yield from self._change_actions(node.args)
+        for keyword in node.keywords:
+            if keyword.arg == "groups":
+                yield from self._change_actions(ast.walk(keyword.value))
+        if function == "Feature" and (found := old_feature_arguments(self.source, node)):
+            span = self.source.span(node)
+            arguments = Span(self.source.span(node.func).end, span.end)
+            yield Change(node.lineno, found.description, arguments, found.code, frozenset(found.families))
+
+    def _change_actions(self, nodes: Iterable[ast.AST]) -> Iterator[Change]:
+        for node in nodes:
+            if isinstance(node, ast.Constant) and (new := self.renames.actions.get(str(node.value))):
+                quote = self.source.segment(node)[0]
+                code = f"{quote}{new}{quote}" if quote in "\"'" else None
+                yield Change(node.lineno, f"{node.value!r} -> {new!r}", self.source.span(node), code)
+
+
+def _import_code(module: str, names: Sequence[str]) -> str:
+    code = f"from {module} import {', '.join(names)}"
+    return code if len(code) <= MAX_LINE_LENGTH else f"from {module} import ({', '.join(names)},)"
+
+
+def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.Name, ast.expr | None]]:
+    """Yield the names that a statement assigns, with their values if each has one."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    value = getattr(statement, "value", None)
+    for target in targets:
+        if isinstance(target, ast.Name):
+            yield target, value
+        elif isinstance(target, ast.Tuple):
+            values = value.elts if isinstance(value, ast.Tuple) else [None] * len(target.elts)
+            pairs = zip(target.elts, values, strict=False)
+            yield from ((name, element) for name, element in pairs if isinstance(name, ast.Name))
+
+
+def _code_of(value: ast.expr | None) -> str:
+    return f'"{value.value!s}"' if isinstance(value, ast.Constant) else ""
+
+
+def _is_own(node: ast.expr) -> bool:
+    """Return whether this is `self`, `cls` or `super()`."""
+    name = node.func if isinstance(node, ast.Call) else node
+    return isinstance(name, ast.Name) and name.id in ("self", "cls", "super")

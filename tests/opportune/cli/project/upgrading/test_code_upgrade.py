@@ -1,0 +1,213 @@
+"""`upgrade` without a release: names of 0.2 in the code of a project."""
+
+import subprocess
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from opportune.cli.main import report_unexpected_error
+from opportune.cli.project.renames import read_renames
+from opportune.project.layout import PROJECT
+from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.project.upgrading.files import commit, git, snapshot
+
+SERVICE = """\
+from opportune.crud import Crud
+from opportune.db import DatabaseURL, before_change
+from opportune.llm import (
+    Answer,  # moved
+    LLMError,
+)
+from opportune.llm import LLMError as Failed, estimate_tokens
+
+
+class Books(Crud[Book]):
+    owner = "owner_id"
+    team_roles = {}
+
+    def visible(self) -> bool:
+        return self.may("edit") and self.owner != "edit"
+
+
+class Loans(Crud[Loan]):
+    owner, search = "team_id", ("title",)
+
+
+class Shelf:
+    owner = "Ann"
+
+
+@before_change(Book)
+async def refuse(book: Book) -> None:
+    await grant(database, user, "book", 'details')
+    raise LLMError(DatabaseURL, Failed, "opportune.text.Line")
+"""
+NEW_SERVICE = """\
+from opportune.crud import Crud
+from opportune.db import DatabaseUrl, before_update
+from opportune.llm import (
+    Answer,  # moved
+    LLMError,
+)
+from opportune.contrib.llm import LlmError as Failed, estimate_tokens
+
+
+class Books(Crud[Book]):
+    owner_column = "owner_id"
+    team_roles = {}
+
+    def visible(self) -> bool:
+        return self.may("update") and self.owner_column != "edit"
+
+
+class Loans(Crud[Loan]):
+    team_column, search = "team_id", ("title",)
+
+
+class Shelf:
+    owner = "Ann"
+
+
+@before_update(Book)
+async def refuse(book: Book) -> None:
+    await grant(database, user, "book", 'get')
+    raise LLMError(DatabaseUrl, Failed, "opportune.text.Line")
+"""
+FEATURE = """\
+from app.books import tools
+from opportune.feature import Feature, Link
+
+books = Feature(
+    "books",
+    models=[Book],
+    admin="app.books.admin",
+    metrics=[Metric("Books", Book.created_at)],
+    navigation=[Link("Books", "/books")],
+    groups={"Librarians": {"book": ["list", "edit"]}},
+    first_jobs=[count],
+    jobs=[count],
+)
+"""
+NEW_FEATURE = """\
+from app.books import tools
+from opportune.feature import Accounts, Admin, Feature, Jobs, Link, Site
+
+books = Feature(
+    "books",
+    models=[Book],
+    admin=Admin("app.books.admin", metrics=[Metric("Books", Book.created_at)]),
+    site=Site(navigation=[Link("Books", "/books")]),
+    accounts=Accounts(groups={"Librarians": {"book": ["list", "update"]}}),
+    jobs=Jobs([count], first=[count]),
+)
+"""
+ADMIN = """\
+class Base(AdminView): ...
+
+
+class BookAdmin(Base):
+    column_editable = ()
+"""
+INSTALLED = """\
+from app.books.feature import books
+from opportune.feature import Feature
+from opportune.features import accounts, answers
+
+INSTALLED: tuple[Feature, ...] = (accounts, answers, books)
+"""
+
+
+@pytest.fixture
+def old_shop(shop: Path) -> Path:
+    """A project with code of 0.2."""
+    books = shop / "app/books"
+    books.mkdir()
+    (books / "service.py").write_text(SERVICE)
+    (books / "feature.py").write_text(FEATURE)
+    (books / "admin.py").write_text(ADMIN)
+    (shop / "app/installed.py").write_text(INSTALLED)
+    (shop / "templates/books").mkdir(parents=True)
+    (shop / "templates/books/book.html").write_text('{% if may("book", "edit") %}edit{% endif %}\n')
+    commit(shop)
+    return shop
+
+
+def test_code_gets_current_names(oppman: Oppman, old_shop: Path) -> None:
+    code, out, _ = oppman("upgrade")
+    books = old_shop / "app/books"
+    assert code == 0
+    assert (books / "service.py").read_text() == NEW_SERVICE
+    assert (books / "feature.py").read_text() == NEW_FEATURE
+    assert (books / "admin.py").read_text().endswith("    editable = ()\n")
+    assert (old_shop / "templates/books/book.html").read_text() == '{% if may("book", "update") %}edit{% endif %}\n'
+    assert "app/books/service.py:2: opportune.db.DatabaseURL" in out
+    assert out.endswith("To see the changes: git diff\n")
+
+
+def test_names_that_stay_are_listed(oppman: Oppman, old_shop: Path) -> None:
+    listed = oppman("upgrade").out.partition("Change these lines yourself:\n")[2].splitlines()[:2]
+    assert [line.partition(": ")[0] for line in listed] == ["  app/books/service.py:3", "  app/books/service.py:29"]
+    assert listed[1].endswith("opportune.text.Line -> opportune.fields.Line")
+    commit(old_shop)
+    assert oppman("upgrade").out.splitlines() == ["Change these lines yourself:", *listed]
+
+
+def test_features_that_every_site_had_are_listed(oppman: Oppman, old_shop: Path) -> None:
+    assert oppman("upgrade").code == 0
+    text = (old_shop / "app/installed.py").read_text()
+    assert {"backup", "llm", "palette"} <= {line.strip(" ,") for line in text.splitlines()}
+    assert "dashboard" not in text, "it needs the admin, which the project does not list"
+
+
+def test_dry_run_changes_no_code(oppman: Oppman, old_shop: Path) -> None:
+    assert oppman("upgrade", "--dry-run").out.endswith("Nothing was changed (--dry-run).\n")
+    assert git(old_shop, "status", "--porcelain") == ""
+
+
+def test_current_code_stays(oppman: Oppman, shop: Path) -> None:
+    before = snapshot(shop / "tests")
+    assert oppman("upgrade").out.endswith("The code uses no names of earlier versions.\n")
+    assert snapshot(shop / "tests") == before
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("echo 'class :' > app/books/api.py; git add .; git commit -qm x", "app/books/api.py:1 has a syntax error"),
+        ("printf '\\377' > app/books/api.py; git add .; git commit -qm x", "app/books/api.py cannot be read"),
+        ("echo > app/books/api.py", "There are uncommitted changes (app/books/api.py)"),
+        ("rm -rf .git", "This project is not in git"),
+    ],
+)
+def test_code_that_cannot_be_changed_is_refused(oppman: Oppman, old_shop: Path, command: str, message: str) -> None:
+    subprocess.run(["sh", "-c", command], cwd=old_shop, check=True)
+    before = snapshot(old_shop)
+    assert message in oppman("upgrade").line()
+    assert snapshot(old_shop) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "new"),
+    [
+        ("import opportune.llm.answers", "opportune.contrib.llm"),
+        ("from opportune.db import DatabaseURL", "opportune.db.DatabaseUrl"),
+    ],
+)
+def test_failed_import_names_the_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, statement: str, new: str
+) -> None:
+    (tmp_path / "old_names.py").write_text(statement)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError) as caught:
+        import_module("old_names")
+    report_unexpected_error(caught.value)
+    assert capsys.readouterr().err.endswith(f"It is now {new}. Run: python3 oppman.py upgrade\n")
+
+
+def test_upgrade_guide_names_moved_packages() -> None:
+    guide = (PROJECT / "docs/upgrading.md").read_text()
+    imports = read_renames().imports
+    packages = [old for old in imports if ":" not in old and old.count(".") == 1]
+    names = [old.partition(":")[2] for old, new in imports.items() if old.partition(":")[2] != new.partition(":")[2]]
+    assert [name for name in (*packages, *names) if f"`{name}`" not in guide and name != "llm"] == []
