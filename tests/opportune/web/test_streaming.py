@@ -50,8 +50,8 @@ async def get_book(book_id: RowId, session: ReadSession) -> Book:
 CurrentBook = Annotated[Book, Depends(get_book)]
 
 
-async def detail(request: Request, book: CurrentBook) -> HTMLResponse:
-    return templates.render(request, "books/detail.html", {"book": book})
+async def show(request: Request, book: CurrentBook) -> HTMLResponse:
+    return templates.render(request, "books/book.html", {"book": book})
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     names: dict[str, Any] = {}
     exec(PYTHON, names)  # noqa: S102 - code of the guide
     names["pages"].add_api_route("/{book_id}", detail)
-    add_templates(monkeypatch, {"books/detail.html": PAGE})
+    add_templates(monkeypatch, {"books/book.html": PAGE})
     app = create_test_app(settings, [llm, Feature("books", "Books.", pages=names["pages"])])
     async with app.router.lifespan_context(app):
         yield app

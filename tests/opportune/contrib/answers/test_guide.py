@@ -42,7 +42,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     dependencies = ModuleType("app.books.dependencies")
     vars(dependencies)["CurrentBook"] = Annotated[Book, Depends(get_book)]
     monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
-    add_templates(monkeypatch, {"books/detail.html": PAGE})
+    add_templates(monkeypatch, {"books/book.html": PAGE})
     names: dict[str, Any] = {"Book": Book}
     for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
         exec(code, names)  # noqa: S102 - examples of the guide
