@@ -13,6 +13,7 @@ from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
 
 from opportune.errors import OperatorError
+from opportune.errors.renamed_names import renamed_to
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name, did_you_mean
 
 T = TypeVar("T", bound=type[Any])
@@ -54,6 +55,21 @@ def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, st
     """Raise OperatorError for the first misspelt option of a class."""
     if message := next(find_misspelt(class_, base, renamed=renamed), ""):
         raise OperatorError(message)
+
+
+def explains_renamed(names: Mapping[str, str]) -> Callable[[T], T]:
+    """Return a class decorator that adds the new name to errors about renamed attributes, as in `books.find()`."""
+
+    def get_missing(self: Any, name: str) -> Any:
+        if name in names:
+            raise AttributeError(f"{type(self).__name__} has no {name}.{renamed_to(name, names)}")
+        return object.__getattribute__(self, name)  # raises the original error
+
+    def decorate(class_: T) -> T:
+        class_.__getattr__ = get_missing
+        return class_
+
+    return decorate
 
 
 def strict(class_: T) -> T:

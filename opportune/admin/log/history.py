@@ -24,8 +24,11 @@ from opportune.admin.trash.rows import find_deleted
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
 from opportune.db.sessions.trash import with_deleted
+from opportune.i18n import gettext_lazy as _l
 
 ENTRIES_PER_PAGE = 30
+ACTION_LABELS = {"update": _l("Edit")}
+"""Labels as on buttons and in the table of permissions."""
 
 
 class ModelFilter:
@@ -173,7 +176,7 @@ def get_action_label(entry: AuditEntry, view: BaseAdminView | None) -> str:
     """Return the label of an entry's action."""
     action, _, slug = entry.action.partition(":")
     if not slug:
-        return str(choice_label(action))
+        return str(ACTION_LABELS.get(action) or choice_label(action))
     labels = action_labels(view) if view else {}
     return str(labels.get(slug, slug.replace("-", " ").capitalize()))
 

@@ -70,7 +70,7 @@ def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
     return RedirectResponse(f"{address}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
 
 
-async def add_view(request: Request, view: AdminView) -> Response:
+async def create_view(request: Request, view: AdminView) -> Response:
     """Show the form for a new view with the state in the address, or save it."""
     user: User = request.state.user
     saved = await load_saved_views(request)
@@ -178,7 +178,7 @@ async def _find_own(request: Request, view: AdminView) -> SavedView:
 
 
 PAGES = (
-    ModelPage("views/add", add_view, ["GET", "POST"], "add-view"),
+    ModelPage("views/add", create_view, ["GET", "POST"], "create-view"),
     ModelPage("views/{view_id}", open_view, ["GET"], "open-view"),
     ModelPage("views/{view_id}/edit", edit_view, ["GET", "POST"], "edit-view"),
     ModelPage("views/{view_id}/update", update_view, ["POST"], "update-view"),

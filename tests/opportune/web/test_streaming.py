@@ -61,7 +61,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
     names: dict[str, Any] = {}
     exec(PYTHON, names)  # noqa: S102 - code of the guide
-    names["pages"].add_api_route("/{book_id}", detail)
+    names["pages"].add_api_route("/{book_id}", show)
     add_templates(monkeypatch, {"books/book.html": PAGE})
     app = create_test_app(settings, [llm, Feature("books", "Books.", pages=names["pages"])])
     async with app.router.lifespan_context(app):

@@ -46,7 +46,7 @@ async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
         assert deleted.changes["name"] == ["Heavy anvil", None]
         assert deleted.changes["notes"] == ["polished", None]
         page = (await admin.get("/admin/gadget/history/1")).text
-        order = [page.index(f"<strong>{action}</strong>") for action in ("Delete", "Polish", "Update", "Create")]
+        order = [page.index(f"<strong>{action}</strong>") for action in ("Delete", "Polish", "Edit", "Create")]
         assert order == sorted(order)
         assert "Heavy anvil" in page
         assert "(deleted)" in page
