@@ -1,0 +1,69 @@
+"""Statements of pages and of the admin. Overridden methods that only call the original do not change them."""
+
+import re
+from collections.abc import Mapping
+from inspect import getattr_static, iscoroutinefunction, isfunction
+from types import new_class
+from typing import Any
+
+from sqlalchemy import MetaData
+
+from opportune.admin import AdminView
+from opportune.config.settings import Settings
+from opportune.crud import CrudPages
+from opportune.feature import Admin, Feature
+from opportune.testing import make_user, signed_in_client
+from opportune.testing.statements import counted_statements
+from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Vendors, Ware
+from tests.opportune.site_with import site_with
+
+Methods = Mapping[str, Any]
+READ = ("/vendors?q=a", "/vendors/{id}", "/vendors/new", "/admin/vendor/list?search=a", "/admin/vendor/details/{id}")
+WRITTEN = ("/vendors/new", "/vendors/{id}/edit", "/admin/vendor/create", "/admin/vendor/edit/{id}")
+
+
+def override_all(base: type[Any]) -> Methods:
+    """Return all public methods of a class. Each only calls the original."""
+
+    def override(original: Any) -> Any:
+        def method(self: Any, *args: Any, **options: Any) -> Any:
+            return original(self, *args, **options)
+
+        async def async_method(self: Any, *args: Any, **options: Any) -> Any:
+            return await original(self, *args, **options)
+
+        new = async_method if iscoroutinefunction(original) else method
+        vars(new).update(vars(original))  # SQLAdmin's marks of routes and actions
+        return new
+
+    members = {name: getattr_static(base, name) for name in dir(base) if not name.startswith("_")}
+    return {name: override(member) for name, member in members.items() if isfunction(member)}
+
+
+async def record_acts(settings: Settings, tables: MetaData, page_methods: Methods, admin_methods: Methods) -> list[str]:
+    """Return the statements of reading and writing rows on the pages and in the admin."""
+    pages: Any = type("VendorPages", (CrudPages,), {**page_methods})
+    options = {**admin_methods, "crud": Vendors, "column_searchable_list": ("name",)}
+    view: Any = new_class("VendorAdmin", (AdminView,), {"model": Vendor}, lambda namespace: namespace.update(options))
+    shop = Feature(
+        "shop", "Wares.", models=[Vendor, Mark, Ware], pages=pages(Vendors, "/vendors").router, admin=Admin([view])
+    )
+    async with site_with(shop, tables, settings) as app:
+        superuser = await make_user(app.state.database, is_superuser=True)
+        async with app.state.database.writer() as session:
+            session.add(vendor := Vendor(name="Acme", region="Atlantis"))
+        async with signed_in_client(app, superuser) as client:
+            with counted_statements("shop_") as statements:
+                for path in READ:
+                    assert (await client.get(path.format(id=vendor.id))).status_code == 200
+                for path in WRITTEN:
+                    response = await client.post(path.format(id=vendor.id), data={"name": path, "region": "Utopia"})
+                    assert response.status_code == 303, response.text
+    return [re.sub(r"%\(\w+\)s", "?", statement) for statement in statements]  # names of parameters may differ
+
+
+async def test_overrides_of_pages_do_not_change_statements(settings: Settings) -> None:
+    expected = await record_acts(settings, ShopTable.metadata, {}, {})
+    assert len([statement for statement in expected if statement.startswith("INSERT")]) == 2
+    actual = await record_acts(settings, MetaData(), override_all(CrudPages), override_all(AdminView))
+    assert actual == expected
