@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, create_model
@@ -17,10 +18,10 @@ from sqlmodel import SQLModel
 
 from opportune.contrib.copydb.generated_columns import find_generated_columns, without_columns
 from opportune.contrib.copydb.writers import writer_for
-from opportune.contrib.dumps.batches import BATCH_ROWS, Batch, FixtureRow, error_reason, execute_many, load_error
+from opportune.contrib.dumps.batches import FixtureRow, error_reason, execute_many, in_batches, load_error
 from opportune.contrib.dumps.names import find_table
 from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references, is_natural, natural_keys
-from opportune.contrib.dumps.references import References
+from opportune.contrib.dumps.references import lacks_id, set_ids
 
 KEYS = {"model", "pk", "fields"}
 PLACEHOLDER_ID = 1
@@ -54,18 +55,17 @@ def load(
     validation_models = _ValidationModels(
         {model.metadata.tables[str(model.__tablename__)]: model for model in models}, generated
     )
+    rows = [_read_row(tables, validation_models, keys, item) for item in objects]
     writer = writer_for(connection)
-    number = 0
-    references = References(connection, keys)
+    writer.advance_sequences(list({row.table for row in rows if lacks_id(row)}))  # which locks them
+    set_ids(connection, rows, keys)
     with writer.writable_identities(list(tables.values())), writer.deferred_foreign_keys(list(tables.values())):
-        for batch in _read_batches(tables, validation_models, keys, objects):
-            _write(connection, references.resolve(batch), generated)
-            number += len(batch.rows)
-        for batch in references.held_rows():
-            _write(connection, batch, generated)
-        references.replace_placeholders()
+        for table, table_rows in groupby(rows, key=lambda row: row.table):
+            statement = _upsert(connection, without_columns(table, generated[table]))
+            for batch in in_batches([*table_rows]):
+                execute_many(connection, statement, [row.values for row in batch], [row.position for row in batch])
     writer.advance_sequences(list(tables.values()))
-    return number
+    return len(rows)
 
 
 class _ValidationModels(dict[Table, type[BaseModel]]):
@@ -95,35 +95,23 @@ def _as_column(info: FieldInfo, column: NamedColumn[Any]) -> Any:
     return Annotated[annotation or info.annotation, info, PydanticField(alias=column.name)]
 
 
-def _read_batches(
-    tables: Mapping[str, Table],
-    validation_models: "_ValidationModels",
-    keys: NaturalKeys,
-    objects: Iterable[FixtureObject],
-) -> Iterable[Batch]:
-    batch: Batch | None = None
-    for item in objects:
-        try:
-            table, values, has_key = _parse_object(tables, keys, item.value)
-            values = {name: value for name, value in values.items() if name not in validation_models.generated[table]}
-            references = find_natural_references(table, keys)
-            names = {name: value[0] for name, value in values.items() if name in references and is_natural(value)}
-            values |= dict.fromkeys(names, PLACEHOLDER_ID)
-            row = validation_models[table].model_validate_json(json.dumps(values)).model_dump(by_alias=True)
-        except (ValidationError, ValueError, LookupError) as error:
-            raise load_error(item.position, error_reason(error)) from None
-        primary = tuple(column.name for column in table.primary_key)
-        key_columns = primary if has_key else (keys[table],)
-        if not has_key:
-            del row[primary[0]]
-        is_full = batch and len(batch.rows) >= BATCH_ROWS
-        if batch and (is_full or (batch.table, batch.key_columns) != (table, key_columns)):
-            yield batch
-            batch = None
-        batch = batch or Batch(table, key_columns)
-        batch.rows.append(FixtureRow(item.position, row, names))
-    if batch:
-        yield batch
+def _read_row(
+    tables: Mapping[str, Table], validation_models: "_ValidationModels", keys: NaturalKeys, item: FixtureObject
+) -> FixtureRow:
+    """Return the validated row of an object, with a placeholder for each referenced row."""
+    try:
+        table, values, has_key = _parse_object(tables, keys, item.value)
+        values = {name: value for name, value in values.items() if name not in validation_models.generated[table]}
+        references = find_natural_references(table, keys)
+        names = {name: value[0] for name, value in values.items() if name in references and is_natural(value)}
+        values |= dict.fromkeys(names, PLACEHOLDER_ID)
+        row = validation_models[table].model_validate_json(json.dumps(values)).model_dump(by_alias=True)
+    except (ValidationError, ValueError, LookupError) as error:
+        raise load_error(item.position, error_reason(error)) from None
+    if not has_key:
+        for column in table.primary_key:
+            del row[column.name]
+    return FixtureRow(item.position, table, row, names)
 
 
 def _parse_object(tables: Mapping[str, Table], keys: NaturalKeys, value: Any) -> tuple[Table, dict[str, Any], bool]:
@@ -143,18 +131,11 @@ def _parse_object(tables: Mapping[str, Table], keys: NaturalKeys, value: Any) ->
     return table, value["fields"] | dict(zip(names, key_values, strict=True)), True
 
 
-def _write(connection: Connection, batch: Batch, generated: Mapping[Table, Collection[str]]) -> None:
-    if batch.rows:
-        statement = _upsert(connection, without_columns(batch.table, generated[batch.table]), batch.key_columns)
-        execute_many(connection, statement, [row.values for row in batch.rows], [row.position for row in batch.rows])
-
-
-def _upsert(connection: Connection, table: Table, key: Sequence[str]) -> Any:
-    """Return a statement that inserts rows and replaces those with the same key."""
+def _upsert(connection: Connection, table: Table) -> Any:
+    """Return a statement that inserts rows and replaces those with the same primary key."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table)
-    unchanged = {*key, *(column.name for column in table.primary_key)}
-    updates = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in unchanged}
+    statement, key = insert(table), [column.name for column in table.primary_key]
+    updates = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
     if not updates:
         return statement.on_conflict_do_nothing()
     return statement.on_conflict_do_update(index_elements=key, set_=updates)

@@ -1,101 +1,78 @@
-"""References by natural key, also to rows that come later: to the row itself, or in a cycle of rows and tables.
-
-Until all rows are written, such a reference has a placeholder. Foreign keys are checked after that.
-"""
+"""Ids of rows that a natural key identifies, also of rows that come later or refer to each other."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, update
+from sqlalchemy import Connection, Table, func, select
 
-from opportune.contrib.dumps.batches import Batch, FixtureRow, execute_many, in_batches, load_error
-from opportune.contrib.dumps.natural_keys import NaturalKeys, find_ids, find_natural_references
-
-Key = tuple[Hashable, ...]
+from opportune.contrib.dumps.batches import FixtureRow, in_batches, load_error
+from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references
 
 
-class References:
-    """Replaces the natural keys of referenced rows by their ids."""
+def set_ids(connection: Connection, rows: Sequence[FixtureRow], keys: NaturalKeys) -> None:
+    """Set the ids of rows without one, and those of referenced rows. New rows get unused ids.
 
-    def __init__(self, connection: Connection, keys: NaturalKeys) -> None:
-        self.connection = connection
-        self.keys = keys
-        self._placeholders: dict[tuple[Table, Hashable], int] = {}
-        self._late: dict[tuple[Table, Sequence[str]], dict[Key, FixtureRow]] = defaultdict(dict)
-        """Rows with placeholders, by table and the columns of its key, then by key."""
-        self._held: list[Batch] = []
-        """Rows whose primary key refers to later rows, such as those of an association table."""
+    The caller has locked the sequences of the tables, so that no other transaction gets the same ids.
 
-    def resolve(self, batch: Batch) -> Batch:
-        """Return the rows that can be written now, with ids and placeholders of the referenced rows."""
-        self._set_ids(batch.table, batch.rows)
-        late, primary = self._late[batch.table, batch.key_columns], {column.name for column in batch.table.primary_key}
-        held, ready = Batch(batch.table, batch.key_columns), Batch(batch.table, batch.key_columns)
-        for row in batch.rows:
-            if primary & row.names.keys():
-                held.rows.append(row)
-                continue
-            row.values.update(self._placeholders_of(batch.table, row.names))
-            late.pop(key := _key_of(batch, row), None)  # a later object replaces the row
-            if row.names:
-                late[key] = row
-            ready.rows.append(row)
-        self._held += [held] if held.rows else []
-        return ready
-
-    def held_rows(self) -> Iterator[Batch]:
-        """Yield the remaining rows, after all others are written. Raises OperatorError for a missing row."""
-        for batch in self._held:
-            self._set_ids(batch.table, batch.rows)
-            for row in batch.rows:
-                self._refuse_missing(batch.table, row)
-            yield batch
-
-    def replace_placeholders(self) -> None:
-        """Write the ids of rows that came later. Raises OperatorError for a missing row."""
-        for (table, key_columns), rows in self._late.items():
-            for batch in in_batches(list(rows.values())):
-                columns = {id(row): list(row.names) for row in batch}
-                self._set_ids(table, batch)
-                for row in batch:
-                    self._refuse_missing(table, row)
-                for column in find_natural_references(table, self.keys):
-                    changed = [row for row in batch if column in columns[id(row)]]
-                    self._update(table, key_columns, column, changed)
-
-    def _set_ids(self, table: Table, rows: Sequence[FixtureRow]) -> None:
-        """Replace the natural keys of existing rows. The others stay in `names`."""
-        for column, referred in find_natural_references(table, self.keys).items():
-            names = list({row.names[column] for row in rows if column in row.names})
-            ids = find_ids(self.connection, referred, self.keys[referred], names) if names else {}
-            for row in rows:
-                if row.names.get(column) in ids:
-                    row.values[column] = ids[row.names.pop(column)]
-
-    def _placeholders_of(self, table: Table, names: Mapping[str, Any]) -> dict[str, int]:
-        """Return a negative id for each name. Different names have different ids, for unique columns."""
-        references = find_natural_references(table, self.keys)
-        keys = {column: (references[column], name) for column, name in names.items()}
-        return {
-            column: self._placeholders.setdefault(key, -1 - len(self._placeholders)) for column, key in keys.items()
-        }
-
-    def _refuse_missing(self, table: Table, row: FixtureRow) -> None:
-        for column in row.names:
-            referred = find_natural_references(table, self.keys)[column]
-            raise load_error(
-                row.position, f"{column}: no row of {referred.name} with this {self.keys[referred]} exists"
-            )
-
-    def _update(self, table: Table, key_columns: Sequence[str], column: str, rows: Sequence[FixtureRow]) -> None:
-        parameters = {f"late_{number}": name for number, name in enumerate([column, *key_columns])}
-        is_row = [table.c[name] == bindparam(parameter) for parameter, name in list(parameters.items())[1:]]
-        statement = update(table).where(*is_row).values({column: bindparam("late_0")})
-        values = [{parameter: row.values[name] for parameter, name in parameters.items()} for row in rows]
-        if rows:
-            execute_many(self.connection, statement, values, [row.position for row in rows])
+    Raises:
+        OperatorError: A referenced row does not exist.
+    """
+    ids = _existing_ids(connection, rows, keys)
+    for row in rows:
+        if row.table in keys and (explicit := row.values.get(_primary(row.table))) is not None:
+            ids[row.table][row.values[keys[row.table]]] = explicit
+    unused: dict[Table, Iterator[int]] = {}
+    for row in rows:
+        if lacks_id(row):
+            name = row.values[keys[row.table]]
+            if name not in ids[row.table]:
+                if row.table not in unused:
+                    unused[row.table] = count(_first_unused_id(connection, row.table, ids[row.table].values()))
+                ids[row.table][name] = next(unused[row.table])
+            row.values[_primary(row.table)] = ids[row.table][name]
+    for row in rows:
+        for column, name in row.names.items():
+            referred = find_natural_references(row.table, keys)[column]
+            if name not in ids[referred]:
+                message = f"{column}: no row of {referred.name} with this {keys[referred]} exists"
+                raise load_error(row.position, message)
+            row.values[column] = ids[referred][name]
 
 
-def _key_of(batch: Batch, row: FixtureRow) -> Key:
-    return tuple(row.values[name] for name in batch.key_columns)
+def lacks_id(row: FixtureRow) -> bool:
+    """Return whether only a natural key identifies the row."""
+    return not any(column.name in row.values for column in row.table.primary_key)
+
+
+def _existing_ids(connection: Connection, rows: Sequence[FixtureRow], keys: NaturalKeys) -> dict[Table, dict[Any, int]]:
+    """Return the ids of existing rows by natural key, as far as the rows name them."""
+    names = defaultdict[Table, dict[Any, None]](dict)
+    for row in rows:
+        if row.table in keys:
+            names[row.table][row.values[keys[row.table]]] = None
+        for column, name in row.names.items():
+            names[find_natural_references(row.table, keys)[column]][name] = None
+    ids: dict[Table, dict[Any, int]] = {}
+    for table, table_names in names.items():
+        key, primary, ids[table] = table.c[keys[table]], table.c[_primary(table)], {}
+        for batch in in_batches([*table_names]):
+            found = connection.execute(select(key, primary).where(key.in_(batch)))
+            ids[table].update(found.all())
+    return ids
+
+
+def _first_unused_id(connection: Connection, table: Table, other_ids: Iterable[int]) -> int:
+    primary = table.c[_primary(table)]
+    last = connection.scalar(select(func.max(primary))) or 0
+    if connection.dialect.name == "postgresql":  # rows of running transactions have lower ids than the next one
+        name = connection.dialect.identifier_preparer.format_table(table)
+        next_id = connection.scalar(select(func.nextval(func.pg_get_serial_sequence(name, primary.name))))
+        last = max(last, (next_id or 1) - 1)
+    return int(max(last, *other_ids, 0)) + 1
+
+
+def _primary(table: Table) -> str:
+    (column,) = table.primary_key
+    return str(column.name)
