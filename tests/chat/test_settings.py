@@ -76,7 +76,7 @@ async def test_missing_model_is_replaced(manager: AnswerManager, owner_id: int, 
 
 
 async def test_only_owner_changes_settings(app: FastAPI, client: AsyncClient, user: User, llm: LanguageModel) -> None:
-    app.state.llm = app.state.answers.llm = llm
+    app.state.llm = app.state.answers.resources.llm = llm
     async with signed_in_client(app, user) as owner, signed_in_client(app) as other:
         page = (await owner.get("/chat")).text
         assert "Sharp (sees pictures, 12,288 tokens, 0 + 2 per million)" in page

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from time import monotonic
 
+from sqlmodel import col
+
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS, AnswerProgress
-from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.db import Database
 from opportune.services.tasks import cancel_and_wait
 
@@ -20,6 +22,8 @@ POLL_INTERVAL_SECONDS = 0.25
 """Seconds between two queries for all answers and viewers."""
 WAITING_POLL_INTERVAL_SECONDS = 1.0
 """Seconds between two queries if all answers wait for an approval."""
+WATCH_INTERVAL_SECONDS = 1.0
+"""Seconds between checks of the answers of other processes, until none is running."""
 RETRY_DELAY_SECONDS = 1.0
 """Seconds before another query after a database error."""
 
@@ -75,6 +79,24 @@ class AnswerFollower:
         """End all streams. Clients reconnect to another process."""
         for answer_id in list(self._followed):
             self._forget(answer_id)
+
+    async def watch(self, worker: str) -> None:
+        """Take over the answers of dead processes, until no process other than this worker writes one."""
+        is_elsewhere = (col(Answer.worker) != worker) & (col(Answer.status) == AnswerStatus.STREAMING)
+        reported = ""
+        while True:
+            try:
+                async with self.database.reader(fresh=True) as session:
+                    running = await store.read_running_answers(session, is_elsewhere)
+                if not running:
+                    return
+                await self.take_over(running)
+                reported = ""
+            except TRANSIENT_ERRORS as fault:
+                if reported != type(fault).__name__:  # once per outage, not once per second
+                    reported = type(fault).__name__
+                    logger.warning("answers of other processes cannot be watched (%s)", reported)
+            await asyncio.sleep(WATCH_INTERVAL_SECONDS)
 
     async def close(self) -> None:
         self.close_streams()

@@ -61,6 +61,11 @@ class LiveAnswer:
     def ended(self) -> bool:
         return not self.answer.is_running
 
+    def copy_to(self, row: Answer) -> None:
+        """Update a row of the same answer."""
+        values = {"status": self.answer.status, "sources": self.answer.sources, "tool_runs": self.tool_runs}
+        row.sqlmodel_update({**values, "text": self.text, "reasoning": self.reasoning})
+
     async def render_blocks(self) -> tuple[MarkdownBlocks, int]:
         """Render new text for all viewers. Return the HTML and the length of its text, valid until the next `await`."""
         await self._wait_for_rendering()

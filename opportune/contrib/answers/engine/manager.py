@@ -6,14 +6,13 @@ they have read.
 """
 
 import asyncio
-import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from copy import copy
 from typing import Self
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -25,14 +24,9 @@ from opportune.contrib.answers.engine.errors import AnswerRunning, ToolNotAllowe
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.resources import AnswerResources, MakeToolbox
 from opportune.contrib.answers.engine.shown import ShownAnswer
-from opportune.contrib.answers.engine.store import (
-    HANDED_OVER,
-    MAX_ANSWERS_PER_QUERY,
-    STOPPED,
-    TRANSIENT_ERRORS,
-    AnswerProgress,
-)
+from opportune.contrib.answers.engine.store import HANDED_OVER, STOPPED, TRANSIENT_ERRORS, AnswerProgress
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.engine.tool_runs import (
     ALLOWED,
@@ -42,20 +36,17 @@ from opportune.contrib.answers.engine.tool_runs import (
     set_approval,
     text_after_last_call,
 )
-from opportune.contrib.answers.models import Answer, AnswerStatus, as_prompt
+from opportune.contrib.answers.models import Answer, as_prompt
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.llm.prompts import Prompt
-from opportune.contrib.llm.providers.provider import LlmError, estimate_tokens
-from opportune.contrib.tools import Toolbox
+from opportune.contrib.llm.providers.provider import estimate_tokens
 from opportune.db.database import Database, after_commit
 from opportune.db.models.model import utc_now
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.services.tasks import cancel_and_wait
 from opportune.storage import Storage
-
-logger = logging.getLogger(__name__)
 
 MAX_RUNNING_ANSWERS = 3
 """Maximum number of running answers per user."""
@@ -63,8 +54,6 @@ SHUTDOWN_TIMEOUT_SECONDS = 1.5
 """Time to store running answers when the process stops. Other processes continue the rest after their leases expire."""
 VIEWERS_TIMEOUT_SECONDS = 2.0
 """Time until open streams are closed when the process stops."""
-WATCH_INTERVAL_SECONDS = 1.0
-"""Seconds between checks of the answers of other processes, until none is running."""
 MAX_TAKEOVERS = 20
 """Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
 RETRIED_FIELDS = {"owner_id", "topic", "question", "prompt", "model", "tool_scopes", "temperature", "omitted"}
@@ -85,21 +74,13 @@ class AnswerManager:
         self,
         database: Database,
         llm: LanguageModel,
-        make_toolbox: Callable[[], Toolbox] | None = None,
+        make_toolbox: MakeToolbox | None = None,
         storage: Storage | None = None,
-        make_retrieval: Callable[[], Toolbox] | None = None,
+        make_retrieval: MakeToolbox | None = None,
     ) -> None:
-        """Args:
-        database: Database of the answers.
-        llm: Language model of the site.
-        make_toolbox: Creates the tools that models may call.
-        storage: Storage of attached pictures.
-        make_retrieval: Creates the tools to call before a model that cannot call tools.
-        """
+        """The arguments after the database are those of `AnswerResources`."""
         self.database = database
-        self.llm = llm
-        self._make_toolbox, self._make_retrieval = make_toolbox, make_retrieval
-        self._storage = storage
+        self.resources = AnswerResources(llm, make_toolbox, storage, make_retrieval)
         self._scopes = ALL_SCOPES
         self._visitor = ""
         self.worker = secrets.token_hex(16)
@@ -111,10 +92,15 @@ class AnswerManager:
         self._closing = asyncio.Event()
 
     @property
+    def llm(self) -> LanguageModel:
+        """Language model of the site."""
+        return self.resources.llm
+
+    @property
     def storage(self) -> Storage:
         """Storage of attached pictures."""
-        assert self._storage
-        return self._storage
+        assert self.resources.storage
+        return self.resources.storage
 
     def within(self, scopes: str) -> Self:
         """Return a manager whose questions use only tools allowed by these scopes (separated by spaces)."""
@@ -132,7 +118,7 @@ class AnswerManager:
         """Register this process as alive. With `watch`, take over answers of dead processes."""
         self._lock.acquire()
         if watch:
-            self._watch_task = asyncio.create_task(self._watch(), name="watch answers")
+            self._watch_task = asyncio.create_task(self._followers.watch(self.worker), name="watch answers")
 
     async def ask(  # noqa: PLR0913 - keyword arguments
         self,
@@ -257,8 +243,8 @@ class AnswerManager:
         if row.lease_until is None or row.lease_until < utc_now():
             approval = REFUSED
         scopes = get_common_scopes(row.tool_scopes, self._scopes)
-        if approval != REFUSED:
-            self._require_allowed(runs[call]["name"], scopes)
+        if approval != REFUSED and (missing := self.resources.missing_scopes(runs[call]["name"], scopes)):
+            raise ToolNotAllowed(missing)
         row.tool_scopes, row.tool_runs = scopes, set_approval(runs, call, approval)
         if not any(map(is_waiting, row.tool_runs)):
             await self._check_may_run(session, row)
@@ -266,11 +252,6 @@ class AnswerManager:
             self._start_after_commit(session, progress)
         await session.flush()
         return row
-
-    def _require_allowed(self, name: str, scopes: str) -> None:
-        toolbox = self._make_toolbox() if self._make_toolbox else None
-        if toolbox and name in toolbox.tools and (missing := toolbox.missing_scopes(name, scopes)):
-            raise ToolNotAllowed(missing)
 
     async def cut(self, answer_id: int) -> None:
         """Stop an answer written by this process, and wait until its end is stored."""
@@ -311,13 +292,9 @@ class AnswerManager:
             await self.take_over(running.values())
         last_seqs = dict.fromkeys(running.keys() - self._tasks.keys(), -1)
         for answer_id, progress in (await store.read_progress(self.database, last_seqs) if last_seqs else {}).items():
-            values = {name: getattr(progress.answer, name) for name in Answer.model_fields}
-            running[answer_id].sqlmodel_update({**values, "text": progress.text, "reasoning": progress.reasoning})
+            progress.copy_to(running[answer_id])
         for answer_id in running.keys() & self._tasks.keys():
-            live = self._tasks[answer_id].live
-            values = {name: getattr(live.answer, name) for name in ("status", "sources")}
-            values |= {name: getattr(live, name) for name in ("text", "reasoning", "tool_runs")}
-            running[answer_id].sqlmodel_update(values)
+            self._tasks[answer_id].live.copy_to(running[answer_id])
 
     def view(self, answer: Answer) -> AbstractAsyncContextManager[LiveAnswer]:
         """Return a context manager with the growing answer, written by any process."""
@@ -330,8 +307,8 @@ class AnswerManager:
     async def take_over(self, answers: Iterable[Answer]) -> None:
         """Continue the answers of dead processes. End an answer as interrupted if its model cannot continue it."""
         dead = [] if self._closing.is_set() else [answer for answer in answers if self.is_dead(answer)]
-        for start in range(0, len(dead), MAX_ANSWERS_PER_QUERY):
-            batch = dead[start : start + MAX_ANSWERS_PER_QUERY]
+        for start in range(0, len(dead), store.MAX_ANSWERS_PER_QUERY):
+            batch = dead[start : start + store.MAX_ANSWERS_PER_QUERY]
             async with self.database.writer() as session:
                 continued = await store.take_over_answers(session, self.worker, batch, self._can_continue)
             for progress in continued:
@@ -366,25 +343,9 @@ class AnswerManager:
             answer_task.live.close()
         self._followers.close_streams()
 
-    async def _watch(self) -> None:
-        reported = ""
-        while True:
-            try:
-                async with self.database.reader(fresh=True) as session:
-                    running = await store.read_running_answers(session, _is_streaming_elsewhere(self.worker))
-                if not running:
-                    return
-                await self.take_over(running)
-                reported = ""
-            except TRANSIENT_ERRORS as fault:
-                if reported != type(fault).__name__:  # once per outage, not once per second
-                    reported = type(fault).__name__
-                    logger.warning("answers of other processes cannot be watched (%s)", reported)
-            await asyncio.sleep(WATCH_INTERVAL_SECONDS)
-
     def _can_continue(self, progress: AnswerProgress) -> bool:
         answer = progress.answer
-        provider = self._find_model(answer).provider
+        provider = self.resources.model_of(answer).provider
         if not (provider and answer.prompt and answer.takeovers < MAX_TAKEOVERS):
             return False
         return provider.continues or not text_after_last_call(answer.tool_runs, progress.text)
@@ -393,7 +354,7 @@ class AnswerManager:
         await self._check_may_run(session, answer)
         answer.tool_scopes = get_common_scopes(answer.tool_scopes, self._scopes)
         answer.charged_to = self._visitor
-        model = self._find_model(answer)
+        model = self.resources.model_of(answer)
         if model.guard:
             await model.guard.check(session, answer.payer, model.model, sum(map(estimate_tokens, answer.messages)))
         store.assign_worker(answer, self.worker)
@@ -428,31 +389,10 @@ class AnswerManager:
             raise TooManyAnswers
 
     def _start_task(self, progress: AnswerProgress) -> None:
-        answer, model = progress.answer, self._find_model(progress.answer)
-        toolbox = self._make_toolbox_for(self._make_toolbox, answer) if model.calls_tools else None
-        retrieval = None if model.calls_tools else self._make_toolbox_for(self._make_retrieval, answer)
-        answer_task = self._tasks[answer.id] = AnswerTask(
-            self._flusher, model, progress, toolbox, self._storage, retrieval
-        )
+        answer_task = self._tasks[progress.answer.id] = self.resources.create_task(self._flusher, progress)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._forget(answer_task))
 
     def _forget(self, answer_task: AnswerTask) -> None:
         if self._tasks.get(answer_task.live.id) is answer_task:  # another task may continue the answer
             del self._tasks[answer_task.live.id]
-
-    def _make_toolbox_for(self, make_toolbox: Callable[[], Toolbox] | None, answer: Answer) -> Toolbox | None:
-        if not (make_toolbox and answer.tool_scopes):
-            return None
-        allowed = make_toolbox().allowed(answer.tool_scopes)
-        return allowed.without_approval if answer.owner_id is None else allowed
-
-    def _find_model(self, answer: Answer) -> LanguageModel:
-        """Return the answer's model, or the default if it was removed from the settings."""
-        with suppress(LlmError):
-            return self.llm.using(answer.model)
-        return self.llm
-
-
-def _is_streaming_elsewhere(worker: str) -> ColumnElement[bool]:
-    return (col(Answer.worker) != worker) & (col(Answer.status) == AnswerStatus.STREAMING)

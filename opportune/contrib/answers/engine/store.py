@@ -120,6 +120,11 @@ class AnswerProgress:
         """Create the progress of an answer that has no chunks."""
         return cls(answer, answer.text, reasoning=answer.reasoning)
 
+    def copy_to(self, row: Answer) -> None:
+        """Update a row of the same answer. The progress must contain all of the text."""
+        values = {name: getattr(self.answer, name) for name in Answer.model_fields}
+        row.sqlmodel_update({**values, "text": self.text, "reasoning": self.reasoning})
+
 
 async def save_deltas(
     database: Database, worker: str, deltas: Sequence[AnswerDelta], *, renew: bool

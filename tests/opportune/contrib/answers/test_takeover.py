@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 from opportune.config.settings import Settings
 from opportune.contrib import llm
 from opportune.contrib.answers import lifespan
+from opportune.contrib.answers.engine import follower, store
 from opportune.contrib.answers.engine import manager as manager_module
-from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.manager import MAX_TAKEOVERS, AnswerManager
 from opportune.contrib.answers.lifespan import grace_seconds
 from opportune.contrib.answers.models import Answer, AnswerStatus
@@ -233,7 +233,7 @@ async def test_outage_of_the_watch_is_logged_once(
         attempts.release()
         raise OperationalError("", {}, Exception("no such table"))
 
-    monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(follower, "WATCH_INTERVAL_SECONDS", 0)
     monkeypatch.setattr(store, "read_running_answers", fail)
     watching = AnswerManager(database, LanguageModel(lambda: None))
     watching.open()
@@ -247,7 +247,7 @@ async def test_outage_of_the_watch_is_logged_once(
 async def test_other_answers_are_watched_until_they_end(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, model: Storyteller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager_module, "WATCH_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "WATCH_INTERVAL_SECONDS", 0.01)
     answer = await start_story(manager, owner_id)
     sibling.open()
     await asyncio.sleep(0)
