@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from mcp.server.auth.handlers.register import RegistrationHandler
+from mcp.server.auth.handlers.token import TokenHandler
+from mcp.server.auth.middleware.client_auth import AuthenticationError, ClientAuthenticator
 from mcp.server.auth.provider import (
     AccessToken,
     AuthorizationCode,
@@ -12,10 +15,13 @@ from mcp.server.auth.provider import (
     RegistrationError,
     TokenError,
 )
+from mcp.server.auth.settings import ClientRegistrationOptions
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyUrl
 from sqlalchemy import delete, select
 from sqlmodel import col
+from starlette.requests import Request
+from starlette.responses import Response
 
 from opportune.accounts import schemas
 from opportune.accounts.events.service import record_event
@@ -27,7 +33,9 @@ from opportune.contrib.mcp.oauth.authorization import find_client
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, is_unused
 from opportune.contrib.mcp.oauth.redirects import REDIRECT_RULE, host_of, parse_redirect
 from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy
+from opportune.db.database import Database
 from opportune.db.models.model import utc_now
+from opportune.web.middleware.compression import SECRET_HEADERS
 
 SECRET_PURPOSE = "mcp: client secret"
 MAX_REDIRECTS = 10
@@ -84,8 +92,33 @@ class GrantedCode(AuthorizationCode):
 class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, AccessToken]):
     """Provider of one request. Its transaction is also committed for error responses."""
 
-    def __init__(self, context: AccountContext, strategy: McpTokenStrategy) -> None:
-        self.context, self.session, self.strategy = context, context.session, strategy
+    def __init__(self, context: AccountContext, database: Database) -> None:
+        self.context, self.session = context, context.session
+        self.strategy = McpTokenStrategy(context.settings, database, context.session)
+
+    async def respond_to_registration(self, request: Request) -> Response:
+        response = await RegistrationHandler(self, ClientRegistrationOptions(enabled=True)).handle(request)
+        response.headers.update(SECRET_HEADERS)
+        return response
+
+    async def respond_to_token_request(self, request: Request) -> Response:
+        response: Response = await TokenHandler(self, ClientAuthenticator(self)).handle(request)
+        response.headers.update(SECRET_HEADERS)
+        return response
+
+    async def revoke_for_client(self, request: Request) -> str:
+        """Delete the grant of an access or refresh token, or return an error. Tokens of other programs are ignored.
+
+        The SDK's handler would require a secret, which not all programs have.
+        """
+        try:
+            client = await ClientAuthenticator(self).authenticate_request(request)
+        except AuthenticationError as error:
+            return error.message
+        row = await self.strategy.find_either(str((await request.form()).get("token", "")))
+        if row and await self._belongs_to_client(row, client):
+            await self.session.delete(row)
+        return ""
 
     async def get_client(self, client_id: str) -> OAuthClientInformationFull | None:
         row = await find_client(self.session, client_id)
@@ -171,12 +204,6 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
 
     async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
         await self.strategy.destroy_token(token.token)
-
-    async def delete_grant(self, client: OAuthClientInformationFull, token: str) -> None:
-        """Delete the grant of an access or refresh token. Tokens of other programs are ignored."""
-        row = await self.strategy.find_either(token)
-        if row and await self._belongs_to_client(row, client):
-            await self.session.delete(row)
 
     async def _belongs_to_client(self, row: ApiToken, client: OAuthClientInformationFull) -> bool:
         query = select(col(McpGrant.id)).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))

@@ -18,7 +18,6 @@ from opportune.contrib.mcp.oauth.addresses import (
     is_mcp_resource,
 )
 from opportune.contrib.mcp.oauth.scopes import tool_scopes
-from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 if TYPE_CHECKING:
@@ -75,12 +74,7 @@ async def register(request: Request, context: AccountCtx) -> Response:
     if len(await request.body()) > MAX_REGISTRATION_BYTES:
         return _error_response("invalid_client_metadata", f"At most {MAX_REGISTRATION_BYTES} bytes.")
     provider = await _create_provider(request, context)
-    from mcp.server.auth.handlers.register import RegistrationHandler  # noqa: PLC0415 - see `_provider`
-    from mcp.server.auth.settings import ClientRegistrationOptions  # noqa: PLC0415
-
-    response = await RegistrationHandler(provider, ClientRegistrationOptions(enabled=True)).handle(request)
-    response.headers.update(SECRET_HEADERS)
-    return response
+    return await provider.respond_to_registration(request)
 
 
 @router.post(f"{OAUTH_PATH}/token", dependencies=[Depends(TOKEN_REQUESTS)])
@@ -90,38 +84,23 @@ async def token(request: Request, context: AccountCtx) -> Response:
     if not all(is_mcp_resource(context.settings, str(resource)) for resource in resources):
         return _error_response("invalid_target", "This server has no tokens for this resource.")
     provider = await _create_provider(request, context)
-    from mcp.server.auth.handlers.token import TokenHandler  # noqa: PLC0415 - see `_provider`
-    from mcp.server.auth.middleware.client_auth import ClientAuthenticator  # noqa: PLC0415
-
-    response: Response = await TokenHandler(provider, ClientAuthenticator(provider)).handle(request)
-    response.headers.update(SECRET_HEADERS)
-    return response
+    return await provider.respond_to_token_request(request)
 
 
 @router.post(f"{OAUTH_PATH}/revoke", dependencies=[Depends(TOKEN_REQUESTS)])
 async def revoke(request: Request, context: AccountCtx) -> Response:
-    """Revoke a token (RFC 7009). Returns 200 also for unknown tokens. The SDK's handler requires a secret."""
+    """Revoke a token (RFC 7009). Returns 200 also for unknown tokens."""
     provider = await _create_provider(request, context)
-    from mcp.server.auth.middleware.client_auth import (  # noqa: PLC0415 - see `_provider`
-        AuthenticationError,
-        ClientAuthenticator,
-    )
-
-    try:
-        client = await ClientAuthenticator(provider).authenticate_request(request)
-    except AuthenticationError as error:
-        return _error_response("invalid_client", error.message, 401)
-    await provider.delete_grant(client, str((await request.form()).get("token", "")))
+    if error := await provider.revoke_for_client(request):
+        return _error_response("invalid_client", error, 401)
     return Response(headers={"Cache-Control": "no-store"})
 
 
 async def _create_provider(request: Request, context: AccountContext) -> "Provider":
     await load("opportune.contrib.mcp.oauth.provider")
     from opportune.contrib.mcp.oauth.provider import Provider  # noqa: PLC0415 - the MCP library is slow
-    from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415
 
-    strategy = McpTokenStrategy(context.settings, request.app.state.database, context.session)
-    return Provider(context, strategy)
+    return Provider(context, request.app.state.database)
 
 
 def _error_response(error: str, description: str, status: int = 400) -> Response:
