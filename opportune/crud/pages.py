@@ -14,10 +14,10 @@ from opportune.crud.choices import find_rows, reference_choices, references_in
 from opportune.crud.columns import ListColumn, make_cell_renderer, names_of, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
-from opportune.crud.details import read_field_texts, read_labelled_fields
 from opportune.crud.filters import CURSOR
 from opportune.crud.page_options import M, PageOptions, add_url, address_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
+from opportune.crud.row_fields import read_field_texts, read_labelled_fields
 from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound, renamed_names
 from opportune.errors.option_names import explains_renamed, refuse_misspelt
