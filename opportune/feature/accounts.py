@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors.option_names import strict
 from opportune.feature.site import Panel
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
 
 
 @strict
@@ -31,13 +30,13 @@ class PersonalData:
     """A heading for users, such as "Your to-dos"."""
     owners: Sequence[Any] = ()
     """Columns that point at the owner of a row, such as `Review.user_id`."""
-    read: "Callable[[AsyncSession, Person], Awaitable[Mapping[str, Sequence[Mapping[str, Any]]]]] | None" = None
+    read: Callable[[AsyncSession, Person], Awaitable[Mapping[str, Sequence[Mapping[str, Any]]]]] | None = None
     """Return the user's rows by kind, as JSON values and datetimes, if `owners` does not cover them."""
-    files: "Callable[[AsyncSession, Person], Awaitable[Sequence[str]]] | None" = None
+    files: Callable[[AsyncSession, Person], Awaitable[Sequence[str]]] | None = None
     """Return the names of the user's stored files."""
-    refuse: "Callable[[AsyncSession, Person], Awaitable[str]] | None" = None
+    refuse: Callable[[AsyncSession, Person], Awaitable[str]] | None = None
     """Return a sentence with the reason why the user cannot leave yet; empty if they can."""
-    forget: "Callable[[AsyncSession, Person], Awaitable[None]] | None" = None
+    forget: Callable[[AsyncSession, Person], Awaitable[None]] | None = None
     """Remove data of the user that no cascading foreign key removes with the user's row."""
 
 
@@ -55,5 +54,5 @@ class Accounts:
     """An `EventKind` for each event that the feature records (oppman.py docs account-events)."""
     profile_panel: Panel | None = None
     """Shown on the user's profile page, below name and address."""
-    is_invited: "Callable[[AsyncSession, str], Awaitable[bool]] | None" = None
+    is_invited: Callable[[AsyncSession, str], Awaitable[bool]] | None = None
     """Return whether a person with this e-mail address may register if REGISTRATION is `invited`."""

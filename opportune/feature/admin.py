@@ -2,15 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from fastapi import FastAPI
+from sqlalchemy import DateTime
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from sqlalchemy.ext.asyncio import AsyncSession
-    from starlette.requests import Request
 
 
 @strict
@@ -22,7 +22,7 @@ class AdminPanel:
     """The first page of the admin, or the page Operations."""
     template: str
     """A file below `templates/`. It sees the variables of the page, and `panel` with its own context."""
-    context: "Callable[[Request], Awaitable[Mapping[str, Any] | None]] | None" = None
+    context: Callable[[Request], Awaitable[Mapping[str, Any] | None]] | None = None
     """Return the context, or None to leave the panel out."""
     position: Literal["top", "bottom", "buttons"] = "top"
     """On the page Operations: above or below the cards, or beside the buttons. The dashboard has only a top."""
@@ -53,8 +53,6 @@ class Metric:
     """A column with choices, such as `Loan.state`: a bar for each choice instead of each day."""
 
     def __post_init__(self) -> None:
-        from sqlalchemy import DateTime  # noqa: PLC0415 - this module is read before anything is installed
-
         type_ = getattr(self.at, "type", None)
         if not isinstance(getattr(type_, "impl_instance", type_), DateTime):
             raise OperatorError(f"Metric({self.label!r}, …) needs a datetime column, such as Message.created_at.")
@@ -124,7 +122,7 @@ class SetupStep:
     name: str
     """Stored if a superuser dismisses the step."""
     label: str
-    is_done: "Callable[[FastAPI], Awaitable[bool]]"
+    is_done: Callable[[FastAPI], Awaitable[bool]]
     """Runs whenever a superuser opens the overview."""
     address: str
     """Page where the step is done or described: `/admin/llm/provider`, or `/docs/mail` of the documentation."""
@@ -146,7 +144,7 @@ class Admin:
     panels: Sequence[AdminPanel] = ()
     operations: Mapping[str, Any] = field(default_factory=dict)
     """Buttons on the admin's page Operations: a label and the call of a job."""
-    actions: "Mapping[str, Callable[[AsyncSession, Request], Awaitable[str]]]" = field(default_factory=dict)
+    actions: Mapping[str, Callable[[AsyncSession, Request], Awaitable[str]]] = field(default_factory=dict)
     """Actions of forms on the page Operations, `{"switch-off": switch_off}`, posted to `/admin/operations/do/NAME`.
     Each changes rows in one transaction with its log entry, and returns a sentence about the result."""
     setup_steps: Sequence[SetupStep] = ()

@@ -2,14 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Executable
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel
 
 from opportune.errors.option_names import strict
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Executable
-    from sqlalchemy.ext.asyncio import AsyncSession
-    from sqlmodel import SQLModel
 
 
 @strict
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
 class Demo:
     """Sample data, which can be removed without touching other rows."""
 
-    load: "Callable[[AsyncSession], Awaitable[int]]"
+    load: Callable[[AsyncSession], Awaitable[int]]
     """Add the rows that are missing and return how many were added."""
-    clear: "Callable[[AsyncSession], Awaitable[int]]"
+    clear: Callable[[AsyncSession], Awaitable[int]]
     """Remove exactly the rows that `load` adds and return how many were removed."""
 
 
@@ -34,7 +33,7 @@ class Data:
     database: Literal["", "postgresql"] = ""
     """The only database that supports its tables; empty for any. Tests on SQLite are skipped."""
     demo: Demo | None = None
-    sample_rows: "Mapping[type[SQLModel], Mapping[str, Any]]" = field(default_factory=dict)
+    sample_rows: Mapping[type[SQLModel], Mapping[str, Any]] = field(default_factory=dict)
     """Values of rows in tests of access, for models that refuse the generated values."""
-    post_migrate: "Sequence[Callable[[Connection], Sequence[str | Executable]]]" = ()
+    post_migrate: Sequence[Callable[[Connection], Sequence[str | Executable]]] = ()
     """Functions that return the SQL to run after migrations, depending on the current tables. Empty if all is done."""

@@ -3,7 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+from sqlmodel import SQLModel
 
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
@@ -15,10 +18,6 @@ from opportune.feature.llm import Llm
 from opportune.feature.monitoring import Monitoring
 from opportune.feature.process import Process
 from opportune.feature.site import Site
-
-if TYPE_CHECKING:
-    from fastapi import APIRouter
-    from sqlmodel import SQLModel
 
 T = TypeVar("T")
 
@@ -86,11 +85,11 @@ class Feature:
     _: KW_ONLY
     settings: type[Any] | None = None
     """A subclass of `BaseSettings`, read with the site's settings: `settings.of(BooksSettings)`."""
-    models: "Sequence[type[SQLModel]]" = ()
+    models: Sequence[type[SQLModel]] = ()
     requires: Sequence[str] = ()
     """Names of optional features that it uses, such as `("answers",)`. The site does not start without them."""
-    pages: "APIRouter | Sequence[APIRouter] | None" = None
-    api: "APIRouter | Sequence[APIRouter] | None" = None
+    pages: APIRouter | Sequence[APIRouter] | None = None
+    api: APIRouter | Sequence[APIRouter] | None = None
     """Mounted below /api/v1."""
     hooks: Sequence[Callable[..., Awaitable[None]]] = ()
     """Functions of its `hooks.py` that run when rows are created, changed or deleted (oppman.py docs hooks)."""

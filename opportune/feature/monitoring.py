@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.errors.option_names import strict
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from sqlalchemy.ext.asyncio import AsyncSession
 
 
 @strict
@@ -72,7 +71,7 @@ class Monitoring:
     """Checks for `check --try`, which connect to servers."""
     report_error: Callable[[Exception, Any], None] | None = None
     """Report an unexpected error that ended a command, with the site's settings."""
-    status: "Mapping[str, Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]]" = field(default_factory=dict)
+    status: Mapping[str, Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]] = field(default_factory=dict)
     """Lines of the status page by their heading. Features may share a heading."""
-    gauges: "Callable[[AsyncSession], Awaitable[Sequence[Gauge]]] | None" = None
+    gauges: Callable[[AsyncSession], Awaitable[Sequence[Gauge]]] | None = None
     """Reads numbers for `GET /metrics` when they are requested."""

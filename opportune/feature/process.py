@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fastapi import FastAPI
 
 from opportune.errors.option_names import strict
 from opportune.services import Service, Services
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 
 @strict
@@ -22,5 +21,5 @@ class Process:
     """Objects that routes find in `app.state` and jobs in their context. They are closed in reverse order."""
     context: Callable[[Services], AbstractAsyncContextManager[None]] | None = None
     """Context that servers and workers enter before they use the database, and exit last."""
-    lifespan: "Callable[[FastAPI], AbstractAsyncContextManager[None]] | None" = None
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None
     """Context that servers enter after the database is set up, and exit before it is closed."""

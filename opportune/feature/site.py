@@ -2,16 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from opportune.errors.option_names import strict
-
-if TYPE_CHECKING:
-    from fastapi import APIRouter, FastAPI
-    from sqlalchemy.ext.asyncio import AsyncSession
-    from starlette.middleware import Middleware
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 
 @strict
@@ -36,7 +35,7 @@ class SiteSearch:
 
     label: str
     """Heading of the results, such as "Books"."""
-    find: "Callable[[AsyncSession, Any, str, int], Awaitable[Sequence[Link]]]"
+    find: Callable[[AsyncSession, Any, str, int], Awaitable[Sequence[Link]]]
     """Return at most this number of matches that the user may open, the best first. Arguments: the session, the user
     (None for anonymous visitors), the query and the number."""
     path: str = ""
@@ -50,7 +49,7 @@ class Panel:
 
     template: str
     """A file below `templates/`, rendered with the context. Blank output is left out."""
-    context: "Callable[[AsyncSession, Any], Awaitable[Mapping[str, Any]]]"
+    context: Callable[[AsyncSession, Any], Awaitable[Mapping[str, Any]]]
     """Return the template variables for the user who sees the page; for anonymous visitors the user is None."""
 
 
@@ -67,17 +66,17 @@ class Site:
     """Shown on the landing page, also to anonymous visitors."""
     searches: Sequence[SiteSearch] = ()
     """Additional results of the page /search. Models with `CrudPages` are searched without it."""
-    routes: "APIRouter | Sequence[APIRouter] | None" = None
+    routes: APIRouter | Sequence[APIRouter] | None = None
     """Routes that load no user, such as health checks and files. The API's document does not list them."""
-    error_handlers: "Mapping[type[Exception], Callable[[Request, Any], Awaitable[Response]]]" = field(
+    error_handlers: Mapping[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = field(
         default_factory=dict
     )
     """Responses to exceptions of its routes. They replace handlers of the framework for the same exception."""
     template_globals: Mapping[str, Any] = field(default_factory=dict)
     template_filters: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    middleware: "Sequence[Middleware] | Callable[[FastAPI], Iterable[Middleware]]" = ()
+    middleware: Sequence[Middleware] | Callable[[FastAPI], Iterable[Middleware]] = ()
     """Outermost first, or a function that selects them by `app.state.settings`. The first feature's are outermost."""
-    init_app: "Callable[[FastAPI], None] | None" = None
+    init_app: Callable[[FastAPI], None] | None = None
     """Change the application before its routes are added. Use it if no other field fits."""
     is_outermost: bool = False
     """Whether its middleware and contexts surround those of all other features, because it observes them."""

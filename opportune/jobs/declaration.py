@@ -3,16 +3,14 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
+from opportune.db.database import Database
 from opportune.errors.option_names import strict_as
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
-
-    from opportune.db.database import Database
-    from opportune.storage import Storage
+from opportune.storage import Storage
 
 DEFAULT_QUEUE = "default"
 
@@ -53,8 +51,8 @@ class JobContext(Protocol):
     attempt: int
     """Number of the attempt, from 1."""
     settings: Settings
-    database: "Database"
-    storage: "Storage"
+    database: Database
+    storage: Storage
 
     def service(self, type_: type[T]) -> T:
         """Return a service that a feature registers, such as `context.service(LanguageModel)`.
@@ -66,7 +64,7 @@ class JobContext(Protocol):
     def __getattr__(self, name: str) -> Any:
         """Return a service by its name, such as `context.llm`."""
 
-    async def write(self, work: "Callable[Concatenate[AsyncSession, P], Awaitable[R]]", *args: P.args) -> R:  # type: ignore[valid-type]
+    async def write(self, work: Callable[Concatenate[AsyncSession, P], Awaitable[R]], *args: P.args) -> R:  # type: ignore[valid-type]
         """Run a step in a transaction that also records it, so that it takes effect once.
 
         Args:

@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import logging
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -12,10 +11,8 @@ from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.config.site_url import site_url
 from opportune.mail import mailbox
+from opportune.mail.mailbox import StoredMessage
 from opportune.web.rendering.templates import templates
-
-if TYPE_CHECKING:
-    from opportune.mail.mailbox import StoredMessage
 
 logger = logging.getLogger("opportune.mail")
 
@@ -54,7 +51,7 @@ def _key(settings: Settings) -> str:
     return derived_key(settings, "mail: mailbox")
 
 
-async def find_message(name: str) -> "StoredMessage":
+async def find_message(name: str) -> StoredMessage:
     return await asyncio.to_thread(mailbox.find_message, name)
 
 

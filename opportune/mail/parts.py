@@ -6,12 +6,10 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from email.charset import Charset
 from email.headerregistry import Address
+from email.message import EmailMessage, Message
 from email.utils import formataddr
 from mimetypes import guess_extension
-from typing import TYPE_CHECKING, Any, cast
-
-if TYPE_CHECKING:
-    from email.message import EmailMessage, Message
+from typing import Any, cast
 
 FIELD_HEADERS = {"from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version"}
 """Headers with a separate field in each API."""
@@ -45,7 +43,7 @@ class MessageParts:
     headers: dict[str, str]
     """Other headers, such as List-Unsubscribe."""
     message_id: str
-    message: "EmailMessage" = field(repr=False)
+    message: EmailMessage = field(repr=False)
 
     @property
     def recipients(self) -> "list[Address]":
@@ -59,7 +57,7 @@ class MessageParts:
         return copy.as_bytes()
 
 
-def split_message(message: "EmailMessage") -> MessageParts:
+def split_message(message: EmailMessage) -> MessageParts:
     """Split an e-mail into its parts."""
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
     return MessageParts(
@@ -97,16 +95,16 @@ def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _addresses(message: "EmailMessage", header: str) -> "list[Address]":
+def _addresses(message: EmailMessage, header: str) -> "list[Address]":
     return [address for value in message.get_all(header, []) for address in value.addresses]
 
 
-def _text(body: "Message | None") -> str:
+def _text(body: Message | None) -> str:
     content = cast("EmailMessage", body).get_content() if body else ""
     return str(content).replace("\r\n", "\n")
 
 
-def _leaves(message: "EmailMessage") -> "Iterator[EmailMessage]":
+def _leaves(message: EmailMessage) -> Iterator[EmailMessage]:
     """Yield the parts that are not multipart. An attached e-mail is one part."""
     if message.get_content_maintype() != "multipart":
         yield message
@@ -115,7 +113,7 @@ def _leaves(message: "EmailMessage") -> "Iterator[EmailMessage]":
         yield from _leaves(cast("EmailMessage", part))
 
 
-def _attachment(part: "EmailMessage") -> Attachment:
+def _attachment(part: EmailMessage) -> Attachment:
     content_type = part.get_content_type()
     content = part.get_payload(decode=True)
     if not isinstance(content, bytes):  # an attached e-mail

@@ -4,14 +4,11 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from opportune.mail.eml_files import write_eml
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
-
-if TYPE_CHECKING:
-    from email.message import EmailMessage
 
 logger = logging.getLogger("opportune.mail")
 
@@ -30,7 +27,7 @@ class Transport(ABC):
         """Name of the destination for messages, without secrets."""
 
     @abstractmethod
-    async def send(self, message: "EmailMessage") -> None:
+    async def send(self, message: EmailMessage) -> None:
         """Deliver an e-mail.
 
         Raises:
@@ -52,7 +49,7 @@ class ConsoleTransport(Transport):
     """Whether to log e-mails. False in production, because logs are stored and e-mails contain sign-in links."""
     name = "the log"
 
-    async def send(self, message: "EmailMessage") -> None:
+    async def send(self, message: EmailMessage) -> None:
         if not self.shows_text:
             raise PermanentDeliveryError(
                 f"Not sent: MAIL_URL is console:, which logs no e-mails in production. {EXAMPLES}"
@@ -71,7 +68,7 @@ class FileTransport(Transport):
     def name(self) -> str:
         return str(self.path)
 
-    async def send(self, message: "EmailMessage") -> None:
+    async def send(self, message: EmailMessage) -> None:
         try:
             await asyncio.to_thread(write_eml, self.path, message)
         except OSError as error:

@@ -1,9 +1,9 @@
 """Opening the storage that STORAGE_URL selects."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from opportune.config.settings import Settings
+from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.storage.bucket import BucketStorage
 from opportune.storage.database import DatabaseStorage
@@ -12,11 +12,8 @@ from opportune.storage.location import DatabaseFiles, parse_storage_url
 from opportune.storage.signed_urls import UrlSigner
 from opportune.storage.storage import Storage
 
-if TYPE_CHECKING:
-    from opportune.db.database import Database
 
-
-def open_storage(settings: Settings, database: "Database | None" = None) -> Storage:
+def open_storage(settings: Settings, database: Database | None = None) -> Storage:
     """Open the storage that STORAGE_URL selects, without using disk or network.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,13 +16,10 @@ from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import forget_revisions, read_revisions, read_revisions_of_site
 from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.recording import describe_planned_changes
-from opportune.db.migrations.runner import fake_steps, plan_migrations, refuse_newer, run_migrations
+from opportune.db.migrations.runner import Plan, Step, fake_steps, plan_migrations, refuse_newer, run_migrations
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.layout import installed_names
-
-if TYPE_CHECKING:
-    from opportune.db.migrations.runner import Plan, Step
 
 
 def command(
@@ -74,7 +71,7 @@ def describe_operations(graph: MigrationGraph, feature: str | None, target: str 
     return f"Target specific migration: {graph.find(feature, target).name}, from {feature}"
 
 
-def print_plan(steps: "Sequence[Step]", database: str, *, is_first: bool) -> None:
+def print_plan(steps: Sequence[Step], database: str, *, is_first: bool) -> None:
     """Print the planned steps, with warnings if this is not a new database."""
     upgrades = [step.migration for step in steps if step.direction == "upgrade"]
     problems = [] if is_first else find_incompatibilities(upgrades, database)
@@ -96,7 +93,7 @@ def print_plan(steps: "Sequence[Step]", database: str, *, is_first: bool) -> Non
         print("  No planned migration operations.")
 
 
-def find_adoptable(settings: Settings, steps: "Sequence[Step]") -> list[Migration]:
+def find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]:
     """Return the first migrations whose tables already exist.
 
     Raises:
@@ -125,14 +122,14 @@ def forget_removed(settings: Settings, graph: MigrationGraph) -> None:
     say(f"Forgot {', '.join(removed)}." if removed else "There is nothing to forget.")
 
 
-def apply_plan(settings: Settings, graph: MigrationGraph, plan: "Plan") -> int:
+def apply_plan(settings: Settings, graph: MigrationGraph, plan: Plan) -> int:
     """Run the steps of a plan and print each. Return their number."""
     with connect(settings) as connection, show_work_progress():
         return run_migrations(connection, graph, plan, print_step)
 
 
 @contextmanager
-def print_step(step: "Step") -> Iterator[None]:
+def print_step(step: Step) -> Iterator[None]:
     verb = "Applying" if step.direction == "upgrade" else "Unapplying"
     line = f"  {verb} {step.migration}..."
     if not is_terminal():  # on a terminal this line has the progress bar

@@ -1,14 +1,12 @@
 """Interface of writable indexes."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import Contents
 from opportune.db.url.database_url import DatabaseUrl
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Store(ABC):
@@ -27,7 +25,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def write(self, contents: Contents, advance: "Callable[[int], None]") -> None:
+    def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
         """Replace the index. `advance` is called with the number of entries of each batch.
 
         Raises:

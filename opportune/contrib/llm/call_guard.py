@@ -6,17 +6,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
-
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
-
-    from opportune.config.llm_models import LlmModel
-    from opportune.db import Database
+from opportune.db import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +70,7 @@ class CallGuard(ABC):
         """Return the user or visitor of a request."""
 
     @abstractmethod
-    async def check(
-        self, session: "AsyncSession", payer: Payer, model: "LlmModel | None", prompt_tokens: int = 0
-    ) -> None:
+    async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0) -> None:
         """Check the limits, before anything is stored for a question.
 
         Raises:
@@ -82,7 +78,7 @@ class CallGuard(ABC):
         """
 
     @abstractmethod
-    async def allowance(self, session: "AsyncSession", payer: Payer, model: "LlmModel | None" = None) -> str:
+    async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
         """Return a notice for the user if a limit is reached or nearly reached; else an empty string."""
 
     @abstractmethod
@@ -93,7 +89,7 @@ class CallGuard(ABC):
             SpendingRefused: The call is not allowed, or was stopped.
         """
 
-    async def chosen_model(self) -> "LlmModel | None":
+    async def chosen_model(self) -> LlmModel | None:
         """Return the model selected in the admin, for sites without a model in their settings."""
         return None
 
@@ -102,7 +98,7 @@ class CallGuard(ABC):
         """Write the collected usage."""
 
 
-def guard_of(features: Iterable[Any], settings: Settings, database: "Database") -> CallGuard | None:
+def guard_of(features: Iterable[Any], settings: Settings, database: Database) -> CallGuard | None:
     """Create the guard of the site from the first feature with `Llm(guard=…)`."""
     make = next((feature.llm.guard for feature in features if feature.llm.guard), None)
     return make(settings, database) if make else None

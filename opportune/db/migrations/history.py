@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     Column,
@@ -19,13 +18,11 @@ from sqlalchemy import (
 )
 
 from opportune.config.settings import Settings
+from opportune.db.database import Database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.direct import direct_url
 from opportune.project.feature_packages import HAS_PROJECT
-
-if TYPE_CHECKING:
-    from opportune.db.database import Database
 
 # Alembic's table with a wider column, because revisions start with the name of the feature.
 VERSION_TABLE = Table(
@@ -93,7 +90,7 @@ def find_pending_migrations(settings: Settings, features: Sequence[str]) -> list
     return [str(migration) for migration in MigrationGraph(features).pending(read_revisions_of_site(settings))]
 
 
-async def find_pending_migrations_in(database: "Database", features: Sequence[str]) -> list[str]:
+async def find_pending_migrations_in(database: Database, features: Sequence[str]) -> list[str]:
     """Return the names of unapplied migrations of an open database."""
     graph = await asyncio.to_thread(MigrationGraph, features)
     async with database.reader(fresh=True) as session:

@@ -8,14 +8,13 @@ import logging
 from collections.abc import Iterable
 from http import HTTPStatus
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import get_settings
 from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.middleware.security_headers import security_headers
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger("opportune.server")
 
@@ -48,7 +47,7 @@ BUSY_HEADERS = [
 class ConnectionLimits(asyncio.Protocol):
     """Mixin for a protocol class of uvicorn, which has the annotated attributes."""
 
-    app: "ASGIApp"
+    app: ASGIApp
     connections: set[Any]
     cycle: Any
     loop: asyncio.AbstractEventLoop
@@ -175,11 +174,11 @@ class ConnectionLimits(asyncio.Protocol):
 class HealthOnly:
     """The application for connections beyond the limit: health checks work, other requests get 503."""
 
-    def __init__(self, app: "ASGIApp") -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        async def send_and_close(message: "Message") -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_close(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), CLOSE_HEADER]
             await send(message)

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Request, Response, WebSocket, status
 from fastapi.encoders import jsonable_encoder
@@ -28,14 +28,11 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.project.optional_features import feature_of_path, how_to_list
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
-from opportune.web.errors.error_hints import hint_for
+from opportune.web.errors.error_hints import ErrorHint, hint_for
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.middleware.request_log import request_id
 from opportune.web.rendering.templates import templates
-
-if TYPE_CHECKING:
-    from opportune.web.errors.error_hints import ErrorHint
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +144,7 @@ def problem(
     errors: list[dict[str, Any]] | None = None,
     code: str = "",
     headers: Mapping[str, str] | None = None,
-    hint: "ErrorHint | None" = None,
+    hint: ErrorHint | None = None,
 ) -> Response:
     """Return the response for an error.
 
@@ -330,7 +327,7 @@ def on_crash(request: Request, error: Exception) -> Response:
     return templates.render(request, "error.html", context | debug_context(error, settings, request), 500)
 
 
-def _hint_in_development(request: Request, error: Exception) -> "ErrorHint | None":
+def _hint_in_development(request: Request, error: Exception) -> ErrorHint | None:
     """Return a hint for developers, in development only."""
     if request.app.state.settings.environment != "development":
         return None

@@ -5,7 +5,6 @@ without these headers are allowed: they come from programs without a visitor's c
 sends `Origin` with forms.
 """
 
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -15,12 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.errors.error_hints import csrf_hint
+from opportune.web.errors.error_hints import ErrorHint, csrf_hint
 from opportune.web.errors.handlers import problem
 from opportune.web.middleware.cors import API_PREFIX
-
-if TYPE_CHECKING:
-    from opportune.web.errors.error_hints import ErrorHint
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 FOREIGN_PAGE = _l("This page belongs to another site.")
@@ -55,7 +51,7 @@ class CsrfMiddleware:
             return
         await self.app(scope, receive, send)
 
-    def _hint(self, request: Request) -> "ErrorHint | None":
+    def _hint(self, request: Request) -> ErrorHint | None:
         if not self.shows_hints:
             return None
 

@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
+from opportune.feature import Feature
 from opportune.project.layout import display_path
 from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates
-
-if TYPE_CHECKING:
-    from opportune.feature import Feature
 
 LIBRARY_PREFIX = "sqladmin/"
 
@@ -32,7 +30,7 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
             yield from _find_errors(mails if mails and is_mail else templates.environment, path, name)
 
 
-def missing_feature_templates(features: "Iterable[Feature]") -> Iterator[str]:
+def missing_feature_templates(features: Iterable[Feature]) -> Iterator[str]:
     """Yield one line for each missing template that a feature adds to other pages."""
     for feature in features:
         panels = [

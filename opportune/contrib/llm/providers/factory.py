@@ -1,21 +1,18 @@
 """Creation of the providers and embedders in the settings."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
 from opportune.config.settings import Settings, has_value
-from opportune.contrib.llm.embeddings.embedder import OpenAIEmbedder
+from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
 from opportune.contrib.llm.providers import libraries, local
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
 from opportune.errors import OperatorError
-
-if TYPE_CHECKING:
-    from opportune.contrib.llm.embeddings.embedder import Embedder
 
 
 def models_of(settings: Settings) -> list[LlmModel]:
@@ -102,7 +99,7 @@ def embedding_model_of(settings: Settings) -> EmbeddingModel | None:
     return _add_address_and_key(settings.embedding_model, settings) if settings.embedding_model else None
 
 
-def make_embedder(settings: Settings, model: EmbeddingModel) -> "Embedder":
+def make_embedder(settings: Settings, model: EmbeddingModel) -> Embedder:
     """Create the embedder of a model.
 
     Raises:
