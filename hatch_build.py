@@ -15,7 +15,7 @@ class WheelContent(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         del version  # "standard", or "editable" for an installation that uses the repository
         sys.path.insert(0, self.root)
-        from opportune.cli.project.shared_files import STARTER, starter_files  # noqa: PLC0415 - of the clone
+        from opportune.cli.project.shared_files import STARTER, starter_files  # of the clone
 
         # Only Babel is installed: the package `opportune.i18n` needs more.
         compile_catalogue = run_path(f"{self.root}/opportune/i18n/catalogue_compiler.py")["compile_catalogue"]

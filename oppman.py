@@ -23,25 +23,25 @@ def main() -> int:
     if not find_spec("opportune"):
         add_framework()  # contains the code that installs the other packages
     if sys.argv[1:2] == ["startproject"]:  # needs no packages either
-        from opportune.cli.project.new_project.command_line import main as startproject  # noqa: PLC0415 - rarely needed
+        from opportune.cli.project.new_project.command_line import main as startproject  # rarely needed
 
         return startproject(sys.argv[2:])
-    from opportune.cli.environment.entry import enter  # noqa: PLC0415 - may hold conflict markers
-    from opportune.cli.registry import is_overview_request, show_overview  # noqa: PLC0415 - as above
+    from opportune.cli.environment.entry import enter  # may hold conflict markers
+    from opportune.cli.registry import is_overview_request, show_overview  # as above
 
     enter(sys.argv[1:])
     if is_overview_request(sys.argv[1:]):
         return show_overview()
-    from opportune.cli.main import main as command_line  # noqa: PLC0415 - its packages are installed now
+    from opportune.cli.main import main as command_line  # its packages are installed now
 
     return command_line()
 
 
 def add_framework() -> None:
     """Import the framework from its wheel in vendor/, or install it from the package index and continue in .venv."""
-    from glob import glob  # noqa: PLC0415 - not needed once the framework is installed
-    from re import MULTILINE, search  # noqa: PLC0415 - as above
-    from zipfile import is_zipfile  # noqa: PLC0415 - as above
+    from glob import glob  # not needed once the framework is installed
+    from re import MULTILINE, search  # as above
+    from zipfile import is_zipfile  # as above
 
     with open(f"{FOLDER}/requirements.lock", encoding="utf-8") as lock:
         pin = search(r"^opportune==(\S+) \\\n( +--hash=\S+)", lock.read(), MULTILINE)
@@ -58,9 +58,9 @@ def add_framework() -> None:
 
 def run_installed_framework(pin: str) -> None:
     """Run this command in .venv. The framework is installed there if necessary, and installs the other packages."""
-    import shutil  # noqa: PLC0415 - only for a framework of the package index
-    import subprocess  # noqa: PLC0415 - as above
-    from pathlib import Path  # noqa: PLC0415 - as above
+    import shutil  # only for a framework of the package index
+    import subprocess  # as above
+    from pathlib import Path  # as above
 
     venv, uv = Path(FOLDER, ".venv"), shutil.which("uv")
     python, lock = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), venv / "framework.lock"
@@ -87,7 +87,7 @@ def run_installed_framework(pin: str) -> None:
 
 
 def has_conflict(path: str) -> bool:
-    from pathlib import Path  # noqa: PLC0415 - rarely needed
+    from pathlib import Path  # rarely needed
 
     return any(line.startswith("<<<<<<< ") for line in Path(path).read_text("utf-8", "replace").splitlines())
 

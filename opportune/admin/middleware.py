@@ -150,7 +150,7 @@ class LazyAdmin:
 
     @cached_property
     def site(self) -> Any:
-        from opportune.admin.site import make_site  # noqa: PLC0415 - SQLAdmin and forms import slowly
+        from opportune.admin.site import make_site  # SQLAdmin and forms import slowly
 
         return make_site(self.app, ADMIN_PATH, self.bytecode_cache)
 

@@ -41,7 +41,7 @@ class Permissions:
 
     @cached_property
     def _grantable(self) -> Sequence[tuple[str, AbstractSet[str], bool]]:
-        from opportune.admin.view_classes import grantable_views  # noqa: PLC0415 - SQLAdmin and forms import slowly
+        from opportune.admin.view_classes import grantable_views  # SQLAdmin and forms import slowly
 
         return list(grantable_views(self.features))
 

@@ -229,7 +229,7 @@ def run(arguments: list[str]) -> tuple[int, str]:
 
 
 def print_version() -> int:
-    from importlib.metadata import version  # noqa: PLC0415 - slow to import
+    from importlib.metadata import version  # slow to import
 
     print(f"Opportune {__version__} (FastAPI {version('fastapi')}, Python {platform.python_version()})")
     return 0
@@ -262,7 +262,7 @@ def unknown_option_message(error: typer.TyperException) -> str:
 
 def validation_message(error: BaseException) -> str:
     """Return the message about a value that fails Pydantic's validation; empty for other errors."""
-    from pydantic import ValidationError  # noqa: PLC0415 - slow to import, only needed for errors
+    from pydantic import ValidationError  # slow to import, only needed for errors
 
     if not (isinstance(error, typer.BadParameter) and error.param and isinstance(error.__cause__, ValidationError)):
         return ""
@@ -310,7 +310,7 @@ def report_unexpected_error(error: Exception) -> int:
 
 def report_to_features(error: Exception) -> None:
     """Pass the error to `report_error` of each feature. If that fails, only the command reports its error."""
-    from opportune.config.settings import get_settings  # noqa: PLC0415 - only for unexpected errors
+    from opportune.config.settings import get_settings  # only for unexpected errors
 
     with suppress(Exception):
         for feature in installed_features():

@@ -105,7 +105,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ri
         rows: Cells of each row. On a terminal long cells are wrapped, otherwise each row is one line.
         right: Headings of right-aligned columns, for numbers.
     """
-    from rich.table import Table  # noqa: PLC0415 - slow to import
+    from rich.table import Table  # slow to import
 
     console = _console(sys.stdout, columns() or PIPED_WIDTH_CHARS)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -120,7 +120,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ri
 
 
 def _console(stream: Any, width: int | None = None) -> "Console":
-    from rich.console import Console  # noqa: PLC0415 - slow to import
+    from rich.console import Console  # slow to import
 
     colours = has_colours(stream)
     return Console(
@@ -201,7 +201,7 @@ class Progress:
 
     def _show_bar(self) -> None:
         """Draw the bar. Runs in a thread, because the task may block for a long time."""
-        from rich import progress  # noqa: PLC0415 - slow to import, and not needed for short tasks
+        from rich import progress  # slow to import, and not needed for short tasks
 
         byte_counts = [progress.DownloadColumn()]
         counts = byte_counts if self.unit == BYTES else [progress.MofNCompleteColumn(), progress.TextColumn(self.unit)]

@@ -60,7 +60,7 @@ class BaseSettings(pydantic_settings.BaseSettings):
         secrets_from = next((value for value in values if value is not None), "")
         if not secrets_from:
             return sources
-        from opportune.config.secrets.source import secrets_source  # noqa: PLC0415 - most sites have none
+        from opportune.config.secrets.source import secrets_source  # most sites have none
 
         return init_settings, env_settings, secrets_source(settings_cls, secrets_from, setting_names), dotenv_settings
 

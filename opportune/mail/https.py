@@ -115,7 +115,7 @@ class HttpsTransport(Transport):
     async def _post(self, mail: MessageParts) -> ApiResponse:
         request = self.request(mail)
         client = await asyncio.to_thread(open_client)
-        import httpx2  # noqa: PLC0415 - the thread has loaded it
+        import httpx2  # the thread has loaded it
 
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_SECONDS), client, client.stream("POST", **request) as response:
@@ -147,7 +147,7 @@ class HttpsTransport(Transport):
 
 def open_client() -> "httpx2.AsyncClient":
     """Open a client for one e-mail. Call it in a thread, because loading httpx2 and certificates is slow."""
-    import httpx2  # noqa: PLC0415 - imported by sites that send over HTTPS, at the first e-mail
+    import httpx2  # imported by sites that send over HTTPS, at the first e-mail
 
     return httpx2.AsyncClient(
         verify=_certificates(), timeout=DELIVERY_TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}
@@ -156,7 +156,7 @@ def open_client() -> "httpx2.AsyncClient":
 
 @cache
 def _certificates() -> "ssl.SSLContext":
-    import httpx2  # noqa: PLC0415 - imported by `open_client`
+    import httpx2  # imported by `open_client`
 
     return httpx2.create_ssl_context()
 

@@ -8,6 +8,6 @@ MAX_WEBSOCKET_MESSAGE_BYTES = 1_000_000
 
 def open_websocket(**options: Any) -> asyncio.Protocol:
     """Create the protocol of a connection that is upgraded to a WebSocket."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: PLC0415 - see above
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # see above
 
     return WebSocketsSansIOProtocol(**options)

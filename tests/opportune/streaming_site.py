@@ -12,7 +12,7 @@ from opportune.server.shutdown import shutting_down, watch_signals
 
 def create_site() -> FastAPI:
     """Return the whole site with the additional routes."""
-    from opportune.application import create_app  # noqa: PLC0415 - slow to import
+    from opportune.application import create_app  # slow to import
 
     return add_routes(create_app())
 

@@ -76,7 +76,7 @@ async def measure(url: str, rounds: int) -> Times:
 
 async def add_conversation(database: Database, owner_id: int, length: int) -> int:
     """Create a conversation with this many messages."""
-    from app.chat.models import Conversation, Message, Role  # noqa: PLC0415 - the feature may have been deleted
+    from app.chat.models import Conversation, Message, Role  # the feature may have been deleted
 
     async with database.writer() as session:
         session.add(conversation := Conversation(owner_id=owner_id, title=f"{length} messages"))

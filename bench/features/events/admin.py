@@ -116,7 +116,7 @@ async def site(url: str, rows: int) -> AsyncIterator[AsyncClient]:
 
 
 async def add_attendees(database: Database, rows: int) -> None:
-    from app.events.models import Event, Registration  # noqa: PLC0415 - the feature may have been deleted
+    from app.events.models import Event, Registration  # the feature may have been deleted
 
     async with database.writer() as session:
         start = utc_now() + timedelta(days=7)

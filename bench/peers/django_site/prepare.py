@@ -14,15 +14,15 @@ from bench.harness.tasks import EMAIL, ITEMS, additional_items, additional_row_c
 
 def add_rows() -> str:
     """Return the key of a session."""
-    from django.contrib.auth import (  # noqa: PLC0415 - Django's models exist after its setup
+    from django.contrib.auth import (  # Django's models exist after its setup
         BACKEND_SESSION_KEY,
         HASH_SESSION_KEY,
         SESSION_KEY,
     )
-    from django.contrib.auth.models import User  # noqa: PLC0415 - as above
-    from django.contrib.sessions.backends.db import SessionStore  # noqa: PLC0415 - as above
+    from django.contrib.auth.models import User  # as above
+    from django.contrib.sessions.backends.db import SessionStore  # as above
 
-    from bench.peers.django_site.models import Item  # noqa: PLC0415 - as above
+    from bench.peers.django_site.models import Item  # as above
 
     create = User.objects.create_superuser if additional_row_count() else User.objects.create_user
     user = create("visitor", EMAIL)

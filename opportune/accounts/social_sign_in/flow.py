@@ -91,7 +91,7 @@ async def read_identity(
 
 
 def _load_client(provider: Provider) -> "ProviderClient":
-    from opportune.accounts.social_sign_in.identity import get_client  # noqa: PLC0415 - identity.py is slow to import
+    from opportune.accounts.social_sign_in.identity import get_client  # identity.py is slow to import
 
     return get_client(provider)
 

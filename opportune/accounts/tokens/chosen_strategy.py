@@ -11,7 +11,7 @@ def token_strategy(settings: Settings, database: Database, session: AsyncSession
     """Return the strategy of the BEARER setting. To create or delete tokens, it needs a session."""
     strategy: type[TokenStrategy] = TokenStrategy
     if settings.bearer == "jwt":
-        from opportune.accounts.tokens.jwt_strategy import JwtStrategy  # noqa: PLC0415 - loads PyJWT and FastAPI Users
+        from opportune.accounts.tokens.jwt_strategy import JwtStrategy  # loads PyJWT and FastAPI Users
 
         strategy = JwtStrategy
     return strategy(settings, database, session)  # type: ignore[arg-type]  # reading a token needs no session

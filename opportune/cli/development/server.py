@@ -118,7 +118,7 @@ def serve(
     server = Server(config)
     try:
         if config.should_reload:
-            from opportune.cli.development.reloader import FilesReload  # noqa: PLC0415 - only for development
+            from opportune.cli.development.reloader import FilesReload  # only for development
 
             FilesReload(config, target=server.run, sockets=[listener]).run()
         elif workers > 1:
@@ -163,7 +163,7 @@ def _server_options(settings: Settings) -> dict[str, Any]:
 def _tls_options(listener: socket.socket, settings: Settings) -> dict[str, Any]:
     if not settings.local_https:
         return {}
-    from opportune.cli.development.certificate import certificate_for  # noqa: PLC0415 - rarely needed
+    from opportune.cli.development.certificate import certificate_for  # rarely needed
 
     path = certificate_for(listener.getsockname()[0])
     print(f"The certificate {display_path(path)} is self-signed. Browsers warn until you trust it.", flush=True)

@@ -32,7 +32,7 @@ def main() -> int:
     if arguments == ["--version"]:
         print(f"Opportune {__version__}")
         return 0
-    from opportune.cli.environment.existing_app import main as run_in_application  # noqa: PLC0415 - imports packages
+    from opportune.cli.environment.existing_app import main as run_in_application  # imports packages
 
     return run_in_application()
 

@@ -50,7 +50,7 @@ async def rehearse_restore(run: JobContext) -> None:
 
 
 def _run(name: str, settings: Settings, stop_event: threading.Event) -> str:
-    from opportune.contrib.backup import rehearsal, scheduled  # noqa: PLC0415 - load Alembic and psycopg
+    from opportune.contrib.backup import rehearsal, scheduled  # load Alembic and psycopg
 
     graph = MigrationGraph(installed_names())
     if name == BACKUP:

@@ -12,7 +12,7 @@ class DoctorAdmin(OperationsPage):
     @expose("/operations/doctor", identity="operations-doctor")
     @reauthentication_required
     async def show(self, request: Request) -> Response:
-        from opportune.contrib.doctor.diagnose import diagnose  # noqa: PLC0415 - loads psycopg and the whole admin
+        from opportune.contrib.doctor.diagnose import diagnose  # loads psycopg and the whole admin
 
         state = request.app.state
         names = [feature.name for feature in state.features]

@@ -75,7 +75,7 @@ class DocumentIndex(IndexDefinition[H]):
             source: Function that returns the source in a folder, or the default source for None.
             of_folder: Help of the argument FOLDER.
         """
-        from opportune.contrib.documents.commands import commands_for  # noqa: PLC0415 - sites do not import typer
+        from opportune.contrib.documents.commands import commands_for  # sites do not import typer
 
         return commands_for(self, source, of_folder)
 

@@ -117,7 +117,7 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
     Raises:
         OperatorError: a table does not exist, or there is nothing to write.
     """
-    from opportune.contrib.inspectdb.reflection import InspectedTables, view_code  # noqa: PLC0415 - sqlacodegen may not be installed
+    from opportune.contrib.inspectdb.reflection import InspectedTables, view_code  # sqlacodegen may not be installed
 
     with connect(get_settings()) as connection, ignore_reflection_warnings():
         contents = read_contents(connection)

@@ -29,7 +29,7 @@ async def handle_message(request: Request) -> Response:
     token, user, _ = sign_in
     await request.app.state.rate_limiter.hit(CALLS.by(user.id))
     await load("opportune.contrib.mcp.server")
-    from opportune.contrib.mcp.server import McpResponse, create_caller  # noqa: PLC0415 - the MCP library is slow
+    from opportune.contrib.mcp.server import McpResponse, create_caller  # the MCP library is slow
 
     return McpResponse(create_caller(request, user, token), request.app.state.settings.site_name)
 
@@ -53,7 +53,7 @@ async def _read_token(request: Request) -> tuple[ApiToken, User, Grants] | None:
     if not read_bearer_token(request):
         return None
     await load("opportune.contrib.mcp.oauth.strategy")
-    from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # noqa: PLC0415 - PyJWT, which few sites need
+    from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy  # PyJWT, which few sites need
 
     state = request.app.state
     return await read_program_token(request, McpTokenStrategy(state.settings, state.database))

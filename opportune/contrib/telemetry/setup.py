@@ -46,7 +46,7 @@ async def telemetry_running(services: Services) -> AsyncIterator[None]:
         await stack.enter_async_context(errors_reported(settings))
         if settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
             require_opentelemetry(settings)
-            from opportune.contrib.telemetry.traces.running import tracing  # noqa: PLC0415 - after the check
+            from opportune.contrib.telemetry.traces.running import tracing  # after the check
 
             await stack.enter_async_context(tracing(settings, services.database))
         yield

@@ -70,7 +70,7 @@ class PostgreSQLDatabase(Database):
         return engine
 
     def _create_engine(self, url: DatabaseUrl, **options: Any) -> AsyncEngine:
-        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - SQLite does not need psycopg
+        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # SQLite does not need psycopg
 
         connect = partial(
             TimedConnection.connect_with_retry, statement_timeout_seconds=self.settings.database_statement_timeout
@@ -90,9 +90,9 @@ class PostgreSQLDatabase(Database):
         return engine
 
     async def _probe(self, url: DatabaseUrl) -> None:
-        from psycopg import Error  # noqa: PLC0415 - as above
+        from psycopg import Error  # as above
 
-        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # noqa: PLC0415 - as above
+        from opportune.db.drivers.psycopg_timeouts import TimedConnection  # as above
 
         positional, arguments = self.engine.dialect.create_connect_args(url.url)
         try:

@@ -145,7 +145,7 @@ class TranslatedColumn(TypeDecorator[TranslatedText]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name != "postgresql":
             return self.impl_instance
-        from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415 - SQLite does not need this dialect
+        from sqlalchemy.dialects.postgresql import JSONB  # SQLite does not need this dialect
 
         return JSONB(none_as_null=True)
 

@@ -12,9 +12,9 @@ def upsert(session: AsyncSession, into: type[Any] | Table) -> Any:
     Only the dialect of the session is imported, which saves memory.
     """
     if session.get_bind().dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql  # noqa: PLC0415 - only one dialect is needed
+        from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql  # only one dialect is needed
 
         return insert_into_postgresql(into)
-    from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415 - as above
+    from sqlalchemy.dialects.sqlite import insert  # as above
 
     return insert(into)

@@ -147,7 +147,7 @@ class DatabaseUrl:
     @property
     def conninfo(self) -> str:
         """Connection string for PostgreSQL's programs, without secrets, because other users can read command lines."""
-        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - SQLite does not need psycopg
+        from psycopg.conninfo import make_conninfo  # SQLite does not need psycopg
 
         _, arguments = self.url.get_dialect()().create_connect_args(self.url)
         return make_conninfo(**{name: value for name, value in arguments.items() if name not in SECRET_OPTIONS})

@@ -94,7 +94,7 @@ def _remove_foreign_options(options: dict[str, str], user: str) -> Iterator[str]
 
 
 def _refuse_unknown_options(options: dict[str, str]) -> None:
-    from psycopg import pq  # noqa: PLC0415 - SQLite does not need psycopg
+    from psycopg import pq  # SQLite does not need psycopg
 
     allowed = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
     for name in options.keys() - allowed:

@@ -64,7 +64,7 @@ IGNORED_MESSAGES = (*STREAM_END_MESSAGES, "status of 4")
 @asynccontextmanager
 async def serve(app: FastAPI, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """Return the address of a started application on a local port. The caller runs its lifespan."""
-    import uvicorn  # noqa: PLC0415 - only browser tests need it
+    import uvicorn  # only browser tests need it
 
     with listener.dup() if listener else _listening() as local_site:
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))

@@ -122,7 +122,7 @@ async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
 
 
 async def test_second_factor_needs_a_code_to_confirm(site: FastAPI, settings: Settings) -> None:
-    import pyotp  # noqa: PLC0415 - only this test needs it
+    import pyotp  # only this test needs it
 
     database, user, key = site.state.database, await make_user(site.state.database), pyotp.random_base32()
     await set_totp_key(database, settings, user, key)

@@ -38,15 +38,15 @@ def read(name: str) -> Any:
 @pytest.mark.parametrize(("name", "schema"), SCHEMAS.items())
 def test_file_matches_its_schema(name: str, schema: str) -> None:
     # Slow imports, needed by few test processes.
-    from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # noqa: PLC0415
-    from jsonschema.validators import validator_for  # type: ignore[import-untyped] # noqa: PLC0415
+    from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
+    from jsonschema.validators import validator_for  # type: ignore[import-untyped]
 
     rules = get_builtin_schema(schema)
     assert [error.message for error in validator_for(rules)(rules).iter_errors(read(name))] == []
 
 
 def test_pre_commit_runs_locked_linters() -> None:
-    from pre_commit.clientlib import load_config  # type: ignore[import-untyped] # noqa: PLC0415 - slow
+    from pre_commit.clientlib import load_config  # type: ignore[import-untyped] # slow
 
     config = load_config(str(PROJECT / ".pre-commit-config.yaml"))
     hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]

@@ -189,7 +189,7 @@ def _connect_to_program() -> socket.socket:
 
 
 def _lock(lock: IO[str]) -> None:
-    import fcntl  # noqa: PLC0415 - Windows has no such module
+    import fcntl  # Windows has no such module
 
     fcntl.flock(lock, fcntl.LOCK_EX)
 
@@ -232,7 +232,7 @@ def set_up(stream: IO[str]) -> None:
 
 def fork_processes(connection: socket.socket, listener: int, alive: int) -> None:
     """Run the fork server of `multiprocessing` until the program has ended."""
-    from multiprocessing import forkserver  # noqa: PLC0415 - only for this process
+    from multiprocessing import forkserver  # only for this process
 
     with connection, connection.makefile(encoding="utf-8") as stream:
         set_up(stream)

@@ -36,10 +36,10 @@ def find_crashes(
         with_constants: Whether to send constants from the code of the site, which are slow to read.
         before_operation: Called before each operation, because some operations sign the user out.
     """
-    import schemathesis  # noqa: PLC0415 - slow, and only fuzzing needs it
-    from schemathesis.core.result import Err  # noqa: PLC0415 - as above
-    from schemathesis.generation import GenerationMode  # noqa: PLC0415 - as above
-    from schemathesis.python.asgi import shutdown_lifespans  # noqa: PLC0415 - as above
+    import schemathesis  # slow, and only fuzzing needs it
+    from schemathesis.core.result import Err  # as above
+    from schemathesis.generation import GenerationMode  # as above
+    from schemathesis.python.asgi import shutdown_lifespans  # as above
 
     with ExitStack() as stack:
         stack.callback(shutdown_lifespans)
@@ -54,8 +54,8 @@ def find_crashes(
 
 
 def _find_crashes_of(cases: "SearchStrategy[Case[Any]]", users: UserHeaders, examples: int) -> list[str]:
-    from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415 - as above
-    from hypothesis.errors import FailedHealthCheck, Unsatisfiable  # noqa: PLC0415 - as above
+    from hypothesis import HealthCheck, Phase, given, settings  # as above
+    from hypothesis.errors import FailedHealthCheck, Unsatisfiable  # as above
 
     crashes = []
 

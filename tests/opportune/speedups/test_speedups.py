@@ -138,7 +138,7 @@ def test_sqlite_driver_depends_on_speedups(monkeypatch: pytest.MonkeyPatch, tmp_
     url = f"sqlite:///{tmp_path}/site.db"
     for is_on, driver in ((True, "fused"), (False, "aiosqlite")):
         monkeypatch.setattr(speedups, "are_on", lambda is_on=is_on: is_on)
-        from opportune.db.factory import open_database  # noqa: PLC0415 - after the change of `are_on`
+        from opportune.db.factory import open_database  # after the change of `are_on`
 
         database = open_database(settings_for(url))
         assert isinstance(database, SQLiteDatabase)

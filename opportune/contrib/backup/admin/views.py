@@ -65,7 +65,7 @@ async def download_backup(request: Request) -> Download:
 
 
 def _create_download(settings: Settings, features: Sequence[str], notify: Callable[[str], None]) -> Download:
-    from opportune.contrib.backup import create, scheduled  # noqa: PLC0415 - loads Alembic and psycopg
+    from opportune.contrib.backup import create, scheduled  # loads Alembic and psycopg
 
     with ExitStack() as cleanup:
         folder = cleanup.enter_context(scheduled.scratch_folder(PREFIX, NO_DISK))

@@ -46,7 +46,7 @@ class Server:
     @contextmanager
     def database(self, name: str) -> Iterator[PooledDatabase]:
         """Create an empty database for the block, behind PgBouncer with TLS if that is installed."""
-        from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # noqa: PLC0415 - imports pytest
+        from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # imports pytest
 
         url = self.create(name)
         try:

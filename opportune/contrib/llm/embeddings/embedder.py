@@ -75,7 +75,7 @@ class OpenAIEmbedder(Embedder):
             return self._client
 
     def _make_client(self) -> "EmbeddingsClient":
-        from opportune.contrib.llm.providers.embeddings_client import EmbeddingsClient  # noqa: PLC0415 - httpx2 takes 0.2 s
+        from opportune.contrib.llm.providers.embeddings_client import EmbeddingsClient  # httpx2 takes 0.2 s
 
         api_key = self._model.api_key.get_secret_value().strip()
         return EmbeddingsClient(self._model.base_url, api_key, self._timeouts, self._model.headers)

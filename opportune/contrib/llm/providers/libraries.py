@@ -38,7 +38,7 @@ def advice(library: str) -> str:
 
 
 def is_installed(library: str) -> bool:
-    import ctypes  # noqa: PLC0415 - rarely needed, and never at the start
+    import ctypes  # rarely needed, and never at the start
 
     try:
         ctypes.CDLL(library)

@@ -83,7 +83,7 @@ class OpenAICompatible(Provider):
             return self._client
 
     def _make_client(self) -> "ChatCompletionsClient":
-        from opportune.contrib.llm.providers.http_client import ChatCompletionsClient  # noqa: PLC0415 - takes 0.2 s; see there
+        from opportune.contrib.llm.providers.http_client import ChatCompletionsClient  # takes 0.2 s; see there
 
         return ChatCompletionsClient(
             self._url,

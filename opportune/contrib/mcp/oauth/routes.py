@@ -98,7 +98,7 @@ async def revoke(request: Request, context: AccountCtx) -> Response:
 
 async def _create_provider(request: Request, context: AccountContext) -> "Provider":
     await load("opportune.contrib.mcp.oauth.provider")
-    from opportune.contrib.mcp.oauth.provider import Provider  # noqa: PLC0415 - the MCP library is slow
+    from opportune.contrib.mcp.oauth.provider import Provider  # the MCP library is slow
 
     return Provider(context, request.app.state.database)
 

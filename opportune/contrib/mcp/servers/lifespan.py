@@ -45,7 +45,7 @@ async def _refresh_tools(app: FastAPI, servers: Sequence[McpServer]) -> None:
 async def _list_tools(server: McpServer) -> list[RemoteTool] | None:
     """Return the tools of a server, or None after a failure, so that its previous tools remain."""
     await load("opportune.contrib.mcp.servers.client")
-    from opportune.contrib.mcp.servers import client  # noqa: PLC0415 - the MCP library is slow
+    from opportune.contrib.mcp.servers import client  # the MCP library is slow
 
     try:
         async with asyncio.timeout(LIST_TIMEOUT_SECONDS):

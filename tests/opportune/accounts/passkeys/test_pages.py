@@ -291,7 +291,7 @@ async def test_superuser_removes_a_passkey_in_the_admin(app: FastAPI, user: User
 async def test_password_reset_of_unverified_address_removes_passkeys(
     app: FastAPI, user: User, database: Database, settings: Settings
 ) -> None:
-    from opportune.accounts.emails.signed_links import make_link_token  # noqa: PLC0415
+    from opportune.accounts.emails.signed_links import make_link_token
 
     await add_passkey(app, user)
     async with database.writer() as session:

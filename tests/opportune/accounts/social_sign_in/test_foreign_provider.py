@@ -17,7 +17,7 @@ async def test_visitor_registers_and_signs_in_by_a_provider(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     with warnings.catch_warnings(record=True):  # raised by its libraries
-        from oidc_provider_mock import User, run_server_in_thread  # noqa: PLC0415 - import takes half a second
+        from oidc_provider_mock import User, run_server_in_thread  # import takes half a second
 
     ada = User(sub="ada", claims={"email": "ada@example.com", "email_verified": True})
     with run_server_in_thread(user_claims=[ada]) as provider:

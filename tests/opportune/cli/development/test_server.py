@@ -191,7 +191,7 @@ def test_headers_are_limited(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_limit_of_open_files_is_raised() -> None:
-    import resource  # noqa: PLC0415 - not there on Windows
+    import resource  # not there on Windows
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

@@ -30,7 +30,7 @@ SetContent = Callable[[Any], str]
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - takes long, where tests are only collected
+    from moto.server import ThreadedMotoServer  # takes long, where tests are only collected
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -40,7 +40,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def manager(endpoint: str) -> Any:
-    from boto3 import Session  # noqa: PLC0415 - as above
+    from boto3 import Session  # as above
 
     session = Session("testing", "testing", region_name=REGION)
     return session.client("secretsmanager", endpoint_url=endpoint)
@@ -49,7 +49,7 @@ def manager(endpoint: str) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def _cache_service_descriptions() -> Iterator[None]:
     """Cache boto3's description of AWS, which takes longer to read than a test."""
-    from botocore import session  # noqa: PLC0415 - as above
+    from botocore import session  # as above
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "create_loader", cache(session.create_loader))

@@ -53,7 +53,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 async def app(settings: Settings, names: dict[str, Any]) -> AsyncIterator[FastAPI]:
     words = Feature("words", "Words.", pages=names["router"], jobs=Jobs([names["judge"]]))
     books = Feature("books", "Books.", pages=names["pages"], jobs=Jobs([names["index_answer"]]))
-    from opportune.features import accounts, jobs, llm  # noqa: PLC0415
+    from opportune.features import accounts, jobs, llm
 
     app = create_test_app(settings, [accounts, jobs, llm, answers, words, books])
     async with app.router.lifespan_context(app):

@@ -195,8 +195,8 @@ def check_litestream(text: str) -> None:
 def check_compose(text: str) -> None:
     """https://github.com/compose-spec/compose-spec"""
     # Slow to import, and only needed by this check.
-    from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped] # noqa: PLC0415
-    from jsonschema.validators import validator_for  # type: ignore[import-untyped] # noqa: PLC0415
+    from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
+    from jsonschema.validators import validator_for  # type: ignore[import-untyped]
 
     rules = get_builtin_schema("vendor.compose-spec")
     data = yaml(text)

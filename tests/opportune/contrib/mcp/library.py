@@ -68,8 +68,8 @@ def create_site(app: FastAPI, *features: Feature) -> FastAPI:
 
 @asynccontextmanager
 async def open_mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]:
-    from mcp import Client  # noqa: PLC0415 - the SDK is slow to import, which would delay the collection of tests
-    from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415 - as above
+    from mcp import Client  # the SDK is slow to import, which would delay the collection of tests
+    from mcp.client.streamable_http import streamable_http_client  # as above
 
     async with (
         httpx2.AsyncClient(transport=httpx2.ASGITransport(site), **http) as client_of_http,
@@ -79,7 +79,7 @@ async def open_mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]
 
 
 def read_text(result: "CallToolResult") -> str:
-    from mcp.types import TextContent  # noqa: PLC0415 - as in `open_mcp_client`
+    from mcp.types import TextContent  # as in `open_mcp_client`
 
     (content,) = result.content
     assert isinstance(content, TextContent)

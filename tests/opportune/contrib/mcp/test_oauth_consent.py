@@ -52,8 +52,8 @@ class Memory:
 
 
 async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: AsyncClient) -> None:
-    from mcp.client.auth import OAuthClientProvider  # noqa: PLC0415 - as in `open_mcp_client`
-    from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata  # noqa: PLC0415 - as in `open_mcp_client`
+    from mcp.client.auth import OAuthClientProvider  # as in `open_mcp_client`
+    from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata  # as in `open_mcp_client`
 
     callback, redirects, memory = "http://127.0.0.1:51234/callback", list[str](), Memory()
 
