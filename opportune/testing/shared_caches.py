@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Dialect, Engine, create_engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 
 from opportune.db.database import Database
 from opportune.db.drivers import sync_engines
@@ -29,26 +31,22 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-class CompiledStatements(dict[Any, Any]):
-    """Cache of compiled statements that treats engines of the same dialect as equal."""
-
-    def __setitem__(self, key: Any, compiled: Any) -> None:
-        if len(self) > MAX_COMPILED_STATEMENTS:
-            self.clear()
-        super().__setitem__(_key_by_dialect(key), compiled)
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(_key_by_dialect(key), default)
+def is_same_dialect(dialect: Dialect, other: object) -> bool:
+    return type(dialect) is type(other)
 
 
-def _key_by_dialect(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(type(part) if isinstance(part, Dialect) else part for part in key)
+def hash_of_dialect(dialect: Dialect) -> int:
+    return hash(type(dialect))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def share_compiled_statements() -> Iterator[None]:
-    """Share compiled statements between the thousands of engines of a run."""
-    compiled, initialize = CompiledStatements(), Database.__init__
+    """Share compiled statements between the thousands of engines of a run.
+
+    Caches of engines and mappers contain the dialect in their keys, so dialects of the same class are equal.
+    """
+    compiled: LRUCache[Any, Any] = LRUCache(MAX_COMPILED_STATEMENTS)
+    initialize = Database.__init__
 
     def initialize_with_cache(self: Database, *arguments: Any) -> None:
         initialize(self, *arguments)
@@ -61,6 +59,8 @@ def share_compiled_statements() -> Iterator[None]:
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DefaultDialect, "__eq__", is_same_dialect)
+        patch.setattr(DefaultDialect, "__hash__", hash_of_dialect)
         patch.setattr(Database, "__init__", initialize_with_cache)
         patch.setattr(sync_engines, "create_engine", create_engine_with_cache)
         yield
