@@ -18,6 +18,7 @@ from opportune.cli import missing_commands
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check
 from opportune.cli.development.check_vectors import vectors_problem
+from opportune.cli.translations.checks import check_new_texts
 from opportune.config.settings import Settings
 from opportune.contrib.llm.checks import check_llm, check_model
 from opportune.contrib.llm.providers import libraries, local
@@ -49,8 +50,9 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def _cached_checks() -> Iterator[None]:
-    """Run the slow checks of templates, icons and models only once."""
+    """Run the slow checks of templates, icons, texts and models only once."""
     drafts: dict[tuple[str, frozenset[str]], Sequence[NewMigration]] = {}
+    new_texts: dict[tuple[str, ...], list[Finding]] = {}
     faults = icons.find_icon_errors
     cached_faults = cache(lambda *_folders: [*faults()])
 
@@ -60,8 +62,15 @@ def _cached_checks() -> Iterator[None]:
             drafts[key] = draft_migrations(settings, *arguments, **options)
         return drafts[key]
 
+    def find_new_texts_once(settings: Settings) -> list[Finding]:
+        languages = (*settings.languages,)
+        if languages not in new_texts:
+            new_texts[languages] = [*check_new_texts(settings)]
+        return new_texts[languages]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check, "draft_migrations", draft_once)
+        patch.setattr(check, "check_new_texts", find_new_texts_once)
         patch.setattr(icons, "find_icon_errors", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
         patch.setattr(check, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))
         patch.setattr(check, "calls_in_templates", cache(lambda function: [*calls_in_templates(function)]))
