@@ -129,16 +129,16 @@ class LlmModel(BaseModel):
         }
         return ", ".join(ability for ability, applies in abilities.items() if applies)
 
-    def cost(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> Decimal:
-        """Return the price of an answer. `cached_tokens` are part of `prompt_tokens`."""
+    def cost_micro(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> int:
+        """Return the price of an answer in millionths of the currency, rounded up.
+
+        `cached_tokens` are part of `prompt_tokens`.
+        """
         price, cached_price = self.price_per_million_prompt_tokens, self.price_per_million_cached_tokens
         cached = min(cached_tokens, prompt_tokens)
         prompt = (prompt_tokens - cached) * price + cached * (price if cached_price is None else cached_price)
-        return (prompt + answer_tokens * self.price_per_million_answer_tokens) / TOKENS_PER_PRICE
-
-    def cost_micro(self, prompt_tokens: int, answer_tokens: int, cached_tokens: int = 0) -> int:
-        """Return the price of an answer in millionths of the currency, rounded up."""
-        return ceil(self.cost(prompt_tokens, answer_tokens, cached_tokens) * MICRO_PER_UNIT)
+        total = prompt + answer_tokens * self.price_per_million_answer_tokens
+        return ceil(total * MICRO_PER_UNIT / TOKENS_PER_PRICE)
 
     @property
     def has_price(self) -> bool:

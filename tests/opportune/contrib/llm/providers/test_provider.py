@@ -117,7 +117,7 @@ def test_prompt_leaves_room_for_the_answer() -> None:
 
 def test_cost_follows_from_tokens() -> None:
     model = LlmModel(name="Big", price_per_million_prompt_tokens="3", price_per_million_answer_tokens="15")
-    assert str(model.cost(2_000, 100)) == "0.0075"
+    assert model.cost_micro(2_000, 100) == 7_500
 
 
 ADDRESS = '"base_url": "https://llm.example/v1"'
