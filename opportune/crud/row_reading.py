@@ -5,16 +5,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Result, Select, bindparam, false, func, select
+from sqlalchemy import BigInteger, ColumnElement, Result, Select, SQLColumnExpression, bindparam, false, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.declaration import Shape
+from opportune.crud.definition import Definition
 from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
 from opportune.crud.options import Key
+from opportune.crud.permissions import UserPermissions
 from opportune.crud.selection import Selection
+from opportune.crud.serializer import Serializer
 from opportune.db.database import Rows, Session
 from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
@@ -43,6 +47,35 @@ WRONG_CURSOR = _l("There is no such row. Begin with the first page.")
 AnyPage = Page[Any]
 
 
+class ReadableRows(Protocol):
+    """The part of `Crud` that this module uses."""
+
+    definition: ClassVar[Definition]
+    model: ClassVar[type[Any]]
+    search: ClassVar[Sequence[str]]
+    sort: ClassVar[Sequence[str]]
+    session: AsyncSession
+    permissions: UserPermissions
+    narrowed_search: tuple[str, Sequence[ColumnElement[bool]]]
+
+    @property
+    def search_paths(self) -> Sequence[str]: ...
+    @property
+    def serializer(self) -> Serializer: ...
+    def require(self, action: str) -> None: ...
+    def readable(self) -> ColumnElement[bool]: ...
+    def writable(self) -> ColumnElement[bool]: ...
+    def visible(self, model: type[Any]) -> ColumnElement[bool]: ...
+    def hides(self, path: str) -> bool: ...
+    def hides_parameter(self, name: str) -> bool: ...
+    def hidden_in(self, model: type[Any]) -> frozenset[str]: ...
+    def query(self) -> Select[Any]: ...
+    def column(self, path: str) -> ColumnElement[Any]: ...
+    def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]: ...
+    def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]: ...
+    def lists_trash(self, query: Paging) -> bool: ...
+
+
 def has_key(model: type[Any], lookup: str, key: Key) -> ColumnElement[bool]:
     """Return the condition for the row with this key. An invalid key matches no row."""
     if isinstance(key, str) and lookup != "id":
@@ -68,7 +101,7 @@ def load_options(shape: Shape, visible: Visible) -> list[Any]:
     ]
 
 
-def filter_conditions(crud: Any, query: Paging) -> Iterator[ColumnElement[bool]]:
+def filter_conditions(crud: ReadableRows, query: Paging) -> Iterator[ColumnElement[bool]]:
     """Yield the conditions for the search and filters of a query."""
     definition = crud.definition
     for name in query.model_fields_set - PAGING:
@@ -94,7 +127,7 @@ def filter_conditions(crud: Any, query: Paging) -> Iterator[ColumnElement[bool]]
             yield definition.filters[name].condition(crud.visible, value)
 
 
-def sort_expression(crud: Any, path: str) -> ColumnElement[Any]:
+def sort_expression(crud: ReadableRows, path: str) -> ColumnElement[Any]:
     """Return the expression to sort by. Texts are sorted in lowercase."""
     column, columns = crud.column(path), crud.definition.shape.columns
     is_text_column = path in columns and is_text(columns[path])
@@ -103,11 +136,11 @@ def sort_expression(crud: Any, path: str) -> ColumnElement[Any]:
     return func.lower(column) if is_text_column or "." in path else column
 
 
-def searched_paths(crud: Any) -> Sequence[AttributePath]:
+def searched_paths(crud: ReadableRows) -> Sequence[AttributePath]:
     return [parse_path(crud.definition.shape.mapper, path) for path in crud.search_paths]
 
 
-async def read_objects(crud: Any, query: Paging) -> Page[Any]:
+async def read_objects(crud: ReadableRows, query: Paging) -> Page[Any]:
     """Return a page of rows with their annotations."""
     cursor = await _prepare(crud, query)
     rows = crud.query().where(crud.readable(), *crud.conditions(query))
@@ -125,7 +158,7 @@ async def read_objects(crud: Any, query: Paging) -> Page[Any]:
     return _make_page(query, listed, items, [row.id for row in items])
 
 
-async def read_mappings(crud: Any, query: Paging, names: Sequence[str]) -> Page[Any]:
+async def read_mappings(crud: ReadableRows, query: Paging, names: Sequence[str]) -> Page[Any]:
     """Return a page of mappings with these names, by default those of a response."""
     cursor = await _prepare(crud, query)
     selection, statement = _cached_statement(crud, query, tuple(names or crud.serializer.names), cursor)
@@ -135,7 +168,7 @@ async def read_mappings(crud: Any, query: Paging, names: Sequence[str]) -> Page[
     return _make_page(query, listed, items, [row[0] for row in listed.rows])
 
 
-async def read_row(crud: Any, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
+async def read_row(crud: ReadableRows, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the values of one row by name. Raises NotFound."""
     selection = _select(crud, names or crud.serializer.names)
     result = (await crud.session.execute(selection.select(query))).first()
@@ -144,7 +177,7 @@ async def read_row(crud: Any, query: Select[Any], names: Sequence[str]) -> dict[
     return (await selection.values(crud.session, [result]))[0]
 
 
-async def load_row(crud: Any, query: Select[Any]) -> Any:
+async def load_row(crud: ReadableRows, query: Select[Any]) -> Any:
     """Return one row with its annotations. Raises NotFound."""
     result = (await crud.session.execute(query.add_columns(*crud.definition.annotations.values()))).first()
     if result is None:
@@ -152,14 +185,14 @@ async def load_row(crud: Any, query: Select[Any]) -> Any:
     return _set_annotations(crud, result)
 
 
-def _set_annotations(crud: Any, result: Sequence[Any]) -> Any:
+def _set_annotations(crud: ReadableRows, result: Sequence[Any]) -> Any:
     row = result[0]
     for name, value in zip(crud.definition.annotations, result[1:], strict=False):
         object.__setattr__(row, name, value)  # annotations are not fields of the model
     return row
 
 
-async def _prepare(crud: Any, query: Paging) -> Cursor | None:
+async def _prepare(crud: ReadableRows, query: Paging) -> Cursor | None:
     """Check a query, search its words in the search index, and return the row at which the page begins.
 
     Raises:
@@ -182,7 +215,7 @@ async def _prepare(crud: Any, query: Paging) -> Cursor | None:
     return await _find_cursor(crud, query) if getattr(query, CURSOR, "") else None
 
 
-async def _find_cursor(crud: Any, query: Any) -> Cursor:
+async def _find_cursor(crud: ReadableRows, query: Any) -> Cursor:
     """Return the cursor of a query. Raises FieldErrors if the user may not read its row."""
     terms = [*map(OrderTerm.parse, crud.ordering(query.sort))]
     if getattr(terms[-1].expression, "key", "") != "id":  # a method of the project may leave it out
@@ -196,7 +229,7 @@ async def _find_cursor(crud: Any, query: Any) -> Cursor:
 
 
 def _cached_statement(
-    crud: Any, query: Paging, names: Sequence[str], cursor: Cursor | None
+    crud: ReadableRows, query: Paging, names: Sequence[str], cursor: Cursor | None
 ) -> tuple[Selection, ListStatement]:
     """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
     is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
@@ -211,7 +244,7 @@ def _cached_statement(
 
 
 def _build_statement(
-    crud: Any, query: Paging, names: Sequence[str], cursor: Cursor | None = None
+    crud: ReadableRows, query: Paging, names: Sequence[str], cursor: Cursor | None = None
 ) -> tuple[Selection, ListStatement]:
     condition = crud.readable()
     if crud.definition.shares_statement:
@@ -222,14 +255,14 @@ def _build_statement(
     return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
 
 
-def _select(crud: Any, names: Sequence[str]) -> Selection:
+def _select(crud: ReadableRows, names: Sequence[str]) -> Selection:
     definition = crud.definition
     nested, visible, hidden_in = definition.options.nested, crud.visible, crud.hidden_in
     return Selection(definition.shape, nested, names, column=crud.column, visible=visible, hidden_in=hidden_in)
 
 
 async def _read_page(
-    crud: Any, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
+    crud: ReadableRows, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
 ) -> ListedRows:
     def keys() -> Select[Any]:
         conditions = (crud.readable(), *crud.conditions(query))
@@ -240,7 +273,7 @@ async def _read_page(
     return await read_page(crud.session, execute, statement, keys, size=query.size, page=query.page, cursor=cursor)
 
 
-async def _fetch(crud: Any, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
+async def _fetch(crud: ReadableRows, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
     """Return the result rows of a list. Without links, no other statement needs the same snapshot."""
     values, session = {**limits, "owner": crud.permissions.owner_id or 0}, crud.session
     if not selection.links and isinstance(session, Session):
