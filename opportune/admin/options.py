@@ -15,6 +15,7 @@ from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
+from opportune.errors.renamed_names import ADMIN_VIEW
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY
 from opportune.fields.files import file_columns_of
 
@@ -61,14 +62,13 @@ NAMES_OPTIONS = (
 )
 """Options with several names, which a text without a comma is not."""
 RENAMED_OPTIONS = {
-    "column_editable": "editable",
+    **ADMIN_VIEW,
     "list_display": "columns",
     "list_editable": "editable",
     "list_filter": "filters",
     "list_per_page": "page_size",
     "ordering": "order",
     "prepopulated_fields": "prepopulated",
-    "readonly_columns": "readonly",
     "readonly_fields": "readonly",
     "search_fields": "search",
 }

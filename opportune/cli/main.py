@@ -47,6 +47,7 @@ from opportune.cli.registry import (
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, unknown_command, wrong_usage
 from opportune.errors import OperatorError
+from opportune.errors.renamed_names import find_failed_import
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import PROJECT, display_path, installed_features
@@ -58,8 +59,6 @@ Context: TypeAlias = Any
 PERMISSION_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
 MAX_NEW_OBJECTS = 20_000
 """Number of new objects after which garbage is collected. Many commands import the project, which creates more."""
-RENAMES = "opportune.cli.project.renames"
-"""Imported only for code of an earlier version."""
 MAX_HELP_COLUMNS = 120
 """Maximum width of the help."""
 
@@ -303,7 +302,7 @@ def report_unexpected_error(error: Exception) -> int:
         return print_error(f"{error.filename}: {error.strerror}. Choose another path, or give this user access.", 1)
     first_line = next(iter(text.splitlines()), "")
     description = f"{type(error).__name__}: {first_line} ({error_location(error)})"
-    new = import_module(RENAMES).find_current_name(error) if isinstance(error, ImportError) else ""
+    new = find_failed_import(error) if isinstance(error, ImportError) else ""
     advice = f"It is now {new}. Run: python3 oppman.py upgrade" if new else "Add -v for the traceback."
     return print_error(f"Unexpected {description}. {advice}", 1)
 

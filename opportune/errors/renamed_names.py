@@ -1,5 +1,6 @@
 """Names until 0.2 and their replacements, for error messages and for `oppman.py upgrade`."""
 
+import re
 from collections.abc import Mapping
 
 ACTIONS = {"details": "get", "edit": "update"}
@@ -26,7 +27,104 @@ PAGES_WITHOUT = {"index": "list", "detail": "get", "new": "create", "edit": "upd
 """Routes that `without` of `CrudPages` leaves out."""
 CRUD_TEMPLATES = {"detail": "get", "confirm_delete": "delete"}
 """Ends of template names, such as `books/book_detail.html`, and names in the folder `crud`."""
-EXPORTS = {"opportune.db": {"before_change": "before_update", "after_change": "after_update"}}
+ADMIN_VIEW = {"column_editable": "editable", "readonly_columns": "readonly"}
+ATTRIBUTES = {"Crud": CRUD, "CrudApi": CRUD_API, "CrudPages": CRUD_PAGES, "AdminView": ADMIN_VIEW}
+"""Attributes and methods of subclasses, by base class."""
+IMPORTS = {
+    "opportune.accounts.deletion.export": "opportune.accounts.deletion.service",
+    "opportune.admin:restore_version": "opportune.contrib.row_versions:restore_version",
+    "opportune.admin:versions": "opportune.contrib.row_versions:versions",
+    "opportune.config.project": "opportune.project.layout",
+    "opportune.db:DatabaseURL": "opportune.db:DatabaseUrl",
+    "opportune.db:after_change": "opportune.db:after_update",
+    "opportune.db:before_change": "opportune.db:before_update",
+    "opportune.llm": "opportune.contrib.llm",
+    "opportune.llm.answers": "opportune.contrib.answers",
+    "opportune.llm.answers.live": "opportune.contrib.answers.engine.live",
+    "opportune.llm.spending": "opportune.contrib.answers.spending",
+    "opportune.llm.tools": "opportune.contrib.tools",
+    "opportune.llm:Answer": "opportune.contrib.answers:Answer",
+    "opportune.llm:AnswerAttachment": "opportune.contrib.answers:AnswerAttachment",
+    "opportune.llm:AnswerFields": "opportune.contrib.answers:AnswerFields",
+    "opportune.llm:AnswerManager": "opportune.contrib.answers:AnswerManager",
+    "opportune.llm:AnswerRunning": "opportune.contrib.answers:AnswerRunning",
+    "opportune.llm:AnswerStatus": "opportune.contrib.answers:AnswerStatus",
+    "opportune.llm:AnswerStream": "opportune.contrib.answers:AnswerStream",
+    "opportune.llm:Answers": "opportune.contrib.answers:Answers",
+    "opportune.llm:FileQuestionForm": "opportune.contrib.answers:FileQuestionForm",
+    "opportune.llm:LLMError": "opportune.contrib.llm:LlmError",
+    "opportune.llm:QuestionForm": "opportune.contrib.answers:QuestionForm",
+    "opportune.llm:QuestionTooLong": "opportune.contrib.answers:QuestionTooLong",
+    "opportune.llm:SentFile": "opportune.contrib.answers:SentFile",
+    "opportune.llm:ShownAnswer": "opportune.contrib.answers:ShownAnswer",
+    "opportune.llm:StreamEvent": "opportune.contrib.answers:StreamEvent",
+    "opportune.llm:StreamPosition": "opportune.contrib.answers:StreamPosition",
+    "opportune.llm:TooManyAnswers": "opportune.contrib.answers:TooManyAnswers",
+    "opportune.llm:after_answer": "opportune.contrib.answers:after_answer",
+    "opportune.llm:answer_gone": "opportune.contrib.answers:answer_gone",
+    "opportune.llm:ask_by_form": "opportune.contrib.answers:ask_by_form",
+    "opportune.llm:delete_attachments": "opportune.contrib.answers:delete_attachments",
+    "opportune.llm:find_attachments": "opportune.contrib.answers:find_attachments",
+    "opportune.llm:parse_event_id": "opportune.contrib.answers:parse_event_id",
+    "opportune.llm:refusals_in": "opportune.contrib.answers:refusals_in",
+    "opportune.llm:show_answer": "opportune.contrib.answers:show_answer",
+    "opportune.llm:stored_attachments": "opportune.contrib.answers:stored_attachments",
+    "opportune.llm:stream_json": "opportune.contrib.answers:stream_json",
+    "opportune.mail:APIAnswer": "opportune.mail:ApiResponse",
+    "opportune.mail:HTTPSTransport": "opportune.mail:HttpsTransport",
+    "opportune.search.documents": "opportune.contrib.documents",
+    "opportune.search.documents.contents": "opportune.contrib.documents.document",
+    "opportune.search:Document": "opportune.contrib.documents:Document",
+    "opportune.search:DocumentHit": "opportune.contrib.documents:DocumentHit",
+    "opportune.search:DocumentIndex": "opportune.contrib.documents:DocumentIndex",
+    "opportune.search:DocumentRead": "opportune.contrib.documents:DocumentRead",
+    "opportune.search:DocumentSearch": "opportune.contrib.documents:DocumentSearch",
+    "opportune.search:HtmlElement": "opportune.contrib.documents:HtmlElement",
+    "opportune.search:IndexMissing": "opportune.contrib.documents:IndexMissing",
+    "opportune.search:IndexStatus": "opportune.contrib.documents:IndexStatus",
+    "opportune.search:IndexURL": "opportune.contrib.documents:IndexUrl",
+    "opportune.search:MAX_RANKED_HITS": "opportune.contrib.documents:MAX_RANKED_HITS",
+    "opportune.search:MAX_TEXT_LENGTH": "opportune.contrib.documents:MAX_TEXT_LENGTH",
+    "opportune.search:Source": "opportune.contrib.documents:Source",
+    "opportune.search:parse_main": "opportune.contrib.documents:parse_main",
+    "opportune.text": "opportune.fields",
+    "opportune:llm": "opportune.contrib:llm",
+}
+"""Names as `module:name`, and modules with all that they contain. Of several matches, the longest applies."""
+BUILT_IN_FEATURES = (
+    *("llm", "telemetry", "request_panel", "backup", "doctor", "deploy", "copydb", "dumps"),
+    *("inspectdb", "documentation", "documents", "palette", "welcome", "agents"),
+)
+"""Features that every site had. `app/installed.py` lists them now."""
+BUILT_IN_ADMIN_FEATURES = ("dashboard", "saved_views", "row_versions", "import_export")
+"""Features that every site with the admin had."""
+IMPORT_ERROR = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'|([\w.]+) has no (\w+)\. It is called ")
+"""Python's message, and that of packages with lazy exports."""
+
+
+def find_module(module: str) -> str:
+    """Return the current name of a module."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        if new := IMPORTS.get(".".join(parts[:length])):
+            return ".".join([new, *parts[length:]])
+    return module
+
+
+def find_import(module: str, name: str) -> tuple[str, str]:
+    """Return the current module and name of a name that was importable from a module."""
+    new_module, _, new_name = IMPORTS.get(f"{module}:{name}", "").partition(":")
+    return (new_module, new_name) if new_name else (find_module(module), name)
+
+
+def find_failed_import(error: ImportError) -> str:
+    """Return the current name of what an import did not find; empty if it has no other name."""
+    if match := IMPORT_ERROR.match(str(error)):
+        module, name = match[2] or match[3], match[1] or match[4]
+        old, new = f"{module}.{name}", ".".join(find_import(module, name))
+    else:
+        old, new = error.name or "", find_module(error.name or "")
+    return new if new != old else ""
 
 
 def renamed_to(name: str, names: Mapping[str, str]) -> str:

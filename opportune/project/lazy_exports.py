@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from opportune.errors.renamed_names import EXPORTS
+from opportune.errors.renamed_names import find_import
 
 
 def lazy_exports(package: str) -> Callable[[str], Any]:
@@ -26,7 +26,9 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
         if name == "__all__":
             return [*find_modules()]
         # Python replaces the message of an AttributeError.
-        if new := EXPORTS.get(package, {}).get(name):
+        module, new_name = find_import(package, name)
+        if (module, new_name) != (package, name):
+            new = new_name if module == package else f"{module}.{new_name}"
             raise ImportError(f"{package} has no {name}. It is called {new} now.")
         if name not in find_modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")

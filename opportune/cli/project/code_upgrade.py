@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from opportune.cli.project.renamed_code import Change, RenamedCode
-from opportune.cli.project.renames import read_renames
 from opportune.cli.scaffold.installed import FRAMEWORK_FEATURES, INSTALLED, with_feature
 from opportune.errors import OperatorError
+from opportune.errors.renamed_names import ACTIONS, ATTRIBUTES, BUILT_IN_ADMIN_FEATURES, BUILT_IN_FEATURES
 from opportune.project.layout import PACKAGE
 
 FOLDERS = (PACKAGE, "tests", "templates", "migrations")
@@ -73,8 +73,11 @@ def _roots_of(code: Mapping[Path, str], root: Path) -> dict[str, str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 bases.setdefault(node.name, set()).update(map(_name_of_base, node.bases))
-    known = dict.fromkeys(read_renames().attributes)
-    roots = {name: name for name in known}
+        for node in tree.body:
+            match node:  # Books = Annotated[BookCrud, reading(BookCrud)]
+                case ast.Assign([ast.Name(id=alias)], ast.Subscript(ast.Name(id="Annotated"), ast.Tuple([type_, *_]))):
+                    bases.setdefault(alias, set()).add(_name_of_base(type_))
+    roots = {name: name for name in ATTRIBUTES}
     for _ in bases:  # at most as many levels as classes
         new = {name: roots[base] for name, names in bases.items() for base in names & roots.keys() if name not in roots}
         if not new:
@@ -104,10 +107,8 @@ def _lines(name: str, changes: Iterator[Change]) -> list[str]:
 
 
 def _rename_in_template(upgrade: CodeUpgrade, name: str, text: str) -> str:
-    actions = read_renames().actions
-
     def rename(match: re.Match[str]) -> str:
-        if (new := actions.get(old := match["action"])) is None:
+        if (new := ACTIONS.get(old := match["action"])) is None:
             return match[0]
         line = text.count("\n", 0, match.start()) + 1
         upgrade.changed.append(f'{name}:{line}: "{old}" -> "{new}"')
@@ -120,11 +121,9 @@ def _list_features(upgrade: CodeUpgrade, text: str) -> str:
     """List the features that every site of 0.2 had, unless the project already lists one of them."""
     imports = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
     listed = {alias.name for node in imports if node.module == FRAMEWORK_FEATURES for alias in node.names}
-    features = read_renames().features
-    if not listed or listed & features.keys():
+    if not listed or listed.intersection(BUILT_IN_FEATURES + BUILT_IN_ADMIN_FEATURES):
         return text
-    for name, needed in features.items():
-        if listed.issuperset(needed):
-            text = with_feature(text, name, FRAMEWORK_FEATURES)
-            upgrade.changed.append(f"{INSTALLED}: lists the feature {name}")
+    for name in (*BUILT_IN_FEATURES, *(BUILT_IN_ADMIN_FEATURES if "admin" in listed else ())):
+        text = with_feature(text, name, FRAMEWORK_FEATURES)
+        upgrade.changed.append(f"{INSTALLED}: lists the feature {name}")
     return text

@@ -6,14 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from opportune.cli.project.old_features import old_feature_arguments
-from opportune.cli.project.renames import read_renames
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import Source, Span, bound_names
+from opportune.errors.renamed_names import ACTIONS, ATTRIBUTES, CRUD_API, PAGES_WITHOUT, find_import, find_module
 from opportune.project.layout import FRAMEWORK
 
 PACKAGE = FRAMEWORK.name
 DOTTED_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
 MAX_LINE_LENGTH = 120
+ACTION_FUNCTIONS = ("grant", "may", "reading", "require", "writing")
+"""Functions with an action as an argument."""
+NAMES_IN_OPTIONS = {
+    ("Feature", "groups"): ACTIONS,
+    ("Crud", "team_roles"): ACTIONS,
+    ("CrudApi", "without"): CRUD_API,
+    ("CrudPages", "without"): PAGES_WITHOUT,
+}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -38,14 +46,14 @@ class RenamedCode:
     """
 
     def __init__(self, text: str, roots: Mapping[str, str]) -> None:
-        self.source, self.roots, self.renames = Source(text), roots, read_renames()
+        self.source, self.roots = Source(text), roots
         self.bound: set[str] = set()
         for node in ast.walk(self.source.tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
                 self.bound.add(node.id)
             elif isinstance(node, ast.arg):
                 self.bound.add(node.arg)
-        self.changes = sorted(self._find(), key=lambda change: change.span.start)
+        self.changes = sorted(dict.fromkeys(self._find()), key=lambda change: change.span.start)
 
     @property
     def text(self) -> str:
@@ -69,15 +77,17 @@ class RenamedCode:
                 case ast.Constant(value=str(text)) if DOTTED_NAME.fullmatch(text):
                     if (new := self._moved(text)) != text:
                         yield Change(node.lineno, f"{text} -> {new}", self.source.span(node))
-                case ast.ClassDef() if attributes := self.renames.attributes.get(self.roots.get(node.name, "")):
-                    yield from self._change_attributes(node, attributes)
+                case ast.ClassDef() if node.name in self.roots:
+                    yield from self._change_class(node, self.roots[node.name])
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    yield from self._change_variables(node)
                 case ast.Call():
                     yield from self._change_call(node)
 
     # Imports
 
     def _change_import_from(self, node: ast.ImportFrom, module: str) -> Iterator[Change]:
-        places = [self.renames.find_import(module, alias.name) for alias in node.names]
+        places = [find_import(module, alias.name) for alias in node.names]
         if all(place == (module, alias.name) for place, alias in zip(places, node.names, strict=True)):
             return
         names: dict[str, list[str]] = {}
@@ -103,56 +113,96 @@ class RenamedCode:
 
     def _change_import(self, node: ast.Import) -> Iterator[Change]:
         for alias in node.names:
-            if (new := self.renames.find_module(alias.name)) != alias.name:
+            if (new := find_module(alias.name)) != alias.name:
                 # Without an alias, the uses have the old name.
                 code = f"{new} as {alias.asname}" if alias.asname else None
                 yield Change(node.lineno, f"{alias.name} -> {new}", self.source.span(alias), code)
 
     def _moved(self, dotted_name: str) -> str:
         module, _, name = dotted_name.rpartition(".")
-        new_module, new_name = self.renames.find_import(module, name)
-        module_as_whole = self.renames.find_module(dotted_name)
+        new_module, new_name = find_import(module, name)
+        module_as_whole = find_module(dotted_name)
         return module_as_whole if module_as_whole != dotted_name else f"{new_module}.{new_name}"
 
     # Attributes of classes
 
-    def _change_attributes(self, class_: ast.ClassDef, attributes: Mapping[str, str]) -> Iterator[Change]:
+    def _change_class(self, class_: ast.ClassDef, root: str) -> Iterator[Change]:
         assigned = [pair for statement in class_.body for pair in _assigned(statement)]
-        existing = {target.id for target, _ in assigned}
-        methods = {statement.name for statement in class_.body if isinstance(statement, Function)}
-        attributes = {old: new for old, new in attributes.items() if old not in methods}
+        methods = [statement for statement in class_.body if isinstance(statement, Function)]
+        existing = {*(target.id for target, _ in assigned), *(method.name for method in methods)}
+        attributes = ATTRIBUTES[root]
         for target, value in assigned:
-            code = f"{target.id} = {_code_of(value)}"
-            if new := (attributes.get(code) or attributes.get(target.id, "")).partition(" ")[0]:
-                is_free = new not in existing
-                span = self.source.span(target)
-                yield Change(target.lineno, f"{target.id} -> {new}", span, new if is_free else None)
+            if new := attributes.get(target.id):
+                is_team = target.id == "owner" and isinstance(value, ast.Constant) and value.value == "team_id"
+                new = "team_column" if is_team else new
+                yield self._rename(target, target.id, new, is_safe=new not in existing)
+            if value and (names := NAMES_IN_OPTIONS.get((root, target.id))):
+                yield from self._change_constants(ast.walk(value), names)
+        for method in methods:
+            if new := attributes.get(method.name):
+                yield self._rename(method, method.name, new, is_safe=new not in existing)
         for node in (node for statement in class_.body for node in ast.walk(statement)):
             match node:
                 case ast.Name(id=name, ctx=ast.Load()) if name in existing and name in attributes:
-                    yield Change(node.lineno, f"{name} -> {attributes[name]}", self.source.span(node), attributes[name])
+                    yield self._rename(node, name, attributes[name])
                 case ast.Attribute(attr=name) if name in attributes and _is_own(node.value):
-                    end = self.source.span(node).end
-                    span = Span(end - len(name.encode()), end)
-                    yield Change(node.lineno, f"{name} -> {attributes[name]}", span, attributes[name])
+                    yield self._rename(node, name, attributes[name])
+
+    def _change_variables(self, function: Function) -> Iterator[Change]:
+        """Change attributes of parameters and variables whose class extends one of the framework."""
+        roots: dict[str, str] = {}
+        for node in ast.walk(function):
+            match node:
+                case ast.arg(arg=name, annotation=ast.expr() as annotation):
+                    roots[name] = self._root_of(annotation)
+                case ast.Assign([ast.Name(id=name)], value):
+                    roots[name] = self._root_of(value)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Attribute):
+                variable = node.value.id if isinstance(node.value, ast.Name) else ""
+                root = roots.get(variable, "") or self._root_of(node.value)
+                if new := ATTRIBUTES.get(root, {}).get(node.attr):
+                    yield self._rename(node, node.attr, new)
+
+    def _root_of(self, node: ast.expr) -> str:
+        """Return the framework's class that an annotation names, or that a call creates an object of."""
+        match node:
+            case ast.Await(value=call):
+                return self._root_of(call)
+            case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)):
+                return self.roots.get(name, "")
+            case ast.Subscript(ast.Name(id="Annotated"), ast.Tuple([type_, *_])):
+                return self._root_of(type_)
+            case ast.Call(func=ast.Attribute(value=class_, attr="for_user")):
+                return self._root_of(class_)
+        return ""
+
+    def _rename(self, node: ast.expr | Function, old: str, new: str, *, is_safe: bool = True) -> Change:
+        """Return the change of a name, of an attribute after the dot, or of a method after `def`."""
+        span, length = self.source.span(node), len(old.encode())
+        is_method = isinstance(node, Function)
+        end = self.source.bytes.index(old.encode(), span.start + len("def ")) + length if is_method else span.end
+        span = Span(end - length, end)
+        return Change(node.lineno, f"{old} -> {new}", span, new if is_safe else None)
 
     # Calls
 
     def _change_call(self, node: ast.Call) -> Iterator[Change]:
         function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if function in self.renames.action_functions:
-            yield from self._change_actions(node.args)
+        if function in ACTION_FUNCTIONS:
+            yield from self._change_constants(node.args, ACTIONS)
         for keyword in node.keywords:
-            if keyword.arg == "groups":
-                yield from self._change_actions(ast.walk(keyword.value))
+            root = "Feature" if keyword.arg == "groups" else self.roots.get(function, "")
+            if names := NAMES_IN_OPTIONS.get((root, keyword.arg or "")):
+                yield from self._change_constants(ast.walk(keyword.value), names)
         if function == "Feature" and (found := old_feature_arguments(self.source, node)):
             span = self.source.span(node)
             arguments = Span(self.source.span(node.func).end, span.end)
             yield Change(node.lineno, found.description, arguments, found.code, frozenset(found.families))
 
-    def _change_actions(self, nodes: Iterable[ast.AST]) -> Iterator[Change]:
+    def _change_constants(self, nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[Change]:
         for node in nodes:
-            if isinstance(node, ast.Constant) and (new := self.renames.actions.get(str(node.value))):
+            if isinstance(node, ast.Constant) and (new := names.get(str(node.value))):
                 quote = self.source.segment(node)[0]
                 code = f"{quote}{new}{quote}" if quote in "\"'" else None
                 yield Change(node.lineno, f"{node.value!r} -> {new!r}", self.source.span(node), code)
@@ -174,10 +224,6 @@ def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.Name, ast.expr | None]]
             values = value.elts if isinstance(value, ast.Tuple) else [None] * len(target.elts)
             pairs = zip(target.elts, values, strict=False)
             yield from ((name, element) for name, element in pairs if isinstance(name, ast.Name))
-
-
-def _code_of(value: ast.expr | None) -> str:
-    return f'"{value.value!s}"' if isinstance(value, ast.Constant) else ""
 
 
 def _is_own(node: ast.expr) -> bool:

@@ -221,17 +221,11 @@ def test_syntax_error_names_conflict_markers(
 @pytest.mark.parametrize("name", ["opportune/cli/registry.py", "opportune/cli/main.py"])
 def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: str) -> None:
     shutil.copy2(OPPMAN, tmp_path)
-    shutil.copytree(PROJECT / "opportune/cli", tmp_path / "opportune/cli", ignore=shutil.ignore_patterns("*.pyc"))
-    for path in (
-        "opportune/__init__.py",
-        "opportune/errors/__init__.py",
-        "opportune/config/__init__.py",
-        "opportune/project/feature_packages.py",
-        "opportune/project/layout.py",
-        "opportune/project/lazy_exports.py",
-        "opportune/errors/suggestions.py",
-    ):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
+    for folder in ("cli", "errors", "project"):
+        path = f"opportune/{folder}"
+        shutil.copytree(PROJECT / path, tmp_path / path, ignore=shutil.ignore_patterns("*.pyc"))
+    (tmp_path / "opportune/config").mkdir()
+    for path in ("opportune/__init__.py", "opportune/config/__init__.py"):
         shutil.copy2(PROJECT / path, tmp_path / path)
     (tmp_path / "app").mkdir()
     with (tmp_path / name).open("a") as file:

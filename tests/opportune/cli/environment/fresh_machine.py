@@ -62,6 +62,7 @@ class Machine:
             "app/__init__.py",
             "opportune/__init__.py",
             "opportune/errors/__init__.py",
+            "opportune/errors/renamed_names.py",
             "opportune/config/__init__.py",
             "opportune/project/declared_commands.py",
             "opportune/project/feature_packages.py",

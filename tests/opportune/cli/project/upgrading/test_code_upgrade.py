@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.main import report_unexpected_error
-from opportune.cli.project.renames import read_renames
+from opportune.errors.renamed_names import IMPORTS
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import commit, git, snapshot
@@ -24,10 +24,10 @@ from opportune.llm import LLMError as Failed, estimate_tokens
 
 class Books(Crud[Book]):
     owner = "owner_id"
-    team_roles = {}
+    team_roles = {"edit": "admin"}
 
-    def visible(self) -> bool:
-        return self.may("edit") and self.owner != "edit"
+    async def add(self, values: Values) -> Book:
+        return await super().add(values) if self.may("edit") else self.owner
 
 
 class Loans(Crud[Loan]):
@@ -38,9 +38,14 @@ class Shelf:
     owner = "Ann"
 
 
+ReadBooks = Annotated[Books, reading(Books)]
+pages = CrudPages(Books, "/books", without=("detail",))
+
+
 @before_change(Book)
-async def refuse(book: Book) -> None:
+async def refuse(book: Book, books: ReadBooks, shelf: set[str]) -> None:
     await grant(database, user, "book", 'details')
+    shelf.add(books.find(book), (await Loans.for_user(session, user)).rows())
     raise LLMError(DatabaseURL, Failed, "opportune.text.Line")
 """
 NEW_SERVICE = """\
@@ -55,10 +60,10 @@ from opportune.contrib.llm import LlmError as Failed, estimate_tokens
 
 class Books(Crud[Book]):
     owner_column = "owner_id"
-    team_roles = {}
+    team_roles = {"update": "admin"}
 
-    def visible(self) -> bool:
-        return self.may("update") and self.owner_column != "edit"
+    async def create(self, values: Values) -> Book:
+        return await super().create(values) if self.may("update") else self.owner_column
 
 
 class Loans(Crud[Loan]):
@@ -69,9 +74,14 @@ class Shelf:
     owner = "Ann"
 
 
+ReadBooks = Annotated[Books, reading(Books)]
+pages = CrudPages(Books, "/books", without=("get",))
+
+
 @before_update(Book)
-async def refuse(book: Book) -> None:
+async def refuse(book: Book, books: ReadBooks, shelf: set[str]) -> None:
     await grant(database, user, "book", 'get')
+    shelf.add(books.list(book), (await Loans.for_user(session, user)).list_values())
     raise LLMError(DatabaseUrl, Failed, "opportune.text.Line")
 """
 FEATURE = """\
@@ -147,7 +157,7 @@ def test_code_gets_current_names(oppman: Oppman, old_shop: Path) -> None:
 
 def test_names_that_stay_are_listed(oppman: Oppman, old_shop: Path) -> None:
     listed = oppman("upgrade").out.partition("Change these lines yourself:\n")[2].splitlines()[:2]
-    assert [line.partition(": ")[0] for line in listed] == ["  app/books/service.py:3", "  app/books/service.py:29"]
+    assert [line.partition(": ")[0] for line in listed] == ["  app/books/service.py:3", "  app/books/service.py:34"]
     assert listed[1].endswith("opportune.text.Line -> opportune.fields.Line")
     commit(old_shop)
     assert oppman("upgrade").out.splitlines() == ["Change these lines yourself:", *listed]
@@ -207,7 +217,7 @@ def test_failed_import_names_the_command(
 
 def test_upgrade_guide_names_moved_packages() -> None:
     guide = (PROJECT / "docs/upgrading.md").read_text()
-    imports = read_renames().imports
+    imports = IMPORTS
     packages = [old for old in imports if ":" not in old and old.count(".") == 1]
     names = [old.partition(":")[2] for old, new in imports.items() if old.partition(":")[2] != new.partition(":")[2]]
     assert [name for name in (*packages, *names) if f"`{name}`" not in guide and name != "llm"] == []

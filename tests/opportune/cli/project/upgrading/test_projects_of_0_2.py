@@ -11,8 +11,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from opportune.cli.project.renames import read_renames
 from opportune.cli.registry import MODULES
+from opportune.errors.renamed_names import find_import
 
 IMPORTS = (Path(__file__).parent / "imports_of_0_2.txt").read_text().splitlines()
 """Modules and names that the code imports that 0.2 wrote: examples, their tests, and the scaffold."""
@@ -45,6 +45,6 @@ def test_programs_that_0_2_runs_exist() -> None:
 @pytest.mark.parametrize("line", IMPORTS, ids=lambda line: line.split()[0])
 def test_names_of_0_2_exist_or_have_moved(line: str) -> None:
     old_module, *names = line.split()
-    for module, name in (read_renames().find_import(old_module, name) for name in names):
+    for module, name in (find_import(old_module, name) for name in names):
         if not hasattr(import_module(module), name):
             import_module(f"{module}.{name}")
