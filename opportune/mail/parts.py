@@ -31,11 +31,11 @@ class Attachment:
 class MessageParts:
     """Parts of an e-mail."""
 
-    sender: "Address"
-    to: "list[Address]"
-    cc: "list[Address]"
-    bcc: "list[Address]"
-    reply_to: "list[Address]"
+    sender: Address
+    to: list[Address]
+    cc: list[Address]
+    bcc: list[Address]
+    reply_to: list[Address]
     subject: str
     text: str
     html: str
@@ -46,7 +46,7 @@ class MessageParts:
     message: EmailMessage = field(repr=False)
 
     @property
-    def recipients(self) -> "list[Address]":
+    def recipients(self) -> list[Address]:
         return [*self.to, *self.cc, *self.bcc]
 
     @property
@@ -80,7 +80,7 @@ def split_message(message: EmailMessage) -> MessageParts:
     )
 
 
-def encode_address(address: "Address") -> str:
+def encode_address(address: Address) -> str:
     """Encode an address with its name for a header: `=?utf-8?b?…?= <zoe@example.org>`."""
     return formataddr((address.display_name, address.addr_spec))
 
@@ -95,12 +95,12 @@ def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _addresses(message: EmailMessage, header: str) -> "list[Address]":
+def _addresses(message: EmailMessage, header: str) -> list[Address]:
     return [address for value in message.get_all(header, []) for address in value.addresses]
 
 
 def _text(body: Message | None) -> str:
-    content = cast("EmailMessage", body).get_content() if body else ""
+    content = cast(EmailMessage, body).get_content() if body else ""
     return str(content).replace("\r\n", "\n")
 
 
@@ -110,7 +110,7 @@ def _leaves(message: EmailMessage) -> Iterator[EmailMessage]:
         yield message
         return
     for part in message.iter_parts():
-        yield from _leaves(cast("EmailMessage", part))
+        yield from _leaves(cast(EmailMessage, part))
 
 
 def _attachment(part: EmailMessage) -> Attachment:

@@ -1,14 +1,12 @@
 """Brevo: `MAIL_URL=brevo://KEY`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from email.headerregistry import Address
+from typing import Any
 
 from opportune.mail.errors import PermanentDeliveryError
 from opportune.mail.https import HttpsTransport
 from opportune.mail.parts import MessageParts, encode_name, without_empty
-
-if TYPE_CHECKING:
-    from email.headerregistry import Address
 
 
 class Brevo(HttpsTransport):
@@ -41,7 +39,7 @@ class Brevo(HttpsTransport):
         }
 
 
-def _address(address: "Address") -> dict[str, str]:
+def _address(address: Address) -> dict[str, str]:
     name = address.display_name
     if not name.isascii() and any(char in name for char in '",;:<>@()[].\\'):  # Brevo drops such names
         name = encode_name(name)

@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from email.headerregistry import Address
+from typing import Any
 
 from opportune.mail.https import HttpsTransport
 from opportune.mail.parts import Attachment, MessageParts, encode_name, without_empty
-
-if TYPE_CHECKING:
-    from email.headerregistry import Address
 
 
 class Resend(HttpsTransport):
@@ -40,7 +38,7 @@ class Resend(HttpsTransport):
         }
 
 
-def _recipient(address: "Address") -> str:
+def _recipient(address: Address) -> str:
     name = address.display_name
     if re.search(r"[^a-zA-Z0-9 '_-]", name):  # Resend accepts no quoted names
         name = encode_name(name)
