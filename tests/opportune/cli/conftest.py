@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 
-from opportune.cli.scaffold.installed import without_feature
+from opportune.cli.scaffold.installed import with_feature, without_feature
 from opportune.project.layout import PROJECT, USERS
 from opportune.testing.commands import Oppman, Outcome, oppman
 from tests.opportune.cli.command_server import COMMAND_MODULES, RunCommand, command_server, link
@@ -181,8 +181,7 @@ class Library:
         self._package.mkdir()
         (self._package / "feature.py").write_text(FEATURE, encoding="utf-8")
         installed = folder / "app/installed.py"
-        text = installed.read_text(encoding="utf-8").replace("    accounts,\n", "    accounts,\n    library,\n")
-        installed.write_text(text.replace("from", "from app.library.feature import library\nfrom", 1), encoding="utf-8")
+        installed.write_text(with_feature(installed.read_text(encoding="utf-8"), "library"), encoding="utf-8")
 
     def declare(self, code: str = "") -> None:
         """Write the models of the feature."""
