@@ -77,6 +77,7 @@ class Machine:
             "opportune/cli/usage.py",
             "opportune/cli/environment/framework_wheel.py",
             "opportune/project/lazy_exports.py",
+            "opportune/errors/renamed_names.py",
             "opportune/errors/suggestions.py",
             *(f"{module.replace('.', '/')}.py" for module in MODULES.values()),
         ):
