@@ -192,6 +192,7 @@ def test_script_runs_the_named_parts(tmp_path: Path) -> None:
         "lint",
         "tests",
         "browser",
+        "machines",
         "docs",
         "clients",
         "setups",
