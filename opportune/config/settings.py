@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import pydantic_settings
 from pydantic import (
     PrivateAttr,
     SecretStr,
@@ -24,6 +25,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 
 from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.host_names import ascii_host
@@ -47,6 +50,11 @@ ORIGIN_PATTERN = re.compile(r"\*|https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a
 """`Origin` header of a browser: lower case, without a path."""
 GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
+RENAMED_SETTINGS = {
+    "staff_needs_two_factor": "is now NEEDS_SECOND_FACTOR: write NEEDS_SECOND_FACTOR=staff instead, or =none for false."
+}
+"""Advice by the former name. The site does not start if such a setting is set, because ignoring it could be unsafe."""
+
 SOCIAL_PROVIDERS = ("google", "github", "microsoft", "oidc")
 """Sign-in providers. The names of their settings begin with these words."""
 
@@ -65,6 +73,14 @@ class Settings(SiteSettings):
     class Settings(opportune.config.Settings):
         site_name: str = "Bookshop"
     """
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[pydantic_settings.BaseSettings], *sources: Any, **named_sources: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Refuse renamed settings in the environment and in `.env`."""
+        _refuse_renamed((*sources, *named_sources.values()))
+        return super().settings_customise_sources(settings_cls, *sources, **named_sources)
 
     _of_features: dict[type[BaseSettings], BaseSettings] = PrivateAttr(default_factory=dict)
 
@@ -347,6 +363,13 @@ def read_feature_settings(settings: Settings, features: "Sequence[Feature]") -> 
                     )
                 owners[name] = feature.name
             settings.of(feature.settings)
+
+
+def _refuse_renamed(sources: Sequence[PydanticBaseSettingsSource]) -> None:
+    for name, advice in RENAMED_SETTINGS.items():
+        env_sources = (source for source in sources if isinstance(source, EnvSettingsSource))
+        if any(source.get_field_value(FieldInfo(), name)[0] is not None for source in env_sources):
+            raise SettingsError(f"{name.upper()} {advice}")
 
 
 _override: ContextVar[Settings | None] = ContextVar("settings_override", default=None)
