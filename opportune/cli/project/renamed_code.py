@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from opportune.cli.project.old_features import old_feature_arguments
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import Source, Span, bound_names
-from opportune.errors.renamed_names import ACTIONS, ATTRIBUTES, CRUD_API, PAGES_WITHOUT, find_import, find_module
+from opportune.errors.renamed_names import (
+    ACTIONS,
+    ATTRIBUTES,
+    CRUD_API,
+    IMPORTS,
+    PAGES_WITHOUT,
+    find_import,
+    find_module,
+)
 from opportune.project.layout import FRAMEWORK
 
 PACKAGE = FRAMEWORK.name
@@ -22,6 +30,12 @@ NAMES_IN_OPTIONS = {
     ("CrudApi", "without"): CRUD_API,
     ("CrudPages", "without"): PAGES_WITHOUT,
 }
+MOVED_ATTRIBUTES = {
+    f"{find_module(module)}:{name}": new
+    for (module, _, name), new in ((old.partition(":"), new) for old, new in IMPORTS.items())
+    if name
+}
+"""Places of names that are attributes of a module under its current name: `llm.Answer`."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -53,6 +67,7 @@ class RenamedCode:
                 self.bound.add(node.id)
             elif isinstance(node, ast.arg):
                 self.bound.add(node.arg)
+        self.modules = dict(_imported_modules(self.source.tree))
         self.changes = sorted(dict.fromkeys(self._find()), key=lambda change: change.span.start)
 
     @property
@@ -83,6 +98,8 @@ class RenamedCode:
                     yield from self._change_variables(node)
                 case ast.Call():
                     yield from self._change_call(node)
+                case ast.Attribute(value=ast.Name(id=name)) if name in self.modules:
+                    yield from self._change_module_attribute(node, self.modules[name])
 
     # Imports
 
@@ -117,6 +134,14 @@ class RenamedCode:
                 # Without an alias, the uses have the old name.
                 code = f"{new} as {alias.asname}" if alias.asname else None
                 yield Change(node.lineno, f"{alias.name} -> {new}", self.source.span(alias), code)
+
+    def _change_module_attribute(self, node: ast.Attribute, module: str) -> Iterator[Change]:
+        old = f"{module}:{node.attr}"
+        new_module, _, new_name = (IMPORTS.get(old) or MOVED_ATTRIBUTES.get(old, "")).partition(":")
+        if new_module == module:
+            yield self._rename(node, node.attr, new_name)
+        elif new_module and find_module(module) == module:  # else the import of the module changes first
+            yield Change(node.lineno, f"{ast.unparse(node)} -> {new_module}.{new_name}", self.source.span(node))
 
     def _moved(self, dotted_name: str) -> str:
         module, _, name = dotted_name.rpartition(".")
@@ -206,6 +231,15 @@ class RenamedCode:
                 quote = self.source.segment(node)[0]
                 code = f"{quote}{new}{quote}" if quote in "\"'" else None
                 yield Change(node.lineno, f"{node.value!r} -> {new!r}", self.source.span(node), code)
+
+
+def _imported_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield local names with what they import, which may be a module of the framework."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE:
+            yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.asname, alias.name) for alias in node.names if alias.asname)
 
 
 def _import_code(module: str, names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import commit, git, snapshot
 
 SERVICE = """\
+import opportune.llm as models
 from opportune.crud import Crud
 from opportune.db import DatabaseURL, before_change
 from opportune.llm import (
@@ -46,9 +47,10 @@ pages = CrudPages(Books, "/books", without=("detail",))
 async def refuse(book: Book, books: ReadBooks, shelf: set[str]) -> None:
     await grant(database, user, "book", 'details')
     shelf.add(books.find(book), (await Loans.for_user(session, user)).rows())
-    raise LLMError(DatabaseURL, Failed, "opportune.text.Line")
+    raise LLMError(DatabaseURL, Failed, "opportune.text.Line", models.LLMError, models.Answer)
 """
 NEW_SERVICE = """\
+import opportune.contrib.llm as models
 from opportune.crud import Crud
 from opportune.db import DatabaseUrl, before_update
 from opportune.llm import (
@@ -82,7 +84,7 @@ pages = CrudPages(Books, "/books", without=("get",))
 async def refuse(book: Book, books: ReadBooks, shelf: set[str]) -> None:
     await grant(database, user, "book", 'get')
     shelf.add(books.list(book), (await Loans.for_user(session, user)).list_values())
-    raise LLMError(DatabaseUrl, Failed, "opportune.text.Line")
+    raise LLMError(DatabaseUrl, Failed, "opportune.text.Line", models.LlmError, models.Answer)
 """
 FEATURE = """\
 from app.books import tools
@@ -151,14 +153,19 @@ def test_code_gets_current_names(oppman: Oppman, old_shop: Path) -> None:
     assert (books / "feature.py").read_text() == NEW_FEATURE
     assert (books / "admin.py").read_text().endswith("    editable = ()\n")
     assert (old_shop / "templates/books/book.html").read_text() == '{% if may("book", "update") %}edit{% endif %}\n'
-    assert "app/books/service.py:2: opportune.db.DatabaseURL" in out
+    assert "app/books/service.py:3: opportune.db.DatabaseURL" in out
     assert out.endswith("To see the changes: git diff\n")
 
 
 def test_names_that_stay_are_listed(oppman: Oppman, old_shop: Path) -> None:
-    listed = oppman("upgrade").out.partition("Change these lines yourself:\n")[2].splitlines()[:2]
-    assert [line.partition(": ")[0] for line in listed] == ["  app/books/service.py:3", "  app/books/service.py:34"]
+    listed = oppman("upgrade").out.partition("Change these lines yourself:\n")[2].splitlines()[:3]
+    assert [line.partition(": ")[0] for line in listed] == [
+        "  app/books/service.py:4",
+        "  app/books/service.py:35",
+        "  app/books/service.py:35",
+    ]
     assert listed[1].endswith("opportune.text.Line -> opportune.fields.Line")
+    assert listed[2].endswith("models.Answer -> opportune.contrib.answers.Answer")
     commit(old_shop)
     assert oppman("upgrade").out.splitlines() == ["Change these lines yourself:", *listed]
 
