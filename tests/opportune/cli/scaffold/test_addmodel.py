@@ -396,7 +396,7 @@ def test_project_model_may_be_called_team(project: Path) -> None:
 def test_email_fields_are_searchable(project: Path) -> None:
     assert main(["addmodel", "blog", "Person", "name:str", "mailbox:email"]) == 0
     assert 'search = ("name", "mailbox")' in (project / "app/blog/service.py").read_text()
-    assert 'column_searchable_list = ("name", "mailbox")' in (project / "app/blog/admin.py").read_text()
+    assert 'search = ("name", "mailbox")' in (project / "app/blog/admin.py").read_text()
 
 
 @pytest.mark.parametrize(
