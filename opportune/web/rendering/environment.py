@@ -16,9 +16,9 @@ from opportune.i18n.formats import format_amount, format_list, format_number, fo
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.forms.form_user import form_user, page_user
+from opportune.web.language import url
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.static_files import assets
-from opportune.web.rendering.url_calls import UrlCalls, url_filter
 
 
 @pass_eval_context
@@ -70,7 +70,7 @@ def add_translation(environment: Environment) -> None:
     }
 
 
-PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, assets.url, form_user}
+PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, assets.url, form_user, url}
 """Functions that each page calls often. They take nothing from the template."""
 
 
@@ -94,9 +94,7 @@ class TemplateEnvironment(Environment):
         super().__init__(**options)
         add_translation(self)
         self.add_extension(PostForms)
-        self.add_extension(UrlCalls)
-        self.filters["url"] = url_filter
-        self.globals |= {"form_user": form_user, "page_user": page_user}
+        self.globals |= {"form_user": form_user, "page_user": page_user, "url": url}
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         # All templates share the globals. Jinja copies each of them for each page, which takes as long as a short page.

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import StrictUndefined
 
+from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
@@ -119,6 +120,8 @@ class Templates:
 
     @staticmethod
     def _context(request: Request, context: Mapping[str, Any] | None) -> dict[str, Any]:
+        if "url" in (context or {}):
+            raise OperatorError("A page has a variable `url`, which hides the function url(path). Rename the variable.")
         state = request.app.state
         restore_kept_form(request, *(value for value in (context or {}).values() if isinstance(value, Form)))
         return {

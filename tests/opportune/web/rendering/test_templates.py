@@ -3,7 +3,10 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
 
+from opportune.errors import OperatorError
 from opportune.i18n import use_language
 from opportune.mail.email import environment
 from opportune.web import templates
@@ -40,7 +43,7 @@ def test_texts_are_not_constant() -> None:
 @pytest.mark.parametrize(
     ("source", "html"),
     [
-        ('{{ url("/books") }} {{ "/books" | url }}', "/de/books /de/books"),
+        ('{{ url("/books") }}', "/de/books"),
         ('{{ url("/books/" ~ (1 + 1) ~ "?a=" ~ "b c" | urlencode) }}', "/de/books/2?a=b%20c"),
         ("{{ url(path) or none }} {{ url(url(path)) }} {{ page.url }}", "/de/a /de/a /b"),
         ('{% trans url=url("/a") %}<a href="{{ url }}">{% endtrans %}', '<a href="/de/a">'),
@@ -50,10 +53,16 @@ def test_texts_are_not_constant() -> None:
     ],
 )
 def test_url_adds_the_language_when_rendered(source: str, html: str) -> None:
-    """A variable `url` of the route does not hide it, and literals are not evaluated at compile time."""
+    """Literals are not evaluated at compile time."""
     template = templates.environment.from_string(source)
     token = current_prefixes.set({"en": "", "de": "/de"})
     with use_language("de"):
-        context = {"path": "/a", "page": {"url": "/b"}, "quote": '"', "url": "hidden"}
+        context = {"path": "/a", "page": {"url": "/b"}, "quote": '"'}
         assert template.render(context) == html
     current_prefixes.reset(token)
+
+
+async def test_variable_may_not_hide_url(app: FastAPI) -> None:
+    request = Request({"type": "http", "app": app, "state": {}})
+    with pytest.raises(OperatorError, match="hides the function url"):
+        templates.render(request, "messages_partial.html", {"url": "/books"})
