@@ -18,15 +18,15 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 74_700,
+    "code lines of the framework": 74_800,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
-    "deferred imports of own modules outside cli": 30,
-    "noqa comments": 118,
+    "deferred imports of own modules outside cli": 29,
+    "noqa comments": 60,
     "files directly in opportune": 8,
     "files directly in opportune/cli": 14,
-    "adapters": 5,
-    "lines of tests": 100_200,
+    "adapters": 1,
+    "lines of tests": 100_450,
 }
 
 
