@@ -100,7 +100,7 @@ class CrudApi(Generic[M]):
         return response
 
     def _location(self, key: object) -> str:
-        """Return the address of a row, relative to that of the list."""
+        """Return the URL of a row, relative to that of the list."""
         return f"{self.prefix.rpartition('/')[2]}/{quote(str(key), safe='')}"
 
     def _make_response(self, content: bytes, status: int = 200, languages: Languages = None) -> Response:

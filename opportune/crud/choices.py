@@ -28,7 +28,7 @@ NOT_VISIBLE = _l("Number %(number)s (you may not see it)")
 CHOOSE_RESULT = _l("Choose one of the results, then save.")
 
 AddUrl = Callable[[Crud[Any], type[Any]], str]
-"""Return the address of the form for a new row, or an empty text if the user may not add one."""
+"""Return the URL of the form for a new row, or an empty text if the user may not add one."""
 
 
 _references: WeakKeyDictionary[type[BaseModel], Mapping[str, type[Any]]] = WeakKeyDictionary()
@@ -50,9 +50,9 @@ async def reference_choices(
     Args:
         crud: The data layer of the user.
         form: The form, whose current values are always among the choices.
-        lookup_url: Address that returns `find_rows` for the field `?name=` and the words `?term=`. Without it, the form
+        lookup_url: URL that returns `find_rows` for the field `?name=` and the words `?term=`. Without it, the form
             only offers the first rows.
-        add_url: Function that returns the address of the form for a new row of a model.
+        add_url: Function that returns the URL of the form for a new row of a model.
         only: Names of the fields, if the page does not show all.
 
     Returns:

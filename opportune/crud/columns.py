@@ -81,13 +81,13 @@ def format_for(field: FieldInfo | None) -> Format:
     return format_value
 
 
-def format_file(file: File, address: str = "") -> str:
-    """Return an image, or a link to a file. Private files need an `address`; without it the result is empty."""
-    if not file or not (address or is_public(file)):
+def format_file(file: File, file_url: str = "") -> str:
+    """Return an image, or a link to a file. Private files need an `file_url`; without it the result is empty."""
+    if not file or not (file_url or is_public(file)):
         return ""
     if not isinstance(file, Image):
-        return FILE.format(address or file.url(), pgettext("file", "Open"))
-    return IMAGE.format(address or file.url(thumbnail_rendition(file)))
+        return FILE.format(file_url or file.url(), pgettext("file", "Open"))
+    return IMAGE.format(file_url or file.url(thumbnail_rendition(file)))
 
 
 def thumbnail_rendition(image: Image) -> str:
@@ -192,32 +192,32 @@ class ListColumn:
 
 
 Cells = Callable[[Mapping[str, Any]], Markup]
-Address = Callable[[Mapping[str, Any]], str]
+UrlOf = Callable[[Mapping[str, Any]], str]
 
 
-def render_rows(columns: Sequence[ListColumn], address: Address, rows: Sequence[Mapping[str, Any]]) -> Markup:
+def render_rows(columns: Sequence[ListColumn], url_of: UrlOf, rows: Sequence[Mapping[str, Any]]) -> Markup:
     """Render all rows of a table. A template would take longer than the rest of the page."""
     row_format = "".join(f"{column.opening.replace('%', '%%')}%s</td>" for column in columns)
-    cells = zip(*(_cell_texts(column, address, rows) for column in columns), strict=True)
+    cells = zip(*(_cell_texts(column, url_of, rows) for column in columns), strict=True)
     return Markup("".join([f"<tr>{row_format % row}</tr>\n" for row in cells]))  # noqa: S704 - cells are escaped
 
 
-def make_cell_renderer(columns: Sequence[ListColumn], address: Address) -> Cells:
+def make_cell_renderer(columns: Sequence[ListColumn], url_of: UrlOf) -> Cells:
     """Return the function that renders the cells of one row, for a template that replaces the block `row`."""
 
     def cells(row: Mapping[str, Any]) -> Markup:
-        rendered = [f"{column.opening}{_cell_texts(column, address, [row])[0]}</td>" for column in columns]
+        rendered = [f"{column.opening}{_cell_texts(column, url_of, [row])[0]}</td>" for column in columns]
         return Markup("".join(rendered))  # noqa: S704 - cells are escaped
 
     return cells
 
 
-def _cell_texts(column: ListColumn, address: Address, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+def _cell_texts(column: ListColumn, url_of: UrlOf, rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     """Return the escaped contents of a column's cells. An empty link to the row shows the row's id."""
     texts = escaped(format_all([row[column.path] for row in rows], column.format))
     if not column.links_to_row:
         return texts
-    urls = escaped([url(address(row)) for row in rows])
+    urls = escaped([url(url_of(row)) for row in rows])
     titles = [text or f"#{row['id']}" for text, row in zip(texts, rows, strict=True)]
     return [f'<a href="{row_url}">{title}</a>' for row_url, title in zip(urls, titles, strict=True)]
 

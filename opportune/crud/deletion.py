@@ -17,7 +17,7 @@ from opportune.i18n import lower_name
 async def deletion_impact(crud: Crud[Any], row: Any, url_of: Callable[[Any], str]) -> DeletionImpact:
     """Return what deleting a row does to related rows. Rows of models without a `Crud` class are only counted.
 
-    `url_of` returns the address of a related row, or an empty text. Moving a row to the trash does nothing to related
+    `url_of` returns the URL of a related row, or an empty text. Moving a row to the trash does nothing to related
     rows.
     """
     if crud.definition.has_trash:

@@ -151,8 +151,8 @@ class PageOptions(Generic[M]):
     def _template_names(self, page: str) -> list[str]:
         return [f"{self._feature}/{self.crud_class.model.__name__.lower()}_{page}.html", f"crud/{page}.html"]
 
-    def address(self, row: Any) -> str:
-        """Return the address of a row's page. The row may be a mapping."""
+    def url_of(self, row: Any) -> str:
+        """Return the URL of a row's page. The row may be a mapping."""
         lookup = self.crud_class.lookup
         key = row[lookup] if isinstance(row, Mapping) else getattr(row, lookup)
         return f"{self.path}/{quote(key, safe='') if isinstance(key, str) else key}"
@@ -181,7 +181,7 @@ def pages_of(model: type[Any], among: Sequence[PageOptions[Any]] | None = None) 
 
 
 def add_url(crud: Crud[Any], model: type[Any]) -> str:
-    """Return the address of the form for a new row of a model, or an empty text if the user may not add one."""
+    """Return the URL of the form for a new row of a model, or an empty text if the user may not add one."""
     pages = pages_of(model)
     if pages is None:
         return ""
@@ -189,7 +189,7 @@ def add_url(crud: Crud[Any], model: type[Any]) -> str:
     return f"{pages.path}/new" if pages.may_create(other) else ""
 
 
-def address_of(row: Any) -> str:
-    """Return the address of the page of a row of any model, or an empty text if it has none."""
+def page_url_of(row: Any) -> str:
+    """Return the URL of the page of a row of any model, or an empty text if it has none."""
     pages = pages_of(type(row))
-    return pages.address(row) if pages and pages.has("get") else ""
+    return pages.url_of(row) if pages and pages.has("get") else ""

@@ -15,7 +15,7 @@ from opportune.crud.columns import ListColumn, make_cell_renderer, names_of, rea
 from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
 from opportune.crud.filters import CURSOR
-from opportune.crud.page_options import M, PageOptions, add_url, address_of
+from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.crud.row_fields import read_field_texts, read_labelled_fields
 from opportune.db.queries.row_count import RowCount
@@ -53,7 +53,7 @@ class CrudPages(PageOptions[M]):
 
     Args:
         crud_class: The data layer, such as `Books`.
-        path: Address of the list, such as `/books`.
+        path: URL of the list, such as `/books`.
         options: Options of the class as keyword arguments: `columns`, `fields`, `sections`, `formats`, `without`,
             `name` and `plural`.
 
@@ -88,7 +88,7 @@ class CrudPages(PageOptions[M]):
         context = {
             **await self._row_context(crud, row),
             "fields": await read_labelled_fields(
-                crud, row, self.fields, self.formats, address_of, request.app.state.storage
+                crud, row, self.fields, self.formats, page_url_of, request.app.state.storage
             ),
             **await self.get_context(request, crud, row),
             **({"form": form} if form else {}),
@@ -144,14 +144,14 @@ class CrudPages(PageOptions[M]):
         flash(
             request,
             gettext("“%(title)s” is deleted.", title=title),
-            undo=f"{self.address(row)}/restore" if self.has("restore") else "",
+            undo=f"{self.url_of(row)}/restore" if self.has("restore") else "",
         )
         return redirect(request, self.path)
 
     async def restore(self, request: Request, crud: Any, key: Key) -> Response:
         """Take a row out of the trash."""
         row = await crud.restore(key)
-        return redirect(request, self.address(row) if self.has("get") else self.path)
+        return redirect(request, self.url_of(row) if self.has("get") else self.path)
 
     async def choices(self, request: Request, crud: Any) -> Response:
         """Return the rows that a field can refer to and that match `?term=`, as JSON."""
@@ -187,8 +187,8 @@ class CrudPages(PageOptions[M]):
         return {}
 
     def after_save_url(self, request: Request, row: M) -> str:
-        """Return the address to redirect to after a row was added or changed."""
-        return self.address(row) if self.has("get") else self.path
+        """Return the URL to redirect to after a row was added or changed."""
+        return self.url_of(row) if self.has("get") else self.path
 
     def form_schema(self, row: M | None) -> type[BaseModel]:
         """Return the schema of the form. `row` is None for a new row."""
@@ -207,8 +207,8 @@ class CrudPages(PageOptions[M]):
             "page": page,
             "wanted": query,
             "columns": columns,
-            "cells": make_cell_renderer(columns, self.address),
-            "rendered_rows": render_rows(columns, self.address, page.items) if renders_rows else "",
+            "cells": make_cell_renderer(columns, self.url_of),
+            "rendered_rows": render_rows(columns, self.url_of, page.items) if renders_rows else "",
             "hidden": crud.hidden_names,
             "sorts": [path for path in self.crud_class.sort if not crud.hides(path)],
             "filters": filters,
@@ -237,7 +237,7 @@ class CrudPages(PageOptions[M]):
         form = Form(schema, row, prefix=DIALOG_PREFIX if DIALOG in request.query_params else "")
         if locked := [name for name in schema.model_fields if name in crud.locked_names]:
             storage = request.app.state.storage
-            texts = await read_field_texts(crud, row, locked, self.formats, address_of, storage) if row else {}
+            texts = await read_field_texts(crud, row, locked, self.formats, page_url_of, storage) if row else {}
             form.leave_out(locked, texts)
         return form
 
@@ -284,7 +284,7 @@ class CrudPages(PageOptions[M]):
             "hidden": crud.hidden_names,
             "sections": _sections(form, self.sections),
             "action": f"{request.url.path}{f'?{DIALOG}=1' if in_dialog else ''}",
-            "cancel": self.address(row) if row and self.has("get") else self.path,
+            "cancel": self.url_of(row) if row and self.has("get") else self.path,
             "in_dialog": in_dialog,
             **await self.form_context(request, crud, row),
         }
@@ -306,7 +306,7 @@ class CrudPages(PageOptions[M]):
     async def _confirm(self, request: Request, crud: Crud[M], row: M, fault: str = "") -> Response:
         context = {
             **await self._row_context(crud, row),
-            "consequences": await deletion_impact(crud, row, address_of),
+            "consequences": await deletion_impact(crud, row, page_url_of),
             "fault": fault,
         }
         return templates.render(request, self.template("delete"), context, 422 if fault else 200)
@@ -317,7 +317,7 @@ class CrudPages(PageOptions[M]):
             "row": row,
             "hidden": crud.hidden_names,
             "title": await title_of(crud, row),
-            "address": self.address(row),
+            "row_url": self.url_of(row),
             "moves_to_trash": self.crud_class.definition.has_trash,
             "may_update": self.has("update") and await _may_write(crud, row, "update"),
             "may_delete": self.has("delete") and await _may_write(crud, row, "delete"),

@@ -18,8 +18,8 @@ from opportune.web import markdown, url
 LINK = Markup('<a href="{}">{}</a>')
 BADGE = Markup('<span class="badge bg-secondary-lt me-1">{}</span>')
 
-AddressOf = Callable[[Any], str]
-"""Return the address of a row's page, or an empty text."""
+UrlOf = Callable[[Any], str]
+"""Return the URL of a row's page, or an empty text."""
 
 
 def default_fields(crud_class: type[Crud[Any]]) -> list[str]:
@@ -33,13 +33,13 @@ async def read_labelled_fields(
     row: Any,
     names: Sequence[str],
     formats: Mapping[str, Format],
-    address_of: AddressOf,
+    url_of: UrlOf,
     storage: Storage,
 ) -> list[tuple[str, str]]:
     """Return labels and values. Empty fields are left out. By default, so is the field that is the page's title."""
     if not names:
         names = await crud.session.run_sync(lambda _: _without_title(row, default_fields(type(crud))))
-    values = await read_field_texts(crud, row, names, formats, address_of, storage)
+    values = await read_field_texts(crud, row, names, formats, url_of, storage)
     return [(label, text) for label, text in values.values() if text != ""]
 
 
@@ -48,7 +48,7 @@ async def read_field_texts(
     row: Any,
     names: Iterable[str],
     formats: Mapping[str, Format],
-    address_of: AddressOf,
+    url_of: UrlOf,
     storage: Storage,
 ) -> dict[str, tuple[str, str]]:
     """Return label and text of each field that is not hidden from the user."""
@@ -56,7 +56,7 @@ async def read_field_texts(
     visible = [name for name in names if not crud.hides(name)]
 
     def render(_: object) -> dict[str, str]:
-        return {name: _field_text(shape, row, name, formats.get(name), address_of) for name in visible}
+        return {name: _field_text(shape, row, name, formats.get(name), url_of) for name in visible}
 
     values = await crud.session.run_sync(render)  # the title of a row may load related rows
     for name in values:
@@ -82,18 +82,18 @@ def _is_markdown(shape: Shape, name: str) -> bool:
     return info is not None and options_of(info).type == "markdown"
 
 
-def _field_text(shape: Shape, row: Any, name: str, format_: Format | None, address_of: AddressOf) -> str:
+def _field_text(shape: Shape, row: Any, name: str, format_: Format | None, url_of: UrlOf) -> str:
     relation = shape.relation_of(name)
     value = getattr(row, relation or name)
     if format_:
         return format_(value)
     if relation:
-        return "" if value is None else _link_to(value, address_of)
+        return "" if value is None else _link_to(value, url_of)
     if name in shape.links:
-        return Markup("").join(BADGE.format(_link_to(related, address_of)) for related in value)
+        return Markup("").join(BADGE.format(_link_to(related, url_of)) for related in value)
     return format_for(shape.model.model_fields.get(name))(value)
 
 
-def _link_to(row: Any, address_of: AddressOf) -> str:
-    address = address_of(row)
-    return LINK.format(url(address), name_of(row)) if address else name_of(row)
+def _link_to(row: Any, url_of: UrlOf) -> str:
+    row_url = url_of(row)
+    return LINK.format(url(row_url), name_of(row)) if row_url else name_of(row)

@@ -22,6 +22,7 @@ CRUD_PAGES = {
     "edit": "update_form",
     "confirm_delete": "delete_form",
     "detail_context": "get_context",
+    "address": "url_of",
 }
 PAGES_WITHOUT = {"index": "list", "detail": "get", "new": "create", "edit": "update", "confirm_delete": "delete_form"}
 """Routes that `without` of `CrudPages` leaves out."""

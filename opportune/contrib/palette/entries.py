@@ -136,7 +136,7 @@ class CrudSearch:
         page = await crud.list(crud.Filter(q=query, size=HITS_PER_GROUP))
         titles = await names_of(self.session, page.items)
         entries = [
-            make_entry(title, pages.address(row), ROW_ICON) for title, row in zip(titles, page.items, strict=True)
+            make_entry(title, pages.url_of(row), ROW_ICON) for title, row in zip(titles, page.items, strict=True)
         ]
         has_more = page.total > len(entries)
         return EntryGroup(pages.plural, entries, f"{pages.path}?{urlencode({'q': query})}" if has_more else "")

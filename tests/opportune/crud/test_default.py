@@ -14,7 +14,7 @@ from opportune.admin import AdminView
 from opportune.admin.site import make_site
 from opportune.config.settings import Settings
 from opportune.crud import Access, Crud, CrudApi, CrudPages
-from opportune.crud.page_options import address_of
+from opportune.crud.page_options import page_url_of
 from opportune.crud.registry import crud_classes, default_crud
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
@@ -129,7 +129,7 @@ async def test_reference_follows_the_default_class(bob: AsyncClient, post: Post)
 
 
 def test_pages_and_admin_link_to_the_default_class(app: FastAPI, post: Post) -> None:
-    assert address_of(post) == f"/posts/{post.id}"
+    assert page_url_of(post) == f"/posts/{post.id}"
     view = make_site(app, "/admin").view_for_model(Post)
     assert view
     assert view.crud is Posts

@@ -167,7 +167,7 @@ def project_templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 async def test_project_template_replaces_the_default(project_templates: dict[str, str], client: AsyncClient) -> None:
-    project_templates["crud/volume_get.html"] = "{{ row.title }} on {{ shelf }} at {{ address }}"
+    project_templates["crud/volume_get.html"] = "{{ row.title }} on {{ shelf }} at {{ row_url }}"
     assert (await client.get("/volumes/emma")).text == "Emma &lt;b&gt; on Shelf E at /volumes/emma"
 
 
