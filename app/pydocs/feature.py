@@ -7,7 +7,7 @@ from opportune.feature import Admin, Feature, Jobs, Link, Llm, Process, Site
 pydocs = Feature(
     "pydocs",
     "Search as you type in Python's documentation: a full-text index in memory.",
-    requires=("documents",),
+    requires=("documents", "answers"),
     pages=[questions.router, pages.router],
     api=api.router,
     site=Site(navigation=[Link("Python docs", "/pydocs", "book-2")]),

@@ -1,6 +1,6 @@
 """Faster replacements of parts of FastAPI, SQLAlchemy and aiosqlite, which use private names of these libraries.
 
-A site runs without this folder (docs/speedups.md). Only `opportune.config.speedups` imports it.
+A site runs without this folder (oppman.py docs speedups). Only `opportune.config.speedups` imports it.
 """
 
 

@@ -12,7 +12,6 @@ from fastapi import APIRouter
 from sqladmin import BaseView
 from starlette.requests import Request
 
-from app.contacts.models import Contact
 from opportune.admin.options import find_view_errors
 from opportune.application import create_app
 from opportune.config.settings import Settings
@@ -22,6 +21,7 @@ from opportune.contrib.llm.dependencies import get_llm
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.teams import TeamAdmin
 from opportune.contrib.teams.dependencies import get_user_teams
+from opportune.contrib.teams.models import TeamInvitation
 from opportune.db import after_create
 from opportune.db.hooks.registry import hooks_of, temporary_hooks
 from opportune.errors import OperatorError
@@ -266,8 +266,8 @@ def test_dependency_of_missing_feature_is_reported(page: Any, name: str) -> None
 
 
 def test_reference_to_missing_feature_is_reported() -> None:
-    books = books_feature(models=[Contact])
-    message = "Feature('books'): the model Contact needs the feature teams. Add `teams` to app/installed.py."
+    books = books_feature(models=[TeamInvitation])
+    message = "Feature('books'): the model TeamInvitation needs the feature teams. Add `teams` to app/installed.py."
     assert message in find_registration_errors([books])
     assert message not in find_registration_errors([books, Feature("teams")])
 

@@ -76,7 +76,7 @@ class CachedRoute(APIRoute):
 class Router(APIRouter):
     """FastAPI's router with flattening of included routers, which matches only routes whose prefix fits the path.
 
-    FastAPI matches all routes in turn (docs/speedups.md).
+    FastAPI matches all routes in turn (oppman.py docs speedups).
     """
 
     page_dependencies: Sequence[Depends] = ()

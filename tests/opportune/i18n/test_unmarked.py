@@ -28,7 +28,7 @@ FOR_DEVELOPERS = (
     *("opportune/db/models/translation.py", "opportune/features.py", "opportune/mail/pages.py"),
     "opportune/project/optional_features.py",
     "opportune/errors/option_names.py",
-    *("opportune/runtime/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),
+    *("opportune/project/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
     *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),
     *("opportune/web/middleware/mounted_site.py", "opportune/web/rendering/"),

@@ -159,7 +159,10 @@ def test_core_tests_pass_without_the_folder(tmp_path: Path) -> None:
     assert (code, last) == (0, "0"), log[-7000:]
     assert " passed" in log
     assert "is not used" not in log
-    assert json.loads(document) == create_app(settings_for("sqlite:///unused.db")).openapi()
+    documents = json.loads(document), create_app(settings_for("sqlite:///unused.db")).openapi()
+    for openapi in documents:
+        del openapi["components"]["securitySchemes"]  # with the scopes of routes of other tests
+    assert documents[0] == documents[1]
 
 
 def parse_nodes(text: str) -> list[ast.AST]:
