@@ -5,10 +5,9 @@ import sys
 from pkgutil import get_data
 
 from opportune.project.feature_packages import HAS_PROJECT
-from opportune.project.layout import PACKAGE
+from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 from opportune.project.optional_features import OPTIONAL_FEATURES
 
-FRAMEWORK_FEATURES = "opportune.features"
 INSTALLED = "INSTALLED"
 
 

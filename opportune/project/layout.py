@@ -33,6 +33,8 @@ def _folder() -> Path:
 
 USERS = "users"
 """The project's feature with its user model."""
+FRAMEWORK_FEATURES = "opportune.features"
+"""Module from which `installed.py` imports the features of the framework."""
 REQUIRED = ("accounts", "admin", "jobs")
 """Features of the framework that every site needs."""
 USER_TABLE = "accounts_user"
@@ -83,7 +85,7 @@ def require_core_features(names: "Sequence[str]") -> None:
     Raises:
         OperatorError: A feature is missing. The message names it and the file to change.
     """
-    modules = dict.fromkeys(REQUIRED, "opportune.features")
+    modules = dict.fromkeys(REQUIRED, FRAMEWORK_FEATURES)
     if has_own_users():
         modules[USERS] = f"{PACKAGE}.{USERS}.feature"
     if missing := next((name for name in modules if name not in names), None):

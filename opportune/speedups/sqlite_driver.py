@@ -1,5 +1,4 @@
-"""SQLite driver with one thread hop per statement. It saves 10 % of the CPU time of lists and 25 to 45 % of CRUD's
-(`bench.speed --only list,rows,add`).
+"""SQLite driver with one hop to its thread per statement. `oppman.py docs speedups` has its figures and their command.
 
 SQLAlchemy's adapter of aiosqlite makes four hops (cursor, execute, fetchall, close), one more to begin and one to end a
 transaction. Each hop wakes two threads, which costs more than the work of SQLite.

@@ -1,4 +1,4 @@
-"""Single statements without a session. They save 20 % of the time of a signed-in page (`bench.speed --only mine`).
+"""Single statements without a session. `oppman.py docs speedups` has their figures and the command.
 
 SQLAlchemy's public API is `Connection.execute`, which makes a statement take 1.5 times as long.
 """

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from opportune.cli.project.renamed_code import Change, RenamedCode
-from opportune.cli.scaffold.installed import FRAMEWORK_FEATURES, INSTALLED, with_feature
+from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS, ATTRIBUTES, BUILT_IN_ADMIN_FEATURES, BUILT_IN_FEATURES
-from opportune.project.layout import PACKAGE
+from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
 FOLDERS = (PACKAGE, "tests", "templates", "migrations")
 MAX_PASSES = 4
 """A change inside another one, such as a name in the arguments of `Feature`, takes one more pass."""
-PERMISSION_IN_TEMPLATE = re.compile(r"""\bmay\(\s*(["'])[\w-]+\1\s*,\s*(["'])(?P<action>\w+)\2""")
+PERMISSION_IN_TEMPLATE = re.compile(r"""(\bmay\(\s*(["'])[\w-]+\2\s*,\s*(["']))(\w+)(?=\3)""")
 
 
 @dataclass
@@ -108,11 +108,12 @@ def _lines(name: str, changes: Iterator[Change]) -> list[str]:
 
 def _rename_in_template(upgrade: CodeUpgrade, name: str, text: str) -> str:
     def rename(match: re.Match[str]) -> str:
-        if (new := ACTIONS.get(old := match["action"])) is None:
+        call, _, _, old = match.groups()
+        if (new := ACTIONS.get(old)) is None:
             return match[0]
         line = text.count("\n", 0, match.start()) + 1
         upgrade.changed.append(f'{name}:{line}: "{old}" -> "{new}"')
-        return match[0][: match.start("action") - match.start()] + new + match[0][match.end("action") - match.start() :]
+        return f"{call}{new}"
 
     return PERMISSION_IN_TEMPLATE.sub(rename, text)
 

@@ -32,7 +32,8 @@ NAMES_IN_OPTIONS = {
 }
 MOVED_ATTRIBUTES = {
     f"{find_module(module)}:{name}": new
-    for (module, _, name), new in ((old.partition(":"), new) for old, new in IMPORTS.items())
+    for old, new in IMPORTS.items()
+    for module, _, name in [old.partition(":")]
     if name
 }
 """Places of names that are attributes of a module under its current name: `llm.Answer`."""

@@ -7,10 +7,9 @@ from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import Source, with_item
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
-from opportune.project.layout import PACKAGE
+from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
 INSTALLED = f"{PACKAGE}/installed.py"
-FRAMEWORK_FEATURES = "opportune.features"
 
 
 def with_feature(text: str, name: str, module: str = "") -> str:

@@ -12,9 +12,8 @@ from opportune.cli.scaffold.source import bound_names, read_source
 from opportune.cli.scaffold.words import snake
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.layout import FRAMEWORK, PACKAGE, USER_TABLE
+from opportune.project.layout import FRAMEWORK, FRAMEWORK_FEATURES, PACKAGE, USER_TABLE
 
-FEATURES = "opportune.features"
 TEAM_COLUMN = "team_id"
 """Column of rows that a team owns."""
 
@@ -70,7 +69,7 @@ class ExistingModels:
         """Names of the framework's features that the project has installed."""
         file = self.project / PACKAGE / "installed.py"
         imports = ast.parse(file.read_bytes()).body if file.is_file() else []
-        features = [node for node in imports if isinstance(node, ast.ImportFrom) and node.module == FEATURES]
+        features = [node for node in imports if isinstance(node, ast.ImportFrom) and node.module == FRAMEWORK_FEATURES]
         return {alias.name for node in features for alias in node.names}
 
     @cached_property
