@@ -1,0 +1,67 @@
+"""Python calls per request, beside a plain FastAPI app. Unlike times, they are the same on a busy machine.
+
+    .venv/bin/python -m bench.calls [--rounds 1] [--only sqlite,list]
+
+The site gets each request of `bench.speed` without a server, in production. The calls are those of all its threads;
+a resumed generator or coroutine counts as one. `own` includes templates.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.harness.counting import GROUPS
+from bench.harness.peers import PEERS
+from bench.harness.servers import environment, run
+from bench.harness.tasks import TASKS
+from bench.speed import DATABASES, comma_separated, new_database_urls
+
+APPS = {"ours": "bench.peers.ours.feature:create", "plain": "bench.peers.plain.app:app"}
+COUNTED = [name for name, task in TASKS.items() if len(task.request_names) == 1]
+MAX_CALLS: dict[str, dict[str, int]] = {
+    "sqlite": {},
+    "postgresql": {},
+}
+"""Limits per database and task."""
+
+Calls = Mapping[str, int]
+"""Calls by group of packages."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1, help="ignored: each round would count the same calls")
+    names = (*DATABASES, *COUNTED)
+    parser.add_argument("--only", type=comma_separated(*names), default=names, help=", ".join(names))
+    only = parser.parse_args().only
+    tasks = [task for task in COUNTED if task in only] or COUNTED
+    exceeded: list[str] = []
+    for database in [name for name in DATABASES if name in only] or DATABASES:
+        ours, plain = (count(database, peer, tasks) for peer in APPS)
+        print(f"{database:24}{'plain':>8}{'ours':>8}  of which {''.join(f'{group:>11}' for group in GROUPS)}")
+        for task in tasks:
+            total, limit = sum(ours[task].values()), MAX_CALLS[database].get(task)
+            groups = "".join(f"{ours[task].get(group, 0):>11}" for group in GROUPS)
+            print(f"{TASKS[task].title:24}{sum(plain[task].values()):>8}{total:>8}           {groups}")
+            if limit is not None and total > limit:
+                exceeded.append(f"{TASKS[task].title} on {database}: {total} calls (at most {limit})")
+    print(*exceeded, sep="\n")
+    return int(bool(exceeded))
+
+
+def count(database: str, peer_name: str, tasks: list[str]) -> dict[str, Calls]:
+    """Return the calls of each task."""
+    peer = PEERS[peer_name]
+    with tempfile.TemporaryDirectory() as folder, new_database_urls(database, Path(folder)) as url:
+        environ = environment(**peer.environ_for(url(peer_name)))
+        cookie = run(["-m", peer.prepare], environ)
+        output = run(["-m", "bench.harness.counting", APPS[peer_name], cookie, ",".join(tasks)], environ)
+    counted: dict[str, Calls] = json.loads(output.splitlines()[-1])
+    return counted
+
+
+if __name__ == "__main__":
+    sys.exit(main())
