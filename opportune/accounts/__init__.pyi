@@ -13,7 +13,7 @@ from opportune.accounts.events.kinds import EventKind as EventKind
 from opportune.accounts.events.service import record_event as record_event
 from opportune.accounts.groups.permissions import FORBIDDEN as FORBIDDEN
 from opportune.accounts.groups.permissions import may as may
-from opportune.accounts.groups.permissions import read_grants as read_grants
+from opportune.accounts.groups.permissions import read_permissions as read_permissions
 from opportune.accounts.models import OwnerId as OwnerId
 from opportune.accounts.models import User as User
 from opportune.accounts.models import UserBase as UserBase

@@ -13,7 +13,7 @@ from opportune.accounts.events.impersonated_changes import record_changes, stop_
 from opportune.accounts.kept_forms import FormInterrupted, load_kept_form, with_key
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
-from opportune.accounts.sessions.lookup import Grants, LastSeen, find_by_token, find_impersonator
+from opportune.accounts.sessions.lookup import LastSeen, PermissionSet, find_by_token, find_impersonator
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.chosen_strategy import token_strategy
@@ -71,7 +71,7 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
     The user does not belong to a database session: call `session.add(user)` in a `WriteSession` before changing it.
 
     The call sets these attributes of `request.state`: `user`, `session` (of the browser), `token` (the API token) and
-    `impersonator` (the superuser who is signed in as this user) may be None. `grants` has the grants of the user.
+    `impersonator` (the superuser who is signed in as this user) may be None. `permissions` are those of the user.
     """
     state = request.state
     if hasattr(state, "user"):
@@ -123,11 +123,11 @@ def _guard_impersonation(request: HTTPConnection) -> None:
 async def _read_user(request: HTTPConnection) -> User | None:
     state = request.state
     state.session = state.token = state.impersonator = None
-    state.grants = frozenset()
+    state.permissions = frozenset()
     database: Database = request.app.state.database
     takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
     bearer_token = read_bearer_token(request) if takes_tokens else None
-    match: tuple[Session, User, Grants] | TokenMatch | None = None
+    match: tuple[Session, User, PermissionSet] | TokenMatch | None = None
     if bearer_token is not None:
         match = await token_strategy(request.app.state.settings, database).find_match(bearer_token)
     elif token := read_session_token(request):
@@ -136,14 +136,14 @@ async def _read_user(request: HTTPConnection) -> User | None:
         match = await find_by_token(database, Session, token)
     if match is None:
         return None
-    row, user, grants = match
+    row, user, permissions = match
     if isinstance(row, ApiToken):
         require_scopes(row.scopes, get_request_scopes(request))
     elif row.impersonator_session_id is not None:
         state.impersonator = await find_impersonator(database, row, user)
         if state.impersonator is None:
             return None
-    state.grants = grants
+    state.permissions = permissions
     state.session = row if isinstance(row, Session) else None
     state.token = row if isinstance(row, ApiToken) else None
     _record_use(request, row)

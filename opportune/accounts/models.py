@@ -33,7 +33,7 @@ class UserBase(Model):
     hashed_password: str = Field(max_length=1024)
     is_active: bool = True
     is_staff: bool = False
-    """May open the admin, with the grants of their groups."""
+    """May open the admin, with the permissions of their groups."""
     is_superuser: bool = False
     is_verified: bool = False
     totp_secret: str = Field(default="", max_length=255)
@@ -217,7 +217,7 @@ class Group(Model, table=True):
         return self.name
 
 
-class Grant(Model, table=True):
+class GroupPermission(Model, table=True):
     """A permission of a group's members for a model."""
 
     __tablename__ = "accounts_grant"
@@ -238,13 +238,13 @@ class Membership(Model, table=True):
     group_id: int = Field(foreign_key="accounts_group.id", ondelete="CASCADE", index=True)
 
 
-class ShippedGrant(Model, table=True):
-    """A grant that `migrate` has added to a shipped group once, so that a removed grant is not added again."""
+class ShippedPermission(Model, table=True):
+    """A permission that `migrate` has added to a shipped group once, so that a removed one is not added again."""
 
     __tablename__ = "accounts_shipped_grant"
     __table_args__ = (UniqueConstraint("group_name", "identity", "action"),)
 
     group_name: str = Field(max_length=150)
-    """Name of the group when the grant was added. A renamed group counts as another group."""
+    """Name of the group when the permission was added. A renamed group counts as another group."""
     identity: str = Field(max_length=100)
     action: str = Field(max_length=100)

@@ -6,28 +6,28 @@ from sqladmin import BaseView
 from sqladmin.authorization import Action, AuthorizationBackend
 from starlette.requests import Request
 
-from opportune.accounts.groups.grants import matches_grant
+from opportune.accounts.groups.permission_names import matches_permission
 from opportune.accounts.models import User
 from opportune.admin.base import BaseAdminView
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 
 
 class Authorization(AuthorizationBackend):
-    """Checks permissions against the grants that the middleware has read for this request."""
+    """Checks the permissions that the middleware has read for this request."""
 
     def has_permission(self, request: Request, identity: str, action: str, obj: Any = None) -> bool:
-        return has_grant(request, identity, action)
+        return has_staff_permission(request, identity, action)
 
 
-def has_grant(request: Request, identity: str, action: str) -> bool:
-    """Return whether the user has a grant. The action may have SQLAdmin's name."""
-    return matches_grant(request.state.grants, identity, RENAMED_ACTIONS.get(action, action))
+def has_staff_permission(request: Request, identity: str, action: str) -> bool:
+    """Return whether the groups of the user have a permission. The action may have SQLAdmin's name."""
+    return matches_permission(request.state.permissions, identity, RENAMED_ACTIONS.get(action, action))
 
 
 class SuperuserOnly(BaseView):
     """Base of views that only superusers may open: `class KeyAdmin(SuperuserOnly, AdminView, model=Key)`.
 
-    Grants of a group do not open these views, not even the wildcard `*`.
+    Permissions of a group do not open these views, not even the wildcard `*`.
     """
 
     def has_permission(self, request: Request, action: str, obj: Any = None) -> bool:

@@ -218,7 +218,7 @@ class BaseAdminView(AdapterView):
         if self.crud is None or user.is_superuser:
             return None
         # The rules of a data layer need no session.
-        return self.crud(cast("AsyncSession", None), user, request.state.grants)
+        return self.crud(cast("AsyncSession", None), user, request.state.permissions)
 
     # Loading
 

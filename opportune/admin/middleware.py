@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.accounts.dependencies import get_optional_user, make_sign_in_error
-from opportune.accounts.groups.permissions import get_grants
+from opportune.accounts.groups.permissions import get_permissions
 from opportune.accounts.models import User
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.admin.current_request import use_request
@@ -124,7 +124,7 @@ class _PathRouter:
 
 
 ADMIN_PATH = "/admin"
-NO_GRANTS = _l("None of your groups has permissions in the admin. A superuser can add you to a group.")
+NO_PERMISSIONS = _l("None of your groups has permissions in the admin. A superuser can add you to a group.")
 
 
 def add_admin(app: FastAPI) -> None:
@@ -169,8 +169,8 @@ class LazyAdmin:
         # Call the router, because the Starlette application has its own error handlers.
         request = Request(scope)
         show_errors_with(request, partial(self.site.render_error, request))
-        if not await get_grants(request):
-            raise HTTPException(403, NO_GRANTS)
+        if not await get_permissions(request):
+            raise HTTPException(403, NO_PERMISSIONS)
 
         async def report_changes(message: Message) -> None:
             if message["type"] == "http.response.start" and (identities := changed_identities(request)):

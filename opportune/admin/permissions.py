@@ -9,7 +9,7 @@ from itertools import chain, starmap
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of
+from opportune.accounts.groups.permission_names import ACTIONS, WILDCARD, identity_of
 from opportune.accounts.groups.permissions import required_permissions
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
@@ -29,9 +29,9 @@ class Permissions:
 
     @cached_property
     def actions(self) -> Mapping[str, AbstractSet[str]]:
-        """Actions that a group can be granted, by the identity of models and pages."""
+        """Actions that a group can have, by the identity of models and pages."""
         actions: dict[str, set[str]] = {name: set(ACTIONS) for name in self._models}
-        for identity, view_actions, _ in self._grantable:
+        for identity, view_actions, _ in self._view_permissions:
             actions[identity] = actions.get(identity, set()) | set(ACTIONS) | view_actions
         return actions
 
@@ -40,10 +40,10 @@ class Permissions:
         return {identity_of(model) for feature in self.features for model in feature.models}
 
     @cached_property
-    def _grantable(self) -> Sequence[tuple[str, AbstractSet[str], bool]]:
-        from opportune.admin.view_classes import grantable_views  # SQLAdmin and forms import slowly
+    def _view_permissions(self) -> Sequence[tuple[str, AbstractSet[str], bool]]:
+        from opportune.admin.view_classes import views_with_permissions  # SQLAdmin and forms import slowly
 
-        return list(grantable_views(self.features))
+        return list(views_with_permissions(self.features))
 
     def require(self, identity: str, action: str) -> None:
         """Raise OperatorError for an unknown permission, with a suggestion."""
@@ -63,13 +63,15 @@ class Permissions:
         if fault := next(chain(self._group_faults(), routes), ""):
             raise OperatorError(fault)
 
-    def shipped_grants(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
-        """Grants that features ship, by group: pairs of a model and an action that exist on this site."""
-        grants: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for group, identity, actions in self._declared_grants():
+    def shipped_permissions(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
+        """Permissions that features ship, by group: pairs of a model and an action that exist on this site."""
+        permissions: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for group, identity, actions in self._declared_permissions():
             existing = self.actions.get(identity, set())
-            grants[group] |= {(identity, action) for action in existing if action in actions or WILDCARD in actions}
-        return grants
+            permissions[group] |= {
+                (identity, action) for action in existing if action in actions or WILDCARD in actions
+            }
+        return permissions
 
     def faults(self) -> Iterator[str]:
         """Yield a line for each unknown permission of a group or a route."""
@@ -78,11 +80,11 @@ class Permissions:
 
     def _group_faults(self) -> Iterator[str]:
         for feature in self.features:
-            for group, grants in feature.accounts.groups.items():
+            for group, permissions in feature.accounts.groups.items():
                 location = f"Feature({feature.name!r}, accounts=Accounts(groups=…)): {group}"
-                if not (0 < len(group.strip()) <= MAX_GROUP_NAME and grants):
+                if not (0 < len(group.strip()) <= MAX_GROUP_NAME and permissions):
                     yield f"{location}: a group needs a name of at most {MAX_GROUP_NAME} characters and a model."
-                for identity, actions in grants.items():
+                for identity, actions in permissions.items():
                     faults = (self._group_fault(identity, action) for action in _as_list(actions) or [""])
                     yield from (f"{location}: {fault}" for fault in dict.fromkeys(faults) if fault)
 
@@ -92,14 +94,14 @@ class Permissions:
                 if fault := self.find_fault(identity, action):
                     yield f"{path}: {fault}"
 
-    def _declared_grants(self) -> Iterator[tuple[str, str, Sequence[str]]]:
-        """Yield the name of a group, the identity of a model, and the actions that the feature grants the group."""
+    def _declared_permissions(self) -> Iterator[tuple[str, str, Sequence[str]]]:
+        """Yield the name of a group, the identity of a model, and the actions that the feature permits the group."""
         for feature in self.features:
-            for group, grants in feature.accounts.groups.items():
-                yield from ((group, identity, _as_list(actions)) for identity, actions in grants.items())
+            for group, permissions in feature.accounts.groups.items():
+                yield from ((group, identity, _as_list(actions)) for identity, actions in permissions.items())
 
     def _group_fault(self, identity: str, action: str) -> str:
-        if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._grantable):
+        if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._view_permissions):
             return f"{identity} is for superusers only."
         return self._unknown_name(identity, action)
 

@@ -82,7 +82,7 @@ def _is_view(value: object) -> bool:
     return not issubclass(value, ModelView) or hasattr(value, "model")
 
 
-def grantable_views(features: Sequence[Feature]) -> Iterator[tuple[str, set[str], bool]]:
+def views_with_permissions(features: Sequence[Feature]) -> Iterator[tuple[str, set[str], bool]]:
     """Yield identity and custom actions of each view, and whether it is for superusers only."""
     for view, _ in view_classes(features):
         if view.identity:

@@ -4,19 +4,19 @@
 `CrudPages` and `CrudApi` derive pages and an API from it. Each of their methods can be overridden.
 """
 
-from opportune.crud.access import Access
 from opportune.crud.api import CrudApi
 from opportune.crud.choices import find_rows, reference_choices
 from opportune.crud.crud import Crud
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import filter_by
 from opportune.crud.pages import CrudPages
+from opportune.crud.permission_levels import Permission
 
 __all__ = [
-    "Access",
     "Crud",
     "CrudApi",
     "CrudPages",
+    "Permission",
     "filter_by",
     "find_rows",
     "reading",

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from starlette.status import HTTP_201_CREATED
 
-from opportune.crud.access import Access
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import LANGUAGES, Languages
+from opportune.crud.permission_levels import Permission
 from opportune.crud.queries import describe_parameters, validate_query
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
@@ -159,9 +159,9 @@ class CrudApi(Generic[M]):
         return (owners.describe,) if owners else ()
 
     def _error_responses(self, *, reads: bool) -> Callable[..., dict[int | str, dict[str, Any]]]:
-        access = self.crud.definition.read_access if reads else self.crud.definition.write_access
-        may_forbid = access is Access.PERMITTED or self.crud.definition.belongs_to_team
-        statuses = () if access is Access.ANYONE else (401, 403) if may_forbid else (401,)
+        permission = self.crud.definition.read_permission if reads else self.crud.definition.write_permission
+        may_forbid = permission is Permission.PERMITTED or self.crud.definition.belongs_to_team
+        statuses = () if permission is Permission.ANYONE else (401, 403) if may_forbid else (401,)
         return lambda *more: refusals(*statuses, *more)
 
     def _list_route(self) -> Any:

@@ -10,15 +10,15 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, false, 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.groups.grants import identity_of, refuse_renamed_action
+from opportune.accounts.groups.permission_names import identity_of, refuse_renamed_action
 from opportune.accounts.models import User
-from opportune.crud.access import Access
 from opportune.crud.definition import Definition
 from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
 from opportune.crud.filters import TRASH_PARAMETER
 from opportune.crud.options import CrudOptions, Key, Values
-from opportune.crud.permissions import UserPermissions
-from opportune.crud.registry import default_crud, may_use_grants, register, related_classes
+from opportune.crud.permission_levels import Permission
+from opportune.crud.registry import default_crud, may_use_permissions, register, related_classes
+from opportune.crud.row_permissions import RowPermissions
 from opportune.crud.row_reading import (
     filter_conditions,
     has_key,
@@ -83,14 +83,14 @@ class Crud(CrudOptions, Generic[M]):
         self,
         session: AsyncSession,
         user: User | None = None,
-        grants: AbstractSet[tuple[str, str]] = frozenset(),
+        permissions: AbstractSet[tuple[str, str]] = frozenset(),
         team: Team | None = None,
     ) -> None:
         self.session = session
         self.user = user
-        self.grants = grants
+        self.permissions = permissions
         self.team = team
-        self.permissions = UserPermissions(self.definition, user, grants, team)
+        self.row_permissions = RowPermissions(self.definition, user, permissions, team)
 
     @classmethod
     async def for_user(cls, session: AsyncSession, user: User | None) -> Self:
@@ -99,9 +99,9 @@ class Crud(CrudOptions, Generic[M]):
         return cls(session, user, team=await owners.read_current(session, user) if owners and user else None)
 
     @classmethod
-    def needs_grants(cls) -> bool:
-        """Return whether rules of this class, or of classes that its rows refer to, use the grants of groups."""
-        return any(may_use_grants(crud_class, Crud) for crud_class in related_classes(cls))
+    def needs_permissions(cls) -> bool:
+        """Return whether rules of this class, or of classes that its rows refer to, use the permissions of groups."""
+        return any(may_use_permissions(crud_class, Crud) for crud_class in related_classes(cls))
 
     @classmethod
     def team_owners(cls) -> TeamOwners | None:
@@ -110,7 +110,7 @@ class Crud(CrudOptions, Generic[M]):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the name of the model in grants and in the admin's addresses."""
+        """Return the name of the model in permissions and in the admin's addresses."""
         return identity_of(cls.model)
 
     # Permissions
@@ -119,9 +119,9 @@ class Crud(CrudOptions, Generic[M]):
         """Return whether the user may do an action on any row. `readable` and `writable` say on which rows.
 
         Args:
-            action: `list`, `get`, `create`, `update` or `delete`, or another action that groups can be granted.
+            action: `list`, `get`, `create`, `update` or `delete`, or another action of the permissions of groups.
         """
-        return self.permissions.may(action)
+        return self.row_permissions.may(action)
 
     def require(self, action: str) -> None:
         """Raise Forbidden if the user may not do this action."""
@@ -130,18 +130,18 @@ class Crud(CrudOptions, Generic[M]):
 
     def readable(self) -> ColumnElement[bool]:
         """Return the condition for rows that the user may read. Other rows are not found."""
-        return self.permissions.owned(self.definition.read_access, "list")
+        return self.row_permissions.owned(self.definition.read_permission, "list")
 
     def writable(self) -> ColumnElement[bool]:
         """Return the condition for readable rows that the user may change or delete."""
-        return self.permissions.owned(self.definition.write_access, "update", "delete")
+        return self.row_permissions.owned(self.definition.write_permission, "update", "delete")
 
     def writable_by(self, action: str) -> ColumnElement[bool]:
         """Return the condition for rows that the user may change by `update`, or delete by `delete`."""
         refuse_renamed_action(action)
-        if self.definition.write_access is not Access.OWNER_OR_PERMITTED:
+        if self.definition.write_permission is not Permission.OWNER_OR_PERMITTED:
             return self.writable()
-        return and_(self.writable(), self.permissions.owned(Access.OWNER_OR_PERMITTED, action))
+        return and_(self.writable(), self.row_permissions.owned(Permission.OWNER_OR_PERMITTED, action))
 
     def visible(self, model: type[Any]) -> ColumnElement[bool]:
         """Return the condition for readable rows of another model. Models without a `Crud` class have no limit."""
@@ -153,7 +153,7 @@ class Crud(CrudOptions, Generic[M]):
     def _crud_of(self, model: type[Any]) -> "Crud[Any] | None":
         """Return the data layer of another model for the same user, or None."""
         crud_class = type(self) if model is self.model else default_crud(model)
-        return crud_class(self.session, self.user, self.grants, self.team) if crud_class else None
+        return crud_class(self.session, self.user, self.permissions, self.team) if crud_class else None
 
     def choosable(self, model: type[Any]) -> ColumnElement[bool]:
         """Return the condition for rows of another model that a row may refer to. By default these are readable rows.
@@ -161,7 +161,9 @@ class Crud(CrudOptions, Generic[M]):
         Users are special if their model has no `Crud` class. Superusers and members of groups that may write here can
         choose all of them. Other users can only choose themselves, so that forms do not reveal which accounts exist.
         """
-        writes = self.definition.write_access.uses_grants and self.permissions.is_granted("create", "update")
+        writes = self.definition.write_permission.depends_on_groups and self.row_permissions.has_permission(
+            "create", "update"
+        )
         if model is not User or default_crud(User) or writes or (self.user and self.user.is_superuser):
             return self.visible(model)
         return col(User.id) == self.user.id if self.user else false()
@@ -333,8 +335,8 @@ class Crud(CrudOptions, Generic[M]):
     def new_row(self) -> M:
         """Return a new row. It belongs to the user or the current team if rows have owners."""
         row: M = self.model()
-        if self.permissions.owner_column and self.permissions.owner_id is not None:
-            setattr(row, self.permissions.owner_column, self.permissions.owner_id)
+        if self.row_permissions.owner_column and self.row_permissions.owner_id is not None:
+            setattr(row, self.row_permissions.owner_column, self.row_permissions.owner_id)
         return row
 
     async def update(self, row: M | Key, values: Values) -> M:

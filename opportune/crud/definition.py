@@ -10,9 +10,8 @@ from sqlalchemy import ColumnElement, Label, Select
 from sqlalchemy import cast as convert
 from sqlalchemy.types import Float, NullType
 
-from opportune.accounts.groups.grants import refuse_renamed_action
+from opportune.accounts.groups.permission_names import refuse_renamed_action
 from opportune.accounts.models import User
-from opportune.crud.access import Access
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import HIDDEN, READONLY, FieldRules
 from opportune.crud.filters import (
@@ -25,6 +24,7 @@ from opportune.crud.filters import (
     method_field,
 )
 from opportune.crud.options import CrudOptions
+from opportune.crud.permission_levels import Permission
 from opportune.crud.registry import takes_model_name
 from opportune.crud.schemas import (
     SchemaOptions,
@@ -63,7 +63,7 @@ class Definition:
         """The columns that the data layer sets to the owner of a new row."""
         has_paths = any("." in path for path in (*crud_class.sort, *crud_class.order))
         depends_on_user = has_paths or crud_class.nested or (crud_class.owner_column and crud_class.team_column)
-        is_same_for_all = not depends_on_user and self.read_access is not Access.OWNER_OR_PERMITTED
+        is_same_for_all = not depends_on_user and self.read_permission is not Permission.OWNER_OR_PERMITTED
         self.shares_statement = is_same_for_all and overridden.isdisjoint(QUERY_METHODS)
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
         self.list_statements: dict[tuple[str, Sequence[str]], tuple[Selection, ListStatement]] = {}
@@ -115,7 +115,7 @@ class Definition:
         self._check_lookup(declaration)
         self._check_owner_column(declaration, "owner_column", {User})
         self._check_owner_column(declaration, "team_column", team_owners.keys())
-        self._check_access(declaration)
+        self._check_permissions(declaration)
         self._check_team_roles(declaration)
         if not has_assign:
             self._check_write_schemas(declaration)
@@ -146,9 +146,12 @@ class Definition:
         table = "accounts_user" if option == "owner_column" else "teams_team"
         raise declaration.error(option, f"{column!r} is not a foreign key to {table}.id. Make it one.")
 
-    def _check_access(self, declaration: Declaration) -> None:
-        for option in ("read_access", "write_access"):
-            if getattr(self.crud_class, option) in (Access.OWNER, Access.OWNER_OR_PERMITTED) and not self.owners:
+    def _check_permissions(self, declaration: Declaration) -> None:
+        for option in ("read_permission", "write_permission"):
+            if (
+                getattr(self.crud_class, option) in (Permission.OWNER, Permission.OWNER_OR_PERMITTED)
+                and not self.owners
+            ):
                 raise declaration.error(option, 'rows have no owner. Set its column: owner_column = "user_id".')
 
     def _check_team_roles(self, declaration: Declaration) -> None:
@@ -180,12 +183,12 @@ class Definition:
         return crud_class.model.__name__ if takes_model_name(crud_class) else crud_class.__name__
 
     @property
-    def read_access(self) -> Access:
-        return self.crud_class.read_access or (Access.OWNER if self.owners else Access.PERMITTED)
+    def read_permission(self) -> Permission:
+        return self.crud_class.read_permission or (Permission.OWNER if self.owners else Permission.PERMITTED)
 
     @property
-    def write_access(self) -> Access:
-        return self.crud_class.write_access or (Access.OWNER if self.owners else Access.PERMITTED)
+    def write_permission(self) -> Permission:
+        return self.crud_class.write_permission or (Permission.OWNER if self.owners else Permission.PERMITTED)
 
     @cached_property
     def create_schema(self) -> type[BaseModel]:

@@ -7,12 +7,12 @@ from fastapi import Depends, HTTPException, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import get_current_user, get_optional_user, make_sign_in_error
-from opportune.accounts.groups.grants import refuse_renamed_action
-from opportune.accounts.groups.permissions import get_grants
+from opportune.accounts.groups.permission_names import refuse_renamed_action
+from opportune.accounts.groups.permissions import get_permissions
 from opportune.accounts.models import User
-from opportune.crud.access import Access
 from opportune.crud.crud import Crud
-from opportune.crud.permissions import WRITE_ACTIONS
+from opportune.crud.permission_levels import Permission
+from opportune.crud.row_permissions import WRITE_ACTIONS
 from opportune.crud.teams import Team
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 
@@ -34,7 +34,7 @@ def reading(crud_class: type[C], action: str = "") -> Any:
         The dependency: `books: Annotated[Books, reading(Books, "list")]`.
     """
     refuse_renamed_action(action)
-    get_user = _user_dependency(crud_class.definition.read_access)
+    get_user = _user_dependency(crud_class.definition.read_permission)
 
     async def read(request: Request, session: ReadSession, user: Annotated[User | None, Depends(get_user)]) -> C:
         return await open_crud(crud_class, request, session, user, action)
@@ -54,7 +54,7 @@ def writing(crud_class: type[C], action: str = "") -> Any:
         The dependency: `books: Annotated[Books, writing(Books, "update")]`.
     """
     refuse_renamed_action(action)
-    get_user = _user_dependency(crud_class.definition.write_access)
+    get_user = _user_dependency(crud_class.definition.write_permission)
 
     async def write(request: Request, session: WriteSession, user: Annotated[User | None, Depends(get_user)]) -> C:
         return await open_crud(crud_class, request, session, user, action, writes=True)
@@ -62,8 +62,8 @@ def writing(crud_class: type[C], action: str = "") -> Any:
     return Depends(write)
 
 
-def _user_dependency(access: Access) -> Any:
-    return get_optional_user if access is Access.ANYONE else get_current_user
+def _user_dependency(permission: Permission) -> Any:
+    return get_optional_user if permission is Permission.ANYONE else get_current_user
 
 
 async def open_crud(
@@ -75,15 +75,15 @@ async def open_crud(
     *,
     writes: bool = False,
 ) -> C:
-    """Create a data layer for a user, with the grants and the team that its rules need.
+    """Create a data layer for a user, with the permissions and the team that its rules need.
 
     Raises:
         HTTPException: The user may not do the action, or has to sign in first.
     """
-    needs_grants = user is not None and not user.is_superuser and crud_class.needs_grants()
-    grants = await get_grants(request) if needs_grants else frozenset()
+    needs_permissions = user is not None and not user.is_superuser and crud_class.needs_permissions()
+    permissions = await get_permissions(request) if needs_permissions else frozenset()
     team = await _find_team(crud_class, request, session, user, writes=writes, action=action)
-    crud = crud_class(session, user, grants, team)
+    crud = crud_class(session, user, permissions, team)
     if action and not crud.may(action):
         raise make_sign_in_error(request) if user is None else HTTPException(403)
     return crud
@@ -102,5 +102,5 @@ async def _find_team(
     if owners is None:
         return None
     definition = crud_class.definition
-    access = definition.write_access if writes or action in WRITE_ACTIONS else definition.read_access
-    return await owners.find(request, session, definition.belongs_to_team and access is Access.OWNER, writes)
+    permission = definition.write_permission if writes or action in WRITE_ACTIONS else definition.read_permission
+    return await owners.find(request, session, definition.belongs_to_team and permission is Permission.OWNER, writes)

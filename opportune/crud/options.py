@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
-from opportune.crud.access import Access
+from opportune.crud.permission_levels import Permission
 from opportune.pagination import Paging
 
 Values = BaseModel | Mapping[str, Any]
@@ -42,10 +42,10 @@ class CrudOptions:
     is selected."""
     team_roles: ClassVar[Mapping[str, str]] = {}
     """Team roles that actions require: `{"delete": "admin"}`. Members of any role may do other actions."""
-    read_access: ClassVar[Access | None] = None
+    read_permission: ClassVar[Permission | None] = None
     """Users who may read rows: by default the owner, or users with the permission if rows have no owner."""
-    write_access: ClassVar[Access | None] = None
-    """Users who may add, change and delete rows. The default is the same as for `read_access`."""
+    write_permission: ClassVar[Permission | None] = None
+    """Users who may add, change and delete rows. The default is the same as for `read_permission`."""
     search: ClassVar[Sequence[str]] = ()
     """Text columns of the row and of related rows (`author.name`). `?q=` searches them for every word."""
     filters: ClassVar[Sequence[str]] = ()

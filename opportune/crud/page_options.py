@@ -185,7 +185,7 @@ def add_url(crud: Crud[Any], model: type[Any]) -> str:
     pages = pages_of(model)
     if pages is None:
         return ""
-    other = pages.crud_class(crud.session, crud.user, crud.grants, crud.team)
+    other = pages.crud_class(crud.session, crud.user, crud.permissions, crud.team)
     return f"{pages.path}/new" if pages.may_create(other) else ""
 
 

@@ -48,12 +48,12 @@ def related_classes(crud_class: CrudClass) -> Sequence[CrudClass]:
     return (crud_class, *(related - {crud_class}))
 
 
-def may_use_grants(crud_class: CrudClass, base: CrudClass) -> bool:
-    """Return whether rules of a class use grants. Methods of the project may call `may` in any case."""
+def may_use_permissions(crud_class: CrudClass, base: CrudClass) -> bool:
+    """Return whether rules of a class use permissions. Methods of the project may call `may` in any case."""
     classes = crud_class.__mro__[: crud_class.__mro__.index(base)]
     has_methods = any(isinstance(member, FunctionType) for class_ in classes for member in vars(class_).values())
-    accesses = crud_class.definition.read_access, crud_class.definition.write_access
-    return has_methods or any(access.uses_grants for access in accesses)
+    permissions = crud_class.definition.read_permission, crud_class.definition.write_permission
+    return has_methods or any(permission.depends_on_groups for permission in permissions)
 
 
 def find_default_errors() -> Iterator[str]:

@@ -16,7 +16,7 @@ from opportune.crud.declaration import Shape
 from opportune.crud.definition import Definition
 from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
 from opportune.crud.options import Key
-from opportune.crud.permissions import UserPermissions
+from opportune.crud.row_permissions import RowPermissions
 from opportune.crud.selection import Selection
 from opportune.crud.serializer import Serializer
 from opportune.db.database import Rows, Session
@@ -55,7 +55,7 @@ class ReadableRows(Protocol):
     search: ClassVar[Sequence[str]]
     sort: ClassVar[Sequence[str]]
     session: AsyncSession
-    permissions: UserPermissions
+    row_permissions: RowPermissions
     narrowed_search: tuple[str, Sequence[ColumnElement[bool]]]
 
     @property
@@ -249,7 +249,7 @@ def _build_statement(
     condition = crud.readable()
     if crud.definition.shares_statement:
         owner = bindparam("owner", type_=BigInteger)
-        condition = crud.permissions.owned(crud.definition.read_access, owner_id=owner)
+        condition = crud.row_permissions.owned(crud.definition.read_permission, owner_id=owner)
     selection, rows = _select(crud, names), crud.query().where(condition, *crud.conditions(query))
     statement = list_statement(selection.select(rows), rows, crud.model.id, crud.ordering(query.sort), cursor)
     return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
@@ -275,7 +275,7 @@ async def _read_page(
 
 async def _fetch(crud: ReadableRows, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
     """Return the result rows of a list. Without links, no other statement needs the same snapshot."""
-    values, session = {**limits, "owner": crud.permissions.owner_id or 0}, crud.session
+    values, session = {**limits, "owner": crud.row_permissions.owner_id or 0}, crud.session
     if not selection.links and isinstance(session, Session):
         return await session.fetch(statement, values)
     result: Result[*tuple[Any, ...]] = await (await session.connection()).execute(statement, values)

@@ -13,7 +13,7 @@ from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
 
 from opportune.errors import OperatorError
-from opportune.errors.renamed_names import renamed_to
+from opportune.errors.renamed_names import KEYWORDS, renamed_to
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name, did_you_mean
 
 T = TypeVar("T", bound=type[Any])
@@ -90,7 +90,8 @@ def _strict(class_: T, label: str) -> T:
     def init(self: Any, *args: Any, **options: Any) -> None:
         for option in options:
             if option not in names:
-                advice = did_you_mean(option, names) or f" There are: {', '.join(names)}."
+                new = renamed_to(option, KEYWORDS.get(label, NO_NAMES))
+                advice = new or did_you_mean(option, names) or f" There are: {', '.join(names)}."
                 raise OperatorError(f"{label} has no option {option!r}.{advice}")
         create(self, *args, **options)
 

@@ -48,8 +48,8 @@ class Accounts:
     _: KW_ONLY
     personal_data: PersonalData | None = None
     groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)
-    """Groups with their rights, `{"Librarians": {"book": "*", "loan": ["list", "update"]}}`. `migrate` creates them;
-    from then on they are edited in the admin."""
+    """Groups with their permissions, `{"Librarians": {"book": "*", "loan": ["list", "update"]}}`. `migrate` creates
+    them; from then on they are edited in the admin."""
     events: Sequence[Any] = ()
     """An `EventKind` for each event that the feature records (oppman.py docs account-events)."""
     profile_panel: Panel | None = None

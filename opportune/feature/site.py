@@ -22,8 +22,8 @@ class Link:
     path: str
     icon: str
     """A Tabler icon's name without its prefix: `message` for `ti-message`."""
-    right: tuple[str, str] | None = None
-    """Model and action, `("book", "list")`: the link is shown to users who have this right."""
+    permission: tuple[str, str] | None = None
+    """Model and action, `("book", "list")`: the link is shown to users who have this permission."""
     signed_in: bool = False
     """Whether the link is shown to signed-in users only."""
 

@@ -1,7 +1,7 @@
 from opportune.cli import call_command as call_command
 from opportune.contrib.teams.testing import make_team as make_team
 from opportune.testing.factories import PASSWORD as PASSWORD
-from opportune.testing.factories import grant as grant
+from opportune.testing.factories import add_permission as add_permission
 from opportune.testing.factories import make_token as make_token
 from opportune.testing.factories import make_user as make_user
 from opportune.testing.factories import sign_in as sign_in

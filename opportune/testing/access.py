@@ -46,7 +46,7 @@ from opportune.web.security_log import logger as security_logger
 
 FRAMEWORK_TABLE = PROJECT / "tests/opportune/security/access.txt"
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
-"""Roles of clients. The owner has one row of each table, the user has none, and staff have no grants."""
+"""Roles of clients. The owner has one row of each table, the user has none, and staff have no permissions."""
 SIGN_IN_REDIRECT = "sign-in"
 """Word in the tables for a redirect to the sign-in page."""
 REFUSALS = (SIGN_IN_REDIRECT, "401", "403", "404", "405")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
-from opportune.accounts.groups.grants import refuse_renamed_action
-from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.accounts.groups.permission_names import refuse_renamed_action
+from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.accounts.passwords import hashing
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
@@ -42,7 +42,7 @@ async def make_user(database: Database, email: str = "", password: str = PASSWOR
     return user
 
 
-async def grant(database: Database, user: User, identity: str, action: str) -> Group:
+async def add_permission(database: Database, user: User, identity: str, action: str) -> Group:
     """Add a user to a new group with one permission. Names of groups sort by their age.
 
     Args:
@@ -55,7 +55,7 @@ async def grant(database: Database, user: User, identity: str, action: str) -> G
     async with database.writer() as session:
         session.add(group := Group(name=f"group {next(_numbers):05}"))
         await session.flush()
-        session.add(Grant(group_id=group.id, identity=identity, action=action))
+        session.add(GroupPermission(group_id=group.id, identity=identity, action=action))
         session.add(Membership(user_id=user.id, group_id=group.id))
     return group
 

@@ -255,7 +255,7 @@ async def user(database: Database) -> User:
 
 @pytest.fixture
 async def staff(database: Database) -> User:
-    """A staff user, who may open the admin. Add grants with `grant(database, staff, "book", "update")`."""
+    """A staff user. Add permissions with `add_permission(database, staff, "book", "update")`."""
     return await make_user(database, "staff@example.com", is_staff=True)
 
 

@@ -34,7 +34,7 @@ async def insert_sample_rows(database: Database, features: Iterable[Feature]) ->
     features = list(features)
     sample_values = {model: values for feature in features for model, values in feature.data.sample_rows.items()}
     async with database.writer() as session:
-        await session.execute(delete(Group))  # groups of migrations, whose grants would depend on the features
+        await session.execute(delete(Group))  # groups of migrations, whose permissions would depend on the features
     owner = await make_user(database, "owner@example.com")
     models = {
         str(model.__tablename__): model for feature in features if _has_pages(feature) for model in feature.models

@@ -11,7 +11,7 @@ from app.events import dependencies
 from app.events.models import Event
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
 from opportune.db import Database
-from opportune.testing import RecordedJobs, grant, make_user, signed_in_client
+from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
 from tests.events.conftest import ADA, MakeEvent, add_registration, find_cancel_path, read_registrations
 
 EVENTS = "/api/v1/events"
@@ -61,7 +61,7 @@ async def test_attendees_need_the_permission_to_list(
     for name in ("bob", "Ada"):
         await add_registration(database, tea, name)
     doorkeeper, visitor = await make_user(database), await make_user(database, is_staff=True)
-    await grant(database, doorkeeper, "registration", "list")
+    await add_permission(database, doorkeeper, "registration", "list")
 
     async with signed_in_client(app, visitor) as client:
         assert (await client.get(f"{EVENTS}/tea/registrations")).status_code == 403

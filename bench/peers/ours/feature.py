@@ -21,7 +21,7 @@ from bench.peers.ours.answers import api as answers_api
 from opportune.accounts import CurrentUser
 from opportune.application import create_app
 from opportune.config import installed_features
-from opportune.crud import Access, Crud, CrudApi, CrudPages
+from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.db import Model, ReadSession, WriteSession, utc_now
 from opportune.feature import Admin, Feature, Jobs, Link, Site
 from opportune.fields import Line, Text
@@ -134,7 +134,7 @@ async def add_with_job(session: WriteSession, new: ItemCreate) -> Item:
 
 class Items(Crud[Item]):
     default = True
-    read_access = write_access = Access.ANYONE
+    read_permission = write_permission = Permission.ANYONE
     readonly = ("done",)
     order = ("id",)
 
@@ -147,7 +147,7 @@ class ItemPages(CrudPages[Item]):
 class FilteredItems(Crud[Item]):
     """Each combination of filters is a separate statement, for `bench.growth`."""
 
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     search = ("title", "note")
     filters = ("done", "created_at")
     sort = ("id", "title", "created_at")

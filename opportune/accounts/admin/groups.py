@@ -1,7 +1,8 @@
 """Admin pages of groups: their permissions and their members."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, cast
 
 from markupsafe import Markup
@@ -12,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 
-from opportune.accounts.groups.grants import WILDCARD, matches_grant
-from opportune.accounts.models import Grant, Group, Membership, User
-from opportune.admin.authorization import SuperuserOnly, has_grant
+from opportune.accounts.groups.permission_names import WILDCARD, matches_permission
+from opportune.accounts.models import Group, GroupPermission, Membership, User
+from opportune.admin.authorization import SuperuserOnly, has_staff_permission
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
@@ -42,21 +43,22 @@ COLUMNS: Mapping[str, str] = {
 
 SQLADMIN_ACTIONS = {new: old for old, new in RENAMED_ACTIONS.items()}
 
+PERMISSION_COLUMNS = col(GroupPermission.identity), col(GroupPermission.action)
 Groups = Mapping[str, Collection[str]]
-"""Grants such as `user:list`, by the name of the group."""
+"""Permissions such as `user:list`, by the name of the group."""
 
 
 @dataclass(frozen=True)
 class PermissionCell:
     """The permission for one action on one model."""
 
-    grant: str
+    permission: str
     """Model and action, such as `user:list`."""
     label: str
     is_editable: bool = False
-    """Whether the current user may grant and revoke it."""
+    """Whether the current user may give and remove it."""
     origins: Sequence[int] = ()
-    """Positions, from 1, of the groups that grant it directly or with a wildcard."""
+    """Positions, from 1, of the groups that have it directly or with a wildcard."""
 
 
 MakeCell = Callable[[str, str, str], PermissionCell]
@@ -84,54 +86,54 @@ class PermissionTable:
 
     lines: Sequence[PermissionRow]
     unknown: Sequence[str]
-    """Grants for models and actions that are not installed."""
+    """Permissions for models and actions that are not installed."""
     groups: Sequence[str] = ()
     """Names of the groups, in the order of their positions in the cells."""
     columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
 
     @property
     def editable(self) -> list[str]:
-        return [cell.grant for line in self.lines for cell in line.all_cells if cell.is_editable]
+        return [cell.permission for line in self.lines for cell in line.all_cells if cell.is_editable]
 
     def render(self, **options: Any) -> Markup:
-        """Render HTML. With the `name` of a form field, it has checkboxes, with the grants in `checked` selected."""
+        """Render HTML. With the `name` of a form field, it has checkboxes, and those in `checked` are selected."""
         page = templates.environment.get_template("admin/permission_table.html")
         return Markup(page.render(table=self, **{"name": "", "checked": (), "by_group": False, **options}))  # noqa: S704 - escaped
 
 
-def editable_table(site: BaseAdminSite, request: Request, grants: Collection[str] = ()) -> PermissionTable:
+def editable_table(site: BaseAdminSite, request: Request, permissions: Collection[str] = ()) -> PermissionTable:
     """Return a table of all models. Only permissions of the current user have checkboxes."""
     views = {view.identity: view for view in site.views}
 
-    def may_grant(identity: str, action: str) -> bool:
+    def may_give(identity: str, action: str) -> bool:
         if WILDCARD in (identity, action):
-            return has_grant(request, identity, action)
+            return has_staff_permission(request, identity, action)
         return bool(views[identity].has_permission(request, SQLADMIN_ACTIONS.get(action, action)))
 
     def make_cell(identity: str, action: str, label: str) -> PermissionCell:
-        grant = f"{identity}:{action}"
-        return PermissionCell(grant, label, may_grant(identity, action), [1] if grant in grants else [])
+        permission = f"{identity}:{action}"
+        return PermissionCell(permission, label, may_give(identity, action), [1] if permission in permissions else [])
 
-    return _build_table(site, make_cell, grants)
+    return _build_table(site, make_cell, permissions)
 
 
 def readable_table(site: BaseAdminSite, groups: Groups) -> PermissionTable:
-    """Return the rows of models for which a group has a grant."""
-    grants_of_groups = [{_split_grant(grant) for grant in grants} for grants in groups.values()]
+    """Return the rows of models for which a group has a permission."""
+    permissions_of_groups = [set(map(_split_permission, permissions)) for permissions in groups.values()]
 
     def make_cell(identity: str, action: str, label: str) -> PermissionCell:
-        positions = enumerate(grants_of_groups, 1)
-        origins = [position for position, grants in positions if matches_grant(grants, identity, action)]
+        positions = enumerate(permissions_of_groups, 1)
+        origins = [position for position, permissions in positions if matches_permission(permissions, identity, action)]
         return PermissionCell(f"{identity}:{action}", label, False, origins)
 
-    return _build_table(site, make_cell, {grant for grants in groups.values() for grant in grants}, list(groups))
+    return _build_table(site, make_cell, set(chain.from_iterable(groups.values())), list(groups))
 
 
 class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its base has no types
-    """A checkbox for each permission that the user may grant. The form refuses other permissions."""
+    """A checkbox for each permission that the user may give. The form refuses other permissions."""
 
     def __init__(self, *args: Any, site: BaseAdminSite, request: Request, **options: Any) -> None:
-        choices = [(grant, grant) for grant in editable_table(site, request).editable]
+        choices = [(permission, permission) for permission in editable_table(site, request).editable]
         super().__init__(*args, choices=choices, **options)
         self.site, self.request = site, request
 
@@ -142,23 +144,23 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
 
 
 def _build_table(
-    site: BaseAdminSite, make_cell: MakeCell, grants: Collection[str], groups: Sequence[str] = ()
+    site: BaseAdminSite, make_cell: MakeCell, permissions: Collection[str], groups: Sequence[str] = ()
 ) -> PermissionTable:
-    lines = [_build_row(row, make_cell) for row in _model_actions(site, grants)]
-    unknown = sorted(set(grants) - {cell.grant for line in lines for cell in line.all_cells})
+    lines = [_build_row(row, make_cell) for row in _model_actions(site, permissions)]
+    unknown = sorted(set(permissions) - {cell.permission for line in lines for cell in line.all_cells})
     visible = [line for line in lines if any(cell.is_editable or cell.origins for cell in line.all_cells)]
     return PermissionTable(visible, unknown, groups)
 
 
-def _model_actions(site: BaseAdminSite, grants: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
-    """Return identity, label and actions of each model. The wildcard is the first row if it is granted."""
+def _model_actions(site: BaseAdminSite, permissions: Collection[str]) -> Sequence[tuple[str, str, Mapping[str, str]]]:
+    """Return identity, label and actions of each model. The wildcard is the first row if a group has it."""
     rows: list[tuple[str, str, Mapping[str, str]]] = []
     views = {view.identity: view for view in site.views}
-    if any(_split_grant(grant)[0] == WILDCARD for grant in grants):
+    if any(_split_permission(permission)[0] == WILDCARD for permission in permissions):
         rows.append((WILDCARD, _l("Every model"), {**COLUMNS}))
     for row in build_permission_rows(cast("Any", site)):
         if not isinstance(views[row.identity], SuperuserOnly):
-            labels = {_split_grant(choice.value)[1]: str(choice.label) for choice in row.choices}
+            labels = {_split_permission(choice.value)[1]: str(choice.label) for choice in row.choices}
             actions = {RENAMED_ACTIONS.get(action, action): label for action, label in labels.items()}
             rows.append((row.identity, str(row.label), {WILDCARD: COLUMNS[WILDCARD], **actions}))
     return rows
@@ -171,8 +173,8 @@ def _build_row(row: tuple[str, str, Mapping[str, str]], make_cell: MakeCell) -> 
     return PermissionRow(identity, label, {action: cells[action] for action in COLUMNS if action in cells}, other_cells)
 
 
-def _split_grant(grant: str) -> tuple[str, str]:
-    identity, _, action = grant.partition(":")
+def _split_permission(permission: str) -> tuple[str, str]:
+    identity, _, action = permission.partition(":")
     return identity, action
 
 
@@ -205,37 +207,41 @@ class GroupsField(SelectMultipleField):  # type: ignore[misc]  # its base has no
 
 async def find_assignable_groups(session: AsyncSession, request: Request) -> set[int]:
     """Return the ids of groups that the user may assign: editors may not assign permissions that they lack."""
-    if not has_grant(request, GroupAdmin.identity, Action.EDIT):
+    if not has_staff_permission(request, GroupAdmin.identity, Action.EDIT):
         return set()
-    groups = select(col(Group.id), col(Grant.identity), col(Grant.action)).outerjoin(Grant)
+    groups = select(col(Group.id), *PERMISSION_COLUMNS).outerjoin(GroupPermission)
     rows = (await session.execute(groups)).all()
-    exceeding = {group_id for group_id, name, action in rows if name and not has_grant(request, name, action)}
+    exceeding = {id_ for id_, name, action in rows if name and not has_staff_permission(request, name, action)}
     return {group_id for group_id, _, _ in rows} - exceeding
 
 
-async def has_more_grants(session: AsyncSession, request: Request, user: User) -> bool:
+async def has_more_permissions(session: AsyncSession, request: Request, user: User) -> bool:
     """Return whether the groups of a user have a permission that the current user lacks."""
-    granted = await read_grants_by_group(session, user)
-    return not all(has_grant(request, *grant.split(":", 1)) for grants in granted.values() for grant in grants)
+    permissions = await read_permissions_by_group(session, user)
+    return not _has_all(request, chain.from_iterable(permissions.values()))
 
 
-async def read_grants_by_group(session: AsyncSession, user: User) -> dict[str, list[str]]:
-    """Return the grants of each group of a user, by name."""
+def _has_all(request: Request, permissions: Iterable[str]) -> bool:
+    return all(has_staff_permission(request, *_split_permission(permission)) for permission in permissions)
+
+
+async def read_permissions_by_group(session: AsyncSession, user: User) -> dict[str, list[str]]:
+    """Return the permissions of each group of a user, by name."""
     statement = (
-        select(col(Group.name), col(Grant.identity), col(Grant.action))
+        select(col(Group.name), *PERMISSION_COLUMNS)
         .join(Membership, col(Membership.group_id) == col(Group.id))
-        .outerjoin(Grant, col(Grant.group_id) == col(Group.id))
+        .outerjoin(GroupPermission, col(GroupPermission.group_id) == col(Group.id))
         .where(col(Membership.user_id) == user.id)
         .order_by(col(Group.name))
     )
-    grants: dict[str, list[str]] = {}
+    permissions: dict[str, list[str]] = {}
     for name, identity, action in await session.execute(statement):
-        grants.setdefault(name, []).extend([f"{identity}:{action}"] if identity else [])
-    return grants
+        permissions.setdefault(name, []).extend([f"{identity}:{action}"] if identity else [])
+    return permissions
 
 
 class GroupAdmin(AdminView, model=Group):
-    """Groups. Editors may grant and revoke only permissions that they have themselves; other permissions are kept."""
+    """Groups. Editors may give and remove only permissions that they have themselves; other permissions are kept."""
 
     columns = ("name",)
     fields = ("name", "permissions")
@@ -250,33 +256,34 @@ class GroupAdmin(AdminView, model=Group):
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         data = await super().get_form_data_for_edit(obj)
-        return {**data, "permissions": await self._read_grants(obj)}
+        return {**data, "permissions": await self._read_permissions(obj)}
 
-    async def _read_grants(self, group: Group) -> list[str]:
+    async def _read_permissions(self, group: Group) -> list[str]:
         async with self.site.database.reader(fresh=True) as session:
-            return sorted(await _grants_of_group(session, group))
+            return sorted(await _permissions_of_group(session, group))
 
     async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Changes:
-        old_grants = await _grants_of_group(session, row)
-        editable = set(editable_table(self.site, request, old_grants).editable)
-        new_grants = (old_grants - editable) | (set(related["permissions"] or ()) & editable)
-        for removed in old_grants - new_grants:
+        old = await _permissions_of_group(session, row)
+        editable = set(editable_table(self.site, request, old).editable)
+        new = (old - editable) | (set(related["permissions"] or ()) & editable)
+        for removed in old - new:
             identity, _, action = removed.partition(":")
-            conditions = (col(Grant.group_id) == row.id, col(Grant.identity) == identity, col(Grant.action) == action)
-            await session.execute(delete(Grant).where(*conditions))
-        for added in new_grants - old_grants:
+            permission = delete(GroupPermission).filter_by(group_id=row.id, identity=identity, action=action)
+            await session.execute(permission)
+        for added in new - old:
             identity, _, action = added.partition(":")
-            session.add(Grant(group_id=row.id, identity=identity, action=action))
-        return {"permissions": [sorted(old_grants), sorted(new_grants)]} if old_grants != new_grants else {}
+            session.add(GroupPermission(group_id=row.id, identity=identity, action=action))
+        return {"permissions": [sorted(old), sorted(new)]} if old != new else {}
 
     async def before_delete(self, session: AsyncSession, row: Group, request: Request) -> None:
-        if not all(has_grant(request, *grant.split(":", 1)) for grant in await _grants_of_group(session, row)):
+        if not _has_all(request, await _permissions_of_group(session, row)):
             raise ValidationRefused(EXCEEDS_OWN_PERMISSIONS)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if prop == "permissions":
-            granted = await self._read_grants(obj)
-            return granted, readable_table(self.site, {obj.name: granted}).render() if granted else EMPTY_CELL
+            permissions = await self._read_permissions(obj)
+            table = readable_table(self.site, {obj.name: permissions}).render() if permissions else EMPTY_CELL
+            return permissions, table
         return await super().get_detail_value(obj, prop, request)
 
 
@@ -308,6 +315,6 @@ async def set_groups(session: AsyncSession, request: Request, user: User, group_
     return {"groups": [list(before.values()), list(after.values())]} if before != after else {}
 
 
-async def _grants_of_group(session: AsyncSession, group: Group) -> set[str]:
-    statement = select(col(Grant.identity), col(Grant.action)).where(col(Grant.group_id) == group.id)
+async def _permissions_of_group(session: AsyncSession, group: Group) -> set[str]:
+    statement = select(*PERMISSION_COLUMNS).where(col(GroupPermission.group_id) == group.id)
     return {f"{identity}:{action}" for identity, action in await session.execute(statement)}

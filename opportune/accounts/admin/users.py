@@ -16,9 +16,9 @@ from starlette.responses import RedirectResponse, Response
 from opportune.accounts.admin.events import EVENTS_OF_ACTIONS, record_staff_change
 from opportune.accounts.admin.groups import (
     GroupsField,
-    has_more_grants,
-    read_grants_by_group,
+    has_more_permissions,
     read_groups_of_user,
+    read_permissions_by_group,
     readable_table,
     set_groups,
 )
@@ -32,7 +32,7 @@ from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
-from opportune.admin.authorization import has_grant, is_superuser, may_act, may_change_user
+from opportune.admin.authorization import has_staff_permission, is_superuser, may_act, may_change_user
 from opportune.admin.base import BaseAdminSite, Check
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
@@ -236,11 +236,11 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def permission_table(self, request: Request, row: User) -> str:
         """Return the table of the user's permissions by group; empty for staff who may not see groups."""
-        if row.is_superuser or not has_grant(request, "group", Action.LIST):
+        if row.is_superuser or not has_staff_permission(request, "group", Action.LIST):
             return ""
         async with self.site.database.reader(fresh=True) as session:
-            granted = await read_grants_by_group(session, row)
-        return readable_table(self.site, granted).render(by_group=True) if granted else ""
+            permissions = await read_permissions_by_group(session, row)
+        return readable_table(self.site, permissions).render(by_group=True) if permissions else ""
 
     def links(self, request: Request, row: User) -> list[tuple[str, str]]:
         impersonation = self.impersonation_link(request, row)
@@ -353,7 +353,7 @@ async def _check_may_change(session: AsyncSession, user: User, request: Request)
     """
     if is_superuser(request):
         return
-    if not may_change_user(request, user) or await has_more_grants(session, request, user):
+    if not may_change_user(request, user) or await has_more_permissions(session, request, user):
         raise ValidationRefused(SUPERUSER_REQUIRED)
 
 

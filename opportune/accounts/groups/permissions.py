@@ -1,6 +1,6 @@
-"""Permissions. Superusers may do everything. Other users have the grants of their groups.
+"""Permissions. Superusers may do everything. Other users have the permissions of their groups.
 
-The grants are loaded for each request.
+The permissions are loaded for each request.
 """
 
 from typing import Any
@@ -14,9 +14,9 @@ from sqlmodel import col
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.dependencies import CurrentUser, get_optional_user
-from opportune.accounts.groups.grants import matches_grant
-from opportune.accounts.models import Grant, Membership, User
-from opportune.accounts.sessions.lookup import ALL_GRANTS, Grants
+from opportune.accounts.groups.permission_names import matches_permission
+from opportune.accounts.models import GroupPermission, Membership, User
+from opportune.accounts.sessions.lookup import ALL_PERMISSIONS, PermissionSet
 from opportune.db.sessions.site import on_site
 from opportune.errors import OperatorError
 
@@ -27,28 +27,28 @@ FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not 
 """Responses for the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
 
 
-async def get_grants(request: HTTPConnection) -> Grants:
-    """Return the grants of the request's user, which are loaded with the user."""
+async def get_permissions(request: HTTPConnection) -> PermissionSet:
+    """Return the permissions of the request's user, which are loaded with the user."""
     await get_optional_user(request)
-    grants: Grants = request.state.grants
-    return grants
+    permissions: PermissionSet = request.state.permissions
+    return permissions
 
 
-async def read_grants(session: AsyncSession, user: User | None) -> Grants:
-    """Return the grants of a user, for jobs and commands.
+async def read_permissions(session: AsyncSession, user: User | None) -> PermissionSet:
+    """Return the permissions of a user, for jobs and commands.
 
     Args:
         session: A session of the site's database.
-        user: The user. None has no grants.
+        user: The user. None has no permissions.
 
     Returns:
         Pairs of a model and an action.
     """
     if user is None or user.is_superuser:
-        return ALL_GRANTS if user else frozenset()
+        return ALL_PERMISSIONS if user else frozenset()
     statement = (
-        select(col(Grant.identity), col(Grant.action))
-        .join(Membership, col(Membership.group_id) == col(Grant.group_id))
+        select(col(GroupPermission.identity), col(GroupPermission.action))
+        .join(Membership, col(Membership.group_id) == col(GroupPermission.group_id))
         .where(col(Membership.user_id) == user.id)
     )
     return frozenset((identity, action) for identity, action in await session.execute(statement))
@@ -66,7 +66,7 @@ def may(identity: str, action: str) -> Any:
     """
 
     async def require_permission(request: HTTPConnection, user: CurrentUser) -> User:
-        if not is_granted(request, identity, action):
+        if not has_permission(request, identity, action):
             raise HTTPException(403)
         return user
 
@@ -75,18 +75,18 @@ def may(identity: str, action: str) -> Any:
     return Depends(require_permission)
 
 
-def is_granted(request: HTTPConnection, identity: str, action: str) -> bool:
+def has_permission(request: HTTPConnection, identity: str, action: str) -> bool:
     """Return whether the user of a request has a permission. Templates call it as `may("todo", "export")`.
 
     Raises:
         OperatorError: the model or the action does not exist.
     """
     on_site(request).app.state.permissions.require(identity, action)
-    return matches_grant(getattr(request.state, "grants", set()), identity, action)
+    return matches_permission(getattr(request.state, "permissions", set()), identity, action)
 
 
 @pass_context
 def may_in_template(context: Context, identity: str, action: str) -> bool:
     if "request" not in context:
         raise OperatorError("may() has no request in this macro. Import the macro `with context`.")
-    return is_granted(context["request"], identity, action)
+    return has_permission(context["request"], identity, action)

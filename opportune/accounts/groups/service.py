@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
-from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import label_of
 from opportune.errors import OperatorError
@@ -66,13 +66,15 @@ async def find_group(session: AsyncSession, name: str) -> Group:
 
 
 async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]:
-    """Return the name, the number of members and the grants, such as `todo:list`, of each group."""
+    """Return the name, the number of members and the permissions, such as `todo:list`, of each group."""
     groups = list(await session.scalars(select(Group).order_by(col(Group.name))))
     member_counts = dict((await session.execute(MEMBER_COUNTS)).all())
-    grants: dict[int, list[str]] = {}
-    for grant in await session.scalars(select(Grant).order_by(col(Grant.identity), col(Grant.action))):
-        grants.setdefault(grant.group_id, []).append(f"{grant.identity}:{grant.action}")
-    return [(group.name, member_counts.get(group.id, 0), grants.get(group.id, [])) for group in groups]
+    permissions: dict[int, list[str]] = {}
+    for permission in await session.scalars(
+        select(GroupPermission).order_by(col(GroupPermission.identity), col(GroupPermission.action))
+    ):
+        permissions.setdefault(permission.group_id, []).append(f"{permission.identity}:{permission.action}")
+    return [(group.name, member_counts.get(group.id, 0), permissions.get(group.id, [])) for group in groups]
 
 
 MEMBER_COUNTS = select(col(Membership.group_id), func.count()).group_by(col(Membership.group_id))

@@ -63,7 +63,7 @@ async def start_impersonation(
         ImpersonationRefused: with a message for the superuser.
     """
     session = context.session
-    # The superuser's session and both users are locked, so that a concurrent change of their rights takes effect.
+    # The superuser's session and both users are locked, so that a concurrent change of their permissions takes effect.
     superuser_session = await session.scalar(
         select(Session)
         .join(User, col(User.id) == col(Session.user_id))
@@ -91,8 +91,8 @@ async def start_impersonation(
     session.add(new_session)
     kind = "impersonated_with_changes" if may_write else "impersonated"
     record_event(context, user, kind, by=superuser, reason=reason)
-    rights = "may change things" if may_write else "read-only"
-    logger.warning("user %d signed in as user %d, %s", superuser.id, user.id, rights)
+    permission = "may change things" if may_write else "read-only"
+    logger.warning("user %d signed in as user %d, %s", superuser.id, user.id, permission)
     return new_session, token
 
 

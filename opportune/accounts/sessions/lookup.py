@@ -1,4 +1,4 @@
-"""Lookup of a token, its user and the user's grants in one query, and times of the last use of tokens.
+"""Lookup of a token, its user and the user's permissions in one query, and times of the last use of tokens.
 
 Every request of a signed-in user starts with the query. It bypasses the ORM session, because a session costs more time
 than the query. The results are model instances. Times are written in the background.
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, make_transient_to_detached
 from sqlmodel import col
 
-from opportune.accounts.models import ApiToken, Grant, Membership, Session, User
+from opportune.accounts.models import ApiToken, GroupPermission, Membership, Session, User
 from opportune.accounts.sessions.credentials import hash_token
 from opportune.accounts.sessions.service import get_session_expiry
 from opportune.config.settings import Settings
@@ -30,26 +30,26 @@ T = TypeVar("T", Session, ApiToken)
 M = TypeVar("M", bound=Model)
 
 
-Grants = AbstractSet[tuple[str, str]]
+PermissionSet = AbstractSet[tuple[str, str]]
 """Pairs of a model's identity in the admin and an action, such as `("todo", "list")`; `*` means all of them."""
-ALL_GRANTS: Grants = frozenset({("*", "*")})
+ALL_PERMISSIONS: PermissionSet = frozenset({("*", "*")})
 
 
-async def find_by_token(database: Database, model: type[T], token: str) -> tuple[T, User, Grants] | None:
-    """Return the row of a token, its user and their grants; None if the token has expired or the user is inactive.
+async def find_by_token(database: Database, model: type[T], token: str) -> tuple[T, User, PermissionSet] | None:
+    """Return the row of a token, its user and their permissions; None if the token has expired or the user is inactive.
 
     The instances do not belong to an ORM session.
     """
     return await _find_by_key(database, model, _credential_query(model, "token_hash"), hash_token(token))
 
 
-async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, Grants] | None:
+async def find_by_token_id(database: Database, token_id: int) -> tuple[ApiToken, User, PermissionSet] | None:
     """Return what `find_by_token` returns, for the id of an API token."""
     return await _find_by_key(database, ApiToken, _credential_query(ApiToken, "id"), token_id)
 
 
 async def find_impersonator(database: Database, row: Session, user: User) -> User | None:
-    """Return the superuser who impersonates `user` in this session; None if they signed out or lost this right."""
+    """Return the superuser who impersonates `user` in this session; None if they signed out or lost this permission."""
     if user.is_superuser:
         return None
     values = await database.lookup(_impersonator_query(), {"key": row.impersonator_session_id, "now": utc_now()})
@@ -58,17 +58,21 @@ async def find_impersonator(database: Database, row: Session, user: User) -> Use
 
 async def _find_by_key(
     database: Database, model: type[T], query: Select[Any], key: str | int
-) -> tuple[T, User, Grants] | None:
+) -> tuple[T, User, PermissionSet] | None:
     row = await database.lookup(query, {"key": key, "now": utc_now()})
     if row is None:
         return None
-    count, (*values, grants) = len(_columns(model)), row
+    count, (*values, permissions) = len(_columns(model)), row
     user = _load_instance(User, values[count:])
-    return (_load_instance(model, values[:count]), user, ALL_GRANTS if user.is_superuser else _parse_grants(grants))
+    return (
+        _load_instance(model, values[:count]),
+        user,
+        ALL_PERMISSIONS if user.is_superuser else _parse_permissions(permissions),
+    )
 
 
-def _parse_grants(grants: str | None) -> Grants:
-    pairs = (pair.partition(":") for pair in grants.split("\n")) if grants else ()
+def _parse_permissions(permissions: str | None) -> PermissionSet:
+    pairs = (pair.partition(":") for pair in permissions.split("\n")) if permissions else ()
     return frozenset((identity, action) for identity, _, action in pairs)
 
 
@@ -78,15 +82,15 @@ _COLON, _NEWLINE = (cast("Any", literal_column(f"'{character}'", String)) for ch
 
 @cache  # SQLAlchemy finds the compiled statement of the same object without comparing its clauses
 def _credential_query(model: type[Session | ApiToken], key_column: str) -> Select[Any]:
-    grants = (
-        select(func.aggregate_strings(col(Grant.identity) + _COLON + col(Grant.action), _NEWLINE))
-        .join(Membership, col(Membership.group_id) == col(Grant.group_id))
+    permissions = (
+        select(func.aggregate_strings(col(GroupPermission.identity) + _COLON + col(GroupPermission.action), _NEWLINE))
+        .join(Membership, col(Membership.group_id) == col(GroupPermission.group_id))
         .where(col(Membership.user_id) == col(User.id))
         .correlate(User)
         .scalar_subquery()
     )
     return (
-        select(*_columns(model).values(), *_columns(User).values(), grants)
+        select(*_columns(model).values(), *_columns(User).values(), permissions)
         .join_from(model, User, col(User.id) == col(model.user_id))
         .where(
             getattr(model, key_column) == bindparam("key"),

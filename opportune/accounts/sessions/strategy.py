@@ -25,7 +25,7 @@ class SessionStrategy:
         match = await find_by_token(self.database, Session, token) if token else None
         if match is None:
             return None
-        row, user, _grants = match
+        row, user, _permissions = match
         if row.impersonator_session_id is not None and await find_impersonator(self.database, row, user) is None:
             return None
         return user

@@ -1,7 +1,7 @@
 """Token strategy of BEARER=jwt: a sign-in returns a short-lived JWT, and a refresh token for the next one.
 
 The JWT contains the id of the refresh token's row. When the row is deleted, the JWT becomes invalid.
-This happens when the user signs out, changes the password, loses a right, is deactivated or deletes the token.
+This happens when the user signs out, changes the password, loses a permission, is deactivated or deletes the token.
 """
 
 import base64

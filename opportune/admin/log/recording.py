@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 from starlette.requests import Request
 
-from opportune.accounts.groups.grants import identity_of
+from opportune.accounts.groups.permission_names import identity_of
 from opportune.accounts.models import UserBase
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
 from opportune.admin.models import PURGE, AuditEntry

@@ -38,7 +38,7 @@ UserWithGroups = tuple[User, Sequence[str]]
 Email = Annotated[str, typer.Argument(help="E-mail address of the user.", show_default=False)]
 GroupNames = Annotated[list[str] | None, typer.Option(metavar="GROUP", help="Name of a group. Can be repeated.")]
 Staff = Annotated[bool | None, typer.Option("--staff/--no-staff", help="Allow access to the admin.")]
-Superuser = Annotated[bool | None, typer.Option("--superuser/--no-superuser", help="Grant all permissions.")]
+Superuser = Annotated[bool | None, typer.Option("--superuser/--no-superuser", help="Give all permissions.")]
 Active = Annotated[bool | None, typer.Option("--active/--inactive", help="Allow signing in.")]
 Verified = Annotated[bool | None, typer.Option("--verified/--unverified", help="Mark the e-mail address as verified.")]
 
@@ -60,7 +60,7 @@ def list_users(
         print_json([_as_data(user, groups) for user, groups in users])
     elif users:
         rows = ((user.id, f"{user.created_at:%Y-%m-%d}", user.email, _rights(user, groups)) for user, groups in users)
-        print_table(("ID", "SINCE", "E-MAIL", "RIGHTS"), rows, right=("ID",))
+        print_table(("ID", "SINCE", "E-MAIL", "PERMISSIONS"), rows, right=("ID",))
     else:
         say("No users match." if conditions else "There are no users.")
 
@@ -156,9 +156,11 @@ def list_groups(as_json: AsJson = False) -> None:
     """List the groups and their permissions."""
     groups = in_transaction(service.list_groups)
     if as_json:
-        print_json([{"name": name, "members": members, "grants": grants} for name, members, grants in groups])
+        print_json(
+            [{"name": name, "members": members, "permissions": permissions} for name, members, permissions in groups]
+        )
     elif groups:
-        rows = ((name, members, ", ".join(grants) or "nothing yet") for name, members, grants in groups)
+        rows = ((name, members, ", ".join(permissions) or "nothing yet") for name, members, permissions in groups)
         print_table(("GROUP", "MEMBERS", "MAY"), rows, right=("MEMBERS",))
     else:
         say("There are no groups. Create one in the admin.")

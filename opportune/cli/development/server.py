@@ -67,7 +67,7 @@ def _bind_error(error: OSError, host: str, port: int) -> OperatorError:
     if error.errno == errno.EADDRINUSE:
         return PortTakenError(f"Port {port} is in use. Choose another one with --port, or set PORT.")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return OperatorError(f"Port {port} needs more rights. Choose one above 1023 with --port, or set PORT.")
+        return OperatorError(f"Port {port} needs more permissions. Choose one above 1023 with --port, or set PORT.")
     reason = f"{host} is not an address of this machine ({error.strerror})."
     return OperatorError(f"{reason} Use --host 127.0.0.1 or 0.0.0.0.")
 

@@ -13,6 +13,7 @@ from opportune.errors.renamed_names import (
     ATTRIBUTES,
     CRUD_API,
     IMPORTS,
+    KEYWORDS,
     PAGES_WITHOUT,
     find_import,
     find_module,
@@ -22,7 +23,7 @@ from opportune.project.layout import FRAMEWORK
 PACKAGE = FRAMEWORK.name
 DOTTED_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
 MAX_LINE_LENGTH = 120
-ACTION_FUNCTIONS = ("grant", "may", "reading", "require", "writing")
+ACTION_FUNCTIONS = ("add_permission", "grant", "may", "reading", "require", "writing")
 """Functions with an action as an argument."""
 NAMES_IN_OPTIONS = {
     ("Feature", "groups"): ACTIONS,
@@ -218,6 +219,10 @@ class RenamedCode:
         if function in ACTION_FUNCTIONS:
             yield from self._change_constants(node.args, ACTIONS)
         for keyword in node.keywords:
+            if new := KEYWORDS.get(function, {}).get(keyword.arg or ""):
+                start = self.source.span(keyword).start
+                end = start + len((keyword.arg or "").encode())
+                yield Change(keyword.lineno, f"{function}({keyword.arg}=) -> {new}", Span(start, end), new)
             root = "Feature" if keyword.arg == "groups" else self.roots.get(function, "")
             if names := NAMES_IN_OPTIONS.get((root, keyword.arg or "")):
                 yield from self._change_constants(ast.walk(keyword.value), names)

@@ -74,7 +74,7 @@ def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, 
         yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
     pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.path_parameter}}}"
     empty_form_status = "422" if any(field.is_required for field in model.fields) else "303"
-    lookup_access = model.read if model.belongs_to_team or model.read == "anyone" else "signed-in"
+    lookup_permission = model.read if model.belongs_to_team or model.read == "anyone" else "signed-in"
     rows = [
         ("GET", api, "200", model.read),
         ("POST", api, "422", model.write),
@@ -84,7 +84,7 @@ def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, 
         ("GET", pages, "200", model.read),
         ("GET", f"{pages}/new", "200", model.write),
         ("POST", f"{pages}/new", empty_form_status, model.write),
-        ("GET", f"{pages}/new/choices", "404", lookup_access),
+        ("GET", f"{pages}/new/choices", "404", lookup_permission),
         ("GET", f"{pages}/{key}", "200", model.read),
         ("GET", f"{pages}/{key}/edit", "200", model.write),
         ("POST", f"{pages}/{key}/edit", empty_form_status, model.write),
@@ -93,22 +93,22 @@ def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, 
     ]
     if model.has_trash:  # the rows of the requests are not in the trash
         rows += [("POST", f"{address}/{key}/restore", "404", model.write) for address in (api, pages)]
-    for method, path, status, access in rows:
-        yield method, path, _statuses(model, method, path, status, access)
+    for method, path, status, permission in rows:
+        yield method, path, _statuses(model, method, path, status, permission)
 
 
-def _statuses(model: NewModel, method: str, path: str, allowed: str, access: str) -> tuple[str, ...]:
+def _statuses(model: NewModel, method: str, path: str, allowed: str, permission: str) -> tuple[str, ...]:
     """Return the response to each role; `allowed` is the response to users with access."""
     is_api = path.startswith("/api/")
     anonymous = "401" if is_api else SIGN_IN
-    if access == "owner" and model.belongs_to_team:  # among the roles only the owner is in a team
+    if permission == "owner" and model.belongs_to_team:  # among the roles only the owner is in a team
         without_team = "403" if is_api else "303"
         return (anonymous, without_team, allowed, without_team, without_team)
     has_body = method in ("POST", "PATCH") and not path.endswith("/restore")
     if is_api and has_body and not model.belongs_to_team:  # refused for its empty body
-        return ("422" if access == "anyone" else "401", *["422"] * 4)
-    if access == "owner" and f"{{{model.path_parameter}}}" in path:
+        return ("422" if permission == "anyone" else "401", *["422"] * 4)
+    if permission == "owner" and f"{{{model.path_parameter}}}" in path:
         return (anonymous, "404", allowed, "404", "404")
-    if access == "anyone":
+    if permission == "anyone":
         return (allowed,) * 5
-    return (anonymous, *["403" if access == "permitted" else allowed] * 3, allowed)
+    return (anonymous, *["403" if permission == "permitted" else allowed] * 3, allowed)

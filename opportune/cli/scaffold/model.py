@@ -1,4 +1,4 @@
-"""Names, access rules and class options of a model that `startapp` or `addmodel` generates."""
+"""Names, permissions and class options of a model that `startapp` or `addmodel` generates."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ PREFERRED_COLUMNS = ("reference", "enum", "money", "image", *DATE_TYPES)
 """Field types that get a column first, if a model has more fields than columns."""
 FILTER_TYPES = (("many", "reference"), ("enum", "bool", "country"), NUMBERS, DATE_TYPES)
 """Field types that get a filter, the most selective first."""
-ACCESS_LEVELS = ("anyone", "signed-in", "owner", "permitted")
+PERMISSION_LEVELS = ("anyone", "signed-in", "owner", "permitted")
 AUDIENCES = {
     "anyone": "everyone",
     "signed-in": "signed-in users",
@@ -165,9 +165,9 @@ class NewModel:
         if (title := title_of(self.fields)) and not any(field.type in DATE_TYPES for field in self.fields):
             yield f'order = ("{title.name}",)'
         default = "owner" if self.owner else "permitted"
-        for name, access in (("read", self.read), ("write", self.write)):
-            if access != default:
-                yield f"{name}_access = Access.{access.upper().replace('-', '_')}"
+        for name, permission in (("read", self.read), ("write", self.write)):
+            if permission != default:
+                yield f"{name}_permission = Permission.{permission.upper().replace('-', '_')}"
 
     def _filters(self) -> list[str]:
         """Return at most MAX_COLUMNS filters of a list, in the order of the fields."""
@@ -175,8 +175,8 @@ class NewModel:
         selected = [field for types in FILTER_TYPES for field in candidates if field.type in types][:MAX_COLUMNS]
         return [_list_column(field) for field in candidates if field in selected]
 
-    def access_summary(self) -> str:
-        """Return a sentence on the access rules, for the docstring of the data layer."""
+    def permission_summary(self) -> str:
+        """Return a sentence on permissions, for the docstring of the data layer."""
         if self.read == self.write == "owner":
             owner = "a team" if self.belongs_to_team else "a user"
             return f"{self.label} of {owner}. Rows of other owners are not visible."

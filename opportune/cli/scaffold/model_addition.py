@@ -16,7 +16,7 @@ from opportune.cli.scaffold.field_definitions import OWNERS, check_mixins, parse
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft_creation, feature_names
-from opportune.cli.scaffold.model import ACCESS_LEVELS, NewModel, render_skeleton, tuple_code
+from opportune.cli.scaffold.model import PERMISSION_LEVELS, NewModel, render_skeleton, tuple_code
 from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import ExistingModels
@@ -32,10 +32,10 @@ from opportune.web.rendering.icons import unknown_icon_message
 CRUD_MODULES = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24
 RESERVED_NAMES = {
-    *("Access", "AdminView", "Any", "AsyncClient", "Country", "Crud", "CrudApi", "CrudPages", "Database", "Decimal"),
+    *("AdminView", "Any", "AsyncClient", "Country", "Crud", "CrudApi", "CrudPages", "Database", "Decimal"),
     *("Email", "Field", "File", "Image", "Json", "Line", "Make", "Markdown", "Model", "ModelBase"),
     *("Money", "Phone", "Relationship", "Request", "Response", "Slug", "SoftDelete", "StrEnum", "Text", "TextList"),
-    *("Url", "User", "Versioned"),
+    *("Permission", "Url", "User", "Versioned"),
 }
 """Names that the generated code imports. A model with such a name would shadow the import."""
 
@@ -88,7 +88,7 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     fields = parse_fields(request.fields, request.feature, request.name, models)
     check_mixins(request.mixins, fields, models)
     is_owned = any(field.type in OWNERS for field in fields)
-    read, write = (_check_access(value, is_owned=is_owned) for value in (request.read, request.write))
+    read, write = (_check_permission(value, is_owned=is_owned) for value in (request.read, request.write))
     if read == "owner" and write != "owner":
         raise OperatorError("--read owner: only the owner can write rows that only the owner can read. Omit --write.")
     if write != "owner" and any(field.type == "team" for field in fields):
@@ -124,11 +124,11 @@ def check_model_name(name: str, models: ExistingModels) -> None:
         raise OperatorError(f"{other.feature} already has a model {other.name}. Choose another name.")
 
 
-def _check_access(value: str, *, is_owned: bool) -> str:
+def _check_permission(value: str, *, is_owned: bool) -> str:
     if not value:
         return "owner" if is_owned else "permitted"
-    if value not in ACCESS_LEVELS:
-        raise OperatorError(f"{value!r} is not an access level. Choose anyone, signed-in, permitted or owner.")
+    if value not in PERMISSION_LEVELS:
+        raise OperatorError(f"{value!r} is not a permission. Choose anyone, signed-in, permitted or owner.")
     if value == "owner" and not is_owned:
         raise OperatorError("The rows have no owner. Add the field `owner` or `team`.")
     return value
@@ -260,10 +260,10 @@ def _change(texts: FileTexts, path: Path, change: Callable[[str], str]) -> None:
 
 def placeholders_for(model: NewModel, file: str, router: str) -> dict[str, str]:
     """Return the placeholder values for the template of a file."""
-    placeholders = model.placeholders | {"router": router, "access_summary": model.access_summary()}
+    placeholders = model.placeholders | {"router": router, "permission_summary": model.permission_summary()}
     if file == "service.py":
         options = [*model.service_options()] or ["pass"]
-        placeholders["crud"] = "Access, Crud" if any("Access." in line for line in options) else "Crud"
+        placeholders["crud"] = "Crud, Permission" if any("Permission." in line for line in options) else "Crud"
         placeholders["options"] = "\n".join(f"    {line}" for line in options)
     elif file == "pages.py":
         placeholders["columns"] = tuple_code(model.columns())
@@ -292,6 +292,6 @@ def feature_entries(model: NewModel, request: ModelRequest, router: str) -> dict
 
 def navigation_link(model: NewModel) -> str:
     """Return the code of a navigation link, limited to users who may read the list."""
-    permission = f', right=("{model.placeholders["identity"]}", "list")'
+    permission = f', permission=("{model.placeholders["identity"]}", "list")'
     condition = {"anyone": "", "permitted": permission}.get(model.read, ", signed_in=True")
     return f'Link("{model.label}", "{model.path}", "{model.icon}"{condition})'

@@ -20,7 +20,7 @@ OWN_ACCOUNT_RULE = (
     "user: User, staff: User",
     [("staff", "422"), ("user", "201")],
 )
-"""Test name, fixtures, and the expected response to each chosen user, by write access."""
+"""Test name, fixtures, and the expected response to each chosen user, by write permission."""
 MIXIN_TESTS = {"SoftDelete": "test_trash.py", "Versioned": "test_versions.py"}
 DB_USES = {"Database": ": Database", "utc_now": "utc_now("}
 """Imports from `opportune.db`, with the code that needs each."""
@@ -41,7 +41,7 @@ def tests_module(model: NewModel) -> str:
     skeletons = [name for mixin, name in MIXIN_TESTS.items() if mixin in model.mixins]
     text = "\n\n".join(render_skeleton(name, placeholders) for name in ("test_model.py", *skeletons))
     imports = {"typing": {"Any"}, "httpx2": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
-    imports[TESTING] = {"Make", "grant"} if "await grant(" in text else {"Make"}
+    imports[TESTING] = {"Make", "add_permission"} if "await add_permission(" in text else {"Make"}
     for target in (field.target for field in _references(model)):
         if target and not target.is_account:
             imports.setdefault(f"app.{target.feature}.models", set()).add(target.name)
@@ -144,7 +144,7 @@ def _referenced_row(model: NewModel, field: Field) -> Iterator[str]:
     assert field.target
     user = _writer_user(model)
     if field.target.read == "permitted" and user == "user":
-        yield f'    await grant(database, user, "{field.target.identity}", "list")'
+        yield f'    await add_permission(database, user, "{field.target.identity}", "list")'
     owner_fixture = "team" if field.target.belongs_to_team else user
     owner = f", {field.target.owner}={owner_fixture}.id" if field.target.owner else ""
     yield f"    {field.name} = await make({field.target.name}{owner})"
@@ -180,9 +180,9 @@ def _access_test(model: NewModel, placeholders: dict[str, str]) -> str:
     placeholders["other_owner_argument"] = "" if model.belongs_to_team else f", {model.owner_column}=staff.id"
     if model.read == "owner":
         return render_skeleton("test_private_rows.py", placeholders)
-    for action, access in (("read", model.read), ("write", model.write)):
-        placeholders[f"anonymous_{action}"] = "200" if access == "anyone" else "401"
-        placeholders[f"user_{action}"] = "403" if access == "permitted" else "200"
+    for action, permission in (("read", model.read), ("write", model.write)):
+        placeholders[f"anonymous_{action}"] = "200" if permission == "anyone" else "401"
+        placeholders[f"user_{action}"] = "403" if permission == "permitted" else "200"
     return render_skeleton(
         "test_rows_changed_by_owner.py" if model.write == "owner" else "test_shared_rows.py", placeholders
     )

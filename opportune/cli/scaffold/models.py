@@ -35,7 +35,7 @@ class ExistingModel:
     owner: str = ""
     """Column that refers to the owner of a row."""
     read: str = ""
-    """Read access of its data layer: `anyone`, `signed-in`, `owner` or `permitted`; empty without a data layer."""
+    """Read permission of its data layer: `anyone`, `signed-in`, `owner` or `permitted`; empty without a data layer."""
     path: str = ""
     """Address of its pages; empty without pages."""
 
@@ -134,16 +134,16 @@ def _table_of(node: ast.ClassDef) -> str:
 
 
 def _crud_options(model: ExistingModel) -> dict[str, Any]:
-    """Return owner column, read access and address of a model, from its `Crud` class."""
+    """Return owner column, read permission and address of a model, from its `Crud` class."""
     file = model.file.with_name("service.py")
     tree = ast.parse(file.read_bytes()) if file.is_file() else ast.Module([], [])
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     for node in sorted(classes, key=lambda node: "default" not in _assignments(node)):
         if any(ast.unparse(base) == f"Crud[{model.name}]" for base in node.bases):
             options = _assignments(node)
-            owner, access = options.get("owner_column", options.get("team_column")), options.get("read_access")
+            owner, permission = options.get("owner_column", options.get("team_column")), options.get("read_permission")
             column = owner.value if isinstance(owner, ast.Constant) else ""
-            read = access.attr.lower().replace("_", "-") if isinstance(access, ast.Attribute) else ""
+            read = permission.attr.lower().replace("_", "-") if isinstance(permission, ast.Attribute) else ""
             path = _path_of(model.file.with_name("pages.py"), node.name)
             return {"owner": column, "read": read or ("owner" if column else "permitted"), "path": path}
     return {}

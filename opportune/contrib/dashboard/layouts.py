@@ -14,13 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.accounts.models import Group, Membership, User
-from opportune.admin.authorization import has_grant, is_superuser
+from opportune.admin.authorization import has_staff_permission, is_superuser
 from opportune.admin.models import DashboardLayout
 from opportune.db.queries.upsert import upsert
 from opportune.i18n import gettext_lazy as _l
 
 ARRANGE = "arrange-overview"
-"""Identity of the page that arranges a dashboard. A grant `list` for it lets members arrange pages of their groups."""
+"""Identity of the page that arranges a dashboard. With the permission `list`, members arrange pages of their groups."""
 OVERVIEW = "overview"
 CHECKLIST = "checklist"
 """Name of the row with the dismissed steps of the checklist."""
@@ -130,7 +130,7 @@ async def _read_layouts(session: AsyncSession, user: User, pages: Sequence[Page]
 
 def may_arrange(request: Request) -> bool:
     """Return whether the user may arrange the pages that they can open."""
-    return is_superuser(request) or has_grant(request, ARRANGE, "list")
+    return is_superuser(request) or has_staff_permission(request, ARRANGE, "list")
 
 
 async def save_arrangement(session: AsyncSession, page: Page, arrangement: Arrangement) -> None:

@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.accounts.sessions.lookup import ALL_GRANTS
+from opportune.accounts.sessions.lookup import ALL_PERMISSIONS
 from opportune.admin.current_request import use_request
 from opportune.admin.lists.filters import ChoiceFilter, ComparisonFilter, LookupFilter
 from opportune.admin.site import make_site
@@ -112,12 +112,12 @@ async def read_lists(
     user = User(id=1, email="", hashed_password="", is_superuser=True)
     app = FastAPI()
     app.state.settings, app.state.database, app.state.features = settings, database, features
-    state = {"user": user, "grants": ALL_GRANTS, "impersonator": None}
+    state = {"user": user, "permissions": ALL_PERMISSIONS, "impersonator": None}
     scope = {"type": "http", "method": "GET", "path": "/admin", "headers": [], "app": app, "state": state}
     views = [view for view in make_site(app, "/admin").views if isinstance(view, AdminView)]
     models = dict.fromkeys(model for feature in features for model in feature.models)
     classes = [crud_class for model in models for crud_class in crud_classes.get(model, ())]
-    layers = [crud_class(session, user, ALL_GRANTS) for crud_class in classes]
+    layers = [crud_class(session, user, ALL_PERMISSIONS) for crud_class in classes]
     statements, faults = list[ListStatement](), list[str]()
     declarations: list[AdminView | Crud[Any]] = [*views, *layers]
     for declared in declarations:

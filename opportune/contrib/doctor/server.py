@@ -29,7 +29,7 @@ SERVER = """
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
        current_setting('server_encoding') AS encoding
 """
-RIGHTS = """
+PERMISSIONS = """
 SELECT pg_is_in_recovery() AS is_replica, current_setting('transaction_read_only') = 'on' AS is_read_only,
        current_schema() AS schema, current_user AS name
 """
@@ -113,7 +113,7 @@ def _describe_trial(trial: Trial) -> str:
 
 
 async def check_writes(server: ServerContext) -> Finding:
-    row = await server.row(RIGHTS)
+    row = await server.row(PERMISSIONS)
     if row.is_replica:
         fix = "Set DATABASE_URL to the primary server and DATABASE_READER_URL to the replica."
         return fault("writes", "refused: this server is a replica", fix, possible=False)

@@ -4,7 +4,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import read_program_token
 from opportune.accounts.models import ApiToken, User
-from opportune.accounts.sessions.lookup import Grants
+from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.bearer import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.oauth.addresses import MCP_PATH, RESOURCE_METADATA_PATH, build_address
@@ -48,7 +48,7 @@ def _has_other_origin(request: Request) -> bool:
     return origin is not None and origin.lower() not in [allowed.lower() for allowed in origins]
 
 
-async def _read_token(request: Request) -> tuple[ApiToken, User, Grants] | None:
+async def _read_token(request: Request) -> tuple[ApiToken, User, PermissionSet] | None:
     """Read the bearer token: from OAuth, or created by the user."""
     if not read_bearer_token(request):
         return None

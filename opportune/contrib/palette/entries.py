@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from opportune.accounts.groups.grants import identity_of, matches_grant
-from opportune.accounts.groups.permissions import is_granted
+from opportune.accounts.groups.permission_names import identity_of, matches_permission
+from opportune.accounts.groups.permissions import has_permission
 from opportune.accounts.models import User
 from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
 from opportune.contrib import documentation
@@ -58,7 +58,7 @@ async def page_entries(request: Request) -> Sequence[Entry]:
 
 
 def _may_open(request: Request, link: Link) -> bool:
-    if link.right and not is_granted(request, *link.right):
+    if link.permission and not has_permission(request, *link.permission):
         return False
     return request.state.user is not None or not link.signed_in
 
@@ -162,7 +162,7 @@ class CrudSearch:
         if self.user is None or not (self.user.is_staff or self.user.is_superuser):
             return False
         has_view = any(feature.admin.views and model in feature.models for feature in self.request.app.state.features)
-        return has_view and matches_grant(self.request.state.grants, identity_of(model), "get")
+        return has_view and matches_permission(self.request.state.permissions, identity_of(model), "get")
 
 
 def mounted_pages(request: Request) -> Sequence[Pages]:

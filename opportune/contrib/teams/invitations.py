@@ -48,8 +48,8 @@ async def invite(
         Forbidden: The user may not invite, or not with this role.
         FieldErrors: The address belongs to a member, or too many invitations are open.
     """
-    access = await lock_team(session, team_id, user, TeamRole.ADMIN)
-    access.require(new.role)
+    membership = await lock_team(session, team_id, user, TeamRole.ADMIN)
+    membership.require(new.role)
     if await find_member(session, team_id, new.email):
         raise FieldErrors({"email": ALREADY_MEMBER})
     of_team = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id)
@@ -70,7 +70,7 @@ async def invite(
     )
     session.add(invitation)
     await session.flush()
-    return access.team, invitation, token
+    return membership.team, invitation, token
 
 
 async def find_invitations(session: AsyncSession, team_id: int) -> Sequence[TeamInvitation]:
@@ -81,14 +81,14 @@ async def find_invitations(session: AsyncSession, team_id: int) -> Sequence[Team
 
 async def withdraw(session: AsyncSession, team_id: int, user: User, invitation_id: int) -> None:
     """Delete an invitation of a team. Raises NotFound and Forbidden."""
-    access = await lock_team(session, team_id, user, TeamRole.ADMIN)
+    membership = await lock_team(session, team_id, user, TeamRole.ADMIN)
     query = select(TeamInvitation).where(
         col(TeamInvitation.id) == invitation_id, col(TeamInvitation.team_id) == team_id
     )
     invitation = await session.scalar(query)
     if invitation is None:
         raise NotFound
-    access.require(invitation.role)
+    membership.require(invitation.role)
     await session.delete(invitation)
     await session.flush()
 

@@ -132,14 +132,14 @@ async def decline(request: Request, invitation_id: RowId, user: CurrentUser, ses
 async def members(
     request: Request, team_id: RowId, user: CurrentUser, session: ReadSession, query: Annotated[MemberFilter, Query()]
 ) -> Response:
-    access = await service.open_team(session, team_id, user)
+    membership = await service.open_team(session, team_id, user)
     context = {
         "page": await service.find_members(session, team_id, user, query),
         "query": query,
         "filter": Form(MemberFilter, query, prefix=FILTER_PREFIX),
-        "roles": [role for role in TeamRole if access.member.role.includes(role)],
+        "roles": [role for role in TeamRole if membership.member.role.includes(role)],
     }
-    return _render(request, "members", access, **context)
+    return _render(request, "members", membership, **context)
 
 
 @router.post("/{team_id}/switch")
@@ -234,7 +234,7 @@ async def rename(request: Request, team_id: RowId, user: CurrentUser, session: W
 @router.post("/{team_id}/hand-over")
 async def hand_over(request: Request, team_id: RowId, user: AccountOwner, context: AccountCtx) -> Response:
     form = await read_form(request, TeamHandOver, prefix=HAND_OVER_PREFIX)
-    access = await service.open_team(context.session, team_id, user, TeamRole.OWNER)
+    membership = await service.open_team(context.session, team_id, user, TeamRole.OWNER)
     await context.manager.release()  # failed attempts are counted in another transaction
     if data := await reauthenticated(context, user, form):
         try:
@@ -242,7 +242,7 @@ async def hand_over(request: Request, team_id: RowId, user: AccountOwner, contex
         except FieldErrors as refusal:
             form.add_errors(refusal)
         else:
-            send_handed_over_email(context.session, context.settings, owner, access.team, user)
+            send_handed_over_email(context.session, context.settings, owner, membership.team, user)
             return _redirect_with_message(
                 request, _path(team_id), gettext("%(email)s is the owner now, and you are an admin.", email=owner.email)
             )
@@ -268,28 +268,30 @@ async def delete(
 async def _show_invitations(
     request: Request, session: AsyncSession, team_id: int, user: User, form: Form[InvitationCreate]
 ) -> Response:
-    access = await service.open_team(session, team_id, user, TeamRole.ADMIN)
-    allowed = (role.value for role in reversed(TeamRole) if access.member.role.includes(role))
+    membership = await service.open_team(session, team_id, user, TeamRole.ADMIN)
+    allowed = (role.value for role in reversed(TeamRole) if membership.member.role.includes(role))
     form.offer({"role": {role: role.capitalize() for role in allowed}})
     open_invitations = await invitations.find_invitations(session, team_id)
-    return _render(request, "invitations", access, form.status, form=form, invitations=open_invitations)
+    return _render(request, "invitations", membership, form.status, form=form, invitations=open_invitations)
 
 
 async def _show_settings(
     request: Request, session: AsyncSession, team_id: int, user: User, **submitted: Form[Any]
 ) -> Response:
-    access = await service.open_team(session, team_id, user)
+    membership = await service.open_team(session, team_id, user)
     forms: dict[str, Form[Any]] = {
-        "rename": Form(TeamUpdate, access.team),
+        "rename": Form(TeamUpdate, membership.team),
         "hand_over": Form(TeamHandOver, prefix=HAND_OVER_PREFIX),
         "delete": Form(TeamDeletion, prefix=DELETE_PREFIX),
     }
     status = max((form.status for form in submitted.values()), default=200)
-    return _render(request, "settings", access, status, **forms | submitted)
+    return _render(request, "settings", membership, status, **forms | submitted)
 
 
-def _render(request: Request, page: str, access: service.TeamAccess, status: int = 200, /, **context: Any) -> Response:
-    context |= {"team": access.team, "me": access.member}
+def _render(
+    request: Request, page: str, membership: service.TeamMembership, status: int = 200, /, **context: Any
+) -> Response:
+    context |= {"team": membership.team, "me": membership.member}
     return templates.render(request, f"teams/{page}.html", context, status)
 
 

@@ -115,7 +115,7 @@ def _teams_of_user() -> Select[Any]:
 
 
 @dataclass(frozen=True)
-class TeamAccess:
+class TeamMembership:
     """Rows of a team and of a user's membership."""
 
     team: Team
@@ -127,19 +127,21 @@ class TeamAccess:
             raise Forbidden
 
 
-async def open_team(session: AsyncSession, team_id: int, user: User, role: TeamRole = TeamRole.MEMBER) -> TeamAccess:
+async def open_team(
+    session: AsyncSession, team_id: int, user: User, role: TeamRole = TeamRole.MEMBER
+) -> TeamMembership:
     """Read a team of the user. Raises NotFound for other users, and Forbidden for members below the role."""
     query = select(Team, TeamMember).join(TeamMember, col(TeamMember.team_id) == col(Team.id))
     query = query.where(col(Team.id) == team_id, _is_membership_of(user)).execution_options(populate_existing=True)
     row = (await session.execute(query)).first()
     if row is None:
         raise NotFound
-    access = TeamAccess(*row)
-    access.require(role)
-    return access
+    membership = TeamMembership(*row)
+    membership.require(role)
+    return membership
 
 
-async def lock_team(session: AsyncSession, team_id: int, user: User, role: TeamRole) -> TeamAccess:
+async def lock_team(session: AsyncSession, team_id: int, user: User, role: TeamRole) -> TeamMembership:
     """Lock a team of the user until the commit and read it, so that roles cannot change.
 
     Raises:
@@ -176,10 +178,10 @@ async def refuse_too_many_teams(session: AsyncSession, user: User) -> None:
 
 async def switch_team(session: AsyncSession, team_id: int, user: User) -> Team:
     """Make a team the user's current one. Raises NotFound."""
-    access = await open_team(session, team_id, user)
-    access.member.switched_at = utc_now()
+    membership = await open_team(session, team_id, user)
+    membership.member.switched_at = utc_now()
     await session.flush()
-    return access.team
+    return membership.team
 
 
 async def switch_to_personal(session: AsyncSession, user: User) -> None:
@@ -188,10 +190,10 @@ async def switch_to_personal(session: AsyncSession, user: User) -> None:
 
 
 async def rename_team(session: AsyncSession, team_id: int, user: User, name: str) -> Team:
-    access = await lock_team(session, team_id, user, TeamRole.ADMIN)
-    access.team.name = name
+    membership = await lock_team(session, team_id, user, TeamRole.ADMIN)
+    membership.team.name = name
     await session.flush()
-    return access.team
+    return membership.team
 
 
 async def delete_team(session: AsyncSession, database: Database, team_id: int, user: User) -> None:
@@ -222,31 +224,31 @@ async def remove_team(session: AsyncSession, team: Team) -> None:
 
 async def leave_team(session: AsyncSession, team_id: int, user: User) -> Team:
     """Remove the user from a team. Raises FieldErrors for its only owner."""
-    access = await lock_team(session, team_id, user, TeamRole.MEMBER)
-    await _delete_member(session, access.team, access.member)
-    record_event(session, user, "team_left", team=access.team.name)
-    return access.team
+    membership = await lock_team(session, team_id, user, TeamRole.MEMBER)
+    await _delete_member(session, membership.team, membership.member)
+    record_event(session, user, "team_left", team=membership.team.name)
+    return membership.team
 
 
 async def delete_member(session: AsyncSession, team_id: int, user: User, member_id: int) -> None:
     """Remove a member with at most the user's role. Raises NotFound, Forbidden and FieldErrors."""
-    access = await lock_team(session, team_id, user, TeamRole.ADMIN)
+    membership = await lock_team(session, team_id, user, TeamRole.ADMIN)
     member = await _read_member(session, team_id, member_id)
-    access.require(member.role)
-    await _delete_member(session, access.team, member)
-    record_for_member(session, member.user_id, "team_removed", user, team=access.team.name)
+    membership.require(member.role)
+    await _delete_member(session, membership.team, member)
+    record_for_member(session, member.user_id, "team_removed", user, team=membership.team.name)
 
 
 async def update_role(session: AsyncSession, team_id: int, user: User, member_id: int, role: TeamRole) -> TeamMember:
     """Change a member's role, at most to the user's role. Raises NotFound, Forbidden and FieldErrors."""
-    access = await lock_team(session, team_id, user, TeamRole.ADMIN)
+    membership = await lock_team(session, team_id, user, TeamRole.ADMIN)
     member = await _read_member(session, team_id, member_id)
-    access.require(member.role)
-    access.require(role)
+    membership.require(member.role)
+    membership.require(role)
     if member.role is TeamRole.OWNER and role is not TeamRole.OWNER:
         await require_other_owner(session, team_id, member.id)
     member.role = role
-    record_for_member(session, member.user_id, "team_role_changed", user, team=access.team.name, role=role.value)
+    record_for_member(session, member.user_id, "team_role_changed", user, team=membership.team.name, role=role.value)
     await session.flush()
     return member
 
@@ -257,18 +259,18 @@ async def hand_over(session: AsyncSession, team_id: int, user: User, email: str)
     Raises:
         FieldErrors: No other active member has this address.
     """
-    access = await lock_team(session, team_id, user, TeamRole.OWNER)
+    membership = await lock_team(session, team_id, user, TeamRole.OWNER)
     member = await find_member(session, team_id, email)
     if member is None:
         raise FieldErrors({"email": NO_MEMBER})
     owner = await session.get_one(User, member.user_id)
-    if member.id == access.member.id:
+    if member.id == membership.member.id:
         raise FieldErrors({"email": YOURSELF})
     if not owner.is_active:
         raise FieldErrors({"email": DEACTIVATED})
-    member.role, access.member.role = TeamRole.OWNER, TeamRole.ADMIN
-    record_event(session, user, "team_handed_over", team=access.team.name, owner=owner.email)
-    record_for_member(session, member.user_id, "team_received", user, team=access.team.name)
+    member.role, membership.member.role = TeamRole.OWNER, TeamRole.ADMIN
+    record_event(session, user, "team_handed_over", team=membership.team.name, owner=owner.email)
+    record_for_member(session, member.user_id, "team_received", user, team=membership.team.name)
     await session.flush()
     return owner
 

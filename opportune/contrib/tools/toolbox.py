@@ -20,9 +20,9 @@ from pydantic_core import from_json
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message
 
-from opportune.accounts.groups.permissions import read_grants
+from opportune.accounts.groups.permissions import read_permissions
 from opportune.accounts.models import ApiToken, User
-from opportune.accounts.sessions.lookup import Grants
+from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
 from opportune.contrib.tools.declaration import Function, Tool, tools_of
@@ -174,8 +174,8 @@ class Toolbox:
         try:
             arguments = self.tools[call.name].parse(call.arguments)
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                current_user, grants = await self._read_user(user)
-                status, body = await self._post(call.name, arguments, current_user, grants, token, headers)
+                current_user, permissions = await self._read_user(user)
+                status, body = await self._post(call.name, arguments, current_user, permissions, token, headers)
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)
         except TimeoutError:
@@ -188,12 +188,12 @@ class Toolbox:
             return result
         return replace(result, sources=_read_sources(body))
 
-    async def _read_user(self, user: User | None) -> tuple[User | None, Grants]:
+    async def _read_user(self, user: User | None) -> tuple[User | None, PermissionSet]:
         database: Database = self._site.state.database
         async with database.reader(fresh=True) as session:
             row = await session.get(User, user.id) if user else None
             row = row if row and row.is_active else None
-            return row, await read_grants(session, row)
+            return row, await read_permissions(session, row)
 
     @cached_property
     def _tool_app(self) -> tuple[FastAPI, dict[str, APIRoute]]:
@@ -212,7 +212,7 @@ class Toolbox:
         name: str,
         arguments: BaseModel,
         user: User | None,
-        grants: Grants,
+        permissions: PermissionSet,
         token: ApiToken | None,
         headers: Headers,
     ) -> tuple[int, bytes]:
@@ -240,7 +240,7 @@ class Toolbox:
             "server": None,
             "state": {
                 "user": user,
-                "grants": grants,
+                "permissions": permissions,
                 "session": None,
                 "token": token,
                 "impersonator": None,

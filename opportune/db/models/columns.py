@@ -20,7 +20,7 @@ SECRET_NAME = re.compile(r"password|secret(?!ar|_name)|api_?key|(^|_)(token|hash
 PRIVILEGE_NAME = re.compile(
     r"^(is_)?(superuser|staff|verified|admin)$|^(roles?|permissions?|privileges?|grants|scopes)$"
 )
-"""Names of fields with which users could give themselves rights."""
+"""Names of fields with which users could give themselves permissions."""
 ACCOUNT_STATE_NAME = re.compile(r"^(is_)?active$|^groups?$")
 """Names that are privileges only of accounts. Other rows may be active, or have a group."""
 LONG_TEXT_LENGTH = 500

@@ -19,7 +19,7 @@ from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.project.layout import PROJECT, installed_features
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 
 GUIDE = (PROJECT / "docs" / "accounts.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
@@ -94,7 +94,7 @@ async def test_guide_code_requires_its_permission(app: FastAPI, database: Databa
 
     async with signed_in_client(app, user) as client:
         assert (await client.get("/menu/costs")).status_code == 403
-        await grant(database, user, "menu", "export")
+        await add_permission(database, user, "menu", "export")
         assert (await client.get("/menu/costs")).json() == {"for": user.email}
 
 

@@ -1,4 +1,4 @@
-"""Access to the pages of a model by grants."""
+"""Pages of a model by permission."""
 
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -11,10 +11,10 @@ from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.models import Grant, Group, User
+from opportune.accounts.models import Group, GroupPermission, User
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
 REQUIRED_ACTIONS = {
@@ -52,7 +52,7 @@ async def staff(app_with_gadgets: FastAPI) -> User:
 
 @pytest.fixture
 async def group(app_with_gadgets: FastAPI, staff: User) -> Group:
-    return await grant(app_with_gadgets.state.database, staff, "nothing", "list")
+    return await add_permission(app_with_gadgets.state.database, staff, "nothing", "list")
 
 
 @pytest.fixture
@@ -61,11 +61,13 @@ async def client(app_with_gadgets: FastAPI, staff: User, group: Group) -> AsyncI
         yield client
 
 
-async def set_grants(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
-    """Grant only these actions to the group."""
+async def set_permissions(app: FastAPI, group: Group, *permissions: tuple[str, str]) -> None:
+    """Give only these permissions to the group."""
     async with app.state.database.writer() as session:
-        await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
-        session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in grants)
+        await session.execute(delete(GroupPermission).where(col(GroupPermission.group_id) == group.id))
+        session.add_all(
+            GroupPermission(group_id=group.id, identity=identity, action=action) for identity, action in permissions
+        )
 
 
 async def send_request(client: AsyncClient, request: str) -> Response:
@@ -80,27 +82,29 @@ async def find_allowed_requests(client: AsyncClient, requests: Iterable[str]) ->
     return {request for request, status in responses.items() if status != 403}
 
 
-async def test_grant_opens_only_its_addresses(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
+async def test_permission_opens_only_its_addresses(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
     for action in dict.fromkeys(REQUIRED_ACTIONS.values()):
-        await set_grants(app_with_gadgets, group, ("gadget", action))
+        await set_permissions(app_with_gadgets, group, ("gadget", action))
         assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {
             request for request, required_action in REQUIRED_ACTIONS.items() if required_action == action
         }, action
 
 
-async def test_wildcard_grants_all_actions_or_models(
+async def test_wildcard_permissions_all_actions_or_models(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
-    await set_grants(app_with_gadgets, group, ("*", "list"))
+    await set_permissions(app_with_gadgets, group, ("*", "list"))
     assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {"GET gadget/list"}
-    await set_grants(app_with_gadgets, group, ("gadget", "*"))
+    await set_permissions(app_with_gadgets, group, ("gadget", "*"))
     assert await find_allowed_requests(client, REQUIRED_ACTIONS) == set(REQUIRED_ACTIONS)
 
 
-async def test_grant_opens_no_pages_of_other_models(
+async def test_permission_opens_no_pages_of_other_models(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
-    await set_grants(app_with_gadgets, group, ("gadget", "*"))
+    await set_permissions(app_with_gadgets, group, ("gadget", "*"))
     await client.get("/admin")  # the first request builds the routes
     for path in list_other_addresses(app_with_gadgets):
         assert (await client.get(path)).status_code == 403, path
@@ -109,14 +113,16 @@ async def test_grant_opens_no_pages_of_other_models(
 async def test_wildcard_opens_no_pages_for_superusers_only(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group
 ) -> None:
-    await set_grants(app_with_gadgets, group, ("*", "*"))
+    await set_permissions(app_with_gadgets, group, ("*", "*"))
     for identity in ("session", "api-token", "membership"):
         for page in ("list", "details/1", "export/csv", "delete?pks=1"):
             assert (await client.get(f"/admin/{identity}/{page}")).status_code == 403, (identity, page)
     assert (await client.get("/admin/operations")).status_code == 403
 
 
-async def test_lookup_needs_grants_on_both_models(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
+async def test_lookup_needs_permissions_on_both_models(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
     cases = {
         (("gadget", "create"), ("maker", "list")): True,
         (("gadget", "update"), ("maker", "list")): True,
@@ -127,24 +133,26 @@ async def test_lookup_needs_grants_on_both_models(app_with_gadgets: FastAPI, cli
         (("gadget", "list"),): False,
         (("gadget", "get"), ("maker", "get")): False,
     }
-    for grants, is_allowed in cases.items():
-        await set_grants(app_with_gadgets, group, *grants)
-        assert bool(await find_allowed_requests(client, [LOOKUP_REQUEST])) == is_allowed, grants
+    for permissions, is_allowed in cases.items():
+        await set_permissions(app_with_gadgets, group, *permissions)
+        assert bool(await find_allowed_requests(client, [LOOKUP_REQUEST])) == is_allowed, permissions
 
 
-async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, client: AsyncClient, group: Group) -> None:
+async def test_pages_hide_actions_without_permission(
+    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
+) -> None:
     # Any two actions differ in at least one of these requests.
     for actions in (
         ("get", "update", "export"),
         ("create", "update", "action:polish"),
         ("delete", "export", "action:polish"),
     ):
-        await set_grants(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
+        await set_permissions(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
         page = (await send_request(client, "GET gadget/list")).text
         assert {name for name, address in BUTTONS.items() if address in page} == {"list", *actions}
         assert "/admin/maker/" not in page
 
-    await set_grants(app_with_gadgets, group, ("maker", "list"), ("gadget", "get"))
+    await set_permissions(app_with_gadgets, group, ("maker", "list"), ("gadget", "get"))
     page = (await client.get("/admin/")).text
     assert "/admin/maker/list" in page
     for hidden in (
@@ -156,7 +164,7 @@ async def test_pages_hide_actions_without_grant(app_with_gadgets: FastAPI, clien
     ):
         assert hidden not in page
 
-    await set_grants(app_with_gadgets, group, ("maker", "create"))
+    await set_permissions(app_with_gadgets, group, ("maker", "create"))
     response = await client.post("/admin/maker/create", data={"name": "New", "save": "Save"})
     assert response.headers["location"] == "/admin/"
 
@@ -174,16 +182,16 @@ def list_other_addresses(app: FastAPI) -> list[str]:
     ]
 
 
-async def test_revoked_grant_ends_with_the_next_request(
+async def test_revoked_permission_ends_with_the_next_request(
     app_with_gadgets: FastAPI, client: AsyncClient, group: Group, staff: User
 ) -> None:
-    await set_grants(app_with_gadgets, group, ("gadget", "list"))
+    await set_permissions(app_with_gadgets, group, ("gadget", "list"))
     assert (await client.get("/admin/gadget/list")).status_code == 200
-    await set_grants(app_with_gadgets, group)
+    await set_permissions(app_with_gadgets, group)
     response = await client.get("/admin/gadget/list")
     assert response.status_code == 403
     assert "None of your groups has permissions in the admin." in response.text
-    await set_grants(app_with_gadgets, group, ("gadget", "list"))
+    await set_permissions(app_with_gadgets, group, ("gadget", "list"))
     async with app_with_gadgets.state.database.writer() as session:
         await demote(session, staff)
     response = await client.get("/admin/gadget/list")
@@ -195,9 +203,9 @@ async def demote(session: AsyncSession, user: User) -> None:
     await session.execute(update(User).where(col(User.id) == user.id).values(is_staff=False))
 
 
-async def test_grants_without_staff_flag_open_nothing(app: FastAPI) -> None:
+async def test_permissions_without_staff_flag_open_nothing(app: FastAPI) -> None:
     user = await make_user(app.state.database)
-    await grant(app.state.database, user, "*", "*")
+    await add_permission(app.state.database, user, "*", "*")
     async with signed_in_client(app, user) as client:
         assert (await client.get("/admin/")).status_code == 403
 

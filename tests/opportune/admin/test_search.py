@@ -14,7 +14,7 @@ from opportune.accounts.models import User
 from opportune.admin import search
 from opportune.admin.models import AuditEntry
 from opportune.search import everything
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Country, CountryAdmin
 
 PALETTE = {"HX-Request-Type": "partial"}
@@ -43,7 +43,7 @@ async def admin(shelf: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
 async def staff(shelf: FastAPI) -> AsyncIterator[AsyncClient]:
     """Client of a user who may only list countries."""
     user = await make_user(shelf.state.database, is_staff=True)
-    await grant(shelf.state.database, user, "country", "list")
+    await add_permission(shelf.state.database, user, "country", "list")
     async with signed_in_client(shelf, user) as client:
         yield client
 

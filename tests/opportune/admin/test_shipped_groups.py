@@ -9,7 +9,7 @@ from sqlalchemy import MetaData, delete, select, update
 from sqlmodel import Field, SQLModel, col
 
 from opportune.accounts.groups.service import list_groups
-from opportune.accounts.models import Grant, Group
+from opportune.accounts.models import Group, GroupPermission
 from opportune.admin import shipped_groups
 from opportune.admin.permissions import Permissions
 from opportune.application import create_app
@@ -55,7 +55,7 @@ async def migrate(database: Database, monkeypatch: pytest.MonkeyPatch, *features
 
 async def read_groups(database: Database) -> dict[str, list[str]]:
     async with database.reader() as session:
-        return {name: grants for name, _, grants in await list_groups(session)}
+        return {name: permissions for name, _, permissions in await list_groups(session)}
 
 
 async def test_migrate_merges_groups_of_features(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,12 +73,14 @@ async def test_migrate_merges_groups_of_features(database: Database, monkeypatch
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_migrate_keeps_changed_grants_and_adds_new(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_migrate_keeps_changed_permissions_and_adds_new(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "update"]}}))
     async with database.writer() as session:
-        await session.execute(delete(Grant).where(col(Grant.action) == "update"))
+        await session.execute(delete(GroupPermission).where(col(GroupPermission.action) == "update"))
         group = (await session.scalars(select(Group))).one()
-        session.add(Grant(group_id=group.id, identity="user", action="list"))
+        session.add(GroupPermission(group_id=group.id, identity="user", action="list"))
     await migrate(database, monkeypatch, make_feature({"Librarians": {"book": ["list", "update", "export"]}}))
     assert await read_groups(database) == {"Librarians": ["book:export", "book:list", "user:list"]}
 
@@ -97,12 +99,12 @@ async def test_migrate_extends_an_existing_group(database: Database, monkeypatch
     async with database.writer() as session:
         session.add(group := Group(name="Librarian's"))
         await session.flush()
-        session.add(Grant(group_id=group.id, identity="book", action="*"))
+        session.add(GroupPermission(group_id=group.id, identity="book", action="*"))
     await migrate(database, monkeypatch, make_feature({"Librarian's": {"book": "list", "book-loan": "list"}}))
     assert await read_groups(database) == {"Librarian's": ["book:*", "book-loan:list"]}
 
 
-def test_actions_of_the_admin_can_be_granted() -> None:
+def test_actions_of_the_admin_are_permissions() -> None:
     workshop = Feature("workshop", accounts=Accounts(groups={"Menders": {"gadget": ["action:polish"]}}))
     assert list(Permissions([gadgets, workshop]).faults()) == []
 

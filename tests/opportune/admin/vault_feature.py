@@ -10,11 +10,11 @@ from sqlmodel import Field
 from opportune.accounts.models import User
 from opportune.admin import AdminView
 from opportune.config.settings import Settings
-from opportune.crud import Access, Crud
+from opportune.crud import Crud, Permission
 from opportune.db import SoftDelete, Versioned
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
-from opportune.testing.factories import grant, make_user
+from opportune.testing.factories import add_permission, make_user
 from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_with
@@ -28,9 +28,9 @@ class Dossier(Table, SoftDelete, Versioned, table=True):
     title: str = Field(max_length=200)
     body: Text = ""
     rating: str = Field(default="", max_length=50)
-    """Hidden from users without the grant `rating`."""
+    """Hidden from users without the permission `rating`."""
     stage: str = Field(default="new", max_length=50)
-    """Read-only for users without the grant `rating`."""
+    """Read-only for users without the permission `rating`."""
     opened_on: date | None = None
     keeper_id: int = Field(sa_column=user_key())
 
@@ -40,7 +40,7 @@ class Dossier(Table, SoftDelete, Versioned, table=True):
 
 class Dossiers(Crud[Dossier]):
     owner_column = "keeper_id"
-    read_access = write_access = Access.OWNER
+    read_permission = write_permission = Permission.OWNER
     search = ("title", "rating")
 
     def hidden_fields(self) -> Collection[str]:
@@ -67,7 +67,7 @@ async def make_keeper(app: FastAPI, *actions: str) -> User:
     """Return staff with these permissions for dossiers, by default all but the one for ratings."""
     user = await make_user(app.state.database, is_staff=True)
     for action in actions or ACTIONS:
-        await grant(app.state.database, user, "dossier", action)
+        await add_permission(app.state.database, user, "dossier", action)
     return user
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from opportune.config.settings import Settings
-from opportune.crud import Access, Crud, CrudApi
+from opportune.crud import Crud, CrudApi, Permission
 from opportune.db import Database
 from opportune.feature import Feature
 from tests.opportune.crud.library import (
@@ -29,7 +29,7 @@ EMMA = {"title": "Emma", "slug": "emma", "writer_id": 1, "price": "12.50", "stat
 
 
 class NestedVolumes(Crud[Volume]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     nested = ("writer", "editor", "topics")
     exclude = ("blurb", "is_staff")
 

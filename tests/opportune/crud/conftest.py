@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
 from opportune.db import Database
-from opportune.testing import grant, make_user, signed_in_client
+from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud import pages_feature
 from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_fixture
@@ -46,8 +46,8 @@ async def superuser(database: Database) -> User:
 
 @pytest.fixture
 async def librarian(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
-    """A client of `ann`, who has all grants on volumes."""
-    await grant(app.state.database, ann, "volume", "*")
+    """A client of `ann`, who has all permissions on volumes."""
+    await add_permission(app.state.database, ann, "volume", "*")
     async with signed_in_client(app, ann) as client:
         yield client
 

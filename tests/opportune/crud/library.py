@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.accounts import User
-from opportune.crud import Access, Crud, filter_by
+from opportune.crud import Crud, Permission, filter_by
 from opportune.db import BigId, Model, utc_now
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.schemas.text import Line, Text
@@ -113,7 +113,7 @@ class Note(LibraryTable, table=True):
 
 
 class Writers(Crud[Writer]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     order = ("name",)
 
     def readable(self) -> ColumnElement[bool]:
@@ -122,7 +122,7 @@ class Writers(Crud[Writer]):
 
 class Topics(Crud[Topic]):
     default = True
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
 
     def readable(self) -> ColumnElement[bool]:
         return col(Topic.is_hidden).is_(False)
@@ -146,7 +146,7 @@ class Volumes(Crud[Volume]):
     )
     sort = ("title", "price", "published_on", "rating", "writer.name")
     order = ("-published_on",)
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     annotations = {"rating": select(func.avg(col(Opinion.stars))).where(col(Opinion.volume_id) == col(Volume.id))}
 
     def readable(self) -> ColumnElement[bool]:
@@ -159,7 +159,7 @@ class Volumes(Crud[Volume]):
 
 class Opinions(Crud[Opinion]):
     owner_column = "user_id"
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     filters = ("volume_id", "stars")
 
 

@@ -1,4 +1,4 @@
-"""Wares with fields such as `cost` that are hidden from users without the grant `cost`."""
+"""Wares with fields such as `cost` that are hidden from users without the permission `cost`."""
 
 from collections.abc import Collection
 from decimal import Decimal
@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, MetaData
 from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.admin import AdminView, Inline
-from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
+from opportune.crud import Crud, CrudApi, CrudPages, Permission, filter_by
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Admin, Feature
@@ -68,7 +68,7 @@ class Ware(ShopTable, table=True):
 
 class Vendors(Crud[Vendor]):
     default = True
-    read_access = write_access = Access.ANYONE
+    read_permission = write_permission = Permission.ANYONE
     search = ("name",)
 
     def hidden_fields(self) -> Collection[str]:
@@ -77,8 +77,8 @@ class Vendors(Crud[Vendor]):
 
 class Wares(Crud[Ware]):
     default = True
-    read_access = Access.ANYONE
-    write_access = Access.SIGNED_IN
+    read_permission = Permission.ANYONE
+    write_permission = Permission.SIGNED_IN
     search = ("name", "note", "vendor.region")
     filters = ("name", "cost", "vendor", "buyer", "marks")
     sort = ("name", "cost", "profit", "vendor.region")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
-from opportune.crud import Access, Crud
+from opportune.crud import Crud, Permission
 from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.pagination import Page, Paging
 from tests.opportune.crud.library import (
@@ -52,7 +52,7 @@ class PagingWithAnySort(Paging):
 
 
 class TopicsWithAnySort(Crud[Topic]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     filter_schema = PagingWithAnySort
 
 
@@ -256,7 +256,7 @@ async def test_invisible_links_are_kept(volumes: Volumes) -> None:
 
 async def test_cached_statement_respects_the_rules_of_related_rows(volumes: Volumes) -> None:
     class Shelf(Crud[Volume]):
-        read_access = Access.ANYONE
+        read_permission = Permission.ANYONE
 
     await volumes.create({**VOLUME_VALUES, "writer_id": 2})
     names = ["title", "writer.name"]
@@ -266,7 +266,7 @@ async def test_cached_statement_respects_the_rules_of_related_rows(volumes: Volu
 
 class SharedNotes(Crud[Note]):
     owner_column = "owner_id"
-    read_access = write_access = Access.OWNER_OR_PERMITTED
+    read_permission = write_permission = Permission.OWNER_OR_PERMITTED
 
 
 @pytest.mark.database("sqlite", "postgresql")

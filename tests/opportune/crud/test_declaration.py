@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnElement, select
 from sqlmodel import Field, Relationship, SQLModel, col
 
-from opportune.crud import Access, Crud, CrudApi, filter_by
+from opportune.crud import Crud, CrudApi, Permission, filter_by
 from opportune.crud.columns import list_columns
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
@@ -81,8 +81,8 @@ def test_dates_numbers_and_choices_do_not_wrap() -> None:
             "Books.owner_column: 'writer_id' is not a foreign key to accounts_user.id. Make it one.",
         ),
         (
-            {"read_access": Access.OWNER},
-            'Books.read_access: rows have no owner. Set its column: owner_column = "user_id".',
+            {"read_permission": Permission.OWNER},
+            'Books.read_permission: rows have no owner. Set its column: owner_column = "user_id".',
         ),
         (
             {"create_schema": UnknownFieldSchema},

@@ -13,7 +13,7 @@ from opportune.accounts import User
 from opportune.admin import AdminView
 from opportune.admin.site import make_site
 from opportune.config.settings import Settings
-from opportune.crud import Access, Crud, CrudApi, CrudPages
+from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.crud.page_options import page_url_of
 from opportune.crud.registry import crud_classes, default_crud
 from opportune.db import Model
@@ -48,7 +48,7 @@ class Comment(ForumTable, table=True):
 class OpenPosts(Crud[Post]):
     """Readable by anyone, and declared above the default."""
 
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     exclude = ("title",)
 
 

@@ -13,10 +13,10 @@ from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.config.settings import Settings
-from opportune.crud import Access, Crud
+from opportune.crud import Crud, Permission
 from opportune.db import Database
 from opportune.errors import FieldErrors, OperatorError
-from opportune.testing import grant, make_user, signed_in_client
+from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import Notes
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
 from tests.opportune.site_with import site_with
@@ -57,10 +57,10 @@ async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Client of a user with the grant `cost`, who sees and writes all fields."""
+    """Client of a user with the permission `cost`, who sees and writes all fields."""
     user = await make_user(app.state.database)
-    await grant(app.state.database, user, "ware", "cost")
-    await grant(app.state.database, user, "vendor", "cost")
+    await add_permission(app.state.database, user, "ware", "cost")
+    await add_permission(app.state.database, user, "vendor", "cost")
     async with signed_in_client(app, user) as client:
         yield client
 
@@ -79,7 +79,7 @@ async def test_responses_omit_hidden_fields(seller: AsyncClient) -> None:
     assert items[1] == row == {"id": 1, "name": "Lamp", "price": "9.00", "status": "new", "vendor": {"id": 1}}
 
 
-async def test_responses_have_all_fields_with_the_grant(buyer: AsyncClient) -> None:
+async def test_responses_have_all_fields_with_the_permission(buyer: AsyncClient) -> None:
     read = (await buyer.get(f"{API}/1")).json()
     assert (read["cost"], read["note"], read["buyer_id"], read["profit"]) == ("7.00", "Haggle", 2, "2.00")
     assert (read["marks"], read["vendor"]) == ([1], {"id": 1, "region": "Atlantis"})
@@ -123,7 +123,7 @@ async def test_hidden_parameter_looks_unknown(seller: AsyncClient) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_hidden_fields_filter_and_sort_with_the_grant(buyer: AsyncClient) -> None:
+async def test_hidden_fields_filter_and_sort_with_the_permission(buyer: AsyncClient) -> None:
     for query in (
         "cost__gte=5",
         "buyer=2",
@@ -177,7 +177,7 @@ async def test_body_that_is_not_an_object_is_refused(seller: AsyncClient) -> Non
         assert (await seller.post(API, content=body, headers=headers)).status_code == 422, body
 
 
-async def test_hidden_fields_are_writable_with_the_grant(app: FastAPI, buyer: AsyncClient) -> None:
+async def test_hidden_fields_are_writable_with_the_permission(app: FastAPI, buyer: AsyncClient) -> None:
     assert (await buyer.post(API, json={"name": "Pen", "cost": "1", "status": "old", "marks": [1]})).status_code == 201
     assert ((ware := await read_ware(app, "Pen")).cost, ware.status) == (Decimal(1), "old")
 
@@ -198,7 +198,7 @@ async def test_pages_omit_hidden_fields(seller: AsyncClient) -> None:
         assert [word for word in words if word in text] == [], path
 
 
-async def test_pages_show_all_fields_with_the_grant(buyer: AsyncClient) -> None:
+async def test_pages_show_all_fields_with_the_permission(buyer: AsyncClient) -> None:
     assert "Cost" in (await buyer.get(PAGE)).text
     assert "Haggle" in (await buyer.get(f"{PAGE}/1")).text
     assert 'name="note"' in (await buyer.get(f"{PAGE}/1/edit")).text
@@ -268,7 +268,7 @@ async def test_data_layer_refuses_hidden_and_locked_fields(tables: Database) -> 
 
 async def test_required_locked_field_is_optional(tables: Database) -> None:
     class Plain(Crud[Vendor]):
-        write_access = Access.ANYONE
+        write_permission = Permission.ANYONE
 
         def readonly_fields(self) -> Collection[str]:
             return {"region"}
@@ -291,7 +291,7 @@ class CatalogueRow(BaseModel):
 
 async def test_custom_schema_omits_hidden_fields(tables: Database) -> None:
     class Catalogue(Crud[Ware]):
-        read_access = Access.ANYONE
+        read_permission = Permission.ANYONE
         read_schema = CatalogueRow
 
         def hidden_fields(self) -> Collection[str]:

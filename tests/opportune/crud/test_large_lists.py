@@ -15,7 +15,7 @@ from sqlalchemy import text
 from opportune import pagination
 from opportune.accounts import User
 from opportune.config.settings import Settings
-from opportune.crud import Access, Crud, CrudApi, CrudPages
+from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.db import Database
 from opportune.db.queries import row_count
 from opportune.errors import FieldErrors
@@ -30,7 +30,7 @@ NUMBER = 23
 
 
 class AllVolumes(Crud[Volume]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     search = ("title",)
     filters = ("pages",)
     sort = ("title", "published_on")
@@ -165,7 +165,7 @@ async def test_cursor_of_hidden_row_is_refused(database: Database) -> None:
 
 
 class VolumesWithPaging(Crud[Volume]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     filter_schema = Paging
 
 

@@ -8,11 +8,11 @@ from httpx2 import AsyncClient
 from sqlalchemy import ColumnElement, MetaData
 from sqlmodel import Field, col
 
-from opportune.crud import Access, Crud, CrudApi, CrudPages, filter_by
+from opportune.crud import Crud, CrudApi, CrudPages, Permission, filter_by
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature, Link, Site
-from opportune.testing import Make, grant, make_user, signed_in_client
+from opportune.testing import Make, add_permission, make_user, signed_in_client
 from tests.opportune.site_with import site_fixture
 
 
@@ -28,7 +28,7 @@ class Trip(TripTable, table=True):
 
 
 class Trips(Crud[Trip]):
-    read_access = write_access = Access.ANYONE
+    read_permission = write_permission = Permission.ANYONE
     filters = ("starts_at",)
 
     @filter_by
@@ -47,7 +47,7 @@ trips = Feature(
         navigation=[
             Link("Public", "/trips", "map"),
             Link("Members", "/trips/members", "map", signed_in=True),
-            Link("Guides", "/trips/guides", "map", right=("trip", "update")),
+            Link("Guides", "/trips/guides", "map", permission=("trip", "update")),
         ]
     ),
 )
@@ -90,7 +90,7 @@ async def test_filters_use_the_format_of_the_visitor(client: AsyncClient, langua
 
 async def test_navigation_shows_links_that_the_user_may_open(app: FastAPI, client: AsyncClient) -> None:
     guide = await make_user(app.state.database)
-    await grant(app.state.database, guide, "trip", "update")
+    await add_permission(app.state.database, guide, "trip", "update")
     async with signed_in_client(app) as member_client, signed_in_client(app, guide) as guide_client:
         pages = [(await user_client.get("/trips")).text for user_client in (client, member_client, guide_client)]
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlmodel import Field
 
-from opportune.crud import Access, Crud, CrudPages
+from opportune.crud import Crud, CrudPages, Permission
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, image_field
 from opportune.testing import make_user, signed_in_client
@@ -27,7 +27,7 @@ class Poster(LibraryTable, table=True):
 
 
 class Posters(Crud[Poster]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
 
 
 posters = Feature(

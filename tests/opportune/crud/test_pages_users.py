@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 from sqlmodel import Field, Relationship
 
 from opportune.accounts import User
-from opportune.crud import Access, Crud, CrudApi, CrudPages
+from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.feature import Feature
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable, user_key
@@ -25,7 +25,7 @@ class Letter(LibraryTable, table=True):
 
 
 class Letters(Crud[Letter]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     filters = ("user", "subject")
 
 
@@ -39,7 +39,7 @@ class Parcel(LibraryTable, table=True):
 class Parcels(Crud[Parcel]):
     """Any user may send a parcel to a user."""
 
-    read_access = write_access = Access.SIGNED_IN
+    read_permission = write_permission = Permission.SIGNED_IN
     write_fields = ("contents", "user_id")
 
 

@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.palette import pages
 from opportune.feature import Feature, Link, SiteSearch
 from opportune.search import everything
-from opportune.testing import grant, make_user, signed_in_client
+from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import BookStatus, LibraryTable, Note, Notes, Volume, Writer
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_with
@@ -104,7 +104,7 @@ async def test_group_links_to_all_results(client: AsyncClient) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_editor_finds_drafts(app: FastAPI, user: User) -> None:
-    await grant(app.state.database, user, "volume", "update")
+    await add_permission(app.state.database, user, "volume", "update")
     async with signed_in_client(app, user) as editor:
         assert "Emma draft" in await read(editor, "draft")
 
@@ -128,13 +128,13 @@ async def test_pages_depend_on_the_user(client: AsyncClient, member: AsyncClient
 
 async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient, user: User) -> None:
     assert ">Add volume<" not in await read(member, "add")
-    await grant(app.state.database, user, "volume", "create")
+    await add_permission(app.state.database, user, "volume", "create")
     assert ">Add volume<" in await read(member, "add")
 
 
 async def test_staff_open_the_row_in_the_admin(app: FastAPI, member: AsyncClient) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, staff, "volume", "get")
+    await add_permission(app.state.database, staff, "volume", "get")
     async with signed_in_client(app, staff) as client:
         assert 'href="/admin/volume/details/1"' in await read(client, at="/volumes/emma-1")
         for path in ("/volumes/emma-draft", "/volumes", "/volumes/nothing", "/writers/1"):

@@ -21,7 +21,7 @@ from opportune.db import Database, after_create
 from opportune.db.hooks.registry import add_after_create, temporary_hooks
 from opportune.db.sessions.insertion import insert_row, insert_rows
 from opportune.errors import FieldErrors
-from opportune.testing import grant
+from opportune.testing import add_permission
 from opportune.testing.statements import counted_statements
 from tests.opportune.crud.api_feature import API, EMMA, library_site
 from tests.opportune.crud.library import Note, Notes, Topic, Volumes, Writer
@@ -151,7 +151,7 @@ async def read_audit_entries(database: Database) -> list[AuditEntry]:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_insert_reports_constraint_errors_by_field(librarian: AsyncClient, database: Database, ann: User) -> None:
-    await grant(database, ann, "writer", "*")
+    await add_permission(database, ann, "writer", "*")
     for name in ("One", "Two"):  # PostgreSQL's sequence does not know that these ids exist
         await librarian.post(f"{API}/writers", json={"name": name})
     for _ in range(2):
@@ -163,7 +163,7 @@ async def test_insert_reports_constraint_errors_by_field(librarian: AsyncClient,
 
 
 async def test_hook_can_refuse_a_new_row(librarian: AsyncClient, database: Database, ann: User) -> None:
-    await grant(database, ann, "writer", "*")
+    await add_permission(database, ann, "writer", "*")
     with temporary_hooks():
 
         @after_create(Writer)

@@ -6,7 +6,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import MetaData
 from sqlmodel import Field
 
-from opportune.crud import Access, Crud, CrudPages
+from opportune.crud import Crud, CrudPages, Permission
 from opportune.crud.columns import list_columns
 from opportune.db import Model
 from opportune.db.models.model import NAMING_CONVENTION
@@ -53,15 +53,15 @@ class Dentist(ClinicTable, table=True):
 
 
 class Visits(Crud[Checkup]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
 
 
 class Slots(Crud[Slot]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
 
 
 class Doctors(Crud[Dentist]):
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
 
 
 clinic = Feature(

@@ -10,7 +10,7 @@ from opportune.accounts import User
 from opportune.db import Database
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
-from opportune.testing import RecordedJobs, counted_statements, grant, picture, upload
+from opportune.testing import RecordedJobs, add_permission, counted_statements, picture, upload
 
 ADMIN_LIST = "/admin/user/list"
 
@@ -24,8 +24,8 @@ async def test_each_role_has_a_client(
     assert [response.status_code for response in responses] == [303, 403, 403, 200]
 
 
-async def test_staff_have_their_grants(staff: User, staff_client: AsyncClient, database: Database) -> None:
-    await grant(database, staff, "user", "list")
+async def test_staff_have_their_permissions(staff: User, staff_client: AsyncClient, database: Database) -> None:
+    await add_permission(database, staff, "user", "list")
     assert (await staff_client.get(ADMIN_LIST)).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""Pages of groups. Staff cannot grant permissions that they do not have."""
+"""Pages of groups. Staff cannot give permissions that they do not have."""
 
 import asyncio
 import re
@@ -11,9 +11,9 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.db.database import Database
-from opportune.testing.factories import PASSWORD, grant, make_user, sign_in, signed_in_client
+from opportune.testing.factories import PASSWORD, add_permission, make_user, sign_in, signed_in_client
 
 NEW_PASSWORD = "an altogether new one"
 ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
@@ -21,10 +21,10 @@ ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
 
 @pytest.fixture
 async def staff(app: FastAPI) -> User:
-    """Staff with all grants on users and groups."""
+    """Staff with all permissions on users and groups."""
     user = await make_user(app.state.database, "staff@example.com", is_staff=True)
     for identity in ("user", "group"):
-        await grant(app.state.database, user, identity, "*")
+        await add_permission(app.state.database, user, identity, "*")
     return user
 
 
@@ -34,10 +34,14 @@ async def staff_client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def read_grants(database: Database, group: str) -> set[str]:
-    statement = select(Grant).join(Group, col(Group.id) == col(Grant.group_id)).where(col(Group.name) == group)
+async def read_permissions(database: Database, group: str) -> set[str]:
+    statement = (
+        select(GroupPermission)
+        .join(Group, col(Group.id) == col(GroupPermission.group_id))
+        .where(col(Group.name) == group)
+    )
     async with database.reader() as session:
-        return {f"{grant.identity}:{grant.action}" for grant in await session.scalars(statement)}
+        return {f"{row.identity}:{row.action}" for row in await session.scalars(statement)}
 
 
 async def reload_user(database: Database, user: User) -> User:
@@ -49,7 +53,7 @@ async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncC
     database = app.state.database
     form_data = {"name": "Editors", "permissions": ["user:list", "user:get"], "save": "Save"}
     assert (await admin.post("/admin/group/create", data=form_data)).status_code == 303
-    assert await read_grants(database, "Editors") == {"user:list", "user:get"}
+    assert await read_permissions(database, "Editors") == {"user:list", "user:get"}
     assert 'value="user:list" id="permissions-user:list" checked' in (await admin.get("/admin/group/edit/1")).text
     assert "✓ Details yes" in extract_text(await admin.get("/admin/group/details/1"))
     user = await make_user(database, "anna@example.com")
@@ -79,27 +83,27 @@ async def test_members_are_added_and_removed(app: FastAPI, admin: AsyncClient) -
         assert await session.scalar(select(Membership)) is None
 
 
-async def test_staff_cannot_grant_permissions_they_lack(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
+async def test_staff_cannot_give_permissions_they_lack(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
     for forged in ("todo:list", "*:*", "session:delete", "nonsense"):
         response = await staff_client.post(
             "/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]}
         )
         assert response.status_code == 400, forged
-        assert await read_grants(app.state.database, "Mine") == set()
+        assert await read_permissions(app.state.database, "Mine") == set()
     assert 'value="user:list"' in response.text
     assert 'value="todo:list"' not in response.text
 
     database = app.state.database
-    group = await grant(database, await make_user(database), "team", "delete")
+    group = await add_permission(database, await make_user(database), "team", "delete")
     form_data = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
     assert (await staff_client.post(f"/admin/group/edit/{group.id}", data=form_data)).status_code == 303
-    assert await read_grants(database, "Renamed") == {"team:delete", "user:list"}
+    assert await read_permissions(database, "Renamed") == {"team:delete", "user:list"}
     await staff_client.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
     assert "This group has permissions that you do not have." in (await staff_client.get("/admin/group/list")).text
-    assert await read_grants(database, "Renamed") == {"team:delete", "user:list"}
+    assert await read_permissions(database, "Renamed") == {"team:delete", "user:list"}
 
     member = await make_user(database, "member@example.com")
-    await grant(database, member, "team", "export")
+    await add_permission(database, member, "team", "export")
     form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     response = await staff_client.post(f"/admin/user/password/{member.id}", data=form_data)
     assert response.status_code == 400
@@ -163,8 +167,8 @@ async def test_staff_assign_only_groups_within_their_permissions(
     app: FastAPI, staff_client: AsyncClient, staff: User
 ) -> None:
     database = app.state.database
-    stronger_group = await grant(database, await make_user(database), "team", "list")
-    group = await grant(database, staff, "user", "list")
+    stronger_group = await add_permission(database, await make_user(database), "team", "list")
+    group = await add_permission(database, staff, "user", "list")
     user = await make_user(database, "user@example.com")
     form_data = {"email": user.email, "is_active": "y", "save": "Save"}
     edit = f"/admin/user/edit/{user.id}"
@@ -193,7 +197,7 @@ async def test_staff_assign_only_groups_within_their_permissions(
 async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) -> None:
     database = app.state.database
     support = await make_user(database, "support@example.com", is_staff=True)
-    group = await grant(database, support, "user", "*")
+    group = await add_permission(database, support, "user", "*")
     user = await make_user(database)
     async with signed_in_client(app, support) as client:
         assert 'name="groups"' not in (await client.get(f"/admin/user/edit/{user.id}")).text
@@ -206,14 +210,14 @@ async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) ->
 
 async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     database = app.state.database
-    group = await grant(database, await make_user(database), "user", "*")
+    group = await add_permission(database, await make_user(database), "user", "*")
     edit = f"/admin/group/edit/{group.id}"
     page = (await admin.get(edit)).text
     assert 'value="user:*" id="permissions-user:*" checked aria-label="Users: All"' in page
     assert 'value="user:list" id="permissions-user:list" aria-label="Users: List"' in page
     form_data = {"name": group.name, "permissions": ["user:*", "user:update", "user:action:activate"], "save": "Save"}
     assert (await admin.post(edit, data=form_data)).status_code == 303
-    assert await read_grants(database, group.name) == {"user:*", "user:update", "user:action:activate"}
+    assert await read_permissions(database, group.name) == {"user:*", "user:update", "user:action:activate"}
     text = extract_text(await admin.get(f"/admin/group/details/{group.id}"))
     assert "Users user ✓ All yes ✓ List yes" in text
     assert "✓ Activate" in text
@@ -221,17 +225,17 @@ async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClie
         "only permissions of the current user"
     )
     assert (await admin.post(edit, data={**form_data, "permissions": ["user:list"]})).status_code == 303
-    assert await read_grants(database, group.name) == {"user:list"}
+    assert await read_permissions(database, group.name) == {"user:list"}
 
-    group = await grant(database, await make_user(database), "*", "list")
+    group = await add_permission(database, await make_user(database), "*", "list")
     async with database.writer() as session:
-        session.add(Grant(group_id=group.id, identity="gone", action="list"))
+        session.add(GroupPermission(group_id=group.id, identity="gone", action="list"))
     response = await admin.get(f"/admin/group/edit/{group.id}")
     assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in response.text
     assert "Not installed: gone:list" in extract_text(response)
     form_data = {"name": group.name, "permissions": ["user:list"], "save": "Save"}
     assert (await admin.post(f"/admin/group/edit/{group.id}", data=form_data)).status_code == 303
-    assert await read_grants(database, group.name) == {"user:list", "gone:list"}
+    assert await read_permissions(database, group.name) == {"user:list", "gone:list"}
 
 
 async def test_user_page_lists_permissions_by_group(app: FastAPI, admin: AsyncClient) -> None:
@@ -239,9 +243,9 @@ async def test_user_page_lists_permissions_by_group(app: FastAPI, admin: AsyncCl
     user = await make_user(database)
     address = f"/admin/user/details/{user.id}"
     assert "Permissions" not in extract_text(await admin.get(address))
-    lister = await grant(database, user, "user", "list")
+    lister = await add_permission(database, user, "user", "list")
     assert f"From the group {lister.name}" in extract_text(await admin.get(address))
-    manager = await grant(database, user, "user", "*")
+    manager = await add_permission(database, user, "user", "*")
     text = extract_text(await admin.get(address))
     assert f"1 {lister.name} 2 {manager.name}" in text
     assert f"1 2 List by {lister.name}, {manager.name} 2 Details by {manager.name}" in text

@@ -7,7 +7,7 @@ from sqlalchemy import func
 
 from opportune.accounts.models import Session
 from opportune.feature import Admin, Feature, UserColumn
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 
 COLUMNS = [
     UserColumn("Browsers", Session.user_id),
@@ -39,7 +39,7 @@ async def test_column_without_rows_is_zero(app: FastAPI, admin: AsyncClient) -> 
 async def test_columns_need_permission_to_list_their_rows(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     for action in ("list", "get"):
-        await grant(app.state.database, staff, "user", action)
+        await add_permission(app.state.database, staff, "user", action)
     async with signed_in_client(app, staff) as browser:
         response = await browser.get(f"/admin/user/details/{staff.id}")
     assert (response.status_code, "Browsers" in response.text) == (200, False)

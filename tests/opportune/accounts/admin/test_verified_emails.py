@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.feature import Person, PersonalData
-from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
 
 STRANGER, NEW_PASSWORD = "stranger@example.com", "an altogether new one"
 SEATS_BY_EMAIL = {STRANGER: "a seat at the clinic"}
@@ -39,9 +39,9 @@ async def site(app: FastAPI) -> FastAPI:
 
 @pytest.fixture
 async def staff(site: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Client of staff with all grants on users."""
+    """Client of staff with all permissions on users."""
     user = await make_user(site.state.database, "staff@example.com", is_staff=True)
-    await grant(site.state.database, user, "user", "*")
+    await add_permission(site.state.database, user, "user", "*")
     async with signed_in_client(site, user) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""Permissions granted to groups, checked by routes and templates."""
+"""Permissions of groups, checked by routes and templates."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,8 +12,8 @@ from jinja2 import DictLoader
 from sqlalchemy import Executable, MetaData, delete
 from sqlmodel import Field, SQLModel, col
 
-from opportune.accounts.groups.permissions import FORBIDDEN, may, read_grants
-from opportune.accounts.models import Grant, Membership, User
+from opportune.accounts.groups.permissions import FORBIDDEN, may, read_permissions
+from opportune.accounts.models import GroupPermission, Membership, User
 from opportune.accounts.tokens.service import create_token
 from opportune.application import create_app
 from opportune.config.settings import Settings
@@ -22,7 +22,7 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.web import templates
 
@@ -93,40 +93,40 @@ async def test_visitor_must_sign_in_first(client: AsyncClient) -> None:
     assert (program.status_code, program.headers["www-authenticate"]) == (401, "Bearer")
 
 
-async def test_group_grant_permits_a_route(app: FastAPI, database: Database) -> None:
+async def test_group_permission_permits_a_route(app: FastAPI, database: Database) -> None:
     user, staff = await make_user(database), await make_user(database, is_staff=True)
     for identity, action in [("cake", "list"), ("pie-crust", "*"), ("*", "list")]:
-        await grant(database, staff, identity, action)
+        await add_permission(database, staff, identity, action)
 
     assert await get_statuses(app, user) == (403, 403)
     assert await get_statuses(app, staff) == (403, 403)
 
     for identity, action in [("cake", "export"), ("cake", "*"), ("*", "export"), ("*", "*")]:
         user = await make_user(database)
-        await grant(database, user, identity, action)
+        await add_permission(database, user, identity, action)
         assert await get_statuses(app, user) == (200, 200), (identity, action)
 
     assert await get_statuses(app, await make_user(database, is_superuser=True)) == (200, 200)
 
 
-@pytest.mark.parametrize("model", [Grant, Membership])
-async def test_removed_grant_ends_at_the_next_request(
-    app: FastAPI, database: Database, model: type[Grant | Membership]
+@pytest.mark.parametrize("model", [GroupPermission, Membership])
+async def test_removed_permission_ends_at_the_next_request(
+    app: FastAPI, database: Database, model: type[GroupPermission | Membership]
 ) -> None:
     user = await make_user(database)
-    group = await grant(database, user, "cake", "export")
+    group = await add_permission(database, user, "cake", "export")
     async with signed_in_client(app, user) as browser, program_client(app, user) as program:
-        granted_statuses = [(await client.get(API)).status_code for client in (browser, program)]
+        first_statuses = [(await client.get(API)).status_code for client in (browser, program)]
         async with database.writer() as session:
             await session.execute(delete(model).where(col(model.group_id) == group.id))
         removed_statuses = [(await client.get(API)).status_code for client in (browser, program)]
 
-    assert (granted_statuses, removed_statuses) == ([200, 200], [403, 403])
+    assert (first_statuses, removed_statuses) == ([200, 200], [403, 403])
 
 
-async def test_token_has_the_grants_of_its_user(app: FastAPI, database: Database) -> None:
+async def test_token_has_the_permissions_of_its_user(app: FastAPI, database: Database) -> None:
     baker, visitor = await make_user(database), await make_user(database)
-    await grant(database, baker, "cake", "export")
+    await add_permission(database, baker, "cake", "export")
 
     async with program_client(app, baker) as program:
         assert (await program.get(API)).json() == {"email": baker.email}
@@ -154,20 +154,20 @@ def template(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 async def test_template_checks_a_permission(app: FastAPI, database: Database) -> None:
     visitor = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
     assert (await visitor.get("/cakes/shown")).text == "may not"
-    user_without_grants, superuser = await make_user(database), await make_user(database, is_superuser=True)
-    for user, message in ((user_without_grants, "may not"), (superuser, "may")):
+    user_without_permissions, superuser = await make_user(database), await make_user(database, is_superuser=True)
+    for user, message in ((user_without_permissions, "may not"), (superuser, "may")):
         async with signed_in_client(app, user) as client:
             assert (await client.get("/cakes/shown")).text == message
-    group = await grant(database, user_without_grants, "cake", "update")
-    await grant(database, user_without_grants, "pie-crust", "action:bake")
-    async with signed_in_client(app, user_without_grants) as client:
+    group = await add_permission(database, user_without_permissions, "cake", "update")
+    await add_permission(database, user_without_permissions, "pie-crust", "action:bake")
+    async with signed_in_client(app, user_without_permissions) as client:
         assert (await client.get("/cakes/shown")).text == "may"
         async with database.writer() as session:
-            await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
+            await session.execute(delete(GroupPermission).where(col(GroupPermission.group_id) == group.id))
         assert (await client.get("/cakes/shown")).text == "may not"
 
 
-async def test_user_and_grants_are_one_query(
+async def test_user_and_permissions_are_one_query(
     app: FastAPI, template: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template["cakes/shown.html"] *= 3
@@ -218,10 +218,10 @@ def test_unknown_permission_of_a_route_is_refused_at_start() -> None:
         create_app(settings_for("sqlite:///unused.db"), [Feature("cakes", models=[Cake], api=router)])
 
 
-async def test_read_grants_works_without_a_request(database: Database) -> None:
+async def test_read_permissions_works_without_a_request(database: Database) -> None:
     baker, superuser = await make_user(database), await make_user(database, is_superuser=True)
-    await grant(database, baker, "cake", "update")
+    await add_permission(database, baker, "cake", "update")
     async with database.reader() as session:
-        assert await read_grants(session, baker) == {("cake", "update")}
-        assert await read_grants(session, superuser) == {("*", "*")}
-        assert await read_grants(session, None) == set()
+        assert await read_permissions(session, baker) == {("cake", "update")}
+        assert await read_permissions(session, superuser) == {("*", "*")}
+        assert await read_permissions(session, None) == set()

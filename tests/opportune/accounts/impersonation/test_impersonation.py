@@ -18,7 +18,7 @@ from opportune.admin.models import AuditEntry
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.access import example_path, list_addresses
-from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, settings
 
 __all__ = ["settings"]  # a fixture
@@ -128,7 +128,7 @@ async def test_only_superusers_impersonate_active_users(
 ) -> None:
     assert (await impersonate(client, ada)).status_code == 303  # redirects to the sign-in page
     support = await make_user(database, is_staff=True)
-    await grant(database, support, "user", "*")
+    await add_permission(database, support, "user", "*")
     async with signed_in_client(app, support) as staff:
         page = await staff.get(f"/admin/user/details/{ada.id}")
         assert (page.status_code, "Sign in as …" in page.text) == (200, False)

@@ -60,9 +60,9 @@ async def test_menu_links_to_all_account_pages(ada_client: AsyncClient) -> None:
 
 
 async def test_profile_form_ignores_rights_and_email(ada_client: AsyncClient, database: Database, user: User) -> None:
-    rights = {"is_superuser": "true", "is_staff": "true", "is_verified": "true", "id": "77", "email": NEW_EMAIL}
+    permissions = {"is_superuser": "true", "is_staff": "true", "is_verified": "true", "id": "77", "email": NEW_EMAIL}
 
-    await ada_client.post("/accounts/profile", data=rights)
+    await ada_client.post("/accounts/profile", data=permissions)
 
     assert await reload_user(database, user) == user
 

@@ -11,7 +11,7 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.editing.pages import (
     LIST,
@@ -166,13 +166,13 @@ async def test_closed_cell_shows_the_row(admin: AsyncClient) -> None:
 
 async def test_cells_need_the_permission_to_edit(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, staff, "part", "list")
-    await grant(app.state.database, staff, "maker", "list")
+    await add_permission(app.state.database, staff, "part", "list")
+    await add_permission(app.state.database, staff, "maker", "list")
     async with signed_in_client(app, staff) as browser:
         assert "cell-edit" not in (await browser.get(LIST)).text
         assert (await browser.get("/admin/part/cell/state/1")).status_code == 403
         assert (await browser.post("/admin/part/cell/state/1", data={"1-state": "used"})).status_code == 403
-        await grant(app.state.database, staff, "part", "update")
+        await add_permission(app.state.database, staff, "part", "update")
         page = (await browser.get(LIST)).text
         assert "Edit State of 1" in page
         assert "Edit State of 3" not in page, "the row is locked by check_can_edit"

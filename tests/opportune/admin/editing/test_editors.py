@@ -13,7 +13,7 @@ from opportune.admin.editing.presence import MAX_ROWS, PRESENT_SECONDS, Editors
 from opportune.db import utc_now
 from opportune.db.bus import MemoryBus
 from opportune.db.bus.redis import RedisBus
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.editing.pages import edit_cell
 from tests.opportune.admin.editing.parts_feature import Part
 
@@ -80,7 +80,7 @@ async def test_wrong_time_is_refused(admin: AsyncClient, since: str) -> None:
 
 async def test_user_who_may_not_edit_is_refused(app: FastAPI) -> None:
     user = await make_user(app.state.database, email="reader@example.com")
-    await grant(app.state.database, user, "part", "list")
+    await add_permission(app.state.database, user, "part", "list")
     async with signed_in_client(app, user) as client:
         assert (await client.get(url())).status_code == 403
 

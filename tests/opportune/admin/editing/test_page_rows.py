@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.editing.pages import LIST, edit_cell, form_fields, read_changes, read_part
 from tests.opportune.admin.editing.parts_feature import Part
 
@@ -88,12 +88,12 @@ async def test_deleted_row_stops_the_others(app: FastAPI, admin: AsyncClient) ->
 async def test_rows_and_columns_need_their_permission(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     for model in ("part", "maker"):
-        await grant(app.state.database, staff, model, "list")
+        await add_permission(app.state.database, staff, model, "list")
     async with signed_in_client(app, staff) as browser:
         assert EDIT_PAGE not in (await browser.get(LIST)).text
         assert (await browser.get(EDIT_PAGE)).status_code == 403
         assert (await browser.post(EDIT_PAGE, data={"pk": "1"})).status_code == 403
-        await grant(app.state.database, staff, "part", "update")
+        await add_permission(app.state.database, staff, "part", "update")
         fields = await open_rows(browser)
         assert {"1-price", "3-state"}.isdisjoint(fields)
         forged = fields | {"1-(seen)": ["price:0"], "1-price": ["9"], "3-(seen)": ["state:0"], "3-state": ["used"]}

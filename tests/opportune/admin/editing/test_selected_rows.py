@@ -9,7 +9,7 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.editing.pages import LIST, form_fields, read_changes, read_part
 from tests.opportune.admin.editing.parts_feature import Part
 
@@ -134,11 +134,11 @@ async def test_too_many_and_no_rows_are_refused(admin: AsyncClient, monkeypatch:
 
 async def test_selected_rows_need_their_permission(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, staff, "part", "list")
+    await add_permission(app.state.database, staff, "part", "list")
     async with signed_in_client(app, staff) as browser:
         assert EDIT_SELECTED not in (await browser.get(LIST)).text
         assert (await preview(browser, "1", {"state": "used"})).status_code == 403
-        await grant(app.state.database, staff, "part", "update")
+        await add_permission(app.state.database, staff, "part", "update")
         assert "new-price" not in (await browser.post(EDIT_SELECTED, data={"pk": "1"})).text
         forged = {"pks": "1", "change": ["price", "state"], "new-price": "9", "new-state": "used", "confirmed": "yes"}
         await browser.post(EDIT_SELECTED, data=forged)

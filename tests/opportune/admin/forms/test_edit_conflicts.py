@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from opportune.admin.forms.inline import Inline
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.lists.test_related import grant
+from tests.opportune.admin.lists.test_related import add_permission
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin, run_before_saving
 
 EDIT = "/admin/shelf/edit/1"
@@ -73,7 +73,7 @@ async def test_change_of_another_user_is_shown(app: FastAPI, admin: AsyncClient)
 async def test_author_needs_the_permission_for_history(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, is_staff=True)
     for action in ("list", "update"):
-        await grant(app, user.id, "shelf", action)
+        await add_permission(app, user.id, "shelf", action)
     async with signed_in_client(app, user) as staff:
         form_data = await open_form(staff)
         await admin.post(EDIT, data=await open_form(admin) | {"slug": "root"})

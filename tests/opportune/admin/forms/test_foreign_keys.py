@@ -10,8 +10,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import Select, delete, select
 from sqlmodel import col
 
-from opportune.accounts.models import Grant, Group, User
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.accounts.models import Group, GroupPermission, User
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
@@ -29,9 +29,9 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 @pytest.fixture
 async def group(app: FastAPI) -> Group:
-    """Group with all grants on gadgets and none on makers."""
+    """Group with all permissions on gadgets and none on makers."""
     staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    return await grant(app.state.database, staff, "gadget", "*")
+    return await add_permission(app.state.database, staff, "gadget", "*")
 
 
 @pytest.fixture
@@ -42,10 +42,12 @@ async def staff(app: FastAPI, group: Group) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def set_grants(app: FastAPI, group: Group, *grants: tuple[str, str]) -> None:
+async def set_permissions(app: FastAPI, group: Group, *permissions: tuple[str, str]) -> None:
     async with app.state.database.writer() as session:
-        await session.execute(delete(Grant).where(col(Grant.group_id) == group.id))
-        session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in grants)
+        await session.execute(delete(GroupPermission).where(col(GroupPermission.group_id) == group.id))
+        session.add_all(
+            GroupPermission(group_id=group.id, identity=identity, action=action) for identity, action in permissions
+        )
 
 
 async def read_maker_ids(app: FastAPI) -> list[int]:
@@ -89,13 +91,13 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
 
 
 async def test_choosing_needs_details_and_searching_needs_list(app: FastAPI, group: Group, staff: AsyncClient) -> None:
-    await set_grants(app, group, ("gadget", "*"), ("maker", "get"))
+    await set_permissions(app, group, ("gadget", "*"), ("maker", "get"))
     page = (await staff.get("/admin/gadget/create?maker_id=3")).text
     assert f'<option value="3" selected>{SECRET_TITLE}</option>' in page
     assert 'data-role="select2-ajax"' not in page
     assert (await staff.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "3"})).status_code == 303
     assert await read_maker_ids(app) == [3]
-    await set_grants(app, group, ("gadget", "*"), ("maker", "list"))
+    await set_permissions(app, group, ("gadget", "*"), ("maker", "list"))
     assert 'data-role="select2-ajax"' in (await staff.get("/admin/gadget/edit/1")).text
     results = (await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")).json()["results"]
     assert results == [{"id": "3", "text": SECRET_TITLE}]
@@ -108,7 +110,7 @@ async def test_rows_outside_list_query_cannot_be_chosen(
         return select(Maker).where(col(Maker.id) != 3)
 
     monkeypatch.setattr(MakerAdmin, "list_query", query_without_third_maker)
-    await set_grants(app, group, ("gadget", "*"), ("maker", "*"))
+    await set_permissions(app, group, ("gadget", "*"), ("maker", "*"))
     for page in ("create?maker_id=3", "list?maker_id=3", "ajax/lookup?name=maker_id&term=Secret"):
         assert SECRET_TITLE not in (await staff.get(f"/admin/gadget/{page}")).text, page
     for number in (3, 999):
@@ -120,7 +122,7 @@ async def test_rows_outside_list_query_cannot_be_chosen(
 
 async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group: Group, staff: AsyncClient) -> None:
     user = await make_user(app.state.database, "telltale@example.com")
-    await set_grants(app, group, ("user", "action:sign-out"), ("maker", "delete"), ("user", "delete"))
+    await set_permissions(app, group, ("user", "action:sign-out"), ("maker", "delete"), ("user", "delete"))
     for address, number, name in (
         (f"user/action/sign-out?pks={user.id}", f"User {user.id}", user.email),
         (f"user/delete?pks={user.id}", f"User {user.id}", user.email),
@@ -135,7 +137,7 @@ async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group
     for address in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
         assert (await staff.post(f"/admin/{address}", data={"all": "1"})).status_code == 403
 
-    await set_grants(app, group, ("audit-entry", "list"), ("gadget", "get"), ("maker", "list"))
+    await set_permissions(app, group, ("audit-entry", "list"), ("gadget", "get"), ("maker", "list"))
     page = (await staff.get("/admin/audit-entry/list")).text
     assert ('value="gadget"' in page, 'value="maker"' in page) == (True, False)
 

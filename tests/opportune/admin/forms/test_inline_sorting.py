@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.admin.forms.inline import Inline
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.lists.test_related import grant
+from tests.opportune.admin.lists.test_related import add_permission
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
 
 EDIT = "/admin/shelf/edit/1"
@@ -115,8 +115,8 @@ async def test_locked_row_prevents_sorting(app: FastAPI, admin: AsyncClient, mon
 
 async def test_user_without_edit_permission_may_add_lines(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
-    await grant(app, user.id, "shelf", "*")
-    await grant(app, user.id, "label", "create")
+    await add_permission(app, user.id, "shelf", "*")
+    await add_permission(app, user.id, "label", "create")
     async with signed_in_client(app, user) as staff:
         page = (await staff.get(EDIT)).text
         assert 'name="label-new0-text"' in page

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.lists.test_related import grant
+from tests.opportune.admin.lists.test_related import add_permission
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, run_before_saving
 
 EDIT = "/admin/shelf/edit/1"
@@ -131,8 +131,8 @@ async def test_inline_moved_by_another_user_is_refused(
 
 async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
-    await grant(app, user.id, "shelf", "*")
-    await grant(app, user.id, "label", "list")
+    await add_permission(app, user.id, "shelf", "*")
+    await add_permission(app, user.id, "label", "list")
     changes = {**FORM, "label-1-text": "forged", "label-2-delete": "1", "label-new0-text": "gold"}
     async with signed_in_client(app, user) as staff:
         page = (await staff.get(EDIT)).text
@@ -140,7 +140,7 @@ async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
         assert 'href="/admin/label/list?shelf_id=1"' in page, "shown as related rows only"
         assert (await staff.post(EDIT, data=changes)).status_code == 303
         assert await read_labels(app) == LABELS_BEFORE
-        await grant(app, user.id, "label", "update")
+        await add_permission(app, user.id, "label", "update")
         page = (await staff.get(EDIT)).text
         assert "label-1-text" in page
         assert "label-1-delete" not in page

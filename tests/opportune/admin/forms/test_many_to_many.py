@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from opportune.admin.forms.foreign_keys import MAX_SELECTED_ROWS
 from opportune.admin.models import AuditEntry
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import BANNED, Genre, Loan, Novel, NovelGenre, Reader
 
 NOVEL_FORM = {"title": "Saga", "save": "Save"}
@@ -27,9 +27,9 @@ async def app(app_with_novels: FastAPI) -> FastAPI:
 
 @pytest.fixture
 async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Staff with all grants on novels and none on genres."""
+    """Staff with all permissions on novels and none on genres."""
     user = await make_user(app.state.database, "other@example.com", is_staff=True)
-    await grant(app.state.database, user, "novel", "*")
+    await add_permission(app.state.database, user, "novel", "*")
     async with signed_in_client(app, user) as client:
         yield client
 
@@ -130,7 +130,7 @@ async def test_add_button_needs_permission_to_create(app: FastAPI, admin: AsyncC
     assert add_link in (await admin.get(CREATE)).text
     user = await make_user(app.state.database, is_staff=True)
     for identity, action in (("novel", "*"), ("genre", "list")):
-        await grant(app.state.database, user, identity, action)
+        await add_permission(app.state.database, user, identity, action)
     async with signed_in_client(app, user) as reader:
         assert add_link not in (await reader.get(CREATE)).text
         assert (await reader.get("/admin/genre/create?_dialog=1")).status_code == 403

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, Book
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 
@@ -97,9 +97,9 @@ async def test_added_columns_can_be_sorted(admin: AsyncClient, monkeypatch: pyte
 async def test_details_columns_need_the_permission(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GadgetAdmin, "column_list", ("name",))
     user = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, user, "gadget", "list")
+    await add_permission(app.state.database, user, "gadget", "list")
     async with signed_in_client(app, user) as client:
         assert (await client.get(f"{LIST}?columns=size")).status_code == 400
         assert (await client.get(f"{LIST}?sortBy=size")).status_code == 400
-        await grant(app.state.database, user, "gadget", "get")
+        await add_permission(app.state.database, user, "gadget", "get")
         assert (await client.get(f"{LIST}?columns=size&sortBy=size")).status_code == 200

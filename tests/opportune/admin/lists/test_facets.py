@@ -14,7 +14,7 @@ from starlette.requests import Request
 from opportune.admin.lists import facets
 from opportune.admin.views import AdminView
 from opportune.testing import counted_statements
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 
 LIST = "/admin/gadget/list"
@@ -89,7 +89,7 @@ async def test_counts_of_large_lists_are_minimums(admin: AsyncClient, monkeypatc
 
 async def test_titles_of_hidden_rows_are_not_shown(app: FastAPI) -> None:
     user = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    await grant(app.state.database, user, "gadget", "list")
+    await add_permission(app.state.database, user, "gadget", "list")
     async with signed_in_client(app, user) as client:
         counts = await read_counts(client)
     assert [name for name in counts if "_id" in name] == []

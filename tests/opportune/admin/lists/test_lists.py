@@ -16,7 +16,7 @@ from opportune.accounts.models import ApiToken, User
 from opportune.admin.models import AuditEntry
 from opportune.contrib.import_export.export import _csv_cell, unescape_formula
 from opportune.db.models.model import utc_now
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
 CONFIRMED = {"confirmed": "yes"}
@@ -221,9 +221,9 @@ def test_harmless_cell_is_not_escaped(text: str) -> None:
     assert _csv_cell(text) == text == unescape_formula(text)
 
 
-async def test_list_actions_need_their_own_grants(app: FastAPI, gadgets: None) -> None:
+async def test_list_actions_need_their_own_permissions(app: FastAPI, gadgets: None) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, staff, "gadget", "list")
+    await add_permission(app.state.database, staff, "gadget", "list")
     requests_by_action = {
         "export": ("GET", "/admin/gadget/export/csv"),
         "import": ("GET", "/admin/gadget/import"),
@@ -236,5 +236,5 @@ async def test_list_actions_need_their_own_grants(app: FastAPI, gadgets: None) -
             assert text not in page
         for action, (method, address) in requests_by_action.items():
             assert (await browser.request(method, address)).status_code == 403, action
-            await grant(app.state.database, staff, "gadget", action)
+            await add_permission(app.state.database, staff, "gadget", action)
             assert (await browser.request(method, address)).status_code == 200, action

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.admin.log.diff import diff_values, snapshot
 from opportune.admin.models import AuditEntry
-from opportune.testing.factories import PASSWORD, grant, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
 NEW_PASSWORD = "an altogether new one"
@@ -52,7 +52,7 @@ async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
         assert "(deleted)" in page
         assert (await admin.get("/admin/gadget/history/2")).status_code == 404
     staff = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, staff, "gadget", "list")
+    await add_permission(app.state.database, staff, "gadget", "list")
     async with signed_in_client(app, staff) as client:
         assert (await client.get("/admin/gadget/history/1")).status_code == 403
 
@@ -68,7 +68,7 @@ async def test_log_shows_titles_of_visible_references(app_with_gadgets: FastAPI)
         for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
             assert extract_changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
     staff = await make_user(database, is_staff=True)
-    await grant(database, staff, "gadget", "get")
+    await add_permission(database, staff, "gadget", "get")
     async with signed_in_client(app_with_gadgets, staff) as client:
         assert extract_changed_maker((await client.get("/admin/gadget/history/1")).text) == ["1", "2"]
 
@@ -169,7 +169,7 @@ async def test_staff_see_entries_of_models_they_may_open(app: FastAPI, admin: As
     await admin.post(f"/admin/user/delete?pks={victim.id}", data={"confirmed": "yes"})
     staff = await make_user(database, is_staff=True)
     for identity in ("audit-entry", "user"):
-        await grant(database, staff, identity, "*")
+        await add_permission(database, staff, identity, "*")
     async with signed_in_client(app, staff) as client:
         for path in ("list", "export/json", "list?identity=group"):
             assert "Hidden" not in (await client.get(f"/admin/audit-entry/{path}")).text, path
@@ -185,7 +185,7 @@ async def test_wildcard_hides_entries_for_superusers(app: FastAPI, superuser: Us
         session.add(AuditEntry(actor="root@example.com", action="delete", identity="session", title="Telltale"))
         session.add(AuditEntry(actor="root@example.com", action="update", identity="user", row_id="1", title="Usual"))
     staff = await make_user(database, is_staff=True)
-    await grant(database, staff, "*", "*")
+    await add_permission(database, staff, "*", "*")
     for user, sees_session_entry in ((staff, False), (superuser, True)):
         async with signed_in_client(app, user) as client:
             for path in ("audit-entry/list", "audit-entry/export/json", ""):

@@ -12,7 +12,7 @@ from opportune.admin import AdminView
 from opportune.crud import Crud, CrudPages
 from opportune.db import SoftDelete
 from opportune.feature import Admin, Feature, Table, UserColumn
-from opportune.testing import grant, make_user, signed_in_client
+from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.admin import gadget_feature
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
@@ -80,7 +80,7 @@ app = site_fixture(archive, gadget_feature.Table.metadata)
 async def clerk(app: FastAPI) -> User:
     user = await make_user(app.state.database, "clerk@example.com", is_staff=True)
     for identity in ("paper", "folder", "audit-entry"):
-        await grant(app.state.database, user, identity, "*")
+        await add_permission(app.state.database, user, identity, "*")
     return user
 
 

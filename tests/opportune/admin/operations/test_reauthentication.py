@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import update
 
-from opportune.accounts.models import Grant, Group, Membership, Session, User
+from opportune.accounts.models import Group, GroupPermission, Membership, Session, User
 from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS_PER_USER
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
@@ -19,14 +19,17 @@ def is_confirmation(location: str) -> bool:
     return location.startswith(f"{CONFIRM}?next=/admin/operations")
 
 
-async def test_operations_refuse_staff_with_all_grants(app: FastAPI, client: AsyncClient) -> None:
+async def test_operations_refuse_staff_with_all_permissions(app: FastAPI, client: AsyncClient) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     async with app.state.database.writer() as session:
         group = Group(name="all")
         session.add(group)
         await session.flush()
         session.add_all(
-            [Grant(group_id=group.id, identity="*", action="*"), Membership(user_id=staff.id, group_id=group.id)]
+            [
+                GroupPermission(group_id=group.id, identity="*", action="*"),
+                Membership(user_id=staff.id, group_id=group.id),
+            ]
         )
     async with signed_in_client(app, staff) as browser:
         for path in READ_PATHS:

@@ -12,12 +12,12 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.config.settings import Settings
-from opportune.testing import grant, make_user, signed_in_client
+from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
 from tests.opportune.site_with import site_with
 
 TEXTS_OF_HIDDEN_FIELDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
-# Granted one by one, because "*" would include the grants of fields.
+# Added one by one, because "*" would include the permissions of fields.
 ACTIONS = ("list", "get", "create", "update", "delete", "import", "export")
 
 
@@ -40,8 +40,8 @@ async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
     user = await make_user(app.state.database, is_staff=True)
     for identity in ("ware", "vendor"):
         for action in ACTIONS:
-            await grant(app.state.database, user, identity, action)
-    await grant(app.state.database, user, "audit-entry", "*")
+            await add_permission(app.state.database, user, identity, action)
+    await add_permission(app.state.database, user, "audit-entry", "*")
     async with signed_in_client(app, user) as client:
         yield client
 
@@ -51,7 +51,7 @@ async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Client of staff who may also see the cost of wares."""
     user = await make_user(app.state.database, is_staff=True)
     for identity in ("ware", "vendor"):
-        await grant(app.state.database, user, identity, "*")
+        await add_permission(app.state.database, user, identity, "*")
     async with signed_in_client(app, user) as client:
         yield client
 
@@ -73,7 +73,7 @@ async def test_pages_omit_hidden_fields(seller: AsyncClient, page: str) -> None:
     assert find_texts_of_hidden_fields(response) == []
 
 
-async def test_pages_show_all_fields_to_users_with_the_grant(buyer: AsyncClient, admin: AsyncClient) -> None:
+async def test_pages_show_all_fields_to_users_with_the_permission(buyer: AsyncClient, admin: AsyncClient) -> None:
     for client in (buyer, admin):
         assert {"Cost", "7.00", "Buyer", "Atlantis", "Margin"} <= {
             *find_texts_of_hidden_fields(await client.get("/admin/ware/list"))

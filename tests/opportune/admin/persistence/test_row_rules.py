@@ -12,7 +12,7 @@ from opportune.accounts.models import User
 from opportune.admin.options import option_faults
 from opportune.admin.views import AdminView
 from opportune.crud import Crud
-from opportune.testing import grant, make_user, signed_in_client
+from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 
 HIDDEN_ID, FOREIGN_ID, OWNED_ID = 1, 2, 3
@@ -40,9 +40,9 @@ async def app(app_with_novels: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Fast
 
 @pytest.fixture
 async def editor(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Client of staff with all grants on novels."""
+    """Client of staff with all permissions on novels."""
     editor: User = await make_user(app.state.database, "ed@example.com", is_staff=True)
-    await grant(app.state.database, editor, "novel", "*")
+    await add_permission(app.state.database, editor, "novel", "*")
     async with signed_in_client(app, editor) as client:
         yield client
 

@@ -14,7 +14,7 @@ from opportune.accounts.admin.users import UserAdmin
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.transactions import session_of
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 
 CONFIRMED = {"confirmed": "yes"}
@@ -106,13 +106,13 @@ async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> Non
 
     database = app.state.database
     staff = await make_user(database, is_staff=True)
-    await grant(database, staff, "gadget", "list")
+    await add_permission(database, staff, "gadget", "list")
     async with signed_in_client(app, staff) as client:
         address = "/admin/gadget/list?maker_id=1"
         page = (await client.get(address)).text
         assert "Maker: 1" in page
         assert "Acme" not in page
-        await grant(database, staff, "maker", "list")
+        await add_permission(database, staff, "maker", "list")
         assert "Maker: Acme" in (await client.get(address)).text
 
 

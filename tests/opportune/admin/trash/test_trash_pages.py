@@ -13,7 +13,7 @@ from opportune.admin.models import AuditEntry
 from opportune.config.settings import Settings
 from opportune.db import with_deleted
 from opportune.db.queries.trash_conflicts import HELD_BY_TRASH
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, parcel_site
 
 TRASH = "/admin/parcel/trash"
@@ -90,7 +90,7 @@ async def test_trash_links_to_the_history_of_a_row(app: FastAPI, admin: AsyncCli
 
 async def test_history_of_a_deleted_row_needs_the_trash(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, staff, "parcel", "get")
+    await add_permission(app.state.database, staff, "parcel", "get")
     async with signed_in_client(app, staff) as client:
         assert (await client.get(f"/admin/parcel/history/{await _row_id(app, 'Gone')}")).status_code == 404
 
@@ -184,7 +184,7 @@ async def test_anonymous_visitor_signs_in_first(app: FastAPI, client: AsyncClien
 async def test_trash_needs_the_permission_to_delete(app: FastAPI, allowed: bool) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     for action in ("list", "delete") if allowed else ("list",):
-        await grant(app.state.database, staff, "parcel", action)
+        await add_permission(app.state.database, staff, "parcel", action)
     async with signed_in_client(app, staff) as client:
         row = {"pk": await _row_id(app, "Gone")}
         assert (TRASH in (await client.get("/admin/parcel/list")).text) is allowed

@@ -9,11 +9,11 @@ from sqlmodel import col
 
 from opportune.accounts.groups import service
 from opportune.accounts.management import find_user
-from opportune.accounts.models import ApiToken, Grant, Group, Membership, RecoveryCode, User
+from opportune.accounts.models import ApiToken, Group, GroupPermission, Membership, RecoveryCode, User
 from opportune.accounts.passwords import hashing
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.testing.factories import PASSWORD, grant, make_token, make_user
+from opportune.testing.factories import PASSWORD, add_permission, make_token, make_user
 from tests.opportune.cli.accounts.conftest import Run
 
 ADA, BOB = "ada@example.com", "bob@example.com"
@@ -31,13 +31,13 @@ async def load_user(database: Database, email: str) -> User:
 
 async def test_users_list_shows_rights(database: Database, ada: User, run: Run) -> None:
     bob = await make_user(database, BOB, is_active=False, is_verified=True, totp_secret="sealed")
-    group = await grant(database, bob, "team", "list")
+    group = await add_permission(database, bob, "team", "list")
 
     code, out, err = await run("users", "list")
 
     assert (code, err) == (0, "")
     assert [line.split(maxsplit=3) for line in out.splitlines()] == [
-        ["ID", "SINCE", "E-MAIL", "RIGHTS"],
+        ["ID", "SINCE", "E-MAIL", "PERMISSIONS"],
         [str(bob.id), f"{bob.created_at:%Y-%m-%d}", BOB, f"inactive, verified, two-factor, in {group.name}"],
         [str(ada.id), f"{ada.created_at:%Y-%m-%d}", ADA, "superuser, staff"],
     ]
@@ -100,9 +100,9 @@ async def test_two_factor_is_reset(database: Database, ada: User, run: Run) -> N
 
 async def test_groups_are_listed_with_permissions(database: Database, run: Run) -> None:
     assert (await run("users", "groups"))[1] == "There are no groups. Create one in the admin.\n"
-    group = await grant(database, await make_user(database), "team", "list")
+    group = await add_permission(database, await make_user(database), "team", "list")
     async with database.writer() as session:
-        session.add_all([Group(name="Cooks"), Grant(group_id=group.id, identity="membership", action="*")])
+        session.add_all([Group(name="Cooks"), GroupPermission(group_id=group.id, identity="membership", action="*")])
 
     _, out, _ = await run("users", "groups")
 
@@ -111,7 +111,11 @@ async def test_groups_are_listed_with_permissions(database: Database, run: Run) 
         ["Cooks", "0", "nothing", "yet"],
         [*group.name.split(), "1", "membership:*,", "team:list"],
     ]
-    assert json.loads((await run("users", "groups", "--json"))[1])[0] == {"name": "Cooks", "members": 0, "grants": []}
+    assert json.loads((await run("users", "groups", "--json"))[1])[0] == {
+        "name": "Cooks",
+        "members": 0,
+        "permissions": [],
+    }
 
 
 async def test_user_is_added_with_permissions(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

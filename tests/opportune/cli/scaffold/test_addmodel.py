@@ -285,7 +285,7 @@ INVALID_ARGUMENTS = (
     ("blog Post name:str --path /admin", "The framework uses the address /admin"),
     ("blog Post name:str --path /docs", "The framework uses the address /docs"),
     ("blog Post name:str --path posts", "'posts' is not an address"),
-    ("blog Post name:str --read nobody", "'nobody' is not an access level"),
+    ("blog Post name:str --read nobody", "'nobody' is not a permission"),
     ("blog Post name:str --read owner", "The rows have no owner"),
     ("blog Post owner name:str --write anyone", "--read owner"),
     ("blog Post title:str --icon bok", "Tabler has no icon named bok. Did you mean book? Choose one from tabler.io"),
@@ -405,7 +405,7 @@ def test_email_fields_are_searchable(project: Path) -> None:
         ("anyone", ""),
         ("signed-in", ", signed_in=True"),
         ("owner", ", signed_in=True"),
-        ("permitted", ', right=("book-review", "list")'),
+        ("permitted", ', permission=("book-review", "list")'),
     ],
 )
 def test_navigation_link_follows_read_access(read: str, condition: str) -> None:

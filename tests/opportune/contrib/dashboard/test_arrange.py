@@ -10,12 +10,12 @@ from httpx2 import AsyncClient
 from sqlalchemy import delete, func, select
 from sqlmodel import col
 
-from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.admin.models import AuditEntry, DashboardLayout
 from opportune.admin.permissions import Permissions
 from opportune.contrib.dashboard.feature import dashboard
 from opportune.feature import Number
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
@@ -33,14 +33,16 @@ app = site_fixture(replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS
 async def staff(app: FastAPI) -> User:
     """Staff in two groups, of which Readers may list gadgets and arrange the page."""
     user = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    grants = {"Readers": [("gadget", "list"), ("arrange-overview", "list")], "Buyers": [("maker", "list")]}
+    permissions = {"Readers": [("gadget", "list"), ("arrange-overview", "list")], "Buyers": [("maker", "list")]}
     async with app.state.database.writer() as session:
-        for name, pairs in grants.items():
+        for name, pairs in permissions.items():
             group = Group(name=name)
             session.add(group)
             await session.flush()
             session.add(Membership(user_id=user.id, group_id=group.id))
-            session.add_all(Grant(group_id=group.id, identity=identity, action=action) for identity, action in pairs)
+            session.add_all(
+                GroupPermission(group_id=group.id, identity=identity, action=action) for identity, action in pairs
+            )
     return user
 
 
@@ -94,7 +96,7 @@ async def test_group_keeps_parts_that_a_member_may_not_see(
     app: FastAPI, admin: AsyncClient, client: AsyncClient, readers: int
 ) -> None:
     async with app.state.database.writer() as session:
-        await session.execute(delete(Grant).where(col(Grant.identity) == "maker"))
+        await session.execute(delete(GroupPermission).where(col(GroupPermission.identity) == "maker"))
     await arrange(admin, readers, [KEYS[2], KEYS[0], KEYS[1]], [KEYS[0], KEYS[1]])
     await arrange(client, readers, [KEYS[1], KEYS[0], KEYS[2]], [*KEYS])
     page = (await admin.get("/admin/", params={"group": readers})).text
@@ -138,9 +140,9 @@ async def test_form_lists_widgets_and_sections(client: AsyncClient, readers: int
     assert 'aria-label="Move One down"' in page
 
 
-async def test_members_without_the_grant_may_not_arrange(app: FastAPI, client: AsyncClient, readers: int) -> None:
+async def test_members_without_the_permission_may_not_arrange(app: FastAPI, client: AsyncClient, readers: int) -> None:
     async with app.state.database.writer() as session:
-        await session.execute(delete(Grant).where(col(Grant.identity) == "arrange-overview"))
+        await session.execute(delete(GroupPermission).where(col(GroupPermission.identity) == "arrange-overview"))
     assert f'href="{URL}' not in (await client.get("/admin/", params={"group": readers})).text
     assert (await client.get(URL, params={"group": readers})).status_code == 403
     assert await arrange(client, readers, KEYS, KEYS) == 403
@@ -168,16 +170,16 @@ async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, re
     assert (await client.get("/admin/")).status_code == 200, "the choice is deleted with the group"
 
 
-def test_features_can_grant_the_page_to_their_groups() -> None:
+def test_features_can_permission_the_page_to_their_groups() -> None:
     feature = replace(gadgets, accounts=replace(gadgets.accounts, groups={"Readers": {"arrange-overview": "list"}}))
-    assert Permissions([dashboard, feature]).shipped_grants() == {"Readers": {("arrange-overview", "list")}}
+    assert Permissions([dashboard, feature]).shipped_permissions() == {"Readers": {("arrange-overview", "list")}}
     assert not list(Permissions([dashboard, feature]).faults())
 
 
 async def test_first_page_needs_no_permission(app: FastAPI) -> None:
     user = await make_user(app.state.database, is_staff=True)
     for _ in range(2):
-        group = await grant(app.state.database, user, "gadget", "list")
+        group = await add_permission(app.state.database, user, "gadget", "list")
     async with signed_in_client(app, user) as client:
         assert "Show this page first" in (await client.get("/admin/", params={"group": group.id})).text
         assert (await client.post(URL, params={"group": group.id}, data={"first": "1"})).status_code == 303

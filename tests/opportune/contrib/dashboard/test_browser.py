@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.testing.factories import grant, make_user, sign_in_browser
+from opportune.testing.factories import add_permission, make_user, sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.contrib.dashboard.test_widgets import WIDGETS
@@ -77,7 +77,7 @@ async def test_arranging_fits_a_phone(app: FastAPI, page: Page, superuser: User,
 
 async def test_single_section_fills_the_width(app: FastAPI, page: Page, site: str) -> None:
     staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    await grant(app.state.database, staff, "maker", "list")
+    await add_permission(app.state.database, staff, "maker", "list")
     await sign_in_browser(page, app, staff, site)
     await page.goto("/admin/")
     for width in (390, 768, 1280, 1920):

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from opportune.accounts.models import User
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.dashboard.setup_steps import has_models_of_project
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 
 URL = "/admin/arrange-overview"
 LABELS = {
@@ -82,7 +82,7 @@ async def _is_done(_app: FastAPI) -> bool:
 
 async def test_only_superusers_have_the_checklist(app: FastAPI) -> None:
     staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    await grant(app.state.database, staff, "*", "*")
+    await add_permission(app.state.database, staff, "*", "*")
     async with signed_in_client(app, staff) as client:
         assert "Get started" not in (await client.get("/admin/")).text
         assert (await client.post(URL, data={"dismiss": "all"})).status_code == 403

@@ -13,7 +13,7 @@ from sqlalchemy import delete, text, update
 from sqlmodel import col
 
 from opportune import __version__
-from opportune.accounts.models import Grant, Group, Membership, User
+from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.admin.models import AuditEntry
 from opportune.admin.status.health import Health
 from opportune.contrib.dashboard import ranges
@@ -38,7 +38,7 @@ async def staff(app: FastAPI) -> User:
         group = Group(name="helpers")
         session.add(group)
         await session.flush()
-        session.add(Grant(group_id=group.id, identity="group", action="list"))
+        session.add(GroupPermission(group_id=group.id, identity="group", action="list"))
         session.add(Membership(user_id=user.id, group_id=group.id))
     return user
 

@@ -19,7 +19,7 @@ from opportune.contrib.dashboard import ranges, shared_counts
 from opportune.contrib.dashboard.shared_counts import SharedCounts
 from opportune.feature import Metric, Number
 from opportune.feature.admin import Widget
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
@@ -98,7 +98,7 @@ async def test_users_with_other_rows_have_their_counts(settings: Settings) -> No
             await add_gadget(app, name)
         for email, number in (("ada@example.com", 2), ("bob@example.com", 1), ("eve@example.com", 0)):
             staff = await make_user(app.state.database, email, is_staff=True)
-            await grant(app.state.database, staff, "gadget", "list")
+            await add_permission(app.state.database, staff, "gadget", "list")
             async with signed_in_client(app, staff) as client:
                 assert await read_counts(client) == all_equal(number)
 

@@ -27,7 +27,7 @@ from opportune.errors import OperatorError
 from opportune.feature import Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import use_language
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from opportune.web.time_zone import local
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
@@ -131,7 +131,7 @@ async def test_table_shows_its_columns_of_the_first_rows(app: FastAPI, admin: As
 
 async def test_widgets_of_hidden_models_run_no_query(app: FastAPI) -> None:
     staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    await grant(app.state.database, staff, "maker", "list")
+    await add_permission(app.state.database, staff, "maker", "list")
     async with signed_in_client(app, staff) as client:
         with counted_statements("test_gadget") as statements:
             page = (await client.get("/admin/")).text
@@ -164,7 +164,7 @@ async def test_widget_by_a_hidden_column_is_not_shown(settings: Settings, widget
     )
     async with site_with(feature, ShopTable.metadata, settings) as app:
         seller = await make_user(app.state.database, is_staff=True)
-        await grant(app.state.database, seller, "ware", "list")
+        await add_permission(app.state.database, seller, "ware", "list")
         async with app.state.database.writer() as session:
             session.add(Ware(name="Lamp", cost=Decimal(1)))
         async with signed_in_client(app, seller) as client:
@@ -173,7 +173,7 @@ async def test_widget_by_a_hidden_column_is_not_shown(settings: Settings, widget
         assert ">Lamp<" in page
         assert ">Cost<" not in page
 
-        await grant(app.state.database, seller, "ware", "cost")
+        await add_permission(app.state.database, seller, "ware", "cost")
         async with signed_in_client(app, seller) as client:
             page = (await client.get("/admin/")).text
         assert f">{widget.label}</a>" in page
@@ -204,7 +204,7 @@ async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -
 
 async def read_overview(app: FastAPI, email: str) -> str:
     staff = await make_user(app.state.database, email, is_staff=True)
-    await grant(app.state.database, staff, "gadget", "list")
+    await add_permission(app.state.database, staff, "gadget", "list")
     async with signed_in_client(app, staff) as client:
         return (await client.get("/admin/")).text
 

@@ -130,7 +130,7 @@ async def test_no_statement_is_left_on_a_pooler_s_only_connection(
 
 @pytest.fixture
 def unprivileged_settings(postgres_server: Postgres, settings: Settings) -> Iterator[Settings]:
-    """Settings of a database user without any grants."""
+    """Settings of a database user without any permissions."""
     url = DatabaseUrl.parse(settings.database_url.get_secret_value()).url
     postgres_server.connection.execute("CREATE ROLE weak LOGIN PASSWORD 'sesame'")
     unprivileged = url.set(username="weak", password="sesame").render_as_string(hide_password=False)
@@ -139,7 +139,7 @@ def unprivileged_settings(postgres_server: Postgres, settings: Settings) -> Iter
 
 
 @on_postgresql
-async def test_user_without_grants_is_a_fault(unprivileged_settings: Settings) -> None:
+async def test_user_without_permissions_is_a_fault(unprivileged_settings: Settings) -> None:
     diagnosis = await examine(unprivileged_settings)
     assert [fault.check for fault in diagnosis.faults] == ["writes", "migrations"]
     assert diagnosis.faults[0].fix.endswith("GRANT CREATE ON SCHEMA public TO weak")

@@ -16,7 +16,7 @@ from opportune.contrib.import_export import export
 from opportune.contrib.import_export.names import join_names, split_names
 from opportune.db import load
 from opportune.testing import counted_statements
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
 
 HEADER = "title,slug,isbn,author,tags,price"
@@ -37,7 +37,7 @@ async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Staff who may only import books and list authors."""
     user = await make_user(app.state.database, "other@example.com", is_staff=True)
     for identity, action in (("book", "import"), ("book", "list"), ("author", "list")):
-        await grant(app.state.database, user, identity, action)
+        await add_permission(app.state.database, user, identity, action)
     async with signed_in_client(app, user) as client:
         yield client
 

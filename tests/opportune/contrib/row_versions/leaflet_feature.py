@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from opportune.admin import AdminView, ValidationRefused
 from opportune.config.settings import Settings
-from opportune.crud import Access, Crud, CrudApi
+from opportune.crud import Crud, CrudApi, Permission
 from opportune.db import ModelBase, SoftDelete, Versioned
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
@@ -73,7 +73,7 @@ class Label(ModelBase, Versioned, table=True):
 
 
 class Leaflets(Crud[Leaflet]):
-    read_access = write_access = Access.SIGNED_IN
+    read_permission = write_permission = Permission.SIGNED_IN
 
 
 class LeafletAdmin(AdminView, model=Leaflet):

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.admin.log.change_rows import ABSENT
 from opportune.admin.models import AuditEntry, RowVersion
 from opportune.contrib.row_versions import pages, versions
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.contrib.row_versions.leaflet_feature import BANNED, Editor, Leaflet
 
 HISTORY = "/admin/leaflet/history/1"
@@ -136,7 +136,7 @@ async def test_anonymous_visitor_signs_in_first(app: FastAPI, client: AsyncClien
 async def test_restore_needs_the_permission_to_update(app: FastAPI) -> None:
     staff = await make_user(app.state.database, is_staff=True)
     for action in ("list", "get"):
-        await grant(app.state.database, staff, "leaflet", action)
+        await add_permission(app.state.database, staff, "leaflet", action)
     async with signed_in_client(app, staff) as client:
         history = (await client.get(HISTORY)).text
         assert "Version 3" in history

@@ -14,7 +14,7 @@ from sqlmodel import col
 from opportune.accounts.models import Group, Membership, User
 from opportune.admin.models import DefaultView, SavedView
 from opportune.testing import counted_statements
-from opportune.testing.factories import grant, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
 LIST = "/admin/gadget/list"
@@ -37,7 +37,7 @@ async def staff(app: FastAPI) -> User:
 
 @pytest.fixture
 async def group(app: FastAPI, staff: User) -> Group:
-    return await grant(app.state.database, staff, "gadget", "list")
+    return await add_permission(app.state.database, staff, "gadget", "list")
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_members_open_a_shared_view(
 
 
 async def test_members_share_only_with_their_groups(app: FastAPI, staff_client: AsyncClient, group: Group) -> None:
-    other = await grant(app.state.database, await make_user(app.state.database), "gadget", "list")
+    other = await add_permission(app.state.database, await make_user(app.state.database), "gadget", "list")
     page = (await staff_client.get(f"{ADD}?search=a")).text
     assert (group.name in page, other.name in page) == (True, False)
     assert (await save(staff_client, group_id=other.id)).status_code == 422
@@ -115,7 +115,7 @@ async def test_view_becomes_private_without_its_group(app: FastAPI, admin: Async
 async def test_former_members_lose_a_shared_view(
     app: FastAPI, admin: AsyncClient, staff_client: AsyncClient, group: Group, staff: User
 ) -> None:
-    await grant(app.state.database, staff, "gadget", "list")
+    await add_permission(app.state.database, staff, "gadget", "list")
     await save(admin, group_id=group.id)
     async with app.state.database.writer() as session:
         is_member = col(Membership.user_id) == staff.id, col(Membership.group_id) == group.id
@@ -216,7 +216,7 @@ async def test_number_of_views_is_limited(admin: AsyncClient, monkeypatch: pytes
 
 async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, is_staff=True)
-    await grant(app.state.database, user, "maker", "list")
+    await add_permission(app.state.database, user, "maker", "list")
     async with signed_in_client(app, user) as client:
         assert (await client.get(ADD)).status_code == 403
         assert (await client.post("/admin/gadget/columns")).status_code == 403

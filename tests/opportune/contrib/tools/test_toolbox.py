@@ -20,7 +20,7 @@ from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession,
 from opportune.errors import Busy, NotFound, OperatorError
 from opportune.feature import Feature, Llm
 from opportune.features import llm
-from opportune.testing import grant, make_user
+from opportune.testing import add_permission, make_user
 
 
 async def count_users(session: ReadSession, only: Literal["staff", "all"] = "all") -> int:
@@ -118,7 +118,7 @@ async def test_users_without_permission_are_refused(app: FastAPI, database: Data
     toolbox = Toolbox(app, [rename, export])
     assert (await toolbox.call(call("rename", name="Eve"), None)).text == "The user has to sign in first."
     assert await toolbox.call(call("export"), ada) == ToolResult("The user is not allowed to do this.", is_error=True)
-    await grant(database, ada, "user", "export")
+    await add_permission(database, ada, "user", "export")
     assert await toolbox.call(call("export"), ada) == ToolResult("all")
 
 

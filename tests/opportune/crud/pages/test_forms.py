@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
-from opportune.testing import grant
+from opportune.testing import add_permission
 from tests.opportune.crud.library import Note, Opinion, Writer
 from tests.opportune.crud.pages.volumes import HTMX, VOLUME_FORM, read_volume
 
@@ -18,7 +18,7 @@ WRITE_REQUESTS = [
 ]
 
 
-async def test_writing_needs_a_grant(app: FastAPI, client: AsyncClient, member: AsyncClient) -> None:
+async def test_writing_needs_a_permission(app: FastAPI, client: AsyncClient, member: AsyncClient) -> None:
     for method, path in (*WRITE_REQUESTS, ("POST", "/emma/delete")):
         data = VOLUME_FORM if method == "POST" else None
         anonymous = await client.request(method, f"/volumes{path}", data=data)
@@ -29,14 +29,14 @@ async def test_writing_needs_a_grant(app: FastAPI, client: AsyncClient, member: 
         assert not await read_volume(app, "persuasion"), method
 
 
-async def test_granted_actions_are_allowed(app: FastAPI, member: AsyncClient, ann: User) -> None:
-    await grant(app.state.database, ann, "volume", "update")
+async def test_permitted_actions_are_allowed(app: FastAPI, member: AsyncClient, ann: User) -> None:
+    await add_permission(app.state.database, ann, "volume", "update")
     assert (await member.get("/volumes/emma/edit")).status_code == 200
     assert (await member.get("/volumes/emma/delete")).status_code == 403
     text = (await member.get("/volumes/emma")).text
     assert ("/emma/edit" in text, "/emma/delete" in text) == (True, False)
 
-    await grant(app.state.database, ann, "volume", "create")
+    await add_permission(app.state.database, ann, "volume", "create")
     assert "/writers/new" not in (await member.get("/volumes/new")).text
 
 
@@ -95,7 +95,7 @@ async def test_row_is_changed_and_its_links_replaced(admin: AsyncClient) -> None
 
 async def test_invalid_form_keeps_its_values(app: FastAPI, admin: AsyncClient, ann: User, member: AsyncClient) -> None:
     new, edit = "/volumes/new", "/volumes/emma/edit"
-    await grant(app.state.database, ann, "volume", "create")
+    await add_permission(app.state.database, ann, "volume", "create")
     for data, message, paths in (
         ({"title": ""}, "Please fill this in.", (new, edit)),
         ({"price": "-1"}, "Please give 0 or more.", (new,)),

@@ -193,7 +193,7 @@ def test_migration_continues_without_extension(
     books: SampleFeatures, postgres_server: Postgres, concurrently: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     books.make_migrations(concurrently=concurrently)
-    # An event trigger refuses the extension, as for a role without the right.
+    # An event trigger refuses the extension, as for a role without the permission.
     books.execute("CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
     books.execute(
         f"CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN {CREATES_EXTENSION} EXECUTE FUNCTION refuse()"

@@ -4,7 +4,7 @@ from sqlalchemy import MetaData
 from sqlmodel import Field, Relationship
 
 from opportune.admin import AdminView, Inline
-from opportune.crud import Access, Crud, CrudApi, CrudPages
+from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.models.versioned import Versioned
 from opportune.feature import Accounts, Admin, Feature, PersonalData
@@ -35,14 +35,14 @@ class Verse(Model, table=True):
 
 
 class Poems(Crud[Poem]):
-    read_access = write_access = Access.ANYONE
+    read_permission = write_permission = Permission.ANYONE
     search = ("title", "about")
     filters = ("title",)
     sort = ("title",)
 
 
 class Verses(Crud[Verse]):
-    read_access = write_access = Access.ANYONE
+    read_permission = write_permission = Permission.ANYONE
     search = ("poem.title",)
     sort = ("poem.title",)
     nested = ("poem",)

@@ -22,7 +22,7 @@ from opportune.project.layout import installed_features
 from opportune.testing import make_token, make_user, sign_in
 from opportune.testing.access import list_addresses
 from opportune.testing.app import create_test_app
-from opportune.testing.factories import grant
+from opportune.testing.factories import add_permission
 from opportune.web import cached, settings_of
 
 Messages = list[dict[str, Any]]
@@ -190,7 +190,7 @@ async def test_socket_needs_its_permission(app: FastAPI) -> None:
     headers = await session_headers(app, user)
     (refusal,) = await connect(app, "/live/export", headers=headers)
     assert (refusal["type"], refusal["code"]) == ("websocket.close", 1008)
-    await grant(app.state.database, user, "todo", "export")
+    await add_permission(app.state.database, user, "todo", "export")
     assert (await connect(app, "/live/export", headers=headers))[0]["type"] == "websocket.accept"
 
 

@@ -21,7 +21,7 @@ class BookPages(CrudPages[Book]):
     columns = ("cover", "title", "author", "tags", "price", "published_on", "rating")
 
     async def get_context(self, request: Request, crud: Books, row: Book) -> dict[str, Any]:
-        reviews = Reviews(crud.session, crud.user, crud.grants)
+        reviews = Reviews(crud.session, crud.user, crud.permissions)
         page = await reviews.list(Reviews.Filter.model_validate({"book_id": row.id, "size": 100}))
         return {"reviews": page, "user": crud.user, "form": Form(ReviewForm)}
 

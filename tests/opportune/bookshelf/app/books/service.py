@@ -2,19 +2,19 @@ from sqlalchemy import ColumnElement, extract, func, select, true
 from sqlmodel import col
 
 from app.books.models import Author, Book, Review, Status, Tag
-from opportune.crud import Access, Crud, filter_by
+from opportune.crud import Crud, Permission, filter_by
 
 IS_OF_BOOK = col(Review.book_id) == col(Book.id)
 
 
 class Authors(Crud[Author]):
     search = sort = order = ("name",)
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
 
 
 class Tags(Crud[Tag]):
     search = sort = order = ("name",)
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
 
 
 class Books(Crud[Book]):
@@ -26,7 +26,7 @@ class Books(Crud[Book]):
     order = ("-published_on",)
     readonly = ("summary",)
     nested = ("author", "tags")
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
     annotations = {
         "rating": select(func.avg(col(Review.stars))).where(IS_OF_BOOK),
         "reviews": select(func.count(col(Review.id))).where(IS_OF_BOOK),
@@ -44,7 +44,7 @@ class Reviews(Crud[Review]):
     owner_column = "user_id"
     filters = ("book_id", "stars")
     sort = ("created_at", "stars")
-    read_access = Access.ANYONE
+    read_permission = Permission.ANYONE
 
     def readable(self) -> ColumnElement[bool]:
         return col(Review.book).has(self.visible(Book))

@@ -9,7 +9,7 @@ from app.books.models import Author, Book, Review, Status, Tag
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
-from opportune.testing import Make, RecordedJobs, grant, picture, sign_in_browser
+from opportune.testing import Make, RecordedJobs, add_permission, picture, sign_in_browser
 
 ISBN = "9780141439518"
 NEW_BOOK = {"title": "Emma", "isbn": ISBN, "price": "9.90", "status": "published"}
@@ -27,7 +27,7 @@ async def emma(make: Make, austen: Author) -> Book:
 
 @pytest.fixture
 async def librarian(database: Database, staff: User, staff_client: AsyncClient) -> AsyncClient:
-    await grant(database, staff, "book", "*")
+    await add_permission(database, staff, "book", "*")
     return staff_client
 
 

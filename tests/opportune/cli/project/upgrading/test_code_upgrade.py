@@ -14,17 +14,19 @@ from tests.opportune.cli.project.upgrading.files import commit, git, snapshot
 
 SERVICE = """\
 import opportune.llm as models
-from opportune.crud import Crud
+from opportune.crud import Access, Crud
 from opportune.db import DatabaseURL, before_change
 from opportune.llm import (
     Answer,  # moved
     LLMError,
 )
 from opportune.llm import LLMError as Failed, estimate_tokens
+from opportune.testing import grant
 
 
 class Books(Crud[Book]):
     owner = "owner_id"
+    read_access = Access.ANYONE
     team_roles = {"edit": "admin"}
 
     async def add(self, values: Values) -> Book:
@@ -51,17 +53,19 @@ async def refuse(book: Book, books: ReadBooks, shelf: set[str]) -> None:
 """
 NEW_SERVICE = """\
 import opportune.contrib.llm as models
-from opportune.crud import Crud
+from opportune.crud import Permission, Crud
 from opportune.db import DatabaseUrl, before_update
 from opportune.llm import (
     Answer,  # moved
     LLMError,
 )
 from opportune.contrib.llm import LlmError as Failed, estimate_tokens
+from opportune.testing import add_permission
 
 
 class Books(Crud[Book]):
     owner_column = "owner_id"
+    read_permission = Permission.ANYONE
     team_roles = {"update": "admin"}
 
     async def create(self, values: Values) -> Book:
@@ -82,7 +86,7 @@ pages = CrudPages(Books, "/books", without=("get",))
 
 @before_update(Book)
 async def refuse(book: Book, books: ReadBooks, shelf: set[str]) -> None:
-    await grant(database, user, "book", 'get')
+    await add_permission(database, user, "book", 'get')
     shelf.add(books.list(book), (await Loans.for_user(session, user)).list_values())
     raise LLMError(DatabaseUrl, Failed, "opportune.text.Line", models.LlmError, models.Answer)
 """
@@ -95,7 +99,7 @@ books = Feature(
     models=[Book],
     admin="app.books.admin",
     metrics=[Metric("Books", Book.created_at)],
-    navigation=[Link("Books", "/books")],
+    navigation=[Link("Books", "/books", right=("book", "list"))],
     groups={"Librarians": {"book": ["list", "edit"]}},
     first_jobs=[count],
     jobs=[count],
@@ -109,7 +113,7 @@ books = Feature(
     "books",
     models=[Book],
     admin=Admin("app.books.admin", metrics=[Metric("Books", Book.created_at)]),
-    site=Site(navigation=[Link("Books", "/books")]),
+    site=Site(navigation=[Link("Books", "/books", permission=("book", "list"))]),
     accounts=Accounts(groups={"Librarians": {"book": ["list", "update"]}}),
     jobs=Jobs([count], first=[count]),
 )
@@ -161,8 +165,8 @@ def test_names_that_stay_are_listed(oppman: Oppman, old_shop: Path) -> None:
     listed = oppman("upgrade").out.partition("Change these lines yourself:\n")[2].splitlines()[:3]
     assert [line.partition(": ")[0] for line in listed] == [
         "  app/books/service.py:4",
-        "  app/books/service.py:35",
-        "  app/books/service.py:35",
+        "  app/books/service.py:37",
+        "  app/books/service.py:37",
     ]
     assert listed[1].endswith("opportune.text.Line -> opportune.fields.Line")
     assert listed[2].endswith("models.Answer -> opportune.contrib.answers.Answer")

@@ -1,4 +1,4 @@
-"""Grants of groups: pairs of a model's identity in the admin and an action; either may be `*`.
+"""Permissions of groups: pairs of a model's identity in the admin and an action; either may be `*`.
 
 This module does not import SQLAdmin, because every process needs the names when it starts.
 """
@@ -28,8 +28,8 @@ def _hyphenate(name: str) -> str:
     return re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", words).lower()
 
 
-def matches_grant(grants: AbstractSet[tuple[str, str]], identity: str, action: str) -> bool:
-    return not grants.isdisjoint(product((identity, WILDCARD), (action, WILDCARD)))
+def matches_permission(permissions: AbstractSet[tuple[str, str]], identity: str, action: str) -> bool:
+    return not permissions.isdisjoint(product((identity, WILDCARD), (action, WILDCARD)))
 
 
 def refuse_renamed_action(action: str) -> None:

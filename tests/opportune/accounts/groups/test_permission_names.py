@@ -1,4 +1,4 @@
-"""Grants match those of SQLAdmin."""
+"""Permissions match those of SQLAdmin."""
 
 from itertools import product
 
@@ -6,7 +6,7 @@ import pytest
 from sqladmin import authorization
 from sqladmin.helpers import slugify_class_name
 
-from opportune.accounts.groups.grants import ACTIONS, WILDCARD, identity_of, matches_grant
+from opportune.accounts.groups.permission_names import ACTIONS, WILDCARD, identity_of, matches_permission
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 
 
@@ -20,7 +20,10 @@ def test_identities_match_sqladmin(name: str) -> None:
     assert identity_of(type(name, (), {})) == slugify_class_name(name)
 
 
-def test_grants_match_sqladmin() -> None:
+def test_permissions_match_sqladmin() -> None:
     words = ["book", "tag", "*", "list", "update"]
     for held, requested in product(product(words, words), product(words, words)):
-        assert matches_grant({held}, *requested) == authorization.matches_grant({held}, *requested), (held, requested)
+        assert matches_permission({held}, *requested) == authorization.matches_grant({held}, *requested), (
+            held,
+            requested,
+        )

@@ -1,10 +1,10 @@
-"""Access levels for reading and writing the rows of a model."""
+"""Permissions for reading and writing the rows of a model."""
 
 from enum import Enum
 
 
-class Access(Enum):
-    """Access to the rows of a model, for `read_access` and `write_access` of a `Crud`."""
+class Permission(Enum):
+    """Users who may read or write the rows of a model, for `read_permission` and `write_permission` of a `Crud`."""
 
     ANYONE = "anyone"
     SIGNED_IN = "signed in"
@@ -13,8 +13,8 @@ class Access(Enum):
     OWNER_OR_PERMITTED = "owner or permitted"
     """Owners may do everything with their rows, and members of groups with the permission with all rows."""
     PERMITTED = "permitted"
-    """Members of groups with the grant, and superusers."""
+    """Members of groups with the permission, and superusers."""
 
     @property
-    def uses_grants(self) -> bool:
-        return self in (Access.PERMITTED, Access.OWNER_OR_PERMITTED)
+    def depends_on_groups(self) -> bool:
+        return self in (Permission.PERMITTED, Permission.OWNER_OR_PERMITTED)

@@ -5,24 +5,24 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, false, true
 
-from opportune.accounts.groups.grants import identity_of, matches_grant, refuse_renamed_action
+from opportune.accounts.groups.permission_names import identity_of, matches_permission, refuse_renamed_action
 from opportune.accounts.models import User
-from opportune.crud.access import Access
 from opportune.crud.definition import Definition
+from opportune.crud.permission_levels import Permission
 from opportune.crud.teams import Team
 
 READ_ACTIONS = {"list", "get"}
 WRITE_ACTIONS = {"create", "update", "delete"}
 
 
-class UserPermissions:
+class RowPermissions:
     """Permissions that follow from the options of a data layer."""
 
     def __init__(
-        self, definition: Definition, user: User | None, grants: AbstractSet[tuple[str, str]], team: Team | None
+        self, definition: Definition, user: User | None, permissions: AbstractSet[tuple[str, str]], team: Team | None
     ) -> None:
         self.definition, self.options = definition, definition.crud_class
-        self.user, self.grants, self.team = user, grants, team
+        self.user, self.permissions, self.team = user, permissions, team
 
     @property
     def owner_column(self) -> str | None:
@@ -46,30 +46,32 @@ class UserPermissions:
                 return self.user is not None and self.options.owner_column is not None
             return self.user is not None and self.team.has_role(role)
         if action in READ_ACTIONS:
-            access = self.definition.read_access
+            permission = self.definition.read_permission
         else:
             refuse_renamed_action(action)
-            access = self.definition.write_access if action in WRITE_ACTIONS else Access.PERMITTED
-        if access in (Access.ANYONE, Access.SIGNED_IN):
-            return access is Access.ANYONE or self.user is not None
-        is_owner = access is not Access.PERMITTED and self.owner_id is not None
-        return is_owner or (access is not Access.OWNER and self.is_granted(action))
+            permission = self.definition.write_permission if action in WRITE_ACTIONS else Permission.PERMITTED
+        if permission in (Permission.ANYONE, Permission.SIGNED_IN):
+            return permission is Permission.ANYONE or self.user is not None
+        is_owner = permission is not Permission.PERMITTED and self.owner_id is not None
+        return is_owner or (permission is not Permission.OWNER and self.has_permission(action))
 
-    def is_granted(self, *actions: str) -> bool:
+    def has_permission(self, *actions: str) -> bool:
         """Return whether the user is a superuser or in a group that may do one of the actions."""
         if self.user is None:
             return False
         identity = identity_of(self.options.model)
-        return self.user.is_superuser or any(matches_grant(self.grants, identity, action) for action in actions)
+        return self.user.is_superuser or any(
+            matches_permission(self.permissions, identity, action) for action in actions
+        )
 
-    def owned(self, access: Access, *actions: str, owner_id: Any = None) -> ColumnElement[bool]:
-        """Return the condition for rows of the user. Groups with one of the actions may have access to all rows.
+    def owned(self, permission: Permission, *actions: str, owner_id: Any = None) -> ColumnElement[bool]:
+        """Return the condition for rows of the user. Groups with one of the actions may read all rows.
 
         `owner_id` is an expression to use instead of the id of the owner.
         """
-        if access not in (Access.OWNER, Access.OWNER_OR_PERMITTED) or self.owner_column is None:
+        if permission not in (Permission.OWNER, Permission.OWNER_OR_PERMITTED) or self.owner_column is None:
             return true()
-        if access is Access.OWNER_OR_PERMITTED and self.is_granted(*actions):
+        if permission is Permission.OWNER_OR_PERMITTED and self.has_permission(*actions):
             return true()
         column: ColumnElement[Any] = getattr(self.options.model, self.owner_column)
         owner_id = self.owner_id if owner_id is None else owner_id
