@@ -51,6 +51,13 @@ def replacements(folder: str) -> Path:
     return PROJECT / folder if HAS_PROJECT else PROJECT / folder / "opportune"
 
 
+TEMPLATE_FOLDERS = (
+    replacements("templates"),
+    *(Path(folder) / "templates" for folder in feature_packages().values()),
+    FRAMEWORK / "templates",
+)
+
+
 def env_file_value(name: str) -> str:
     """Return a value from `.env` for code that runs before the settings are loaded. Empty if it is missing."""
     try:

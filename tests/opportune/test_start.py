@@ -158,6 +158,13 @@ def test_tests_of_a_feature_import_little(tmp_path: Path) -> None:
     assert modules & {*UNUSED_IN_TESTS, "alembic", "opportune.application"} == set()
 
 
+def test_waiting_reloader_imports_little() -> None:
+    code = "import json, sys, opportune.cli.development.reloader; print(json.dumps([*sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=True, timeout=120)
+    heavy = {"fastapi", "jinja2", "opportune.config.settings", "pydantic", "sqlalchemy", "typer"}
+    assert heavy & {*json.loads(done.stdout)} == set()
+
+
 def test_check_imports_little() -> None:
     modules = run_and_list_modules("oppman.py", "check")
     assert "opportune.cli.development.check" in modules

@@ -1,8 +1,12 @@
-"""Restarts the development server when Python files, catalogues, templates or `.env` change."""
+"""Restarts the development server when Python files, catalogues, templates or `.env` change.
+
+This module imports little, because its process only waits, beside the process that serves.
+"""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from socket import socket
@@ -12,21 +16,34 @@ from uvicorn.config import Config
 from uvicorn.supervisors.basereload import BaseReload
 from watchfiles import Change, DefaultFilter, watch
 
-from opportune.project.layout import PROJECT
-from opportune.web.rendering.environment import TEMPLATE_FOLDERS
+from opportune.cli.development.reloaded_site import serve_reloaded_site
+from opportune.project.feature_packages import feature_packages
+from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, TEMPLATE_FOLDERS
 
 EXIT_CHECK_SECONDS = 0.5
 STEP_MILLISECONDS = 100
 """Time without further changes after which a batch of changes is reported."""
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s  [%(name)s]"
 
 logger = logging.getLogger(__name__)
+
+
+def run_reloader(app: str, listener: socket) -> None:
+    """Serve the application of this name, and restart it after each change until a signal."""
+    logging.basicConfig(format=LOG_FORMAT)
+    code = (PROJECT / PACKAGE, *map(Path, feature_packages().values()), FRAMEWORK)
+    folders = (*code, *TEMPLATE_FOLDERS, PROJECT / "locale")
+    FilesReload(folders, partial(serve_reloaded_site, app), [listener]).run()
 
 
 class FilesReload(BaseReload):
     """Restarts the server once for each batch of changed files reported by the operating system."""
 
-    def __init__(self, config: Config, target: Callable[[list[socket] | None], None], sockets: list[socket]) -> None:
-        super().__init__(config, target, sockets)
+    def __init__(
+        self, folders: Iterable[Path], target: Callable[[list[socket] | None], None], sockets: list[socket]
+    ) -> None:
+        super().__init__(Config("", log_config=None), target, sockets)
+        self.folders = [folder for folder in folders if folder.is_dir()]
         self.reloader_name = "watchfiles"
         self._changes: SimpleQueue[set[Path]] = SimpleQueue()
 
@@ -36,10 +53,7 @@ class FilesReload(BaseReload):
 
     def start_watching(self) -> None:
         """Watch the folders of code, templates and catalogues, and `.env`, which may not exist yet."""
-        folders = [
-            folder for folder in (*self.config.reload_dirs, *TEMPLATE_FOLDERS, PROJECT / "locale") if folder.is_dir()
-        ]
-        for paths, recursive in ((folders, True), ([PROJECT], False)):
+        for paths, recursive in ((self.folders, True), ([PROJECT], False)):
             Thread(target=self._watch, args=(paths, recursive), name="file-watcher", daemon=True).start()
 
     def _watch(self, folders: list[Path], recursive: bool) -> None:

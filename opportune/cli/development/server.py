@@ -7,14 +7,15 @@ import socket
 import sys
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from uvicorn.config import STARTUP_FAILURE
 
+from opportune.cli.process import exec_process
 from opportune.config.settings import Settings, clear_settings_cache
 from opportune.errors import OperatorError
-from opportune.project.feature_packages import feature_packages
-from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, display_path
+from opportune.project.layout import PACKAGE, display_path
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.logging import logging_config
 from opportune.server.proxies import ServerConfig
@@ -32,6 +33,14 @@ MAX_PORTS_TRIED = 20
 APPLICATION = f"{PACKAGE}.main:create_app"
 RELOADED_APPLICATION = "opportune.cli.development.site:create_app"
 """Application that shows startup errors in the browser."""
+RELOADER = """
+import socket, sys
+app, descriptor = sys.argv[1:3]
+sys.path[:] = sys.argv[3:]
+from opportune.cli.development.reloader import run_reloader
+run_reloader(app, socket.socket(fileno=int(descriptor)))
+"""
+"""Code of the reloader's process. Its arguments are the application, the file descriptor of the socket and sys.path."""
 
 
 class PortTakenError(OperatorError):
@@ -111,24 +120,40 @@ def serve(
     _listen(listener)
     print(f"Listening on {describe_listener(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
-    app = RELOADED_APPLICATION if reload and app == APPLICATION else app
     allow_open_files(settings.max_http_connections)
-    options = {**_server_options(settings), **_reload_options(reload), **_tls_options(listener, settings)}
-    config = ServerConfig(app, factory=True, workers=workers, **options)
-    server = Server(config)
+    if settings.local_https:
+        path = display_path(certificate_path(listener))
+        print(f"The certificate {path} is self-signed. Browsers warn until you trust it.", flush=True)
     try:
-        if config.should_reload:
-            from opportune.cli.development.reloader import FilesReload  # only for development
-
-            FilesReload(config, target=server.run, sockets=[listener]).run()
-        elif workers > 1:
+        if reload:
+            exec_reloader(RELOADED_APPLICATION if app == APPLICATION else app, listener)
+        config = server_config(app, settings, listener, workers)
+        if workers > 1:
             _run_workers(config, listener)
         else:
             if settings.is_production:
                 hand_over_at_hangup(listener)
-            server.run(sockets=[listener])
+            Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # Ctrl-C, or the stop signal of Fly
+
+
+def exec_reloader(app: str, listener: socket.socket) -> None:
+    """Continue as the small process of the reloader, without what the checks of the start have imported."""
+    if sys.platform == "win32":  # a process that starts another one would keep its memory
+        from opportune.cli.development.reloader import run_reloader
+
+        run_reloader(app, listener)
+        sys.exit()
+    listener.set_inheritable(True)
+    isolated = ["-I"] if sys.flags.isolated else []
+    exec_process([sys.executable, *isolated, "-c", RELOADER, app, str(listener.fileno()), *sys.path])
+
+
+def server_config(app: str, settings: Settings, listener: socket.socket, workers: int = 1) -> ServerConfig:
+    """Return the configuration of the process that serves the application of this name."""
+    options = {**_server_options(settings), **_tls_options(listener, settings)}
+    return ServerConfig(app, factory=True, workers=workers, **options)
 
 
 def set_port(listener: socket.socket, settings: Settings) -> None:
@@ -163,16 +188,14 @@ def _server_options(settings: Settings) -> dict[str, Any]:
 def _tls_options(listener: socket.socket, settings: Settings) -> dict[str, Any]:
     if not settings.local_https:
         return {}
-    from opportune.cli.development.certificate import certificate_for  # rarely needed
-
-    path = certificate_for(listener.getsockname()[0])
-    print(f"The certificate {display_path(path)} is self-signed. Browsers warn until you trust it.", flush=True)
+    path = certificate_path(listener)
     return {"ssl_keyfile": path, "ssl_certfile": path}
 
 
-def _reload_options(reload: bool) -> dict[str, Any]:
-    folders = [str(PROJECT / PACKAGE), *feature_packages().values(), str(FRAMEWORK)]
-    return {"reload": True, "reload_dirs": folders} if reload else {}
+def certificate_path(listener: socket.socket) -> Path:
+    from opportune.cli.development.certificate import certificate_for  # rarely needed
+
+    return certificate_for(listener.getsockname()[0])
 
 
 def _listen(listener: socket.socket) -> None:

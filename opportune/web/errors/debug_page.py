@@ -14,8 +14,8 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
+from opportune.project.layout import TEMPLATE_FOLDERS
 from opportune.web.errors.error_hints import SourceLine, project_frame, source_line_of
-from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 
 MASK = "••••••"
 MAX_VARIABLES = 40

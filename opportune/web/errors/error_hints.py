@@ -15,8 +15,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.errors.suggestions import closest_name
-from opportune.project.layout import FRAMEWORK, PROJECT
-from opportune.web.rendering.environment import TEMPLATE_FOLDERS
+from opportune.project.layout import FRAMEWORK, PROJECT, TEMPLATE_FOLDERS
 
 CONTEXT_LINES = 3
 """Lines shown before and after the failing line."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from decimal import Decimal
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, Template, nodes, pass_eval_context
@@ -13,8 +12,7 @@ from jinja2.runtime import Context
 
 from opportune.i18n import gettext, translation
 from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
-from opportune.project.feature_packages import feature_packages
-from opportune.project.layout import FRAMEWORK, replacements
+from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
 from opportune.web.forms.form_user import form_user, page_user
 from opportune.web.language import url
 from opportune.web.rendering.post_forms import PostForms
@@ -101,8 +99,6 @@ class TemplateEnvironment(Environment):
         return super().make_globals(d) if d else self.globals
 
 
-PACKAGES = tuple(Path(folder) / "templates" for folder in feature_packages().values())
-TEMPLATE_FOLDERS = (replacements("templates"), *PACKAGES, FRAMEWORK / "templates")
 FRAMEWORK_PREFIX = "opportune/"
 
 

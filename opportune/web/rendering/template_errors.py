@@ -8,8 +8,7 @@ from typing import Any
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
 from opportune.feature import Feature
-from opportune.project.layout import display_path
-from opportune.web.rendering.environment import TEMPLATE_FOLDERS
+from opportune.project.layout import TEMPLATE_FOLDERS, display_path
 from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates
 

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from opportune.config.settings import Settings
 from opportune.mail import EmailMessage, mailbox
 from opportune.mail.email import EmailTemplateLoader, environment
+from opportune.project.layout import TEMPLATE_FOLDERS
 from opportune.testing.plugin import settings_for
-from opportune.web.rendering.environment import TEMPLATE_FOLDERS
 
 
 def settings_with(mail_url: str = "console:", **fields: object) -> Settings:

@@ -107,7 +107,7 @@ def paused_copy(names: Sequence[str], source: str, *targets: str) -> Iterator[Ba
 
 
 def serve_site(listener: socket.socket, app: str, environ: dict[str, str], options: dict[str, Any]) -> None:
-    """Serve the application until a signal, with these settings. Workers and reloaded processes are also forked."""
+    """Serve the application until a signal, with these settings. Workers are also forked."""
     os.environ.update(environ)
     clear_settings_cache()
     cast("Any", _subprocess).spawn = PROCESSES

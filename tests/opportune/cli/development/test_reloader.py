@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from opportune.cli.development import reloader
 from opportune.cli.development.reloader import FilesReload
@@ -28,8 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def file_reloader(project: Path) -> Iterator[FilesReload]:
     """A reloader whose two watchers have already reported a change."""
-    config = uvicorn.Config("no:app", reload=True, reload_dirs=[str(project / "app")])
-    file_reloader = FilesReload(config, target=lambda _: None, sockets=[])
+    file_reloader = FilesReload([project / "app", project / "templates"], target=lambda _: None, sockets=[])
     file_reloader.start_watching()
     for name in ("app/code.py", ".env"):
         change(file_reloader, project / name)
@@ -93,7 +91,6 @@ def test_failed_watch_is_logged(
         raise OSError("OS file watch limit reached")
 
     monkeypatch.setattr(reloader, "watch", refuse)
-    config = uvicorn.Config("no:app", reload=True, reload_dirs=[str(project / "app")])
     with caplog.at_level(logging.WARNING):
-        FilesReload(config, target=lambda _: None, sockets=[])._watch([project], True)
+        FilesReload([project], target=lambda _: None, sockets=[])._watch([project], True)
     assert "WATCHFILES_FORCE_POLLING" in caplog.text
