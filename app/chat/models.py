@@ -63,7 +63,6 @@ class Message(Model, table=True):
     """A question, or an answer in the tree of messages. Ids increase along a branch."""
 
     __tablename__ = "chat_message"
-    keeps_history: ClassVar[bool] = False
     # A repeated request (a double click, a retry) stores one question.
     __table_args__ = (Index("uq_chat_message_client_key", "conversation_id", "client_key", unique=True),)
 

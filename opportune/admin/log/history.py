@@ -18,6 +18,7 @@ from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
 from opportune.admin.log.audit import is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
+from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
 from opportune.admin.sqladmin_adapter import action_labels
 from opportune.admin.trash.rows import find_deleted
@@ -142,6 +143,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "entries": [_entry_context(entry, view, names) for entry in page],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
         "recorded_row": recorded_row,
+        "keeps_history": keeps_history(view.model),
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
 

@@ -26,12 +26,12 @@ ADMIN = "admin"
 
 
 def keeps_history(model: type[Any]) -> bool:
-    """Return whether changes of a model's rows are recorded. Models of projects can opt out: `keeps_history = False`.
+    """Return whether changes outside the admin are recorded: models of projects choose it with `keeps_history = True`.
 
     Changes of users are recorded as account events.
     """
     is_project_model = issubclass(model, ModelBase) and not model.__module__.startswith("opportune.")
-    return is_project_model and model.keeps_history and not issubclass(model, UserBase)
+    return is_project_model and getattr(model, "keeps_history", False) and not issubclass(model, UserBase)
 
 
 @add_after_create(ModelBase, AuditEntry, where=keeps_history)

@@ -46,6 +46,7 @@ Group = Annotated[str, typer.Option(help="Group that gets all permissions for th
 Navigation = Annotated[bool, typer.Option(help="Add a link to the navigation.")]
 SoftDelete = Annotated[bool, typer.Option("--soft-delete", help="Move deleted rows to a trash, with Undo.")]
 Versioned = Annotated[bool, typer.Option("--versioned", help="Keep each change of a row as a version.")]
+History = Annotated[bool, typer.Option("--history", help="Record changes in the audit log, also outside the admin.")]
 
 
 def command(
@@ -60,9 +61,10 @@ def command(
     navigation: Navigation = True,
     soft_delete: SoftDelete = False,
     versioned: Versioned = False,
+    history: History = False,
 ) -> None:
     mixins = selected_mixins(soft_delete=soft_delete, versioned=versioned)
-    request = ModelRequest(feature, name, fields, read, write, path, icon, group, navigation, mixins)
+    request = ModelRequest(feature, name, fields, read, write, path, icon, group, navigation, mixins, history)
     model, manual_edits = add_model(PROJECT, request)
     say(f"Added {name} to app/{feature}, with tests and a migration.")
     for edit in manual_edits:

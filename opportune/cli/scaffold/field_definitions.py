@@ -27,7 +27,7 @@ OWNERS = ("owner", "team")
 """Types of the field that refers to the owner of a row: the user who adds the row, or their team."""
 TYPES_WITH_DEFAULT = ("bool", "slug", "image", "file", "json", "list", *TIMESTAMPS)
 """Types that are never required, because they have a default."""
-RESERVED_NAMES = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id"}
+RESERVED_NAMES = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id", "keeps_history"}
 """Field names that would shadow names in a model, or that SQLModel reserves."""
 IMPORTED_NAMES = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", "User"}
 IMPORTED_NAMES |= {field_type.annotation for field_type in FIELD_TYPES.values()}

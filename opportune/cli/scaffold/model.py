@@ -41,6 +41,7 @@ class NewModel:
     icon: str = "point"
     mixins: Sequence[str] = ()
     """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
+    keeps_history: bool = False
 
     @property
     def has_trash(self) -> bool:

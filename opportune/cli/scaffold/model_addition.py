@@ -55,6 +55,7 @@ class ModelRequest:
     navigation: bool = True
     mixins: Sequence[str] = ()
     """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
+    keeps_history: bool = False
 
 
 def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]]:
@@ -104,7 +105,9 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     if message := unknown_icon_message(request.icon):
         raise OperatorError(f"{message} Choose one from tabler.io/icons: --icon book.")
     path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
-    model = NewModel(request.feature, request.name, fields, read, write, path, request.icon, request.mixins)
+    model = NewModel(
+        request.feature, request.name, fields, read, write, path, request.icon, request.mixins, request.keeps_history
+    )
     if message := address_error(project, path):
         raise OperatorError(message)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
@@ -210,7 +213,9 @@ def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) ->
 
 def _module_additions(model: NewModel, router: str) -> dict[str, str]:
     """Return the code to add to each module of the feature, by file name."""
-    models = models_module(model.feature, model.name, model.table, model.fields, model.mixins)
+    models = models_module(
+        model.feature, model.name, model.table, model.fields, model.mixins, keeps_history=model.keeps_history
+    )
     crud = {file: render_skeleton(file, placeholders_for(model, file, router)) for file in CRUD_MODULES}
     return {"models.py": models, **crud}
 

@@ -12,11 +12,13 @@ ACRONYMS = {"bic", "dns", "ean", "gps", "html", "iban", "ip", "isbn", "issn", "p
 SQLMODEL, FIELDS = "sqlmodel", "opportune.fields"
 
 
-def models_module(feature: str, model: str, table: str, fields: Sequence[Field], mixins: Sequence[str]) -> str:
+def models_module(
+    feature: str, model: str, table: str, fields: Sequence[Field], mixins: Sequence[str], *, keeps_history: bool
+) -> str:
     """Return the text of a `models.py` with this model, its enums and its link tables."""
     parts = [_enum_code(field) for field in fields if field.type == "enum"]
     parts += [_link_table_code(field, feature, model, table) for field in fields if field.type == "many"]
-    parts.append(_model_code(model, table, fields, mixins))
+    parts.append(_model_code(model, table, fields, mixins, keeps_history=keeps_history))
     imports: dict[str, set[str]] = {"opportune.db": set(mixins)} if mixins else {}
     for module, name in _imports(fields):
         imports.setdefault(module, set()).add(name)
@@ -51,9 +53,10 @@ def _link_table_code(field: Field, feature: str, model: str, table: str) -> str:
     return "\n".join(lines)
 
 
-def _model_code(model: str, table: str, fields: Sequence[Field], mixins: Sequence[str]) -> str:
+def _model_code(model: str, table: str, fields: Sequence[Field], mixins: Sequence[str], *, keeps_history: bool) -> str:
     bases = ", ".join((_base_class(fields)[1], *mixins))
-    lines = [f"class {model}({bases}, table=True):", f'    __tablename__ = "{table}"', ""]
+    lines = [f"class {model}({bases}, table=True):", f'    __tablename__ = "{table}"']
+    lines += ["    keeps_history = True", ""] if keeps_history else [""]
     lines += [_column_code(field, table) for field in fields if field.type not in ("many", "team")]
     relationships = [line for field in fields for line in _relationship_code(field, model, fields)]
     lines += ["", *relationships] if relationships else []

@@ -17,6 +17,7 @@ from opportune.cli.output import say
 from opportune.cli.scaffold.addmodel import (
     FIELDS_HELP,
     Group,
+    History,
     Icon,
     Navigation,
     Read,
@@ -59,6 +60,7 @@ def command(
     navigation: Navigation = True,
     soft_delete: SoftDelete = False,
     versioned: Versioned = False,
+    history: History = False,
     package: Annotated[bool, typer.Option("--package", help="Create a package for several projects.")] = False,
     folder: Annotated[
         Path | None, typer.Option(help="Folder of the package. [default: opportune-NAME beside the project]")
@@ -72,7 +74,7 @@ def command(
     has_model = bool(model)
     model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
     mixins = selected_mixins(soft_delete=soft_delete, versioned=versioned)
-    request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, mixins)
+    request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, mixins, history)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         folder = (folder or default_folder(name)).expanduser().absolute()

@@ -39,8 +39,8 @@ REGISTRY = registry(metadata=MetaData(naming_convention=NAMING_CONVENTION))
 class ModelBase(SQLModel, registry=REGISTRY):
     """Base of tables without an `id` column, such as link tables: `class BookTag(ModelBase, table=True)`."""
 
-    keeps_history: ClassVar[bool] = True
-    """Whether the audit log records changes of rows. Applies to models of the project."""
+    keeps_history: ClassVar[bool]
+    """Whether the audit log records changes outside the admin. False, except in `SoftDelete` and `Versioned` models."""
     search_index: ClassVar[bool | Sequence[str]] = False
     """Text columns with an index for searches. True means all text columns."""
     # SQLModel does not validate table rows, so the validator is built only when it is needed.

@@ -21,6 +21,7 @@ class SoftDelete(SQLModel):
     Queries leave rows in the trash out. `with_deleted(select(Book))` returns them as well.
     """
 
+    keeps_history: ClassVar[bool] = True
     keep_deleted_days: ClassVar[int | None] = 30
     """Days until a daily job deletes a row in the trash permanently. None keeps it."""
 

@@ -106,6 +106,7 @@ class Note(LibraryTable, table=True):
     """A private row."""
 
     __tablename__ = "library_note"
+    keeps_history = True
 
     owner_id: int = Field(sa_column=user_key())
     text: Line = Field(max_length=100)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts import User
+from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
 from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi
@@ -25,6 +26,7 @@ from opportune.testing import add_permission
 from opportune.testing.statements import counted_statements
 from tests.opportune.crud.api_feature import API, EMMA, library_site
 from tests.opportune.crud.library import Note, Notes, Topic, Volumes, Writer
+from tests.opportune.crud.trash_feature import Tool
 
 
 @pytest.fixture
@@ -143,10 +145,14 @@ async def test_new_row_is_rolled_back_with_its_hooks(librarian: AsyncClient, dat
     assert (await librarian.post(f"{API}/notes", json={"text": "A note"})).status_code == 201
 
 
+@pytest.mark.parametrize(("model", "is_recorded"), [(Note, True), (Writer, False), (Tool, True), (User, False)])
+def test_models_choose_to_keep_history(model: type[Any], is_recorded: bool) -> None:
+    assert keeps_history(model) is is_recorded
+
+
 async def read_audit_entries(database: Database) -> list[AuditEntry]:
     async with database.reader(fresh=True) as session:
-        entries = select(AuditEntry).where(col(AuditEntry.identity) == "note").order_by(col(AuditEntry.id))
-        return list(await session.scalars(entries))
+        return list(await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id))))
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -68,7 +68,7 @@ COMMANDS = (
         "--versioned",
         *SIGNED_IN,
     ),
-    ("addmodel", "works", "Plan", "team", "title:str", "--soft-delete", "--read", "anyone"),
+    ("addmodel", "works", "Plan", "team", "title:str", "--soft-delete", "--history", "--read", "anyone"),
 )
 SELECTED_TESTS = (
     "test_posts and not api or test_bookmarks and (anonymous or other_owners or form or page) or only_the_owner "
@@ -411,3 +411,10 @@ def test_email_fields_are_searchable(project: Path) -> None:
 def test_navigation_link_follows_read_access(read: str, condition: str) -> None:
     model = NewModel("books", "BookReview", [], read, read, "/book-reviews", "book")
     assert navigation_link(model) == f'Link("Book reviews", "/book-reviews", "book"{condition})'
+
+
+@pytest.mark.usefixtures("no_migration")
+def test_history_option_sets_keeps_history(project: Path) -> None:
+    assert main(["addmodel", "blog", "Post", "title:str", "--history"]) == 0
+    line = '    __tablename__ = "blog_post"\n    keeps_history = True\n\n    title: '
+    assert line in (project / "app/blog/models.py").read_text()

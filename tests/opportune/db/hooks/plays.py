@@ -1,6 +1,6 @@
 """Tables of plays, and a function that adds a play."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import MetaData
 from sqlmodel import Field, Relationship, SQLModel
@@ -24,7 +24,6 @@ class PlayTag(Table, table=True):
 
 class Tag(Table, table=True):
     __tablename__ = "test_hook_tag"
-    keeps_history: ClassVar[bool] = False
 
     name: str
 
