@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.jobs.models import Job, JobStep
+from opportune.jobs.models import ClaimedJob, JobStep
 from opportune.jobs.store import JobStore, renew_lease
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, require_feature
 from opportune.services import ServiceMissing, Services
@@ -46,7 +46,7 @@ class ServicesContext:
 class DatabaseJobContext(ServicesContext):
     """A JobContext that records steps and progress in the site's database."""
 
-    def __init__(self, job: Job, store: JobStore, services: Services) -> None:
+    def __init__(self, job: ClaimedJob, store: JobStore, services: Services) -> None:
         super().__init__(services)
         self.id = str(job.id)
         self.attempt = job.attempt

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.db.errors import explain
-from opportune.jobs.models import Job
+from opportune.jobs.models import ClaimedJob
 from opportune.jobs.store import LEASE_DURATION, JobStore
 from opportune.server.loop_monitor import LoopMonitor
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 class Attempt:
     """A claimed job and its asyncio task."""
 
-    job: Job
+    job: ClaimedJob
     task: asyncio.Task[None] | None = None
     """None until a slot is free."""
     is_cancelled: bool = False

@@ -1,5 +1,6 @@
 """Tables of jobs, their recorded steps, paused queues, and the last runs of scheduled jobs."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -97,6 +98,27 @@ class Job(Model, table=True):
     def remark(self) -> str:
         """Error of the last attempt, or the progress if there is none."""
         return self.error or self.progress
+
+
+@dataclass(slots=True, eq=False)
+class ClaimedJob:
+    """A job that a worker has claimed, with the columns that it needs. Loading model instances would take longer."""
+
+    id: int
+    name: str
+    arguments: Any
+    queue: str
+    priority: int
+    group_name: str | None
+    attempt: int
+    due_at: datetime
+    claim: str
+    cancel_asked: bool
+    note: str
+    traceparent: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.id}"
 
 
 # Literals, because a generic plan of PostgreSQL uses no partial index for a parameter.

@@ -86,7 +86,8 @@ class DatabaseJobQueue(JobQueue):
     async def cancel(self, session: AsyncSession, job_id: int) -> None:
         """See `opportune.jobs.management.cancel`. The next scheduled run is still queued."""
         await management.cancel(session, job_id)
-        await self.worker.queue_run_after(session, await management.find_job(session, job_id))
+        job = await management.find_job(session, job_id)
+        await self.worker.scheduler.queue_run(session, job.name, job.due_at)
 
     async def _add(self, session: AsyncSession, call: JobCall[Any], key: str, group: str, delay: float) -> int:
         self._check(call)

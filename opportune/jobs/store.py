@@ -9,25 +9,31 @@ differ.
 import secrets
 import time
 from asyncio import CancelledError, to_thread
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, cast
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     ColumnElement,
+    Select,
     Table,
     Update,
     and_,
+    any_,
     case,
     func,
     insert,
     inspect,
+    literal,
     not_,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,7 +47,16 @@ from opportune.db.queries.upsert import upsert
 from opportune.jobs.clock import database_time
 from opportune.jobs.declaration import JobCall, JobDefinition
 from opportune.jobs.limits import HeldJobs, allowed_claims
-from opportune.jobs.models import ENDED_STATES, IS_HELD, IS_RUNNING, IS_WAITING, Job, JobState, waiting_state
+from opportune.jobs.models import (
+    ENDED_STATES,
+    IS_HELD,
+    IS_RUNNING,
+    IS_WAITING,
+    ClaimedJob,
+    Job,
+    JobState,
+    waiting_state,
+)
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.services.observers import traceparent
 
@@ -61,6 +76,7 @@ TAKEOVER_INTERVAL_SECONDS = 5.0
 """Maximum seconds between two searches for jobs of dead workers."""
 
 NO_LIMITS: Mapping[str, int] = MappingProxyType({})
+CLAIMED_COLUMNS = [getattr(Job, field.name) for field in fields(ClaimedJob)]
 NO_CLAIM: dict[str, Any] = {"claim": None, "lease_until": None}
 
 
@@ -114,27 +130,40 @@ async def insert_job(
     return (await session.scalars(select(col(Job.id)).where(col(Job.key) == key))).one()
 
 
-async def renew_lease(session: AsyncSession, job: Job) -> None:
+async def renew_lease(session: AsyncSession, job: ClaimedJob) -> None:
     """Renew the lease of a job and lock its row, so that no other worker can take it over during this transaction.
 
     Raises:
         JobCancelled: Another worker has taken over the job, or a user has cancelled it.
     """
-    lease_until = database_time(session.get_bind().dialect.name, LEASE_DURATION)
-    renewal = update(Job).where(_is_claimed(job)).values(lease_until=lease_until)
+    dialect = session.get_bind().dialect.name
+    lease_until = database_time(dialect, LEASE_DURATION)
+    renewal = update(Job).where(_is_claimed(dialect, [job])).values(lease_until=lease_until)
     cancelled = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()
     if cancelled is not False:
         raise JobCancelled
 
 
-def _is_claimed(*jobs: Job) -> ColumnElement[bool]:
-    """Match the rows that still have the claim of these attempts."""
-    return tuple_(col(Job.id), col(Job.claim)).in_([(job.id, job.claim) for job in jobs])
+def _is_claimed(dialect: str, jobs: Iterable[ClaimedJob]) -> ColumnElement[bool]:
+    """Match the rows that still have the claim of these attempts. Jobs of one batch share it."""
+    ids_by_claim = defaultdict[str, list[int]](list)
+    for job in jobs:
+        ids_by_claim[job.claim].append(job.id)
+    return or_(*((col(Job.claim) == claim) & _has_id(dialect, ids) for claim, ids in ids_by_claim.items()))
 
 
-def _renew_statement(dialect: str, jobs: Collection[Job]) -> Update:
+def _has_id(dialect: str, ids: Select[Any] | list[int]) -> ColumnElement[bool]:
+    """Match rows by id. On PostgreSQL, an array is one parameter, and a subquery is not joined with the whole table."""
+    if dialect != "postgresql":
+        return col(Job.id).in_(ids)
+    return col(Job.id) == any_(
+        literal(ids, ARRAY(BigInteger)) if isinstance(ids, list) else func.array(ids.scalar_subquery())
+    )
+
+
+def _renew_statement(dialect: str, jobs: Iterable[ClaimedJob]) -> Update:
     """Build the statement that renews leases. It skips locked rows, because the job's transaction renews them."""
-    unlocked_ids = select(col(Job.id)).where(_is_claimed(*jobs)).with_for_update(skip_locked=True)
+    unlocked_ids = select(col(Job.id)).where(_is_claimed(dialect, jobs)).with_for_update(skip_locked=True)
     return update(Job).where(col(Job.id).in_(unlocked_ids)).values(lease_until=database_time(dialect, LEASE_DURATION))
 
 
@@ -175,7 +204,9 @@ class JobStore:
     def _queues(self) -> Sequence[str]:
         return sorted({definition.queue for definition in self.jobs.values()})
 
-    async def claim(self, limit: int, running: Collection[Job] = (), completed: Collection[Job] = ()) -> list[Job]:
+    async def claim(
+        self, limit: int, running: Collection[ClaimedJob] = (), completed: Collection[ClaimedJob] = ()
+    ) -> list[ClaimedJob]:
         """Store completed jobs and claim due ones, in one transaction. Take over jobs of dead workers.
 
         Args:
@@ -183,13 +214,13 @@ class JobStore:
             running: Jobs that this worker runs already.
             completed: Jobs to store as done.
         """
-        claimed = list[Job]()
+        claimed = list[ClaimedJob]()
         if limit and time.monotonic() >= self._takeover_at:
             claimed = await self._take_over(limit, running)  # first, because a backlog would use all slots
         async with self.database.writer() as session:
             if completed:
                 await session.execute(
-                    update(Job).where(_is_claimed(*completed)).values(self._values_of_end(JobState.DONE))
+                    update(Job).where(_is_claimed(self._dialect, completed)).values(self._values_of_end(JobState.DONE))
                 )
             if self._has_free_slots or any(job.group_name for job in completed):
                 await self._held_jobs.release(session)
@@ -203,19 +234,19 @@ class JobStore:
             self.lock.acquire()
         return sorted(claimed, key=lambda job: (job.priority, job.due_at, job.id))
 
-    async def _claim_due(self, session: AsyncSession, limit: int) -> list[Job]:
-        claimed = list[Job]()
+    async def _claim_due(self, session: AsyncSession, limit: int) -> list[ClaimedJob]:
+        claimed = list[ClaimedJob]()
         for queue in self._queues:
             if wanted := limit - len(claimed):
                 allowed = await allowed_claims(session, queue, self.limits, wanted)
                 claimed += await self._claim(session, allowed, self._is_due(queue)) if allowed else []
         return claimed
 
-    async def _claim(self, session: AsyncSession, limit: int, is_claimable: ColumnElement[bool]) -> list[Job]:
+    async def _claim(self, session: AsyncSession, limit: int, is_claimable: ColumnElement[bool]) -> list[ClaimedJob]:
         """Claim the first jobs that match and that no other worker has locked."""
         order = col(Job.priority), col(Job.due_at), col(Job.id)
         first = select(col(Job.id)).where(is_claimable, self._is_known_job).order_by(*order).limit(limit)
-        ids = first.with_for_update(skip_locked=True).cte("claimable")
+        ids = first.with_for_update(skip_locked=True)
         changes = {
             "state": JobState.RUNNING,
             "attempt": col(Job.attempt) + 1,
@@ -223,8 +254,9 @@ class JobStore:
             "lease_until": self._now(LEASE_DURATION),
             "started_at": self._now(),
         }
-        statement = update(Job).where(col(Job.id).in_(select(ids.c.id))).values(changes).returning(Job)
-        return list(await session.scalars(statement, execution_options={"synchronize_session": False}))
+        statement = update(Job).where(_has_id(self._dialect, ids)).values(changes).returning(*CLAIMED_COLUMNS)
+        rows = await session.execute(statement, execution_options={"synchronize_session": False})
+        return [ClaimedJob(*row) for row in rows]
 
     def _values_of_end(self, state: JobState) -> dict[str, Any]:
         # Completed jobs need no arguments, which may hold personal data.
@@ -234,7 +266,7 @@ class JobStore:
     def _is_due(self, queue: str) -> ColumnElement[bool]:
         return and_(IS_WAITING, col(Job.queue) == queue, col(Job.due_at) <= self._now())
 
-    async def _take_over(self, limit: int, running: Collection[Job]) -> list[Job]:
+    async def _take_over(self, limit: int, running: Collection[ClaimedJob]) -> list[ClaimedJob]:
         """Claim jobs of dead workers, whose leases have expired."""
         self._takeover_at = time.monotonic() + TAKEOVER_INTERVAL_SECONDS
         has_expired = and_(
@@ -268,37 +300,37 @@ class JobStore:
             *found, now = (await session.execute(times)).one()
         return min(((time - now).total_seconds() for time in found if time), default=None)
 
-    async def renew(self, jobs: Collection[Job]) -> set[int]:
+    async def renew(self, jobs: Collection[ClaimedJob]) -> set[int]:
         """Renew the leases of these jobs and return the ids of cancelled ones."""
         renewal = _renew_statement(self._dialect, jobs).returning(col(Job.id), col(Job.cancel_asked))
         async with self.database.writer() as session:
             rows = await session.execute(renewal, execution_options={"synchronize_session": False})
             return {job_id for job_id, cancelled in rows if cancelled}
 
-    def renew_from_thread(self, jobs: Collection[Job]) -> None:
+    def renew_from_thread(self, jobs: Collection[ClaimedJob]) -> None:
         """Renew the leases on a new connection, because a thread cannot use connections of the event loop."""
         engine = create_writing_engine(self.database.url)
         with engine.begin() as connection:
             connection.execute(_renew_statement(self._dialect, jobs))
 
-    async def end(self, job: Job, state: JobState, error: str = "") -> None:
+    async def end(self, job: ClaimedJob, state: JobState, error: str = "") -> None:
         attempt = min(job.attempt, self.jobs[job.name].attempts)  # the claim after the last attempt runs nothing
         await self._change(job, {**self._values_of_end(state), "error": error, "attempt": attempt})
 
-    async def postpone(self, job: Job, seconds: float, error: str) -> None:
+    async def postpone(self, job: ClaimedJob, seconds: float, error: str) -> None:
         """Retry a failed job later, unless a user has cancelled it."""
         is_cancelled = col(Job.cancel_asked)
         state = case((is_cancelled, JobState.CANCELLED), else_=waiting_state())
         values = {"state": state, "due_at": self._now(timedelta(seconds=seconds)), "error": error}
         await self._change(job, {**values, "ended_at": case((is_cancelled, self._now()), else_=None), **NO_CLAIM})
 
-    async def release(self, *jobs: Job) -> None:
+    async def release(self, *jobs: ClaimedJob) -> None:
         """Return jobs to the queue at the end of this process. The attempt does not count."""
         values: dict[str, Any] = {"state": JobState.WAITING, "attempt": col(Job.attempt) - 1, **NO_CLAIM}
         async with self.database.writer() as session:
-            await session.execute(update(Job).where(_is_claimed(*jobs)).values(values))
+            await session.execute(update(Job).where(_is_claimed(self._dialect, jobs)).values(values))
 
-    async def report(self, job: Job, done: int, total: int, note: str) -> None:
+    async def report(self, job: ClaimedJob, done: int, total: int, note: str) -> None:
         """Store the progress of a job.
 
         Raises:
@@ -307,11 +339,11 @@ class JobStore:
         async with self.database.writer() as session:
             await renew_lease(session, job)
             values = {"done": done, "total": total, "note": note}
-            await session.execute(update(Job).where(_is_claimed(job)).values(values))
+            await session.execute(update(Job).where(_is_claimed(self._dialect, [job])).values(values))
 
-    async def _change(self, job: Job, values: dict[str, Any]) -> None:
+    async def _change(self, job: ClaimedJob, values: dict[str, Any]) -> None:
         async with self.database.writer() as session:
-            await session.execute(update(Job).where(_is_claimed(job)).values(values))
+            await session.execute(update(Job).where(_is_claimed(self._dialect, [job])).values(values))
 
     async def prune(self) -> None:
         """Delete jobs that ended long ago."""

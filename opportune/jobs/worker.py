@@ -4,30 +4,28 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.db.errors import explain
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
-from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
-from opportune.jobs import JobCall, JobDefinition, PermanentFailure, RetryLater
-from opportune.jobs.clock import EARLIEST_TIME, read_database_time
+from opportune.jobs import JobDefinition, PermanentFailure
 from opportune.jobs.context import DatabaseJobContext
+from opportune.jobs.failures import error_summary, retry_delay, traced_error
 from opportune.jobs.heartbeat import send_heartbeat
 from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, Attempt, LeaseKeeper
-from opportune.jobs.models import Job, JobState
-from opportune.jobs.schedules import next_run_time, record_run, schedule_key
-from opportune.jobs.store import JobCancelled, JobStore, insert_job
+from opportune.jobs.models import ClaimedJob, JobState
+from opportune.jobs.scheduler import Scheduler
+from opportune.jobs.schedules import record_run
+from opportune.jobs.store import JobCancelled, JobStore
 from opportune.services import Services
 from opportune.services.observers import JobAttempt, observed_job
 from opportune.services.tasks import cancel_and_wait, run_in_background
@@ -45,14 +43,12 @@ UNFROZEN_SECONDS = 1.0
 PRUNE_INTERVAL_SECONDS = 3600.0
 SHUTDOWN_TIMEOUT_SECONDS = 4.0
 """Time for running jobs to end at shutdown. Other workers take over the remaining ones when the leases expire."""
-MAX_PREFETCHED_JOBS = 100
+MAX_PREFETCHED_JOBS = 1000
 """Maximum number of claimed jobs that wait for a free slot."""
 PREFETCH_SECONDS = 0.2
 """Claimed jobs that wait for a free slot should all start within this time."""
-MAX_RETRY_DELAY_SECONDS = 3600.0
-"""Maximum delay between two attempts."""
-SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure, RetryLater)
-"""Errors whose message is enough without type and traceback."""
+MAX_HELD_SECONDS = 2.0
+"""Seconds after which claimed jobs that still wait return to the queue, because the jobs before them became slow."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +61,7 @@ class Worker:
         self.jobs = store.jobs
         self.services = services
         self.settings: Settings = services.settings
+        self.scheduler = Scheduler(store.database, self.jobs, self.settings)
         self.concurrency: int = self.settings.pool_size[0]
         self.max_prefetched_jobs = MAX_PREFETCHED_JOBS
         self.polled_at = 0.0
@@ -86,7 +83,6 @@ class Worker:
         self._is_stopping = False
         self._pruned_at = time.monotonic()
         self._pruning: asyncio.Task[None] | None = None
-        self._has_queued_scheduled_runs = False
 
     def wake(self) -> None:
         self._woken.set()
@@ -143,7 +139,7 @@ class Worker:
         elapsed, before = 0.0, time.monotonic()
         self.concurrency, self.max_prefetched_jobs, self.polled_at = 1, 0, before
         try:
-            await self._queue_all_scheduled_runs()
+            await self.scheduler.queue_all()
             while await self._start_due(claims=elapsed < seconds) or self._attempts:
                 names |= {job_id: attempt.job.name for job_id, attempt in self._attempts.items()}
                 await self._wait_for_an_end(UNFROZEN_SECONDS)
@@ -161,8 +157,10 @@ class Worker:
         """Start due jobs. Return the seconds until the next check; None to sleep until woken."""
         try:
             self.polled_at = time.monotonic()
-            await self._queue_all_scheduled_runs()
+            await self.scheduler.queue_all()
             await self._renew()
+            if self._waiting and time.monotonic() - self._waiting[0].started_at > MAX_HELD_SECONDS:
+                await self._release_waiting()
             started = await self._start_due()
             self._start_pruning()
             # A started job wakes the worker at its end, which then checks for the next one.
@@ -198,7 +196,7 @@ class Worker:
         if jobs:
             self._lease_keeper.start()
         self._fill_slots()
-        await self._queue_scheduled_runs({job.name: job.due_at for job in jobs})
+        await self.scheduler.queue_runs({job.name: job.due_at for job in jobs})
         return len(jobs)
 
     def _count_free_slots(self) -> int:
@@ -216,7 +214,7 @@ class Worker:
             self._running[attempt.task] = attempt
             attempt.task.add_done_callback(partial(self._handle_end, attempt, context))
 
-    def _claimed_jobs(self) -> list[Job]:
+    def _claimed_jobs(self) -> list[ClaimedJob]:
         return [attempt.job for attempt in self._attempts.values()]
 
     def _handle_end(self, attempt: Attempt, context: Context, task: asyncio.Task[None]) -> None:
@@ -236,7 +234,7 @@ class Worker:
         self._recording.remove(task)
         self.wake()
 
-    def _has_effect_after_success(self, job: Job) -> bool:
+    def _has_effect_after_success(self, job: ClaimedJob) -> bool:
         definition = self.jobs[job.name]
         return bool(definition.schedule or definition.heartbeat_url)
 
@@ -264,40 +262,6 @@ class Worker:
             if attempt.job.id in cancelled:
                 attempt.cancel()
 
-    async def _queue_all_scheduled_runs(self) -> None:
-        if not self._has_queued_scheduled_runs:
-            await self._queue_scheduled_runs(dict.fromkeys(self.jobs, EARLIEST_TIME))
-            self._has_queued_scheduled_runs = True
-
-    async def _queue_scheduled_runs(self, last_times: Mapping[str, datetime]) -> None:
-        """Queue the next run of these scheduled jobs. Missed runs are made up for once.
-
-        Args:
-            last_times: Times after which the jobs are due again. The present is used if it is later.
-        """
-        if names := [name for name in last_times if self._next_run_time(name, utc_now())]:
-            async with self.store.database.writer() as session:
-                for name in names:
-                    await self._queue_run_after(session, name, last_times[name])
-
-    async def _queue_run_after(self, session: AsyncSession, name: str, time: datetime) -> None:
-        """Queue the next run after a time or the present, by the clock of the database."""
-        if due_at := self._next_run_time(name, max(time, await read_database_time(session))):
-            await insert_job(session, JobCall(self.jobs[name], ()), schedule_key(name, due_at), due_at=due_at)
-
-    async def queue_run_after(self, session: AsyncSession, job: Job) -> None:
-        """Queue the next scheduled run after a job that is cancelled."""
-        await self._queue_run_after(session, job.name, job.due_at)
-
-    def _next_run_time(self, name: str, after: datetime) -> datetime | None:
-        definition = self.jobs.get(name)
-        try:
-            schedule = definition.schedule_in(self.settings) if definition else ""
-            return next_run_time(schedule, after) if schedule else None
-        except OperatorError as error:
-            logger.warning("The schedule of job %s is ignored: %s", name, error)
-            return None
-
     def _start_pruning(self) -> None:
         is_pruning = self._pruning is not None and not self._pruning.done()
         if time.monotonic() - self._pruned_at > PRUNE_INTERVAL_SECONDS and not is_pruning:
@@ -311,7 +275,7 @@ class Worker:
         except (DBAPIError, PoolTimeoutError) as error:
             logger.warning("Old jobs could not be deleted: %s", explain(error, self.store.database.url))
 
-    async def _execute(self, job: Job) -> None:
+    async def _execute(self, job: ClaimedJob) -> None:
         definition = self.jobs[job.name]
         if job.cancel_asked:
             raise JobCancelled  # its process died before it could end the job
@@ -322,10 +286,13 @@ class Worker:
         await self.services.prepare_job()
         context = DatabaseJobContext(job, self.store, self.services)
         origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
-        with origin, observed_job(JobAttempt(job.id or 0, job.name, job.attempt, job.traceparent or "")):
+        with origin, observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):
             await self._call(definition, context, job)
 
-    async def _call(self, definition: JobDefinition[Any], context: DatabaseJobContext, job: Job) -> None:
+    async def _call(self, definition: JobDefinition[Any], context: DatabaseJobContext, job: ClaimedJob) -> None:
+        if definition.max_seconds is None:
+            await definition.function(context, *job.arguments)
+            return
         try:
             async with asyncio.timeout(definition.max_seconds) as timeout:
                 await definition.function(context, *job.arguments)
@@ -369,16 +336,16 @@ class Worker:
             if url := self.jobs[job.name].heartbeat_url_in(self.settings):
                 run_in_background(send_heartbeat(url))
 
-    async def _record_run(self, job: Job, error: str = "") -> None:
+    async def _record_run(self, job: ClaimedJob, error: str = "") -> None:
         if self.jobs[job.name].schedule:
             async with self.store.database.writer() as session:
                 await record_run(session, job.name, job.note, error)
 
-    async def _fail(self, job: Job, error: Exception) -> None:
+    async def _fail(self, job: ClaimedJob, error: Exception) -> None:
         definition, reason = self.jobs[job.name], error_summary(error)
         await self._record_run(job, reason)
         if job.attempt >= definition.attempts or isinstance(error, PermanentFailure):
-            logger.error("Job %s has failed: %s", job, reason, exc_info=_trace(error))
+            logger.error("Job %s has failed: %s", job, reason, exc_info=traced_error(error))
             await self.store.end(job, JobState.FAILED, reason)
             return
         logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, definition.attempts, reason)
@@ -408,25 +375,8 @@ class Worker:
 
     async def _release_waiting(self) -> None:
         if self._waiting:
-            jobs = [attempt.job for attempt in self._waiting]
-            await self._retry_while_unavailable(partial(self.store.release, *jobs), "return of waiting jobs")
-            self._forget(*self._waiting)
+            attempts = [*self._waiting]
             self._waiting.clear()
-
-
-def retry_delay(job: JobDefinition[Any], attempt: int, error: Exception | None = None) -> float:
-    """Return the seconds until the next attempt."""
-    requested = error.seconds if isinstance(error, RetryLater) else 0.0
-    return min(max(job.wait * 2.0 ** min(attempt - 1, 30), requested), MAX_RETRY_DELAY_SECONDS)
-
-
-def error_summary(error: Exception) -> str:
-    """Describe an error in one printable line."""
-    lines = str(error).strip().splitlines()
-    name = "" if isinstance(error, SELF_EXPLANATORY_ERRORS) else type(error).__name__
-    summary = ": ".join(filter(None, (name, lines[0] if lines else "")))[:500]
-    return "".join(char if char.isprintable() else " " for char in summary).strip()
-
-
-def _trace(error: Exception) -> Exception | None:
-    return None if isinstance(error, SELF_EXPLANATORY_ERRORS) else error
+            jobs = [attempt.job for attempt in attempts]
+            await self._retry_while_unavailable(partial(self.store.release, *jobs), "return of waiting jobs")
+            self._forget(*attempts)

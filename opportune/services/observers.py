@@ -1,6 +1,6 @@
 """Observers of requests, calls to language models and jobs, such as metrics and traces."""
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -91,31 +91,26 @@ def observed_by(observer: Observer) -> Iterator[None]:
         observers.remove(observer)
 
 
-@contextmanager
-def observed_request(request: ObservedRequest) -> Iterator[None]:
-    with ExitStack() as stack:
-        for observer in observers:
-            stack.enter_context(observer.request(request))
-        yield
+def observed_request(request: ObservedRequest) -> AbstractContextManager[object]:
+    return _observed(observer.request(request) for observer in observers)
 
 
-@contextmanager
-def observed_llm_call(call: LlmCall) -> Iterator[None]:
-    with ExitStack() as stack:
-        for observer in observers:
-            stack.enter_context(observer.llm_call(call))
-        yield
+def observed_llm_call(call: LlmCall) -> AbstractContextManager[object]:
+    return _observed(observer.llm_call(call) for observer in observers)
 
 
-@contextmanager
-def observed_job(attempt: JobAttempt) -> Iterator[None]:
+def observed_job(attempt: JobAttempt) -> AbstractContextManager[object]:
     """Observe a job. Call this in a new task, because it sets the task's context variables for log lines."""
     job_id.set(attempt.id)
     traceparent.set(attempt.traceparent)
+    return _observed(observer.job(attempt) for observer in observers) if observers else nullcontext()
+
+
+def _observed(contexts: Iterable[AbstractContextManager[None]]) -> AbstractContextManager[object]:
     with ExitStack() as stack:
-        for observer in observers:
-            stack.enter_context(observer.job(attempt))
-        yield
+        for context in contexts:
+            stack.enter_context(context)
+        return stack.pop_all()
 
 
 def trace_id() -> str:

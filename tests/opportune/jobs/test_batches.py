@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select, update
@@ -13,6 +14,7 @@ from opportune.db.models.model import utc_now
 from opportune.jobs import worker
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import schedule_key
+from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.jobs.conftest import Emails, MakeQueue, wait_until
 from tests.opportune.jobs.tasks import hourly, register, wait
 
@@ -68,29 +70,47 @@ async def test_end_without_a_claim_changes_nothing(make_queue: MakeQueue, databa
     store.lock.release()
 
 
+async def prefetch_two_jobs(site: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the worker hold two jobs behind a running one."""
+    monkeypatch.setattr(worker, "PREFETCH_SECONDS", 1_000_000)
+    site.worker.concurrency = 1
+    for call in (register("ann@example.com"), wait(), wait(), wait()):
+        await site.enqueue(call)
+
+
 @pytest.mark.database("sqlite", "postgresql")
 async def test_prefetched_jobs_return_to_the_queue_at_the_end(
     make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "PREFETCH_SECONDS", 1_000_000)
     site = make_queue()
-    site.worker.concurrency = 1
-    await site.enqueue(register("ann@example.com"))
-    for _ in range(3):
-        await site.enqueue(wait())
-
-    async def are_waiting() -> bool:
-        return len(site.worker._waiting) == 2
-
+    await prefetch_two_jobs(site, monkeypatch)
     async with site.running():
-        await wait_until(are_waiting)
+        await wait_until(partial(holds_jobs, site, 2))
     assert await read_states(database) == [(JobState.DONE, 1), *[(JobState.WAITING, 0)] * 3]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_jobs_behind_a_slow_one_return_to_the_queue(
+    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_queue()
+    await prefetch_two_jobs(site, monkeypatch)
+    async with site.running():
+        await wait_until(partial(holds_jobs, site, 2))
+        monkeypatch.setattr(worker, "MAX_HELD_SECONDS", 0)
+        site.worker.wake()
+        await wait_until(partial(holds_jobs, site, 0))
+        assert (await read_states(database))[1:] == [(JobState.RUNNING, 1), *[(JobState.WAITING, 0)] * 2]
+
+
+async def holds_jobs(site: DatabaseJobQueue, number: int) -> bool:
+    return len(site.worker._waiting) == number and len(site.worker._attempts) == number + 1
 
 
 async def test_next_run_is_queued_if_the_clock_is_slow(make_queue: MakeQueue, database: Database) -> None:
     site = make_queue(hourly)
     due_at = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     job = Job(name=hourly.name, key=schedule_key(hourly.name, due_at), due_at=due_at)
-    await site.worker._queue_scheduled_runs({job.name: job.due_at})
+    await site.worker.scheduler.queue_runs({job.name: job.due_at})
     async with database.reader() as session:
         assert list(await session.scalars(select(col(Job.due_at)))) == [due_at + timedelta(hours=1)]

@@ -16,6 +16,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.models.model import utc_now
 from opportune.jobs import RetryLater, worker
+from opportune.jobs.failures import error_summary, retry_delay
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
@@ -62,9 +63,9 @@ async def test_job_fails_after_its_last_attempt(jobs: DatabaseJobQueue, find: Fi
 
 def test_retry_delay_doubles_up_to_a_maximum() -> None:
     slow_job = replace(stumble, wait=5)
-    assert [worker.retry_delay(slow_job, attempt) for attempt in (1, 2, 3, 99)] == [5, 10, 20, 3600]
+    assert [retry_delay(slow_job, attempt) for attempt in (1, 2, 3, 99)] == [5, 10, 20, 3600]
     errors = [RetryLater("They are busy.", seconds) for seconds in (1, 300, 99_999)]
-    assert [worker.retry_delay(slow_job, 1, error) for error in errors] == [5, 300, 3600]
+    assert [retry_delay(slow_job, 1, error) for error in errors] == [5, 300, 3600]
 
 
 async def test_permanent_failure_is_not_retried(jobs: DatabaseJobQueue, find: Find) -> None:
@@ -86,7 +87,7 @@ async def test_bug_is_logged_with_a_traceback(
 
 
 def test_error_summary_is_storable() -> None:
-    assert worker.error_summary(ValueError("half a \ud800 pair\0\nand more")) == "ValueError: half a   pair"
+    assert error_summary(ValueError("half a \ud800 pair\0\nand more")) == "ValueError: half a   pair"
 
 
 async def test_interrupted_job_runs_after_the_next_start(make_queue: MakeQueue, find: Find, emails: Emails) -> None:
