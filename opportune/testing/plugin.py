@@ -5,13 +5,12 @@ With `-n` the controller process imports neither fixtures nor framework, so it s
 
 import gc
 import os
-import sys
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
 
-from opportune.cli.environment.entry import ONLY_DATABASE
+from opportune.cli.development.test import ONLY_DATABASE
 from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.project.layout import features_on_postgresql, settings_class
 from opportune.testing.services.missing_programs import pytest_terminal_summary
@@ -49,13 +48,6 @@ def pytest_runtest_call() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Leave out the summary of Hypothesis if no test used it. Importing it takes a tenth of the time of a short run."""
-    plugins, is_unused = session.config.pluginmanager, "hypothesis" not in sys.modules
-    if is_unused and session.config.getoption("dist", "no") == "no" and plugins.has_plugin("hypothesispytest"):
-        plugins.unregister(name="hypothesispytest")
 
 
 @pytest.hookimpl(trylast=True)

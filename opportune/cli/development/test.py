@@ -13,15 +13,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.environment.entry import (
-    DEV,
-    FRAMEWORK,
-    FRAMEWORK_TESTS,
-    ONLY_DATABASE,
-    ONLY_PROJECT,
-    TESTS,
-    locks_of_tests,
-)
+from opportune.cli.environment.entry import DEV, FRAMEWORK, FRAMEWORK_TESTS, ONLY_PROJECT, TESTS, locks_of_tests
 from opportune.cli.output import warn
 from opportune.cli.process import exec_process
 from opportune.errors import OperatorError
@@ -31,6 +23,8 @@ CONTEXT_SETTINGS = {"ignore_unknown_options": True}
 ACCEPT_ACCESS = "--accept-access"
 MARKER_PACKAGES = {DEV: "pytest", FRAMEWORK: "moto"}
 """Packages that show that a lock is installed."""
+ONLY_DATABASE = "OPPORTUNE_TEST_DATABASE"
+"""Environment variable of `opportune.testing.plugin` with the only database to test."""
 
 
 def command(

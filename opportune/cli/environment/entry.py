@@ -37,8 +37,6 @@ TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """Option of `oppman.py test` that runs only the project's tests."""
-ONLY_DATABASE = "OPPORTUNE_TEST_DATABASE"
-"""Environment variable of `opportune.testing.plugin` with the only database to test."""
 BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK, BUILD = (
     f"requirements{name}.lock"
     for name in ("", "/model", "/aws", "/gcp", "/azure", "/backup", "/telemetry", "/dev", "/framework", "/build")

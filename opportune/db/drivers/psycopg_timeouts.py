@@ -15,6 +15,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.errors import ConnectionTimeout, NotSupportedError
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
+from psycopg.waiting import Ready, Wait
 
 from opportune.services.tasks import run_in_background
 
@@ -58,6 +59,10 @@ class TimedConnection(AsyncConnection[Any]):
     """Seconds without a response before the server is probed."""
     probe_timeout_seconds: float = 1.5
     """Seconds to wait for the response to a probe."""
+    _watched: tuple[asyncio.AbstractEventLoop, int] | None = None
+    """Event loop that watches the socket for data, and the socket."""
+    _readable: asyncio.Future[bool] | None = None
+    """Whether the socket has data to read or the time is over, while a statement waits."""
 
     @classmethod
     async def connect_with_retry(cls, *arguments: Any, statement_timeout_seconds: float, **options: Any) -> Self:
@@ -99,18 +104,71 @@ class TimedConnection(AsyncConnection[Any]):
         """
         try:
             if timeout is not None:
+                self.unwatch()
                 return await waiting.wait_async(gen, self.pgconn.socket, interval, timeout)
-            with suppress(TimeoutError):
-                return await self._wait_for(gen, self.probe_after_seconds)
-            return await self._wait_while_alive(gen)
+            return await self._wait_watching(gen)
         except asyncio.CancelledError:
             # psycopg would take up to ten seconds to rescue a connection that SQLAlchemy then closes.
             self._abandon()
             raise
+        except BaseException:
+            self.unwatch()  # libpq may have closed the socket
+            raise
+
+    async def _wait_watching(self, gen: PQGen[RV]) -> RV:
+        """Wait with one watch of the socket for all statements of a transaction.
+
+        psycopg adds and removes a reader for each of them, which takes a third of the time of a short statement.
+        """
+        try:
+            state = next(gen)
+            if state == Wait.RW:  # a socket is nearly always writable
+                state = gen.send(Ready.W)
+            while state == Wait.R:
+                if not await self._is_readable_within(self.probe_after_seconds):
+                    return await self._wait_while_alive(gen)
+                state = gen.send(Ready.R)
+        except StopIteration as end:
+            result: RV = end.value
+            return result
+        with suppress(TimeoutError):
+            return await self._wait_for(gen, self.probe_after_seconds)
+        return await self._wait_while_alive(gen)
+
+    async def _is_readable_within(self, timeout_seconds: float) -> bool:
+        loop = asyncio.get_running_loop()
+        if self._watched is None:
+            self._watched = loop, self.pgconn.socket
+            loop.add_reader(self.pgconn.socket, self._report_readable)
+        self._readable = loop.create_future()
+        timer = loop.call_later(timeout_seconds, _set_result, self._readable, False)
+        try:
+            return await self._readable
+        finally:
+            timer.cancel()
+            self._readable = None
+
+    def _report_readable(self) -> None:
+        if self._readable is None:  # an event that no statement waits for would repeat
+            self.unwatch()
+        else:
+            _set_result(self._readable, True)
+
+    def unwatch(self) -> None:
+        """Stop watching the socket, before it is closed or after the transaction."""
+        if self._watched is not None:
+            (loop, socket), self._watched = self._watched, None
+            if not loop.is_closed():
+                loop.remove_reader(socket)
+
+    async def close(self) -> None:
+        self.unwatch()
+        await super().close()
 
     async def _wait_for(self, gen: PQGen[RV], timeout_seconds: float) -> RV:
+        self.unwatch()
         async with asyncio.timeout(timeout_seconds):
-            return await waiting.wait_async(gen, self.pgconn.socket, POLL_INTERVAL_SECONDS)
+            return await waiting.wait_async(_resumed(gen), self.pgconn.socket, POLL_INTERVAL_SECONDS)
 
     async def _wait_while_alive(self, gen: PQGen[RV]) -> RV:
         deadline = monotonic() + self.statement_timeout_seconds - self.probe_after_seconds
@@ -131,6 +189,7 @@ class TimedConnection(AsyncConnection[Any]):
 
     def _abandon(self) -> None:
         """Close the connection, and cancel the statement on the server, which would otherwise keep its locks."""
+        self.unwatch()
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
         with suppress(OperationalError, NotSupportedError):  # connection lost, or libpq older than 17
@@ -151,6 +210,22 @@ class TimedConnection(AsyncConnection[Any]):
     def has_pending_data(self) -> bool:
         """Return whether the socket has data to read. On an idle connection it is usually the server closing it."""
         return _readable(self.pgconn.socket)
+
+
+def _resumed(gen: PQGen[RV]) -> PQGen[RV]:
+    """Continue a generator that waits for the socket. psycopg would send None, which it refuses."""
+    try:
+        state = gen.send(Ready.NONE)
+        while True:
+            state = gen.send((yield state))
+    except StopIteration as end:
+        result: RV = end.value
+        return result
+
+
+def _set_result(future: asyncio.Future[bool], value: bool) -> None:
+    if not future.done():
+        future.set_result(value)
 
 
 async def _cancel(connection: PGcancelConn) -> None:

@@ -14,7 +14,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from opportune.cli.development import test as test_command
-from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK, ONLY_DATABASE
+from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK
 from opportune.cli.main import main
 from opportune.project.layout import PROJECT
 from opportune.testing import plugin
@@ -45,7 +45,7 @@ def run_test_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[lis
         monkeypatch.setattr(
             test_command,
             "exec_process",
-            lambda command, environ=os.environ: runs.append((command[3:], environ.get(ONLY_DATABASE, ""))),
+            lambda command, environ=os.environ: runs.append((command[3:], environ.get(test_command.ONLY_DATABASE, ""))),
         )
         assert main(["test", *arguments]) == 0
         return runs[0]
@@ -117,7 +117,7 @@ def test_only_one_database_is_used(only: str, expected: list[str], monkeypatch: 
     parametrized = [item("on sqlite", "sqlite"), item("on postgresql", "postgresql")]
     items = [*parametrized, item("served", "", "postgres_server"), item("without")]
     hook = SimpleNamespace(pytest_deselected=lambda **_: None)
-    monkeypatch.setenv(ONLY_DATABASE, only)
+    monkeypatch.setenv(test_command.ONLY_DATABASE, only)
     plugin.pytest_collection_modifyitems(cast("pytest.Config", SimpleNamespace(hook=hook)), items)
     assert [item.name for item in items] == expected
 

@@ -1,11 +1,12 @@
-"""Limit of compiled statements per engine."""
+"""Limit of compiled statements per engine, and idle connections."""
 
+import asyncio
 import gc
 import weakref
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, literal_column, select
+from sqlalchemy import Select, func, literal, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from opportune.db import Database
@@ -33,3 +34,19 @@ async def count_compiled_statements(engine: AsyncEngine, executed: int) -> int:
             del statement
     gc.collect(0)
     return sum(statement() is not None for statement in statements)
+
+
+@pytest.mark.database("postgresql")
+async def test_idle_connection_is_not_watched(database: Database) -> None:
+    async with database.reader() as session:
+        connection: Any = await (await session.connection()).get_raw_connection()
+        socket = connection.driver_connection.pgconn.socket
+        assert await session.scalar(select(literal(1))) == 1
+        assert await session.scalar(select(literal(2))) == 2
+    assert not asyncio.get_running_loop().remove_reader(socket)
+
+
+@pytest.mark.database("postgresql")
+async def test_statement_larger_than_the_send_buffer_is_sent(database: Database) -> None:
+    async with database.reader() as session:
+        assert await session.scalar(select(func.length("a" * 30_000_000))) == 30_000_000
