@@ -15,12 +15,6 @@ from opportune.errors import NotFound
 from tests.events.conftest import ADA, MakeEvent, add_registration, read_registrations
 
 
-async def list_titles(database: Database, **filters: object) -> list[str]:
-    async with database.reader() as session:
-        page = await Events(session).list(EventFilter.model_validate(filters))
-    return [event.title for event in page.items]
-
-
 async def register(database: Database, slug: str, **fields: str) -> str:
     """Register Ada. Return "new", "known", or the reason why registration is closed."""
     try:
@@ -70,26 +64,6 @@ async def test_started_and_missing_events_are_closed(database: Database, make_ev
     for slug in ("draft", "nothing"):
         with pytest.raises(NotFound):
             await register(database, slug)
-
-
-async def test_events_are_ordered_by_time_from_now(database: Database, make_event: MakeEvent) -> None:
-    for slug, days in [("later", 9), ("next", 1), ("old", -9), ("recent", -1), ("running", -0.01)]:
-        await make_event(slug, days=days)
-    await make_event("draft", is_published=False)
-
-    assert await list_titles(database) == ["Running", "Next", "Later"]
-    assert await list_titles(database, when="past") == ["Recent", "Old"]
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_search_covers_text_fields(database: Database, make_event: MakeEvent) -> None:
-    await make_event("tea", place="Room 100%")
-    await make_event("cake", description="With TEA, too.")
-    await make_event("soup")
-
-    assert await list_titles(database, q="tea") == ["Tea", "Cake"]
-    assert await list_titles(database, q="0%") == ["Tea"]
-    assert await list_titles(database, q="t_a") == []
 
 
 async def test_seats_left_are_counted_per_event(database: Database, make_event: MakeEvent) -> None:

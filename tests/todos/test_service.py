@@ -87,23 +87,6 @@ async def test_filters(todos: Todos) -> None:
         assert await list_titles(todos, **filters) == expected, filters
 
 
-@pytest.mark.usefixtures("five_todos")
-async def test_pagination(todos: Todos) -> None:
-    page = await todos.list(TodoFilter(page=2, size=3))
-
-    assert [todo.title for todo in page.items] == ["Pay taxes"]
-    assert (page.total, page.page, page.pages) == (4, 2, 2)
-
-    page = await todos.list(TodoFilter(page=1_000_000, size=100))
-
-    assert (list(page.items), page.total, page.pages) == ([], 4, 1)
-
-
-@pytest.mark.usefixtures("five_todos")
-async def test_statistics_count_only_own_todos(todos: Todos) -> None:
-    assert await todos.statistics() == TodoStatistics(total=4, open=3, done=1, overdue=1)
-
-
 async def test_done_keeps_the_first_time(todos: Todos, ann: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(ann, done_at=NOON)
 

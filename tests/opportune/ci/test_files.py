@@ -165,8 +165,8 @@ def test_script_names_missing_programs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["tests", "browser"])
-@pytest.mark.parametrize(("first", "second", "code"), [(0, 0, 0), (5, 0, 0), (1, 0, 0), (1, 1, 1)])
-def test_failed_tests_run_again(part: str, first: int, second: int, code: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("first", "second", "code"), [(0, 0, 0), (5, 0, 0), (1, 0, 1), (1, 1, 1)])
+def test_flaky_tests_are_reported_and_fail(part: str, first: int, second: int, code: int, tmp_path: Path) -> None:
     program = tmp_path / "python3"
     program.write_text(f"""#!/bin/sh\ncase "$*" in *--last-failed*) exit {second};; *) exit {first};; esac\n""")
     program.chmod(0o755)
@@ -187,19 +187,9 @@ def test_script_runs_the_named_parts(tmp_path: Path) -> None:
         return subprocess.run(["bash", script, *names], capture_output=True, text=True, check=True).stdout.split()
 
     assert run("lint", "audit") == ["lint", "audit"]
-    assert run() == [
-        "services",
-        "lint",
-        "tests",
-        "browser",
-        "machines",
-        "docs",
-        "clients",
-        "setups",
-        "image",
-        "rehearsals",
-        "benchmarks",
-    ]
+    checks = run()
+    assert checks[:6] == ["services", "lint", "tests", "browser", "machines", "rehearsals"]
+    assert sorted(checks[6:]) == ["benchmarks", "clients", "docs", "image", "setups"]  # in parallel
 
 
 def test_actions_are_pinned_by_commit() -> None:
