@@ -6,10 +6,11 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from opportune.errors import OperatorError
-from opportune.feature import Feature
+from opportune.feature import Feature, Link
 from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
@@ -45,6 +46,8 @@ class Templates:
             "page_languages": page_languages,
             "script_texts": file_of_language,
             "typeface": preloaded_file,
+            "has_messages": has_messages,
+            "menu_links": menu_links,
             "take_messages": take_messages,
             "form_token": form_token,
             "kept_form": kept_form,
@@ -135,6 +138,17 @@ class Templates:
             "settings": state.settings,
             **(context or {}),
         }
+
+
+@pass_context
+def menu_links(context: Context) -> tuple[tuple[Link, bool], ...]:
+    """Return the links of the navigation that the user may follow, and whether the page is below each link."""
+    path, user = f"{context['request'].url.path}/", context["user"]
+    return tuple(
+        (link, path.startswith(f"{link.path}/"))
+        for link in context["navigation"]
+        if (user or not link.signed_in) and (not link.permission or context.call(context["may"], *link.permission))
+    )
 
 
 def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:

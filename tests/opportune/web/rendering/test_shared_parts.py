@@ -1,0 +1,80 @@
+"""The tag `{% shared %}`, and escaping of values in templates."""
+
+from types import SimpleNamespace
+
+import pytest
+from jinja2 import Template, UndefinedError
+from markupsafe import Markup
+
+from opportune.i18n import use_language
+from opportune.web import templates
+from opportune.web.rendering import shared_parts
+from opportune.web.rendering.environment import TemplateEnvironment
+
+PRODUCTION, DEVELOPMENT = SimpleNamespace(is_production=True), SimpleNamespace(is_production=False)
+
+
+@pytest.fixture
+def part(monkeypatch: pytest.MonkeyPatch) -> Template:
+    monkeypatch.setattr(shared_parts, "LIFETIME_SECONDS", 600)
+    return TemplateEnvironment(autoescape=True).from_string("{% shared a, b %}{{ text }}{{ a }}{% endshared %}")
+
+
+def test_shared_part_is_rendered_once(part: Template) -> None:
+    pages = [part.render(settings=PRODUCTION, a="<a>", b=1, text=text) for text in ("1st ", "2nd ")]
+    assert pages == ["1st &lt;a&gt;"] * 2
+
+
+@pytest.mark.parametrize("changes", [{"a": "c"}, {"b": 2}, {"settings": SimpleNamespace(is_production=True)}])
+def test_shared_part_depends_on_its_key(part: Template, changes: dict[str, object]) -> None:
+    part.render(settings=PRODUCTION, a="a", b=1, text="old ")
+    context = {"settings": PRODUCTION, "a": "a", "b": 1, "text": "new "} | changes
+    assert part.render(context).startswith("new ")
+
+
+def test_shared_part_depends_on_the_language(part: Template) -> None:
+    part.render(settings=PRODUCTION, a="a", b=1, text="old ")
+    with use_language("de"):
+        assert part.render(settings=PRODUCTION, a="a", b=1, text="new ") == "new a"
+
+
+def test_tags_do_not_share_parts() -> None:
+    source = "{% shared %}{{ 1 }}{% endshared %}{% shared %}{{ 2 }}{% endshared %}"
+    assert templates.environment.from_string(source).render(settings=PRODUCTION) == "12"
+
+
+def test_shared_part_is_rendered_again_later(part: Template, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_parts, "LIFETIME_SECONDS", -1)
+    part.render(settings=PRODUCTION, a="a", b=1, text="old ")
+    assert part.render(settings=PRODUCTION, a="a", b=1, text="new ") == "new a"
+
+
+def test_shared_part_is_new_in_development(part: Template) -> None:
+    pages = [part.render(settings=DEVELOPMENT, a="", b=1, text=text) for text in "12"]
+    assert pages == ["1", "2"]
+
+
+class Named(str):
+    """Text whose class is not `str`."""
+
+
+@pytest.mark.parametrize(
+    ("value", "html"),
+    [
+        ("plain", "plain"),
+        ("""<a href='"'>&""", "&lt;a href=&#39;&#34;&#39;&gt;&amp;"),
+        (Markup("<b>"), "<b>"),
+        (Named("<b>"), "&lt;b&gt;"),
+        (SimpleNamespace(a="<"), "namespace(a=&#39;&lt;&#39;)"),
+        (12, "12"),
+        (None, "None"),
+    ],
+)
+def test_output_is_escaped(value: object, html: str) -> None:
+    source = "{{ value }}{% macro m() %}{{ value }}{% endmacro %}{{ m() }}{% set s %}{{ value }}{% endset %}{{ s }}"
+    assert templates.environment.from_string(source).render(value=value) == html * 3
+
+
+def test_unknown_value_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        templates.environment.from_string("{{ missing }}").render()
