@@ -57,8 +57,11 @@ class ItemRead(BaseModel):
     created_at: datetime
 
 
+FIRST_ITEMS = select(Item).order_by(col(Item.id)).limit(20)
+
+
 async def first_items(session: AsyncSession) -> Sequence[Item]:
-    return (await session.scalars(select(Item).order_by(col(Item.id)).limit(20))).all()
+    return (await session.scalars(FIRST_ITEMS)).all()
 
 
 @pages.get("")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import event, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +21,8 @@ INCLUDES_DELETED = "includes_deleted"
 """Execution option of statements, and key in a session's `info`."""
 PURGES = "purges"
 """Key in the `info` of a session that deletes rows permanently."""
+_hidden_statements: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
+"""Statements with the options that hide rows in the trash, so that SQLAlchemy computes their cache keys once."""
 
 
 def with_deleted(statement: Statement) -> Statement:
@@ -34,8 +37,14 @@ def with_deleted(statement: Statement) -> Statement:
 
 def hide_deleted(statement: Statement) -> Statement:
     """Return the query without rows in the trash, for statements that no session executes."""
-    hidden: Statement = statement.options(*live_row_options) if live_row_options else statement
-    return hidden
+    if not live_row_options:
+        return statement
+    count, hidden = _hidden_statements.get(statement, (0, statement))
+    if count != len(live_row_options):  # a model may be declared later
+        hidden = statement.options(*live_row_options)
+        _hidden_statements[statement] = len(live_row_options), hidden
+    result: Statement = hidden
+    return result
 
 
 @contextmanager

@@ -77,6 +77,10 @@ async def test_deleted_row_leaves_statements_without_session(session: AsyncSessi
     assert [*await connection.scalars(hide_deleted(NAMES))] == ["Anvil"]
 
 
+async def test_statement_gets_its_conditions_once(session: AsyncSession) -> None:
+    assert hide_deleted(NAMES) is hide_deleted(NAMES) is not NAMES
+
+
 async def test_with_deleted_includes_the_trash(session: AsyncSession) -> None:
     assert [*await session.scalars(include(NAMES))] == ["Anvil", "Rocket"]
 
