@@ -63,8 +63,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
         for kind in options.only:
             with (
-                new_database_urls(kind, Path(folder)) as address,
-                site(address("ours"), Path(folder)) as (server, cookie),
+                new_database_urls(kind, Path(folder)) as new_url,
+                site(new_url("ours"), Path(folder)) as (server, cookie),
             ):
                 figures = measure(server, make_requests(cookie)["signed_in_page"], options.rounds, client)
             failures += report(kind, figures)

@@ -79,8 +79,8 @@ def main() -> int:
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
         for kind in options.only:
-            with new_database_urls(kind, Path(folder)) as address, ExitStack() as stack:
-                contestants = [start(stack, name, address(name), Path(folder), client, options.rows) for name in LISTS]
+            with new_database_urls(kind, Path(folder)) as new_url, ExitStack() as stack:
+                contestants = [start(stack, name, new_url(name), Path(folder), client, options.rows) for name in LISTS]
                 figures = measure(contestants, options.rounds, options.requests)
                 editable = measure_editable(contestants[0], options.rounds, options.requests)
             failures += [*report(kind, options.rows, figures), *report_editable(kind, editable)]

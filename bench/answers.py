@@ -92,8 +92,8 @@ def main() -> int:
     faults = list[str]()
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
-            with new_database_urls(kind, Path(folder)) as address:
-                migrate(url := address("answers"))
+            with new_database_urls(kind, Path(folder)) as new_url:
+                migrate(url := new_url("answers"))
                 times = uvloop.run(measure(url, options.rounds, 4 if is_judged else 0.6))
             report(kind, times)
             faults += exceeded_limits(kind, times)

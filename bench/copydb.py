@@ -104,14 +104,14 @@ def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, floa
 
 def create_source(path: Path, rows: int) -> str:
     """Create a migrated SQLite file with this many sessions."""
-    address = f"sqlite:///{path}"
+    url = f"sqlite:///{path}"
     graph = MigrationGraph(installed_names())
-    with connect(Settings(_env_file=None, environment="test", database_url=address)) as connection:
+    with connect(Settings(_env_file=None, environment="test", database_url=url)) as connection:
         run_migrations(connection, graph, plan_migrations(graph))
         with connection.begin():
             connection.execute(text(USER))
             connection.execute(text(SESSIONS), {"rows": rows})
-    return address
+    return url
 
 
 def run_copy(source: str, target: str) -> tuple[float, float]:

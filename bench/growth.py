@@ -59,8 +59,8 @@ def mixed_requests(cookie: str) -> Iterator[Request]:
         yield get_request(f"/api/v1/filtered?created_at__gte=no-date-{word}", cookie, 422)
 
 
-def get_request(address: str, cookie: str, status: int) -> Request:
-    head = f"GET {address} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\nCookie: {cookie}\r\n\r\n"
+def get_request(path: str, cookie: str, status: int) -> Request:
+    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\nCookie: {cookie}\r\n\r\n"
     return Request(head.encode(), status, b"")
 
 

@@ -50,8 +50,8 @@ def main() -> int:
     exceeded: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
         for database in options.databases:
-            with new_database_urls(database, Path(folder)) as address, ExitStack() as stack:
-                contestants = [start(stack, name, address(name), Path(folder), client) for name in options.peers]
+            with new_database_urls(database, Path(folder)) as new_url, ExitStack() as stack:
+                contestants = [start(stack, name, new_url(name), Path(folder), client) for name in options.peers]
                 figures = measure(contestants, options.tasks, options.rounds, options.requests)
             print_tables(database, figures, options.rounds)
             exceeded += exceeded_limits(database, figures)

@@ -76,8 +76,8 @@ def main() -> int:
     load, failures = FULL if is_judged else SMALL, list[str]()
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
         for kind in options.only:
-            with new_database_urls(kind, Path(folder)) as address:
-                url = address("streams")
+            with new_database_urls(kind, Path(folder)) as new_url:
+                url = new_url("streams")
                 run(["-m", PEERS["ours"].prepare], environment(**PEERS["ours"].environ_for(url)))
                 rounds = [
                     {transport: measure_round(transport, url, load, Path(folder), client) for transport in TRANSPORTS}

@@ -66,7 +66,7 @@ def check_sqlite(settings: Settings) -> Iterator[Finding]:
 
 
 def check_uploads(settings: Settings) -> Iterator[Finding]:
-    with suppress(OperatorError):  # `check_addresses` reports it
+    with suppress(OperatorError):  # `check_urls` reports it
         storage = open_storage(settings)
         if storage.data_loss_warning:
             yield Finding(str(storage.data_loss_warning), is_error=False)

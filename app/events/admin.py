@@ -15,7 +15,7 @@ from opportune.i18n import gettext as _
 from opportune.web import form_user
 
 TOGGLE_FORM = Markup(
-    '<form method="post" action="{address}">{user}<button class="btn btn-icon btn-sm btn-ghost-secondary"'
+    '<form method="post" action="{url}">{user}<button class="btn btn-icon btn-sm btn-ghost-secondary"'
     ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
 )
 # Slug of the action, and icon of the state before the click.
@@ -75,9 +75,9 @@ class RegistrationAdmin(AdminView, model=Registration):
         slug, icon = CHECK_OUT if row.is_present else CHECK_IN
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
-        address = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
+        url = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
         text = _("%(name)s is not here", name=row.name) if row.is_present else _("%(name)s is here", name=row.name)
-        return TOGGLE_FORM.format(address=address, user=form_user(), label=text, icon=icon)
+        return TOGGLE_FORM.format(url=url, user=form_user(), label=text, icon=icon)
 
     # SQLAdmin shows actions in reverse order.
     @action("check-out", "Is not here")

@@ -7,5 +7,5 @@ from opportune.jobs import JobContext, job, run_command
 @job("pydocs.index_python", attempts=3, wait=10)
 async def index_python(run: JobContext) -> None:
     """Build the index in a separate process, because thousands of texts would block this one."""
-    address = python_docs.url(run.settings).url.render_as_string(hide_password=False)
-    await run_command("pydocs", "index", environ={python_docs.setting: address})
+    index_url = python_docs.url(run.settings).url.render_as_string(hide_password=False)
+    await run_command("pydocs", "index", environ={python_docs.setting: index_url})

@@ -18,8 +18,8 @@ class Peer:
     """URL schemes of SQLAlchemy."""
 
     def environ_for(self, url: str) -> dict[str, str]:
-        scheme, address = url.split("://", 1)
-        return {**self.environ, self.variable: f"{self.drivers.get(scheme, scheme)}://{address}"}
+        scheme, location = url.split("://", 1)
+        return {**self.environ, self.variable: f"{self.drivers.get(scheme, scheme)}://{location}"}
 
 
 PEERS = {

@@ -282,7 +282,7 @@ def make_sign_in_error(request: HTTPConnection) -> HTTPException:
 
 
 def make_redirect_error(
-    request: HTTPConnection, address: str, error: HTTPException, *, has_form: bool = False, notice: str = ""
+    request: HTTPConnection, url: str, error: HTTPException, *, has_form: bool = False, notice: str = ""
 ) -> HTTPException:
     """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`.
 
@@ -292,8 +292,8 @@ def make_redirect_error(
     if not isinstance(request, Request) or wants_json(request):
         return error
     if is_htmx(request):  # htmx would follow the redirect and insert the page as a fragment
-        return FormInterrupted(error.status_code, "HX-Redirect", address, notice, has_form=has_form)
-    return FormInterrupted(303, "Location", address, notice, has_form=has_form)
+        return FormInterrupted(error.status_code, "HX-Redirect", url, notice, has_form=has_form)
+    return FormInterrupted(303, "Location", url, notice, has_form=has_form)
 
 
 def find_return_path(request: HTTPConnection) -> str:

@@ -50,9 +50,9 @@ KEEP_LIMIT = RateLimit("accounts.kept_forms", 30, 3600)
 class FormInterrupted(HTTPException):
     """Redirect to another page before a form is processed. The texts of the form are kept."""
 
-    def __init__(self, status_code: int, header: str, address: str, notice: str = "", *, has_form: bool) -> None:
-        super().__init__(status_code, headers={header: address})
-        self.header, self.address, self.notice, self.has_form = header, address, notice, has_form
+    def __init__(self, status_code: int, header: str, url: str, notice: str = "", *, has_form: bool) -> None:
+        super().__init__(status_code, headers={header: url})
+        self.header, self.url, self.notice, self.has_form = header, url, notice, has_form
 
 
 async def on_form_interrupted(request: Request, error: Exception) -> Response:
@@ -64,7 +64,7 @@ async def on_form_interrupted(request: Request, error: Exception) -> Response:
         flash(request, NOTHING_SAVED, "info")
     keep_messages(request)
     add_key = with_key if error.has_form else _with_key_in_next
-    headers = {error.header: add_key(error.address, key) if key else error.address}
+    headers = {error.header: add_key(error.url, key) if key else error.url}
     if error.header == "Location":
         return Response(status_code=error.status_code, headers=headers)
     return problem(request, error.status_code, headers=headers)
@@ -163,7 +163,7 @@ def with_key(page: str, key: str) -> str:
     return parts._replace(query=urlencode([*others, (PARAMETER, key)])).geturl()
 
 
-def _with_key_in_next(address: str, key: str) -> str:
-    parts = urlsplit(address)
+def _with_key_in_next(url: str, key: str) -> str:
+    parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     return parts._replace(query=urlencode(query | {"next": with_key(query["next"], key)})).geturl()

@@ -84,10 +84,10 @@ class RelativeUrlsMiddleware:
     with http:, and browsers refuse to load them or to send forms to them.
     """
 
-    def __init__(self, app: ASGIApp, admin: HasRoutes, address: str) -> None:
+    def __init__(self, app: ASGIApp, admin: HasRoutes, path: str) -> None:
         self.app = app
         self.admin = admin
-        self.address = address
+        self.path = path
         self.routes_by_name: dict[str, BaseRoute] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +96,7 @@ class RelativeUrlsMiddleware:
             f"admin:{getattr(route, 'name', '')}": route for route in reversed(self.admin.routes)
         }
         headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
-        router = _PathRouter(scope["router"], self.routes_by_name, self.address)
+        router = _PathRouter(scope["router"], self.routes_by_name, self.path)
         hostless_scope = {**scope, "headers": headers, "server": None, "router": router}
         try:
             await self.app(hostless_scope, receive, send)
@@ -111,15 +111,15 @@ class _Path(URLPath):
 
 
 class _PathRouter:
-    def __init__(self, router: Any, routes_by_name: Mapping[str, BaseRoute], address: str) -> None:
+    def __init__(self, router: Any, routes_by_name: Mapping[str, BaseRoute], path: str) -> None:
         self.router = router
         self.routes_by_name = routes_by_name
-        self.address = address
+        self.path = path
 
     def url_path_for(self, name: str, /, **parameters: Any) -> URLPath:
         # A list has a hundred links, and a router would search all routes of the site for each.
         if route := self.routes_by_name.get(name):
-            return _Path(self.address + route.url_path_for(name.partition(":")[2], **parameters))
+            return _Path(self.path + route.url_path_for(name.partition(":")[2], **parameters))
         return _Path(str(self.router.url_path_for(name, **parameters)))
 
 
@@ -133,7 +133,7 @@ def add_admin(app: FastAPI) -> None:
     app.router.routes.append(Route(ADMIN_PATH, _redirect_to_index, methods=["GET"], include_in_schema=False))
     middleware = [
         Middleware(StaffOnlyMiddleware),
-        Middleware(RelativeUrlsMiddleware, admin=admin, address=ADMIN_PATH),
+        Middleware(RelativeUrlsMiddleware, admin=admin, path=ADMIN_PATH),
     ]
     app.router.routes.append(Mount(ADMIN_PATH, admin, name="admin", middleware=middleware))
 

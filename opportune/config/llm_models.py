@@ -22,10 +22,10 @@ MAX_MODEL_NAME_LENGTH = 100
 def _check_http_url(value: str) -> str:
     try:
         parts = urlsplit(value)
-        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # brackets, or a port out of range
-        is_address = False
-    if value and not is_address:
+        is_url = False
+    if value and not is_url:
         raise ValueError("must be a URL such as https://openrouter.ai/api/v1")
     return value
 

@@ -51,7 +51,8 @@ ORIGIN_PATTERN = re.compile(r"\*|https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a
 GENERATE_KEY_COMMAND = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 RENAMED_SETTINGS = {
-    "staff_needs_two_factor": "is now NEEDS_SECOND_FACTOR: write NEEDS_SECOND_FACTOR=staff instead, or =none for false."
+    "language_in_address": "is now LANGUAGE_IN_URL.",
+    "staff_needs_two_factor": "is now NEEDS_SECOND_FACTOR: write NEEDS_SECOND_FACTOR=staff instead, or =none.",
 }
 """Advice by the former name. The site does not start if such a setting is set, because ignoring it could be unsafe."""
 
@@ -184,8 +185,8 @@ class Settings(SiteSettings):
         if not value:
             return value
         parts = urlsplit(value)
-        is_address = parts.scheme in ("http", "https") and parts.hostname and " " not in parts.netloc
-        if not is_address or parts.path.strip("/") or parts.query:
+        is_url = parts.scheme in ("http", "https") and parts.hostname and " " not in parts.netloc
+        if not is_url or parts.path.strip("/") or parts.query:
             raise ValueError("must be a URL without a path, such as https://example.org")
         if not (host := ascii_host(parts.netloc)):
             raise ValueError("has an invalid host name")

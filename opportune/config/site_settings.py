@@ -30,7 +30,7 @@ class SiteSettings(BaseSettings):
     """Language of the site for visitors whose browsers ask for none of LANGUAGES (oppman.py docs translations)."""
     languages: Annotated[list[str], NoDecode] = []
     """Languages that visitors can choose, separated by commas (en,de,ar). Empty: only LANGUAGE."""
-    language_in_address: bool = False
+    language_in_url: bool = False
     """Put the language into addresses (/de/books). LANGUAGE has no prefix (oppman.py docs translations)."""
     environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
     """development, test or production. Production refuses unsafe values."""

@@ -47,7 +47,12 @@ DOCUMENTS = (
     *("IndexMissing", "IndexStatus", "MAX_RANKED_HITS", "MAX_TEXT_LENGTH", "Source", "parse_main"),
 )
 """Names that moved from `opportune.search` to `opportune.contrib.documents`."""
-KEYWORDS = {"Link": {"right": "permission"}}
+KEYWORDS = {
+    "HealthLight": {"address": "url"},
+    "Link": {"right": "permission"},
+    "SetupStep": {"address": "url"},
+    "flash": {"address": "url"},
+}
 """Keyword arguments of calls, by the name of the function or class."""
 IMPORTS = {
     **{f"opportune.llm:{name}": f"opportune.contrib.answers:{name}" for name in ANSWERS},

@@ -124,7 +124,7 @@ class SetupStep:
     label: str
     is_done: Callable[[FastAPI], Awaitable[bool]]
     """Runs whenever a superuser opens the overview."""
-    address: str
+    url: str
     """Page where the step is done or described: `/admin/llm/provider`, or `/docs/mail` of the documentation."""
 
 

@@ -21,7 +21,7 @@ class HealthLight:
     """Its condition in a few words, such as "is available"."""
     state: Literal["ok", "notice", "fault"] = "ok"
     """`notice` is shown in yellow and `fault` in red. Only a fault makes the status red."""
-    address: str = ""
+    url: str = ""
     """Page where a superuser can act on it."""
     hint: str = ""
     """Advice for a state that is not ok."""

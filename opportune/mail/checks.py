@@ -21,7 +21,7 @@ def check_admin_email(settings: Settings) -> Iterator[Finding]:
 
 
 def check_mail(settings: Settings) -> Iterator[Finding]:
-    with suppress(OperatorError):  # `check_addresses` reports it
+    with suppress(OperatorError):  # `check_urls` reports it
         if isinstance(transport_for(settings), ConsoleTransport):
             yield Finding(
                 "MAIL_URL is console, so no e-mail is sent. Set smtp://user:password@host:587, or a provider over "

@@ -29,9 +29,9 @@ def transport_for(settings: Settings) -> Transport:
         OperatorError: MAIL_URL is invalid.
     """
     url = settings.mail_url.get_secret_value().strip()
-    name, slashes, address = url.partition("://")
+    name, slashes, location = url.partition("://")
     if slashes and (name.lower() in PROVIDERS or CLASS_PATH.fullmatch(name)):
-        return _create_transport(PROVIDERS.get(name.lower(), name), address)
+        return _create_transport(PROVIDERS.get(name.lower(), name), location)
     scheme, _, rest = url.partition(":")
     match scheme.lower():
         case "console" if not rest.strip("/"):
@@ -43,12 +43,12 @@ def transport_for(settings: Settings) -> Transport:
     raise OperatorError(f"MAIL_URL is invalid. {EXAMPLES}")
 
 
-def _create_transport(path: str, address: str) -> Transport:
+def _create_transport(path: str, location: str) -> Transport:
     """Return a transport by its class, `module:Class`, and the part of MAIL_URL after `://`."""
     module, _, name = path.partition(":")
     try:
         transport_class = getattr(import_module(module), name)
     except (AttributeError, ImportError, ValueError) as error:
         raise OperatorError(f"MAIL_URL: {path} cannot be imported ({error}).") from error
-    transport: Transport = transport_class(MailUrl.parse(address))
+    transport: Transport = transport_class(MailUrl.parse(location))
     return transport

@@ -26,8 +26,8 @@ class MailUrl:
         Raises:
             OperatorError: The key is missing or invalid. The message does not quote it.
         """
-        address, _, options = text.partition("?")
-        key, _, where = address.rpartition("@") if "@" in address else (address.rstrip("/"), "", "")
+        location, _, options = text.partition("?")
+        key, _, where = location.rpartition("@") if "@" in location else (location.rstrip("/"), "", "")
         key = unquote(key)
         # Only these characters are valid in a header, and errors of HTTP clients would quote the key.
         if not re.fullmatch(r"[\x21-\x7e]+", key):

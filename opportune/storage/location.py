@@ -66,14 +66,14 @@ def parse_storage_url(settings: Settings) -> StorageLocation:
 
 def parse_location(text: str, setting: str, example: str) -> StorageLocation:
     """Parse the value of a setting. Raises ValueError with the name of the setting and an example."""
-    scheme, _, address = text.strip().partition(":")
+    scheme, _, location = text.strip().partition(":")
     try:
         if scheme == "file":
-            return _parse_folder(address)
-        if scheme == "s3" and address.startswith("//"):
-            return _parse_bucket(address.removeprefix("//"))
+            return _parse_folder(location)
+        if scheme == "s3" and location.startswith("//"):
+            return _parse_bucket(location.removeprefix("//"))
         if scheme == "database":
-            return _parse_database(address)
+            return _parse_database(location)
         raise ValueError("names neither a folder nor a bucket")  # noqa: TRY301 - handled below
     except ValueError as error:
         raise ValueError(f"{setting} {error}. {example}") from None
@@ -96,11 +96,11 @@ def _parse_folder(text: str) -> Path:
 
 def _parse_bucket(text: str) -> Bucket:
     # Split at the last @, since secrets may contain an unescaped @.
-    credentials, _, address = text.rpartition("@")
+    credentials, _, location = text.rpartition("@")
     key, _, secret = credentials.partition(":")
     if bool(key) != bool(secret):
         raise ValueError("has a key without a secret, or a secret without a key")
-    host, name, prefix, query = _split_address(address)
+    host, name, prefix, query = _split_location(location)
     options = _parse_options(query, OPTIONS)
     if (tls := options.get("tls", "true")) not in BOOLEANS:
         raise ValueError("needs tls=true or tls=false")
@@ -126,10 +126,10 @@ def _parse_options(query: str, allowed: Collection[str]) -> dict[str, str]:
     return options
 
 
-def _split_address(address: str) -> tuple[str, str, str, str]:
+def _split_location(location: str) -> tuple[str, str, str, str]:
     """Return host with port, bucket, folder in the bucket and query."""
     try:
-        parts = urlsplit(f"s3://{address}")
+        parts = urlsplit(f"s3://{location}")
         has_valid_port = parts.port is None or parts.port > 0
     except ValueError:
         raise ValueError("has an invalid host or port") from None

@@ -37,10 +37,10 @@ def crashed(status: int, text: str) -> bool:
 
 
 async def send_request(
-    app: FastAPI, method: str, address: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    app: FastAPI, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
 ) -> Response:
     """Send a request, and disconnect after the start of the response."""
-    path, _, query = address.partition("?")
+    path, _, query = url.partition("?")
     all_headers = {"host": HOST, "content-length": str(len(body)), **(headers or {})}
     scope = {
         "type": "http",

@@ -116,7 +116,7 @@ def language_prefixes(settings: Settings) -> dict[str, str]:
 
     Empty if addresses have no language.
     """
-    codes = offered_languages(settings) if settings.language_in_address else ()
+    codes = offered_languages(settings) if settings.language_in_url else ()
     return {code: "" if code == settings.language else f"/{code}" for code in codes} if len(codes) > 1 else {}
 
 
@@ -171,9 +171,9 @@ def page_languages(request: HTTPConnection) -> list[PageLanguage]:
     if PREFIX_KEY not in request.scope:
         return []
     settings: Settings = request.app.state.settings
-    address = "/" + request.url.path.lstrip("/") + (f"?{request.url.query}" if request.url.query else "")
+    page_url = "/" + request.url.path.lstrip("/") + (f"?{request.url.query}" if request.url.query else "")
     return [
-        PageLanguage(language, prefix + address, f"{site_url(settings)}{prefix}{address}", is_default=not prefix)
+        PageLanguage(language, prefix + page_url, f"{site_url(settings)}{prefix}{page_url}", is_default=not prefix)
         for code, prefix in language_prefixes(settings).items()
         if (language := find_language(code))
     ]

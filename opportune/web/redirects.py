@@ -2,14 +2,14 @@
 
 from urllib.parse import unquote
 
-MAX_ADDRESS_LENGTH = 2000
+MAX_URL_LENGTH = 2000
 
 
-def safe_redirect_path(address: str | None, default: str = "/") -> str:
+def safe_redirect_path(url: str | None, default: str = "/") -> str:
     """Return the address if it is a path of this site, else the default."""
-    if not address or len(address) > MAX_ADDRESS_LENGTH:
+    if not url or len(url) > MAX_URL_LENGTH:
         return default
-    return address if all(map(_is_path, (address, unquote(address)))) else default
+    return url if all(map(_is_path, (url, unquote(url)))) else default
 
 
 def _is_path(text: str) -> bool:

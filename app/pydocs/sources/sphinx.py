@@ -148,6 +148,6 @@ class PageReader:
 
 def find_slug(page: str, anchor: str, inventory: Inventory) -> str:
     """Return the name of a Python symbol, or the address of anything else."""
-    address = f"{page}#{anchor}" if anchor else page
-    name, role = inventory.symbols.get(address, ("", ""))
-    return name if role.startswith("py:") else address
+    url = f"{page}#{anchor}" if anchor else page
+    name, role = inventory.symbols.get(url, ("", ""))
+    return name if role.startswith("py:") else url

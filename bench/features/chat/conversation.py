@@ -46,8 +46,8 @@ def main() -> int:
     faults = list[str]()
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
-            with new_database_urls(kind, Path(folder)) as address:
-                migrate(url := address("conversations"))
+            with new_database_urls(kind, Path(folder)) as new_url:
+                migrate(url := new_url("conversations"))
                 times = uvloop.run(measure(url, options.rounds))
             faults += report(kind, times)
     is_judged = options.rounds >= ENOUGH_ROUNDS

@@ -19,14 +19,14 @@ async def nothing() -> None: ...
 
 
 async def main(url: str, number: int) -> None:
-    address = make_url(url)
-    if address.get_backend_name() == "postgresql":
-        address = address.set(drivername="postgresql+psycopg")
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
     else:
-        address = address.set(database=f"{address.database}.jobs")  # the guide uses a separate file
+        parsed = parsed.set(database=f"{parsed.database}.jobs")  # the guide uses a separate file
     config = DBOSConfig(
         name="opportune",
-        system_database_url=address.render_as_string(hide_password=False),
+        system_database_url=parsed.render_as_string(hide_password=False),
         executor_id="one",
         application_version="1",
         use_listen_notify=False,

@@ -103,7 +103,7 @@ async def _redirect_to_provider(
     except SocialSignInRefused as refusal:
         return redirect_with_error(request, PROFILE_PATH if auth_request.user_id else LOGIN_PATH, refusal)
     headers = {"Cache-Control": "no-store"}
-    response = show(request, "to_provider", headers=headers, label=provider.label, address=url)
+    response = show(request, "to_provider", headers=headers, label=provider.label, provider_url=url)
     COOKIE.set(request, response, flow.seal_request(context.settings, auth_request))
     return response
 

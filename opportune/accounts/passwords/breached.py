@@ -41,10 +41,10 @@ def _is_listed(url: str, digest: str) -> bool:
     import httpx2  # takes 0.2 s, so it runs in this thread
 
     # All services expect the prefix at the end of the path.
-    address = f"{url.rstrip('/')}/{digest[:PREFIX_LENGTH]}"
+    range_url = f"{url.rstrip('/')}/{digest[:PREFIX_LENGTH]}"
     headers = {"Add-Padding": "true", "User-Agent": "opportune"}
     try:
-        with httpx2.stream("GET", address, headers=headers, timeout=BREACH_LOOKUP_SECONDS) as response:
+        with httpx2.stream("GET", range_url, headers=headers, timeout=BREACH_LOOKUP_SECONDS) as response:
             if not response.is_success:
                 raise OSError(f"status {response.status_code}")
             return any(_matches(line, digest[PREFIX_LENGTH:]) for line in _read_lines(response))

@@ -33,8 +33,8 @@ def confirmation_required(request: Request) -> HTTPException:
     """Return the error that redirects browsers to the confirmation page and back. Programs get 403."""
     if request.method != "GET" and not wants_json(request):
         flash(request, NOT_CHANGED_YET, "info")
-    address = f"{CONFIRM_PATH}?{urlencode({'next': find_return_path(request)})}"
-    return make_redirect_error(request, address, HTTPException(403, CONFIRM_FIRST))
+    url = f"{CONFIRM_PATH}?{urlencode({'next': find_return_path(request)})}"
+    return make_redirect_error(request, url, HTTPException(403, CONFIRM_FIRST))
 
 
 @pass_context

@@ -144,8 +144,8 @@ class OpenIDClient(ProviderClient):
                 raise InvalidProviderResponse("its discovery document names another issuer")
             issuer_scheme = urlsplit(self.provider.issuer).scheme
             for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
-                address = metadata.get(name, "") if name == "userinfo_endpoint" else metadata[name]
-                if address and urlsplit(address).scheme not in ("https", issuer_scheme):
+                url = metadata.get(name, "") if name == "userinfo_endpoint" else metadata[name]
+                if url and urlsplit(url).scheme not in ("https", issuer_scheme):
                     raise InvalidProviderResponse(f"its {name} does not use https")
             self._metadata, self._keys, self._read_at = metadata, [], time.monotonic()
         return self._metadata
@@ -160,8 +160,8 @@ class OpenIDClient(ProviderClient):
         issuer, subject = str(claims["iss"]), claims["sub"]
         if not (isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT_CHARS):
             raise InvalidProviderResponse("the subject of the id_token is not a string or is too long")
-        if not claims.get("email") and (address := self._metadata.get("userinfo_endpoint")):
-            response = await _request_json(http, "GET", address, headers=_bearer(token))
+        if not claims.get("email") and (url := self._metadata.get("userinfo_endpoint")):
+            response = await _request_json(http, "GET", url, headers=_bearer(token))
             if response["sub"] != subject:
                 raise InvalidProviderResponse("the profile is of another user")
             claims = {**claims, **{name: response.get(name) for name in ("email", "email_verified")}}

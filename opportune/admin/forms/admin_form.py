@@ -48,7 +48,7 @@ def control_attributes(request: Request, view: Any, field: Field, error: object)
     """Return the attributes of a field's control, which is marked if the field has an error."""
     attributes: dict[str, Any] = {}
     if hasattr(field, "loader"):
-        attributes = {"request": request, "address": str(request.url_for("admin:ajax_lookup", identity=view.identity))}
+        attributes = {"request": request, "url": str(request.url_for("admin:ajax_lookup", identity=view.identity))}
     if error:
         class_ = (field.render_kw or {}).get("class", "form-control")
         attributes |= {"class_": f"{class_} is-invalid", "aria_invalid": "true"}

@@ -22,8 +22,8 @@ from opportune.web.forms.uploads import Upload, allow_files, file_attributes, re
 CLEAR = "clear"
 MISSING = _l("Please choose a file.")
 
-LINK = Markup('<a href="{address}"><i class="ti ti-file me-1"></i>{name}</a>')
-PICTURE = Markup('<a href="{address}"><img class="rounded stored" src="{address}" alt="{name}" loading="lazy"></a>')
+LINK = Markup('<a href="{url}"><i class="ti ti-file me-1"></i>{name}</a>')
+PICTURE = Markup('<a href="{url}"><img class="rounded stored" src="{url}" alt="{name}" loading="lazy"></a>')
 
 
 class FileField(Field):  # type: ignore[misc]  # its base has no types
@@ -105,8 +105,8 @@ async def render_file(storage: Storage, column: FileColumn, name: str | None) ->
     if not name:
         return EMPTY_CELL
     try:
-        address = await storage.url(name)
+        url = await storage.url(name)
     except StorageError as error:
         return escape(error)
     html = PICTURE if isinstance(column, ImageColumn) else LINK
-    return html.format(address=address, name=name.rpartition("/")[2])
+    return html.format(url=url, name=name.rpartition("/")[2])

@@ -237,19 +237,19 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         if self.data is None and not self.allow_blank and not self.process_errors:
             raise ValidationError(EMPTY_MESSAGES[PICKER])
 
-    async def widget(self, _field: Field, *, request: Request, address: str, **attributes: Any) -> Markup:
+    async def widget(self, _field: Field, *, request: Request, url: str, **attributes: Any) -> Markup:
         """Render the field. Users who may not list the rows can only keep the current choice."""
         view = self.loader.view
         add_url = str(request.url_for("admin:create", identity=view.identity)) if view else ""
         rows = RowChoices(
             await self._row_names(request),
-            lookup_url=address if await may_list(request, view) else "",
+            lookup_url=url if await may_list(request, view) else "",
             add_url=add_url if view and await _may_add(request, view) else "",
             add_label=gettext("Add %(name)s", name=view.name) if view else "",
         )
         attributes |= {"id": self.id, "name": self.name, "multiple": self.loader.is_many}
         if rows.lookup_url:
-            attributes |= {"data-role": "select2-ajax", "data-url": address, "data-minimum-input-length": "0"}
+            attributes |= {"data-role": "select2-ajax", "data-url": url, "data-minimum-input-length": "0"}
             attributes["placeholder"] = gettext("Search")
             attributes["data-allow-blank"] = self.allow_blank and not self.loader.is_many
         else:

@@ -194,12 +194,10 @@ async def _save(request: Request, page: FormPage) -> Any:
 
 def _flash_saved(request: Request, view: AdminView, row: Any) -> None:
     """Show a message that the row was saved, with a link to it."""
-    address = ""
+    url = ""
     if view.can_edit:
-        address = str(view.url_of_row("edit", request, row))
-    flash(
-        request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=truncate(title_of(row))), address=address
-    )
+        url = str(view.url_of_row("edit", request, row))
+    flash(request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=truncate(title_of(row))), url=url)
 
 
 async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:

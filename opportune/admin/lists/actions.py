@@ -128,8 +128,8 @@ def list_url(request: Request, view: BaseAdminView) -> str:
     """Return the address of the list with the search, filters, order and page of this request."""
     names = allowed_parameters(view)
     params = [(name, value) for name, value in request.query_params.multi_items() if name in names]
-    address = str(request.url_for("admin:list", identity=view.identity))
-    return f"{address}?{urlencode(params)}" if params else address
+    url = str(request.url_for("admin:list", identity=view.identity))
+    return f"{url}?{urlencode(params)}" if params else url
 
 
 def list_url_with(request: Request, view: BaseAdminView, **parameters: object) -> str:

@@ -123,5 +123,5 @@ def link_to(view: BaseAdminView | None, number: int, title: object, request: Req
     """Return the title of a row, as a link if the user may open its page."""
     if view is None or not view.has_permission(request, Action.DETAILS):
         return Markup("{}").format(title)
-    address = request.url_for("admin:details", identity=view.identity, pk=number)
-    return Markup('<a href="{}">{}</a>').format(address, title)
+    url = request.url_for("admin:details", identity=view.identity, pk=number)
+    return Markup('<a href="{}">{}</a>').format(url, title)

@@ -100,5 +100,5 @@ async def _add_url(request: Request, view: BaseAdminView, column: str, row: Any)
     return _with_reference(request.url_for("admin:create", identity=view.identity), column, row.id) if may else ""
 
 
-def _with_reference(address: URL, column: str, pk: Any) -> str:
-    return str(URL(str(address)).include_query_params(**{column: pk}))
+def _with_reference(url: URL, column: str, pk: Any) -> str:
+    return str(URL(str(url)).include_query_params(**{column: pk}))

@@ -45,12 +45,12 @@ class RowQueriesMixin(PersistenceMixin):
             raise HTTPException(404) from None
 
     def form_details_query(self, request: Request) -> Select[Any]:
-        return self._row_in_address(request).options(*self.loading(self.details_names))
+        return self._row_in_url(request).options(*self.loading(self.details_names))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
-        return self._row_in_address(request).where(*self.writable(request)).options(*self.loading(()))
+        return self._row_in_url(request).where(*self.writable(request)).options(*self.loading(()))
 
-    def _row_in_address(self, request: Request) -> Select[Any]:
+    def _row_in_url(self, request: Request) -> Select[Any]:
         """Select the row whose key is in the address, if `list_query` contains it."""
         has_key: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
         return self.list_query(request).where(has_key)

@@ -114,8 +114,8 @@ class LogAdmin(AdminView, model=AuditEntry):
         title = entry.title or entry.row_id
         if not (view and entry.row_id and view.has_history and view.has_permission(request, Action.DETAILS)):
             return title
-        address = request.url_for("admin:history", identity=entry.identity, pk=entry.row_id)
-        return Markup('<a href="{}">{}</a>').format(address, title)
+        url = request.url_for("admin:history", identity=entry.identity, pk=entry.row_id)
+        return Markup('<a href="{}">{}</a>').format(url, title)
 
 
 async def history_page(request: Request, view: AdminView) -> Response:

@@ -26,7 +26,7 @@ from opportune.web.cache.factory import open_store
 
 SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
 # Parsers describe these addresses without passwords, which can be in several parts of an address.
-ADDRESSES: dict[str, Callable[[Settings], object]] = {
+URLS: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
     "storage_url": lambda settings: getattr(location := parse_storage_url(settings), "label", location),
     "cache_url": lambda settings: open_store(settings.cache_url.get_secret_value()).name,
@@ -69,7 +69,7 @@ def list_displayed_settings(settings: Settings, features: Sequence[Feature] = ()
 def _is_secret(name: str, value: object) -> bool:
     """Return whether a setting is a secret, by its type or its name. Features may declare secrets as `str`."""
     is_plain = isinstance(value, str) and SECRET_NAME.search(name) is not None
-    return (is_plain or isinstance(value, SecretStr)) and _address_reader(name) is None
+    return (is_plain or isinstance(value, SecretStr)) and _url_reader(name) is None
 
 
 def _display_text(settings: BaseSettings, name: str, value: Any) -> str:
@@ -82,15 +82,15 @@ def _display_text(settings: BaseSettings, name: str, value: Any) -> str:
     return "" if value is None else _remove_credentials(str(value))
 
 
-def _address_reader(name: str) -> Callable[[Any], object] | None:
+def _url_reader(name: str) -> Callable[[Any], object] | None:
     if name.endswith("_url") and "database" in name:
         return lambda settings: DatabaseUrl.parse(getattr(settings, name).get_secret_value()).redacted
-    return ADDRESSES.get(name)
+    return URLS.get(name)
 
 
 def _redact(settings: BaseSettings, name: str) -> str:
     """Return an address without its password. Other secrets are shown as "set"."""
-    read = _address_reader(name)
+    read = _url_reader(name)
     try:
         return str(read(settings)) if read else pgettext_lazy("setting", "set")
     except OperatorError:

@@ -118,5 +118,5 @@ def _jobs_light(counts: Mapping[JobState, int], mode: str) -> HealthLight:
     if mode in JOB_MODES:
         text = f"{text}. {JOB_MODES[mode]}"
     is_stuck = bool(waiting) and mode == "off"
-    address = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
-    return HealthLight("Jobs", text, "notice" if failed or is_stuck else "ok", address)
+    url = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
+    return HealthLight("Jobs", text, "notice" if failed or is_stuck else "ok", url)

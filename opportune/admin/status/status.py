@@ -70,10 +70,10 @@ def _due_light(oldest: datetime | None, now: datetime, late: LateLight) -> Healt
     if oldest is None:
         return HealthLight("Due jobs", pgettext("jobs", "none"))
     text = _("the oldest has waited for %(duration)s", duration=format_duration((now - oldest).total_seconds()))
-    address = JOB_LIST_PATH.format(JobState.WAITING)
+    url = JOB_LIST_PATH.format(JobState.WAITING)
     if now - oldest > LATE_AFTER:
-        return HealthLight("Due jobs", text, late.state, address, late.hint)
-    return HealthLight("Due jobs", text, address=address)
+        return HealthLight("Due jobs", text, late.state, url, late.hint)
+    return HealthLight("Due jobs", text, url=url)
 
 
 def _schedule_light(schedule: Schedule, now: datetime, late: LateLight) -> HealthLight:
@@ -82,8 +82,8 @@ def _schedule_light(schedule: Schedule, now: datetime, late: LateLight) -> Healt
     due = format_datetime(schedule.due_at) if schedule.due_at else ""
     if schedule.is_late(now):
         lateness = _("Late since %(time)s.", time=due)
-        address = JOB_LIST_PATH.format(JobState.WAITING)
-        return HealthLight(name, f"{text} {lateness}", late.state, address, late.hint)
+        url = JOB_LIST_PATH.format(JobState.WAITING)
+        return HealthLight(name, f"{text} {lateness}", late.state, url, late.hint)
     if not (schedule.is_running or due):
         next_run = _("The next run is not scheduled.")
         return HealthLight(name, f"{text} {next_run}", "notice", hint=late.hint)
@@ -115,11 +115,11 @@ def _email_lights(sent: datetime | None, failed: datetime | None, error: str) ->
     yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else _("none in the last days"))
     if failed:
         text = _("%(time)s: %(error)s", time=format_datetime(failed), error=error)
-        address = JOB_LIST_PATH.format(JobState.FAILED)
+        url = JOB_LIST_PATH.format(JobState.FAILED)
         if sent is None or failed > sent:
-            yield HealthLight("Last e-mail failed", text, "fault", address, MAIL_HINT)
+            yield HealthLight("Last e-mail failed", text, "fault", url, MAIL_HINT)
         else:
-            yield HealthLight("Last e-mail failed", text, address=address)
+            yield HealthLight("Last e-mail failed", text, url=url)
 
 
 SLOW_MILLISECONDS = 100

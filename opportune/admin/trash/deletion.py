@@ -83,8 +83,8 @@ def undo_url(request: Request, view: AdminView, selection: Selection) -> str:
     if not view.has_trash:
         return ""
     path = request.url_for("admin:restore", identity=view.identity).path
-    address = f"{path}?{selection_query(request, *selection.pks)}"
-    return address if len(address) <= MAX_UNDO_URL_CHARS else ""
+    url = f"{path}?{selection_query(request, *selection.pks)}"
+    return url if len(url) <= MAX_UNDO_URL_CHARS else ""
 
 
 async def deletion_impact(request: Request, view: AdminView, pks: Sequence[str]) -> DeletionImpact:

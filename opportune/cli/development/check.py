@@ -36,7 +36,7 @@ from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
-from opportune.cli.translations.checks import check_catalogues, check_language_addresses, check_links, check_new_texts
+from opportune.cli.translations.checks import check_catalogues, check_language_urls, check_links, check_new_texts
 from opportune.config.base_settings import setting_names, settings_classes
 from opportune.config.database_variables import unused_database_notice
 from opportune.config.env_example import env_example
@@ -132,8 +132,8 @@ def check_names(_settings: Settings) -> Iterator[Finding]:
             yield Finding(f"{name} in .env is not a setting and has no effect.{hint}", is_error=False)
 
 
-def check_addresses(settings: Settings) -> Iterator[Finding]:
-    yield from map(Finding, startup.address_faults(settings))
+def check_urls(settings: Settings) -> Iterator[Finding]:
+    yield from map(Finding, startup.url_faults(settings))
 
 
 def check_registration(_settings: Settings) -> Iterator[Finding]:
@@ -241,7 +241,7 @@ def check_env_example(_settings: Settings) -> Iterator[Finding]:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    with suppress(OperatorError), open_event_loop() as loop:  # reported by check_addresses
+    with suppress(OperatorError), open_event_loop() as loop:  # reported by check_urls
         if problem := loop.run(_storage_problem(settings)):
             yield Finding(problem)
 
@@ -256,7 +256,7 @@ async def _storage_problem(settings: Settings) -> str:
 
 def check_mail_server(settings: Settings) -> Iterator[Finding]:
     """Connect to the mail server of MAIL_URL without sending an e-mail."""
-    with suppress(OperatorError):  # reported by check_addresses
+    with suppress(OperatorError):  # reported by check_urls
         transport = transport_for(settings)
         with open_event_loop() as loop:
             try:
@@ -361,7 +361,7 @@ CHECKS: tuple[Check, ...] = (
     check_env_file,
     check_names,
     check_secret_key,
-    check_addresses,
+    check_urls,
     check_registration,
     check_features,
     check_admin,
@@ -377,6 +377,6 @@ CHECKS: tuple[Check, ...] = (
     check_vectors,
     check_icons,
     check_catalogues,
-    check_language_addresses,
+    check_language_urls,
     check_links,
 )

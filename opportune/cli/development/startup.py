@@ -101,21 +101,21 @@ def remove_abandoned_files(settings: Settings) -> None:
         remove_abandoned(url.path)
 
 
-def read_cache_address(settings: Settings) -> None:
+def read_cache_url(settings: Settings) -> None:
     open_store(settings.cache_url.get_secret_value())
 
 
-ADDRESS_PARSERS: tuple[Callable[[Settings], object], ...] = (
+URL_PARSERS: tuple[Callable[[Settings], object], ...] = (
     transport_for,
     parse_storage_url,
-    read_cache_address,
+    read_cache_url,
 )
 """Functions that parse an address in the settings, except the database's, and raise OperatorError if it is invalid."""
 
 
-def address_faults(settings: Settings) -> Iterator[str]:
+def url_faults(settings: Settings) -> Iterator[str]:
     """Yield messages about invalid addresses, including the sender of e-mails."""
-    for parse in (*ADDRESS_PARSERS, sender_address):
+    for parse in (*URL_PARSERS, sender_address):
         try:
             parse(settings)
         except OperatorError as error:
@@ -128,7 +128,7 @@ def validate_configuration(settings: Settings) -> None:
     Raises:
         OperatorError: a setting or a template is invalid.
     """
-    for parse in ADDRESS_PARSERS:
+    for parse in URL_PARSERS:
         parse(settings)
     read_feature_settings(settings, installed_features())
     features = all_features(installed_features())

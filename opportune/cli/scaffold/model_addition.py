@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
-from opportune.cli.scaffold.addresses import address_error
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
 from opportune.cli.scaffold.field_definitions import OWNERS, check_mixins, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
@@ -21,6 +20,7 @@ from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import ExistingModels
 from opportune.cli.scaffold.module_imports import merge_modules
+from opportune.cli.scaffold.page_paths import path_error
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.db.migrations.autogenerate import write_migration
@@ -108,7 +108,7 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     model = NewModel(
         request.feature, request.name, fields, read, write, path, request.icon, request.mixins, request.keeps_history
     )
-    if message := address_error(project, path):
+    if message := path_error(project, path):
         raise OperatorError(message)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
         raise OperatorError(f"{other.feature} already has a table {model.table}. Choose another name.")

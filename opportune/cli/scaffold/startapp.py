@@ -28,11 +28,11 @@ from opportune.cli.scaffold.addmodel import (
     selected_mixins,
 )
 from opportune.cli.scaffold.addmodel import Path as Address
-from opportune.cli.scaffold.addresses import FRAMEWORK_PATHS
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.model import render_skeleton
 from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
 from opportune.cli.scaffold.packages.create import create_package, distribution_name
+from opportune.cli.scaffold.page_paths import FRAMEWORK_PATHS
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.errors import OperatorError
 from opportune.features import FRAMEWORK_NAMES

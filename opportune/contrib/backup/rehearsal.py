@@ -171,5 +171,5 @@ def _drop_database(connection: Connection, name: str) -> None:
 
 def _settings_for_database(settings: Settings, name: str) -> Settings:
     url = direct_url(settings)
-    address = url.url.set(database=name, password=url.read_password()).render_as_string(hide_password=False)
-    return settings.model_copy(update={"database_url": SecretStr(address), "database_direct_url": SecretStr("")})
+    rehearsal_url = url.url.set(database=name, password=url.read_password()).render_as_string(hide_password=False)
+    return settings.model_copy(update={"database_url": SecretStr(rehearsal_url), "database_direct_url": SecretStr("")})

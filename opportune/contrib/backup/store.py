@@ -231,9 +231,9 @@ class _DownloadFile(io.RawIOBase):
 
 def _name_prefix(settings: Settings) -> tuple[str, str]:
     """Return the prefix of the names of a site's backups, and the setting it comes from."""
-    address = urlsplit(settings.base_url)
-    if address.hostname and not is_local(address.hostname):
-        return re.sub(r"[^a-z0-9.]+", "-", address.netloc.lower()), "BASE_URL"
+    base_url = urlsplit(settings.base_url)
+    if base_url.hostname and not is_local(base_url.hostname):
+        return re.sub(r"[^a-z0-9.]+", "-", base_url.netloc.lower()), "BASE_URL"
     return re.sub(r"[^a-z0-9]+", "-", settings.site_name.lower()).strip("-") or "site", "SITE_NAME"
 
 

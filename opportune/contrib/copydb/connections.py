@@ -108,9 +108,9 @@ def _writable_sqlite_engine(path: Path, journal_mode: str) -> Engine:
 
 def _create_sqlite_engine(path: Path, begin_statement: str, **pragmas: str) -> Engine:
     """Open an existing SQLite file. Also readers open it for writing, because otherwise a -wal file would remain."""
-    address = f"{path.as_uri()}?mode=rw"
+    uri = f"{path.as_uri()}?mode=rw"
     engine = create_sqlite_engine(
-        "sqlite+pysqlite://", begin_statement, creator=lambda: sqlite3.connect(address, uri=True, isolation_level=None)
+        "sqlite+pysqlite://", begin_statement, creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None)
     )
 
     @event.listens_for(engine, "connect")

@@ -34,6 +34,6 @@ def step_names(app: FastAPI) -> Sequence[str]:
 
 
 def _item(app: FastAPI, step: SetupStep, is_done: bool) -> ChecklistItem:
-    if step.address.startswith(DOCUMENTATION) and not hasattr(app.state, "documentation"):
-        return ChecklistItem(step, is_done, "", f"oppman.py docs {step.address.removeprefix(DOCUMENTATION)}")
-    return ChecklistItem(step, is_done, step.address, "")
+    if step.url.startswith(DOCUMENTATION) and not hasattr(app.state, "documentation"):
+        return ChecklistItem(step, is_done, "", f"oppman.py docs {step.url.removeprefix(DOCUMENTATION)}")
+    return ChecklistItem(step, is_done, step.url, "")

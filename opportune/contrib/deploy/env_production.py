@@ -28,7 +28,7 @@ GENERATED: dict[str, tuple[Callable[[], str], str]] = {
 def setting_hints(recipe: Recipe) -> dict[str, str]:
     """Return the settings that the operator sets, with hints on where to find their values."""
     hints = {**SETTING_HINTS, **recipe.hints}
-    if recipe.provides_address:
+    if recipe.provides_url:
         hints["BASE_URL"] = "Address of the site, only if you have your own domain: the host provides its own."
     return {name: hint for name, hint in hints.items() if hint}
 
@@ -38,7 +38,7 @@ def required_names(recipe: Recipe) -> list[str]:
 
 
 def is_optional(name: str, recipe: Recipe) -> bool:
-    has_default = name == "BASE_URL" and recipe.provides_address
+    has_default = name == "BASE_URL" and recipe.provides_url
     return name in OPTIONAL or has_default or "Without it" in recipe.hints.get(name, "")
 
 

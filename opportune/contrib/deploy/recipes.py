@@ -39,7 +39,7 @@ class Recipe:
     host: Host
     domain: str = ""
     """Domain of sites at this host."""
-    provides_address: bool = False
+    provides_url: bool = False
     """The host provides the site's public address in an environment variable."""
     sets: Mapping[str, str] = field(default_factory=dict)
     """Settings in the host's files or provided by the host. `deploy check` takes them into account."""
@@ -90,7 +90,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["fly"],
             "fly.dev",
-            provides_address=True,
+            provides_url=True,
             defaults={"STORAGE_URL": "database:"},
             sets={**BEHIND_A_PROXY, "PORT": "8080", "ANSWER_GRACE_SECONDS": f"{STOP_SECONDS - 2}"},
             stop_seconds=STOP_SECONDS,
@@ -100,7 +100,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["render"],
             "onrender.com",
-            provides_address=True,
+            provides_url=True,
             sets={**WITHOUT_DISK, "SECRET_KEY": "made by Render"},
             hints={"SECRET_KEY": "", "STORAGE_URL": ""},
             has_volumes=True,
@@ -109,7 +109,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["railway"],
             "up.railway.app",
-            provides_address=True,
+            provides_url=True,
             defaults={
                 **WITHOUT_DISK,
                 "DATABASE_URL": "${{Postgres.DATABASE_URL}}",
@@ -138,7 +138,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["koyeb"],
             "koyeb.app",
-            provides_address=True,
+            provides_url=True,
             defaults=WITHOUT_DISK,
             has_volumes=True,
             free_limits=("sleeps_after_seconds",),
@@ -170,7 +170,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             HOSTS["huggingface"],
             "hf.space",
-            provides_address=True,
+            provides_url=True,
             defaults=WITHOUT_DISK,
             hints={
                 "DATABASE_URL": "PostgreSQL on port 443 or 8080. Without it the site uses SQLite, which is empty "

@@ -31,13 +31,13 @@ def components(packages: Iterable[Distribution]) -> list[dict[str, Any]]:
 
 def _component(package: Distribution) -> dict[str, Any]:
     name = re.sub(r"[-_.]+", "-", package.name).lower()
-    address = f"pkg:pypi/{name}@{package.version}"
+    purl = f"pkg:pypi/{name}@{package.version}"
     return {
         "type": "library",
-        "bom-ref": address,
+        "bom-ref": purl,
         "name": name,
         "version": package.version,
-        "purl": address,
+        "purl": purl,
         "licenses": _licenses(package),
     }
 

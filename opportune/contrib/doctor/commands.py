@@ -63,7 +63,7 @@ def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
         "databases": [
             {
                 "setting": diagnosis.url.name,
-                "address": diagnosis.url.redacted,
+                "url": diagnosis.url.redacted,
                 "kind": diagnosis.url.kind,
                 "healthy": not diagnosis.faults,
                 "checks": [

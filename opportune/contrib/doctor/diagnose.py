@@ -55,12 +55,12 @@ async def diagnose(context: DoctorContext) -> list[Diagnosis]:
 
 def _parse_urls(role: Role, context: DoctorContext) -> list[DatabaseUrl]:
     settings = context.settings
-    address: str = getattr(settings, role.value.lower()).get_secret_value()
+    url: str = getattr(settings, role.value.lower()).get_secret_value()
     if role is Role.READER:
-        return [replica.url for replica in parse_replicas(address, settings.database_pooled)]
+        return [replica.url for replica in parse_replicas(url, settings.database_pooled)]
     pooled: Pooled = "auto" if role is Role.DIRECT else settings.database_pooled
     name = context.name if role is Role.WRITER else role.value
-    return [DatabaseUrl.parse(address, pooled, name)] if address or role is Role.WRITER else []
+    return [DatabaseUrl.parse(url, pooled, name)] if url or role is Role.WRITER else []
 
 
 async def _diagnose(url: DatabaseUrl, role: Role, context: DoctorContext) -> Diagnosis:
@@ -79,13 +79,13 @@ def _describe_url(url: DatabaseUrl, role: Role, settings: Settings) -> Iterator[
     else:
         system = "SQLite file" if url.kind == "sqlite" else "SQLite file, loaded into memory"
         driver = f"aiosqlite {version('aiosqlite')}"
-    yield ok("address", f"{system}; driver {driver}", provider=url.provider, pooled=url.pooled, driver=driver)
+    yield ok("url", f"{system}; driver {driver}", provider=url.provider, pooled=url.pooled, driver=driver)
     for line in url.notices:
-        yield notice("address", line)
+        yield notice("url", line)
     if role is Role.DIRECT and url.pooled:
-        yield notice("address", "this is a pooler", "Use the direct address that your provider shows.")
+        yield notice("url", "this is a pooler", "Use the direct URL that your provider shows.")
     if role is Role.WRITER and url.direct and not settings.database_direct_url.get_secret_value():
-        yield notice("address", "migrations run through the pooler", f"Set DATABASE_DIRECT_URL to {url.direct}.")
+        yield notice("url", "migrations run through the pooler", f"Set DATABASE_DIRECT_URL to {url.direct}.")
 
 
 async def _examine_file(url: DatabaseUrl, context: DoctorContext, findings: list[Finding]) -> None:

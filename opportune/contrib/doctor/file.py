@@ -71,8 +71,8 @@ def _check_presence(url: DatabaseUrl) -> Finding:
 
 
 def _open(path: Path, *, is_written: bool) -> sqlite3.Connection:
-    address = f"{path.as_uri()}?mode={'rw' if is_written else 'ro'}"
-    connection = sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
+    uri = f"{path.as_uri()}?mode={'rw' if is_written else 'ro'}"
+    connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")  # connect alone does not read the file
     except sqlite3.Error:

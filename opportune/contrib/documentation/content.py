@@ -27,7 +27,7 @@ class Section(Document):
     page: str = field(default="", kw_only=True)
     """Name of the page, such as `deploy/render`."""
     anchor: str = field(default="", kw_only=True)
-    """Fragment of its address; empty for the beginning of a page."""
+    """Fragment of its URL; empty for the beginning of a page."""
     markdown: str = field(default="", kw_only=True)
 
 
@@ -83,10 +83,10 @@ def with_site_links(section: Section) -> str:
     """Return the Markdown of a section with links to pages of the site. Other files are only named."""
 
     def replace(match: re.Match[str]) -> str:
-        text, address = match.groups()
-        if address.startswith(("http:", "https:", "mailto:", "#")):
+        text, target = match.groups()
+        if target.startswith(("http:", "https:", "mailto:", "#")):
             return match[0]
-        file, _, fragment = address.partition("#")
+        file, _, fragment = target.partition("#")
         page = normpath(join(dirname(section.page), file)).removesuffix(".md")
         site_url = url(f"/docs/{page}{f'#{fragment}' if fragment else ''}")
         return f"[{text}]({site_url})" if page in page_names() else text

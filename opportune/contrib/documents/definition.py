@@ -75,8 +75,8 @@ by_meaning: dict[str, IndexDefinition[Any]] = {}
 
 
 def _validate_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
-    if address := value.get_secret_value():
-        DatabaseUrl.parse(address, name=(info.field_name or "").upper())
+    if url := value.get_secret_value():
+        DatabaseUrl.parse(url, name=(info.field_name or "").upper())
     return value
 
 

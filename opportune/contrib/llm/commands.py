@@ -92,8 +92,8 @@ def list_models(as_json: AsJson = False) -> None:
 
 def _without_secrets(model: LlmModel) -> dict[str, object]:
     parts = urlsplit(model.base_url)
-    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return model.model_dump(exclude={"api_key", "headers"}) | {"base_url": address}
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return model.model_dump(exclude={"api_key", "headers"}) | {"base_url": url}
 
 
 def _table_cells(model: LlmModel) -> tuple[object, ...]:

@@ -22,13 +22,13 @@ class NearbyServer(NamedTuple):
 
 def find_nearby() -> list[NearbyServer]:
     """Return the servers that respond and have a model. Ollama is searched at OLLAMA_HOST if that is set."""
-    addresses = {label: f"http://127.0.0.1:{port}" for label, port in SERVERS.items()}
+    urls = {label: f"http://127.0.0.1:{port}" for label, port in SERVERS.items()}
     if host := os.environ.get("OLLAMA_HOST", ""):
-        addresses["Ollama"] = _ollama_url(host)
-    with ThreadPoolExecutor(len(addresses)) as pool:
-        models = pool.map(_fetch_model_names, addresses.values())
-        servers = zip(addresses.items(), models, strict=True)
-        return [NearbyServer(label, f"{address}/v1", names) for (label, address), names in servers if names]
+        urls["Ollama"] = _ollama_url(host)
+    with ThreadPoolExecutor(len(urls)) as pool:
+        models = pool.map(_fetch_model_names, urls.values())
+        servers = zip(urls.items(), models, strict=True)
+        return [NearbyServer(label, f"{url}/v1", names) for (label, url), names in servers if names]
 
 
 def _ollama_url(host: str) -> str:
@@ -41,9 +41,9 @@ def _ollama_url(host: str) -> str:
     return f"http://127.0.0.1:{SERVERS['Ollama']}"
 
 
-def _fetch_model_names(address: str) -> list[str]:
+def _fetch_model_names(url: str) -> list[str]:
     """Return the names of a server's models; empty if the address is not that of a model server."""
-    parts = urlsplit(address)
+    parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/v1/models")

@@ -17,14 +17,14 @@ def configure(settings: Settings) -> Settings:
     servers = find_servers(settings)
     if not servers:
         return settings
-    addresses = {model: server.base_url for server in reversed(servers) for model in server.models}
+    urls = {model: server.base_url for server in reversed(servers) for model in server.models}
     typer.echo(f"\n{' and '.join(map(_describe_server, servers))}.")
     while model := typer.prompt("Use which model? (Enter for the starter's small one)", "", show_default=False).strip():
-        if model in addresses:
-            add_to_env(PROJECT / ".env", LLM_BASE_URL=addresses[model], LLM_MODEL=model)
+        if model in urls:
+            add_to_env(PROJECT / ".env", LLM_BASE_URL=urls[model], LLM_MODEL=model)
             clear_settings_cache()
             return get_settings()
-        typer.echo(f"There is no model {model}.{did_you_mean(model, addresses)}")
+        typer.echo(f"There is no model {model}.{did_you_mean(model, urls)}")
     return settings
 
 

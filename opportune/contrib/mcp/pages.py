@@ -7,7 +7,7 @@ from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.bearer import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
-from opportune.contrib.mcp.oauth.addresses import MCP_PATH, RESOURCE_METADATA_PATH, build_address
+from opportune.contrib.mcp.oauth.urls import MCP_PATH, RESOURCE_METADATA_PATH, build_url
 from opportune.web.rate_limit import RateLimit
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
@@ -60,6 +60,6 @@ async def _read_token(request: Request) -> tuple[ApiToken, User, PermissionSet] 
 
 
 def _challenge(request: Request) -> str:
-    metadata = build_address(request.app.state.settings, RESOURCE_METADATA_PATH)
+    metadata = build_url(request.app.state.settings, RESOURCE_METADATA_PATH)
     error = 'error="invalid_token", ' if read_bearer_token(request) else ""
     return f'Bearer {error}resource_metadata="{metadata}"'

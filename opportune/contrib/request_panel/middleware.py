@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.contrib.request_panel.records import (
-    ADDRESS,
+    PANEL_PATH,
     PanelMask,
     Records,
     RequestRecord,
@@ -21,7 +21,7 @@ from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
 from opportune.web.routing.router import CachedRoute
 
-IGNORED_PREFIXES = (ADDRESS, "/static/", "/health", CODE_VERSION_PATH)
+IGNORED_PREFIXES = (PANEL_PATH, "/static/", "/health", CODE_VERSION_PATH)
 MAX_DETAIL_LENGTH = 500
 TEMPLATE_EXTENSION = "http.response.debug"
 """ASGI extension with which Starlette and SQLAdmin report rendered templates."""

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from sqlalchemy.exc import DBAPIError
 
-from opportune.contrib.request_panel.records import ADDRESS, MAX_RECORDS, RequestRecord, Statement
+from opportune.contrib.request_panel.records import MAX_RECORDS, PANEL_PATH, RequestRecord, Statement
 from opportune.contrib.request_panel.statements import query_plan
 from opportune.web import is_htmx, templates
 
@@ -19,7 +19,7 @@ FORWARDED = (
 )
 """Beginnings of the names of headers that proxies, hosts and tunnels add to the requests of others."""
 REQUEST_GONE = (
-    f"The panel does not have this request. It keeps the last {MAX_RECORDS} until the server restarts: {ADDRESS}"
+    f"The panel does not have this request. It keeps the last {MAX_RECORDS} until the server restarts: {PANEL_PATH}"
 )
 
 
@@ -46,7 +46,7 @@ async def require_access(request: Request) -> None:
         raise HTTPException(403, ACCESS_DENIED)
 
 
-router = APIRouter(prefix=ADDRESS, dependencies=[Depends(require_access)])
+router = APIRouter(prefix=PANEL_PATH, dependencies=[Depends(require_access)])
 
 
 async def find_record(request: Request, record_id: str) -> RequestRecord:

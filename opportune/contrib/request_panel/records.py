@@ -63,7 +63,7 @@ MAX_RECORDS = 50
 MAX_STATEMENTS = 200
 MAX_ENTRIES = 100
 """Maximum number of templates, jobs, e-mails and log lines of a request."""
-ADDRESS = "/_debug"
+PANEL_PATH = "/_debug"
 
 
 class LimitedList(list[T], Generic[T]):
@@ -157,7 +157,7 @@ class RequestRecord:
 
     @property
     def url(self) -> str:
-        return f"{ADDRESS}/requests/{self.id}"
+        return f"{PANEL_PATH}/requests/{self.id}"
 
     @property
     def seconds(self) -> float:

@@ -66,8 +66,8 @@ def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
             ),
             "warning",
         )
-    address = request.url_for("admin:list", identity=view.identity)
-    return RedirectResponse(f"{address}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
+    url = request.url_for("admin:list", identity=view.identity)
+    return RedirectResponse(f"{url}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
 
 
 async def create_view(request: Request, view: AdminView) -> Response:

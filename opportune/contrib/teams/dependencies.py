@@ -108,8 +108,8 @@ def _refuse_without_team(request: Request) -> Any:
     has_teams = bool(request.state.teams.teams)
     if wants_json(request):
         raise HTTPException(403, NO_TEAM_SELECTED if has_teams else NO_TEAM)
-    address = f"{TEAMS_PATH if has_teams else NEW_TEAM_PATH}?next={quote(find_return_path(request))}"
-    raise make_redirect_error(request, address, HTTPException(403, NO_TEAM))
+    url = f"{TEAMS_PATH if has_teams else NEW_TEAM_PATH}?next={quote(find_return_path(request))}"
+    raise make_redirect_error(request, url, HTTPException(403, NO_TEAM))
 
 
 def team_role(role: TeamRole) -> Any:

@@ -24,13 +24,13 @@ CITE_SOURCES = (
 )
 
 
-def _require_address(value: str) -> str:
+def _require_url(value: str) -> str:
     if value.startswith("/") and not value.startswith("//"):
-        is_address = True
+        is_url = True
     else:
         parts = urlsplit(value)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
-    if not is_address or UNSAFE.search(value) or len(value) > MAX_URL_LENGTH:
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+    if not is_url or UNSAFE.search(value) or len(value) > MAX_URL_LENGTH:
         raise ValueError("must be a path of this site or an http(s) address")
     return value
 
@@ -52,7 +52,7 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     title: Annotated[str, AfterValidator(_one_line)]
-    url: Annotated[str, AfterValidator(_require_address)]
+    url: Annotated[str, AfterValidator(_require_url)]
     text: str = ""
     fit: float | None = None
 

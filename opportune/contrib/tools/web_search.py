@@ -128,12 +128,12 @@ def _parse_searxng(parts: SplitResult) -> SearXNG:
         raise _refusal("has no host")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     path = parts.path.rstrip("/")
-    address = parts._replace(
+    instance = parts._replace(
         netloc=parts.netloc.rpartition("@")[2],
         path=path if path.endswith("/search") else f"{path}/search",
         fragment="",
     )
-    return SearXNG(address.geturl(), f"{user}:{password}" if user else "")
+    return SearXNG(instance.geturl(), f"{user}:{password}" if user else "")
 
 
 def _require_key(key: str) -> str:

@@ -53,12 +53,12 @@ class PostgreSQLDatabase(Database):
         return self._create_snapshot_engine(self.url)
 
     def _create_replicas(self) -> Replicas:
-        return Replicas([self._create_replica(address) for address in self.replica_urls])
+        return Replicas([self._create_replica(replica_url) for replica_url in self.replica_urls])
 
-    def _create_replica(self, address: ReplicaUrl) -> Replica:
-        engine = self._create_snapshot_engine(address.url)
+    def _create_replica(self, replica_url: ReplicaUrl) -> Replica:
+        engine = self._create_snapshot_engine(replica_url.url)
         sessions = read_sessionmaker(engine, self.reading_info)
-        return Replica(address, engine, sessions, self.settings.database_replica_lag)
+        return Replica(replica_url, engine, sessions, self.settings.database_replica_lag)
 
     def _create_bus(self) -> Bus:
         direct_url = listening_url(self.settings)

@@ -42,11 +42,11 @@ class Replica:
     """Seconds between two attempts to use an unavailable replica."""
 
     def __init__(
-        self, address: ReplicaUrl, engine: AsyncEngine, sessions: Callable[[], AsyncSession], max_lag_seconds: float
+        self, url: ReplicaUrl, engine: AsyncEngine, sessions: Callable[[], AsyncSession], max_lag_seconds: float
     ) -> None:
         self.engine = engine
-        self.url = address.url
-        self.weight = address.weight
+        self.url = url.url
+        self.weight = url.weight
         self.max_lag_seconds = max_lag_seconds
         self.lag_seconds: float | None = None
         """Last measured lag. None if it was not measured, or the server does not report it."""

@@ -36,7 +36,7 @@ READER_THREADS = 2
 class MemorySnapshot(NamedTuple):
     """Content of the file at one time."""
 
-    address: str
+    uri: str
     anchor: sqlite3.Connection
     """Keeps the memory alive: SQLite frees it when its last connection closes."""
     idle: list[sqlite3.Connection]
@@ -75,7 +75,7 @@ class MemoryDatabase(Database):
         _entry_info(entry).setdefault("pool_counter", self._pool_counter)
         while True:
             snapshot = self._current_snapshot()
-            connection = dialect.connect(snapshot.address, uri=True, isolation_level=None)
+            connection = dialect.connect(snapshot.uri, uri=True, isolation_level=None)
             if snapshot is self._snapshot:
                 return connection
             connection.close()  # the snapshot was replaced, so its memory may already be freed
@@ -136,7 +136,7 @@ class MemoryDatabase(Database):
     def _borrow(self) -> Iterator[sqlite3.Connection]:
         while True:
             snapshot = self._current_snapshot()
-            connection = _pop_idle(snapshot) or _open_reader(snapshot.address)
+            connection = _pop_idle(snapshot) or _open_reader(snapshot.uri)
             if snapshot is self._snapshot:
                 break
             connection.close()  # as in `_connect`
@@ -166,13 +166,13 @@ def _check_readable(url: DatabaseUrl) -> None:
         pass
 
 
-def _read_snapshot(url: DatabaseUrl, address: str) -> MemorySnapshot:
+def _read_snapshot(url: DatabaseUrl, uri: str) -> MemorySnapshot:
     with _open_file(url) as file:
-        return MemorySnapshot(address, _copy_to_memory(file, address), [])
+        return MemorySnapshot(uri, _copy_to_memory(file, uri), [])
 
 
-def _open_reader(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+def _open_reader(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
@@ -220,9 +220,9 @@ def _check_size(file: sqlite3.Connection, url: DatabaseUrl) -> None:
         )
 
 
-def _copy_to_memory(file: sqlite3.Connection, address: str) -> sqlite3.Connection:
+def _copy_to_memory(file: sqlite3.Connection, uri: str) -> sqlite3.Connection:
     with ExitStack() as stack:
-        memory = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+        memory = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         stack.callback(memory.close)
         file.backup(memory)
         # The header of the copied file may request WAL mode, which memory does not support.

@@ -205,7 +205,7 @@ def _strip_wrapping(text: str) -> str:
 def _parse_fields(text: str, pooled: Pooled) -> dict[str, Any]:
     match = SCHEME.fullmatch(text)
     if not match:
-        raise InvalidUrl(_invalid_address_message(text))
+        raise InvalidUrl(_invalid_url_message(text))
     scheme, driver, rest = match["name"].lower(), (match["driver"] or "").lower(), match["rest"]
     if scheme == "sqlite":
         return _parse_sqlite_fields(driver, rest)
@@ -217,7 +217,7 @@ def _parse_fields(text: str, pooled: Pooled) -> dict[str, Any]:
     raise InvalidUrl(f"has the unknown scheme '{scheme[:20]}'. {EXAMPLES}.")
 
 
-def _invalid_address_message(text: str) -> str:
+def _invalid_url_message(text: str) -> str:
     if not text:
         return f"is empty. {EXAMPLES}."
     if text.startswith("$"):
@@ -253,56 +253,56 @@ def _resolve_in_project(file: str) -> Path:
         raise InvalidUrl("has a path that does not exist. Use sqlite:///./data/app.db") from error
 
 
-def _parse_postgresql_fields(driver: str, address: ParsedUrl, pooled: Pooled) -> dict[str, Any]:
-    provider = provider_of(address.hosts)
-    all_options = dict(address.options)
-    password_source = PasswordSource.pop_from(all_options, address.password)
-    address = replace(address, options=all_options)
-    options, changes = translate_options(address)
-    detected = has_pooler_option(address) or any(is_pooler(host, provider) for host in address.hosts)
+def _parse_postgresql_fields(driver: str, parsed: ParsedUrl, pooled: Pooled) -> dict[str, Any]:
+    provider = provider_of(parsed.hosts)
+    all_options = dict(parsed.options)
+    password_source = PasswordSource.pop_from(all_options, parsed.password)
+    parsed = replace(parsed, options=all_options)
+    options, changes = translate_options(parsed)
+    detected = has_pooler_option(parsed) or any(is_pooler(host, provider) for host in parsed.hosts)
     is_pooled = detected if pooled == "auto" else pooled == "true"
     return {
         "kind": "postgresql",
-        "url": _build_url(address, options),
+        "url": _build_url(parsed, options),
         "provider": provider.name,
         "pooled": is_pooled,
         "prepares": pooled == "false",
         "direct": provider.direct if is_pooled else "",
         "password_source": password_source,
-        "notices": (*changes, *_find_notices(driver, address, provider, is_pooled=is_pooled)),
+        "notices": (*changes, *_find_notices(driver, parsed, provider, is_pooled=is_pooled)),
     }
 
 
-def _build_url(address: ParsedUrl, options: dict[str, str]) -> URL:
+def _build_url(parsed: ParsedUrl, options: dict[str, str]) -> URL:
     query = dict(options)
     host, port = None, None
-    if len(address.hosts) == 1 and not address.hosts[0].is_socket:
-        host, port = address.hosts[0]
-    elif address.hosts:
-        query["host"] = ",".join(host.name for host in address.hosts)
-        if any(host.port for host in address.hosts):
-            query["port"] = ",".join(str(host.port or DEFAULT_PORT) for host in address.hosts)
-    is_plain = PLAIN_NAME.fullmatch(address.database)
-    if address.database and not is_plain:
-        query["dbname"] = address.database
-    user = address.user if address.user or address.password else None
-    database = address.database if is_plain else None
-    return URL.create("postgresql+psycopg", user, address.password or None, host, port, database, query)
+    if len(parsed.hosts) == 1 and not parsed.hosts[0].is_socket:
+        host, port = parsed.hosts[0]
+    elif parsed.hosts:
+        query["host"] = ",".join(host.name for host in parsed.hosts)
+        if any(host.port for host in parsed.hosts):
+            query["port"] = ",".join(str(host.port or DEFAULT_PORT) for host in parsed.hosts)
+    is_plain = PLAIN_NAME.fullmatch(parsed.database)
+    if parsed.database and not is_plain:
+        query["dbname"] = parsed.database
+    user = parsed.user if parsed.user or parsed.password else None
+    database = parsed.database if is_plain else None
+    return URL.create("postgresql+psycopg", user, parsed.password or None, host, port, database, query)
 
 
-def _find_notices(driver: str, address: ParsedUrl, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
+def _find_notices(driver: str, parsed: ParsedUrl, provider: Provider, *, is_pooled: bool) -> Iterator[str]:
     if driver and not driver.startswith("psycopg"):
         yield f"The driver {driver} is not used: the site uses psycopg for PostgreSQL."
-    if address.is_unescaped:
+    if parsed.is_unescaped:
         yield "User and password are not percent-encoded. For other programs write %40 for @, %2F for /, %3F for ?."
-    if not address.database and provider.name != "Prisma Postgres":
+    if not parsed.database and provider.name != "Prisma Postgres":
         yield "The URL names no database: PostgreSQL uses the one with the name of the user."
-    if is_pooled and re.search(r"-c|--", address.options.get("options", "")):
+    if is_pooled and re.search(r"-c|--", parsed.options.get("options", "")):
         yield "Most poolers refuse options=-c …. Use ALTER ROLE … SET … in SQL instead."
-    if provider.name == "Neon" and is_pooled and address.options.get("channel_binding") == "require":
+    if provider.name == "Neon" and is_pooled and parsed.options.get("channel_binding") == "require":
         yield "channel_binding=require is passed to Neon's pooler. If authentication fails, remove it from the URL."
     if provider.notice:
         yield provider.notice
-    for host in address.hosts:
+    for host in parsed.hosts:
         if host.name.endswith(".supabase.co"):
             yield advice_if_unreachable(host.name)

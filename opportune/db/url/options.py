@@ -57,26 +57,26 @@ FOREIGN_OPTIONS = {
 }
 
 
-def translate_options(address: ParsedUrl) -> tuple[dict[str, str], list[str]]:
+def translate_options(parsed: ParsedUrl) -> tuple[dict[str, str], list[str]]:
     """Return the options for libpq, including TLS, and a notice for each changed option.
 
     Raises:
         InvalidUrl: libpq does not know an option, or two options conflict.
     """
-    options = dict(address.options)
-    notices = list(_remove_foreign_options(options, address.user))
+    options = dict(parsed.options)
+    notices = list(_remove_foreign_options(options, parsed.user))
     _refuse_unknown_options(options)
-    notices += _set_tls_mode(options, address)
-    if len(address.hosts) > 1 and "target_session_attrs" not in options and not address.hosts[0].is_socket:
+    notices += _set_tls_mode(options, parsed)
+    if len(parsed.hosts) > 1 and "target_session_attrs" not in options and not parsed.hosts[0].is_socket:
         notices.append(
             "The first of several hosts that responds is used. Add target_session_attrs=read-write to find the primary."
         )
     return options, notices
 
 
-def has_pooler_option(address: ParsedUrl) -> bool:
+def has_pooler_option(parsed: ParsedUrl) -> bool:
     """Return whether the URL has Prisma's option for a pooler."""
-    return address.options.get("pgbouncer", "").lower() == "true"
+    return parsed.options.get("pgbouncer", "").lower() == "true"
 
 
 def _remove_foreign_options(options: dict[str, str], user: str) -> Iterator[str]:
@@ -104,11 +104,11 @@ def _refuse_unknown_options(options: dict[str, str]) -> None:
         raise InvalidUrl(f"has the option '{name}', which PostgreSQL does not know.{advice}")
 
 
-def _set_tls_mode(options: dict[str, str], address: ParsedUrl) -> Iterator[str]:
+def _set_tls_mode(options: dict[str, str], parsed: ParsedUrl) -> Iterator[str]:
     """Set `sslmode` from the options and the hosts."""
     ssl = options.pop("ssl", "")
     mode = _parse_ssl_mode(options.get("sslmode") or ssl)
-    is_public = not all(is_local(host.name) for host in address.hosts)
+    is_public = not all(is_local(host.name) for host in parsed.hosts)
     if not mode and is_public:
         mode = "verify-full" if options.get("sslrootcert") == "system" else "require"
         yield f"TLS is required (sslmode={mode}), because the host is public."

@@ -72,7 +72,7 @@ def parse_postgresql_url(text: str) -> ParsedUrl:
     if "host" not in options and not re.search(r"[^:0-9]", location["hosts"]) and "hostaddr" in options:
         options["host"] = options.pop("hostaddr")
     user, _, password = credentials.partition(":")
-    address = ParsedUrl(
+    parsed = ParsedUrl(
         user=options.pop("user", "") or decode(user),
         password=options.pop("password", "") or decode(password),
         hosts=_parse_hosts(location["hosts"], options.pop("host", ""), options.pop("port", "")),
@@ -80,8 +80,8 @@ def parse_postgresql_url(text: str) -> ParsedUrl:
         options=options,
         is_unescaped=not set("@/?#").isdisjoint(credentials),
     )
-    _refuse_placeholders(address)
-    return address if address.hosts else _with_default_host(address, is_bare=text.startswith("/"))
+    _refuse_placeholders(parsed)
+    return parsed if parsed.hosts else _with_default_host(parsed, is_bare=text.startswith("/"))
 
 
 def _split_credentials(text: str) -> tuple[str, re.Match[str]]:
@@ -199,21 +199,21 @@ def _validate_host(host: str) -> str:
     return host
 
 
-def _refuse_placeholders(address: ParsedUrl) -> None:
-    if PASSWORD_PLACEHOLDER.fullmatch(address.password):
+def _refuse_placeholders(parsed: ParsedUrl) -> None:
+    if PASSWORD_PLACEHOLDER.fullmatch(parsed.password):
         # Not quoted: it could be the real password.
         raise InvalidUrl(
             "contains a placeholder such as [YOUR-PASSWORD] or stars. Replace it by your database's password."
         )
-    for part in (address.user, address.database, *(host.name for host in address.hosts)):
+    for part in (parsed.user, parsed.database, *(host.name for host in parsed.hosts)):
         if placeholder := PLACEHOLDER.search(part):
             raise InvalidUrl(f"contains the placeholder {placeholder.group()}. Replace it by your provider's value.")
 
 
-def _with_default_host(address: ParsedUrl, *, is_bare: bool) -> ParsedUrl:
+def _with_default_host(parsed: ParsedUrl, *, is_bare: bool) -> ParsedUrl:
     """Use the local sockets if the URL has no host and is not incomplete."""
-    if "service" in address.options:
-        return address
-    if not is_bare or not address.database:
+    if "service" in parsed.options:
+        return parsed
+    if not is_bare or not parsed.database:
         raise InvalidUrl(f"has no host. {EXAMPLES}; for a local socket add ?host=/its/folder.")
-    return replace(address, hosts=tuple(Host(folder, None) for folder in SOCKET_FOLDERS))
+    return replace(parsed, hosts=tuple(Host(folder, None) for folder in SOCKET_FOLDERS))

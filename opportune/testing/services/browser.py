@@ -97,8 +97,8 @@ def site_listener() -> Iterator[socket.socket]:
 @pytest.fixture
 async def site(app: FastAPI, site_listener: socket.socket) -> AsyncIterator[str]:
     """Address of the site, on each database."""
-    async with serve(app, site_listener) as address:
-        yield address
+    async with serve(app, site_listener) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -65,8 +65,8 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
     try:
         wait_until_reachable(port, process)
         tls = {"sslmode": "verify-full", "sslrootcert": str(certificate)}
-        address = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
-        yield address.render_as_string(hide_password=False)
+        pooled_url = url.set(host="127.0.0.1", port=port).update_query_dict(tls)
+        yield pooled_url.render_as_string(hide_password=False)
     finally:
         process.kill()
         process.wait()

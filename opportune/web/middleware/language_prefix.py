@@ -15,7 +15,7 @@ from opportune.web.language import PREFIX_KEY, current_prefixes, has_language, l
 
 Header = tuple[bytes, bytes]
 
-ADDRESS_HEADERS = {b"content-location", b"hx-location", b"hx-push-url", b"hx-redirect", b"hx-replace-url", b"location"}
+URL_HEADERS = {b"content-location", b"hx-location", b"hx-push-url", b"hx-redirect", b"hx-replace-url", b"location"}
 COOKIE_PATH = re.compile(rb"; *path=(/[^;]+)", re.IGNORECASE)
 
 
@@ -59,16 +59,16 @@ class LanguagePrefixMiddleware:
 
     def _headers(self, headers: Iterable[Header], scope: Scope) -> Iterator[Header]:
         for name, value in headers:
-            is_address = name in ADDRESS_HEADERS and scope.get(PREFIX_KEY)
-            yield name, self._localized(value.decode("latin-1"), scope).encode("latin-1") if is_address else value
+            is_url = name in URL_HEADERS and scope.get(PREFIX_KEY)
+            yield name, self._localized(value.decode("latin-1"), scope).encode("latin-1") if is_url else value
             path = COOKIE_PATH.search(value) if name == b"set-cookie" else None
             if path and path[1] != b"/" and has_language(path[1].decode("latin-1")):
                 for prefix in filter(None, self.prefixes.values()):  # browsers send it to the pages in all languages
                     yield name, value[: path.start(1)] + prefix.encode() + value[path.start(1) :]
 
-    def _localized(self, address: str, scope: Scope) -> str:
+    def _localized(self, url: str, scope: Scope) -> str:
         """Return the address of a page of this site, a path or a URL, with the language of the request."""
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
         origins = (self.site_origin, f"{scope['scheme']}://{host}")
-        origin = next((origin for origin in origins if address.startswith(f"{origin}/")), "")
-        return origin + localized(address.removeprefix(origin), self.prefixes, scope[PREFIX_KEY][1:])
+        origin = next((origin for origin in origins if url.startswith(f"{origin}/")), "")
+        return origin + localized(url.removeprefix(origin), self.prefixes, scope[PREFIX_KEY][1:])

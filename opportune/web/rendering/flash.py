@@ -28,7 +28,7 @@ MAX_COOKIE_BYTES = 3500
 class Message(NamedTuple):
     text: str
     level: Level = "success"
-    address: str = ""
+    url: str = ""
     """URL of the page that the message links to, such as the changed object; empty for no link."""
     undo: str = ""
     """URL that the button "Undo" posts to; empty for no button."""
@@ -47,17 +47,17 @@ class Messages:
     """Whether the next page shows the added messages although the request fails."""
 
 
-def flash(request: Request, text: str, level: Level = "success", address: str = "", undo: str = "") -> None:
+def flash(request: Request, text: str, level: Level = "success", url: str = "", undo: str = "") -> None:
     """Show a message on the next page, unless this request fails.
 
     Args:
         request: The current request.
         text: One sentence, at most 500 characters.
         level: Level of the message, which decides its colour.
-        address: URL of the page that the message links to, such as the changed object.
+        url: URL of the page that the message links to, such as the changed object.
         undo: URL that the button "Undo" posts to, such as one that restores a deleted row.
     """
-    _messages_of(request).added.append(Message(gettext(text)[:MAX_MESSAGE_CHARS], level, address, undo))
+    _messages_of(request).added.append(Message(gettext(text)[:MAX_MESSAGE_CHARS], level, url, undo))
 
 
 def keep_messages(request: Request) -> None:

@@ -12,7 +12,7 @@ from opportune.testing.factories import PASSWORD
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"languages": ["en", "de"], "language": "en", "language_in_address": True})
+    return settings.model_copy(update={"languages": ["en", "de"], "language": "en", "language_in_url": True})
 
 
 async def test_visitor_stays_in_language_of_address(page: Page, site: str, user: User) -> None:

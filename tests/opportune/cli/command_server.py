@@ -70,7 +70,7 @@ PROCESSES = "processes"
 """Socket of the fork server of `multiprocessing`, in the same folder."""
 AUTHENTICATION_KEY = bytes(32)
 """Authentication key of that server. The folder is private, so it need not be secret."""
-MAX_ADDRESS_LENGTH = 90
+MAX_URL_LENGTH = 90
 """Maximum length of socket paths, with a margin. Systems allow about 100 characters."""
 PROJECT = Path(__file__).parents[3]
 """Root folder. This program must not import `opportune`, which has the same constant."""
@@ -161,7 +161,7 @@ def link(source: str, destination: str) -> None:
 def _connect_to_program() -> socket.socket:
     """Return a connection to the program, started on first use. It ends when all connections are closed."""
     folder = os.environ.get(RUN_FOLDER, "")
-    if not 0 < len(folder) < MAX_ADDRESS_LENGTH:
+    if not 0 < len(folder) < MAX_URL_LENGTH:
         folder = tempfile.mkdtemp()
     with Path(folder, "commands.lock").open("w") as lock:
         _lock(lock)

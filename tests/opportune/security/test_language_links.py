@@ -35,7 +35,7 @@ class Links(HTMLParser):
 @pytest.fixture
 async def site(sqlite_template: Path, tmp_path: Path) -> FastAPI:
     copy_sqlite_file(sqlite_template, tmp_path / "site.db")
-    languages = {"language": "en", "languages": ["en", "de"], "language_in_address": True}
+    languages = {"language": "en", "languages": ["en", "de"], "language_in_url": True}
     return sqlite_site(tmp_path / "site.db", **languages)
 
 

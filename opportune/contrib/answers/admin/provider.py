@@ -35,9 +35,9 @@ TRIAL_SECONDS = 20.0
 """Timeout of the test question."""
 MAX_TRIAL_TOKENS = 256
 TRIAL_QUESTION = "Answer with one word: yes."  # not translated
-NO_ADDRESS = _l("Enter the address, such as https://llm.example.org/v1.")
+NO_URL = _l("Enter the address, such as https://llm.example.org/v1.")
 INSECURE = _l("The key would be sent unencrypted. Enter an address that begins with https://.")
-OTHER_ADDRESS = _l("Enter the key again. The stored key belongs to another address.")
+OTHER_URL = _l("Enter the key again. The stored key belongs to another address.")
 WITHOUT_KEY = _l("Enter the API key of this provider.")
 
 PROVIDERS = {name: endpoint.title for name, endpoint in KNOWN_ENDPOINTS.items()} | {OTHER: "Other (address below)"}
@@ -83,8 +83,8 @@ def form_of(chosen: ChosenModel | None) -> Form[ChosenModelForm]:
     if chosen is None:
         return Form(ChosenModelForm)
     endpoint = KNOWN_ENDPOINTS.get(chosen.provider)
-    address = "" if endpoint and endpoint.base_url == chosen.base_url else chosen.base_url
-    return Form(ChosenModelForm, {"provider": chosen.provider, "base_url": address, "model": chosen.model})
+    base_url = "" if endpoint and endpoint.base_url == chosen.base_url else chosen.base_url
+    return Form(ChosenModelForm, {"provider": chosen.provider, "base_url": base_url, "model": chosen.model})
 
 
 async def choose(request: Request) -> tuple[Form[ChosenModelForm], str]:
@@ -151,9 +151,9 @@ def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: Ch
         return None
     data, endpoint = form.data, KNOWN_ENDPOINTS.get(form.data.provider)
     base_url = (data.base_url or (endpoint.base_url if endpoint else "")).rstrip("/")
-    parts = _address_parts(base_url)
+    parts = _url_parts(base_url)
     if parts is None or parts.username or parts.password:
-        form.refuse(NO_ADDRESS, "base_url")
+        form.refuse(NO_URL, "base_url")
         return None
     is_here = is_local(parts.hostname or "")
     if parts.scheme == "http" and not is_here:
@@ -164,7 +164,7 @@ def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: Ch
         if stored.base_url == base_url:
             key = unsealed(settings, stored.base_url, stored.sealed_key)
         elif stored.sealed_key and not is_here:
-            form.refuse(OTHER_ADDRESS, "api_key")
+            form.refuse(OTHER_URL, "api_key")
             return None
     if not key and not is_here:
         form.refuse(WITHOUT_KEY, "api_key")
@@ -172,7 +172,7 @@ def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: Ch
     return llm_model(base_url, data.model, key)
 
 
-def _address_parts(base_url: str) -> SplitResult | None:
+def _url_parts(base_url: str) -> SplitResult | None:
     """Split the address; None if it is invalid."""
     try:
         return urlsplit(llm_model(base_url, "any", "").base_url) if base_url else None

@@ -30,7 +30,7 @@ async def spending_lights(app: FastAPI) -> Sequence[HealthLight]:
     tokens = ngettext("%(number)s token", "%(number)s tokens", total, number=format_number(total))
     amount = money(cost, guard.answers_settings.llm_currency)
     text = _("%(answers)s, %(tokens)s, %(cost)s", answers=answers, tokens=tokens, cost=amount)
-    usage = HealthLight("Today", text, address="/admin/llm")
+    usage = HealthLight("Today", text, url="/admin/llm")
     if off is None:
         return [usage]
     text, hint = _("switched off by %(user)s", user=off.said), _("Switch them on under Operations.")

@@ -10,7 +10,7 @@ import typer
 
 from opportune.checks import Finding
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
-from opportune.cli.development.startup import address_faults
+from opportune.cli.development.startup import url_faults
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
@@ -80,7 +80,7 @@ def _is_relevant(name: str, deployment: Deployment) -> bool:
         writes_to_disk = bool(url and url.kind == "sqlite") or deployment.uploads is not None
         return writes_to_disk and recipe.has_volumes and not recipe.host.keeps_disk
     if name == "domain":
-        return recipe.provides_address and not deployment.settings.base_url
+        return recipe.provides_url and not deployment.settings.base_url
     return _pooler_is_unknown(url) and deployment.settings.database_pooled == "auto"
 
 
@@ -262,4 +262,4 @@ def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, 
         yield from findings
         # The rules of a host do not cover invalid addresses and schedules, which would prevent the start.
         reported = {finding.text for finding in findings}
-        yield from (Finding(text) for text in address_faults(settings) if text not in reported)
+        yield from (Finding(text) for text in url_faults(settings) if text not in reported)

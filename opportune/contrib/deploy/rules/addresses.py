@@ -18,7 +18,7 @@ def check_base_url(deployment: Deployment) -> Iterator[Finding]:
     settings, recipe, domain = deployment.settings, deployment.recipe, deployment.options.domain
     if domain and urlsplit(settings.base_url).hostname != domain:
         yield Finding(f"BASE_URL is not the address of your domain: set BASE_URL=https://{domain}.")
-    elif not settings.base_url and not recipe.provides_address:
+    elif not settings.base_url and not recipe.provides_url:
         example = f"https://your-site.{recipe.domain}" if recipe.domain else "https://example.org"
         hint = recipe.hints.get("BASE_URL") or f"Set BASE_URL={example}."
         yield Finding(f"BASE_URL is missing. {hint}")

@@ -21,17 +21,17 @@ def models_of(settings: Settings) -> list[LlmModel]:
     Without LLM_MODELS, LLM_BASE_URL and LLM_MODEL describe one model. Without both, the list is empty.
     """
     if settings.llm_models:
-        return [_add_address_and_key(model, settings) for model in settings.llm_models]
+        return [_add_url_and_key(model, settings) for model in settings.llm_models]
     if not settings.llm_base_url:
         return []
     name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
-    return [_add_address_and_key(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
+    return [_add_url_and_key(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
 
 
 M = TypeVar("M", bound=LlmModel)
 
 
-def _add_address_and_key(model: M, settings: Settings) -> M:
+def _add_url_and_key(model: M, settings: Settings) -> M:
     values: dict[str, object] = {}
     if not (model.base_url or model.provider):
         # Send LLM_API_KEY only to LLM_BASE_URL, never to another endpoint.
@@ -96,7 +96,7 @@ def _make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS
 
 
 def embedding_model_of(settings: Settings) -> EmbeddingModel | None:
-    return _add_address_and_key(settings.embedding_model, settings) if settings.embedding_model else None
+    return _add_url_and_key(settings.embedding_model, settings) if settings.embedding_model else None
 
 
 def make_embedder(settings: Settings, model: EmbeddingModel) -> Embedder:

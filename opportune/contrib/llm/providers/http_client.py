@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 1_000_000
 MAX_REFUSAL_BYTES = 100_000
-CHECK_ADDRESS = "Check LLM_BASE_URL."
+CHECK_URL = "Check LLM_BASE_URL."
 REFUSAL_STATUSES = (httpx2.codes.BAD_REQUEST, httpx2.codes.UNPROCESSABLE_CONTENT)
 USAGE_OPTION = "stream_options"
 """Parameter that requests token counts. Some endpoints, such as Mistral's, always report them and reject it."""
@@ -154,7 +154,7 @@ def _require_event_stream(response: httpx2.Response) -> None:
         logger.warning("the LLM endpoint responded with %s", response.status_code)
         raise error_for_status(response.status_code, response.headers.get("Retry-After"))
     if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-        raise LlmError("malformed", "The model's endpoint is not a language model.", advice=CHECK_ADDRESS)
+        raise LlmError("malformed", "The model's endpoint is not a language model.", advice=CHECK_URL)
 
 
 @contextmanager
@@ -172,7 +172,7 @@ def translate_errors() -> Iterator[None]:
         ) from None
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
         logger.warning("the LLM endpoint cannot be reached: %s", error or type(error).__name__)
-        raise LlmError("refused", "The model's endpoint cannot be reached.", advice=CHECK_ADDRESS) from None
+        raise LlmError("refused", "The model's endpoint cannot be reached.", advice=CHECK_URL) from None
     except httpx2.HTTPError as error:
         logger.warning("the LLM endpoint closed the connection: %s", type(error).__name__)
         raise LlmError("interrupted", INTERRUPTED) from None

@@ -79,10 +79,10 @@ class LocalModel(Provider):
             asyncio.to_thread(import_module, "opportune.contrib.llm.providers.http_client"),  # while the model loads
         )
         self.fault = process.fault
-        if not process.address:
+        if not process.url:
             raise LlmError("unavailable", "The local model could not be started on this machine.")
         self._client = OpenAICompatible(
-            f"{process.address}/v1",
+            f"{process.url}/v1",
             SecretStr(process.key),
             "",
             self._timeouts,

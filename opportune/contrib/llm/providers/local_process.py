@@ -26,14 +26,14 @@ class LocalProcess:
     def __init__(self, weights: Path) -> None:
         self._weights = weights
         self._is_closing = False
-        self.address = ""
+        self.url = ""
         self.key = secrets.token_urlsafe()
         self.fault = ""
         """Reason of a failed start, and what to do."""
         self.program: subprocess.Popen[str] | None = None
 
     def open(self) -> None:
-        """Set `address` or `fault`, when the model is loaded."""
+        """Set `url` or `fault`, when the model is loaded."""
         try:
             self._start()
         except OSError as error:
@@ -53,7 +53,7 @@ class LocalProcess:
         return self.program is not None and self.program.poll() is None
 
     def _start(self) -> None:
-        """Start the program, which reads the key from its standard input and prints its address."""
+        """Start the program, which reads the key from its standard input and prints its URL."""
         pipe = subprocess.PIPE
         with libraries.environment() as environ:
             self.program = program = subprocess.Popen(
@@ -73,8 +73,8 @@ class LocalProcess:
             errors = StderrReader(program.stderr)
             with suppress(BrokenPipeError):  # the program has ended; its error output has the reason
                 os.write(program.stdin.fileno(), f"{self.key}\n".encode())
-            self.address = program.stdout.readline().strip()
-        self.fault = "" if self.address else libraries.explain_exit(errors.last_line())
+            self.url = program.stdout.readline().strip()
+        self.fault = "" if self.url else libraries.explain_exit(errors.last_line())
 
 
 class StderrReader:

@@ -21,21 +21,21 @@ CONTEXT_TOKENS = 4096
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the site exits and thus closes the standard input
     key = sys.stdin.readline().strip()
-    address_output = silence_output()
+    url_output = silence_output()
     xllamacpp = import_module("xllamacpp")
     server = xllamacpp.Server(make_parameters(xllamacpp, sys.argv[1], key))
     with suppress(BrokenPipeError):  # the parent process has ended
-        os.write(address_output, f"{server.listening_address}\n".encode())
-        os.close(address_output)
+        os.write(url_output, f"{server.listening_address}\n".encode())
+        os.close(url_output)
         sys.stdin.read()
     os._exit(0)  # a normal exit waits for running answers, possibly forever
 
 
 def silence_output() -> int:
     """Redirect standard output of llama.cpp to /dev/null; return a descriptor of the original one."""
-    address_output = os.dup(1)
+    url_output = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return address_output
+    return url_output
 
 
 def make_parameters(xllamacpp: Any, weights: str, key: str) -> Any:

@@ -19,12 +19,12 @@ async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
     settings: Settings = app.state.settings
     await app.state.llm.refresh()
     models = models_of(settings) or app.state.llm.models  # or the model that a superuser selected in the admin
-    addresses = dict.fromkeys(model.base_url for model in models if model.base_url)
-    return await asyncio.gather(*map(_check_endpoint, addresses))
+    urls = dict.fromkeys(model.base_url for model in models if model.base_url)
+    return await asyncio.gather(*map(_check_endpoint, urls))
 
 
-async def _check_endpoint(address: str) -> HealthLight:
-    parts = urlsplit(address)
+async def _check_endpoint(url: str) -> HealthLight:
+    parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):

@@ -15,10 +15,10 @@ from opportune.accounts.models import Session
 from opportune.accounts.sessions.credentials import hash_token
 from opportune.config.settings import Settings
 from opportune.config.site_url import site_url
-from opportune.contrib.mcp.oauth.addresses import is_mcp_resource
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, with_parameters
 from opportune.contrib.mcp.oauth.scopes import requested_scopes
+from opportune.contrib.mcp.oauth.urls import is_mcp_resource
 from opportune.db.models.model import utc_now
 from opportune.i18n import gettext_lazy as _l
 
@@ -39,9 +39,9 @@ class UntrustedRequest(Exception):
 class RefusedRequest(Exception):
     """Invalid request of a registered program, with the redirect that reports the error to the program."""
 
-    def __init__(self, description: str, address: str) -> None:
+    def __init__(self, description: str, url: str) -> None:
         super().__init__(description)
-        self.address = address
+        self.url = url
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class AuthorizationRequest:
     scopes: list[str]
     issuer: str
 
-    def address(self, **parameters: str) -> str:
+    def url(self, **parameters: str) -> str:
         """Return the redirect with these parameters and the issuer (RFC 9207, against mix-up attacks)."""
         state = {"state": self.state} if self.state else {}
         return with_parameters(self.redirect_uri, **parameters, **state, iss=self.issuer)
@@ -87,7 +87,7 @@ async def read_request(session: AsyncSession, site: FastAPI, query: QueryParams)
     )
     if problem := _find_problem(settings, query, authorization):
         error, description = problem
-        raise RefusedRequest(description, authorization.address(error=error, error_description=description))
+        raise RefusedRequest(description, authorization.url(error=error, error_description=description))
     return authorization
 
 

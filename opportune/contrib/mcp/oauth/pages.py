@@ -13,7 +13,6 @@ from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_message
 from opportune.accounts.schemas import Reauthentication
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.mcp.oauth import programs
-from opportune.contrib.mcp.oauth.addresses import OAUTH_PATH
 from opportune.contrib.mcp.oauth.authorization import (
     AuthorizationRequest,
     RefusedRequest,
@@ -23,6 +22,7 @@ from opportune.contrib.mcp.oauth.authorization import (
 )
 from opportune.contrib.mcp.oauth.redirects import host_of, opens_an_editor
 from opportune.contrib.mcp.oauth.scopes import describe_scopes
+from opportune.contrib.mcp.oauth.urls import OAUTH_PATH
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.i18n import gettext
@@ -67,7 +67,7 @@ async def authorize(
     }
     form = await read_form(request, Consent, choices={"scopes": choices})
     if form.value("decision") != "allow":
-        denied = authorization.address(error="access_denied")
+        denied = authorization.url(error="access_denied")
         return _render_redirect(request, authorization, denied, automatic=not opens_an_editor(denied))
     await context.limiter.hit(CONSENTS_PER_USER.by(user.id))
     if consent := await reauthenticated(context, user, form):
@@ -92,7 +92,7 @@ async def _allow(
         raise make_sign_in_error(request)
     code = await create_code(context.session, authorization, request.state.session, consent.scopes)
     record_event(context, user, "program_connected", name=authorization.client.name, scopes=", ".join(consent.scopes))
-    return _render_redirect(request, authorization, authorization.address(code=code))
+    return _render_redirect(request, authorization, authorization.url(code=code))
 
 
 def _render_consent(request: Request, authorization: AuthorizationRequest, form: Form[Consent]) -> Response:
@@ -103,16 +103,16 @@ def _render_consent(request: Request, authorization: AuthorizationRequest, form:
 
 
 def _render_redirect(
-    request: Request, authorization: AuthorizationRequest, address: str, *, automatic: bool = True
+    request: Request, authorization: AuthorizationRequest, url: str, *, automatic: bool = True
 ) -> Response:
     """Render a page that redirects, because `form-action` forbids a redirect after a form."""
-    return _render(request, "onward", {"client": authorization.client, "address": address, "automatic": automatic})
+    return _render(request, "onward", {"client": authorization.client, "program_url": url, "automatic": automatic})
 
 
 def _render_refusal(request: Request, refusal: UntrustedRequest | RefusedRequest) -> Response:
     """Render an error without a redirect, because otherwise any program could create an open redirect."""
-    address = refusal.address if isinstance(refusal, RefusedRequest) else ""
-    return _render(request, "refused", {"message": str(refusal), "address": address, "host": host_of(address)}, 400)
+    url = refusal.url if isinstance(refusal, RefusedRequest) else ""
+    return _render(request, "refused", {"message": str(refusal), "program_url": url, "host": host_of(url)}, 400)
 
 
 def _render(request: Request, template: str, context: dict[str, object], status: int = 200) -> Response:

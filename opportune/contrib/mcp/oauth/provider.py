@@ -54,14 +54,14 @@ async def register(context: AccountContext, info: OAuthClientInformationFull) ->
     if not redirects or not all(redirects) or len(redirects) > MAX_REDIRECTS:
         raise RegistrationError("invalid_redirect_uri", f"{REDIRECT_RULE} At most {MAX_REDIRECTS}.")
     info.grant_types = ["authorization_code", "refresh_token"]  # the response lists the supported ones
-    addresses = [str(uri) for uri in redirects]
+    urls = [str(uri) for uri in redirects]
     secret, settings = info.client_secret, context.settings
     await _delete_unused_clients(context)
     context.session.add(
         McpClient(
             client_id=info.client_id,
-            name=_clean_name(info.client_name) or host_of(addresses[0]) or "Unnamed program",
-            redirect_uris=addresses,
+            name=_clean_name(info.client_name) or host_of(urls[0]) or "Unnamed program",
+            redirect_uris=urls,
             auth_method=info.token_endpoint_auth_method or "none",
             sealed_secret=seal(settings, SECRET_PURPOSE, secret) if secret else "",
         )

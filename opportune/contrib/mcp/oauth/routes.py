@@ -9,15 +9,15 @@ from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.contrib.mcp.lazy_import import load
-from opportune.contrib.mcp.oauth.addresses import (
+from opportune.contrib.mcp.oauth.scopes import tool_scopes
+from opportune.contrib.mcp.oauth.urls import (
     MCP_PATH,
     OAUTH_PATH,
     RESOURCE_METADATA_PATH,
     SERVER_METADATA_PATH,
-    build_address,
+    build_url,
     is_mcp_resource,
 )
-from opportune.contrib.mcp.oauth.scopes import tool_scopes
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ async def resource_metadata(request: Request) -> Response:
     settings: Settings = request.app.state.settings
     return JSONResponse(
         {
-            "resource": build_address(settings, MCP_PATH),
+            "resource": build_url(settings, MCP_PATH),
             "resource_name": settings.site_name,
-            "authorization_servers": [build_address(settings, "")],
+            "authorization_servers": [build_url(settings, "")],
             "scopes_supported": [*tool_scopes(request.app)],
             "bearer_methods_supported": ["header"],
-            "resource_documentation": build_address(settings, "/accounts/tokens"),
+            "resource_documentation": build_url(settings, "/accounts/tokens"),
         }
     )
 
@@ -55,8 +55,8 @@ async def server_metadata(request: Request) -> Response:
     paths = {"authorization": "authorize", "token": "token", "registration": "register", "revocation": "revoke"}
     return JSONResponse(
         {
-            "issuer": build_address(settings, ""),
-            **{f"{name}_endpoint": build_address(settings, f"{OAUTH_PATH}/{path}") for name, path in paths.items()},
+            "issuer": build_url(settings, ""),
+            **{f"{name}_endpoint": build_url(settings, f"{OAUTH_PATH}/{path}") for name, path in paths.items()},
             "scopes_supported": [*tool_scopes(request.app)],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],

@@ -7,7 +7,7 @@ from opportune.accounts.tokens.jwt_strategy import JwtStrategy, matches_row
 from opportune.accounts.tokens.scopes import get_common_scopes
 from opportune.accounts.tokens.strategies import TokenMatch
 from opportune.config.settings import Settings
-from opportune.contrib.mcp.oauth.addresses import MCP_PATH, build_address
+from opportune.contrib.mcp.oauth.urls import MCP_PATH, build_url
 from opportune.db.database import Database
 
 
@@ -17,7 +17,7 @@ class McpTokenStrategy(JwtStrategy):
     purpose = "mcp: jwt"
 
     def __init__(self, settings: Settings, database: Database, session: AsyncSession | None = None) -> None:
-        super().__init__(settings, database, session, build_address(settings, MCP_PATH))  # type: ignore[arg-type]  # read-only without a session
+        super().__init__(settings, database, session, build_url(settings, MCP_PATH))  # type: ignore[arg-type]  # read-only without a session
 
     async def find_match(self, token: str) -> TokenMatch | None:
         match = await super().find_match(token) if token.count(".") == 2 else None

@@ -87,7 +87,7 @@ def test_links_of_the_project_are_checked(settings: Settings, tmp_path: Path, mo
     monkeypatch.setattr(checks, "replacements", lambda name: tmp_path / name)
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates/list.html").write_text('<a href="/books">')
-    changes = {"languages": ["en", "de"], "language_in_address": True}
+    changes = {"languages": ["en", "de"], "language_in_url": True}
     (finding,) = checks.check_links(settings.model_copy(update=changes))
     assert "templates/list.html:1: /books loses the language of the visitor. Put it into url()" in finding.text
     assert not [*checks.check_links(settings)]
@@ -113,8 +113,8 @@ def test_routes_in_a_language_are_errors(settings: Settings, monkeypatch: pytest
     for path in ("/de/books", "/demo", "/en", "/{name}", "/api/de"):
         pages.add_api_route(path, lambda: None, methods=["GET", "POST"])
     monkeypatch.setattr(checks, "all_features", lambda _: [Feature("books", "For tests.", pages=pages)])
-    changes = {"languages": ["en", "de"], "language_in_address": bool(count)}
-    found = [finding.text for finding in checks.check_language_addresses(settings.model_copy(update=changes))]
+    changes = {"languages": ["en", "de"], "language_in_url": bool(count)}
+    found = [finding.text for finding in checks.check_language_urls(settings.model_copy(update=changes))]
     assert found == ["books: /de/books begins with the code of a language of LANGUAGES. Rename the route."] * count
 
 

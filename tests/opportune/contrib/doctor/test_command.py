@@ -22,7 +22,7 @@ def test_healthy_database_passes_all_checks(oppman: Oppman, database_url: str) -
     code, out, err = oppman("doctor", DATABASE_URL=database_url)
     assert (code, err) == (0, "")
     assert "✗" not in out
-    for check in ("address", "connect", "writes", "migrations"):
+    for check in ("url", "connect", "writes", "migrations"):
         assert f"✓ {check} " in out
 
 
@@ -51,7 +51,7 @@ def test_json_output(oppman: Oppman, database_url: str) -> None:
     report = json.loads(out)
     assert (code, report["healthy"]) == (0, True)
     (database,) = report["databases"]
-    assert database.keys() == {"setting", "address", "kind", "healthy", "checks"}
+    assert database.keys() == {"setting", "url", "kind", "healthy", "checks"}
     assert database["setting"] == "DATABASE_URL"
     for check in database["checks"]:
         assert check.keys() == {"check", "status", "text", "fix", "values"}

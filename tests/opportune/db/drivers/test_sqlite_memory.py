@@ -71,7 +71,7 @@ async def read_word(database: MemoryDatabase) -> object:
 
 
 def read_address(database: MemoryDatabase) -> str:
-    return database._current_snapshot().address
+    return database._current_snapshot().uri
 
 
 def is_freed(address: str) -> bool:

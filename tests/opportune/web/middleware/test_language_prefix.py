@@ -73,7 +73,7 @@ site = Feature("books", "For tests.", pages=pages)
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    changes = {"languages": ["en", "de", "ar"], "language": "en", "language_in_address": True}
+    changes = {"languages": ["en", "de", "ar"], "language": "en", "language_in_url": True}
     return create_test_app(settings.model_copy(update=changes), [site])
 
 
@@ -191,5 +191,5 @@ def test_websockets_have_prefix(app: FastAPI) -> None:
 
 
 async def test_single_language_has_no_prefix(settings: Settings) -> None:
-    german = create_test_app(settings.model_copy(update={"language": "de", "language_in_address": True}), [site])
+    german = create_test_app(settings.model_copy(update={"language": "de", "language_in_url": True}), [site])
     assert not [middleware for middleware in german.user_middleware if "Prefix" in str(middleware.cls)]

@@ -11,7 +11,7 @@ FRAMEWORK_PATHS = {"accounts", "admin", "api", "docs", "files", "health", "mailb
 FILES = ("pages.py", "api.py", "feature.py")
 
 
-def address_error(project: Path, path: str) -> str:
+def path_error(project: Path, path: str) -> str:
     """Return an error message if pages cannot use this address; empty if they can."""
     if not re.fullmatch(r"/[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*", path):
         return f"{path!r} is not an address. Use lowercase letters, digits and hyphens: --path /books."

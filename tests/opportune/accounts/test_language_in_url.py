@@ -19,7 +19,7 @@ BROWSER = {"Accept": "text/html"}
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"languages": ["en", "de", "ar"], "language": "en", "language_in_address": True})
+    return settings.model_copy(update={"languages": ["en", "de", "ar"], "language": "en", "language_in_url": True})
 
 
 async def test_profile_does_not_override_address(app: FastAPI, database: Database) -> None:

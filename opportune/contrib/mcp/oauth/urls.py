@@ -10,10 +10,10 @@ OAUTH_PATH = "/accounts/oauth"
 """Below /accounts, which is closed to superusers who impersonate a user."""
 
 
-def build_address(settings: Settings, path: str) -> str:
+def build_url(settings: Settings, path: str) -> str:
     return f"{site_url(settings)}{path}"
 
 
 def is_mcp_resource(settings: Settings, resource: str) -> bool:
     """Return True if a resource indicator (RFC 8707) means this site's `/mcp`."""
-    return resource.removesuffix("/") == build_address(settings, MCP_PATH)
+    return resource.removesuffix("/") == build_url(settings, MCP_PATH)
