@@ -18,7 +18,7 @@ from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.chosen_strategy import token_strategy
 from opportune.accounts.tokens.dependencies import get_request_scopes, require_scopes
-from opportune.accounts.tokens.scopes import register_scopes
+from opportune.accounts.tokens.scopes import require_valid_scopes
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
@@ -244,7 +244,7 @@ def needs_scope(*scopes: str) -> Any:
     Raises:
         OperatorError: a scope has no prefix, such as `export` instead of `books:export`.
     """
-    register_scopes(scopes)
+    require_valid_scopes(scopes)
     return Security(get_current_user, scopes=scopes)
 
 

@@ -4,13 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
-from itertools import chain, starmap
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from opportune.accounts.groups.permission_names import ACTIONS, WILDCARD, identity_of
-from opportune.accounts.groups.permissions import required_permissions
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.errors.renamed_names import renamed_to
@@ -58,9 +56,7 @@ class Permissions:
 
     def require_existing(self) -> None:
         """Raise OperatorError for the first unknown permission of a group or a route."""
-        # Finding the paths of routes is slow, so it only happens if a route requires an unknown permission.
-        routes = self._route_faults() if any(starmap(self.find_fault, required_permissions)) else ()
-        if fault := next(chain(self._group_faults(), routes), ""):
+        if fault := next(self.faults(), ""):
             raise OperatorError(fault)
 
     def shipped_permissions(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:

@@ -30,7 +30,7 @@ async def check_code(
 
     Users with a second factor also send its code as `second_factor`. A `scope` limits the token.
     """
-    require_known_scopes(credentials.scope.split(), request.app.state.features, "scope")
+    require_known_scopes(credentials.scope.split(), request.app, "scope")
     sign_in_request = service.read_request(context.settings, credentials.request)
     if sign_in_request is None:
         raise InvalidLinkError

@@ -33,7 +33,7 @@ async def login(
 
     Users with a second factor also send a `code`. A `scope` limits the token. A new password ends the token early.
     """
-    require_known_scopes(credentials.scope.split(), request.app.state.features, "scope")
+    require_known_scopes(credentials.scope.split(), request.app, "scope")
     email, code = credentials.username, credentials.code
     user = await check_password(context, email, credentials.password, trusted_device(request, email))
     if user is None:

@@ -32,7 +32,7 @@ async def create(
     request: Request, response: Response, body: TokenCreate, user: CurrentUser, context: AccountCtx
 ) -> TokenCreated:
     """Create a token. Only this response contains it. A token cannot create another one with more scopes."""
-    require_known_scopes(body.scopes, request.app.state.features, "scopes")
+    require_known_scopes(body.scopes, request.app, "scopes")
     for scope in body.scopes:
         require_scope(request, scope)
     await confirm_password(context, user, body.current_password)

@@ -20,9 +20,6 @@ from opportune.accounts.sessions.lookup import ALL_PERMISSIONS, PermissionSet
 from opportune.db.sessions.site import on_site
 from opportune.errors import OperatorError
 
-required_permissions: set[tuple[str, str]] = set()
-"""Model and action of each `may()`. The site checks at start that they exist."""
-
 FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}  # not translated
 """Responses for the OpenAPI page: `@router.get("", responses=FORBIDDEN)`."""
 
@@ -70,7 +67,6 @@ def may(identity: str, action: str) -> Any:
             raise HTTPException(403)
         return user
 
-    required_permissions.add((identity, action))
     require_permission.permission = (identity, action)  # type: ignore[attr-defined]  # read by the list of routes
     return Depends(require_permission)
 

@@ -50,13 +50,13 @@ async def revoke_token(request: Request, token_id: RowId, user: CurrentUser, con
 
 
 def list_scope_choices(request: Request) -> Choices:
-    return {"scopes": scope_labels(request.app.state.features)}
+    return {"scopes": scope_labels(request.app)}
 
 
 async def show_tokens(
     request: Request, session: AsyncSession, user: User, form: Form[Any], token: str = ""
 ) -> Response:
     rows = await UserTokens(session, user.id).list_valid()
-    available = scope_rows(request.app.state.features)
+    available = scope_rows(request.app)
     headers = SECRET_HEADERS if token else None
     return show(request, "tokens", headers=headers, form=form, tokens=rows, token=token, scope_rows=available)

@@ -32,7 +32,7 @@ def _add_scopes(app: FastAPI, schema: dict[str, Any]) -> None:
     features = app.state.features
     scheme = schema.get("components", {}).get("securitySchemes", {}).get(oauth2_scheme.scheme_name)
     if scheme:
-        scheme["flows"]["password"]["scopes"] = scope_labels(features)
+        scheme["flows"]["password"]["scopes"] = scope_labels(app)
     for context in iter_route_contexts(app.routes):
         if any(dependency.call is oauth2_scheme for dependency in _dependencies(context.original_route)):
             continue  # signing out accepts any token

@@ -7,7 +7,13 @@ other scopes that a route declares, such as `needs_scope("books:export")`.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from inspect import signature
+from itertools import chain
+from typing import Any, NamedTuple, get_args
+
+from fastapi import FastAPI
+from fastapi.params import Security
+from fastapi.routing import iter_route_contexts
 
 from opportune.errors import FieldErrors, OperatorError
 from opportune.feature import Feature
@@ -33,17 +39,13 @@ ACCOUNTS = "accounts"
 
 SCOPE_NAME = re.compile(r"[\w-]+:[\w-]+|read|write")
 
-_named_scopes: dict[str, None] = {}
-"""Scopes that routes declare with `needs_scope`, in the order of registration."""
 
-
-def register_scopes(scopes: Sequence[str]) -> None:
-    """Register the scopes of a route. Raises OperatorError for a scope without a prefix, such as `export`."""
+def require_valid_scopes(scopes: Sequence[str]) -> None:
+    """Raise OperatorError for a scope without a prefix, such as `export`."""
     if invalid_scope := next((scope for scope in scopes if not SCOPE_NAME.fullmatch(scope)), None):
         raise OperatorError(
             f"{invalid_scope!r} is not a scope. Write it with a prefix, such as needs_scope('books:export')."
         )
-    _named_scopes.update(dict.fromkeys(scope for scope in scopes if ":" in scope))
 
 
 def has_scope(scopes: Collection[str], needed: str) -> bool:
@@ -82,14 +84,16 @@ class FeatureScopes(NamedTuple):
     """Full names by verb: `{"read": "books:read"}`."""
 
 
-def scope_rows(features: Sequence[Feature]) -> list[FeatureScopes]:
+def scope_rows(site: FastAPI) -> list[FeatureScopes]:
     """Return the scopes that a token can have, grouped by feature."""
+    features: Sequence[Feature] = site.state.features
     labels = {feature.name: feature.site.navigation[0].label for feature in features if feature.site.navigation}
     labels[ACCOUNTS] = _l("Your account")
     verbs_by_name = {feature.name: _default_verbs(feature) for feature in features}
-    for scope in _named_scopes:
-        name, _, verb = scope.partition(":")
-        verbs_by_name.setdefault(name, {})[verb] = None
+    for scope in chain(_scopes_of_routes(site), _scopes_of_tools(features)):
+        name, colon, verb = scope.partition(":")
+        if colon:
+            verbs_by_name.setdefault(name, {})[verb] = None
     verbs_by_name[ACCOUNTS] = verbs_by_name.pop(ACCOUNTS, {})  # moves it to the end
     rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in verbs_by_name.items() if verbs)
     scopes = [
@@ -99,14 +103,14 @@ def scope_rows(features: Sequence[Feature]) -> list[FeatureScopes]:
     return [FeatureScopes(_l("All features"), {READ: READ, WRITE: WRITE}), *scopes]
 
 
-def scope_labels(features: Sequence[Feature]) -> dict[str, str]:
+def scope_labels(site: FastAPI) -> dict[str, str]:
     """Return the label of each scope that a token can have."""
-    return {name: f"{row.label}: {gettext(verb)}" for row in scope_rows(features) for verb, name in row.scopes.items()}
+    return {name: f"{row.label}: {gettext(verb)}" for row in scope_rows(site) for verb, name in row.scopes.items()}
 
 
-def require_known_scopes(scopes: Sequence[str], features: Sequence[Feature], field: str) -> None:
+def require_known_scopes(scopes: Sequence[str], site: FastAPI, field: str) -> None:
     """Raise FieldErrors for `field` if a requested scope does not exist."""
-    labels = scope_labels(features)
+    labels = scope_labels(site)
     if not set(scopes) <= labels.keys():
         raise FieldErrors({field: gettext("Unknown scope. Available scopes: %(scopes)s.", scopes=", ".join(labels))})
 
@@ -126,6 +130,19 @@ def _sort_verbs(verbs: Collection[str]) -> list[str]:
 
 def _methods(route: object) -> Collection[str]:
     return getattr(route, "methods", None) or ()
+
+
+def _scopes_of_routes(site: FastAPI) -> Iterator[str]:
+    for context in iter_route_contexts(site.routes):
+        if dependant := getattr(context, "dependant", None):
+            yield from _declared_scopes(dependant)
+
+
+def _scopes_of_tools(features: Sequence[Feature]) -> Iterator[str]:
+    for tool in chain.from_iterable(feature.llm.tools for feature in features):
+        for parameter in signature(getattr(tool, "function", tool), eval_str=True).parameters.values():
+            options = (*get_args(parameter.annotation), parameter.default)
+            yield from chain.from_iterable(option.scopes or () for option in options if isinstance(option, Security))
 
 
 def _declared_scopes(dependant: Any) -> Iterator[str]:

@@ -38,7 +38,7 @@ def requested_scopes(site: FastAPI, parameter: str | None) -> list[str]:
 
 
 def describe_scopes(site: FastAPI, scopes: Iterable[str]) -> Mapping[str, ScopeDescription]:
-    labels = {scope: (row.label, verb) for row in scope_rows(site.state.features) for verb, scope in row.scopes.items()}
+    labels = {scope: (row.label, verb) for row in scope_rows(site) for verb, scope in row.scopes.items()}
     examples, descriptions = tool_scopes(site), {}
     for scope in scopes:
         label, verb = labels.get(scope, (_l("This site"), scope))

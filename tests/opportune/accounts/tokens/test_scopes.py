@@ -19,11 +19,11 @@ from opportune.accounts import (
     get_user_manager,
     needs_scope,
 )
-from opportune.accounts.tokens.scopes import has_scope
+from opportune.accounts.tokens.scopes import has_scope, scope_labels
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.feature import Feature, Link, Site
+from opportune.feature import Feature, Link, Llm, Site
 from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
@@ -70,10 +70,17 @@ async def native(user: Annotated[User, Security(get_current_user, scopes=["books
 async def is_open() -> None: ...
 
 
+async def lend(user: Annotated[User, needs_scope("books:lend")]) -> int:
+    """Lend a book."""
+    return user.id
+
+
 for route in books.routes:  # as if declared on the routes
     vars(route)["endpoint"].__module__ = "app.books.api"
 
-BOOKS_FEATURE = Feature("books", "Books.", api=books, site=Site(navigation=[Link("Our books", "/books", "book")]))
+BOOKS_FEATURE = Feature(
+    "books", "Books.", api=books, llm=Llm(tools=[lend]), site=Site(navigation=[Link("Our books", "/books", "book")])
+)
 
 
 @pytest.fixture
@@ -228,6 +235,13 @@ async def test_scopes_are_selected_on_the_page(user_client: AsyncClient, client:
     assert "<code>books:read</code> <code>accounts:read</code>" in created.text
     for change in ({}, {"scopes": "nonsense"}):
         assert (await user_client.post("/accounts/tokens", data={**form, **change})).status_code == 422
+
+
+def test_scopes_come_from_routes_and_tools_of_the_site(app: FastAPI) -> None:
+    needs_scope("elsewhere:read")
+    offered = scope_labels(app)
+    assert {"books:export", "books:loan", "books:lend"} <= offered.keys()
+    assert "elsewhere:read" not in offered
 
 
 async def test_guide_of_scopes_works(app: FastAPI, request_with_scopes: Any, client: AsyncClient) -> None:

@@ -12,7 +12,6 @@ from httpx2 import AsyncClient
 from starlette.routing import Route
 
 from opportune.accounts import CurrentUser, may
-from opportune.accounts.groups import permissions
 from opportune.accounts.tokens.scopes import scope_labels
 from opportune.admin.permissions import Permissions
 from opportune.cli.development.routes import find_rows
@@ -142,7 +141,7 @@ async def test_openapi_has_scopes_of_nested_routes(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
     assert [*paths[API_PATH]["get"]["security"][0].values()] == [["shelves:read"]]
     assert PAGE_PATH not in paths
-    assert {"shelves:read", "shelves:write"} <= scope_labels(app.state.features).keys()
+    assert {"shelves:read", "shelves:write"} <= scope_labels(app).keys()
 
 
 async def test_nested_routes_require_user_and_scope(client: AsyncClient, database: Database) -> None:
@@ -154,8 +153,7 @@ async def test_nested_routes_require_user_and_scope(client: AsyncClient, databas
         assert (await client.get(API_PATH, headers=headers)).status_code == status
 
 
-def test_dependencies_of_nested_routes_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permissions, "required_permissions", set())
+def test_dependencies_of_nested_routes_are_checked() -> None:
     inner, outer = APIRouter(prefix="/inner"), APIRouter(prefix="/outer")
     inner.post("/clear", dependencies=[may("shelves", "clear")])(nothing)
     outer.include_router(inner)
